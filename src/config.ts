@@ -1,0 +1,245 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import { type Networks, parseNetworks } from './delivery/address-guard.ts';
+import { parseRetrySchedule, type RetrySchedule } from './delivery/backoff.ts';
+import { parseBytes } from './lib/bytes.ts';
+import { parseDuration } from './lib/duration.ts';
+import { OperatorError } from './lib/errors.ts';
+import { nearest } from './lib/nearest.ts';
+
+/** Which halves of the service a process runs. */
+export type Role = 'all' | 'api' | 'worker';
+
+/** Everything that can be set from outside, read once at start-up and never changed. */
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  /** Unset: an embedded Postgres in `dataDir`. */
+  readonly databaseUrl: string | undefined;
+  readonly dataDir: string;
+  readonly role: Role;
+  readonly retrySchedule: RetrySchedule;
+  /** One bound from DNS to the last byte of the answer. */
+  readonly deliveryTimeoutMs: number;
+  readonly allowNetworks: Networks;
+  readonly maxBodyBytes: number;
+  readonly retentionMs: number;
+  readonly adminKey: string | undefined;
+  /** True when every request must show the admin key. */
+  readonly authRequired: boolean;
+  readonly shutdownGraceMs: number;
+  readonly maxInFlight: number;
+  readonly logLevel: LogLevel;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** One setting of the environment: how it is read, its default as written, and what it means. */
+interface Setting<T> {
+  readonly fallback: string | undefined;
+  readonly meaning: string;
+  readonly read: (text: string) => T;
+}
+
+function setting<T>(fallback: string, meaning: string, read: (text: string) => T): Setting<T> {
+  return { fallback, meaning, read };
+}
+
+function optional(meaning: string, read: (text: string) => string): Setting<string | undefined> {
+  return { fallback: undefined, meaning, read };
+}
+
+/** The settings by their names in the environment. The README's table is checked against it. */
+export const SETTINGS = {
+  PORT: setting('5000', 'Port of the API', wholeNumber(0, 65_535)),
+  HOST: setting('127.0.0.1', 'Address the API listens on', nonEmpty),
+  DATABASE_URL: optional('Postgres to use. Unset: an embedded Postgres is started', postgresUrl),
+  POSTHORN_DATA_DIR: setting('.posthorn', 'Where the embedded Postgres keeps its data', nonEmpty),
+  POSTHORN_ROLE: setting('all', '`all`, `api` or `worker`', oneOf(['all', 'api', 'worker'])),
+  POSTHORN_RETRY_SCHEDULE: setting(
+    '5s,5m,30m,2h,5h,10h,14h,20h,24h',
+    'Delays before attempts 2, 3, …; ±20 % jitter. Also `exponential(base=10s,factor=2,max=1h,attempts=8)`',
+    parseRetrySchedule,
+  ),
+  POSTHORN_DELIVERY_TIMEOUT: setting(
+    '15s',
+    'Bound of one attempt, from DNS to the last byte of the answer',
+    durationBetween(100, 5 * 60_000, '100ms to 5m'),
+  ),
+  POSTHORN_ALLOW_NETWORKS: setting(
+    '',
+    'CIDRs that deliveries may reach although they are private, such as `127.0.0.0/8,::1/128`',
+    parseNetworks,
+  ),
+  POSTHORN_MAX_BODY: setting('1MiB', 'Larger payloads are refused with 413', bodyLimit),
+  POSTHORN_RETENTION: setting(
+    '30d',
+    'History older than this is dropped, a day at a time; never while a delivery is owed',
+    durationBetween(86_400_000, 3650 * 86_400_000, '1d to 3650d'),
+  ),
+  POSTHORN_ADMIN_KEY: optional(
+    'When set, requests need `Authorization: Bearer <key>`; needed unless `HOST` is loopback',
+    adminKey,
+  ),
+  POSTHORN_AUTH: setting(
+    'on',
+    '`off` serves a non-loopback `HOST` without a key',
+    oneOf(['on', 'off']),
+  ),
+  POSTHORN_SHUTDOWN_GRACE: setting(
+    '20s',
+    'How long a stop waits for deliveries in flight',
+    durationBetween(0, 10 * 60_000, '0s to 10m'),
+  ),
+  POSTHORN_MAX_IN_FLIGHT: setting(
+    '1000',
+    'Requests to receivers that a worker has open at once',
+    wholeNumber(25, 20_000),
+  ),
+  LOG_LEVEL: setting('info', 'trace, debug, info, warn, error, fatal or silent', oneOf(LOG_LEVELS)),
+} as const;
+
+type SettingName = keyof typeof SETTINGS;
+
+/**
+ * Reads the settings from the environment and, for what is not set there, from a `.env` file in
+ * the working directory.
+ *
+ * @throws OperatorError listing every setting that is wrong, in plain words.
+ */
+export function loadSettings(
+  env: Record<string, string | undefined> = process.env,
+  workingDir: string = process.cwd(),
+): Settings {
+  const problems: string[] = [];
+  const given = { ...readDotEnv(workingDir), ...withoutEmpty(env) };
+
+  const known = Object.keys(SETTINGS);
+  for (const name of Object.keys(given)) {
+    if (!name.startsWith('POSTHORN_') || known.includes(name) || name.startsWith('POSTHORN_TEST_'))
+      continue;
+    const suggestion = nearest(name, known);
+    problems.push(`${name} is not a setting${suggestion ? `; did you mean ${suggestion}?` : ''}`);
+  }
+
+  function value<N extends SettingName>(name: N): ReturnType<(typeof SETTINGS)[N]['read']> {
+    const { fallback, read } = SETTINGS[name];
+    const text = given[name] ?? fallback;
+    if (text === undefined) return undefined as never;
+    try {
+      return read(text) as never;
+    } catch (error) {
+      problems.push(`${name}: ${(error as Error).message}`);
+      return undefined as never;
+    }
+  }
+
+  const host = value('HOST');
+  const adminKeyGiven = value('POSTHORN_ADMIN_KEY');
+  const settings: Settings = {
+    host,
+    port: value('PORT'),
+    databaseUrl: value('DATABASE_URL'),
+    dataDir: resolve(workingDir, value('POSTHORN_DATA_DIR') ?? ''),
+    role: value('POSTHORN_ROLE'),
+    retrySchedule: value('POSTHORN_RETRY_SCHEDULE'),
+    deliveryTimeoutMs: value('POSTHORN_DELIVERY_TIMEOUT'),
+    allowNetworks: value('POSTHORN_ALLOW_NETWORKS'),
+    maxBodyBytes: value('POSTHORN_MAX_BODY'),
+    retentionMs: value('POSTHORN_RETENTION'),
+    adminKey: adminKeyGiven,
+    authRequired: adminKeyGiven !== undefined && value('POSTHORN_AUTH') !== 'off',
+    shutdownGraceMs: value('POSTHORN_SHUTDOWN_GRACE'),
+    maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
+    logLevel: value('LOG_LEVEL'),
+  };
+  const open = adminKeyGiven === undefined && value('POSTHORN_AUTH') === 'on';
+  if (host !== undefined && settings.role !== 'worker' && open && !isLoopback(host)) {
+    problems.push(
+      `HOST=${host} would serve the API to the network without a key; set POSTHORN_ADMIN_KEY, or POSTHORN_AUTH=off if something in front of it checks who asks`,
+    );
+  }
+  if (problems.length > 0) {
+    throw new OperatorError(
+      problems.length === 1
+        ? `Bad setting: ${problems[0]}`
+        : `Bad settings:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    );
+  }
+  return Object.freeze(settings);
+}
+
+/** Whether only this machine can reach a server that listens on `host`. */
+export function isLoopback(host: string): boolean {
+  if (host === 'localhost') return true;
+  return (isIP(host) === 4 && host.startsWith('127.')) || host === '::1';
+}
+
+function readDotEnv(workingDir: string): Record<string, string> {
+  const path = resolve(workingDir, '.env');
+  if (!existsSync(path)) return {};
+  return withoutEmpty(parseEnv(readFileSync(path, 'utf8')));
+}
+
+/** An empty variable is an unset one: compose files and shells make them by accident. */
+function withoutEmpty(env: Record<string, string | undefined>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => (entry[1] ?? '') !== ''),
+  );
+}
+
+function nonEmpty(text: string): string {
+  return text.trim();
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (!Number.isInteger(number) || number < min || number > max) {
+      throw new Error(`"${text}" is not a whole number from ${min} to ${max}`);
+    }
+    return number;
+  };
+}
+
+function oneOf<const T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    if (!choices.includes(text as T)) {
+      const suggestion = nearest(text, choices);
+      throw new Error(
+        `"${text}" is none of ${choices.join(', ')}${suggestion ? `; did you mean ${suggestion}?` : ''}`,
+      );
+    }
+    return text as T;
+  };
+}
+
+function durationBetween(minMs: number, maxMs: number, range: string): (text: string) => number {
+  return (text) => {
+    const durationMs = parseDuration(text);
+    if (durationMs < minMs || durationMs > maxMs) throw new Error(`"${text}" is outside ${range}`);
+    return durationMs;
+  };
+}
+
+function bodyLimit(text: string): number {
+  const bytes = parseBytes(text);
+  const limit = 64 * 1024 * 1024;
+  if (bytes < 1 || bytes > limit) throw new Error(`"${text}" is outside 1B to 64MiB`);
+  return bytes;
+}
+
+function postgresUrl(text: string): string {
+  if (!/^postgres(ql)?:\/\//.test(text)) {
+    throw new Error('it must look like postgres://user:password@host:5432/database');
+  }
+  return text;
+}
+
+function adminKey(text: string): string {
+  if (text.length < 16) throw new Error('it must have at least 16 characters');
+  return text;
+}

@@ -1,0 +1,92 @@
+import { parseDuration } from '../lib/duration.ts';
+
+/**
+ * The delays before attempts 2, 3, …, in milliseconds. A delivery has one attempt more than its
+ * schedule has delays.
+ */
+export type RetrySchedule = readonly number[];
+
+/** Jitter is ±20 % so that receivers which failed together do not come back together. */
+export const JITTER = 0.2;
+
+/** More attempts than this are a mistake in a setting rather than a wish. */
+const MAX_DELAYS = 100;
+
+/**
+ * How long to wait after failed attempt number `attemptNumber` (1 for the first) before the next
+ * one: the schedule's delay with jitter, or what the receiver asked for by `Retry-After` when that
+ * is longer, capped at the schedule's longest delay. Null when the schedule is exhausted.
+ *
+ * @param random a number in [0, 1), as `Math.random()` gives it.
+ * @returns whole milliseconds, or null when there is no further attempt.
+ */
+export function nextDelayMs(
+  schedule: RetrySchedule,
+  attemptNumber: number,
+  random: number,
+  retryAfterMs?: number,
+): number | null {
+  const delayMs = schedule[attemptNumber - 1];
+  if (delayMs === undefined) return null;
+  const jitteredMs = Math.round(delayMs * (1 - JITTER + 2 * JITTER * random));
+  if (retryAfterMs === undefined) return jitteredMs;
+  return Math.max(jitteredMs, Math.min(retryAfterMs, Math.max(...schedule)));
+}
+
+/**
+ * Reads a retry schedule: a list of durations (`5s,5m,30m`) or
+ * `exponential(base=10s,factor=2,max=1h,attempts=8)`, where `attempts` counts the first one too.
+ *
+ * @example parseRetrySchedule('5s,5m') // [5_000, 300_000]
+ * @throws Error that says which part is wrong and what would be right.
+ */
+export function parseRetrySchedule(text: string): RetrySchedule {
+  const trimmed = text.trim();
+  const delays = trimmed.startsWith('exponential')
+    ? parseExponential(trimmed)
+    : trimmed.split(',').map((part) => parseDuration(part));
+  if (delays.length > MAX_DELAYS) {
+    throw new Error(`it has ${delays.length} delays; at most ${MAX_DELAYS} are allowed`);
+  }
+  return Object.freeze(delays);
+}
+
+function parseExponential(text: string): number[] {
+  const match = /^exponential\((.*)\)$/.exec(text);
+  if (!match) throw new Error('write exponential(base=10s,factor=2,max=1h,attempts=8)');
+  const given = new Map<string, string>();
+  for (const pair of (match[1] as string).split(',')) {
+    const [name = '', value = ''] = pair.split('=').map((part) => part.trim());
+    if (!['base', 'factor', 'max', 'attempts'].includes(name)) {
+      throw new Error(`exponential() takes base, factor, max and attempts, not "${name}"`);
+    }
+    given.set(name, value);
+  }
+  const baseMs = parseDuration(given.get('base') ?? '10s');
+  const maxMs = parseDuration(given.get('max') ?? '1h');
+  const factor = Number(given.get('factor') ?? '2');
+  const attempts = Number(given.get('attempts') ?? '8');
+  if (!(factor >= 1)) throw new Error('factor must be a number of at least 1');
+  if (!Number.isInteger(attempts) || attempts < 1 || attempts > MAX_DELAYS) {
+    throw new Error(`attempts must be a whole number from 1 to ${MAX_DELAYS}`);
+  }
+  return Array.from({ length: attempts - 1 }, (_, index) =>
+    Math.min(maxMs, Math.round(baseMs * factor ** index)),
+  );
+}
+
+/**
+ * Reads a `Retry-After` header (RFC 9110 section 10.2.3): seconds, or an HTTP date.
+ *
+ * @param nowMs the present, in milliseconds since the epoch.
+ * @returns milliseconds from now, never negative; undefined when absent or malformed.
+ */
+export function parseRetryAfter(value: string | undefined, nowMs: number): number | undefined {
+  if (value === undefined) return undefined;
+  const text = value.trim();
+  if (/^\d{1,10}$/.test(text)) return Number(text) * 1000;
+  // Date.parse takes far more than HTTP dates; all three forms of RFC 9110 begin with a day's name.
+  if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return undefined;
+  const atMs = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`);
+  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
+}

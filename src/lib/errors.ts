@@ -1,0 +1,21 @@
+/**
+ * Something that the person who runs Posthorn can mend: a setting, a port, a database. The command
+ * line prints its message alone, without a stack trace, and exits with 1.
+ */
+export class OperatorError extends Error {
+  override readonly name = 'OperatorError';
+}
+
+/** The `code` of a Node or Postgres error (`ECONNREFUSED`, `57P01`), or undefined. */
+export function errorCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** The message of anything thrown, never empty: an AggregateError's is that of its first error. */
+export function errorMessage(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0)
+    return errorMessage(error.errors[0]);
+  if (error instanceof Error) return error.message || error.name;
+  return String(error);
+}

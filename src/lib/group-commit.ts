@@ -1,0 +1,134 @@
+/** What `createGroupCommit` needs to know. */
+export interface GroupCommitOptions<In, Out> {
+  /** Does the work of a group at once. It answers in the order of its items, or fails for all of them. */
+  readonly run: (items: In[]) => Promise<Out[]>;
+  /** Groups that may run at the same time. */
+  readonly concurrency: number;
+  readonly maxItems: number;
+  /** What an item weighs (its bytes, say); a group weighs at most `maxWeight`, or is a single item. */
+  readonly weigh?: (item: In) => number;
+  readonly maxWeight?: number;
+  /** Past this many waiting items, `add` refuses with `TooManyWaitingError`. */
+  readonly maxWaiting?: number;
+  /** Past this weight of waiting items, `add` refuses with `TooManyWaitingError`. */
+  readonly maxWaitingWeight?: number;
+}
+
+export interface GroupCommit<In, Out> {
+  /** Joins the next group; settles as that group's work does. */
+  add(item: In): Promise<Out>;
+  /** Resolves once nothing waits and nothing runs. */
+  idle(): Promise<void>;
+}
+
+/** The backlog is at its bound: the caller should tell its client to come back later. */
+export class TooManyWaitingError extends Error {
+  override readonly name = 'TooManyWaitingError';
+}
+
+interface Waiting<In, Out> {
+  readonly item: In;
+  readonly weight: number;
+  readonly resolve: (value: Out) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * Lets callers that come at the same time share one piece of work, such as a transaction.
+ *
+ * There is no timer: a group leaves as soon as fewer than `concurrency` groups are running. A lone
+ * item therefore never waits for company, and under load a group is whatever has come while the
+ * ones before it ran.
+ */
+export function createGroupCommit<In, Out>(
+  options: GroupCommitOptions<In, Out>,
+): GroupCommit<In, Out> {
+  const {
+    run,
+    concurrency,
+    maxItems,
+    weigh = () => 1,
+    maxWeight = Number.POSITIVE_INFINITY,
+    maxWaiting = Number.POSITIVE_INFINITY,
+    maxWaitingWeight = Number.POSITIVE_INFINITY,
+  } = options;
+  let waiting: Waiting<In, Out>[] = [];
+  let waitingWeight = 0;
+  let running = 0;
+  let scheduled = false;
+  let onIdle: (() => void)[] = [];
+
+  function schedule(): void {
+    if (scheduled || waiting.length === 0 || running >= concurrency) return;
+    scheduled = true;
+    // Not at once: what arrives in the same turn of the event loop travels together.
+    setImmediate(leave);
+  }
+
+  function leave(): void {
+    scheduled = false;
+    if (waiting.length === 0 || running >= concurrency) return;
+    const group = takeGroup();
+    running += 1;
+    schedule();
+    void work(group);
+  }
+
+  function takeGroup(): Waiting<In, Out>[] {
+    let count = 0;
+    let weight = 0;
+    for (const { weight: itemWeight } of waiting) {
+      if (count === maxItems || (count > 0 && weight + itemWeight > maxWeight)) break;
+      count += 1;
+      weight += itemWeight;
+    }
+    waitingWeight -= weight;
+    if (count === waiting.length) {
+      const all = waiting;
+      waiting = [];
+      return all;
+    }
+    return waiting.splice(0, count);
+  }
+
+  async function work(group: Waiting<In, Out>[]): Promise<void> {
+    try {
+      const results = await run(group.map(({ item }) => item));
+      group.forEach(({ resolve }, index) => {
+        resolve(results[index] as Out);
+      });
+    } catch (error) {
+      for (const { reject } of group) reject(error);
+    } finally {
+      running -= 1;
+      schedule();
+      if (running === 0 && waiting.length === 0) {
+        for (const resolve of onIdle) resolve();
+        onIdle = [];
+      }
+    }
+  }
+
+  return {
+    add(item) {
+      const weight = weigh(item);
+      if (
+        waiting.length >= maxWaiting ||
+        (waiting.length > 0 && waitingWeight + weight > maxWaitingWeight)
+      ) {
+        return Promise.reject(new TooManyWaitingError('Too many are waiting already'));
+      }
+      return new Promise<Out>((resolve, reject) => {
+        waiting.push({ item, weight, resolve, reject });
+        waitingWeight += weight;
+        schedule();
+      });
+    },
+    idle() {
+      if (running === 0 && waiting.length === 0) return Promise.resolve();
+      return new Promise((resolve) => {
+        onIdle.push(resolve);
+      });
+    },
+  };
+}

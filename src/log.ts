@@ -1,0 +1,50 @@
+import { destination, type Logger, pino } from 'pino';
+import type { Settings } from './config.ts';
+
+/**
+ * Names under which a secret could ever reach a log line. Nothing of ours logs them; this is for
+ * the day somebody does.
+ */
+const REDACTED = [
+  'secret',
+  'password',
+  'authorization',
+  'signature',
+  'body',
+  'payload',
+  'connectionString',
+];
+
+/** The log: JSON lines, or something a person can read on a terminal. Both go to stderr. */
+export function createLog({ logLevel }: Pick<Settings, 'logLevel'>): Logger {
+  const options = {
+    level: logLevel,
+    base: null,
+    redact: { paths: REDACTED.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
+    serializers: { err: describeError },
+  };
+  if (process.stderr.isTTY) {
+    return pino({
+      ...options,
+      transport: {
+        target: 'pino-pretty',
+        options: { destination: 2, translateTime: 'HH:MM:ss', ignore: 'pid,hostname' },
+      },
+    });
+  }
+  return pino(options, destination({ dest: 2, sync: false }));
+}
+
+/** An error without the rows, parameters and details that Postgres attaches: those may hold payloads. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { name, message, stack, cause } = error;
+  const code = (error as { code?: unknown }).code;
+  return {
+    type: name,
+    message,
+    code,
+    stack,
+    ...(cause === undefined ? {} : { cause: describeError(cause) }),
+  };
+}
