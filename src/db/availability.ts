@@ -1,0 +1,27 @@
+import { errorCode, errorMessage } from '../lib/errors.ts';
+
+/**
+ * SQLSTATE classes that say nothing about the statement and everything about the moment:
+ * connection exceptions, insufficient resources, operator intervention, system errors.
+ */
+const PASSING_CLASSES = ['08', '53', '57', '58'];
+/** read_only_sql_transaction (a standby, or a full disk's guard) and lock_not_available. */
+const PASSING_CODES = ['25006', '55P03'];
+
+/** Whether an error means that the database cannot be used now, rather than that we used it wrongly. */
+export function isUnavailable(error: unknown): boolean {
+  const code = errorCode(error);
+  if (code !== undefined && /^[0-9A-Z]{5}$/.test(code)) {
+    return PASSING_CODES.includes(code) || PASSING_CLASSES.includes(code.slice(0, 2));
+  }
+  if (
+    code !== undefined &&
+    /^(ECONN|EPIPE|ENOENT|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)/.test(code)
+  ) {
+    return true;
+  }
+  // node-postgres gives these no code.
+  return /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Cannot use a pool after)/.test(
+    errorMessage(error),
+  );
+}

@@ -1,0 +1,48 @@
+import pg from 'pg';
+import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
+import { connectionConfig } from './pool.ts';
+
+/**
+ * Opens one connection.
+ *
+ * @throws OperatorError with a line that says what to do when the server cannot be reached or
+ *   refuses the user. The password is never part of it.
+ */
+export async function connectOrExplain(databaseUrl: string, purpose: string): Promise<pg.Client> {
+  let client: pg.Client;
+  try {
+    client = new pg.Client(connectionConfig(databaseUrl, purpose));
+  } catch (error) {
+    throw new OperatorError(`DATABASE_URL cannot be read: ${errorMessage(error)}`);
+  }
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw new OperatorError(explain(error, client), { cause: error });
+  }
+}
+
+function explain(error: unknown, { host, port, user, database }: pg.Client): string {
+  const place = `${host}:${port}`;
+  const code = error instanceof AggregateError ? errorCode(error.errors[0]) : errorCode(error);
+  switch (code) {
+    case 'ECONNREFUSED':
+    case 'ENOENT':
+      return `No Postgres answers at ${place}. Start it, or correct DATABASE_URL (unset it to use the embedded one).`;
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `The host name ${host} in DATABASE_URL cannot be resolved. Correct it, or check DNS.`;
+    case '28P01':
+    case '28000':
+      return `Postgres at ${place} refuses user "${user}": ${errorMessage(error)}. Correct the user or password in DATABASE_URL.`;
+    case '3D000':
+      return `Postgres at ${place} has no database "${database}". Create it (createdb ${database}), or correct DATABASE_URL.`;
+    case '53300':
+      return `Postgres at ${place} has no free connections. Raise its max_connections, or stop what holds them.`;
+    default:
+      return `Cannot connect to Postgres at ${place}: ${errorMessage(error)}. Check DATABASE_URL.`;
+  }
+}

@@ -1,0 +1,274 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
+import { type Binaries, findBinaries } from './embedded-binaries.ts';
+import { type Owner, prepareOwner } from './embedded-owner.ts';
+
+const MAJOR_VERSION = '18';
+const USER = 'posthorn';
+const DATABASE = 'posthorn';
+/** Held on one session for as long as an instance of Posthorn uses the data folder. */
+const INSTANCE_LOCK = 7_823_114_600_518;
+const READY_TIMEOUT_MS = 60_000;
+
+/**
+ * Set for a service that shares a small machine with its database: fewer full-page images, no JIT
+ * for statements that take a millisecond. Durability is as Postgres ships it.
+ */
+const SERVER_SETTINGS = {
+  listen_addresses: '',
+  max_connections: '100',
+  shared_buffers: '256MB',
+  max_wal_size: '4GB',
+  checkpoint_timeout: '15min',
+  wal_compression: 'on',
+  jit: 'off',
+  log_line_prefix: '%m [%p] ',
+};
+
+export interface EmbeddedPostgres {
+  /** Connects over a unix socket that only this user (and root) can reach. */
+  readonly url: string;
+  /** Where the data really is. */
+  readonly dataDir: string;
+  /** Stops the server and waits for it; its data stays. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the Postgres that npm installed, with its data in `dataDir`, or takes over the one that a
+ * killed Posthorn left running there. As root it runs under an unprivileged user, since Postgres
+ * refuses to run as root.
+ *
+ * @param serverSettings added to ours, for tests.
+ * @throws OperatorError when another Posthorn uses the folder, when the folder belongs to another
+ *   major version, or when the server does not start; the message names its log.
+ */
+export async function startEmbeddedPostgres(
+  dataDir: string,
+  serverSettings: Record<string, string> = {},
+): Promise<EmbeddedPostgres> {
+  const owner = await prepareOwner(dataDir);
+  const binaries = await findBinaries(owner);
+  const cluster = join(owner.dataDir, 'postgres');
+  const logPath = join(owner.dataDir, 'postgres.log');
+  const socketDir = await prepareSocketDir(owner);
+  const urlOf = (database: string) =>
+    `postgresql://${USER}@/${database}?host=${encodeURIComponent(socketDir)}`;
+
+  if (!existsSync(join(cluster, 'PG_VERSION'))) await initialise(binaries, cluster, owner);
+  await requireMajorVersion(cluster);
+
+  let child: ChildProcess | undefined;
+  let session = await tryConnect(urlOf('postgres'));
+  if (session === undefined) {
+    child = await spawnServer(binaries, cluster, socketDir, logPath, owner, serverSettings);
+    session = await waitUntilReady(child, urlOf('postgres'), logPath, dataDir);
+  }
+  session.on('error', () => {});
+  await lockInstance(session, dataDir);
+  await createDatabaseOnce(session);
+
+  return {
+    url: urlOf(DATABASE),
+    dataDir: owner.dataDir,
+    async stop() {
+      await session.end().catch(() => {});
+      await stopServer(cluster, child);
+    },
+  };
+}
+
+async function initialise(binaries: Binaries, cluster: string, owner: Owner): Promise<void> {
+  // Made beside its place and renamed, so that an interrupted initdb leaves nothing half-made.
+  const unfinished = `${cluster}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  const { status, stderr } = spawnSync(
+    binaries.initdb,
+    [
+      `--pgdata=${unfinished}`,
+      `--username=${USER}`,
+      '--auth-local=trust',
+      '--auth-host=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--no-instructions',
+    ],
+    { ...owner.identity, cwd: owner.dataDir, env: serverEnvironment(), encoding: 'utf8' },
+  );
+  if (status !== 0) {
+    throw new OperatorError(
+      `Postgres could not make its data folder ${cluster}: ${lastLine(stderr)}`,
+    );
+  }
+  await rename(unfinished, cluster);
+}
+
+async function requireMajorVersion(cluster: string): Promise<void> {
+  const version = (await readFile(join(cluster, 'PG_VERSION'), 'utf8')).trim();
+  if (version !== MAJOR_VERSION) {
+    throw new OperatorError(
+      `The data in ${cluster} is of Postgres ${version}, and the embedded one is ${MAJOR_VERSION}. Dump it with Postgres ${version} and restore it into a new folder, or set POSTHORN_DATA_DIR to another one.`,
+    );
+  }
+}
+
+async function spawnServer(
+  binaries: Binaries,
+  cluster: string,
+  socketDir: string,
+  logPath: string,
+  owner: Owner,
+  serverSettings: Record<string, string>,
+): Promise<ChildProcess> {
+  const settings = { ...SERVER_SETTINGS, unix_socket_directories: socketDir, ...serverSettings };
+  const log = await open(logPath, 'a', 0o600);
+  try {
+    const child = spawn(
+      binaries.postgres,
+      [
+        '-D',
+        cluster,
+        ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+      ],
+      {
+        ...owner.identity,
+        cwd: owner.dataDir,
+        env: serverEnvironment(),
+        // Ctrl-C goes to the whole process group of a terminal. The server must outlive our drain.
+        detached: true,
+        stdio: ['ignore', log.fd, log.fd],
+      },
+    );
+    child.on('error', () => {});
+    child.unref();
+    return child;
+  } finally {
+    await log.close();
+  }
+}
+
+async function waitUntilReady(
+  child: ChildProcess,
+  url: string,
+  logPath: string,
+  dataDir: string,
+): Promise<pg.Client> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const session = await tryConnect(url);
+    if (session !== undefined) return session;
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) {
+      // Two that start at once both find no server; one of them loses the race for its pid file.
+      await sleep(500);
+      const other = await tryConnect(url);
+      if (other !== undefined) return other;
+      const log = await readFile(logPath, 'utf8').catch(() => '');
+      throw new OperatorError(
+        /lock file .* already exists/.test(log.slice(-2000))
+          ? inUse(dataDir)
+          : `The embedded Postgres did not start: ${lastLine(log)} (see ${logPath}).`,
+      );
+    }
+    if (Date.now() > deadline) {
+      throw new OperatorError(
+        `The embedded Postgres was not ready after ${READY_TIMEOUT_MS / 1000} s; see ${logPath}.`,
+      );
+    }
+    await sleep(25);
+  }
+}
+
+async function lockInstance(session: pg.Client, dataDir: string): Promise<void> {
+  const { rows } = await session.query('select pg_try_advisory_lock($1) as mine', [INSTANCE_LOCK]);
+  if (rows[0].mine) return;
+  await session.end();
+  throw new OperatorError(inUse(dataDir));
+}
+
+function inUse(dataDir: string): string {
+  return `The data folder ${dataDir} is in use by another Posthorn. Stop that one, or set POSTHORN_DATA_DIR to another folder.`;
+}
+
+async function createDatabaseOnce(session: pg.Client): Promise<void> {
+  const { rowCount } = await session.query('select from pg_database where datname = $1', [
+    DATABASE,
+  ]);
+  if (rowCount === 0) await session.query(`create database ${DATABASE}`);
+}
+
+async function stopServer(cluster: string, child: ChildProcess | undefined): Promise<void> {
+  const pid = child?.pid ?? (await serverPid(cluster));
+  if (pid === undefined) return;
+  try {
+    process.kill(pid, 'SIGINT'); // "fast shutdown" in Postgres's words: sessions are ended, data is synced.
+  } catch (error) {
+    if (errorCode(error) !== 'ESRCH') throw error;
+  }
+  while (isRunning(pid, child)) await sleep(20);
+}
+
+async function serverPid(cluster: string): Promise<number | undefined> {
+  const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => '');
+  const pid = Number.parseInt(text, 10);
+  return Number.isNaN(pid) ? undefined : pid;
+}
+
+function isRunning(pid: number, child: ChildProcess | undefined): boolean {
+  if (child !== undefined) return child.exitCode === null && child.signalCode === null;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function tryConnect(url: string): Promise<pg.Client | undefined> {
+  const client = new pg.Client({ connectionString: url, application_name: 'posthorn embedded' });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    await client.end().catch(() => {});
+    // 57P03: it is starting up, or shutting down.
+    if (['ENOENT', 'ECONNREFUSED', '57P03', 'ECONNRESET'].includes(errorCode(error) ?? ''))
+      return undefined;
+    if (/terminated unexpectedly/.test(errorMessage(error))) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A socket's path may have about 100 characters, and folders of projects are often deeper, so it
+ * lives in the temporary folder under a name that follows from the data folder.
+ */
+async function prepareSocketDir(owner: Owner): Promise<string> {
+  const name = createHash('sha256').update(owner.dataDir).digest('hex').slice(0, 12);
+  const socketDir = join(tmpdir(), `posthorn-${name}`);
+  await mkdir(socketDir, { recursive: true, mode: 0o700 });
+  const { uid, gid } = owner.identity;
+  if (uid !== undefined && gid !== undefined) await chown(socketDir, uid, gid);
+  await chmod(socketDir, 0o700);
+  return socketDir;
+}
+
+function serverEnvironment(): NodeJS.ProcessEnv {
+  // PG* variables of the shell that starts us would change what the server and initdb do.
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG)/.test(name));
+  return { ...Object.fromEntries(inherited), LC_ALL: 'C', TZ: 'UTC' };
+}
+
+function lastLine(text: string): string {
+  const lines = text.trim().split('\n');
+  return (
+    lines.findLast((line) => /FATAL|ERROR|error:/.test(line)) ?? lines.at(-1) ?? 'no reason given'
+  );
+}

@@ -1,0 +1,70 @@
+import pg from 'pg';
+import { VERSION } from '../version.ts';
+
+// bigint columns are counts, sizes and ids that stay far below 2^53: numbers are what people expect.
+const BIGINT_OID = 20;
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === BIGINT_OID && format !== 'binary'
+      ? Number
+      : pg.types.getTypeParser(oid, format as 'text')) as pg.CustomTypesConfig['getTypeParser'],
+};
+
+export interface PoolOptions {
+  readonly connectionString: string;
+  /** Shown in `pg_stat_activity`. */
+  readonly purpose: string;
+  readonly max: number;
+  /** Postgres settings of every connection of the pool. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/**
+ * For pools whose few statements each have one right plan, by index, at any size of the tables.
+ * Without this, a plan made while a table was small (a scan of all of it) may be kept while it
+ * grows; and planning over dozens of partitions costs more than the statement does.
+ */
+export const FIXED_PLANS = {
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  jit: 'off',
+} as const;
+
+/** The connection settings that every client of ours shares. */
+export function connectionConfig(connectionString: string, purpose: string): pg.ClientConfig {
+  return {
+    connectionString,
+    application_name: `posthorn ${VERSION} ${purpose}`,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    types,
+  };
+}
+
+/**
+ * A pool that survives the loss of idle connections: such a connection is replaced when it is next
+ * needed, and whoever needs it then is told if that fails.
+ */
+export function createPool({ connectionString, purpose, max, settings }: PoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    ...connectionConfig(connectionString, purpose),
+    max,
+    idleTimeoutMillis: 60_000,
+    ...(settings === undefined ? {} : { onConnect: (client) => configure(client, settings) }),
+  });
+  pool.on('error', () => {});
+  // A connection that breaks while somebody holds it tells them by their query; the event is extra.
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
+}
+
+// As a statement rather than as a startup parameter, which poolers such as PgBouncer refuse.
+async function configure(
+  client: pg.ClientBase,
+  settings: Readonly<Record<string, string>>,
+): Promise<void> {
+  await client.query(
+    'select set_config(name, value, false) from unnest($1::text[], $2::text[]) as s (name, value)',
+    [Object.keys(settings), Object.values(settings)],
+  );
+}

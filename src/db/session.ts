@@ -1,0 +1,121 @@
+import pg from 'pg';
+import type { Logger } from 'pino';
+import { errorMessage } from '../lib/errors.ts';
+import { connectionConfig } from './pool.ts';
+
+const HEARTBEAT_MS = 15_000;
+const HEARTBEAT_TIMEOUT_MS = 5_000;
+const RECONNECT_MIN_MS = 100;
+const RECONNECT_MAX_MS = 5_000;
+
+export interface SessionOptions {
+  readonly databaseUrl: string;
+  readonly purpose: string;
+  readonly log: Logger;
+}
+
+/** One connection that is always there: for LISTEN, and for advisory locks that mean "I am alive". */
+export interface Session {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Whether notifications arrive at this moment. */
+  readonly connected: boolean;
+  /** Listens on a channel, now and after every reconnection. Before `start`. */
+  listen(channel: string, onNotification: (payload: string) => void): void;
+  /** Runs on every new connection before it counts as connected. Before `start`. */
+  onConnect(prepare: (client: pg.Client) => Promise<void>): void;
+  /** Called each time the connection is lost. Before `start`. */
+  onLost(lost: () => void): void;
+}
+
+/**
+ * Keeps one database session open, reconnecting with growing delays. A heartbeat finds connections
+ * whose other end has silently gone.
+ */
+export function createSession({ databaseUrl, purpose, log }: SessionOptions): Session {
+  const channels = new Map<string, (payload: string) => void>();
+  const preparations: ((client: pg.Client) => Promise<void>)[] = [];
+  const losses: (() => void)[] = [];
+  let client: pg.Client | undefined;
+  let connected = false;
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let delayMs = RECONNECT_MIN_MS;
+
+  async function connect(): Promise<void> {
+    const fresh = new pg.Client({
+      ...connectionConfig(databaseUrl, purpose),
+      query_timeout: HEARTBEAT_TIMEOUT_MS,
+    });
+    const lose = (reason: unknown) => {
+      if (client !== fresh) return;
+      client = undefined;
+      connected = false;
+      fresh.end().catch(() => {});
+      if (stopped) return;
+      log.warn({ purpose, reason: errorMessage(reason) }, 'database session lost; reconnecting');
+      for (const lost of losses) lost();
+      reconnectLater();
+    };
+    fresh.on('error', lose);
+    fresh.on('end', () => lose('connection ended'));
+    fresh.on('notification', ({ channel, payload }) => channels.get(channel)?.(payload ?? ''));
+    client = fresh;
+    try {
+      await fresh.connect();
+      for (const channel of channels.keys())
+        await fresh.query(`listen ${pg.escapeIdentifier(channel)}`);
+      for (const prepare of preparations) await prepare(fresh);
+    } catch (error) {
+      // Whether the first connection or a later one: the caller or the timer says what comes next.
+      if (client === fresh) client = undefined;
+      fresh.end().catch(() => {});
+      throw error;
+    }
+    connected = true;
+    delayMs = RECONNECT_MIN_MS;
+    beat(fresh, lose);
+  }
+
+  function beat(current: pg.Client, lose: (reason: unknown) => void): void {
+    timer = setTimeout(async () => {
+      try {
+        await current.query('select 1');
+        if (client === current) beat(current, lose);
+      } catch (error) {
+        lose(error);
+      }
+    }, HEARTBEAT_MS);
+    timer.unref();
+  }
+
+  function reconnectLater(): void {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      if (stopped) return;
+      try {
+        await connect();
+        log.info({ purpose }, 'database session is back');
+      } catch {
+        reconnectLater();
+      }
+    }, delayMs);
+    delayMs = Math.min(RECONNECT_MAX_MS, delayMs * 2);
+  }
+
+  return {
+    start: connect,
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      connected = false;
+      await client?.end().catch(() => {});
+    },
+    get connected() {
+      return connected;
+    },
+    listen: (channel, onNotification) => void channels.set(channel, onNotification),
+    onConnect: (prepare) => void preparations.push(prepare),
+    onLost: (lost) => void losses.push(lost),
+  };
+}

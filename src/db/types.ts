@@ -1,0 +1,62 @@
+import { type ColumnType, type Generated, Kysely, PostgresDialect } from 'kysely';
+import type pg from 'pg';
+
+export type DeliveryState = 'pending' | 'held' | 'succeeded' | 'failed' | 'cancelled';
+export type AttemptStatus = 'success' | 'failed' | 'timeout' | 'blocked';
+
+interface SubscriptionsTable {
+  id: Generated<number>;
+  tenant: Generated<string>;
+  url: string;
+  secret: string | null;
+  created_at: Generated<Date>;
+  updated_at: Generated<Date>;
+  deleted_at: Date | null;
+}
+
+interface WebhookPayloadsTable {
+  id: Generated<string>;
+  accepted_at: Generated<Date>;
+  tenant: Generated<string>;
+  event_type: string | null;
+  content_type: string;
+  body: Buffer;
+}
+
+interface DeliveriesTable {
+  webhook_id: string;
+  subscription_id: number;
+  state: DeliveryState;
+  attempt_count: number;
+  next_attempt_at: Date | null;
+  ended_at: Date | null;
+}
+
+interface DeliveryAttemptsTable {
+  id: Generated<number>;
+  at: ColumnType<Date, Date | undefined, never>;
+  webhook_id: string;
+  subscription_id: number;
+  attempt_number: number | null;
+  status: AttemptStatus;
+  response_code: number | null;
+  error_code: string | null;
+  error: string | null;
+  duration_ms: number;
+  response_excerpt: string | null;
+}
+
+/** The tables that routes and services read through kysely, as `posthorn.<table>`. */
+export interface Tables {
+  'posthorn.subscriptions': SubscriptionsTable;
+  'posthorn.webhook_payloads': WebhookPayloadsTable;
+  'posthorn.deliveries': DeliveriesTable;
+  'posthorn.delivery_attempts': DeliveryAttemptsTable;
+}
+
+export type Database = Kysely<Tables>;
+
+/** kysely over one of our pools. The pool stays the caller's to end. */
+export function createDatabase(pool: pg.Pool): Database {
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
