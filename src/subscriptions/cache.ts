@@ -1,0 +1,86 @@
+import type pg from 'pg';
+import type { Session } from '../db/session.ts';
+import { createSigningKey, type SigningKey } from '../delivery/sign.ts';
+import { createGroupCommit } from '../lib/group-commit.ts';
+
+/** What intake and delivery need to know of a subscription. */
+export interface CachedSubscription {
+  readonly id: number;
+  readonly url: URL;
+  /** Null for a subscription without a secret. */
+  readonly key: SigningKey | null;
+}
+
+export interface SubscriptionCache {
+  /** The subscription, or null when there is none or it was deleted. */
+  get(id: number): Promise<CachedSubscription | null>;
+}
+
+interface Entry {
+  readonly value: CachedSubscription | null;
+  readonly freshUntil: number;
+}
+
+/** A change is notified, so this bounds only what a lost notification could do. */
+const FRESH_MS = 60_000;
+/** While notifications do not arrive, a change must still take effect within a second. */
+const FRESH_WITHOUT_NOTIFICATIONS_MS = 500;
+/** Ids that do not exist cost a query each; somebody who guesses ids must not cost one a guess. */
+const MAX_ENTRIES = 50_000;
+
+/**
+ * Subscriptions by id, kept in memory and dropped when they change, by whichever process.
+ *
+ * @param session listens for changes; it must be given here before it is started.
+ */
+export function createSubscriptionCache(pool: pg.Pool, session: Session): SubscriptionCache {
+  const entries = new Map<number, Entry>();
+  // An answer that was under way while its subscription changed may be the old one.
+  let changes = 0;
+
+  session.listen('posthorn_subscriptions', (payload) => {
+    changes += 1;
+    entries.delete(Number(payload));
+  });
+  session.onLost(() => {
+    changes += 1;
+    entries.clear();
+  });
+
+  const loader = createGroupCommit<number, CachedSubscription | null>({
+    concurrency: 1,
+    maxItems: 1000,
+    async run(ids) {
+      const changesBefore = changes;
+      const { rows } = await pool.query<{ id: number; url: string; secret: string | null }>({
+        name: 'subscriptions-load',
+        text: 'select id, url, secret from posthorn.subscriptions where id = any($1) and deleted_at is null',
+        values: [[...new Set(ids)]],
+      });
+      const found = new Map(
+        rows.map(({ id, url, secret }) => [
+          id,
+          { id, url: new URL(url), key: secret === null ? null : createSigningKey(secret) },
+        ]),
+      );
+      const freshMs = session.connected ? FRESH_MS : FRESH_WITHOUT_NOTIFICATIONS_MS;
+      const freshUntil = performance.now() + freshMs;
+      return ids.map((id) => {
+        const value = found.get(id) ?? null;
+        if (changes === changesBefore) {
+          if (entries.size >= MAX_ENTRIES) entries.delete(entries.keys().next().value as number);
+          entries.set(id, { value, freshUntil });
+        }
+        return value;
+      });
+    },
+  });
+
+  return {
+    async get(id) {
+      const entry = entries.get(id);
+      if (entry !== undefined && entry.freshUntil > performance.now()) return entry.value;
+      return await loader.add(id);
+    },
+  };
+}
