@@ -1,0 +1,129 @@
+import { STATUS_CODES } from 'node:http';
+import type { AttemptStatus } from '../db/types.ts';
+import { formatDuration } from '../lib/duration.ts';
+import { errorCode, errorMessage } from '../lib/errors.ts';
+import { BlockedAddressError } from './address-guard.ts';
+import { AttemptTimeoutError, type HttpAnswer } from './http-client.ts';
+
+/** What an attempt came to, in a word for programs and a sentence for people. */
+export interface Verdict {
+  readonly status: AttemptStatus;
+  readonly errorCode: string | null;
+  readonly error: string | null;
+  /** Whether another attempt could come to something else. */
+  readonly retry: boolean;
+}
+
+const SUCCESS: Verdict = { status: 'success', errorCode: null, error: null, retry: false };
+
+/**
+ * Judges an answer: any 2xx is a success; a redirect is a failure, since following it would let a
+ * receiver choose whom we call; 410 asks us never to come back; everything else is tried again.
+ */
+export function classifyAnswer({ statusCode, location, cutOff }: HttpAnswer): Verdict {
+  const named = `${statusCode} ${STATUS_CODES[statusCode] ?? ''}`.trim();
+  if (statusCode >= 200 && statusCode < 300) {
+    if (!cutOff) return SUCCESS;
+    return {
+      ...SUCCESS,
+      errorCode: 'answer_cut_off',
+      error: `The receiver answered ${named}; its body was longer than is read, and was cut off.`,
+    };
+  }
+  if (statusCode === 410) {
+    return {
+      status: 'failed',
+      errorCode: 'gone',
+      error: 'The receiver answered 410 Gone, which asks for no further attempts.',
+      retry: false,
+    };
+  }
+  if (statusCode >= 300 && statusCode < 400) {
+    const to = location === undefined ? '' : ` to ${location.slice(0, 200)}`;
+    return {
+      status: 'failed',
+      errorCode: 'redirect',
+      error: `The receiver answered ${named}${to}; redirects are not followed. Change the subscription's URL.`,
+      retry: true,
+    };
+  }
+  return {
+    status: 'failed',
+    errorCode: 'http_status',
+    error: `The receiver answered ${named}.`,
+    retry: true,
+  };
+}
+
+/**
+ * Judges what ended an attempt without an answer. All of it is tried again but a forbidden address.
+ *
+ * @param timeoutMs the bound that the attempt had, for the sentence.
+ */
+export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
+  // With several addresses for a name, the first one's error stands for all.
+  const error = reason instanceof AggregateError ? reason.errors[0] : reason;
+  if (error instanceof BlockedAddressError) {
+    return {
+      status: 'blocked',
+      errorCode: 'blocked',
+      error: `Not sent: ${error.message}, which deliveries may not reach.`,
+      retry: false,
+    };
+  }
+  const bound = formatDuration(timeoutMs);
+  if (error instanceof AttemptTimeoutError) {
+    return error.phase === 'connect'
+      ? timedOut('timeout_connect', `No connection to the receiver within ${bound}.`)
+      : timedOut('timeout_response', `The receiver did not answer in full within ${bound}.`);
+  }
+  const code = errorCode(error) ?? '';
+  switch (code) {
+    case 'UND_ERR_CONNECT_TIMEOUT':
+    case 'ETIMEDOUT':
+      return timedOut('timeout_connect', `No connection to the receiver within ${bound}.`);
+    case 'ENOTFOUND':
+      return failed('dns', "The receiver's host name does not exist.");
+    case 'EAI_AGAIN':
+    case 'EAI_FAIL':
+    case 'ENODATA':
+      return failed('dns', "The receiver's host name could not be resolved.");
+    case 'ECONNREFUSED':
+      return failed(
+        'refused',
+        "Nothing listens at the receiver's address and port: the connection was refused.",
+      );
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return failed('unreachable', "There is no route to the receiver's address.");
+    case 'ECONNRESET':
+    case 'EPIPE':
+    case 'UND_ERR_SOCKET':
+      return failed('reset', 'The receiver closed the connection before it had answered in full.');
+    case 'UND_ERR_HEADERS_OVERFLOW':
+    case 'HPE_HEADER_OVERFLOW':
+      return failed('too_large', "The receiver's answer has more headers than are read (16 KiB).");
+  }
+  if (
+    code.startsWith('HPE_') ||
+    code.startsWith('UND_ERR_RES') ||
+    code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'
+  ) {
+    return failed(
+      'protocol',
+      `The receiver's answer is not valid HTTP/1.1 (${errorMessage(error)}).`,
+    );
+  }
+  if (/CERT|TLS|SSL|SIGNATURE|ISSUER/.test(code)) {
+    return failed('tls', `A secure connection to the receiver failed: ${errorMessage(error)}.`);
+  }
+  return failed('connection', `The request failed: ${errorMessage(error)}.`);
+}
+
+function failed(errorCode: string, error: string): Verdict {
+  return { status: 'failed', errorCode, error, retry: true };
+}
+
+function timedOut(errorCode: string, error: string): Verdict {
+  return { status: 'timeout', errorCode, error, retry: true };
+}

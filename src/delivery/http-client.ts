@@ -1,0 +1,226 @@
+import { isIP } from 'node:net';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
+import {
+  BlockedAddressError,
+  createGuardedLookup,
+  judgeAddress,
+  type Networks,
+  unbracketed,
+} from './address-guard.ts';
+
+/** Past this an answer is not read; nobody needs it, and a receiver must not fill our memory. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+/** What is kept of an answer, for the person who asks why it failed. */
+const EXCERPT_BYTES = 1024;
+
+export interface HttpRequest {
+  readonly url: URL;
+  /** Names and values in turn. */
+  readonly headers: string[];
+  readonly body: Buffer;
+  /** Ends the request early; it then rejects with the signal's reason. */
+  readonly signal: AbortSignal;
+}
+
+export interface HttpAnswer {
+  readonly statusCode: number;
+  readonly retryAfter: string | undefined;
+  readonly location: string | undefined;
+  /** The first KiB of the body. */
+  readonly excerpt: string | null;
+  /** The body went on past what we read, and the connection was closed on it. */
+  readonly cutOff: boolean;
+}
+
+/** The time bound of an attempt ran out. */
+export class AttemptTimeoutError extends Error {
+  override readonly name = 'AttemptTimeoutError';
+  readonly phase: 'connect' | 'response';
+
+  constructor(phase: 'connect' | 'response') {
+    super(`timed out: ${phase}`);
+    this.phase = phase;
+  }
+}
+
+export interface HttpClient {
+  /**
+   * POSTs and reads the answer, within one bound of time from DNS to the last byte. Redirects are
+   * answers like any other. Nothing is decompressed.
+   *
+   * @throws AttemptTimeoutError, BlockedAddressError, or what the socket, TLS or the parser threw.
+   */
+  post(request: HttpRequest): Promise<HttpAnswer>;
+  /** Closes all connections. */
+  close(): Promise<void>;
+}
+
+export interface HttpClientOptions {
+  readonly timeoutMs: number;
+  readonly allowNetworks: Networks;
+}
+
+/**
+ * An HTTP client for receivers one does not trust. undici's own time-outs stop neither a body that
+ * drips nor a flood of 103s, so there is one timer of ours over everything.
+ *
+ * It speaks to undici's dispatcher rather than through `request()`, which makes a stream of every
+ * answer: most answers are a handful of bytes, and the streams cost as much as all the rest.
+ */
+export function createHttpClient({ timeoutMs, allowNetworks }: HttpClientOptions): HttpClient {
+  const agent = new Agent({
+    connect: createGuardedConnector(allowNetworks, timeoutMs),
+    pipelining: 1,
+    allowH2: false,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+
+  return {
+    post: (request) =>
+      new Promise((resolve, reject) => {
+        const exchange = new Exchange(request.signal, timeoutMs, resolve, reject);
+        try {
+          agent.dispatch(
+            {
+              origin: request.url.origin,
+              path: request.url.pathname + request.url.search,
+              method: 'POST',
+              headers: request.headers,
+              body: request.body,
+            },
+            exchange,
+          );
+        } catch (error) {
+          exchange.onResponseError(null, error as Error);
+        }
+      }),
+    close: () => agent.destroy(),
+  };
+}
+
+/** Judges the address that is about to be connected to: literals here, names in their lookup. */
+function createGuardedConnector(
+  allowNetworks: Networks,
+  timeoutMs: number,
+): buildConnector.connector {
+  const options = {
+    timeout: timeoutMs,
+    allowH2: false,
+    lookup: createGuardedLookup(allowNetworks),
+  };
+  // undici's types leave out what it hands on to net.connect, such as lookup.
+  const connect = buildConnector(options as buildConnector.BuildOptions);
+  return (target, callback) => {
+    const host = unbracketed(target.hostname);
+    const what = isIP(host) === 0 ? null : judgeAddress(host, allowNetworks);
+    if (what !== null) {
+      callback(new BlockedAddressError(`${host} is ${what}`), null);
+      return;
+    }
+    connect(target, callback);
+  };
+}
+
+/** One request and its answer, as undici's dispatcher reports them. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #signal: AbortSignal;
+  readonly #timer: NodeJS.Timeout;
+  readonly #resolve: (answer: HttpAnswer) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #onAbort = () => this.#fail(this.#signal.reason);
+  #controller: Dispatcher.DispatchController | undefined;
+  #settled = false;
+  #statusCode = 0;
+  #retryAfter: string | undefined;
+  #location: string | undefined;
+  #kept: Buffer[] = [];
+  #keptBytes = 0;
+  #readBytes = 0;
+
+  constructor(
+    signal: AbortSignal,
+    timeoutMs: number,
+    resolve: (answer: HttpAnswer) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#timer = setTimeout(() => {
+      this.#fail(new AttemptTimeoutError(this.#controller === undefined ? 'connect' : 'response'));
+    }, timeoutMs);
+    signal.addEventListener('abort', this.#onAbort);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    // Time ran out before there was a connection to abort.
+    if (this.#settled) controller.abort(new AttemptTimeoutError('connect'));
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (statusCode < 200) return;
+    this.#statusCode = statusCode;
+    this.#retryAfter = one(headers['retry-after']);
+    this.#location = one(headers.location);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#readBytes += chunk.length;
+    if (this.#keptBytes < EXCERPT_BYTES) {
+      const kept = chunk.subarray(0, EXCERPT_BYTES - this.#keptBytes);
+      // A copy: the chunk is a window on a socket's whole read buffer.
+      this.#kept.push(Buffer.from(kept));
+      this.#keptBytes += kept.length;
+    }
+    if (this.#readBytes > MAX_ANSWER_BYTES) this.#succeed(true);
+  }
+
+  onResponseEnd(): void {
+    this.#succeed(false);
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    this.#fail(error);
+  }
+
+  #succeed(cutOff: boolean): void {
+    if (!this.#settle()) return;
+    this.#resolve({
+      statusCode: this.#statusCode,
+      retryAfter: this.#retryAfter,
+      location: this.#location,
+      excerpt: this.#keptBytes === 0 ? null : excerptOf(this.#kept),
+      cutOff,
+    });
+    if (cutOff) this.#controller?.abort(new Error('answer too large'));
+  }
+
+  #fail(reason: unknown): void {
+    if (!this.#settle()) return;
+    this.#reject(reason);
+    this.#controller?.abort(reason instanceof Error ? reason : new Error(String(reason)));
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    clearTimeout(this.#timer);
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    return true;
+  }
+}
+
+function one(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** Text as Postgres takes it: without NUL, and with a mark where a character was cut or is none. */
+function excerptOf(chunks: Buffer[]): string {
+  return Buffer.concat(chunks).toString('utf8').replaceAll('\0', '');
+}

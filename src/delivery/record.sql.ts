@@ -1,0 +1,127 @@
+import type pg from 'pg';
+import type { AttemptStatus } from '../db/types.ts';
+import { bounds } from './claim.sql.ts';
+
+/** What came of one attempt, and what follows from it. */
+export interface AttemptResult {
+  readonly webhookId: string;
+  readonly subscriptionId: number;
+  readonly attemptNumber: number;
+  readonly status: AttemptStatus;
+  readonly responseCode: number | null;
+  readonly errorCode: string | null;
+  readonly error: string | null;
+  readonly durationMs: number;
+  readonly responseExcerpt: string | null;
+  /** The delivery's state from now on: `pending` means that another attempt follows. */
+  readonly state: 'pending' | 'succeeded' | 'failed';
+  /** Until the next attempt, where there is one. */
+  readonly retryInMs: number | null;
+  /** Of the body, so that the next attempt's job can say how much it will hold in memory. */
+  readonly bytes: number;
+}
+
+/**
+ * Records attempts, moves their deliveries on, and adds the jobs of those that are tried again, in
+ * one statement and so in one transaction.
+ *
+ * The fence: a delivery moves only if it still counts one attempt fewer than this one's number.
+ * Whoever comes second (a worker that was frozen while another took over) finds it moved; his
+ * attempt is logged without a number and changes nothing. A delivery that was cancelled meanwhile
+ * stays cancelled, but the attempt counts.
+ *
+ * @returns for each delivery that moved, its key.
+ */
+export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): Promise<number> {
+  const webhooks = results.map(({ webhookId }) => webhookId);
+  const [least, greatest] = bounds(webhooks);
+  const { rows } = await pool.query<{ moved: number }>({
+    name: 'record',
+    text: `
+      with r as materialized (
+        select *
+        from unnest(
+          $1::uuid[], $2::integer[], $3::smallint[], $4::posthorn.attempt_status[], $5::smallint[],
+          $6::text[], $7::text[], $8::integer[], $9::text[], $10::posthorn.delivery_state[],
+          $11::bigint[], $12::integer[]
+        ) as r (
+          webhook_id, subscription_id, attempt_number, status, response_code,
+          error_code, error, duration_ms, response_excerpt, state,
+          retry_in_ms, bytes
+        )
+      ), moved as (
+        update posthorn.deliveries d
+        set attempt_count = r.attempt_number,
+            state = case d.state when 'cancelled' then d.state else r.state end,
+            next_attempt_at = case when d.state <> 'cancelled' and r.state = 'pending'
+              then now() + r.retry_in_ms * interval '1 millisecond' end,
+            ended_at = case when d.state = 'cancelled' then d.ended_at
+              when r.state <> 'pending' then now() end
+        from r
+        where d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
+          and d.attempt_count = r.attempt_number - 1
+          and d.state in ('pending', 'held', 'cancelled')
+          and d.webhook_id = any($1::uuid[]) and d.webhook_id between $13 and $14
+        returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, r.bytes
+      ), logged as (
+        insert into posthorn.delivery_attempts (
+          webhook_id, subscription_id, attempt_number, status, response_code,
+          error_code, error, duration_ms, response_excerpt)
+        select r.webhook_id, r.subscription_id, moved.attempt_count, r.status, r.response_code,
+          r.error_code, r.error, r.duration_ms, r.response_excerpt
+        from r
+        left join moved using (webhook_id, subscription_id)
+      ), retries as (
+        select array_agg((
+          'deliver',
+          json_build_object(
+            'attempt', attempt_count + 1, 'bytes', bytes,
+            'webhooks', json_build_array(webhook_id), 'subscriptions', json_build_array(subscription_id)),
+          null, next_attempt_at, 32767, null, null, null
+        )::graphile_worker.job_spec) as jobs
+        from moved
+        where state = 'pending'
+        having count(*) > 0
+      ), added as (
+        select count(job.id) as jobs from retries, graphile_worker.add_jobs(retries.jobs) as job
+      )
+      select (select count(*) from moved)::integer as moved, (select jobs from added) as jobs`,
+    values: [
+      webhooks,
+      results.map(({ subscriptionId }) => subscriptionId),
+      results.map(({ attemptNumber }) => attemptNumber),
+      results.map(({ status }) => status),
+      results.map(({ responseCode }) => responseCode),
+      results.map(({ errorCode }) => errorCode),
+      results.map(({ error }) => error),
+      results.map(({ durationMs }) => durationMs),
+      results.map(({ responseExcerpt }) => responseExcerpt),
+      results.map(({ state }) => state),
+      results.map(({ retryInMs }) => retryInMs),
+      results.map(({ bytes }) => bytes),
+      least,
+      greatest,
+    ],
+  });
+  return rows[0]?.moved ?? 0;
+}
+
+/** Cancels deliveries whose subscription was deleted while they were being accepted. */
+export async function cancelDeliveries(
+  pool: pg.Pool,
+  deliveries: readonly { webhookId: string; subscriptionId: number }[],
+): Promise<void> {
+  await pool.query({
+    name: 'cancel',
+    text: `
+      update posthorn.deliveries d
+      set state = 'cancelled', ended_at = now(), next_attempt_at = null
+      from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
+      where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
+        and d.state in ('pending', 'held')`,
+    values: [
+      deliveries.map(({ webhookId }) => webhookId),
+      deliveries.map(({ subscriptionId }) => subscriptionId),
+    ],
+  });
+}

@@ -1,0 +1,78 @@
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+
+/** A subscription's secret, read once into the keys that the two kinds of signature use. */
+export interface SigningKey {
+  /** Standard Webhooks: the decoded bytes of a `whsec_` secret, or the text's own bytes. */
+  readonly standard: KeyObject;
+  /** `X-Hub-Signature-256`: always the text's own bytes, as GitHub and WebSub have it. */
+  readonly hub: KeyObject;
+}
+
+const WHSEC = 'whsec_';
+
+/**
+ * Reads a secret into signing keys.
+ *
+ * @throws Error for what `judgeSecret` refuses.
+ */
+export function createSigningKey(secret: string): SigningKey {
+  const problem = judgeSecret(secret);
+  if (problem !== null) throw new Error(`The secret cannot be used: ${problem}`);
+  const text = createSecretKey(secret, 'utf8');
+  return {
+    hub: text,
+    standard: secret.startsWith(WHSEC)
+      ? createSecretKey(secret.slice(WHSEC.length), 'base64')
+      : text,
+  };
+}
+
+/**
+ * Why a secret cannot be used, or null. A `whsec_` secret must hold 24 to 64 bytes
+ * (Standard Webhooks 1.0.0, "Signature scheme"); any other text is taken as it is.
+ */
+export function judgeSecret(secret: string): string | null {
+  if (secret === '') return 'it is empty; leave it out for a subscription without a signature';
+  if (!secret.startsWith(WHSEC)) return null;
+  const encoded = secret.slice(WHSEC.length);
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) return 'what follows whsec_ is not base64';
+  const { length } = Buffer.from(encoded, 'base64');
+  if (length < 24 || length > 64) {
+    return `what follows whsec_ is ${length} bytes in base64; Standard Webhooks asks for 24 to 64`;
+  }
+  return null;
+}
+
+/**
+ * The `webhook-signature` header of one attempt: `v1,` and the base64 HMAC-SHA256 of
+ * `{id}.{timestamp}.{body}` (Standard Webhooks 1.0.0, "Signature scheme").
+ *
+ * @param timestamp whole seconds since the epoch, of this attempt.
+ */
+export function standardSignature(
+  key: SigningKey,
+  webhookId: string,
+  timestamp: number,
+  body: Buffer,
+): string {
+  const digest = createHmac('sha256', key.standard)
+    .update(`${webhookId}.${timestamp}.`)
+    .update(body)
+    .digest('base64');
+  return `v1,${digest}`;
+}
+
+/** The `X-Hub-Signature-256` header: `sha256=` and the hex HMAC-SHA256 of the body. */
+export function hubSignature(key: SigningKey, body: Buffer): string {
+  return `sha256=${createHmac('sha256', key.hub).update(body).digest('hex')}`;
+}
+
+/**
+ * Whether an `X-Hub-Signature-256` header is the body's, compared in constant time. Hex digits may
+ * be of either case.
+ */
+export function verifyHubSignature(key: SigningKey, body: Buffer, header: string): boolean {
+  if (!/^sha256=[0-9a-f]{64}$/i.test(header)) return false;
+  const expected = createHmac('sha256', key.hub).update(body).digest();
+  return timingSafeEqual(expected, Buffer.from(header.slice('sha256='.length), 'hex'));
+}
