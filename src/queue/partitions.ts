@@ -1,0 +1,39 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { errorCode } from '../lib/errors.ts';
+
+const DAYS_AHEAD = 7;
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * Makes the partitions of the coming week and drops the days that are past the retention, whole
+ * days at a time and never one that still holds an owed delivery. A day that cannot be locked
+ * quickly is left for the next run.
+ */
+export async function keepPartitions(
+  pool: pg.Pool,
+  retentionMs: number,
+  log: Logger,
+): Promise<void> {
+  await pool.query(
+    `select posthorn.ensure_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + $1::integer)`,
+    [DAYS_AHEAD],
+  );
+  const { rows } = await pool.query<{ day: string; owed: boolean }>(
+    `select day::text, owed from posthorn.droppable_days($1 * interval '1 millisecond')`,
+    [retentionMs],
+  );
+  for (const { day, owed } of rows) {
+    if (owed) {
+      log.warn({ day }, 'history kept past its retention: deliveries of that day are still owed');
+      continue;
+    }
+    try {
+      await pool.query('select posthorn.drop_day($1::date)', [day]);
+      log.info({ day }, 'history dropped');
+    } catch (error) {
+      if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
+      log.info({ day }, 'history is in use; it will be dropped later');
+    }
+  }
+}
