@@ -1,0 +1,51 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyInstance, LogController } from 'fastify';
+import { registerAuth } from './plugins/auth.ts';
+import { registerDocs } from './plugins/docs.ts';
+import { registerErrors } from './plugins/errors.ts';
+import { registerRequestLog } from './plugins/request-log.ts';
+import { ingestRoutes } from './routes/ingest.ts';
+import { logRoutes } from './routes/logs.ts';
+import { serviceRoutes } from './routes/service.ts';
+import { statsRoutes } from './routes/stats.ts';
+import { subscriptionRoutes } from './routes/subscriptions.ts';
+import { webhookRoutes } from './routes/webhooks.ts';
+import type { ApiServices } from './services.ts';
+import { validatorCompiler } from './validation.ts';
+
+/** Longer than any body that fits the limit needs; it ends requests that drip. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
+/** Assembles the API. It listens nowhere yet. */
+export async function createApp(services: ApiServices): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: services.log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: services.settings.maxBodyBytes,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // One logger for all: a child for each request costs more than most requests log.
+    childLoggerFactory: (logger) => logger,
+    return503OnClosing: true,
+    forceCloseConnections: 'idle',
+    routerOptions: { ignoreTrailingSlash: true },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  // Our queries name what they select, so there is nothing to filter out of an answer.
+  app.setSerializerCompiler(() => JSON.stringify);
+
+  registerErrors(app as unknown as FastifyInstance);
+  registerRequestLog(app as unknown as FastifyInstance, services.log);
+  registerAuth(app as unknown as FastifyInstance, services.settings);
+  await registerDocs(app as unknown as FastifyInstance, services.settings);
+
+  if (services.serves === 'everything') {
+    await app.register(subscriptionRoutes, { services });
+    await app.register(ingestRoutes, { services });
+    await app.register(logRoutes, { services });
+    await app.register(webhookRoutes, { services });
+    await app.register(statsRoutes, { services });
+  }
+  await app.register(serviceRoutes, { services });
+  await app.ready();
+  return app as unknown as FastifyInstance;
+}

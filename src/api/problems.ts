@@ -1,0 +1,78 @@
+/** What was wrong with one field of a request, and what would be right. */
+export interface FieldProblem {
+  /** `body.url`, `query.limit`, `headers.x-hub-signature-256`. */
+  readonly field: string;
+  readonly message: string;
+}
+
+/**
+ * An error answer (RFC 9457). Routes throw it; the error handler sends it. `type` is a URI that
+ * stays the same for the same kind of problem.
+ */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly status: number;
+  readonly type: string;
+  readonly title: string;
+  readonly errors: readonly FieldProblem[] | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    kind: ProblemKind,
+    detail: string,
+    {
+      errors,
+      headers = {},
+      cause,
+    }: { errors?: readonly FieldProblem[]; headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(detail, { cause });
+    const { status, title } = CATALOGUE[kind];
+    this.status = status;
+    this.title = title;
+    this.type = `urn:posthorn:problem:${kind}`;
+    this.errors = errors;
+    this.headers = headers;
+  }
+
+  /** The answer's body, members in the order of RFC 9457 section 3.1. */
+  toJSON(): Record<string, unknown> {
+    return {
+      type: this.type,
+      title: this.title,
+      status: this.status,
+      detail: this.message,
+      ...(this.errors === undefined ? {} : { errors: this.errors }),
+    };
+  }
+}
+
+/** Every kind of problem that the API answers with. */
+const CATALOGUE = {
+  'invalid-request': { status: 400, title: 'The request is not valid' },
+  'invalid-json': { status: 400, title: 'The body is not valid JSON' },
+  unauthorized: { status: 401, title: 'The request does not prove who sent it' },
+  'not-found': { status: 404, title: 'There is no such thing' },
+  'method-not-allowed': { status: 405, title: 'The path does not take this method' },
+  'too-large': { status: 413, title: 'The body is too large' },
+  'unsupported-media-type': { status: 415, title: 'The body is not of a type that is taken' },
+  'internal-error': { status: 500, title: 'Something went wrong on our side' },
+  unavailable: { status: 503, title: 'The service cannot do this right now' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ProblemKind = keyof typeof CATALOGUE;
+
+/** A 400 for one field. */
+export function invalidField(field: string, message: string): Problem {
+  return new Problem('invalid-request', `${field} ${message}`, { errors: [{ field, message }] });
+}
+
+/** A 404 for something that has an id. */
+export function notFound(what: string, id: string | number): Problem {
+  return new Problem('not-found', `There is no ${what} ${id}.`);
+}
+
+/** A 503 that says when to come back. */
+export function unavailable(detail: string, cause?: unknown): Problem {
+  return new Problem('unavailable', detail, { headers: { 'retry-after': '1' }, cause });
+}

@@ -1,0 +1,173 @@
+import { isUtf8 } from 'node:buffer';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifySchema } from 'fastify';
+import { Type } from 'typebox';
+import {
+  createSigningKey,
+  hubSignature,
+  judgeSecret,
+  verifyHubSignature,
+} from '../../delivery/sign.ts';
+import { IntakeUnavailableError } from '../../intake/intake.ts';
+import { missingKey } from '../plugins/auth.ts';
+import { invalidField, notFound, Problem, unavailable } from '../problems.ts';
+import { problems, SubscriptionId, WebhookId } from '../schemas/common.ts';
+import type { ApiServices } from '../services.ts';
+import { validatorCompiler } from '../validation.ts';
+
+const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
+const SIGNATURE_HEADER = 'x-hub-signature-256';
+
+/** Handing webhooks in. */
+export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services },
+) => {
+  await app.register(rawIngest, { services });
+
+  app.post(
+    '/ingest/getsignature',
+    {
+      schema: {
+        operationId: 'getSignature',
+        summary: 'Compute a signature, to test by hand',
+        description:
+          'A string is signed as it is; anything else as compact JSON. The answer shows the exact bytes that were signed: send those.',
+        tags: ['ingest'],
+        body: Type.Object(
+          { payload: Type.Any(), secret: Type.String({ minLength: 1, maxLength: 256 }) },
+          {
+            additionalProperties: false,
+            examples: [{ payload: '{"hello":"world"}', secret: 'my secret' }],
+          },
+        ),
+        response: {
+          200: Type.Object({
+            signature: Type.String({ description: 'For the X-Hub-Signature-256 header.' }),
+            signed_payload: Type.String({ description: 'The bytes that were signed, as text.' }),
+          }),
+          ...problems(400, 401, 415),
+        },
+      },
+    },
+    async (request) => {
+      const { payload, secret } = request.body as { payload: unknown; secret: string };
+      const problem = judgeSecret(secret);
+      if (problem !== null) throw invalidField('body.secret', `cannot be used: ${problem}.`);
+      const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
+      return {
+        signature: hubSignature(createSigningKey(secret), Buffer.from(text)),
+        signed_payload: text,
+      };
+    },
+  );
+};
+
+/** The hot route lives in a scope of its own, where bodies stay the bytes that they are. */
+const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services },
+) => {
+  const { intake, subscriptions, metrics } = services;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  );
+
+  const schema: FastifySchema = {
+    operationId: 'ingest',
+    summary: 'Hand a webhook in',
+    description:
+      'Any JSON. It is stored and delivered byte for byte. A 202 means that it is committed: it will be delivered, or visibly fail.',
+    tags: ['ingest'],
+    params: Type.Object({ subscription_id: SubscriptionId }),
+    headers: Type.Object({
+      [SIGNATURE_HEADER]: Type.Optional(
+        Type.String({
+          description:
+            'Needed when the subscription has a secret: sha256= and the hex HMAC-SHA256 of the body under that secret.',
+        }),
+      ),
+    }),
+    body: { description: 'Any JSON', examples: [{ event: 'order.created', order: { id: 7 } }] },
+    response: {
+      202: Type.Object({
+        status: Type.Literal('accepted'),
+        webhook_id: WebhookId,
+        subscription_id: SubscriptionId,
+      }),
+      ...problems(400, 401, 404, 413, 415),
+    },
+  };
+
+  app.post<{ Params: { subscription_id: number } }>(
+    '/ingest/:subscription_id',
+    {
+      schema: schema as never,
+      config: { auth: 'own' },
+      bodyLimit: services.settings.maxBodyBytes,
+      // The body is bytes, whatever the document says of it; only the path is validated here.
+      validatorCompiler: (route: { httpPart?: string }) =>
+        route.httpPart === 'params' ? validatorCompiler(route as never) : () => true,
+    } as never,
+    async (request, reply) => {
+      const id = request.params.subscription_id;
+      const body = request.body as Buffer | undefined;
+      const subscription = await subscriptions.get(id);
+      if (subscription === null) {
+        if (!request.hasKey) throw missingKey();
+        throw notFound('subscription', id);
+      }
+      if (subscription.key === null) {
+        if (!request.hasKey) throw missingKey();
+      } else {
+        const header = request.headers[SIGNATURE_HEADER];
+        if (typeof header !== 'string') {
+          throw new Problem(
+            'unauthorized',
+            'This subscription has a secret: sign the body and send X-Hub-Signature-256: sha256=<hex HMAC-SHA256>.',
+          );
+        }
+        if (body === undefined || !verifyHubSignature(subscription.key, body, header)) {
+          throw new Problem(
+            'unauthorized',
+            /^sha256=[0-9a-f]{64}$/i.test(header)
+              ? "X-Hub-Signature-256 is not this body's signature under the subscription's secret."
+              : 'X-Hub-Signature-256 is malformed; it must be sha256= and 64 hex digits.',
+          );
+        }
+      }
+      requireJson(body);
+
+      let webhookId: string | null;
+      try {
+        webhookId = await intake.accept({
+          subscriptionId: id,
+          contentType: request.headers['content-type'] as string,
+          body,
+        });
+      } catch (error) {
+        if (!(error instanceof IntakeUnavailableError)) throw error;
+        metrics.refused.inc();
+        throw unavailable(`${error.message}. Nothing was accepted; send it again.`, error.cause);
+      }
+      if (webhookId === null) throw notFound('subscription', id);
+      metrics.accepted.inc();
+      reply.code(202);
+      return { status: 'accepted', webhook_id: webhookId, subscription_id: id };
+    },
+  );
+};
+
+function requireJson(body: Buffer | undefined): asserts body is Buffer {
+  if (body === undefined || body.length === 0) {
+    throw new Problem('invalid-json', 'The body is empty; send JSON.');
+  }
+  if (!isUtf8(body))
+    throw new Problem('invalid-json', 'The body is not UTF-8, which JSON must be.');
+  try {
+    JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw new Problem('invalid-json', `The body is not valid JSON: ${(error as Error).message}.`);
+  }
+}

@@ -1,0 +1,125 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { formatDuration, parseDuration } from '../../lib/duration.ts';
+import { invalidField } from '../problems.ts';
+import { nullable, problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
+import type { ApiServices } from '../services.ts';
+
+const MAX_WINDOW_MS = 31 * 86_400_000;
+
+const Milliseconds = nullable(Type.Number({ description: 'Milliseconds' }));
+const Stats = Type.Object({
+  window: Type.String({ description: 'The time looked at, up to now.' }),
+  subscription_id: nullable(SubscriptionId),
+  accepted: Type.Integer({
+    description: 'Webhooks accepted in the window; for a subscription, deliveries owed to it.',
+  }),
+  succeeded: Type.Integer({ description: 'Deliveries that succeeded in the window.' }),
+  failed: Type.Integer({ description: 'Deliveries that failed for good in the window.' }),
+  retrying: Type.Integer({
+    description: 'Deliveries that have failed and wait for their next attempt, now.',
+  }),
+  attempts: Type.Integer({ description: 'Attempts made in the window.' }),
+  success_rate: nullable(
+    Type.Number({ description: 'The share of these attempts that succeeded, 0 to 1.' }),
+  ),
+  attempt_latency_ms: Type.Object({ p50: Milliseconds, p95: Milliseconds, p99: Milliseconds }),
+  queue_depth: Type.Integer({ description: 'Deliveries that are due now and not yet attempted.' }),
+  oldest_due_at: nullable(Timestamp),
+});
+
+/** How it goes, in figures. */
+export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { pool } },
+) => {
+  app.get(
+    '/v1/stats',
+    {
+      schema: {
+        operationId: 'getStats',
+        summary: 'Figures of a window of time, and of the queue now',
+        tags: ['history'],
+        querystring: Type.Object(
+          {
+            window: Type.Optional(
+              Type.String({
+                maxLength: 20,
+                default: '1h',
+                description: 'Such as 15m, 1h or 7d.',
+                examples: ['1h'],
+              }),
+            ),
+            subscription_id: Type.Optional(SubscriptionId),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: Stats, ...problems(400, 401) },
+      },
+    },
+    async (request, reply) => {
+      const { window = '1h', subscription_id = null } = request.query;
+      const windowMs = readWindow(window);
+      const { rows } = await pool.query({
+        name: 'stats',
+        text: STATS,
+        values: [windowMs, subscription_id],
+      });
+      const { p50, p95, p99, ...row } = rows[0];
+      return reply.send({
+        window: formatDuration(windowMs),
+        subscription_id,
+        ...row,
+        success_rate: row.attempts === 0 ? null : row.succeeded / row.attempts,
+        attempt_latency_ms: { p50, p95, p99 },
+      } as never);
+    },
+  );
+};
+
+function readWindow(window: string): number {
+  try {
+    const windowMs = parseDuration(window);
+    if (windowMs > 0 && windowMs <= MAX_WINDOW_MS) return windowMs;
+  } catch {
+    // The message below says more of what is wanted here.
+  }
+  throw invalidField('query.window', 'must be a duration up to 31d, such as 15m, 1h or 7d');
+}
+
+/** $1 the window in milliseconds, $2 a subscription's id or null. Each part reads one index range. */
+const STATS = `
+  with bounds as materialized (
+    select now() - $1 * interval '1 millisecond' as since,
+      posthorn.uuidv7_floor(now() - $1 * interval '1 millisecond') as since_id
+  ), attempts as (
+    select
+      count(*)::integer as attempts,
+      count(*) filter (where a.status = 'success')::integer as succeeded,
+      percentile_cont(array[0.5, 0.95, 0.99]) within group (order by a.duration_ms) as latency
+    from posthorn.delivery_attempts a
+    where a.at >= (select since from bounds) and ($2::integer is null or a.subscription_id = $2)
+  ), owed as (
+    select
+      count(*) filter (where d.attempt_count > 0)::integer as retrying,
+      count(*) filter (where d.state = 'pending' and d.next_attempt_at <= now())::integer as queue_depth,
+      min(d.next_attempt_at) filter (where d.state = 'pending' and d.next_attempt_at <= now()) as oldest_due_at
+    from posthorn.deliveries d
+    where d.state in ('pending', 'held') and ($2::integer is null or d.subscription_id = $2)
+  )
+  select
+    case when $2::integer is null
+      then (select count(*) from posthorn.webhook_payloads where id >= (select since_id from bounds))
+      else (select count(*) from posthorn.deliveries
+        where subscription_id = $2 and webhook_id >= (select since_id from bounds))
+    end::integer as accepted,
+    attempts.succeeded,
+    (select count(*) from posthorn.deliveries
+      where state = 'failed' and ended_at >= (select since from bounds)
+        and ($2::integer is null or subscription_id = $2))::integer as failed,
+    owed.retrying,
+    attempts.attempts,
+    attempts.latency[1] as p50, attempts.latency[2] as p95, attempts.latency[3] as p99,
+    owed.queue_depth,
+    owed.oldest_due_at
+  from attempts, owed`;

@@ -1,0 +1,146 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { judgeUrl } from '../../delivery/address-guard.ts';
+import { judgeSecret } from '../../delivery/sign.ts';
+import {
+  createSubscription,
+  deleteSubscription,
+  listSubscriptions,
+  updateSubscription,
+} from '../../subscriptions/store.ts';
+import { invalidField, notFound } from '../problems.ts';
+import { problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
+import type { ApiServices } from '../services.ts';
+
+const Url = Type.String({
+  minLength: 1,
+  maxLength: 2048,
+  description:
+    'Where webhooks are delivered. http or https, without credentials, at a public address.',
+  examples: ['https://example.com/webhooks'],
+});
+
+const Secret = Type.String({
+  maxLength: 256,
+  description:
+    'Signs what is delivered and, for /ingest, what is handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks). Never shown again.',
+  examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
+});
+
+const Subscription = Type.Object({
+  id: SubscriptionId,
+  url: Url,
+  created_at: Timestamp,
+  has_secret: Type.Boolean(),
+});
+
+/** The first system's routes for subscriptions. */
+export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { db, settings } },
+) => {
+  function requireGood({
+    url,
+    secret,
+  }: {
+    url?: string | undefined;
+    secret?: string | undefined;
+  }): void {
+    const urlProblem = url === undefined ? null : judgeUrl(url, settings.allowNetworks);
+    if (urlProblem !== null)
+      throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
+    const secretProblem = secret === undefined ? null : judgeSecret(secret);
+    if (secretProblem !== null)
+      throw invalidField('body.secret', `cannot be used: ${secretProblem}.`);
+  }
+
+  app.post(
+    '/subscriptions/createsubscription',
+    {
+      schema: {
+        operationId: 'createSubscription',
+        summary: 'Create a subscription',
+        tags: ['subscriptions'],
+        body: Type.Object(
+          { url: Url, secret: Type.Optional(Secret) },
+          { additionalProperties: false, examples: [{ url: 'https://example.com/webhooks' }] },
+        ),
+        response: { 201: Subscription, ...problems(400, 401, 415) },
+      },
+    },
+    async (request, reply) => {
+      requireGood(request.body);
+      return reply.code(201).send((await createSubscription(db, request.body)) as never);
+    },
+  );
+
+  app.get(
+    '/subscriptions/getsubscriptions',
+    {
+      schema: {
+        operationId: 'listSubscriptions',
+        summary: 'List the subscriptions',
+        tags: ['subscriptions'],
+        response: { 200: Type.Array(Subscription), ...problems(401) },
+      },
+    },
+    async (_request, reply) => reply.send((await listSubscriptions(db)) as never),
+  );
+
+  app.put(
+    '/subscriptions/updatesubscription',
+    {
+      schema: {
+        operationId: 'updateSubscription',
+        summary: "Change a subscription's URL or secret",
+        tags: ['subscriptions'],
+        body: Type.Object(
+          { id: SubscriptionId, url: Type.Optional(Url), secret: Type.Optional(Secret) },
+          {
+            additionalProperties: false,
+            examples: [{ id: 1, url: 'https://example.com/webhooks' }],
+          },
+        ),
+        response: {
+          200: Type.Object({ message: Type.String(), ...Subscription.properties }),
+          ...problems(400, 401, 404, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id, ...change } = request.body;
+      if (change.url === undefined && change.secret === undefined) {
+        throw invalidField('body', 'has nothing to change: give url, secret or both');
+      }
+      requireGood(change);
+      const subscription = await updateSubscription(db, id, change);
+      if (subscription === undefined) throw notFound('subscription', id);
+      return reply.send({ message: 'Subscription updated successfully', ...subscription } as never);
+    },
+  );
+
+  app.delete(
+    '/subscriptions/deletesubscription',
+    {
+      schema: {
+        operationId: 'deleteSubscription',
+        summary: 'Delete a subscription',
+        description: 'What is still owed to it is cancelled. Its history stays.',
+        tags: ['subscriptions'],
+        body: Type.Object({ id: SubscriptionId }, { additionalProperties: false }),
+        response: {
+          200: Type.Object({
+            message: Type.String(),
+            cancelled: Type.Integer({ description: 'Deliveries that were pending.' }),
+          }),
+          ...problems(400, 401, 404, 415),
+        },
+      },
+    },
+    async (request) => {
+      const cancelled = await deleteSubscription(db, request.body.id);
+      if (cancelled === undefined) throw notFound('subscription', request.body.id);
+      return { message: 'Subscription deleted successfully', cancelled };
+    },
+  );
+};

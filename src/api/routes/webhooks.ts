@@ -1,0 +1,216 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { sql } from 'kysely';
+import { Type } from 'typebox';
+import {
+  CURSOR_INTEGER,
+  CURSOR_UUID,
+  DEFAULT_LIMIT,
+  linkNext,
+  PageQuery,
+  readCursor,
+  writeCursor,
+} from '../paging.ts';
+import { notFound } from '../problems.ts';
+import {
+  ATTEMPT_STATUSES,
+  DELIVERY_STATES,
+  nullable,
+  oneOf,
+  problems,
+  SubscriptionId,
+  Timestamp,
+  WebhookId,
+} from '../schemas/common.ts';
+import type { ApiServices } from '../services.ts';
+
+const Attempt = Type.Object({
+  attempt_number: nullable(Type.Integer()),
+  status: oneOf(ATTEMPT_STATUSES),
+  response_code: nullable(Type.Integer()),
+  error_code: nullable(Type.String()),
+  error: nullable(Type.String()),
+  duration_ms: Type.Integer(),
+  response_excerpt: nullable(Type.String({ description: 'The first KiB of the answer.' })),
+  timestamp: Timestamp,
+});
+
+const Delivery = Type.Object({
+  webhook_id: WebhookId,
+  subscription_id: SubscriptionId,
+  subscription_url: Type.String(),
+  state: oneOf(DELIVERY_STATES),
+  attempts_made: Type.Integer(),
+  next_attempt_at: nullable(Timestamp),
+  ended_at: nullable(Timestamp),
+});
+
+const Webhook = Type.Object({
+  webhook_id: WebhookId,
+  accepted_at: Timestamp,
+  event_type: nullable(Type.String()),
+  content_type: Type.String(),
+  bytes: Type.Integer(),
+  deliveries: Type.Array(Type.Object({ ...Delivery.properties, attempts: Type.Array(Attempt) })),
+});
+
+const DELIVERY_COLUMNS = [
+  'd.webhook_id',
+  'd.subscription_id',
+  's.url as subscription_url',
+  'd.state',
+  'd.attempt_count as attempts_made',
+  'd.next_attempt_at',
+  'd.ended_at',
+] as const;
+
+/** What became of a webhook, and what is owed. */
+export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { db } },
+) => {
+  app.get(
+    '/v1/webhooks/:webhook_id',
+    {
+      schema: {
+        operationId: 'getWebhook',
+        summary: 'A webhook, its deliveries and their attempts',
+        tags: ['history'],
+        params: Type.Object({ webhook_id: WebhookId }),
+        response: { 200: Webhook, ...problems(400, 401, 404) },
+      },
+    },
+    async (request, reply) => {
+      const { webhook_id } = request.params;
+      const [webhook, deliveries, attempts] = await Promise.all([
+        db
+          .selectFrom('posthorn.webhook_payloads')
+          .select([
+            'id as webhook_id',
+            'accepted_at',
+            'event_type',
+            'content_type',
+            sql<number>`length(body)`.as('bytes'),
+          ])
+          .where('id', '=', webhook_id)
+          .executeTakeFirst(),
+        db
+          .selectFrom('posthorn.deliveries as d')
+          .innerJoin('posthorn.subscriptions as s', 's.id', 'd.subscription_id')
+          .select(DELIVERY_COLUMNS)
+          .where('d.webhook_id', '=', webhook_id)
+          .orderBy('d.subscription_id')
+          .execute(),
+        db
+          .selectFrom('posthorn.delivery_attempts')
+          .select([
+            'subscription_id',
+            'attempt_number',
+            'status',
+            'response_code',
+            'error_code',
+            'error',
+            'duration_ms',
+            'response_excerpt',
+            'at as timestamp',
+          ])
+          .where('webhook_id', '=', webhook_id)
+          .orderBy('at')
+          .orderBy('id')
+          .execute(),
+      ]);
+      if (webhook === undefined) throw notFound('webhook', webhook_id);
+      return reply.send({
+        ...webhook,
+        deliveries: deliveries.map((delivery) => ({
+          ...delivery,
+          attempts: attempts
+            .filter(({ subscription_id }) => subscription_id === delivery.subscription_id)
+            .map(({ subscription_id, ...attempt }) => attempt),
+        })),
+      } as never);
+    },
+  );
+
+  app.get(
+    '/v1/deliveries',
+    {
+      schema: {
+        operationId: 'listDeliveries',
+        summary: 'List deliveries, newest webhooks first',
+        tags: ['history'],
+        querystring: Type.Object(
+          {
+            subscription_id: Type.Optional(SubscriptionId),
+            webhook_id: Type.Optional(WebhookId),
+            state: Type.Optional(oneOf(DELIVERY_STATES)),
+            since: Type.Optional({
+              ...Timestamp,
+              description: 'Of webhooks accepted at or after this.',
+            }),
+            until: Type.Optional({
+              ...Timestamp,
+              description: 'Of webhooks accepted before this.',
+            }),
+            ...PageQuery,
+          },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: Type.Object({ data: Type.Array(Delivery), next_cursor: nullable(Type.String()) }),
+          ...problems(400, 401),
+        },
+      },
+    },
+    async (request, reply) => {
+      const {
+        subscription_id,
+        webhook_id,
+        state,
+        since,
+        until,
+        cursor,
+        limit = DEFAULT_LIMIT,
+      } = request.query;
+      let query = db
+        .selectFrom('posthorn.deliveries as d')
+        .innerJoin('posthorn.subscriptions as s', 's.id', 'd.subscription_id')
+        .select(DELIVERY_COLUMNS)
+        .orderBy('d.webhook_id', 'desc')
+        .orderBy('d.subscription_id', 'desc')
+        .limit(limit + 1);
+      if (subscription_id !== undefined)
+        query = query.where('d.subscription_id', '=', subscription_id);
+      if (webhook_id !== undefined) query = query.where('d.webhook_id', '=', webhook_id);
+      if (state !== undefined) query = query.where('d.state', '=', state);
+      if (since !== undefined) {
+        query = query.where(
+          'd.webhook_id',
+          '>=',
+          sql<string>`posthorn.uuidv7_floor(${since}::timestamptz)`,
+        );
+      }
+      if (until !== undefined) {
+        query = query.where(
+          'd.webhook_id',
+          '<',
+          sql<string>`posthorn.uuidv7_floor(${until}::timestamptz)`,
+        );
+      }
+      if (cursor !== undefined) {
+        const [webhook, subscription] = readCursor(cursor, [CURSOR_UUID, CURSOR_INTEGER]);
+        query = query.where(
+          sql<boolean>`(d.webhook_id, d.subscription_id) < (${webhook}::uuid, ${subscription}::integer)`,
+        );
+      }
+      const rows = await query.execute();
+      const data = rows.slice(0, limit);
+      const last = data.at(-1);
+      const next =
+        rows.length > limit && last !== undefined
+          ? writeCursor([last.webhook_id, last.subscription_id])
+          : null;
+      if (next !== null) linkNext(request, reply, next);
+      return reply.send({ data, next_cursor: next } as never);
+    },
+  );
+};

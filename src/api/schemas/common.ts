@@ -1,0 +1,65 @@
+import { type TSchema, Type } from 'typebox';
+
+/** The body of every error answer (RFC 9457). */
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'The kind of problem; the same for the same kind.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String({
+      description: 'What was wrong with this request, and what would be right.',
+    }),
+    errors: Type.Optional(
+      Type.Array(Type.Object({ field: Type.String(), message: Type.String() }), {
+        description: 'The fields that are wrong.',
+      }),
+    ),
+  },
+  { description: 'A problem (RFC 9457)' },
+);
+
+const MEANINGS: Record<number, string> = {
+  400: 'The request is not valid; `errors` names the fields.',
+  401: 'The signature or the key is missing or wrong.',
+  404: 'There is no such thing.',
+  413: 'The body is larger than POSTHORN_MAX_BODY.',
+  415: 'The content-type is not JSON.',
+  503: 'The database cannot be used right now; try again after `Retry-After`.',
+};
+
+/** The error answers of a route, for its `response` schema: those of every route, and these. */
+export function problems(...statuses: (keyof typeof MEANINGS)[]): Record<number, TSchema> {
+  return Object.fromEntries(
+    [...statuses, 503].map((status) => [
+      status,
+      {
+        description: MEANINGS[status],
+        content: { 'application/problem+json': { schema: ProblemSchema } },
+      } as unknown as TSchema,
+    ]),
+  );
+}
+
+export const SubscriptionId = Type.Integer({ minimum: 1, maximum: 2_147_483_647, examples: [1] });
+export const WebhookId = Type.String({
+  format: 'uuid',
+  description: 'A UUIDv7: it tells when the webhook came.',
+});
+export const Timestamp = Type.String({ format: 'date-time' });
+
+export const DELIVERY_STATES = ['pending', 'held', 'succeeded', 'failed', 'cancelled'] as const;
+export const ATTEMPT_STATUSES = ['success', 'failed', 'timeout', 'blocked'] as const;
+
+/** One of these strings, in a form that OpenAPI and Ajv both show as a plain enum. */
+export function oneOf<const T extends readonly string[]>(values: T, description?: string) {
+  return Type.Unsafe<T[number]>({
+    type: 'string',
+    enum: values,
+    ...(description === undefined ? {} : { description }),
+  });
+}
+
+/** A field that may be null, as OpenAPI 3.1 writes it. */
+export function nullable<T extends TSchema>(schema: T) {
+  return Type.Union([schema, Type.Null()]);
+}

@@ -1,0 +1,22 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import type { Settings } from '../config.ts';
+import type { Database } from '../db/types.ts';
+import type { Intake } from '../intake/intake.ts';
+import type { Metrics } from '../metrics.ts';
+import type { SubscriptionCache } from '../subscriptions/cache.ts';
+
+/** What the routes are built on. */
+export interface ApiServices {
+  readonly settings: Settings;
+  readonly pool: pg.Pool;
+  readonly db: Database;
+  readonly intake: Intake;
+  readonly subscriptions: SubscriptionCache;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** A worker alone serves only what says whether all is well. */
+  readonly serves: 'everything' | 'service';
+  /** Why this process is not ready for work, or null. */
+  readonly notReady: () => Promise<string | null>;
+}

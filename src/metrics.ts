@@ -1,0 +1,60 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { AttemptResult } from './delivery/record.sql.ts';
+
+export interface Metrics {
+  readonly accepted: Counter;
+  readonly refused: Counter;
+  /** Counts an attempt by its status, and times it. */
+  observeAttempt(result: AttemptResult): void;
+  /** Shows how many requests are open at the moment of each scrape. */
+  watchInFlight(inFlight: () => number): void;
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
+/** The figures of one process, in Prometheus's text format. None carries an id, a URL or a tenant. */
+export function createMetrics(): Metrics {
+  const registers = [new Registry()];
+  const [registry] = registers as [Registry];
+  collectDefaultMetrics({ register: registry });
+  const attempts = new Counter({
+    name: 'posthorn_attempts_total',
+    help: 'Attempts that were made and recorded',
+    labelNames: ['status'],
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'posthorn_attempt_duration_seconds',
+    help: 'From the start of an attempt to the last byte of its answer',
+    buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  });
+  return {
+    accepted: new Counter({
+      name: 'posthorn_webhooks_accepted_total',
+      help: 'Webhooks that were committed and answered with 202',
+      registers,
+    }),
+    refused: new Counter({
+      name: 'posthorn_webhooks_refused_total',
+      help: 'Webhooks that were answered with 503, because the database could not take them',
+      registers,
+    }),
+    observeAttempt({ status, durationMs }) {
+      attempts.inc({ status });
+      duration.observe(durationMs / 1000);
+    },
+    watchInFlight(inFlight) {
+      new Gauge({
+        name: 'posthorn_in_flight',
+        help: 'Deliveries that are under way',
+        registers,
+        collect() {
+          this.set(inFlight());
+        },
+      });
+    },
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+  };
+}

@@ -1,0 +1,155 @@
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import { createApp } from './api/app.ts';
+import type { Settings } from './config.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
+import { migrate } from './db/migrate.ts';
+import { createPool } from './db/pool.ts';
+import { createSession } from './db/session.ts';
+import { createDatabase } from './db/types.ts';
+import { createIntake } from './intake/intake.ts';
+import { errorCode, errorMessage, OperatorError } from './lib/errors.ts';
+import { createMetrics } from './metrics.ts';
+import { createSubscriptionCache } from './subscriptions/cache.ts';
+import { createWorker, type Worker } from './worker.ts';
+
+/** For reading and for what is rare; intake, deliveries and the queue have their own connections. */
+const POOL_CONNECTIONS = 5;
+const NO_JOBS_TAKEN_MS = 60_000;
+
+export interface Service {
+  /** Where the API listens, such as `http://127.0.0.1:5000`. */
+  readonly url: string;
+  readonly databaseUrl: string;
+  readonly embedded: EmbeddedPostgres | undefined;
+  /** Stops taking requests and jobs, lets what is under way finish, and closes everything. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts what the settings ask for: the database if it is ours, migrations, the API, the worker.
+ *
+ * @throws OperatorError with one line that says what to do, when the port is taken or the database
+ *   cannot be used. Nothing is left running then.
+ */
+export async function startService(settings: Settings, log: Logger): Promise<Service> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = once(async () => {
+    for (const stopOne of stops.reverse()) await stopOne();
+  });
+  try {
+    const embedded =
+      settings.databaseUrl === undefined
+        ? await startEmbeddedPostgres(settings.dataDir)
+        : undefined;
+    if (embedded !== undefined) stops.push(() => embedded.stop());
+    const databaseUrl = settings.databaseUrl ?? (embedded as EmbeddedPostgres).url;
+    for (const { name } of await migrate(databaseUrl)) log.info({ migration: name }, 'migrated');
+
+    const pool = createPool({
+      connectionString: databaseUrl,
+      purpose: settings.role,
+      max: POOL_CONNECTIONS,
+    });
+    stops.push(() => pool.end());
+    const session = createSession({ databaseUrl, purpose: 'session', log });
+    const subscriptions = createSubscriptionCache(pool, session);
+    const metrics = createMetrics();
+
+    let worker: Worker | undefined;
+    if (settings.role !== 'api') {
+      worker = createWorker({
+        settings,
+        databaseUrl,
+        pool,
+        session,
+        subscriptions,
+        log,
+        onAttempt: metrics.observeAttempt,
+      });
+      metrics.watchInFlight(() => (worker as Worker).inFlight);
+    }
+    await session.start();
+    stops.push(() => session.stop());
+    if (worker !== undefined) {
+      const started = worker;
+      await started.start();
+      stops.push(() => started.stop());
+    }
+
+    const intake = createIntake(databaseUrl);
+    const app = await createApp({
+      settings,
+      pool,
+      db: createDatabase(pool),
+      intake,
+      subscriptions,
+      metrics,
+      log,
+      serves: settings.role === 'worker' ? 'service' : 'everything',
+      notReady: async () => {
+        try {
+          await pool.query('select 1');
+        } catch (error) {
+          return `The database does not answer: ${errorMessage(error)}.`;
+        }
+        if (worker !== undefined && Date.now() - worker.lastActiveAt > NO_JOBS_TAKEN_MS) {
+          return 'No jobs have been taken from the queue for a minute.';
+        }
+        return null;
+      },
+    });
+    stops.push(async () => {
+      await app.close();
+      await intake.stop();
+    });
+    await listen(app, settings);
+    const { address, port, family } = app.server.address() as AddressInfo;
+    const host = family === 'IPv6' ? `[${address}]` : address;
+    const url = `http://${host}:${port}`;
+    log.info({ url, role: settings.role, data: embedded?.dataDir }, 'posthorn is up');
+    return { url, databaseUrl, embedded, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function listen(
+  app: Awaited<ReturnType<typeof createApp>>,
+  { host, port }: Settings,
+): Promise<void> {
+  try {
+    await app.listen({
+      host,
+      port,
+      listenTextResolver: (address) => `the API listens at ${address}`,
+    });
+  } catch (error) {
+    switch (errorCode(error)) {
+      case 'EADDRINUSE':
+        throw new OperatorError(
+          `Port ${port} on ${host} is taken. Stop what listens there, or set PORT to another one (PORT=0 finds a free one).`,
+        );
+      case 'EACCES':
+        throw new OperatorError(
+          `Port ${port} needs more rights than this user has. Set PORT to one above 1023.`,
+        );
+      case 'EADDRNOTAVAIL':
+      case 'ENOTFOUND':
+        throw new OperatorError(
+          `HOST=${host} is not an address of this machine. Use 127.0.0.1, or 0.0.0.0 for all.`,
+        );
+      default:
+        throw error;
+    }
+  }
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}
