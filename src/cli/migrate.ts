@@ -1,0 +1,42 @@
+import { Command } from 'commander';
+import { loadSettings } from '../config.ts';
+import { startEmbeddedPostgres } from '../db/embedded.ts';
+import { migrate, migrationStatus } from '../db/migrate.ts';
+
+/** `posthorn migrate`: brings the database up to date, or shows where it is. */
+export function migrateCommand(): Command {
+  return new Command('migrate')
+    .description('apply the migrations (start does it too)')
+    .option('--status', 'list the migrations instead, applied or not')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ DATABASE_URL=postgres://… posthorn migrate
+  $ DATABASE_URL=postgres://… posthorn migrate --status`,
+    )
+    .action(async ({ status }: { status?: boolean }) => {
+      const { databaseUrl, dataDir } = loadSettings();
+      const embedded = databaseUrl === undefined ? await startEmbeddedPostgres(dataDir) : undefined;
+      const url = databaseUrl ?? (embedded?.url as string);
+      try {
+        await (status ? list(url) : apply(url));
+      } finally {
+        await embedded?.stop();
+      }
+    });
+}
+
+async function list(url: string): Promise<void> {
+  for (const { name, appliedAt } of await migrationStatus(url)) {
+    process.stdout.write(
+      `${name.padEnd(32)} ${appliedAt === null ? 'not applied' : appliedAt.toISOString()}\n`,
+    );
+  }
+}
+
+async function apply(url: string): Promise<void> {
+  const applied = await migrate(url);
+  for (const { name } of applied) process.stdout.write(`applied ${name}\n`);
+  if (applied.length === 0) process.stdout.write('The database is up to date.\n');
+}

@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { createSigningKey, hubSignature, judgeSecret } from '../delivery/sign.ts';
+import { errorMessage, OperatorError } from '../lib/errors.ts';
+
+interface SendOptions {
+  readonly url: string;
+  readonly secret?: string;
+  readonly key?: string;
+}
+
+/** `posthorn send`: hands one webhook to a running Posthorn. */
+export function sendCommand(): Command {
+  return new Command('send')
+    .description('hand a webhook to a running Posthorn')
+    .argument('<subscription>', 'id of the subscription')
+    .argument('<json>', 'the payload; @file reads it from a file, - from standard input')
+    .option('--url <url>', 'where Posthorn is', 'http://127.0.0.1:5000')
+    .option('--secret <secret>', "the subscription's secret, to sign with")
+    .option('--key <key>', 'the admin key', process.env.POSTHORN_ADMIN_KEY)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ posthorn send 1 '{"event":"order.created"}'
+  $ posthorn send 1 @order.json --secret "$SECRET"
+  $ cat order.json | posthorn send 1 - --url https://webhooks.internal`,
+    )
+    .action(send);
+}
+
+async function send(
+  subscription: string,
+  payload: string,
+  { url, secret, key }: SendOptions,
+): Promise<void> {
+  const body = await readPayload(payload);
+  const problem = secret === undefined ? null : judgeSecret(secret);
+  if (problem !== null) throw new OperatorError(`The secret cannot be used: ${problem}.`);
+  let response: Response;
+  try {
+    response = await fetch(new URL(`/ingest/${encodeURIComponent(subscription)}`, url), {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(secret === undefined
+          ? {}
+          : { 'x-hub-signature-256': hubSignature(createSigningKey(secret), body) }),
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      },
+      body: new Uint8Array(body),
+    });
+  } catch (error) {
+    const { cause } = error as { cause?: unknown };
+    throw new OperatorError(
+      `No Posthorn answers at ${url} (${errorMessage(cause ?? error)}). Start it with posthorn start, or name another by --url.`,
+    );
+  }
+  const text = await response.text();
+  if (!response.ok)
+    throw new OperatorError(`${url} answered ${response.status}: ${detailOf(text)}`);
+  process.stdout.write(`${text}\n`);
+}
+
+async function readPayload(payload: string): Promise<Buffer> {
+  try {
+    if (payload === '-') return await readFile('/dev/stdin');
+    if (payload.startsWith('@')) return await readFile(payload.slice(1));
+  } catch (error) {
+    throw new OperatorError(`The payload cannot be read: ${errorMessage(error)}`);
+  }
+  return Buffer.from(payload);
+}
+
+function detailOf(text: string): string {
+  try {
+    return (JSON.parse(text) as { detail?: string }).detail ?? text;
+  } catch {
+    return text.slice(0, 200);
+  }
+}
