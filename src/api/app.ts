@@ -30,6 +30,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     routerOptions: { ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
+  app.removeContentTypeParser('text/plain');
   // Our queries name what they select, so there is nothing to filter out of an answer.
   app.setSerializerCompiler(() => JSON.stringify);
 

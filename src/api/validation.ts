@@ -8,6 +8,8 @@ const addFormats = formats as unknown as typeof formats.default;
 // What arrives in a URL is text, so numbers are read from it; a JSON body means what it says.
 const options = {
   allErrors: true,
+  // For the names of the fields that are known.
+  verbose: true,
   removeAdditional: false,
   useDefaults: true,
   keywords: ['example'],

@@ -5,8 +5,11 @@ import { errorCode, errorMessage } from '../lib/errors.ts';
  * connection exceptions, insufficient resources, operator intervention, system errors.
  */
 const PASSING_CLASSES = ['08', '53', '57', '58'];
-/** read_only_sql_transaction (a standby, or a full disk's guard) and lock_not_available. */
-const PASSING_CODES = ['25006', '55P03'];
+/**
+ * read_only_sql_transaction (a standby, or a full disk's guard), lock_not_available, and what a new
+ * connection is refused with: no connections allowed, no such database, wrong password.
+ */
+const PASSING_CODES = ['25006', '55P03', '55000', '3D000', '28000', '28P01'];
 
 /** Whether an error means that the database cannot be used now, rather than that we used it wrongly. */
 export function isUnavailable(error: unknown): boolean {
