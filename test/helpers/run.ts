@@ -1,0 +1,28 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What `before.ts` tells the test files of the same run, and `after.ts`. */
+export interface TestRun {
+  /** A database of the server that the run uses, from which others can be made and dropped. */
+  readonly adminUrl: string;
+  /** A migrated database that test databases are copied from. */
+  readonly template: string;
+  /** The embedded server's folder, or null where POSTHORN_TEST_DATABASE_URL names a server. */
+  readonly dataDir: string | null;
+}
+
+const RUNS_DIR = join(import.meta.dirname, '..', '..', '.tap', 'runs');
+
+/** Runs may overlap, and all processes of a run have the same parent: tap. */
+function pathOfRun(): string {
+  return join(RUNS_DIR, `${process.ppid}.json`);
+}
+
+export function writeRun(run: TestRun): void {
+  mkdirSync(RUNS_DIR, { recursive: true });
+  writeFileSync(pathOfRun(), JSON.stringify(run));
+}
+
+export function readRun(): TestRun {
+  return JSON.parse(readFileSync(pathOfRun(), 'utf8')) as TestRun;
+}

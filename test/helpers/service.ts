@@ -1,0 +1,103 @@
+import { pino } from 'pino';
+import type { Test } from 'tap';
+import { loadSettings } from '../../src/config.ts';
+import { type Service, startService } from '../../src/service.ts';
+import { createTestDatabase } from './database.ts';
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers whose shape is what they test
+  readonly json: any;
+}
+
+export interface TestService {
+  readonly url: string;
+  readonly databaseUrl: string;
+  readonly service: Service;
+  /** Sends a request: a string or Buffer goes as it is, anything else as JSON. */
+  request(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Reply>;
+  /** Creates a subscription and returns its id. */
+  subscribe(url: string, secret?: string): Promise<number>;
+  /** Hands a webhook in and returns its id; throws unless it was accepted. */
+  ingest(
+    subscriptionId: number,
+    payload?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<string>;
+}
+
+/** Starts the service in this process, on a port and a database of its own, until the test ends. */
+export async function startTestService(
+  t: Test,
+  env: Record<string, string> = {},
+): Promise<TestService> {
+  const databaseUrl = env.DATABASE_URL ?? (await createTestDatabase(t));
+  const settings = loadSettings(
+    {
+      PORT: '0',
+      POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8,::1/128',
+      POSTHORN_RETRY_SCHEDULE: '100ms,200ms',
+      POSTHORN_DELIVERY_TIMEOUT: '2s',
+      POSTHORN_SHUTDOWN_GRACE: '2s',
+      ...env,
+      DATABASE_URL: databaseUrl,
+    },
+    import.meta.dirname,
+  );
+  const service = await startService(settings, pino({ level: 'silent' }));
+  t.teardown(() => service.stop());
+
+  const request: TestService['request'] = async (method, path, body, headers = {}) => {
+    const raw = typeof body === 'string' || Buffer.isBuffer(body) || body === undefined;
+    const response = await fetch(new URL(path, service.url), {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: (raw ? body : JSON.stringify(body)) as string }),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, text, json: parse(text) };
+  };
+
+  return {
+    url: service.url,
+    databaseUrl,
+    service,
+    request,
+    async subscribe(url, secret) {
+      const { status, json, text } = await request('POST', '/subscriptions/createsubscription', {
+        url,
+        ...(secret === undefined ? {} : { secret }),
+      });
+      if (status !== 201) throw new Error(`subscribe: ${status} ${text}`);
+      return json.id;
+    },
+    async ingest(subscriptionId, payload = { hello: 'world' }, headers = {}) {
+      const { status, json, text } = await request(
+        'POST',
+        `/ingest/${subscriptionId}`,
+        payload,
+        headers,
+      );
+      if (status !== 202) throw new Error(`ingest: ${status} ${text}`);
+      return json.webhook_id;
+    },
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

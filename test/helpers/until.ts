@@ -1,0 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * Waits until `condition` gives something truthy and returns it. Errors count as "not yet".
+ *
+ * @throws Error naming what was waited for, with the last error or value, after `timeoutMs`.
+ */
+export async function until<T>(
+  what: string,
+  condition: () => Promise<T | false | null | undefined> | T | false | null | undefined,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  let last: unknown;
+  do {
+    try {
+      const value = await condition();
+      if (value) return value;
+      last = value;
+    } catch (error) {
+      last = error;
+    }
+    await sleep(15);
+  } while (Date.now() < deadline);
+  throw new Error(`Waited ${timeoutMs} ms in vain until ${what}; last: ${String(last)}`);
+}
