@@ -5,7 +5,7 @@ import pg from 'pg';
 import { loadSettings } from '../config.ts';
 import { createSigningKey, hubSignature } from '../delivery/sign.ts';
 import { createLog } from '../log.ts';
-import { type Service, startService } from '../service.ts';
+import type { Service } from '../service.ts';
 import { DEMO_SECRET, type DemoReceiver, planOf, startDemoReceiver } from './demo-receiver.ts';
 
 const WEBHOOKS = 1_000;
@@ -32,6 +32,7 @@ export function demoCommand(): Command {
 }
 
 async function demo({ keep = false }: { keep?: boolean }): Promise<void> {
+  const { startService } = await import('../service.ts');
   const dataDir = join(process.cwd(), '.posthorn-demo');
   // From a folder without a .env file: the demo is the same whatever is set for work in earnest.
   const settings = loadSettings(

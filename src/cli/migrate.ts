@@ -1,7 +1,5 @@
 import { Command } from 'commander';
 import { loadSettings } from '../config.ts';
-import { startEmbeddedPostgres } from '../db/embedded.ts';
-import { migrate, migrationStatus } from '../db/migrate.ts';
 
 /** `posthorn migrate`: brings the database up to date, or shows where it is. */
 export function migrateCommand(): Command {
@@ -16,6 +14,7 @@ Examples:
   $ DATABASE_URL=postgres://… posthorn migrate --status`,
     )
     .action(async ({ status }: { status?: boolean }) => {
+      const { startEmbeddedPostgres } = await import('../db/embedded.ts');
       const { databaseUrl, dataDir } = loadSettings();
       const embedded = databaseUrl === undefined ? await startEmbeddedPostgres(dataDir) : undefined;
       const url = databaseUrl ?? (embedded?.url as string);
@@ -28,6 +27,7 @@ Examples:
 }
 
 async function list(url: string): Promise<void> {
+  const { migrationStatus } = await import('../db/migrate.ts');
   for (const { name, appliedAt } of await migrationStatus(url)) {
     process.stdout.write(
       `${name.padEnd(32)} ${appliedAt === null ? 'not applied' : appliedAt.toISOString()}\n`,
@@ -36,6 +36,7 @@ async function list(url: string): Promise<void> {
 }
 
 async function apply(url: string): Promise<void> {
+  const { migrate } = await import('../db/migrate.ts');
   const applied = await migrate(url);
   for (const { name } of applied) process.stdout.write(`applied ${name}\n`);
   if (applied.length === 0) process.stdout.write('The database is up to date.\n');

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { isLoopback, loadSettings, type Settings } from '../config.ts';
 import { createLog } from '../log.ts';
-import { type Service, startService } from '../service.ts';
+import type { Service } from '../service.ts';
 import { VERSION } from '../version.ts';
 
 /** `posthorn start`: runs the service until it is told to stop. */
@@ -20,6 +20,8 @@ Examples:
 }
 
 async function start(): Promise<void> {
+  // Here, so that --help and --version need not load all of the service.
+  const { startService } = await import('../service.ts');
   const settings = loadSettings();
   const log = createLog(settings);
 

@@ -1,0 +1,152 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import t from 'tap';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
+
+interface Operation {
+  operationId: string;
+  summary: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a document is explored, not assumed
+  responses: Record<string, { description: string; content?: Record<string, { schema: any }> }>;
+  // biome-ignore lint/suspicious/noExplicitAny: the same
+  requestBody?: { content: Record<string, any> };
+}
+
+t.test(
+  'the OpenAPI document names every route, and describes every error as problem+json',
+  async (t) => {
+    const posthorn = await startTestService(t);
+    const { json: document, status } = await posthorn.request('GET', '/api/docs/json');
+    t.equal(status, 200);
+    t.equal(document.openapi, '3.1.0');
+    t.strictSame(Object.keys(document.paths).sort(), [
+      '/healthz',
+      '/ingest/getsignature',
+      '/ingest/{subscription_id}',
+      '/logs/deliverylogs',
+      '/metrics',
+      '/ping',
+      '/readyz',
+      '/subscriptions/createsubscription',
+      '/subscriptions/deletesubscription',
+      '/subscriptions/getsubscriptions',
+      '/subscriptions/updatesubscription',
+      '/v1/deliveries',
+      '/v1/stats',
+      '/v1/webhooks/{webhook_id}',
+    ]);
+    const ids = new Set<string>();
+    for (const [path, operations] of Object.entries<Record<string, Operation>>(document.paths)) {
+      for (const [method, operation] of Object.entries(operations)) {
+        const name = `${method} ${path}`;
+        t.ok(operation.summary, `${name} has a summary`);
+        t.notOk(ids.has(operation.operationId), `${name} has an operationId of its own`);
+        ids.add(operation.operationId);
+        for (const [code, response] of Object.entries(operation.responses)) {
+          t.ok(response.description, `${name} ${code} is described`);
+          if (Number(code) >= 400)
+            t.strictSame(Object.keys(response.content ?? {}), ['application/problem+json'], name);
+        }
+      }
+    }
+  },
+);
+
+t.test('the examples of request bodies work when sent', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  await posthorn.subscribe(receiver.url);
+  const { json: document } = await posthorn.request('GET', '/api/docs/json');
+  let tried = 0;
+  for (const [path, operations] of Object.entries<Record<string, Operation>>(document.paths)) {
+    for (const [method, { requestBody }] of Object.entries(operations)) {
+      const content = requestBody?.content['application/json'];
+      const example =
+        content?.schema?.examples?.[0] ?? content?.example ?? content?.schema?.example;
+      if (example === undefined) continue;
+      const reply = await posthorn.request(
+        method.toUpperCase(),
+        path.replace('{subscription_id}', '1'),
+        example,
+      );
+      t.ok(reply.status < 300, `${method} ${path}: ${reply.status} ${reply.text}`);
+      tried += 1;
+    }
+  }
+  t.ok(tried >= 4);
+});
+
+t.test('answers are of the shape that the document says', async (t) => {
+  const receiver = await startReceiver(t, (response, _request, nth) => {
+    response.statusCode = nth === 1 ? 500 : 200;
+    response.end('answer');
+  });
+  const posthorn = await startTestService(t);
+  const id = await posthorn.subscribe(receiver.url);
+  const webhookId = await posthorn.ingest(id);
+  await until('the delivery has succeeded', async () => {
+    const { json } = await posthorn.request('GET', '/v1/stats');
+    return json.succeeded === 1;
+  });
+  const { json: document } = await posthorn.request('GET', '/api/docs/json');
+  const ajv = new Ajv2020({ strict: false, validateFormats: false });
+  const checks: [method: string, path: string, at: string, body?: unknown][] = [
+    [
+      'post',
+      '/subscriptions/createsubscription',
+      '/subscriptions/createsubscription',
+      { url: receiver.url },
+    ],
+    [
+      'put',
+      '/subscriptions/updatesubscription',
+      '/subscriptions/updatesubscription',
+      { id, url: receiver.url },
+    ],
+    ['get', '/subscriptions/getsubscriptions', '/subscriptions/getsubscriptions'],
+    ['get', '/logs/deliverylogs', '/logs/deliverylogs'],
+    ['get', '/v1/webhooks/{webhook_id}', `/v1/webhooks/${webhookId}`],
+    ['get', '/v1/deliveries', '/v1/deliveries?limit=1'],
+    ['get', '/v1/stats', '/v1/stats'],
+    ['get', '/ping', '/ping'],
+    ['get', '/readyz', '/readyz'],
+    ['post', '/ingest/{subscription_id}', `/ingest/${id}`, {}],
+    ['post', '/ingest/{subscription_id}', '/ingest/777', {}],
+    ['get', '/v1/webhooks/{webhook_id}', '/v1/webhooks/7'],
+    ['delete', '/subscriptions/deletesubscription', '/subscriptions/deletesubscription', { id }],
+  ];
+  for (const [method, path, at, body] of checks) {
+    const reply = await posthorn.request(method.toUpperCase(), at, body);
+    const type = (reply.headers.get('content-type') ?? '').split(';')[0] as string;
+    const schema = document.paths[path][method].responses[reply.status]?.content?.[type]?.schema;
+    t.ok(schema, `${method} ${at}: the document knows ${reply.status} ${type}`);
+    t.ok(ajv.validate(schema, reply.json), `${method} ${at}: ${ajv.errorsText()} ${reply.text}`);
+  }
+});
+
+t.test('Swagger UI is at /api/docs/', async (t) => {
+  const posthorn = await startTestService(t);
+  const page = await posthorn.request('GET', '/api/docs/');
+  t.equal(page.status, 200);
+  t.match(page.headers.get('content-type'), /text\/html/);
+  t.match(page.text, /swagger-ui/);
+  const script = /src="([^"]*swagger-ui-bundle\.js)"/.exec(page.text)?.[1];
+  t.equal(
+    (await posthorn.request('GET', new URL(script ?? '', `${posthorn.url}/api/docs/`).pathname))
+      .status,
+    200,
+  );
+});
+
+t.test('/metrics counts what was accepted and attempted', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  await posthorn.ingest(await posthorn.subscribe(receiver.url));
+  const text = await until('the attempt is counted', async () => {
+    const { text } = await posthorn.request('GET', '/metrics');
+    return text.includes('posthorn_attempts_total{status="success"} 1') && text;
+  });
+  t.match(text, /posthorn_webhooks_accepted_total 1/);
+  t.match(text, /process_resident_memory_bytes \d+/);
+});

@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { startCli } from '../helpers/cli.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService } from '../helpers/service.ts';
+
+t.test('--version and --help answer, with examples for every command', async (t) => {
+  const { version } = JSON.parse(
+    await readFile(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8'),
+  );
+  const run = async (...args: string[]) => {
+    const cli = await startCli(t, args);
+    t.equal(await cli.exited, 0);
+    return cli.output.stdout;
+  };
+  t.equal(await run('--version'), `${version}\n`);
+  t.match(await run(), /Commands:/);
+  for (const command of [[], ['start'], ['migrate'], ['demo'], ['send']]) {
+    t.match(await run(...command, '--help'), /Examples:\n {2}\$ .*posthorn/);
+  }
+});
+
+t.test('a mistyped command is refused with a suggestion', async (t) => {
+  const cli = await startCli(t, ['strat']);
+  t.equal(await cli.exited, 1);
+  t.match(cli.output.stderr, /unknown command 'strat'[\s\S]*Did you mean start/);
+});
+
+t.test('posthorn send hands a signed webhook in', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  const id = await posthorn.subscribe(receiver.url, 'the secret');
+  const cli = await startCli(t, [
+    'send',
+    String(id),
+    '{"n":1}',
+    '--secret',
+    'the secret',
+    '--url',
+    posthorn.url,
+  ]);
+  t.equal(await cli.exited, 0, cli.output.stderr);
+  t.match(JSON.parse(cli.output.stdout), { status: 'accepted', subscription_id: id });
+  t.equal((await receiver.waitFor(1))[0]?.body.toString(), '{"n":1}');
+
+  const unsigned = await startCli(t, ['send', String(id), '{}', '--url', posthorn.url]);
+  t.equal(await unsigned.exited, 1);
+  t.match(unsigned.output.stderr, /^posthorn: .* answered 401: .*X-Hub-Signature-256.*\n$/);
+  const nowhere = await startCli(t, ['send', '1', '{}', '--url', 'http://127.0.0.1:1']);
+  t.equal(await nowhere.exited, 1);
+  t.match(nowhere.output.stderr, /^posthorn: No Posthorn answers at http:\/\/127\.0\.0\.1:1 .*\n$/);
+});
+
+t.test(
+  'posthorn demo shows a thousand webhooks end as they should, in under a minute',
+  async (t) => {
+    const cwd = t.testdir();
+    const startedAt = Date.now();
+    const cli = await startCli(t, ['demo'], {}, cwd);
+    t.equal(await cli.exited, 0, cli.output.stdout + cli.output.stderr);
+    t.ok(Date.now() - startedAt < 60_000);
+    t.match(
+      cli.output.stdout,
+      /delivered first time +750 [\s\S]*delivered after retries +220 [\s\S]*Every webhook ended as it should/,
+    );
+  },
+);

@@ -1,0 +1,221 @@
+import { once } from 'node:events';
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { startCli } from '../helpers/cli.ts';
+import { createTestDatabase } from '../helpers/database.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { until } from '../helpers/until.ts';
+
+async function temporaryFolder(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'posthorn-cli-'));
+  t.teardown(async () => {
+    // As root, the data is elsewhere, and .posthorn is a link to it.
+    const data = await realpath(join(folder, '.posthorn')).catch(() => folder);
+    await rm(data, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
+  });
+  return folder;
+}
+
+async function post(url: string, body: unknown) {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  // biome-ignore lint/suspicious/noExplicitAny: the shape is what the tests look at
+  return (await response.json()) as any;
+}
+
+t.test(
+  'without a database it brings its own, and a second start finds the data again',
+  async (t) => {
+    // A folder that only this user can enter: as root, Postgres runs as another one.
+    const cwd = await temporaryFolder(t);
+    const receiver = await startReceiver(t);
+    const first = await startCli(t, ['start'], {}, cwd);
+    const { id } = await post(`${await first.url()}/subscriptions/createsubscription`, {
+      url: receiver.url,
+    });
+    const { webhook_id } = await post(`${await first.url()}/ingest/${id}`, { n: 1 });
+    await receiver.waitFor(1);
+
+    const rival = await startCli(t, ['start'], {}, cwd);
+    t.equal(await rival.exited, 1);
+    t.match(
+      rival.output.stderr,
+      /^posthorn: The data folder .*\.posthorn is in use by another Posthorn\. .*\n$/,
+    );
+
+    first.kill('SIGTERM');
+    t.equal(await first.exited, 0);
+    const second = await startCli(t, ['start'], {}, cwd);
+    const webhook = await (await fetch(`${await second.url()}/v1/webhooks/${webhook_id}`)).json();
+    t.match(webhook, { deliveries: [{ subscription_url: receiver.url }] });
+
+    second.kill('SIGKILL');
+    await second.exited;
+    const third = await startCli(t, ['start'], {}, cwd);
+    t.match(await (await fetch(`${await third.url()}/ping`)).json(), {
+      message: 'API is up and running',
+    });
+    third.kill('SIGINT');
+    t.equal(
+      await third.exited,
+      0,
+      'it took over the Postgres that a kill -9 had left, and stopped it',
+    );
+  },
+);
+
+t.test('what stops a start is one line that says what to do, and exit code 1', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  t.teardown(() => taken.close());
+  const port = String((taken.address() as AddressInfo).port);
+  const cwd = await temporaryFolder(t);
+  const old = join(cwd, 'old', 'postgres');
+  await mkdir(old, { recursive: true });
+  await writeFile(join(old, 'PG_VERSION'), '14\n');
+  const { pathname } = new URL(databaseUrl.replace(/@\//, '@host/'));
+  const cases: [what: string, env: Record<string, string>, says: RegExp][] = [
+    [
+      'a taken port',
+      { DATABASE_URL: databaseUrl, PORT: port },
+      new RegExp(`Port ${port} on 127.0.0.1 is taken`),
+    ],
+    [
+      'a host that is not here',
+      { DATABASE_URL: databaseUrl, HOST: '192.0.2.1', POSTHORN_AUTH: 'off' },
+      /HOST=192\.0\.2\.1 is not an address/,
+    ],
+    [
+      'no Postgres there',
+      { DATABASE_URL: 'postgres://u:canary@127.0.0.1:1/x' },
+      /No Postgres answers at 127\.0\.0\.1:1/,
+    ],
+    [
+      'no such host',
+      { DATABASE_URL: 'postgres://u:canary@no-such-host.invalid/x' },
+      /no-such-host\.invalid.*cannot be resolved/,
+    ],
+    [
+      'no such database',
+      { DATABASE_URL: databaseUrl.replace(pathname, '/no_such') },
+      /no database "no_such"/,
+    ],
+    [
+      'another kind of URL',
+      { DATABASE_URL: 'mysql://localhost/x' },
+      /DATABASE_URL: it must look like postgres:/,
+    ],
+    [
+      'a bad duration',
+      { POSTHORN_DELIVERY_TIMEOUT: 'soon' },
+      /POSTHORN_DELIVERY_TIMEOUT: "soon" is not a duration/,
+    ],
+    [
+      'a misspelt name',
+      { POSTHORN_MAX_BDY: '1MiB' },
+      /POSTHORN_MAX_BDY is not a setting; did you mean POSTHORN_MAX_BODY/,
+    ],
+    ['an open door', { DATABASE_URL: databaseUrl, HOST: '0.0.0.0' }, /POSTHORN_ADMIN_KEY/],
+    [
+      'data of another Postgres',
+      { POSTHORN_DATA_DIR: join(cwd, 'old') },
+      /Postgres 14|cannot reach/,
+    ],
+  ];
+  for (const [what, env, says] of cases) {
+    const cli = await startCli(t, ['start'], env, cwd);
+    t.equal(await cli.exited, 1, what);
+    const lines = cli.output.stderr
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('{'));
+    t.equal(lines.length, 1, `${what}: one line: ${cli.output.stderr}`);
+    t.match(lines[0], says, what);
+    t.match(lines[0], /^posthorn: /, what);
+    t.notMatch(cli.output.stderr, /canary|\n {4}at /, `${what}: no password, no stack trace`);
+  }
+});
+
+t.test('several bad settings are told at once', async (t) => {
+  const cli = await startCli(t, ['start'], {
+    PORT: '99999',
+    POSTHORN_ROLE: 'workr',
+    LOG_LEVEL: 'loud',
+  });
+  t.equal(await cli.exited, 1);
+  t.match(
+    cli.output.stderr,
+    /Bad settings:\n {2}- PORT: .*\n {2}- POSTHORN_ROLE: .*did you mean worker.*\n {2}- LOG_LEVEL: /,
+  );
+});
+
+t.test('a .env file is read, and the environment is above it', async (t) => {
+  const cwd = await temporaryFolder(t);
+  await writeFile(join(cwd, '.env'), 'POSTHORN_ROLE=nonsense\nPOSTHORN_MAX_BODY=wrong\n');
+  const cli = await startCli(t, ['start'], { POSTHORN_MAX_BODY: '2MiB' }, cwd);
+  t.equal(await cli.exited, 1);
+  t.match(cli.output.stderr, /POSTHORN_ROLE: "nonsense"/);
+  t.notMatch(cli.output.stderr, /POSTHORN_MAX_BODY/);
+});
+
+t.test('a first Ctrl-C lets deliveries in flight finish, a second one exits at once', async (t) => {
+  const receiver = await startReceiver(t, () => {});
+  const cli = await startCli(t, ['start'], {
+    DATABASE_URL: await createTestDatabase(t),
+    POSTHORN_DELIVERY_TIMEOUT: '60s',
+    POSTHORN_SHUTDOWN_GRACE: '60s',
+  });
+  const { id } = await post(`${await cli.url()}/subscriptions/createsubscription`, {
+    url: receiver.url,
+  });
+  await post(`${await cli.url()}/ingest/${id}`, {});
+  await receiver.waitFor(1);
+  cli.kill('SIGINT');
+  await until('it says that it is stopping', () => cli.output.stderr.includes('"stopping: '));
+  t.equal(cli.child.exitCode, null, 'a delivery is still under way');
+  cli.kill('SIGINT');
+  t.equal(await cli.exited, 130);
+});
+
+t.test(
+  'the log has a line a request at debug, and never a secret, a signature or a payload',
+  async (t) => {
+    const receiver = await startReceiver(t);
+    const cli = await startCli(t, ['start'], {
+      DATABASE_URL: await createTestDatabase(t),
+      LOG_LEVEL: 'trace',
+    });
+    const base = await cli.url();
+    const { id } = await post(`${base}/subscriptions/createsubscription`, {
+      url: receiver.url,
+      secret: 'canary-secret',
+    });
+    const payload = '{"card":"canary-payload"}';
+    const { signature } = await post(`${base}/ingest/getsignature`, {
+      payload,
+      secret: 'canary-secret',
+    });
+    const headers = { 'content-type': 'application/json', 'x-hub-signature-256': signature };
+    const response = await fetch(`${base}/ingest/${id}?token=canary-query`, {
+      method: 'POST',
+      headers,
+      body: payload,
+    });
+    t.equal(response.status, 202);
+    await receiver.waitFor(1);
+    await until('the attempt is logged', () => cli.output.stderr.includes('"msg":"attempt"'));
+    for (const line of cli.output.stderr.trim().split('\n'))
+      t.type(JSON.parse(line).level, 'number');
+    t.match(cli.output.stderr, /"method":"POST","route":"\/ingest\/:subscription_id","status":202/);
+    t.notMatch(cli.output.stderr, /canary/);
+    t.notMatch(cli.output.stderr, signature.slice(7));
+  },
+);

@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { SETTINGS } from '../src/config.ts';
+import { connect } from './helpers/database.ts';
+import { startReceiver } from './helpers/receiver.ts';
+import { startTestService } from './helpers/service.ts';
+import { until } from './helpers/until.ts';
+
+const read = (path: string) => readFile(join(import.meta.dirname, '..', path), 'utf8');
+
+t.test("the README's settings table is the program's", async (t) => {
+  const rows = (await read('README.md'))
+    .split('\n')
+    .map((line) => /^\| `([A-Z_]+)` \| (.*?) \| (.*) \|$/.exec(line))
+    .filter((row) => row !== null)
+    .map(([, name = '', fallback = '', meaning = '']) => [name, fallback, meaning]);
+  t.strictSame(
+    rows,
+    Object.entries(SETTINGS).map(([name, { fallback, meaning }]) => [
+      name,
+      fallback ? `\`${fallback}\`` : '—',
+      meaning,
+    ]),
+  );
+});
+
+t.test('each question of docs/reporting.md is answered by its SQL', async (t) => {
+  const receiver = await startReceiver(t, (response, _request, nth) => {
+    response.statusCode = nth % 3 === 0 ? 500 : 200;
+    response.end('answer');
+  });
+  const posthorn = await startTestService(t);
+  const id = await posthorn.subscribe(receiver.url);
+  for (let n = 0; n < 12; n++) await posthorn.ingest(id, { n });
+  await until('all have ended', async () => {
+    const { json } = await posthorn.request('GET', '/v1/stats');
+    return json.queue_depth === 0 && json.retrying === 0 && json.accepted === 12;
+  });
+  const client = await connect(t, posthorn.databaseUrl);
+  const sections = (await read('docs/reporting.md')).split(/^## /m).slice(1);
+  const questions = sections.filter((section) => section.includes('```sql'));
+  t.ok(questions.length >= 10, `${questions.length} questions`);
+  for (const section of questions) {
+    const [title = ''] = section.split('\n');
+    const blocks = [...section.matchAll(/```sql\n([\s\S]*?)```/g)];
+    t.equal(blocks.length, 1, `one statement answers: ${title}`);
+    await t.resolves(client.query(blocks[0]?.[1] as string), title);
+  }
+});
