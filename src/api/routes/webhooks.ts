@@ -63,6 +63,15 @@ const DELIVERY_COLUMNS = [
   'd.ended_at',
 ] as const;
 
+const DELIVERY_FIELDS = Object.keys(Delivery.properties);
+const ATTEMPT_FIELDS = Object.keys(Attempt.properties);
+
+type Row = Record<string, unknown>;
+
+function pick(row: Row, fields: readonly string[]): Row {
+  return Object.fromEntries(fields.map((field) => [field, row[field]]));
+}
+
 /** What became of a webhook, and what is owed. */
 export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
@@ -81,52 +90,57 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     },
     async (request, reply) => {
       const { webhook_id } = request.params;
-      const [webhook, deliveries, attempts] = await Promise.all([
-        db
-          .selectFrom('posthorn.webhook_payloads')
-          .select([
-            'id as webhook_id',
-            'accepted_at',
-            'event_type',
-            'content_type',
-            sql<number>`length(body)`.as('bytes'),
-          ])
-          .where('id', '=', webhook_id)
-          .executeTakeFirst(),
-        db
-          .selectFrom('posthorn.deliveries as d')
-          .innerJoin('posthorn.subscriptions as s', 's.id', 'd.subscription_id')
-          .select(DELIVERY_COLUMNS)
-          .where('d.webhook_id', '=', webhook_id)
-          .orderBy('d.subscription_id')
-          .execute(),
-        db
-          .selectFrom('posthorn.delivery_attempts')
-          .select([
-            'subscription_id',
-            'attempt_number',
-            'status',
-            'response_code',
-            'error_code',
-            'error',
-            'duration_ms',
-            'response_excerpt',
-            'at as timestamp',
-          ])
-          .where('webhook_id', '=', webhook_id)
-          .orderBy('at')
-          .orderBy('id')
-          .execute(),
-      ]);
+      // One statement, so that deliveries and attempts are of one moment.
+      const rows = await db
+        .selectFrom('posthorn.webhook_payloads as p')
+        .leftJoin('posthorn.deliveries as d', 'd.webhook_id', 'p.id')
+        .leftJoin('posthorn.subscriptions as s', 's.id', 'd.subscription_id')
+        .leftJoin('posthorn.delivery_attempts as a', (join) =>
+          join
+            .onRef('a.webhook_id', '=', 'd.webhook_id')
+            .onRef('a.subscription_id', '=', 'd.subscription_id'),
+        )
+        .select([
+          'p.accepted_at',
+          'p.event_type',
+          'p.content_type',
+          sql<number>`length(p.body)`.as('bytes'),
+          ...DELIVERY_COLUMNS,
+          'a.id as attempt_id',
+          'a.attempt_number',
+          'a.status',
+          'a.response_code',
+          'a.error_code',
+          'a.error',
+          'a.duration_ms',
+          'a.response_excerpt',
+          'a.at as timestamp',
+        ])
+        .where('p.id', '=', webhook_id)
+        .orderBy('d.subscription_id')
+        .orderBy('a.at')
+        .orderBy('a.id')
+        .execute();
+      const [webhook] = rows;
       if (webhook === undefined) throw notFound('webhook', webhook_id);
+      const { accepted_at, event_type, content_type, bytes } = webhook;
+      const bySubscription = Map.groupBy(
+        rows.filter((row) => row.subscription_id !== null),
+        (row) => row.subscription_id,
+      );
+      const deliveries = [...bySubscription.values()].map((ofOne) => ({
+        ...pick(ofOne[0] as Row, DELIVERY_FIELDS),
+        attempts: ofOne
+          .filter((row) => row.attempt_id !== null)
+          .map((row) => pick(row, ATTEMPT_FIELDS)),
+      }));
       return reply.send({
-        ...webhook,
-        deliveries: deliveries.map((delivery) => ({
-          ...delivery,
-          attempts: attempts
-            .filter(({ subscription_id }) => subscription_id === delivery.subscription_id)
-            .map(({ subscription_id, ...attempt }) => attempt),
-        })),
+        webhook_id,
+        accepted_at,
+        event_type,
+        content_type,
+        bytes,
+        deliveries,
       } as never);
     },
   );
