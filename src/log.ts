@@ -1,4 +1,5 @@
 import { destination, type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
 import type { Settings } from './config.ts';
 
 /**
@@ -24,13 +25,11 @@ export function createLog({ logLevel }: Pick<Settings, 'logLevel'>): Logger {
     serializers: { err: describeError },
   };
   if (process.stderr.isTTY) {
-    return pino({
-      ...options,
-      transport: {
-        target: 'pino-pretty',
-        options: { destination: 2, translateTime: 'HH:MM:ss', ignore: 'pid,hostname' },
-      },
-    });
+    // In this thread and at once: a line about stopping must not be lost by the exit that follows it.
+    return pino(
+      options,
+      pretty({ destination: 2, sync: true, translateTime: 'SYS:HH:MM:ss', singleLine: true }),
+    );
   }
   return pino(options, destination({ dest: 2, sync: false }));
 }

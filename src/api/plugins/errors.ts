@@ -2,14 +2,23 @@ import type { ErrorObject } from 'ajv';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isUnavailable } from '../../db/availability.ts';
 import { formatBytes } from '../../lib/bytes.ts';
+import { errorMessage } from '../../lib/errors.ts';
+import { rarely } from '../../lib/rarely.ts';
 import { Problem, unavailable } from '../problems.ts';
 import { explainValidation } from '../validation.ts';
 
 /** Makes every error, from wherever, a problem+json answer (RFC 9457). */
 export function registerErrors(app: FastifyInstance): void {
+  const reportUnavailable = rarely<Problem>(1000, (problem, times) => {
+    const reason = problem.cause === undefined ? problem.message : errorMessage(problem.cause);
+    app.log.warn({ reason, requests: times }, 'answered 503');
+  });
+
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = toProblem(error, request);
-    if (problem.status >= 500) {
+    if (problem.status === 503) {
+      reportUnavailable(problem);
+    } else if (problem.status >= 500) {
       request.log.error(
         { err: problem.cause ?? error, route: request.routeOptions.url },
         problem.message,

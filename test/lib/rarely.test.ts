@@ -1,0 +1,18 @@
+import t from 'tap';
+import { rarely } from '../../src/lib/rarely.ts';
+
+t.test('an outage is reported once a second, with how many it stands for', async (t) => {
+  let nowMs = 0;
+  const reports: [string, number][] = [];
+  const report = rarely<string>(
+    1000,
+    (latest, times) => reports.push([latest, times]),
+    () => nowMs,
+  );
+  for (nowMs = 0; nowMs < 2500; nowMs += 100) report(`at ${nowMs}`);
+  t.strictSame(reports, [
+    ['at 0', 1],
+    ['at 1000', 10],
+    ['at 2000', 10],
+  ]);
+});
