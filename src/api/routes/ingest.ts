@@ -11,7 +11,7 @@ import {
 import { IntakeUnavailableError } from '../../intake/intake.ts';
 import { missingKey } from '../plugins/auth.ts';
 import { invalidField, notFound, Problem, unavailable } from '../problems.ts';
-import { problems, SubscriptionId, WebhookId } from '../schemas/common.ts';
+import { described, problems, SubscriptionId, WebhookId } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 import { validatorCompiler } from '../validation.ts';
 
@@ -42,10 +42,13 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
           },
         ),
         response: {
-          200: Type.Object({
-            signature: Type.String({ description: 'For the X-Hub-Signature-256 header.' }),
-            signed_payload: Type.String({ description: 'The bytes that were signed, as text.' }),
-          }),
+          200: described(
+            'The signature, and what it is of.',
+            Type.Object({
+              signature: Type.String({ description: 'For the X-Hub-Signature-256 header.' }),
+              signed_payload: Type.String({ description: 'The bytes that were signed, as text.' }),
+            }),
+          ),
           ...problems(400, 401, 415),
         },
       },
@@ -91,11 +94,14 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
     }),
     body: { description: 'Any JSON', examples: [{ event: 'order.created', order: { id: 7 } }] },
     response: {
-      202: Type.Object({
-        status: Type.Literal('accepted'),
-        webhook_id: WebhookId,
-        subscription_id: SubscriptionId,
-      }),
+      202: described(
+        'It is committed.',
+        Type.Object({
+          status: Type.Literal('accepted'),
+          webhook_id: WebhookId,
+          subscription_id: SubscriptionId,
+        }),
+      ),
       ...problems(400, 401, 404, 413, 415),
     },
   };

@@ -12,6 +12,7 @@ import {
 } from '../paging.ts';
 import {
   ATTEMPT_STATUSES,
+  described,
   nullable,
   oneOf,
   problems,
@@ -61,7 +62,13 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
           },
           { additionalProperties: false },
         ),
-        response: { 200: Type.Array(Attempt), ...problems(400, 401) },
+        response: {
+          200: described(
+            'A page. The next one is in the Link header, as rel="next".',
+            Type.Array(Attempt),
+          ),
+          ...problems(400, 401),
+        },
       },
     },
     async (request, reply) => {

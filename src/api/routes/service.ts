@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { VERSION } from '../../version.ts';
 import { Problem } from '../problems.ts';
-import { problems } from '../schemas/common.ts';
+import { described, problems } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 
 const Ok = Type.Object({ status: Type.Literal('ok') });
@@ -23,11 +23,14 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         summary: 'Version and tables',
         tags: ['service'],
         response: {
-          200: Type.Object({
-            message: Type.String(),
-            version: Type.String(),
-            database: Type.Object({ tables: Type.Array(Type.String()) }),
-          }),
+          200: described(
+            'It answers.',
+            Type.Object({
+              message: Type.String(),
+              version: Type.String(),
+              database: Type.Object({ tables: Type.Array(Type.String()) }),
+            }),
+          ),
           ...problems(),
         },
       },
@@ -55,7 +58,7 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         operationId: 'healthz',
         summary: 'The process is up',
         tags: ['service'],
-        response: { 200: Ok },
+        response: { 200: described('It is.', Ok) },
       },
     },
     async () => ({ status: 'ok' as const }),
@@ -69,7 +72,7 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         operationId: 'readyz',
         summary: 'The process can do its work: the database answers, and jobs are being taken',
         tags: ['service'],
-        response: { 200: Ok, ...problems() },
+        response: { 200: described('It can.', Ok), ...problems() },
       },
     },
     async () => {
@@ -87,7 +90,7 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         operationId: 'metrics',
         summary: 'Metrics for Prometheus',
         tags: ['service'],
-        response: { 200: Type.String() },
+        response: { 200: described('Figures in Prometheus text format.', Type.String()) },
       },
     },
     async (_request, reply) =>

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
 import { invalidField } from '../problems.ts';
-import { nullable, problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
+import { described, nullable, problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 
 const MAX_WINDOW_MS = 31 * 86_400_000;
@@ -54,7 +54,7 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
           },
           { additionalProperties: false },
         ),
-        response: { 200: Stats, ...problems(400, 401) },
+        response: { 200: described('The figures.', Stats), ...problems(400, 401) },
       },
     },
     async (request, reply) => {

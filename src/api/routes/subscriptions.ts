@@ -9,7 +9,7 @@ import {
   updateSubscription,
 } from '../../subscriptions/store.ts';
 import { invalidField, notFound } from '../problems.ts';
-import { problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
+import { described, problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 
 const Url = Type.String({
@@ -65,7 +65,10 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
           { url: Url, secret: Type.Optional(Secret) },
           { additionalProperties: false, examples: [{ url: 'https://example.com/webhooks' }] },
         ),
-        response: { 201: Subscription, ...problems(400, 401, 415) },
+        response: {
+          201: described('The subscription. Its secret is never shown again.', Subscription),
+          ...problems(400, 401, 415),
+        },
       },
     },
     async (request, reply) => {
@@ -81,7 +84,10 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         operationId: 'listSubscriptions',
         summary: 'List the subscriptions',
         tags: ['subscriptions'],
-        response: { 200: Type.Array(Subscription), ...problems(401) },
+        response: {
+          200: described('All of them, by id.', Type.Array(Subscription)),
+          ...problems(401),
+        },
       },
     },
     async (_request, reply) => reply.send((await listSubscriptions(db)) as never),
@@ -102,7 +108,10 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
           },
         ),
         response: {
-          200: Type.Object({ message: Type.String(), ...Subscription.properties }),
+          200: described(
+            'The subscription as it is now.',
+            Type.Object({ message: Type.String(), ...Subscription.properties }),
+          ),
           ...problems(400, 401, 404, 415),
         },
       },
@@ -129,10 +138,13 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         tags: ['subscriptions'],
         body: Type.Object({ id: SubscriptionId }, { additionalProperties: false }),
         response: {
-          200: Type.Object({
-            message: Type.String(),
-            cancelled: Type.Integer({ description: 'Deliveries that were pending.' }),
-          }),
+          200: described(
+            'It is gone.',
+            Type.Object({
+              message: Type.String(),
+              cancelled: Type.Integer({ description: 'Deliveries that were pending.' }),
+            }),
+          ),
           ...problems(400, 401, 404, 415),
         },
       },

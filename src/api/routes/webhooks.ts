@@ -14,6 +14,7 @@ import { notFound } from '../problems.ts';
 import {
   ATTEMPT_STATUSES,
   DELIVERY_STATES,
+  described,
   nullable,
   oneOf,
   problems,
@@ -85,7 +86,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         summary: 'A webhook, its deliveries and their attempts',
         tags: ['history'],
         params: Type.Object({ webhook_id: WebhookId }),
-        response: { 200: Webhook, ...problems(400, 401, 404) },
+        response: {
+          200: described('What became of it, and what comes next.', Webhook),
+          ...problems(400, 401, 404),
+        },
       },
     },
     async (request, reply) => {
@@ -170,7 +174,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           { additionalProperties: false },
         ),
         response: {
-          200: Type.Object({ data: Type.Array(Delivery), next_cursor: nullable(Type.String()) }),
+          200: described(
+            'A page. The next one is in next_cursor and in the Link header.',
+            Type.Object({ data: Type.Array(Delivery), next_cursor: nullable(Type.String()) }),
+          ),
           ...problems(400, 401),
         },
       },

@@ -63,3 +63,8 @@ export function oneOf<const T extends readonly string[]>(values: T, description?
 export function nullable<T extends TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()]);
 }
+
+/** A schema with what it means as an answer. */
+export function described<T extends TSchema>(description: string, schema: T): T {
+  return { ...schema, description };
+}
