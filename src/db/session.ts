@@ -48,7 +48,8 @@ export function createSession({ databaseUrl, purpose, log }: SessionOptions): Se
       query_timeout: HEARTBEAT_TIMEOUT_MS,
     });
     const lose = (reason: unknown) => {
-      if (client !== fresh) return;
+      // While connecting, whoever connects is told by the error.
+      if (client !== fresh || !connected) return;
       client = undefined;
       connected = false;
       fresh.end().catch(() => {});

@@ -55,6 +55,11 @@ export function classifyAnswer({ statusCode, location, cutOff }: HttpAnswer): Ve
   };
 }
 
+/** The subscription's own row makes sending impossible. */
+export class InvalidSubscriptionError extends Error {
+  override readonly name = 'InvalidSubscriptionError';
+}
+
 /**
  * Judges what ended an attempt without an answer. All of it is tried again but a forbidden address.
  *
@@ -70,6 +75,12 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
       error: `Not sent: ${error.message}, which deliveries may not reach.`,
       retry: false,
     };
+  }
+  if (error instanceof InvalidSubscriptionError) {
+    return failed(
+      'subscription',
+      `Not sent: the subscription is not valid (${error.message}). Correct it.`,
+    );
   }
   const bound = formatDuration(timeoutMs);
   if (error instanceof AttemptTimeoutError) {

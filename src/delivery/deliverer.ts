@@ -7,7 +7,12 @@ import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cac
 import { VERSION } from '../version.ts';
 import { nextDelayMs, parseRetryAfter, type RetrySchedule } from './backoff.ts';
 import { type DeliveryKeys, loadOwed, type OwedDelivery } from './claim.sql.ts';
-import { classifyAnswer, classifyFailure, type Verdict } from './classify.ts';
+import {
+  classifyAnswer,
+  classifyFailure,
+  InvalidSubscriptionError,
+  type Verdict,
+} from './classify.ts';
 import type { HttpAnswer, HttpClient } from './http-client.ts';
 import { type AttemptResult, cancelDeliveries } from './record.sql.ts';
 import type { Recorder } from './recorder.ts';
@@ -100,7 +105,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
         ({ attemptCount }) => attemptCount === job.attempt - 1,
       );
       const unfinished: OwedDelivery[] = [];
-      await Promise.all(
+      const outcomes = await Promise.allSettled(
         owed.map(async (delivery) => {
           const done = await attempt(delivery, signal, releaseOne);
           if (!done) unfinished.push(delivery);
@@ -114,6 +119,9 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
           subscriptions: unfinished.map(({ subscriptionId }) => subscriptionId),
         });
       }
+      // The queue tries the job again; the deliveries that were recorded will be passed over.
+      const failure = outcomes.find(({ status }) => status === 'rejected');
+      if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;
     } finally {
       while (released < count) releaseOne();
     }
@@ -135,6 +143,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     let answer: HttpAnswer | undefined;
     let verdict: Verdict;
     try {
+      if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
       answer = await client.post({
         url: subscription.url,
         headers: headersOf(delivery, subscription, Math.floor(now() / 1000)),

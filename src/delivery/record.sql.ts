@@ -111,6 +111,7 @@ export async function cancelDeliveries(
   pool: pg.Pool,
   deliveries: readonly { webhookId: string; subscriptionId: number }[],
 ): Promise<void> {
+  const webhooks = deliveries.map(({ webhookId }) => webhookId);
   await pool.query({
     name: 'cancel',
     text: `
@@ -118,10 +119,8 @@ export async function cancelDeliveries(
       set state = 'cancelled', ended_at = now(), next_attempt_at = null
       from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
       where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
+        and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
         and d.state in ('pending', 'held')`,
-    values: [
-      deliveries.map(({ webhookId }) => webhookId),
-      deliveries.map(({ subscriptionId }) => subscriptionId),
-    ],
+    values: [webhooks, deliveries.map(({ subscriptionId }) => subscriptionId), ...bounds(webhooks)],
   });
 }

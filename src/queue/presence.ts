@@ -46,8 +46,6 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
          select nextval(pg_get_serial_sequence('posthorn.workers', 'id'))::integer as id
        ), locked as materialized (
          select id, pg_advisory_lock(${LOCK_SPACE}, id) from mine
-       ), gone as (
-         delete from posthorn.workers where pool_id <> $1 and host = $2 and pid = $3
        )
        insert into posthorn.workers (id, pool_id, host, pid)
        select id, $1, $2, $3 from locked

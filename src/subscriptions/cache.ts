@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Session } from '../db/session.ts';
 import { createSigningKey, type SigningKey } from '../delivery/sign.ts';
+import { errorMessage } from '../lib/errors.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
 
 /** What intake and delivery need to know of a subscription. */
@@ -9,6 +10,8 @@ export interface CachedSubscription {
   readonly url: URL;
   /** Null for a subscription without a secret. */
   readonly key: SigningKey | null;
+  /** Why nothing can be sent to it, or null. Only rows written past the API can have such. */
+  readonly problem: string | null;
 }
 
 export interface SubscriptionCache {
@@ -52,17 +55,12 @@ export function createSubscriptionCache(pool: pg.Pool, session: Session): Subscr
     maxItems: 1000,
     async run(ids) {
       const changesBefore = changes;
-      const { rows } = await pool.query<{ id: number; url: string; secret: string | null }>({
+      const { rows } = await pool.query<SubscriptionRow>({
         name: 'subscriptions-load',
         text: 'select id, url, secret from posthorn.subscriptions where id = any($1) and deleted_at is null',
         values: [[...new Set(ids)]],
       });
-      const found = new Map(
-        rows.map(({ id, url, secret }) => [
-          id,
-          { id, url: new URL(url), key: secret === null ? null : createSigningKey(secret) },
-        ]),
-      );
+      const found = new Map(rows.map((row) => [row.id, read(row)]));
       const freshMs = session.connected ? FRESH_MS : FRESH_WITHOUT_NOTIFICATIONS_MS;
       const freshUntil = performance.now() + freshMs;
       return ids.map((id) => {
@@ -83,4 +81,24 @@ export function createSubscriptionCache(pool: pg.Pool, session: Session): Subscr
       return await loader.add(id);
     },
   };
+}
+
+interface SubscriptionRow {
+  readonly id: number;
+  readonly url: string;
+  readonly secret: string | null;
+}
+
+/** The API judges what it stores, but a row can be written by SQL too. */
+function read({ id, url, secret }: SubscriptionRow): CachedSubscription {
+  try {
+    return {
+      id,
+      url: new URL(url),
+      key: secret === null ? null : createSigningKey(secret),
+      problem: null,
+    };
+  } catch (error) {
+    return { id, url: new URL('http://invalid.invalid'), key: null, problem: errorMessage(error) };
+  }
 }

@@ -1,6 +1,7 @@
 import { verify } from '@octokit/webhooks-methods';
 import { Webhook } from 'standardwebhooks';
 import t from 'tap';
+import { connect } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService, type TestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
@@ -212,4 +213,36 @@ t.test('a large body is delivered whole', async (t) => {
   await posthorn.ingest(id, body);
   const [request] = await receiver.waitFor(1);
   t.ok(request?.body.equals(Buffer.from(body)));
+});
+
+t.test('a subscription that SQL made wrong fails visibly and harms no other', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '1h' });
+  const [wrong, right] = [
+    await posthorn.subscribe(receiver.url),
+    await posthorn.subscribe(receiver.url),
+  ];
+  const client = await connect(t, posthorn.databaseUrl);
+  const webhookId = await posthorn.ingest(wrong);
+  await receiver.waitFor(1);
+  await client.query(`update posthorn.subscriptions set secret = 'whsec_short' where id = $1`, [
+    wrong,
+  ]);
+  await until('it is refused with the reason', async () => {
+    const { status, json } = await posthorn.request('POST', `/ingest/${wrong}`, {});
+    return status === 503 && /24 to 64/.test(json.detail);
+  });
+  await client.query(
+    `update posthorn.deliveries set state = 'pending', attempt_count = 1 where webhook_id = $1`,
+    [webhookId],
+  );
+  await client.query(
+    `select from graphile_worker.add_job('deliver', json_build_object('attempt', 2, 'bytes', 2,
+       'webhooks', json_build_array($1::uuid), 'subscriptions', json_build_array($2::integer)))`,
+    [webhookId, wrong],
+  );
+  const { attempts } = await delivery(posthorn, webhookId, (one) => one.attempts.length === 2);
+  t.match(attempts[1], { status: 'failed', error_code: 'subscription', error: /24 to 64/ });
+  await posthorn.ingest(right);
+  await receiver.waitFor(2);
 });

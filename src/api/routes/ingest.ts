@@ -124,6 +124,12 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
         if (!request.hasKey) throw missingKey();
         throw notFound('subscription', id);
       }
+      if (subscription.problem !== null) {
+        throw new Problem(
+          'unavailable',
+          `Subscription ${id} is not valid: ${subscription.problem}. Correct it by updatesubscription.`,
+        );
+      }
       if (subscription.key === null) {
         if (!request.hasKey) throw missingKey();
       } else {
