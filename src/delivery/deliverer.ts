@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { createGroupCommit } from '../lib/group-commit.ts';
@@ -90,8 +89,6 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
 
   async function deliver(job: DeliverJob, signal: AbortSignal): Promise<void> {
     const count = job.webhooks.length;
-    // One signal for every request in flight: many listeners are no leak.
-    setMaxListeners(0, signal);
     await slots.acquire(count, job.bytes);
     let released = 0;
     const releaseOne = () => {

@@ -76,10 +76,28 @@ export function createHttpClient({ timeoutMs, allowNetworks }: HttpClientOptions
     bodyTimeout: 0,
   });
 
+  // One listener a signal for however many requests: adding and removing one for each would cost as
+  // much as a tenth of a request.
+  const underWay = new WeakMap<AbortSignal, Set<Exchange>>();
+  const exchangesOf = (signal: AbortSignal): Set<Exchange> => {
+    const known = underWay.get(signal);
+    if (known !== undefined) return known;
+    const exchanges = new Set<Exchange>();
+    underWay.set(signal, exchanges);
+    signal.addEventListener('abort', () => {
+      for (const exchange of exchanges) exchange.fail(signal.reason);
+    });
+    return exchanges;
+  };
+
   return {
     post: (request) =>
       new Promise((resolve, reject) => {
-        const exchange = new Exchange(request.signal, timeoutMs, resolve, reject);
+        if (request.signal.aborted) {
+          reject(request.signal.reason);
+          return;
+        }
+        const exchange = new Exchange(exchangesOf(request.signal), timeoutMs, resolve, reject);
         try {
           agent.dispatch(
             {
@@ -124,11 +142,10 @@ function createGuardedConnector(
 
 /** One request and its answer, as undici's dispatcher reports them. */
 class Exchange implements Dispatcher.DispatchHandler {
-  readonly #signal: AbortSignal;
+  readonly #underWay: Set<Exchange>;
   readonly #timer: NodeJS.Timeout;
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (reason: unknown) => void;
-  readonly #onAbort = () => this.#fail(this.#signal.reason);
   #controller: Dispatcher.DispatchController | undefined;
   #settled = false;
   #statusCode = 0;
@@ -139,18 +156,18 @@ class Exchange implements Dispatcher.DispatchHandler {
   #readBytes = 0;
 
   constructor(
-    signal: AbortSignal,
+    underWay: Set<Exchange>,
     timeoutMs: number,
     resolve: (answer: HttpAnswer) => void,
     reject: (reason: unknown) => void,
   ) {
-    this.#signal = signal;
+    this.#underWay = underWay;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#timer = setTimeout(() => {
-      this.#fail(new AttemptTimeoutError(this.#controller === undefined ? 'connect' : 'response'));
+      this.fail(new AttemptTimeoutError(this.#controller === undefined ? 'connect' : 'response'));
     }, timeoutMs);
-    signal.addEventListener('abort', this.#onAbort);
+    underWay.add(this);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -186,7 +203,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: unknown, error: Error): void {
-    this.#fail(error);
+    this.fail(error);
   }
 
   #succeed(cutOff: boolean): void {
@@ -201,7 +218,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (cutOff) this.#controller?.abort(new Error('answer too large'));
   }
 
-  #fail(reason: unknown): void {
+  /** Ends the request, if it has not ended. */
+  fail(reason: unknown): void {
     if (!this.#settle()) return;
     this.#reject(reason);
     this.#controller?.abort(reason instanceof Error ? reason : new Error(String(reason)));
@@ -211,7 +229,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#settled) return false;
     this.#settled = true;
     clearTimeout(this.#timer);
-    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#underWay.delete(this);
     return true;
   }
 }
@@ -222,5 +240,8 @@ function one(value: string | string[] | undefined): string | undefined {
 
 /** Text as Postgres takes it: without NUL, and with a mark where a character was cut or is none. */
 function excerptOf(chunks: Buffer[]): string {
-  return Buffer.concat(chunks).toString('utf8').replaceAll('\0', '');
+  const [first] = chunks;
+  const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+  const text = bytes.toString('utf8');
+  return text.includes('\0') ? text.replaceAll('\0', '') : text;
 }
