@@ -97,9 +97,9 @@ create index deliveries_by_subscription on posthorn.deliveries (subscription_id,
 create index deliveries_owed on posthorn.deliveries (subscription_id, next_attempt_at)
   where state in ('pending', 'held');
 
--- What failed for good, for the people who ask. Costs nothing while deliveries succeed.
-create index deliveries_failed on posthorn.deliveries (webhook_id, subscription_id)
-  where state = 'failed';
+-- What failed for good or was cancelled, for the people who ask. Costs nothing while deliveries succeed.
+create index deliveries_unsuccessful on posthorn.deliveries (webhook_id, subscription_id)
+  where state in ('failed', 'cancelled');
 
 create sequence posthorn.delivery_attempts_id_seq;
 create table posthorn.delivery_attempts (
