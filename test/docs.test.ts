@@ -9,6 +9,8 @@ import { until } from './helpers/until.ts';
 
 const read = (path: string) => readFile(join(import.meta.dirname, '..', path), 'utf8');
 
+const SQL_BLOCK = /```sql\n([\s\S]*?)```/g;
+
 t.test("the README's settings table is the program's", async (t) => {
   const rows = (await read('README.md'))
     .split('\n')
@@ -25,7 +27,7 @@ t.test("the README's settings table is the program's", async (t) => {
   );
 });
 
-t.test('each question of docs/reporting.md is answered by its SQL', async (t) => {
+t.test('each question of docs/reporting.md, and the README's, is answered by its SQL', async (t) => {
   const receiver = await startReceiver(t, (response, _request, nth) => {
     response.statusCode = nth % 3 === 0 ? 500 : 200;
     response.end('answer');
@@ -38,12 +40,14 @@ t.test('each question of docs/reporting.md is answered by its SQL', async (t) =>
     return json.queue_depth === 0 && json.retrying === 0 && json.accepted === 12;
   });
   const client = await connect(t, posthorn.databaseUrl);
+  for (const [, statement = ''] of (await read('README.md')).matchAll(SQL_BLOCK))
+    await t.resolves(client.query(statement), "the README's");
   const sections = (await read('docs/reporting.md')).split(/^## /m).slice(1);
   const questions = sections.filter((section) => section.includes('```sql'));
   t.ok(questions.length >= 10, `${questions.length} questions`);
   for (const section of questions) {
     const [title = ''] = section.split('\n');
-    const blocks = [...section.matchAll(/```sql\n([\s\S]*?)```/g)];
+    const blocks = [...section.matchAll(SQL_BLOCK)];
     t.equal(blocks.length, 1, `one statement answers: ${title}`);
     await t.resolves(client.query(blocks[0]?.[1] as string), title);
   }
