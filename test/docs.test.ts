@@ -27,28 +27,31 @@ t.test("the README's settings table is the program's", async (t) => {
   );
 });
 
-t.test('each question of docs/reporting.md, and the README's, is answered by its SQL', async (t) => {
-  const receiver = await startReceiver(t, (response, _request, nth) => {
-    response.statusCode = nth % 3 === 0 ? 500 : 200;
-    response.end('answer');
-  });
-  const posthorn = await startTestService(t);
-  const id = await posthorn.subscribe(receiver.url);
-  for (let n = 0; n < 12; n++) await posthorn.ingest(id, { n });
-  await until('all have ended', async () => {
-    const { json } = await posthorn.request('GET', '/v1/stats');
-    return json.queue_depth === 0 && json.retrying === 0 && json.accepted === 12;
-  });
-  const client = await connect(t, posthorn.databaseUrl);
-  for (const [, statement = ''] of (await read('README.md')).matchAll(SQL_BLOCK))
-    await t.resolves(client.query(statement), "the README's");
-  const sections = (await read('docs/reporting.md')).split(/^## /m).slice(1);
-  const questions = sections.filter((section) => section.includes('```sql'));
-  t.ok(questions.length >= 10, `${questions.length} questions`);
-  for (const section of questions) {
-    const [title = ''] = section.split('\n');
-    const blocks = [...section.matchAll(SQL_BLOCK)];
-    t.equal(blocks.length, 1, `one statement answers: ${title}`);
-    await t.resolves(client.query(blocks[0]?.[1] as string), title);
-  }
-});
+t.test(
+  "each question of docs/reporting.md, and the README's, is answered by its SQL",
+  async (t) => {
+    const receiver = await startReceiver(t, (response, _request, nth) => {
+      response.statusCode = nth % 3 === 0 ? 500 : 200;
+      response.end('answer');
+    });
+    const posthorn = await startTestService(t);
+    const id = await posthorn.subscribe(receiver.url);
+    for (let n = 0; n < 12; n++) await posthorn.ingest(id, { n });
+    await until('all have ended', async () => {
+      const { json } = await posthorn.request('GET', '/v1/stats');
+      return json.queue_depth === 0 && json.retrying === 0 && json.accepted === 12;
+    });
+    const client = await connect(t, posthorn.databaseUrl);
+    for (const [, statement = ''] of (await read('README.md')).matchAll(SQL_BLOCK))
+      await t.resolves(client.query(statement), "the README's");
+    const sections = (await read('docs/reporting.md')).split(/^## /m).slice(1);
+    const questions = sections.filter((section) => section.includes('```sql'));
+    t.ok(questions.length >= 10, `${questions.length} questions`);
+    for (const section of questions) {
+      const [title = ''] = section.split('\n');
+      const blocks = [...section.matchAll(SQL_BLOCK)];
+      t.equal(blocks.length, 1, `one statement answers: ${title}`);
+      await t.resolves(client.query(blocks[0]?.[1] as string), title);
+    }
+  },
+);
