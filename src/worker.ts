@@ -12,6 +12,7 @@ import { createRecorder, RECORDER_CONNECTIONS } from './delivery/recorder.ts';
 import { keepPartitions } from './queue/partitions.ts';
 import { createPresence } from './queue/presence.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from './queue/runner.ts';
+import { createWaker } from './queue/waker.ts';
 import type { SubscriptionCache } from './subscriptions/cache.ts';
 
 /**
@@ -19,6 +20,9 @@ import type { SubscriptionCache } from './subscriptions/cache.ts';
  * nested loop would look the rows up one by one, pruning partitions for each.
  */
 const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' };
+
+/** A delivery that is overdue by this and the time of an attempt has lost its job. */
+const LOST_AFTER_MS = 60_000;
 
 export interface WorkerOptions {
   readonly settings: Settings;
@@ -56,21 +60,24 @@ export function createWorker(options: WorkerOptions): Worker {
     pool: deliveryPool,
     subscriptions,
     client,
-    recorder: createRecorder(deliveryPool, log),
+    recorder: createRecorder(deliveryPool, log, (delayMs) => runner.wakeIn(delayMs)),
     schedule: settings.retrySchedule,
     timeoutMs: settings.deliveryTimeoutMs,
     maxInFlight: settings.maxInFlight,
     log,
-    onAttempt(result) {
-      if (result.retryInMs !== null) runner.wakeIn(result.retryInMs);
-      onAttempt(result);
-    },
+    onAttempt,
   });
   const presence = createPresence(pool, session, log);
   const queuePool = createPool({
     connectionString: databaseUrl,
     purpose: 'queue',
     max: QUEUE_CONNECTIONS,
+  });
+  const waker = createWaker({
+    pool,
+    lostAfterMs: settings.deliveryTimeoutMs + LOST_AFTER_MS,
+    wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    log,
   });
   const runner = createQueueRunner({
     pool: queuePool,
@@ -89,9 +96,11 @@ export function createWorker(options: WorkerOptions): Worker {
       await presence.rescue();
       presence.start();
       await runner.start();
+      waker.start();
     },
     async stop() {
       deliverer.stopBeginning();
+      await waker.stop();
       await runner.stop();
       await presence.stop().catch(() => {});
       await client.close();

@@ -30,6 +30,7 @@ interface DeliveriesTable {
   attempt_count: number;
   next_attempt_at: Date | null;
   ended_at: Date | null;
+  queued: Generated<boolean>;
 }
 
 interface DeliveryAttemptsTable {

@@ -21,21 +21,33 @@ export interface AttemptResult {
   readonly bytes: number;
 }
 
+/** A retry due within this time gets its job at once, any later one when it is near (wake.sql.ts). */
+export const NEAR_MS = 60_000;
+/** Retries due within this time of each other share a job, and so are late by as much at most. */
+const JOB_STEP_MS = 100;
+const MAX_JOB = 25;
+
+/** What became of a group of results. */
+export interface Recorded {
+  /** Deliveries that moved on; the others had been decided or taken over. */
+  readonly moved: number;
+  /** Until the jobs that were added are due. */
+  readonly wakeInMs: readonly number[];
+}
+
 /**
- * Records attempts, moves their deliveries on, and adds the jobs of those that are tried again, in
- * one statement and so in one transaction.
+ * Records attempts, moves their deliveries on, and adds the jobs of those that are tried again soon,
+ * in one statement and so in one transaction.
  *
  * The fence: a delivery moves only if it still counts one attempt fewer than this one's number.
  * Whoever comes second (a worker that was frozen while another took over) finds it moved; his
  * attempt is logged without a number and changes nothing. A delivery that was cancelled meanwhile
  * stays cancelled, but the attempt counts.
- *
- * @returns for each delivery that moved, its key.
  */
-export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): Promise<number> {
+export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
   const webhooks = results.map(({ webhookId }) => webhookId);
   const [least, greatest] = bounds(webhooks);
-  const { rows } = await pool.query<{ moved: number }>({
+  const { rows } = await pool.query<{ moved: number; wake_in_ms: number[] | null }>({
     name: 'record',
     text: `
       with r as materialized (
@@ -56,13 +68,14 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
             next_attempt_at = case when d.state <> 'cancelled' and r.state = 'pending'
               then now() + r.retry_in_ms * interval '1 millisecond' end,
             ended_at = case when d.state = 'cancelled' then d.ended_at
-              when r.state <> 'pending' then now() end
+              when r.state <> 'pending' then now() end,
+            queued = r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS}
         from r
         where d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
           and d.attempt_count = r.attempt_number - 1
           and d.state in ('pending', 'held', 'cancelled')
           and d.webhook_id = any($1::uuid[]) and d.webhook_id between $13 and $14
-        returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, r.bytes
+        returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, d.queued, r.bytes
       ), logged as (
         insert into posthorn.delivery_attempts (
           webhook_id, subscription_id, attempt_number, status, response_code,
@@ -72,20 +85,36 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
         from r
         left join moved using (webhook_id, subscription_id)
       ), retries as (
-        select array_agg((
-          'deliver',
+        select
           json_build_object(
-            'attempt', attempt_count + 1, 'bytes', bytes,
-            'webhooks', json_build_array(webhook_id), 'subscriptions', json_build_array(subscription_id)),
-          null, next_attempt_at, 32767, null, null, null
-        )::graphile_worker.job_spec) as jobs
-        from moved
-        where state = 'pending'
-        having count(*) > 0
+            'attempt', attempt_count + 1,
+            'bytes', sum(bytes),
+            'webhooks', json_agg(webhook_id),
+            'subscriptions', json_agg(subscription_id)) as payload,
+          max(next_attempt_at) as run_at
+        from (
+          select *,
+            row_number() over (partition by attempt_count, step order by next_attempt_at) / ${MAX_JOB} as job
+          from (
+            select *, floor(extract(epoch from next_attempt_at) * ${1000 / JOB_STEP_MS}) as step
+            from moved
+            where state = 'pending' and queued
+          ) as near
+        ) as numbered
+        group by attempt_count, step, job
       ), added as (
-        select count(job.id) as jobs from retries, graphile_worker.add_jobs(retries.jobs) as job
+        select count(job.id) as jobs
+        from (
+          select array_agg(
+            ('deliver', payload, null, run_at, 32767, null, null, null)::graphile_worker.job_spec) as specs
+          from retries
+          having count(*) > 0
+        ) as given, graphile_worker.add_jobs(given.specs) as job
       )
-      select (select count(*) from moved)::integer as moved, (select jobs from added) as jobs`,
+      select
+        (select count(*) from moved)::integer as moved,
+        (select array_agg(ceil(extract(epoch from run_at - now()) * 1000)::integer) from retries) as wake_in_ms,
+        (select jobs from added) as jobs`,
     values: [
       webhooks,
       results.map(({ subscriptionId }) => subscriptionId),
@@ -103,7 +132,8 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
       greatest,
     ],
   });
-  return rows[0]?.moved ?? 0;
+  const [row] = rows;
+  return { moved: row?.moved ?? 0, wakeInMs: row?.wake_in_ms ?? [] };
 }
 
 /** Cancels deliveries whose subscription was deleted while they were being accepted. */

@@ -16,8 +16,16 @@ export interface Recorder {
   record(result: AttemptResult): Promise<void>;
 }
 
-/** Attempts that end together are recorded together. */
-export function createRecorder(pool: pg.Pool, log: Logger): Recorder {
+/**
+ * Attempts that end together are recorded together.
+ *
+ * @param wakeIn told in how many milliseconds each job is due that was added for retries.
+ */
+export function createRecorder(
+  pool: pg.Pool,
+  log: Logger,
+  wakeIn: (delayMs: number) => void,
+): Recorder {
   const groups = createGroupCommit<AttemptResult, void>({
     concurrency: RECORDER_CONNECTIONS,
     maxItems: MAX_GROUP,
@@ -30,7 +38,8 @@ export function createRecorder(pool: pg.Pool, log: Logger): Recorder {
   async function recordPatiently(results: AttemptResult[]): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const moved = await recordAttempts(pool, results);
+        const { moved, wakeInMs } = await recordAttempts(pool, results);
+        wakeInMs.forEach(wakeIn);
         if (moved < results.length) {
           log.warn(
             { late: results.length - moved },

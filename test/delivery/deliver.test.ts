@@ -225,7 +225,7 @@ t.test('a subscription that SQL made wrong fails visibly and harms no other', as
   const client = await connect(t, posthorn.databaseUrl);
   const webhookId = await posthorn.ingest(wrong);
   await receiver.waitFor(1);
-  await client.query(`update posthorn.subscriptions set secret = 'whsec_short' where id = $1`, [
+  await client.query(`update posthorn.subscriptions set secret = 'whsec_c2hvcnQ=' where id = $1`, [
     wrong,
   ]);
   await until('it is refused with the reason', async () => {

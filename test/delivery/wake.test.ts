@@ -1,0 +1,73 @@
+import t from 'tap';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
+
+const JOBS = `select count(*)::integer as jobs from graphile_worker.jobs where task_identifier = 'deliver'`;
+
+t.test('a delivery whose job is lost is delivered all the same', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const receiver = await startReceiver(t);
+  const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
+  const id = await api.subscribe(receiver.url);
+  for (let n = 0; n < 60; n++) await api.ingest(id, { n });
+  const client = await connect(t, databaseUrl);
+  await client.query('delete from graphile_worker._private_jobs');
+  await client.query(
+    `update posthorn.deliveries set next_attempt_at = now() - interval '10 minutes'`,
+  );
+  await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'worker' });
+  const requests = await receiver.waitFor(60);
+  t.equal(new Set(requests.map(({ headers }) => headers['webhook-id'])).size, 60);
+});
+
+t.test('what waits in a long queue is not taken for lost', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const receiver = await startReceiver(t);
+  const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
+  const id = await api.subscribe(receiver.url);
+  for (let n = 0; n < 30; n++) await api.ingest(id, { n });
+  const client = await connect(t, databaseUrl);
+  // As after an hour without a worker.
+  await client.query(`update posthorn.deliveries set next_attempt_at = now() - interval '1 hour'`);
+  await client.query(
+    `update graphile_worker._private_jobs set run_at = now() - interval '1 hour 1 second'`,
+  );
+  const worker = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'worker' });
+  await until('all are delivered', async () => {
+    return (await api.request('GET', '/v1/stats')).json.succeeded === 30;
+  });
+  await worker.service.stop();
+  t.equal(receiver.received.length, 30, 'none was sent twice');
+});
+
+t.test('a retry that is far off waits outside the queue, and is made when it is due', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const receiver = await startReceiver(t, (response, _request, nth) => {
+    response.statusCode = nth <= 3 ? 500 : 200;
+    response.end();
+  });
+  const settings = { DATABASE_URL: databaseUrl, POSTHORN_RETRY_SCHEDULE: '2h' };
+  const first = await startTestService(t, settings);
+  const id = await first.subscribe(receiver.url);
+  for (let n = 0; n < 3; n++) await first.ingest(id, { n });
+  const client = await connect(t, databaseUrl);
+  await until('the first attempts are recorded', async () => {
+    return (await first.request('GET', '/v1/stats')).json.retrying === 3;
+  });
+  await until('the queue is empty', async () => (await client.query(JOBS)).rows[0].jobs === 0);
+  await first.service.stop();
+  // Two hours pass.
+  await client.query(
+    `update posthorn.deliveries set next_attempt_at = next_attempt_at - interval '2 hours 24 minutes'`,
+  );
+  const second = await startTestService(t, settings);
+  await receiver.waitFor(6);
+  await until('they have succeeded at the second attempt', async () => {
+    const { json } = await second.request('GET', '/v1/deliveries?state=succeeded');
+    return (
+      json.data.filter((one: { attempts_made: number }) => one.attempts_made === 2).length === 3
+    );
+  });
+});
