@@ -9,6 +9,8 @@ export interface SigningKey {
 }
 
 const WHSEC = 'whsec_';
+/** With its padding or without; a length that no bytes have is a secret that lost a character. */
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
 
 /**
  * Reads a secret into signing keys.
@@ -35,7 +37,7 @@ export function judgeSecret(secret: string): string | null {
   if (secret === '') return 'it is empty; leave it out for a subscription without a signature';
   if (!secret.startsWith(WHSEC)) return null;
   const encoded = secret.slice(WHSEC.length);
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) return 'what follows whsec_ is not base64';
+  if (encoded === '' || !BASE64.test(encoded)) return 'what follows whsec_ is not base64';
   const { length } = Buffer.from(encoded, 'base64');
   if (length < 24 || length > 64) {
     return `what follows whsec_ is ${length} bytes in base64; Standard Webhooks asks for 24 to 64`;
