@@ -11,6 +11,15 @@ export const JITTER = 0.2;
 
 /** More attempts than this are a mistake in a setting rather than a wish. */
 const MAX_DELAYS = 100;
+/** A longer delay is one too; and Postgres has no dates for the longest that can be written. */
+const MAX_DELAY_MS = 365 * 86_400_000;
+
+/** The three forms of an HTTP date (RFC 9110 section 5.6.7). `Date.parse` takes far more. */
+const HTTP_DATES = [
+  /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/,
+  /^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT$/,
+  /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/,
+];
 
 /**
  * How long to wait after failed attempt number `attemptNumber` (1 for the first) before the next
@@ -48,6 +57,9 @@ export function parseRetrySchedule(text: string): RetrySchedule {
   if (delays.length > MAX_DELAYS) {
     throw new Error(`it has ${delays.length} delays; at most ${MAX_DELAYS} are allowed`);
   }
+  if (delays.some((delayMs) => delayMs > MAX_DELAY_MS)) {
+    throw new Error('a delay is longer than 365d');
+  }
   return Object.freeze(delays);
 }
 
@@ -66,6 +78,7 @@ function parseExponential(text: string): number[] {
   const maxMs = parseDuration(given.get('max') ?? '1h');
   const factor = Number(given.get('factor') ?? '2');
   const attempts = Number(given.get('attempts') ?? '8');
+  if (baseMs === 0) throw new Error('base must be longer than 0s');
   if (!(factor >= 1)) throw new Error('factor must be a number of at least 1');
   if (!Number.isInteger(attempts) || attempts < 1 || attempts > MAX_DELAYS) {
     throw new Error(`attempts must be a whole number from 1 to ${MAX_DELAYS}`);
@@ -84,9 +97,9 @@ function parseExponential(text: string): number[] {
 export function parseRetryAfter(value: string | undefined, nowMs: number): number | undefined {
   if (value === undefined) return undefined;
   const text = value.trim();
-  if (/^\d{1,10}$/.test(text)) return Number(text) * 1000;
-  // Date.parse takes far more than HTTP dates; all three forms of RFC 9110 begin with a day's name.
-  if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return undefined;
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
+  if (!HTTP_DATES.some((form) => form.test(text))) return undefined;
+  // The third form, that of C's asctime, leaves out that it is in GMT.
   const atMs = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`);
   return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
 }
