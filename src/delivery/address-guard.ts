@@ -169,12 +169,12 @@ export function createGuardedLookup(allowed: Networks, resolve: typeof dnsLookup
         if (what !== null)
           return callback(new BlockedAddressError(`${hostname} resolves to ${what}`));
       }
-      if (options.all) return callback(null, addresses);
       const [first] = addresses;
       if (first === undefined)
         return callback(
           Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }),
         );
+      if (options.all) return callback(null, addresses);
       callback(null, first.address, first.family);
     });
   };
