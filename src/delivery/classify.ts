@@ -60,6 +60,10 @@ export class InvalidSubscriptionError extends Error {
   override readonly name = 'InvalidSubscriptionError';
 }
 
+/** Node's codes for OpenSSL's errors, and for what it finds wrong with a certificate. */
+const TLS_CODE =
+  /CERT|CRL|TLS|SSL|SIGNATURE|ISSUER|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH/;
+
 /**
  * Judges what ended an attempt without an answer. All of it is tried again but a forbidden address.
  *
@@ -110,25 +114,42 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
     case 'ECONNRESET':
     case 'EPIPE':
     case 'UND_ERR_SOCKET':
+      if (isProtocolError(error, code)) break;
       return failed('reset', 'The receiver closed the connection before it had answered in full.');
     case 'UND_ERR_HEADERS_OVERFLOW':
     case 'HPE_HEADER_OVERFLOW':
       return failed('too_large', "The receiver's answer has more headers than are read (16 KiB).");
   }
-  if (
-    code.startsWith('HPE_') ||
-    code.startsWith('UND_ERR_RES') ||
-    code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'
-  ) {
+  if (isProtocolError(error, code)) {
     return failed(
       'protocol',
-      `The receiver's answer is not valid HTTP/1.1 (${errorMessage(error)}).`,
+      `The receiver's answer is not valid HTTP/1.1 (${errorMessage(error).replace(/\s+/g, ' ').trim()}).`,
     );
   }
-  if (/CERT|TLS|SSL|SIGNATURE|ISSUER/.test(code)) {
-    return failed('tls', `A secure connection to the receiver failed: ${errorMessage(error)}.`);
+  if (TLS_CODE.test(code)) {
+    return failed('tls', `A secure connection to the receiver failed: ${tlsReason(error)}.`);
   }
   return failed('connection', `The request failed: ${errorMessage(error)}.`);
+}
+
+function isProtocolError(error: unknown, code: string): boolean {
+  if (!(error instanceof Error)) return false;
+  return (
+    // What undici's parser refuses has a name, and in 8.13 no code.
+    error.name === 'HTTPParserError' ||
+    code.startsWith('HPE_') ||
+    code.startsWith('UND_ERR_RES') ||
+    code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH' ||
+    // A status of 100 or 101 that nobody asked for, and one below 100.
+    (code === 'UND_ERR_SOCKET' && /^bad (response|upgrade)$/.test(error.message)) ||
+    code === 'ERR_ASSERTION'
+  );
+}
+
+/** OpenSSL's messages are lines of a log; what says something to people is the reason in them. */
+function tlsReason(error: unknown): string {
+  const { library, reason } = error as { library?: unknown; reason?: unknown };
+  return typeof library === 'string' && typeof reason === 'string' ? reason : errorMessage(error);
 }
 
 function failed(errorCode: string, error: string): Verdict {
