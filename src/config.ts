@@ -55,9 +55,9 @@ function optional(meaning: string, read: (text: string) => string): Setting<stri
 /** The settings by their names in the environment. The README's table is checked against it. */
 export const SETTINGS = {
   PORT: setting('5000', 'Port of the API', wholeNumber(0, 65_535)),
-  HOST: setting('127.0.0.1', 'Address the API listens on', nonEmpty),
+  HOST: setting('127.0.0.1', 'Address the API listens on', trimmed),
   DATABASE_URL: optional('Postgres to use. Unset: an embedded Postgres is started', postgresUrl),
-  POSTHORN_DATA_DIR: setting('.posthorn', 'Where the embedded Postgres keeps its data', nonEmpty),
+  POSTHORN_DATA_DIR: setting('.posthorn', 'Where the embedded Postgres keeps its data', trimmed),
   POSTHORN_ROLE: setting('all', '`all`, `api` or `worker`', oneOf(['all', 'api', 'worker'])),
   POSTHORN_RETRY_SCHEDULE: setting(
     '5s,5m,30m,2h,5h,10h,14h,20h,24h',
@@ -121,7 +121,7 @@ export function loadSettings(
   for (const name of Object.keys(given)) {
     if (!name.startsWith('POSTHORN_') || known.includes(name) || name.startsWith('POSTHORN_TEST_'))
       continue;
-    const suggestion = nearest(name, known);
+    const suggestion = nearestSetting(name, known);
     problems.push(`${name} is not a setting${suggestion ? `; did you mean ${suggestion}?` : ''}`);
   }
 
@@ -139,6 +139,7 @@ export function loadSettings(
 
   const host = value('HOST');
   const adminKeyGiven = value('POSTHORN_ADMIN_KEY');
+  const auth = value('POSTHORN_AUTH');
   const settings: Settings = {
     host,
     port: value('PORT'),
@@ -156,7 +157,7 @@ export function loadSettings(
     maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
     logLevel: value('LOG_LEVEL'),
   };
-  const open = adminKeyGiven === undefined && value('POSTHORN_AUTH') === 'on';
+  const open = given.POSTHORN_ADMIN_KEY === undefined && auth === 'on';
   if (host !== undefined && settings.role !== 'worker' && open && !isLoopback(host)) {
     problems.push(
       `HOST=${host} would serve the API to the network without a key; set POSTHORN_ADMIN_KEY, or POSTHORN_AUTH=off if something in front of it checks who asks`,
@@ -172,6 +173,13 @@ export function loadSettings(
   return Object.freeze(settings);
 }
 
+/** Compared without their prefix, so that POSTHORN_PORT is nearer to PORT than to POSTHORN_ROLE. */
+function nearestSetting(name: string, known: string[]): string | undefined {
+  const bare = (text: string) => text.replace(/^POSTHORN_/, '');
+  const suggestion = nearest(bare(name), known.map(bare));
+  return known.find((setting) => bare(setting) === suggestion);
+}
+
 /** Whether only this machine can reach a server that listens on `host`. */
 export function isLoopback(host: string): boolean {
   if (host === 'localhost') return true;
@@ -184,14 +192,16 @@ function readDotEnv(workingDir: string): Record<string, string> {
   return withoutEmpty(parseEnv(readFileSync(path, 'utf8')));
 }
 
-/** An empty variable is an unset one: compose files and shells make them by accident. */
+/** An empty variable, or a blank one, is unset: compose files and shells make them by accident. */
 function withoutEmpty(env: Record<string, string | undefined>): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(env).filter((entry): entry is [string, string] => (entry[1] ?? '') !== ''),
+    Object.entries(env).filter(
+      (entry): entry is [string, string] => (entry[1] ?? '').trim() !== '',
+    ),
   );
 }
 
-function nonEmpty(text: string): string {
+function trimmed(text: string): string {
   return text.trim();
 }
 
@@ -240,6 +250,9 @@ function postgresUrl(text: string): string {
 }
 
 function adminKey(text: string): string {
-  if (text.length < 16) throw new Error('it must have at least 16 characters');
-  return text;
+  // A secret that was read from a file ends with a newline, which no header could carry.
+  const key = text.trim();
+  if (key.length < 16) throw new Error('it must have at least 16 characters');
+  if (!/^[ -~]+$/.test(key)) throw new Error('it may have only ASCII characters that can be seen');
+  return key;
 }
