@@ -1,146 +1,26 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
-import {
-  createServer as createTlsServer,
-  getCACertificates,
-  setDefaultCACertificates,
-} from 'node:tls';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { parseNetworks } from '../../src/delivery/address-guard.ts';
-import { classifyAnswer, classifyFailure, type Verdict } from '../../src/delivery/classify.ts';
 import {
-  createHttpClient,
-  type HttpAnswer,
-  type HttpClient,
-} from '../../src/delivery/http-client.ts';
-
-/** The bound of attempts that only a bound ends. */
-const SHORT_MS = 500;
-/** Far more than an attempt takes that ends by itself, however busy the machine. */
-const LONG_MS = 30_000;
-/** When an attempt does not end at all, tap ends the test. */
-const AT_MOST = { timeout: 60_000 };
-const LOOPBACK = parseNetworks('127.0.0.0/8,::1/128');
-
-interface Hostile {
-  readonly port: number;
-  /** `127.0.0.1:port` */
-  readonly authority: string;
-  /** All connections that came. */
-  readonly sockets: Socket[];
-  /** Resolves when all of them are closed on both sides. */
-  closed(): Promise<void>;
-}
-
-/** A receiver that does to each connection what `attack` does, with no HTTP server in between. */
-async function startHostile(
-  t: Test,
-  attack: (socket: Socket, nth: number) => void,
-  server: Server = createServer(),
-  event: 'connection' | 'secureConnection' = 'connection',
-): Promise<Hostile> {
-  const sockets: Socket[] = [];
-  const closings: Promise<void>[] = [];
-  server.on(event, (socket: Socket) => {
-    closings.push(new Promise((resolve) => socket.once('close', () => resolve())));
-    socket.on('error', () => {});
-    attack(socket, sockets.push(socket));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  const { port } = server.address() as AddressInfo;
-  return {
-    port,
-    authority: `127.0.0.1:${port}`,
-    sockets,
-    async closed() {
-      // A socket that is not read does not hear of its end.
-      for (const socket of sockets) socket.resume();
-      await Promise.all(closings);
-    },
-  };
-}
-
-function createClient(t: Test, timeoutMs: number, allowNetworks = LOOPBACK): HttpClient {
-  const client = createHttpClient({ timeoutMs, allowNetworks });
-  t.teardown(() => client.close());
-  return client;
-}
-
-interface Outcome {
-  readonly verdict: Verdict;
-  readonly answer: HttpAnswer | null;
-}
-
-/** One attempt, judged as the deliverer judges it. */
-async function attempt(
-  client: HttpClient,
-  url: string,
-  body: Buffer = Buffer.from('{"hello":"world"}'),
-): Promise<Outcome> {
-  try {
-    const answer = await client.post({
-      url: new URL(url),
-      headers: ['content-type', 'application/json'],
-      body,
-      signal: new AbortController().signal,
-    });
-    return { answer, verdict: classifyAnswer(answer) };
-  } catch (error) {
-    return { answer: null, verdict: classifyFailure(error, SHORT_MS) };
-  }
-}
-
-type Attack = (socket: Socket) => void;
-
-/** Does this once the request has begun to come. */
-function on(answer: Attack): Attack {
-  return (socket) => socket.once('data', () => answer(socket));
-}
-
-/** Answers with these bytes, and goes on listening. */
-function say(bytes: string | Buffer): Attack {
-  return on((socket) => socket.write(bytes));
-}
-
-/** Answers with these bytes and closes the connection. */
-function end(bytes: string | Buffer): Attack {
-  return on((socket) => socket.end(bytes));
-}
-
-/** Answers with the beginning, then with the rest again and again, slowly. */
-function drip(beginning: string, rest: string): Attack {
-  return on((socket) => {
-    socket.write(beginning);
-    const timer = setInterval(() => socket.write(rest), 10);
-    socket.once('close', () => clearInterval(timer));
-  });
-}
-
-/** Answers with the beginning, then with the rest without an end, as fast as it is read. */
-function pour(beginning: string, rest: string): Attack {
-  return on((socket) => {
-    const more = () => {
-      while (!socket.destroyed && socket.write(rest));
-    };
-    socket.on('drain', more);
-    socket.write(beginning);
-    more();
-  });
-}
-
-const OK = 'HTTP/1.1 200 OK\r\n';
-const CHUNKED = `${OK}transfer-encoding: chunked\r\n\r\n`;
-const HUGE = 'x'.repeat(64 * 1024);
-const NOISE = Buffer.from(Array.from({ length: 512 }, (_, n) => (n * 151 + 7) % 256));
+  AT_MOST,
+  type Attack,
+  attempt,
+  CHUNKED,
+  createClient,
+  drip,
+  end,
+  HUGE,
+  LONG_MS,
+  NOISE,
+  OK,
+  on,
+  pour,
+  SHORT_MS,
+  say,
+  startHostile,
+} from '../helpers/hostile.ts';
 
 const endless: [name: string, attack: Attack][] = [
   ['takes the connection and says nothing', () => {}],
@@ -425,80 +305,4 @@ t.test('a name is refused without telling its address', AT_MOST, async (t) => {
     verdict.error,
     'Not sent: localhost resolves to a loopback address, which deliveries may not reach.',
   );
-});
-
-/** A certificate that signs itself, made by openssl for this test. */
-function certify(t: Test, ...names: string[]): { key: string; cert: string } {
-  const dir = t.testdir();
-  const [keyFile, certFile] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
-  execFileSync(
-    'openssl',
-    [
-      ...'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'.split(' '),
-      ...['-keyout', keyFile, '-out', certFile, '-subj', '/CN=posthorn test'],
-      ...['-addext', `subjectAltName=${names.join()}`],
-    ],
-    { stdio: 'pipe' },
-  );
-  return { key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8') };
-}
-
-t.test('a receiver that hangs in the TLS handshake ends its attempt', AT_MOST, async (t) => {
-  const receiver = await startHostile(t, () => {});
-  const client = createClient(t, SHORT_MS);
-  const { verdict } = await attempt(client, `https://${receiver.authority}/`);
-  t.match(verdict, { status: 'timeout', errorCode: 'timeout_connect', retry: true });
-  await receiver.closed();
-});
-
-const handshakes: [name: string, attack: Attack, errorCode: string][] = [
-  ['speaks plain HTTP', end('HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n'), 'tls'],
-  ['speaks noise', say(NOISE), 'tls'],
-  ['refuses the handshake', end(Buffer.from([21, 3, 3, 0, 2, 2, 40])), 'tls'],
-  ['closes in the handshake', end(''), 'reset'],
-  ['resets in the handshake', on((socket) => socket.resetAndDestroy()), 'reset'],
-];
-
-for (const [name, attack, errorCode] of handshakes) {
-  t.test(`an attempt at https fails when a receiver ${name}`, AT_MOST, async (t) => {
-    const receiver = await startHostile(t, attack);
-    const client = createClient(t, LONG_MS);
-    const { verdict } = await attempt(client, `https://${receiver.authority}/`);
-    t.match(verdict, { status: 'failed', errorCode, retry: true });
-    t.notMatch(verdict.error, /routines|\n/, 'OpenSSL is not quoted at length');
-    await receiver.closed();
-  });
-}
-
-t.test('nothing is sent to a receiver whose certificate signs itself', AT_MOST, async (t) => {
-  let received = 0;
-  const server = createTlsServer(certify(t, 'IP:127.0.0.1'));
-  const receiver = await startHostile(
-    t,
-    (socket) => socket.on('data', () => received++),
-    server,
-    'secureConnection',
-  );
-  const client = createClient(t, LONG_MS);
-  const { verdict } = await attempt(client, `https://${receiver.authority}/`);
-  t.match(verdict, { status: 'failed', errorCode: 'tls', error: /self-signed/, retry: true });
-  t.equal(received, 0);
-});
-
-t.test("a certificate must be of the name in the receiver's URL", AT_MOST, async (t) => {
-  const good = certify(t, 'DNS:localhost');
-  const before = getCACertificates('default');
-  t.teardown(() => setDefaultCACertificates(before));
-  setDefaultCACertificates([...before, good.cert]);
-  const receiver = await startHostile(
-    t,
-    end(`${OK}content-length: 0\r\n\r\n`),
-    createTlsServer(good),
-    'secureConnection',
-  );
-  const client = createClient(t, LONG_MS);
-  const named = await attempt(client, `https://localhost:${receiver.port}/`);
-  t.match(named.verdict, { status: 'success' });
-  const other = await attempt(client, `https://${receiver.authority}/`);
-  t.match(other.verdict, { status: 'failed', errorCode: 'tls', error: /does not match/ });
 });

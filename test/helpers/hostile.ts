@@ -1,0 +1,134 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Test } from 'tap';
+import { parseNetworks } from '../../src/delivery/address-guard.ts';
+import { classifyAnswer, classifyFailure, type Verdict } from '../../src/delivery/classify.ts';
+import {
+  createHttpClient,
+  type HttpAnswer,
+  type HttpClient,
+} from '../../src/delivery/http-client.ts';
+
+/** The bound of attempts that only a bound ends. */
+export const SHORT_MS = 500;
+/** Far more than an attempt takes that ends by itself, however busy the machine. */
+export const LONG_MS = 30_000;
+/** When an attempt does not end at all, tap ends the test. */
+export const AT_MOST = { timeout: 60_000 };
+const LOOPBACK = parseNetworks('127.0.0.0/8,::1/128');
+
+export interface Hostile {
+  readonly port: number;
+  /** `127.0.0.1:port` */
+  readonly authority: string;
+  /** All connections that came. */
+  readonly sockets: Socket[];
+  /** Resolves when all of them are closed on both sides. */
+  closed(): Promise<void>;
+}
+
+/** A receiver that does to each connection what `attack` does, with no HTTP server in between. */
+export async function startHostile(
+  t: Test,
+  attack: (socket: Socket, nth: number) => void,
+  server: Server = createServer(),
+  event: 'connection' | 'secureConnection' = 'connection',
+): Promise<Hostile> {
+  const sockets: Socket[] = [];
+  const closings: Promise<void>[] = [];
+  server.on(event, (socket: Socket) => {
+    closings.push(new Promise((resolve) => socket.once('close', () => resolve())));
+    socket.on('error', () => {});
+    attack(socket, sockets.push(socket));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    authority: `127.0.0.1:${port}`,
+    sockets,
+    async closed() {
+      // A socket that is not read does not hear of its end.
+      for (const socket of sockets) socket.resume();
+      await Promise.all(closings);
+    },
+  };
+}
+
+export function createClient(t: Test, timeoutMs: number, allowNetworks = LOOPBACK): HttpClient {
+  const client = createHttpClient({ timeoutMs, allowNetworks });
+  t.teardown(() => client.close());
+  return client;
+}
+
+export interface Outcome {
+  readonly verdict: Verdict;
+  readonly answer: HttpAnswer | null;
+}
+
+/** One attempt, judged as the deliverer judges it. */
+export async function attempt(
+  client: HttpClient,
+  url: string,
+  body: Buffer = Buffer.from('{"hello":"world"}'),
+): Promise<Outcome> {
+  try {
+    const answer = await client.post({
+      url: new URL(url),
+      headers: ['content-type', 'application/json'],
+      body,
+      signal: new AbortController().signal,
+    });
+    return { answer, verdict: classifyAnswer(answer) };
+  } catch (error) {
+    return { answer: null, verdict: classifyFailure(error, SHORT_MS) };
+  }
+}
+
+export type Attack = (socket: Socket) => void;
+
+/** Does this once the request has begun to come. */
+export function on(answer: Attack): Attack {
+  return (socket) => socket.once('data', () => answer(socket));
+}
+
+/** Answers with these bytes, and goes on listening. */
+export function say(bytes: string | Buffer): Attack {
+  return on((socket) => socket.write(bytes));
+}
+
+/** Answers with these bytes and closes the connection. */
+export function end(bytes: string | Buffer): Attack {
+  return on((socket) => socket.end(bytes));
+}
+
+/** Answers with the beginning, then with the rest again and again, slowly. */
+export function drip(beginning: string, rest: string): Attack {
+  return on((socket) => {
+    socket.write(beginning);
+    const timer = setInterval(() => socket.write(rest), 10);
+    socket.once('close', () => clearInterval(timer));
+  });
+}
+
+/** Answers with the beginning, then with the rest without an end, as fast as it is read. */
+export function pour(beginning: string, rest: string): Attack {
+  return on((socket) => {
+    const more = () => {
+      while (!socket.destroyed && socket.write(rest));
+    };
+    socket.on('drain', more);
+    socket.write(beginning);
+    more();
+  });
+}
+
+export const OK = 'HTTP/1.1 200 OK\r\n';
+export const CHUNKED = `${OK}transfer-encoding: chunked\r\n\r\n`;
+export const HUGE = 'x'.repeat(64 * 1024);
+export const NOISE = Buffer.from(Array.from({ length: 512 }, (_, n) => (n * 151 + 7) % 256));
