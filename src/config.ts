@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { type Networks, parseNetworks } from './delivery/address-guard.ts';
@@ -31,6 +32,8 @@ export interface Settings {
   readonly authRequired: boolean;
   readonly shutdownGraceMs: number;
   readonly maxInFlight: number;
+  /** Processes that share the port and the work; above 1 there is a supervisor over them. */
+  readonly processes: number;
   readonly logLevel: LogLevel;
 }
 
@@ -94,6 +97,11 @@ export const SETTINGS = {
     'How long a stop waits for deliveries in flight',
     durationBetween(0, 10 * 60_000, '0s to 10m'),
   ),
+  POSTHORN_PROCESSES: setting(
+    '1',
+    'Processes under one supervisor, which starts anew what dies; `auto`: one a core',
+    processCount,
+  ),
   POSTHORN_MAX_IN_FLIGHT: setting(
     '1000',
     'Requests to receivers that a worker has open at once',
@@ -155,6 +163,7 @@ export function loadSettings(
     authRequired: adminKeyGiven !== undefined,
     shutdownGraceMs: value('POSTHORN_SHUTDOWN_GRACE'),
     maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
+    processes: value('POSTHORN_PROCESSES'),
     logLevel: value('LOG_LEVEL'),
   };
   const open = given.POSTHORN_ADMIN_KEY === undefined && auth === 'on';
@@ -213,6 +222,15 @@ function wholeNumber(min: number, max: number): (text: string) => number {
     }
     return number;
   };
+}
+
+const MAX_PROCESSES = 64;
+
+function processCount(text: string): number {
+  if (text === 'auto') return availableParallelism();
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 1 && number <= MAX_PROCESSES) return number;
+  throw new Error(`"${text}" is not auto, and not a whole number from 1 to ${MAX_PROCESSES}`);
 }
 
 function oneOf<const T extends string>(choices: readonly T[]): (text: string) => T {

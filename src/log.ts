@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { destination, type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { Settings } from './config.ts';
@@ -20,7 +21,8 @@ const REDACTED = [
 export function createLog({ logLevel }: Pick<Settings, 'logLevel'>): Logger {
   const options = {
     level: logLevel,
-    base: null,
+    // Which one it is matters only where there are several.
+    base: cluster.isWorker ? { process: process.pid } : null,
     redact: { paths: REDACTED.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
     serializers: { err: describeError },
   };

@@ -1,4 +1,12 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import cluster from 'node:cluster';
+import {
+  AggregatorRegistry,
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  Registry,
+} from 'prom-client';
 import type { AttemptResult } from './delivery/record.sql.ts';
 
 export interface Metrics {
@@ -12,11 +20,56 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-/** The figures of one process, in Prometheus's text format. None carries an id, a URL or a tenant. */
+/** What a process asks the supervisor, and is answered: the figures of all processes. */
+const ALL_METRICS = 'posthorn:all-metrics';
+
+interface AllMetrics {
+  readonly type: typeof ALL_METRICS;
+  readonly id: number;
+  readonly text?: string;
+}
+
+/** In the supervisor: answers processes that ask for the figures of all of them. */
+export function serveClusterMetrics(): void {
+  const registry = new AggregatorRegistry();
+  cluster.on('message', async (worker, message: AllMetrics) => {
+    if (message?.type !== ALL_METRICS) return;
+    // Without an answer, the one who asks shows its own.
+    const text = await registry.clusterMetrics().catch(() => undefined);
+    if (worker.isConnected()) worker.send({ ...message, text });
+  });
+}
+
+let questions = 0;
+
+/** In one of several processes: whichever of them is asked, the figures are of all. */
+async function metricsOfAll(own: Registry): Promise<string> {
+  questions += 1;
+  const id = questions;
+  const text = await new Promise<string | undefined>((resolve) => {
+    const onMessage = (message: AllMetrics) => {
+      if (message?.type !== ALL_METRICS || message.id !== id) return;
+      process.off('message', onMessage);
+      resolve(message.text);
+    };
+    process.on('message', onMessage);
+    process.send?.({ type: ALL_METRICS, id } satisfies AllMetrics);
+  });
+  return text ?? (await own.metrics());
+}
+
+/**
+ * The figures, in Prometheus's text format. None carries an id, a URL or a tenant. Under a
+ * supervisor they are those of all its processes together.
+ */
 export function createMetrics(): Metrics {
   const registers = [new Registry()];
   const [registry] = registers as [Registry];
   collectDefaultMetrics({ register: registry });
+  if (cluster.isWorker) {
+    AggregatorRegistry.setRegistries(registers);
+    new AggregatorRegistry();
+  }
   const attempts = new Counter({
     name: 'posthorn_attempts_total',
     help: 'Attempts that were made and recorded',
@@ -55,6 +108,6 @@ export function createMetrics(): Metrics {
       });
     },
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text: () => (cluster.isWorker ? metricsOfAll(registry) : registry.metrics()),
   };
 }

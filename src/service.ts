@@ -2,8 +2,8 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createApp } from './api/app.ts';
 import type { Settings } from './config.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
-import { migrate } from './db/migrate.ts';
+import type { EmbeddedPostgres } from './db/embedded.ts';
+import { openDatabase } from './db/open.ts';
 import { createPool } from './db/pool.ts';
 import { createSession } from './db/session.ts';
 import { createDatabase } from './db/types.ts';
@@ -38,13 +38,9 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     for (const stopOne of stops.reverse()) await stopOne();
   });
   try {
-    const embedded =
-      settings.databaseUrl === undefined
-        ? await startEmbeddedPostgres(settings.dataDir)
-        : undefined;
-    if (embedded !== undefined) stops.push(() => embedded.stop());
-    const databaseUrl = settings.databaseUrl ?? (embedded as EmbeddedPostgres).url;
-    for (const { name } of await migrate(databaseUrl)) log.info({ migration: name }, 'migrated');
+    const database = await openDatabase(settings, log);
+    const { url: databaseUrl, embedded } = database;
+    stops.push(() => database.close());
 
     const pool = createPool({
       connectionString: databaseUrl,
@@ -104,15 +100,22 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       await intake.stop();
     });
     await listen(app, settings);
-    const { address, port, family } = app.server.address() as AddressInfo;
-    const host = family === 'IPv6' ? `[${address}]` : address;
-    const url = `http://${host}:${port}`;
+    const url = urlOf(app.server.address() as AddressInfo, settings.host);
     log.info({ url, role: settings.role, data: embedded?.dataDir }, 'posthorn is up');
     return { url, databaseUrl, embedded, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** Where an API that listens there is to be found. */
+export function urlOf(
+  { address, port }: Pick<AddressInfo, 'address' | 'port'>,
+  host: string,
+): string {
+  const name = address ?? host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
 async function listen(

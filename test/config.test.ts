@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { isLoopback, loadSettings, SETTINGS, type Settings } from '../src/config.ts';
@@ -81,6 +82,8 @@ t.test('each setting is read as it is meant', async (t) => {
     [{ POSTHORN_ADMIN_KEY: KEY, POSTHORN_AUTH: 'off' }, 'authRequired', true],
     [{ POSTHORN_SHUTDOWN_GRACE: '0s' }, 'shutdownGraceMs', 0],
     [{ POSTHORN_SHUTDOWN_GRACE: '10m' }, 'shutdownGraceMs', 600_000],
+    [{ POSTHORN_PROCESSES: '4' }, 'processes', 4],
+    [{ POSTHORN_PROCESSES: 'auto' }, 'processes', availableParallelism()],
     [{ POSTHORN_MAX_IN_FLIGHT: '25' }, 'maxInFlight', 25],
     [{ POSTHORN_MAX_IN_FLIGHT: '20000' }, 'maxInFlight', 20_000],
     [{ LOG_LEVEL: 'silent' }, 'logLevel', 'silent'],
@@ -142,6 +145,8 @@ t.test('a setting that is wrong is refused with what would be right', async (t) 
     ['POSTHORN_AUTH', 'no', '"no" is none of on, off'],
     ['POSTHORN_AUTH', 'of', '"of" is none of on, off'],
     ['POSTHORN_SHUTDOWN_GRACE', '11m', '"11m" is outside 0s to 10m'],
+    ['POSTHORN_PROCESSES', '0', '"0" is not auto, and not a whole number from 1 to 64'],
+    ['POSTHORN_PROCESSES', 'many', '"many" is not auto, and not a whole number from 1 to 64'],
     ['POSTHORN_MAX_IN_FLIGHT', '24', '"24" is not a whole number from 25 to 20000'],
     ['POSTHORN_MAX_IN_FLIGHT', '20001', '"20001" is not a whole number from 25 to 20000'],
     ['LOG_LEVEL', 'warning', '"warning" is none of trace, debug, info, warn, error, fatal, silent'],

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { Command } from 'commander';
 import { OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
@@ -36,7 +37,10 @@ Settings come from the environment or a .env file; the README lists them.`,
     await program.parseAsync(argv);
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;
-    process.stderr.write(`posthorn: ${error.message}\n`);
+    // Empty when whoever found it has told it already.
+    if (error.message !== '') process.stderr.write(`posthorn: ${error.message}\n`);
     process.exitCode = 1;
+    // The channel to the supervisor would keep it alive.
+    if (cluster.isWorker) process.exit();
   }
 }

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { Command } from 'commander';
 import { isLoopback, loadSettings, type Settings } from '../config.ts';
 import { createLog } from '../log.ts';
@@ -20,24 +21,32 @@ Examples:
 }
 
 async function start(): Promise<void> {
-  // Here, so that --help and --version need not load all of the service.
-  const { startService } = await import('../service.ts');
   const settings = loadSettings();
   const log = createLog(settings);
+  // Here, so that --help and --version need not load all of the service.
+  const several = settings.processes > 1 && cluster.isPrimary;
+  const { startProcesses, killProcesses } = several
+    ? await import('../supervisor.ts')
+    : { startProcesses: (await import('../service.ts')).startService, killProcesses: () => {} };
 
   // Listened for from the beginning: a stop during start-up must not leave a database behind.
   let stopRequested = false;
   let service: Service | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
     if (stopRequested) {
+      // The supervisor decides for its processes: one signal may reach them by several ways.
+      if (cluster.isWorker) return;
       log.warn({ signal }, 'stopping at once');
+      killProcesses();
       process.exit(130);
     }
     stopRequested = true;
-    log.info(
-      { signal },
-      'stopping: letting deliveries in flight finish; the same again stops at once',
-    );
+    if (!cluster.isWorker) {
+      log.info(
+        { signal },
+        'stopping: letting deliveries in flight finish; the same again stops at once',
+      );
+    }
     void stop();
   };
   const stop = async () => {
@@ -53,12 +62,13 @@ async function start(): Promise<void> {
     // What may still hold the process, such as a receiver's socket, has had its time.
     process.exit();
   };
-  process.on('SIGINT', onSignal);
+  // A terminal's Ctrl-C goes to every process of the group; the supervisor passes it on as SIGTERM.
+  process.on('SIGINT', cluster.isWorker ? () => {} : onSignal);
   process.on('SIGTERM', onSignal);
 
-  service = await startService(settings, log);
+  service = await startProcesses(settings, log);
   if (stopRequested) return await stop();
-  if (process.stdout.isTTY) process.stdout.write(banner(service, settings));
+  if (process.stdout.isTTY && !cluster.isWorker) process.stdout.write(banner(service, settings));
 }
 
 function banner({ url, embedded }: Service, { databaseUrl, authRequired, host }: Settings): string {

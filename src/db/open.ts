@@ -1,0 +1,33 @@
+import type { Logger } from 'pino';
+import type { Settings } from '../config.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts';
+import { migrate } from './migrate.ts';
+
+/** The database that the settings name, up to date. */
+export interface OpenDatabase {
+  readonly url: string;
+  readonly embedded: EmbeddedPostgres | undefined;
+  /** Stops the server, if it is ours. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the embedded Postgres where the settings name no other, and migrates.
+ *
+ * @throws OperatorError with one line that says what to do when the database cannot be used. A
+ *   server that was started for it is stopped again.
+ */
+export async function openDatabase(
+  { databaseUrl, dataDir }: Pick<Settings, 'databaseUrl' | 'dataDir'>,
+  log: Logger,
+): Promise<OpenDatabase> {
+  const embedded = databaseUrl === undefined ? await startEmbeddedPostgres(dataDir) : undefined;
+  const url = databaseUrl ?? (embedded as EmbeddedPostgres).url;
+  try {
+    for (const { name } of await migrate(url)) log.info({ migration: name }, 'migrated');
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+  return { url, embedded, close: async () => await embedded?.stop() };
+}

@@ -1,0 +1,83 @@
+import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Settings } from './config.ts';
+import { openDatabase } from './db/open.ts';
+import { OperatorError } from './lib/errors.ts';
+import { serveClusterMetrics } from './metrics.ts';
+import { type Service, urlOf } from './service.ts';
+
+/** What dies as soon as it is started must not keep the machine busy with starting it. */
+const RESTART_MIN_MS = 100;
+const RESTART_MAX_MS = 10_000;
+/** Whatever ends a process that has lived this long is not what ended the one before it. */
+const HEALTHY_MS = 60_000;
+
+/**
+ * Runs the service in `settings.processes` processes that share the port, and starts another one
+ * for each that dies. The database is opened here, once, so that an embedded one outlives them.
+ *
+ * @throws OperatorError as `startService` does. Its message is empty when the first process could
+ *   not start: that one has told the reason itself.
+ */
+export async function startProcesses(settings: Settings, log: Logger): Promise<Service> {
+  const database = await openDatabase(settings, log);
+  let stopping = false;
+  let restartDelayMs = RESTART_MIN_MS;
+  serveClusterMetrics();
+
+  function fork(): Worker {
+    const worker = cluster.fork({ DATABASE_URL: database.url });
+    worker.on('error', (error) => {
+      log.debug({ err: error, process: worker.process.pid }, 'a message to a process was lost');
+    });
+    return worker;
+  }
+
+  async function keepRunning(first: Worker): Promise<void> {
+    for (let worker = first; ; worker = fork()) {
+      const startedAt = performance.now();
+      const [code, signal] = await once(worker, 'exit');
+      if (stopping) return;
+      if (performance.now() - startedAt > HEALTHY_MS) restartDelayMs = RESTART_MIN_MS;
+      log.error(
+        { process: worker.process.pid, code, signal, restartInMs: restartDelayMs },
+        'a process died; another one is started',
+      );
+      await sleep(restartDelayMs);
+      restartDelayMs = Math.min(RESTART_MAX_MS, restartDelayMs * 2);
+      if (stopping) return;
+    }
+  }
+
+  const first = fork();
+  const address = await Promise.race([
+    once(first, 'listening').then(([listening]) => listening as AddressInfo),
+    once(first, 'exit').then(() => undefined),
+  ]);
+  if (address === undefined) {
+    await database.close();
+    throw new OperatorError('');
+  }
+  const kept = [keepRunning(first)];
+  while (kept.length < settings.processes) kept.push(keepRunning(fork()));
+
+  return {
+    url: urlOf(address, settings.host),
+    databaseUrl: database.url,
+    embedded: database.embedded,
+    async stop() {
+      stopping = true;
+      for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGTERM');
+      await Promise.all(kept);
+      await database.close();
+    },
+  };
+}
+
+/** Ends the processes at once, without letting anything finish. */
+export function killProcesses(): void {
+  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGKILL');
+}

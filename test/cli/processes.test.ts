@@ -1,0 +1,71 @@
+import t from 'tap';
+import { startCli } from '../helpers/cli.ts';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { until } from '../helpers/until.ts';
+
+/** The processes that have said that they are up, by their ids. */
+function upProcesses(log: string): number[] {
+  return [...log.matchAll(/"process":(\d+),"url".*"msg":"posthorn is up"/g)].map(([, pid]) =>
+    Number(pid),
+  );
+}
+
+async function post(url: string, body: unknown): Promise<Record<string, unknown>> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', connection: 'close' },
+    body: JSON.stringify(body),
+  });
+  return (await response.json()) as Record<string, unknown>;
+}
+
+t.test('several processes share the port, and one that dies is replaced', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const receiver = await startReceiver(t);
+  const cli = await startCli(t, ['start'], { DATABASE_URL: databaseUrl, POSTHORN_PROCESSES: '2' });
+  const url = await cli.url();
+  await until('both are up', () => upProcesses(cli.output.stderr).length === 2);
+  const { id } = await post(`${url}/subscriptions/createsubscription`, { url: receiver.url });
+  for (let n = 0; n < 20; n++) await post(`${url}/ingest/${id}`, { n });
+  await receiver.waitFor(20);
+  const metrics = await until('the figures are those of both', async () => {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    return /posthorn_attempts_total\{status="success"\} 20\n/.test(text) && text;
+  });
+  t.match(metrics, /posthorn_webhooks_accepted_total 20\n/);
+
+  const [victim] = upProcesses(cli.output.stderr) as [number];
+  process.kill(victim, 'SIGKILL');
+  await until('another one is up', () => upProcesses(cli.output.stderr).length === 3);
+  t.match(cli.output.stderr, /a process died; another one is started/);
+  for (let n = 0; n < 20; n++) await post(`${url}/ingest/${id}`, { n });
+  await receiver.waitFor(40);
+
+  cli.kill('SIGTERM');
+  t.equal(await cli.exited, 0);
+  const alive = upProcesses(cli.output.stderr).filter((pid) => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  });
+  t.strictSame(alive, [], 'no process is left behind');
+  const client = await connect(t, databaseUrl);
+  const { rows } = await client.query('select count(*)::integer as left from posthorn.workers');
+  t.equal(rows[0].left, 0);
+});
+
+t.test('what keeps several processes from starting is told in one line too', async (t) => {
+  const cli = await startCli(t, ['start'], {
+    DATABASE_URL: await createTestDatabase(t),
+    POSTHORN_PROCESSES: '2',
+    HOST: '192.0.2.1',
+    POSTHORN_AUTH: 'off',
+  });
+  t.equal(await cli.exited, 1);
+  const lines = cli.output.stderr.split('\n').filter((line) => line.startsWith('posthorn: '));
+  t.equal(lines.length, 1, cli.output.stderr);
+  t.match(lines[0], /HOST=192\.0\.2\.1 is not an address/);
+});
