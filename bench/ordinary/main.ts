@@ -4,7 +4,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import Fastify from 'fastify';
-import { run } from 'graphile-worker';
+import { run, runMigrations } from 'graphile-worker';
 import pg from 'pg';
 
 const SCHEDULE_SECONDS = [5, 300, 1800];
@@ -17,90 +17,96 @@ if (rows[0].schema === null) {
   await pool.query(await readFile(new URL('./schema.sql', import.meta.url), 'utf8'));
 }
 
+await runMigrations({ pgPool: pool });
+
 const sign = (secret: string, body: Buffer | string) =>
   `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 
-const runner = await run({
-  pgPool: pool,
-  noHandleSignals: true,
-  // graphile-worker's default of 1 would measure nothing but waiting; its documentation says to raise it.
-  concurrency: 20,
-  taskList: {
-    async ordinary_deliver(payload) {
-      const { id } = payload as { id: string };
-      const { rows: webhooks } = await pool.query('select * from ordinary.webhooks where id = $1', [
-        id,
-      ]);
-      const webhook = webhooks[0];
-      const { rows: subscriptions } = await pool.query(
-        'select * from ordinary.subscriptions where id = $1',
-        [webhook.subscription_id],
-      );
-      const { url, secret } = subscriptions[0];
-      const timestamp = Math.floor(Date.now() / 1000);
-      const startedAt = Date.now();
-      let code: number | null = null;
-      let problem: string | null = null;
-      try {
-        const response = await fetch(url, {
-          method: 'POST',
-          redirect: 'manual',
-          signal: AbortSignal.timeout(TIMEOUT_MS),
-          headers: {
-            'content-type': 'application/json',
-            'webhook-id': id,
-            'webhook-timestamp': String(timestamp),
-            'webhook-signature': `v1,${createHmac('sha256', secret).update(`${id}.${timestamp}.`).update(webhook.body).digest('base64')}`,
-            'x-hub-signature-256': sign(secret, webhook.body),
-          },
-          body: webhook.body,
-        });
-        await response.text();
-        code = response.status;
-        if (!response.ok) problem = `answered ${code}`;
-      } catch (error) {
-        problem = String(error);
-      }
-      const attempt = webhook.attempts + 1;
-      const client = await pool.connect();
-      try {
-        await client.query('begin');
-        await client.query(
-          `insert into ordinary.delivery_attempts
+// With ORDINARY_ROLE=api it takes no jobs, to measure intake alone.
+const runner =
+  process.env.ORDINARY_ROLE === 'api'
+    ? undefined
+    : await run({
+        pgPool: pool,
+        noHandleSignals: true,
+        // graphile-worker's default of 1 would measure nothing but waiting; its documentation says to raise it.
+        concurrency: 20,
+        taskList: {
+          async ordinary_deliver(payload) {
+            const { id } = payload as { id: string };
+            const { rows: webhooks } = await pool.query(
+              'select * from ordinary.webhooks where id = $1',
+              [id],
+            );
+            const webhook = webhooks[0];
+            const { rows: subscriptions } = await pool.query(
+              'select * from ordinary.subscriptions where id = $1',
+              [webhook.subscription_id],
+            );
+            const { url, secret } = subscriptions[0];
+            const timestamp = Math.floor(Date.now() / 1000);
+            const startedAt = Date.now();
+            let code: number | null = null;
+            let problem: string | null = null;
+            try {
+              const response = await fetch(url, {
+                method: 'POST',
+                redirect: 'manual',
+                signal: AbortSignal.timeout(TIMEOUT_MS),
+                headers: {
+                  'content-type': 'application/json',
+                  'webhook-id': id,
+                  'webhook-timestamp': String(timestamp),
+                  'webhook-signature': `v1,${createHmac('sha256', secret).update(`${id}.${timestamp}.`).update(webhook.body).digest('base64')}`,
+                  'x-hub-signature-256': sign(secret, webhook.body),
+                },
+                body: webhook.body,
+              });
+              await response.text();
+              code = response.status;
+              if (!response.ok) problem = `answered ${code}`;
+            } catch (error) {
+              problem = String(error);
+            }
+            const attempt = webhook.attempts + 1;
+            const client = await pool.connect();
+            try {
+              await client.query('begin');
+              await client.query(
+                `insert into ordinary.delivery_attempts
              (webhook_id, attempt_number, status, response_code, error, duration_ms)
            values ($1, $2, $3, $4, $5, $6)`,
-          [
-            id,
-            attempt,
-            problem === null ? 'success' : 'failed',
-            code,
-            problem,
-            Date.now() - startedAt,
-          ],
-        );
-        const delaySeconds = SCHEDULE_SECONDS[attempt - 1];
-        const again = problem !== null && delaySeconds !== undefined;
-        await client.query('update ordinary.webhooks set state = $2, attempts = $3 where id = $1', [
-          id,
-          problem === null ? 'succeeded' : again ? 'pending' : 'failed',
-          attempt,
-        ]);
-        if (again) {
-          await client.query(
-            `select graphile_worker.add_job('ordinary_deliver', $1, run_at => now() + $2 * interval '1 second')`,
-            [JSON.stringify({ id }), delaySeconds],
-          );
-        }
-        await client.query('commit');
-      } catch (error) {
-        await client.query('rollback');
-        throw error;
-      } finally {
-        client.release();
-      }
-    },
-  },
-});
+                [
+                  id,
+                  attempt,
+                  problem === null ? 'success' : 'failed',
+                  code,
+                  problem,
+                  Date.now() - startedAt,
+                ],
+              );
+              const delaySeconds = SCHEDULE_SECONDS[attempt - 1];
+              const again = problem !== null && delaySeconds !== undefined;
+              await client.query(
+                'update ordinary.webhooks set state = $2, attempts = $3 where id = $1',
+                [id, problem === null ? 'succeeded' : again ? 'pending' : 'failed', attempt],
+              );
+              if (again) {
+                await client.query(
+                  `select graphile_worker.add_job('ordinary_deliver', $1, run_at => now() + $2 * interval '1 second')`,
+                  [JSON.stringify({ id }), delaySeconds],
+                );
+              }
+              await client.query('commit');
+            } catch (error) {
+              await client.query('rollback');
+              throw error;
+            } finally {
+              client.release();
+            }
+          },
+        },
+      });
 
 const app = Fastify();
 app.post<{ Body: { url: string; secret: string } }>('/subscriptions', async (request, reply) => {
@@ -154,6 +160,6 @@ process.stdout.write(`${url}\n`);
 
 process.once('SIGTERM', async () => {
   await app.close();
-  await runner.stop();
+  await runner?.stop();
   await pool.end();
 });

@@ -1,0 +1,140 @@
+import pg from 'pg';
+
+/** Fills a side's tables directly, for what would take the load generator too long. */
+async function run(databaseUrl: string, statements: [text: string, values?: unknown[]][]) {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    for (const [text, values] of statements) await client.query(text, values);
+  } finally {
+    await client.end();
+  }
+}
+
+const BODY = `'{"type":"order.created","data":{"note":"' || repeat('x', 448) || '"}}'`;
+
+/** Webhooks that wait for their first attempt, through posthorn's own intake function. */
+export async function fillPosthornQueue(
+  databaseUrl: string,
+  subscriptionId: number,
+  count: number,
+): Promise<void> {
+  const batch = 200;
+  await run(databaseUrl, [
+    [
+      `select count(posthorn.accept(
+         convert_to(repeat(${BODY}, ${batch}), 'UTF8'),
+         (select array_agg((n - 1) * octet_length(${BODY}) order by n) from generate_series(1, ${batch}) n),
+         array_fill(octet_length(${BODY}), array[${batch}]),
+         array_fill($1::integer, array[${batch}]),
+         array_fill('application/json'::text, array[${batch}])))
+       from generate_series(1, $2 / ${batch})`,
+      [subscriptionId, count],
+    ],
+    ['vacuum analyze'],
+  ]);
+}
+
+/** The same for the ordinary design. */
+export async function fillOrdinaryQueue(
+  databaseUrl: string,
+  subscriptionId: number,
+  count: number,
+): Promise<void> {
+  await run(databaseUrl, [
+    [
+      `with stored as (
+         insert into ordinary.webhooks (subscription_id, body)
+         select $1, convert_to(${BODY}, 'UTF8') from generate_series(1, $2)
+         returning id
+       )
+       select count(*) from stored, graphile_worker.add_job('ordinary_deliver', json_build_object('id', stored.id))`,
+      [subscriptionId, count],
+    ],
+    ['vacuum analyze'],
+  ]);
+}
+
+/**
+ * Webhooks whose first attempt failed and whose next one is hours away, as the recorder leaves them,
+ * spread over the coming day.
+ */
+export async function fillWaitingRetries(
+  databaseUrl: string,
+  subscriptionId: number,
+  count: number,
+): Promise<void> {
+  await run(databaseUrl, [
+    [
+      `with ids as materialized (select posthorn.uuidv7() as id, n from generate_series(1, $2) n),
+       payloads as (
+         insert into posthorn.webhook_payloads (id, content_type, body)
+         select id, 'application/json', '{}' from ids
+       ), attempts as (
+         insert into posthorn.delivery_attempts
+           (webhook_id, subscription_id, attempt_number, status, response_code, duration_ms, error_code, error)
+         select id, $1, 1, 'failed', 500, 5, 'http_status', 'The receiver answered 500 Internal Server Error.'
+         from ids
+       )
+       insert into posthorn.deliveries
+         (webhook_id, subscription_id, attempt_count, next_attempt_at, queued)
+       select id, $1, 1, now() + interval '1 hour' + n * interval '1 day' / $2, false from ids`,
+      [subscriptionId, count],
+    ],
+    ['vacuum analyze'],
+  ]);
+}
+
+/** Deliveries that succeeded over the last `days`, one attempt each, evenly among subscriptions. */
+export async function fillHistory(
+  databaseUrl: string,
+  subscriptionIds: readonly number[],
+  count: number,
+  days: number,
+  progress: (done: number) => void,
+): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    await client.query('set synchronous_commit = off');
+    await client.query(
+      `select posthorn.ensure_partitions((now() - $1 * interval '1 day')::date, now()::date)`,
+      [days],
+    );
+    const batch = 100_000;
+    for (let done = 0; done < count; done += batch) {
+      await client.query(
+        `with made as materialized (
+           select
+             -- A UUIDv7 of that moment: its first 48 bits, then those of a new one.
+             overlay(posthorn.uuidv7()::text placing left(posthorn.uuidv7_floor(at)::text, 13) from 1 for 13)::uuid as id,
+             at, ($2::integer[])[1 + n % cardinality($2::integer[])] as subscription_id, n
+           from (
+             select n, now() - interval '1 hour' - ($1 - n) * ($3 * interval '1 day' - interval '2 hours') / $1 as at
+             from generate_series($4::integer + 1, $4::integer + $5::integer) n
+           ) as moments
+         ), payloads as (
+           insert into posthorn.webhook_payloads (id, accepted_at, content_type, body)
+           select id, at, 'application/json', '{"n":1}' from made
+         ), deliveries as (
+           insert into posthorn.deliveries
+             (webhook_id, subscription_id, state, attempt_count, next_attempt_at, ended_at)
+           select id, subscription_id,
+             (case when n % 50 = 0 then 'failed' else 'succeeded' end)::posthorn.delivery_state, 1, null, at
+           from made
+         )
+         insert into posthorn.delivery_attempts
+           (at, webhook_id, subscription_id, attempt_number, status, response_code, duration_ms)
+         select at, id, subscription_id, 1,
+           (case when n % 50 = 0 then 'failed' else 'success' end)::posthorn.attempt_status,
+           case when n % 50 = 0 then 500 else 200 end, 20 + n % 100
+         from made`,
+        [count, subscriptionIds, days, done, Math.min(batch, count - done)],
+      );
+      progress(Math.min(count, done + batch));
+    }
+    await client.query('vacuum analyze');
+  } finally {
+    await client.end();
+  }
+}

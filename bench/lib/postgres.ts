@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startEmbeddedPostgres } from '#src/db/embedded.ts';
+
+/** The server that a run measures on. */
+export interface BenchPostgres {
+  readonly version: string;
+  /** Null where the server's processes are not ours to see. */
+  readonly pid: number | null;
+  /** The server's log, where it is ours. */
+  readonly logPath: string | null;
+  /** Makes an empty database, and returns its URL. */
+  createDatabase(): Promise<string>;
+  dropDatabase(url: string): Promise<void>;
+  /** Writes everything out, so that a measurement does not pay for the one before it. */
+  settle(): Promise<void>;
+  /** Bytes of WAL written so far. */
+  walBytes(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Starts an embedded Postgres, with the settings that `posthorn start` gives it, or uses `DATABASE_URL`. */
+export async function startBenchPostgres(
+  serverSettings: Record<string, string> = {},
+): Promise<BenchPostgres> {
+  const given = process.env.DATABASE_URL;
+  const embedded =
+    given === undefined
+      ? await startEmbeddedPostgres(join(process.cwd(), '.posthorn-bench'), serverSettings)
+      : undefined;
+  const url = given ?? (embedded?.url as string);
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query(
+    `select current_setting('server_version') as version, pg_backend_pid() as backend`,
+  );
+  const onDatabase = (name: string) => {
+    const other = new URL(url.replace('@/', '@localhost/'));
+    other.pathname = `/${name}`;
+    return url.includes('@/') ? other.href.replace('@localhost/', '@/') : other.href;
+  };
+  return {
+    version: rows[0].version,
+    pid: embedded === undefined ? null : await postmasterOf(rows[0].backend),
+    logPath: embedded === undefined ? null : join(embedded.dataDir, 'postgres.log'),
+    async createDatabase() {
+      const name = `bench_${randomBytes(4).toString('hex')}`;
+      await client.query(`create database ${name}`);
+      return onDatabase(name);
+    },
+    async dropDatabase(databaseUrl) {
+      const name = new URL(databaseUrl.replace('@/', '@localhost/')).pathname.slice(1);
+      await client.query(`drop database if exists ${name} with (force)`);
+    },
+    async settle() {
+      await client.query('checkpoint');
+    },
+    async walBytes() {
+      const result = await client.query(
+        `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 as bytes`,
+      );
+      return result.rows[0].bytes;
+    },
+    async stop() {
+      await client.end();
+      await embedded?.stop();
+    },
+  };
+}
+
+async function postmasterOf(backend: number): Promise<number> {
+  const stat = await readFile(`/proc/${backend}/stat`, 'latin1');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}

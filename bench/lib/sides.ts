@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import pg from 'pg';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/** What signs the webhooks of every run. */
+export const SECRET = 'whsec_YmVuY2htYXJrLXNlY3JldC1vZi0zMi1ieXRlcy1vcnNv';
+
+/** A service under measurement, with a database of its own. */
+export interface Running {
+  readonly port: number;
+  readonly pids: readonly number[];
+  readonly databaseUrl: string;
+  /** Makes a subscription and returns the path that webhooks for it go to. */
+  subscribe(url: string): Promise<string>;
+  /** How many deliveries have not ended. */
+  owed(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** One of the two designs. */
+export interface Side {
+  readonly name: 'ordinary' | 'posthorn';
+  start(databaseUrl: string, env?: Record<string, string>, processes?: number): Promise<Running>;
+}
+
+export const ordinary: Side = {
+  name: 'ordinary',
+  async start(databaseUrl, env = {}) {
+    const child = run(['bench/ordinary/main.ts'], { DATABASE_URL: databaseUrl, ...env });
+    const url = await firstMatch(child, child.stdout, /(http:\S+)/);
+    return running({
+      databaseUrl,
+      url,
+      children: [child],
+      subscribePath: '/subscriptions',
+      owed: `select count(*)::integer as owed from ordinary.webhooks where state = 'pending'`,
+    });
+  },
+};
+
+export const posthorn: Side = {
+  name: 'posthorn',
+  async start(databaseUrl, env = {}, processes = 1) {
+    const children: ChildProcess[] = [];
+    let url = '';
+    for (let n = 0; n < processes; n++) {
+      const child = run(['src/main.ts', 'start'], {
+        DATABASE_URL: databaseUrl,
+        PORT: '0',
+        POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8',
+        ...env,
+      });
+      children.push(child);
+      // The first one takes the requests; the others share the deliveries.
+      url ||= await firstMatch(child, child.stderr, /"url":"([^"]+)"/);
+    }
+    return running({
+      databaseUrl,
+      url,
+      children,
+      subscribePath: '/subscriptions/createsubscription',
+      owed: `select count(*)::integer as owed from posthorn.deliveries where state in ('pending', 'held')`,
+    });
+  },
+};
+
+function run(args: string[], env: Record<string, string>): ChildProcess {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('POSTHORN_'));
+  // Such as --cpu-prof, to see where the time goes.
+  const options = (process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean);
+  return spawn(process.execPath, [...options, ...args], {
+    cwd: ROOT,
+    env: { ...Object.fromEntries(inherited), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+async function firstMatch(
+  child: ChildProcess,
+  stream: NodeJS.ReadableStream | null,
+  pattern: RegExp,
+): Promise<string> {
+  let text = '';
+  let complaints = '';
+  child.stderr?.on('data', (chunk) => {
+    complaints += chunk;
+  });
+  return await new Promise((resolve, reject) => {
+    stream?.on('data', (chunk) => {
+      text += chunk;
+      const match = pattern.exec(text);
+      if (match !== null) resolve(match[1] as string);
+    });
+    child.on('exit', (code) => reject(new Error(`it ended with ${code}: ${complaints}`)));
+  });
+}
+
+async function running(options: {
+  databaseUrl: string;
+  url: string;
+  children: ChildProcess[];
+  subscribePath: string;
+  owed: string;
+}): Promise<Running> {
+  const { databaseUrl, url, children, subscribePath, owed } = options;
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  return {
+    port: Number(new URL(url).port),
+    pids: children.map(({ pid }) => pid as number),
+    databaseUrl,
+    async subscribe(target) {
+      const response = await fetch(new URL(subscribePath, url), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ url: target, secret: SECRET }),
+      });
+      if (!response.ok) throw new Error(await response.text());
+      return `/ingest/${((await response.json()) as { id: number }).id}`;
+    },
+    owed: async () => (await client.query(owed)).rows[0].owed,
+    async stop() {
+      await client.end();
+      for (const child of children) {
+        child.kill('SIGTERM');
+        if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+      }
+    },
+  };
+}

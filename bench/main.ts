@@ -1,0 +1,118 @@
+// npm run bench                              the whole suite
+// npm run bench -- --quick                   does it all work? The figures mean little
+// npm run bench -- --only 'whole path,drain'
+// npm run bench -- --compare bench/results/2026-11-24.json
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Bench, Measurement, Scenario } from './lib/bench.ts';
+import { startBenchPostgres } from './lib/postgres.ts';
+import { startProgram } from './lib/processes.ts';
+import { describeMachine } from './report/machine.ts';
+import { writePerformancePage } from './report/page.ts';
+import { type Results, summarise } from './report/results.ts';
+import { compareTable, summaryTable, targetsTable } from './report/tables.ts';
+import { bigBodies } from './scenarios/big-bodies.ts';
+import { longHistory, longTransaction, retriesWaiting } from './scenarios/circumstances.ts';
+import { drain } from './scenarios/drain.ts';
+import { idle } from './scenarios/idle.ts';
+import { intake } from './scenarios/intake.ts';
+import { latency } from './scenarios/latency.ts';
+import { processes } from './scenarios/processes.ts';
+import { slowReceivers } from './scenarios/slow-receivers.ts';
+import { wholePath } from './scenarios/whole-path.ts';
+
+const SCENARIOS: readonly Scenario[] = [
+  wholePath,
+  intake,
+  drain,
+  latency,
+  slowReceivers,
+  bigBodies,
+  processes,
+  retriesWaiting,
+  longTransaction,
+  longHistory,
+  idle,
+];
+
+const ROOT = join(import.meta.dirname, '..');
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    compare: { type: 'string' },
+    /** Writes docs/performance.md anew from a file of results, and measures nothing. */
+    page: { type: 'string' },
+  },
+});
+
+if (options.page !== undefined) {
+  await writePerformancePage(ROOT, JSON.parse(await readFile(options.page, 'utf8')) as Results);
+} else {
+  await measure();
+}
+
+async function measure(): Promise<void> {
+  const { quick } = options;
+  const only = options.only?.split(',').map((name) => name.trim());
+  const chosen = SCENARIOS.filter(({ name }) => only === undefined || only.includes(name));
+  if (chosen.length === 0)
+    throw new Error(`There are: ${SCENARIOS.map(({ name }) => name).join(', ')}`);
+
+  const postgres = await startBenchPostgres();
+  const receiver = startProgram('receiver.ts');
+  const port = await receiver.call<number>('port');
+  const bench: Bench = {
+    postgres,
+    receiver,
+    receiverUrl: (path) => `http://127.0.0.1:${port}${path}`,
+    quick,
+    seconds: Number(options.seconds ?? (quick ? 2 : 10)),
+    rounds: Number(options.rounds ?? (quick ? 1 : 3)),
+    say: progress,
+  };
+  const measurements: Measurement[] = [];
+  try {
+    for (const { name, what, run } of chosen) {
+      process.stdout.write(`\n${name}: ${what}\n`);
+      const measured = await run(bench);
+      measurements.push(...measured);
+      progress('');
+      process.stdout.write(summaryTable(summarise(measured)));
+    }
+  } finally {
+    await receiver.stop();
+    await postgres.stop();
+    if (process.env.DATABASE_URL === undefined)
+      await rm(join(process.cwd(), '.posthorn-bench'), { recursive: true, force: true });
+  }
+
+  const results: Results = {
+    ...describeMachine(postgres.version),
+    quick,
+    seconds: bench.seconds,
+    rounds: bench.rounds,
+    scenarios: chosen.map(({ name, what }) => ({ name, what })),
+    measurements,
+  };
+  process.stdout.write(`\n${targetsTable(results)}`);
+  if (options.compare !== undefined) {
+    const before = JSON.parse(await readFile(options.compare, 'utf8')) as Results;
+    process.stdout.write(`\n${compareTable(before, results)}`);
+  }
+  if (!quick) {
+    const file = join(ROOT, 'bench', 'results', `${results.at.slice(0, 10)}.json`);
+    await mkdir(join(ROOT, 'bench', 'results'), { recursive: true });
+    await writeFile(file, `${JSON.stringify(results, null, 1)}\n`);
+    process.stdout.write(`\nWritten to ${file}\n`);
+    if (only === undefined) await writePerformancePage(ROOT, results);
+  }
+}
+
+function progress(line: string): void {
+  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K  ${line}`);
+}

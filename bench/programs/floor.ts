@@ -1,0 +1,98 @@
+// What the parts alone can do, without the rest of the service around them.
+import { run as runQueue } from 'graphile-worker';
+import { Agent } from 'undici';
+import { createPool, FIXED_PLANS } from '#src/db/pool.ts';
+import { silentQueueLogger } from '#src/db/queue-logger.ts';
+import { acceptWebhooks } from '#src/intake/accept.sql.ts';
+import { nowMs, serveCommands } from '../lib/processes.ts';
+
+/** Webhooks a second through posthorn.accept(), on two connections, in batches of a size. */
+async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: number, ms: number) {
+  const pool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'floor',
+    max: 2,
+    settings: FIXED_PLANS,
+  });
+  const { rows } = await pool.query(
+    `insert into posthorn.subscriptions (url) values ('http://127.0.0.1/') returning id`,
+  );
+  const body = Buffer.from(JSON.stringify('x'.repeat(bodyBytes - 2)));
+  const webhooks = Array.from({ length: batch }, () => ({
+    subscriptionId: rows[0].id as number,
+    contentType: 'application/json',
+    body,
+  }));
+  const startedAt = nowMs();
+  let accepted = 0;
+  await Promise.all(
+    [1, 2].map(async () => {
+      while (nowMs() < startedAt + ms) {
+        await acceptWebhooks(pool, webhooks);
+        accepted += batch;
+      }
+    }),
+  );
+  const perSecond = (accepted / (nowMs() - startedAt)) * 1000;
+  await pool.end();
+  return perSecond;
+}
+
+/** Jobs a second of a task that does nothing, with the queue tuned as far as it goes. */
+async function noOpJobs(databaseUrl: string, count: number) {
+  const pool = createPool({ connectionString: databaseUrl, purpose: 'floor', max: 10 });
+  await pool.query(
+    `select count(*) from graphile_worker.add_jobs((
+       select array_agg(('noop', json_build_object('n', n), null, null, 25, null, null, null)::graphile_worker.job_spec)
+       from generate_series(1, $1) as n))`,
+    [count],
+  );
+  await pool.query('vacuum analyze');
+  let left = count;
+  const startedAt = nowMs();
+  await new Promise<void>((resolve, reject) => {
+    runQueue({
+      pgPool: pool,
+      noHandleSignals: true,
+      preset: {
+        worker: {
+          logger: silentQueueLogger,
+          concurrentJobs: 100,
+          localQueue: { size: 500 },
+          completeJobBatchDelay: 0,
+          failJobBatchDelay: 0,
+        },
+      },
+      taskList: {
+        noop: async () => {
+          left -= 1;
+          if (left === 0) resolve();
+        },
+      },
+    }).catch(reject);
+  });
+  return (count / (nowMs() - startedAt)) * 1000;
+}
+
+/** Requests a second of undici's dispatcher to a receiver. */
+async function undiciAlone(url: string, bodyBytes: number, connections: number, ms: number) {
+  const agent = new Agent({ connections, pipelining: 1 });
+  const body = Buffer.alloc(bodyBytes, 'x');
+  const { origin, pathname } = new URL(url);
+  const startedAt = nowMs();
+  let done = 0;
+  await Promise.all(
+    Array.from({ length: connections }, async () => {
+      while (nowMs() < startedAt + ms) {
+        const answer = await agent.request({ origin, path: pathname, method: 'POST', body });
+        await answer.body.dump();
+        done += 1;
+      }
+    }),
+  );
+  const perSecond = (done / (nowMs() - startedAt)) * 1000;
+  await agent.destroy();
+  return perSecond;
+}
+
+serveCommands({ intakeFunction, noOpJobs, undiciAlone });

@@ -1,0 +1,165 @@
+// The load generator: raw sockets and requests made beforehand, since it shares the machine with
+// what is measured.
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { createHistogram } from 'node:perf_hooks';
+import { readContentLength } from '../lib/http-text.ts';
+import { nowMs, serveCommands } from '../lib/processes.ts';
+
+/** What is to be sent, how fast and for how long. */
+export interface Load {
+  readonly port: number;
+  /** Requests go to these in turn. */
+  readonly paths: readonly string[];
+  readonly secret: string;
+  readonly bodyBytes: number;
+  readonly connections: number;
+  readonly durationMs: number;
+  /**
+   * Requests a second, sent at their times whatever the answers do (open loop): latencies count from
+   * the time a request was due. Without it each connection sends when it has its answer (closed loop).
+   */
+  readonly rate?: number;
+  /** Puts the time of sending into every body, for a receiver's `/latency`. */
+  readonly stamped?: boolean;
+  /** Stops after so many requests. */
+  readonly count?: number;
+}
+
+export interface LoadResult {
+  readonly sent: number;
+  readonly accepted: number;
+  /** Answers that were not 202, by status. */
+  readonly refused: Record<string, number>;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  /** Milliseconds until the 202. */
+  readonly latencyMs: { p50: number; p95: number; p99: number };
+  /** Open loop: requests that no connection was free for when they were due. */
+  readonly late: number;
+}
+
+async function run(load: Load): Promise<LoadResult> {
+  const { paths, secret, bodyBytes, durationMs, rate, stamped = false, count } = load;
+  const histogram = createHistogram();
+  const refused: Record<string, number> = {};
+  let sent = 0;
+  let accepted = 0;
+  let late = 0;
+  const prepared = paths.map((path) => requestOf(path, secret, bodyOf(bodyBytes)));
+
+  const startedAt = nowMs();
+  const deadline = startedAt + durationMs;
+  const mayGoOn = () => nowMs() < deadline && (count === undefined || sent < count);
+  const due: number[] = [];
+  const idle: (() => void)[] = [];
+
+  function nextRequest(): Buffer {
+    const index = sent % paths.length;
+    sent += 1;
+    if (!stamped) return prepared[index] as Buffer;
+    return requestOf(paths[index] as string, secret, bodyOf(bodyBytes, Math.round(nowMs() * 1000)));
+  }
+
+  async function converse(socket: Socket): Promise<void> {
+    while (rate === undefined ? mayGoOn() : mayGoOn() || due.length > 0) {
+      let from: number | undefined;
+      if (rate === undefined) {
+        from = nowMs();
+      } else {
+        from = due.shift();
+        if (from === undefined) {
+          await new Promise<void>((resolve) => idle.push(resolve));
+          continue;
+        }
+      }
+      socket.write(nextRequest());
+      const status = await answerOf(socket);
+      histogram.record(Math.max(1, Math.round((nowMs() - from) * 1000)));
+      if (status === 202) accepted += 1;
+      else refused[status] = (refused[status] ?? 0) + 1;
+    }
+  }
+
+  const sockets = await Promise.all(
+    Array.from({ length: load.connections }, async () => {
+      const socket = connect({ port: load.port, host: '127.0.0.1', noDelay: true });
+      await once(socket, 'connect');
+      return socket;
+    }),
+  );
+  const ticking = rate === undefined ? undefined : tick(rate);
+  await Promise.all(sockets.map(converse));
+  const endedAt = nowMs();
+  clearInterval(ticking);
+  for (const socket of sockets) socket.destroy();
+  return {
+    sent,
+    accepted,
+    refused,
+    startedAt,
+    endedAt,
+    late,
+    latencyMs: {
+      p50: histogram.percentile(50) / 1000,
+      p95: histogram.percentile(95) / 1000,
+      p99: histogram.percentile(99) / 1000,
+    },
+  };
+
+  function tick(perSecond: number): NodeJS.Timeout {
+    let issued = 0;
+    return setInterval(() => {
+      const elapsedMs = Math.min(nowMs(), deadline) - startedAt;
+      const target = Math.floor((elapsedMs * perSecond) / 1000);
+      for (; issued < target; issued++) {
+        due.push(startedAt + (issued * 1000) / perSecond);
+        const wake = idle.pop();
+        if (wake === undefined) late += 1;
+        else wake();
+      }
+      if (nowMs() >= deadline) for (const wake of idle.splice(0)) wake();
+    }, 1);
+  }
+}
+
+/** Reads one answer from a connection on which nothing else is under way. */
+function answerOf(socket: Socket): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let data: Buffer | undefined;
+    const onData = (chunk: Buffer) => {
+      data = data === undefined ? chunk : Buffer.concat([data, chunk]);
+      const headEnd = data.indexOf('\r\n\r\n');
+      if (headEnd === -1 || data.length < headEnd + 4 + readContentLength(data, headEnd)) return;
+      done();
+      resolve(Number(data.toString('latin1', 9, 12)));
+    };
+    const onEnd = () => {
+      done();
+      reject(new Error('the service closed the connection'));
+    };
+    const done = () => {
+      socket.off('data', onData);
+      socket.off('close', onEnd);
+    };
+    socket.on('data', onData);
+    socket.on('close', onEnd);
+  });
+}
+
+/** JSON of exactly that many bytes, shaped like an order. */
+function bodyOf(bytes: number, sentAtUs = 0): string {
+  const start = `{"type":"order.created","data":{"sent_at_us":${sentAtUs},"note":"`;
+  const end = '"}}';
+  return start + 'x'.repeat(Math.max(0, bytes - start.length - end.length)) + end;
+}
+
+function requestOf(path: string, secret: string, body: string): Buffer {
+  const signature = createHmac('sha256', secret).update(body).digest('hex');
+  return Buffer.from(
+    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-hub-signature-256: sha256=${signature}\r\n\r\n${body}`,
+  );
+}
+
+serveCommands({ run });

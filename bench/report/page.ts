@@ -1,0 +1,77 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { latencyChart, throughputChart } from './charts.ts';
+import { judgeTargets, type Results, type Summary, summarise } from './results.ts';
+import { cellsOf, HEAD } from './tables.ts';
+
+/**
+ * Writes docs/performance.md and its charts from a run. The words are in page.md beside this file;
+ * `{{targets}}`, `{{machine}}`, `{{table whole path}}`, `{{throughput whole path}}` and
+ * `{{latency latency}}` stand for what comes from the run.
+ */
+export async function writePerformancePage(root: string, results: Results): Promise<void> {
+  const template = await readFile(join(import.meta.dirname, 'page.md'), 'utf8');
+  const rows = summarise(results.measurements);
+  const charts = new Map<string, string>();
+  const page = template.replaceAll(
+    /\{\{(\w+)(?: ([^}]+))?\}\}/g,
+    (_, what: string, scenario = '') => {
+      const own = rows.filter((row) => row.scenario === scenario);
+      switch (what) {
+        case 'machine':
+          return machineOf(results);
+        case 'targets':
+          return targetsOf(results);
+        case 'table':
+          return own.length === 0 ? '(not measured in this run)' : tableOf(own);
+        case 'throughput':
+        case 'latency': {
+          if (own.length === 0) return '';
+          const file = `${what}-${scenario.replaceAll(' ', '-')}.svg`;
+          charts.set(
+            file,
+            what === 'latency' ? latencyChart(scenario, own) : throughputChart(scenario, own),
+          );
+          return `![${scenario}](performance/${file})`;
+        }
+        default:
+          throw new Error(`page.md asks for {{${what}}}, which there is not`);
+      }
+    },
+  );
+  const dir = join(root, 'docs', 'performance');
+  await mkdir(dir, { recursive: true });
+  for (const [file, svg] of charts) await writeFile(join(dir, file), svg);
+  await writeFile(join(root, 'docs', 'performance.md'), page);
+}
+
+function machineOf({ at, machine, versions, seconds, rounds }: Results): string {
+  return `Measured on ${at.slice(0, 10)}: ${machine}. Posthorn ${versions.posthorn}, Node ${versions.node}, Postgres ${versions.postgres}. ${rounds} rounds of ${seconds} s a side, alternating; the tables show medians, and ± half the distance between the least and the greatest round.`;
+}
+
+function targetsOf(results: Results): string {
+  return markdownTable(
+    ['what we want to hold', 'this run', ''],
+    judgeTargets(results).map(({ promise, figure, kept }) => [
+      promise,
+      figure,
+      kept ? 'holds' : '**does not hold**',
+    ]),
+  );
+}
+
+function tableOf(rows: readonly Summary[]): string {
+  const cells = rows.map(cellsOf);
+  // Columns that nobody of the scenario has a figure in are left out.
+  const shown = HEAD.map((_, at) => at).filter((at) => cells.some((row) => row[at] !== ''));
+  return markdownTable(
+    shown.map((at) => HEAD[at] ?? ''),
+    cells.map((row) => shown.map((at) => row[at] ?? '')),
+  );
+}
+
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const align = head.map((_, at) => (at === 0 ? '---' : '---:'));
+  return [line(head), line(align), ...rows.map(line)].join('\n');
+}

@@ -1,0 +1,97 @@
+import { judgeTargets, type Results, type Summary, summarise } from './results.ts';
+
+/** Lines up columns: the first to the left, the others to the right. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, at) =>
+    Math.max(...rows.map((row) => (row[at] ?? '').length)),
+  );
+  return `${rows
+    .map((row) =>
+      row
+        .map((cell, at) =>
+          at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0),
+        )
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `  ${line}`)
+    .join('\n')}\n`;
+}
+
+const whole = (value: number | null) =>
+  value === null ? '' : Math.round(value).toLocaleString('en');
+const ms = (value: number | undefined) => (value === undefined ? '' : value.toFixed(1));
+const cpu = (value: number | null) => (value === null ? '' : value.toFixed(3));
+
+export const HEAD = [
+  '',
+  'per second',
+  '±',
+  'p50 ms',
+  'p95 ms',
+  'p99 ms',
+  'loop',
+  'CPU s/1000: service',
+  'Postgres',
+  'WAL bytes',
+  'peak MiB',
+] as const;
+
+/** A summary as the cells of a row. */
+export function cellsOf(row: Summary): string[] {
+  return [
+    row.side,
+    whole(row.perSecond),
+    row.perSecond === null ? '' : `${Math.round(row.noise * 100)} %`,
+    ms(row.latencyMs?.p50),
+    ms(row.latencyMs?.p95),
+    ms(row.latencyMs?.p99),
+    row.loop ?? '',
+    cpu(row.serviceCpu),
+    cpu(row.postgresCpu),
+    whole(row.walBytes),
+    whole(row.peakMemoryMiB),
+  ];
+}
+
+export function summaryTable(rows: readonly Summary[]): string {
+  const notes = rows.filter(({ note }) => note !== null);
+  return (
+    table([HEAD, ...rows.map(cellsOf)]) +
+    notes.map(({ side, note }) => `  ${side}: ${note}\n`).join('')
+  );
+}
+
+export function targetsTable(results: Results): string {
+  const targets = judgeTargets(results);
+  if (targets.length === 0) return '';
+  return table([
+    ['promise', 'figure', ''],
+    ...targets.map(({ promise, figure, kept }) => [promise, figure, kept ? 'kept' : 'NOT KEPT']),
+  ]);
+}
+
+/** Two runs side by side. What differs by less than both runs' noise together is no difference. */
+export function compareTable(before: Results, after: Results): string {
+  const old = summarise(before.measurements);
+  const rows = summarise(after.measurements).flatMap((now) => {
+    const then = old.find(({ scenario, side }) => scenario === now.scenario && side === now.side);
+    if (then?.perSecond == null || now.perSecond === null) return [];
+    const change = now.perSecond / then.perSecond - 1;
+    const noise = now.noise + then.noise;
+    return [
+      [
+        `${now.scenario}: ${now.side}`,
+        whole(then.perSecond),
+        whole(now.perSecond),
+        `${change >= 0 ? '+' : ''}${Math.round(change * 100)} %`,
+        `${Math.round(noise * 100)} %`,
+        Math.abs(change) > noise ? (change > 0 ? 'faster' : 'SLOWER') : 'the same',
+      ],
+    ];
+  });
+  return table([
+    ['', before.at.slice(0, 10), after.at.slice(0, 10), 'change', 'noise', ''],
+    ...rows,
+  ]);
+}

@@ -1,0 +1,121 @@
+import pg from 'pg';
+import { alternating, type Bench, type Measurement, type Scenario } from '../lib/bench.ts';
+import { fillHistory, fillWaitingRetries } from '../lib/fill.ts';
+import { posthorn, type Running } from '../lib/sides.ts';
+import { measureWholePath, type WholePathOptions } from '../lib/whole-path.ts';
+
+/** The whole path under some circumstance, beside the whole path without it. */
+function circumstance(
+  name: string,
+  what: string,
+  as: string,
+  prepare: (bench: Bench) => NonNullable<WholePathOptions['prepare']>,
+): Scenario {
+  return {
+    name,
+    what,
+    run: (bench) => {
+      const measure = (options: Partial<WholePathOptions>) => (round: number) =>
+        measureWholePath(bench, posthorn, round, { scenario: name, ...options });
+      return alternating(bench, [
+        ['without', measure({ as: 'without' })],
+        [as, measure({ as, prepare: prepare(bench) })],
+      ]);
+    },
+  };
+}
+
+const idOf = (path: string) => Number(path.split('/').at(-1));
+
+export const retriesWaiting = circumstance(
+  'retries waiting',
+  'The whole path while 2,000,000 retries wait for their time',
+  '2,000,000 retries',
+  (bench) => async (running) => {
+    const path = await running.subscribe(bench.receiverUrl('/ok'));
+    await fillWaitingRetries(running.databaseUrl, idOf(path), bench.quick ? 50_000 : 2_000_000);
+    return undefined;
+  },
+);
+
+export const longTransaction = circumstance(
+  'long transaction',
+  'The whole path while an unrelated transaction stays open, so that nothing can be vacuumed',
+  'with a long transaction',
+  () => async (running) => {
+    const client = new pg.Client({ connectionString: running.databaseUrl });
+    await client.connect();
+    await client.query('begin isolation level repeatable read');
+    await client.query('select 1');
+    return () => client.end();
+  },
+);
+
+export const longHistory: Scenario = {
+  name: 'long history',
+  what: 'The whole path on 10,000,000 attempts of the last 30 days, and how long a page of each list takes there',
+  run: async (bench) => {
+    const pages: Measurement[] = [];
+    const measurements = await circumstance(
+      'long history',
+      '',
+      '10,000,000 attempts',
+      () => async (running) => {
+        const subscriptions: number[] = [];
+        for (let n = 0; n < 50; n++)
+          subscriptions.push(idOf(await running.subscribe(bench.receiverUrl(`/ok?${n}`))));
+        const count = bench.quick ? 200_000 : 10_000_000;
+        await fillHistory(running.databaseUrl, subscriptions, count, 30, (done) =>
+          bench.say(`filling the history: ${done.toLocaleString('en')} attempts`),
+        );
+        pages.push(...(await measurePages(running, subscriptions)));
+        return undefined;
+      },
+    ).run(bench);
+    return [...measurements, ...pages];
+  },
+};
+
+/** What people ask for, each with its parameters varied over time and subscriptions. */
+async function measurePages(running: Running, subscriptions: number[]): Promise<Measurement[]> {
+  const day = (n: number) => new Date(Date.now() - (n % 29) * 86_400_000 - 7_200_000).toISOString();
+  const subscription = (n: number) => subscriptions[n % subscriptions.length];
+  const routes: [name: string, path: (n: number) => string][] = [
+    ['/logs/deliverylogs', () => '/logs/deliverylogs'],
+    ['/logs/deliverylogs?until', (n) => `/logs/deliverylogs?until=${day(n)}`],
+    [
+      '/logs/deliverylogs?subscription_id&until',
+      (n) => `/logs/deliverylogs?subscription_id=${subscription(n)}&until=${day(n)}`,
+    ],
+    ['/logs/deliverylogs?status=failed', (n) => `/logs/deliverylogs?status=failed&until=${day(n)}`],
+    ['/v1/deliveries', () => '/v1/deliveries'],
+    ['/v1/deliveries?until', (n) => `/v1/deliveries?until=${day(n)}`],
+    [
+      '/v1/deliveries?subscription_id&until',
+      (n) => `/v1/deliveries?subscription_id=${subscription(n)}&until=${day(n)}`,
+    ],
+    ['/v1/deliveries?state=failed', (n) => `/v1/deliveries?state=failed&until=${day(n)}`],
+  ];
+  const measurements: Measurement[] = [];
+  for (const [name, path] of routes) {
+    const times: number[] = [];
+    for (let n = -20; n < 200; n++) {
+      const startedAt = performance.now();
+      const response = await fetch(`http://127.0.0.1:${running.port}${path(Math.abs(n))}`);
+      await response.arrayBuffer();
+      if (!response.ok) throw new Error(`${path(n)} answered ${response.status}`);
+      if (n >= 0) times.push(performance.now() - startedAt);
+    }
+    times.sort((a, b) => a - b);
+    const at = (share: number) => times[Math.floor(times.length * share)] as number;
+    measurements.push({
+      scenario: 'long history',
+      side: `page of ${name}`,
+      round: measurements.length + 1,
+      perSecond: null,
+      latencyMs: { p50: at(0.5), p95: at(0.95), p99: at(0.99) },
+      loop: 'closed',
+    });
+  }
+  return measurements;
+}

@@ -1,0 +1,101 @@
+import {
+  alternating,
+  type Bench,
+  costOf,
+  type Measurement,
+  runLoad,
+  type Scenario,
+  withSide,
+} from '../lib/bench.ts';
+import { startProgram } from '../lib/processes.ts';
+import { ordinary, posthorn, SECRET, type Side } from '../lib/sides.ts';
+
+const SCENARIO = 'intake';
+const OPEN_LOOP_RATE = 500;
+
+export const intake: Scenario = {
+  name: SCENARIO,
+  what: 'Intake alone, nothing is delivered: 64 connections, 490-byte bodies; then 500 a second in open loop, for latency',
+  run: (bench) =>
+    alternating(bench, [
+      ['ordinary', (round) => measure(bench, ordinary, round, { ORDINARY_ROLE: 'api' })],
+      ['posthorn', (round) => measure(bench, posthorn, round, { POSTHORN_ROLE: 'api' })],
+      ['floor: intake function', (round) => floor(bench, round, 'floor: intake function', 100)],
+      // What 64 connections give when two groups are under way.
+      ['floor: in groups of 32', (round) => floor(bench, round, 'floor: in groups of 32', 32)],
+    ]),
+};
+
+async function measure(
+  bench: Bench,
+  side: Side,
+  round: number,
+  env: Record<string, string>,
+): Promise<Measurement> {
+  return await withSide(bench, side, { env }, async (running) => {
+    const path = await running.subscribe(bench.receiverUrl('/ok'));
+    const load = {
+      port: running.port,
+      paths: [path],
+      secret: SECRET,
+      bodyBytes: 490,
+      connections: 64,
+    };
+    await runLoad({ ...load, durationMs: 2_000 });
+    await bench.postgres.settle();
+    let perSecond = 0;
+    const cost = await costOf(bench, running, async () => {
+      const { accepted, startedAt, endedAt } = await runLoad({
+        ...load,
+        durationMs: bench.seconds * 1000,
+      });
+      perSecond = (accepted / (endedAt - startedAt)) * 1000;
+      return accepted;
+    });
+    const { latencyMs } = await runLoad({
+      ...load,
+      durationMs: bench.seconds * 1000,
+      rate: OPEN_LOOP_RATE,
+    });
+    return {
+      scenario: SCENARIO,
+      side: side.name,
+      round,
+      perSecond,
+      latencyMs,
+      loop: 'open',
+      ...cost,
+    };
+  });
+}
+
+/** The SQL function that intake stands on, called from one program over two connections. */
+async function floor(
+  bench: Bench,
+  round: number,
+  side: string,
+  batch: number,
+): Promise<Measurement> {
+  return await withSide(bench, posthorn, { env: { POSTHORN_ROLE: 'api' } }, async (running) => {
+    const program = startProgram('floor.ts');
+    try {
+      await bench.postgres.settle();
+      const perSecond = await program.call<number>(
+        'intakeFunction',
+        running.databaseUrl,
+        batch,
+        490,
+        bench.seconds * 1000,
+      );
+      return {
+        scenario: SCENARIO,
+        side,
+        round,
+        perSecond,
+        note: `${batch} webhooks a call, two connections`,
+      };
+    } finally {
+      await program.stop();
+    }
+  });
+}
