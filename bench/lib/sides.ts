@@ -47,7 +47,7 @@ export const posthorn: Side = {
     const children: ChildProcess[] = [];
     let url = '';
     for (let n = 0; n < processes; n++) {
-      const child = run(['src/main.ts', 'start'], {
+      const child = run(['--max-semi-space-size=16', 'src/main.ts', 'start'], {
         DATABASE_URL: databaseUrl,
         PORT: '0',
         POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8',

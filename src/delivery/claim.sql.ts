@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { plainArray } from '../db/arrays.ts';
 
 /** What names a delivery, as columns: the nth webhook is owed to the nth subscription. */
 export interface DeliveryKeys {
@@ -44,7 +45,7 @@ export async function loadOwed(
           -- every pair of the two lists.
           and subscription_id + 0 = any($4::integer[])
           and state = 'pending'`,
-      values: [ids, least, greatest, [...new Set(subscriptions)]],
+      values: [plainArray(ids), least, greatest, plainArray([...new Set(subscriptions)])],
     }),
     pool.query<PayloadRow>({
       name: 'load-payloads',
@@ -52,7 +53,7 @@ export async function loadOwed(
         select id::text, content_type, body
         from posthorn.webhook_payloads
         where id = any($1::uuid[]) and id between $2 and $3`,
-      values: [ids, least, greatest],
+      values: [plainArray(ids), least, greatest],
       binary: true,
     } as pg.QueryConfig),
   ]);

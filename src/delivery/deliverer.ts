@@ -13,6 +13,7 @@ import {
   type Verdict,
 } from './classify.ts';
 import type { HttpAnswer, HttpClient } from './http-client.ts';
+import { createPace } from './pace.ts';
 import { type AttemptResult, cancelDeliveries } from './record.sql.ts';
 import type { Recorder } from './recorder.ts';
 import { requeue } from './requeue.sql.ts';
@@ -64,6 +65,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   const { pool, subscriptions, client, recorder, schedule, timeoutMs, maxInFlight, log } = options;
   const { onAttempt = () => {}, random = Math.random, now = Date.now } = options;
   const slots = createSlots(maxInFlight, MAX_IN_FLIGHT_BYTES);
+  const pace = createPace(slots, maxInFlight);
   let stopping = false;
 
   const loads = createGroupCommit<DeliveryKeys, OwedDelivery[]>({
@@ -89,6 +91,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
 
   async function deliver(job: DeliverJob, signal: AbortSignal): Promise<void> {
     const count = job.webhooks.length;
+    pace.watch();
     await slots.acquire(count, job.bytes);
     let released = 0;
     const releaseOne = () => {
@@ -198,6 +201,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     deliver,
     stopBeginning() {
       stopping = true;
+      pace.stop();
     },
     get inFlight() {
       return slots.used;

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { plainArray, textArray } from '../db/arrays.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import { bounds } from './claim.sql.ts';
 
@@ -116,18 +117,18 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
         (select array_agg(ceil(extract(epoch from run_at - now()) * 1000)::integer) from retries) as wake_in_ms,
         (select jobs from added) as jobs`,
     values: [
-      webhooks,
-      results.map(({ subscriptionId }) => subscriptionId),
-      results.map(({ attemptNumber }) => attemptNumber),
-      results.map(({ status }) => status),
-      results.map(({ responseCode }) => responseCode),
-      results.map(({ errorCode }) => errorCode),
-      results.map(({ error }) => error),
-      results.map(({ durationMs }) => durationMs),
-      results.map(({ responseExcerpt }) => responseExcerpt),
-      results.map(({ state }) => state),
-      results.map(({ retryInMs }) => retryInMs),
-      results.map(({ bytes }) => bytes),
+      plainArray(webhooks),
+      plainArray(results.map(({ subscriptionId }) => subscriptionId)),
+      plainArray(results.map(({ attemptNumber }) => attemptNumber)),
+      plainArray(results.map(({ status }) => status)),
+      plainArray(results.map(({ responseCode }) => responseCode)),
+      textArray(results.map(({ errorCode }) => errorCode)),
+      textArray(results.map(({ error }) => error)),
+      plainArray(results.map(({ durationMs }) => durationMs)),
+      textArray(results.map(({ responseExcerpt }) => responseExcerpt)),
+      plainArray(results.map(({ state }) => state)),
+      plainArray(results.map(({ retryInMs }) => retryInMs)),
+      plainArray(results.map(({ bytes }) => bytes)),
       least,
       greatest,
     ],
@@ -151,6 +152,10 @@ export async function cancelDeliveries(
       where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
         and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
         and d.state in ('pending', 'held')`,
-    values: [webhooks, deliveries.map(({ subscriptionId }) => subscriptionId), ...bounds(webhooks)],
+    values: [
+      plainArray(webhooks),
+      plainArray(deliveries.map(({ subscriptionId }) => subscriptionId)),
+      ...bounds(webhooks),
+    ],
   });
 }

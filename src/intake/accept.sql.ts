@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { plainArray, textArray } from '../db/arrays.ts';
 
 /** One webhook on its way into the database. */
 export interface IncomingWebhook {
@@ -35,10 +36,10 @@ export async function acceptWebhooks(
     text: 'select posthorn.accept($1, $2, $3, $4, $5)::text[] as ids',
     values: [
       webhooks.length === 1 ? webhooks[0]?.body : Buffer.concat(webhooks.map(({ body }) => body)),
-      starts,
-      lengths,
-      webhooks.map(({ subscriptionId }) => subscriptionId),
-      webhooks.map(({ contentType }) => contentType),
+      plainArray(starts),
+      plainArray(lengths),
+      plainArray(webhooks.map(({ subscriptionId }) => subscriptionId)),
+      textArray(webhooks.map(({ contentType }) => contentType)),
     ],
   });
   return rows[0]?.ids as (string | null)[];

@@ -1,0 +1,22 @@
+/**
+ * Writes values that need no quoting (numbers, UUIDs, words of an enum) as a Postgres array.
+ *
+ * node-postgres writes arrays too, but escapes every element, twice, and adds them one by one to a
+ * growing string: an eighth of what a delivery allocates.
+ *
+ * @example plainArray([1, null, 3]) // '{1,NULL,3}'
+ */
+export function plainArray(values: readonly (string | number | null)[]): string {
+  return `{${values.map((value) => value ?? 'NULL').join(',')}}`;
+}
+
+/**
+ * Writes any texts as a Postgres array. None may contain NUL, which Postgres has no text for.
+ *
+ * @example textArray(['a "b"', null]) // '{"a \"b\"",NULL}'
+ */
+export function textArray(values: readonly (string | null)[]): string {
+  return `{${values
+    .map((value) => (value === null ? 'NULL' : `"${value.replaceAll(/["\\]/g, '\\$&')}"`))
+    .join(',')}}`;
+}
