@@ -15,17 +15,20 @@ import { compareTable, summaryTable, targetsTable } from './report/tables.ts';
 import { bigBodies } from './scenarios/big-bodies.ts';
 import { longHistory, longTransaction, retriesWaiting } from './scenarios/circumstances.ts';
 import { drain } from './scenarios/drain.ts';
+import { fanOut } from './scenarios/fan-out.ts';
 import { idle } from './scenarios/idle.ts';
 import { intake } from './scenarios/intake.ts';
 import { latency } from './scenarios/latency.ts';
 import { processes } from './scenarios/processes.ts';
 import { slowReceivers } from './scenarios/slow-receivers.ts';
+import { soak } from './scenarios/soak.ts';
 import { wholePath } from './scenarios/whole-path.ts';
 
 const SCENARIOS: readonly Scenario[] = [
   wholePath,
   intake,
   drain,
+  fanOut,
   latency,
   slowReceivers,
   bigBodies,
@@ -34,6 +37,7 @@ const SCENARIOS: readonly Scenario[] = [
   longTransaction,
   longHistory,
   idle,
+  soak,
 ];
 
 const ROOT = join(import.meta.dirname, '..');
@@ -71,7 +75,7 @@ async function measure(): Promise<void> {
     receiver,
     receiverUrl: (path) => `http://127.0.0.1:${port}${path}`,
     quick,
-    seconds: Number(options.seconds ?? (quick ? 2 : 10)),
+    seconds: Number(options.seconds ?? (quick ? 1 : 10)),
     rounds: Number(options.rounds ?? (quick ? 1 : 3)),
     say: progress,
   };

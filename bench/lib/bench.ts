@@ -3,7 +3,7 @@ import type { Load, LoadResult } from '../programs/load.ts';
 import type { BenchPostgres } from './postgres.ts';
 import { type Program, startProgram } from './processes.ts';
 import { type Running, SECRET, type Side } from './sides.ts';
-import { cpuSecondsOfTree, peakMemoryMiB, resetPeakMemory } from './usage.ts';
+import { cpuSecondsOfTree, peakMemoryMiB, processesOf, resetPeakMemory } from './usage.ts';
 
 /** What a run measures with. */
 export interface Bench {
@@ -54,19 +54,18 @@ export interface Scenario {
 
 export interface SideOptions {
   readonly env?: Record<string, string>;
-  readonly processes?: number;
 }
 
 /** Starts a side on an empty database of its own, and ends both afterwards. */
 export async function withSide<T>(
   bench: Bench,
   side: Side,
-  { env, processes }: SideOptions,
+  { env }: SideOptions,
   use: (running: Running) => Promise<T>,
 ): Promise<T> {
   const databaseUrl = await bench.postgres.createDatabase();
   try {
-    const running = await side.start(databaseUrl, env, processes);
+    const running = await side.start(databaseUrl, env);
     try {
       return await use(running);
     } finally {
@@ -87,22 +86,22 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   }
 }
 
-/** A second or two of load that is not counted: code is compiled, connections are made. */
-export async function warmUp(running: Running, path: string): Promise<void> {
+/** Some load that is not counted: code is compiled, connections are made. */
+export async function warmUp(bench: Bench, running: Running, path: string): Promise<void> {
   await runLoad({
     port: running.port,
     paths: [path],
     secret: SECRET,
     bodyBytes: 490,
     connections: 64,
-    durationMs: 2_000,
+    durationMs: bench.quick ? 300 : 2_000,
   });
-  await untilNothingIsOwed(running);
+  await untilNothingIsDue(running);
 }
 
-export async function untilNothingIsOwed(running: Running, timeoutMs = 300_000): Promise<void> {
+export async function untilNothingIsDue(running: Running, timeoutMs = 300_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while ((await running.owed()) > 0) {
+  while ((await running.due()) > 0) {
     if (Date.now() > deadline) throw new Error('the deliveries did not end in time');
     await sleep(50);
   }
@@ -132,18 +131,18 @@ export async function costOf(
   work: () => Promise<number>,
 ): Promise<Pick<Measurement, 'cpuSecondsPerThousand' | 'walBytesPerWebhook' | 'peakMemoryMiB'>> {
   const { postgres } = bench;
-  const cpu = () => running.pids.reduce((sum, pid) => sum + cpuSecondsOfTree(pid), 0);
+  const processes = processesOf(running.pid);
   const postgresCpu = () => (postgres.pid === null ? 0 : cpuSecondsOfTree(postgres.pid));
-  for (const pid of running.pids) resetPeakMemory(pid);
-  const before = [cpu(), postgresCpu(), await postgres.walBytes()] as const;
+  for (const pid of processes) resetPeakMemory(pid);
+  const before = [cpuSecondsOfTree(running.pid), postgresCpu(), await postgres.walBytes()] as const;
   const thousands = (await work()) / 1000;
   return {
     cpuSecondsPerThousand: {
-      service: (cpu() - before[0]) / thousands,
+      service: (cpuSecondsOfTree(running.pid) - before[0]) / thousands,
       postgres: (postgresCpu() - before[1]) / thousands,
     },
     walBytesPerWebhook: ((await postgres.walBytes()) - before[2]) / thousands / 1000,
-    peakMemoryMiB: Math.max(...running.pids.map(peakMemoryMiB)),
+    peakMemoryMiB: Math.max(...processes.map(peakMemoryMiB)),
   };
 }
 

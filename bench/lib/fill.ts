@@ -22,12 +22,14 @@ export async function fillPosthornQueue(
   const batch = 200;
   await run(databaseUrl, [
     [
-      `select count(posthorn.accept(
+      `select count((posthorn.accept(
          convert_to(repeat(${BODY}, ${batch}), 'UTF8'),
          (select array_agg((n - 1) * octet_length(${BODY}) order by n) from generate_series(1, ${batch}) n),
          array_fill(octet_length(${BODY}), array[${batch}]),
+         array_fill('application/json'::text, array[${batch}]),
          array_fill($1::integer, array[${batch}]),
-         array_fill('application/json'::text, array[${batch}])))
+         array_fill('default'::text, array[${batch}]),
+         array_fill(null::text, array[${batch}]))).ids)
        from generate_series(1, $2 / ${batch})`,
       [subscriptionId, count],
     ],

@@ -11,19 +11,22 @@ export const SECRET = 'whsec_YmVuY2htYXJrLXNlY3JldC1vZi0zMi1ieXRlcy1vcnNv';
 /** A service under measurement, with a database of its own. */
 export interface Running {
   readonly port: number;
-  readonly pids: readonly number[];
+  readonly pid: number;
   readonly databaseUrl: string;
-  /** Makes a subscription and returns the path that webhooks for it go to. */
-  subscribe(url: string): Promise<string>;
-  /** How many deliveries have not ended. */
-  owed(): Promise<number>;
+  /**
+   * Makes a subscription and returns the path that webhooks for it go to. With event types, which
+   * Posthorn alone knows, it also gets what is sent by type.
+   */
+  subscribe(url: string, eventTypes?: string[]): Promise<string>;
+  /** How many deliveries are due and have not ended. */
+  due(): Promise<number>;
   stop(): Promise<void>;
 }
 
 /** One of the two designs. */
 export interface Side {
   readonly name: 'ordinary' | 'posthorn';
-  start(databaseUrl: string, env?: Record<string, string>, processes?: number): Promise<Running>;
+  start(databaseUrl: string, env?: Record<string, string>): Promise<Running>;
 }
 
 export const ordinary: Side = {
@@ -34,35 +37,30 @@ export const ordinary: Side = {
     return running({
       databaseUrl,
       url,
-      children: [child],
+      child,
       subscribePath: '/subscriptions',
-      owed: `select count(*)::integer as owed from ordinary.webhooks where state = 'pending'`,
+      due: `select count(*)::integer as due from ordinary.webhooks where state = 'pending'`,
     });
   },
 };
 
 export const posthorn: Side = {
   name: 'posthorn',
-  async start(databaseUrl, env = {}, processes = 1) {
-    const children: ChildProcess[] = [];
-    let url = '';
-    for (let n = 0; n < processes; n++) {
-      const child = run(['--max-semi-space-size=16', 'src/main.ts', 'start'], {
-        DATABASE_URL: databaseUrl,
-        PORT: '0',
-        POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8',
-        ...env,
-      });
-      children.push(child);
-      // The first one takes the requests; the others share the deliveries.
-      url ||= await firstMatch(child, child.stderr, /"url":"([^"]+)"/);
-    }
+  async start(databaseUrl, env = {}) {
+    const child = run(['--max-semi-space-size=16', 'src/main.ts', 'start'], {
+      DATABASE_URL: databaseUrl,
+      PORT: '0',
+      POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8',
+      ...env,
+    });
+    const url = await firstMatch(child, child.stderr, /"url":"([^"]+)"/);
     return running({
       databaseUrl,
       url,
-      children,
+      child,
       subscribePath: '/subscriptions/createsubscription',
-      owed: `select count(*)::integer as owed from posthorn.deliveries where state in ('pending', 'held')`,
+      due: `select count(*)::integer as due from posthorn.deliveries
+        where state in ('pending', 'held') and next_attempt_at <= now()`,
     });
   },
 };
@@ -101,33 +99,36 @@ async function firstMatch(
 async function running(options: {
   databaseUrl: string;
   url: string;
-  children: ChildProcess[];
+  child: ChildProcess;
   subscribePath: string;
-  owed: string;
+  due: string;
 }): Promise<Running> {
-  const { databaseUrl, url, children, subscribePath, owed } = options;
+  const { databaseUrl, url, child, subscribePath, due } = options;
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   return {
     port: Number(new URL(url).port),
-    pids: children.map(({ pid }) => pid as number),
+    pid: child.pid as number,
     databaseUrl,
-    async subscribe(target) {
-      const response = await fetch(new URL(subscribePath, url), {
+    async subscribe(target, eventTypes) {
+      const path = eventTypes === undefined ? subscribePath : '/v1/subscriptions';
+      const response = await fetch(new URL(path, url), {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ url: target, secret: SECRET }),
+        body: JSON.stringify({
+          url: target,
+          secret: SECRET,
+          ...(eventTypes === undefined ? {} : { event_types: eventTypes }),
+        }),
       });
       if (!response.ok) throw new Error(await response.text());
       return `/ingest/${((await response.json()) as { id: number }).id}`;
     },
-    owed: async () => (await client.query(owed)).rows[0].owed,
+    due: async () => (await client.query(due)).rows[0].due,
     async stop() {
       await client.end();
-      for (const child of children) {
-        child.kill('SIGTERM');
-        if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-      }
+      child.kill('SIGTERM');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     },
   };
 }

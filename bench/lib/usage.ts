@@ -24,12 +24,17 @@ function parentOf(pid: string): number {
   }
 }
 
-/** CPU seconds of a process and all that it started: Postgres is a process a connection. */
-export function cpuSecondsOfTree(pid: number): number {
+/** A process and those that it has started and that still run. */
+export function processesOf(pid: number): number[] {
   const children = readdirSync('/proc').filter(
     (name) => /^\d+$/.test(name) && parentOf(name) === pid,
   );
-  return children.reduce((sum, child) => sum + cpuSeconds(child), cpuSeconds(pid));
+  return [pid, ...children.map(Number)];
+}
+
+/** CPU seconds of a process and all that it started: Postgres is a process a connection. */
+export function cpuSecondsOfTree(pid: number): number {
+  return processesOf(pid).reduce((sum, one) => sum + cpuSeconds(one), 0);
 }
 
 /** Starts a new measurement of a process's greatest memory. */

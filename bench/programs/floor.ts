@@ -20,6 +20,8 @@ async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: num
   const body = Buffer.from(JSON.stringify('x'.repeat(bodyBytes - 2)));
   const webhooks = Array.from({ length: batch }, () => ({
     subscriptionId: rows[0].id as number,
+    tenant: 'default',
+    eventType: null,
     contentType: 'application/json',
     body,
   }));

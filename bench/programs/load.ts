@@ -150,7 +150,7 @@ function answerOf(socket: Socket): Promise<number> {
 
 /** JSON of exactly that many bytes, shaped like an order. */
 function bodyOf(bytes: number, sentAtUs = 0): string {
-  const start = `{"type":"order.created","data":{"sent_at_us":${sentAtUs},"note":"`;
+  const start = `{"event_type":"order.created","data":{"sent_at_us":${sentAtUs},"note":"`;
   const end = '"}}';
   return start + 'x'.repeat(Math.max(0, bytes - start.length - end.length)) + end;
 }

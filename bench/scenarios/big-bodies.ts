@@ -13,6 +13,7 @@ export const bigBodies: Scenario = {
         (round) =>
           measureWholePath(bench, side, round, {
             scenario: 'big bodies',
+            as: side.name,
             bodyBytes: 256 * 1024,
             connections: 16,
           }),

@@ -1,28 +1,53 @@
 import pg from 'pg';
-import { alternating, type Bench, type Measurement, type Scenario } from '../lib/bench.ts';
+import {
+  alternating,
+  type Bench,
+  type Measurement,
+  type Scenario,
+  warmUp,
+  withSide,
+} from '../lib/bench.ts';
 import { fillHistory, fillWaitingRetries } from '../lib/fill.ts';
 import { posthorn, type Running } from '../lib/sides.ts';
-import { measureWholePath, type WholePathOptions } from '../lib/whole-path.ts';
+import { measureWholePathOf } from '../lib/whole-path.ts';
 
-/** The whole path under some circumstance, beside the whole path without it. */
-function circumstance(
-  name: string,
-  what: string,
+/** Makes a circumstance on a running service; what it returns ends it. */
+type Prepare = (bench: Bench, running: Running, path: string) => Promise<() => Promise<void>>;
+
+/** The whole path under some circumstance, in turn with the whole path of another without it. */
+async function inTurn(
+  bench: Bench,
+  scenario: string,
   as: string,
-  prepare: (bench: Bench) => NonNullable<WholePathOptions['prepare']>,
-): Scenario {
-  return {
-    name,
-    what,
-    run: (bench) => {
-      const measure = (options: Partial<WholePathOptions>) => (round: number) =>
-        measureWholePath(bench, posthorn, round, { scenario: name, ...options });
-      return alternating(bench, [
-        ['without', measure({ as: 'without' })],
-        [as, measure({ as, prepare: prepare(bench) })],
-      ]);
-    },
+  prepare: Prepare,
+): Promise<Measurement[]> {
+  const start = async (running: Running) => {
+    const path = await running.subscribe(bench.receiverUrl('/ok'));
+    await warmUp(bench, running, path);
+    return path;
   };
+  return await withSide(bench, posthorn, {}, async (plain) => {
+    const plainPath = await start(plain);
+    return await withSide(bench, posthorn, {}, async (running) => {
+      const path = await start(running);
+      const end = await prepare(bench, running, path);
+      await warmUp(bench, running, path);
+      const measurements = await alternating(bench, [
+        [
+          'without',
+          (round) =>
+            measureWholePathOf(bench, plain, plainPath, round, { scenario, as: 'without' }),
+        ],
+        [as, (round) => measureWholePathOf(bench, running, path, round, { scenario, as })],
+      ]);
+      await end();
+      return measurements;
+    });
+  });
+}
+
+function circumstance(name: string, what: string, as: string, prepare: Prepare): Scenario {
+  return { name, what, run: (bench) => inTurn(bench, name, as, prepare) };
 }
 
 const idOf = (path: string) => Number(path.split('/').at(-1));
@@ -31,10 +56,9 @@ export const retriesWaiting = circumstance(
   'retries waiting',
   'The whole path while 2,000,000 retries wait for their time',
   '2,000,000 retries',
-  (bench) => async (running) => {
-    const path = await running.subscribe(bench.receiverUrl('/ok'));
-    await fillWaitingRetries(running.databaseUrl, idOf(path), bench.quick ? 50_000 : 2_000_000);
-    return undefined;
+  async (bench, running, path) => {
+    await fillWaitingRetries(running.databaseUrl, idOf(path), bench.quick ? 20_000 : 2_000_000);
+    return async () => {};
   },
 );
 
@@ -42,7 +66,7 @@ export const longTransaction = circumstance(
   'long transaction',
   'The whole path while an unrelated transaction stays open, so that nothing can be vacuumed',
   'with a long transaction',
-  () => async (running) => {
+  async (_bench, running) => {
     const client = new pg.Client({ connectionString: running.databaseUrl });
     await client.connect();
     await client.query('begin isolation level repeatable read');
@@ -56,22 +80,22 @@ export const longHistory: Scenario = {
   what: 'The whole path on 10,000,000 attempts of the last 30 days, and how long a page of each list takes there',
   run: async (bench) => {
     const pages: Measurement[] = [];
-    const measurements = await circumstance(
+    const measurements = await inTurn(
+      bench,
       'long history',
-      '',
       '10,000,000 attempts',
-      () => async (running) => {
+      async (_bench, running) => {
         const subscriptions: number[] = [];
         for (let n = 0; n < 50; n++)
           subscriptions.push(idOf(await running.subscribe(bench.receiverUrl(`/ok?${n}`))));
-        const count = bench.quick ? 200_000 : 10_000_000;
+        const count = bench.quick ? 20_000 : 10_000_000;
         await fillHistory(running.databaseUrl, subscriptions, count, 30, (done) =>
           bench.say(`filling the history: ${done.toLocaleString('en')} attempts`),
         );
         pages.push(...(await measurePages(running, subscriptions)));
-        return undefined;
+        return async () => {};
       },
-    ).run(bench);
+    );
     return [...measurements, ...pages];
   },
 };

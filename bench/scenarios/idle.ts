@@ -18,11 +18,11 @@ export const idle: Scenario = {
       return [];
     }
     return await withSide(bench, posthorn, {}, async (running) => {
-      await warmUp(running, await running.subscribe(bench.receiverUrl('/ok')));
+      await warmUp(bench, running, await running.subscribe(bench.receiverUrl('/ok')));
       const client = new pg.Client({ connectionString: running.databaseUrl });
       await client.connect();
-      const cpu = () => running.pids.reduce((sum, pid) => sum + cpuSecondsOfTree(pid), 0);
-      const minutes = bench.quick ? 0.25 : 2;
+      const cpu = () => cpuSecondsOfTree(running.pid);
+      const minutes = bench.quick ? 0.1 : 2;
       bench.say(`watching for ${minutes} minutes`);
       const setLogging = (value: string) =>
         client

@@ -41,7 +41,7 @@ async function measure(
       bodyBytes: 490,
       connections: 64,
     };
-    await runLoad({ ...load, durationMs: 2_000 });
+    await runLoad({ ...load, durationMs: bench.quick ? 300 : 2_000 });
     await bench.postgres.settle();
     let perSecond = 0;
     const cost = await costOf(bench, running, async () => {

@@ -5,7 +5,7 @@ import {
   type Percentiles,
   runLoad,
   type Scenario,
-  untilNothingIsOwed,
+  untilNothingIsDue,
   untilReceived,
   warmUp,
   withSide,
@@ -27,7 +27,7 @@ export const latency: Scenario = {
 async function measure(bench: Bench, side: Side, round: number): Promise<Measurement> {
   return await withSide(bench, side, {}, async (running) => {
     const path = await running.subscribe(bench.receiverUrl('/latency'));
-    await warmUp(running, path);
+    await warmUp(bench, running, path);
     await bench.receiver.call('reset');
     await bench.postgres.settle();
     const { accepted } = await runLoad({
@@ -42,7 +42,7 @@ async function measure(bench: Bench, side: Side, round: number): Promise<Measure
     });
     await untilReceived(bench, accepted);
     const latencyMs = await bench.receiver.call<Percentiles>('latencies');
-    await untilNothingIsOwed(running);
+    await untilNothingIsDue(running);
     return {
       scenario: 'latency',
       side: side.name,

@@ -10,7 +10,7 @@ export const wholePath: Scenario = {
       bench,
       [ordinary, posthorn].map((side) => [
         side.name,
-        (round) => measureWholePath(bench, side, round, { scenario: 'whole path' }),
+        (round) => measureWholePath(bench, side, round, { scenario: 'whole path', as: side.name }),
       ]),
     ),
 };
