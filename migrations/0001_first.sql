@@ -59,6 +59,10 @@ create table posthorn.subscriptions (
   tenant text not null default 'default',
   url text not null check (url ~ '^https?://'),
   secret text check (secret <> ''),
+  -- Of the webhooks that are sent to whoever wants them: exact types, `order.*`, or `*`. Null is all
+  -- of them; an empty array is none, only what is handed in for this subscription alone.
+  event_types text[],
+  description text,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   -- History keeps naming a subscription that was deleted, so its row stays, without its secret.
@@ -66,6 +70,8 @@ create table posthorn.subscriptions (
   constraint subscriptions_deleted_keeps_no_secret check (deleted_at is null or secret is null)
 );
 comment on table posthorn.subscriptions is 'A URL that wants webhooks.';
+-- Whom a webhook of a tenant goes to.
+create index subscriptions_of_tenant on posthorn.subscriptions (tenant) where deleted_at is null;
 
 create table posthorn.webhook_payloads (
   id uuid not null default posthorn.uuidv7() primary key,
@@ -246,6 +252,21 @@ comment on function posthorn.drop_day(date) is
 
 -- Intake -----------------------------------------------------------------------------------------
 
+create function posthorn.event_type_patterns(event_type text) returns text[]
+  language sql immutable parallel safe
+  return (
+    select array_agg(pattern)
+    from (
+      select coalesce(event_type, '*') as pattern
+      union all select '*'
+      union all
+      select array_to_string((string_to_array(event_type, '.'))[:parts], '.') || '.*'
+      from generate_series(1, cardinality(string_to_array(event_type, '.')) - 1) as parts
+    ) as patterns
+  );
+comment on function posthorn.event_type_patterns(text) is
+  'What a subscription may list to get that type: order.created, order.* and *.';
+
 -- The bodies come as one bytea and are cut apart here: an array of bytea would be sent as text, at
 -- twice the size and with every byte escaped. Jobs name up to 25 deliveries each, since a job is
 -- only a wake-up: the queue's own cost, three row writes and two index entries, is shared by them.
@@ -253,12 +274,16 @@ create function posthorn.accept(
   bodies bytea,
   starts integer[],
   lengths integer[],
+  content_types text[],
+  -- To this subscription alone; null: to all of the tenant that want the event type.
   subscription_ids integer[],
-  content_types text[]
-) returns uuid[] language plpgsql as $$
+  tenants text[],
+  event_types text[],
+  out ids uuid[],
+  out deliveries integer[]
+) language plpgsql as $$
 declare
   today constant date := (clock_timestamp() at time zone 'UTC')::date;
-  accepted uuid[];
   jobs graphile_worker.job_spec[];
 begin
   -- Ids made while midnight passes belong to tomorrow.
@@ -266,18 +291,32 @@ begin
 
   with given as materialized (
     select posthorn.uuidv7() as id, g.*
-    from unnest(starts, lengths, subscription_ids, content_types)
-      with ordinality as g (start, length, subscription_id, content_type, place)
+    from unnest(starts, lengths, content_types, subscription_ids, tenants, event_types)
+      with ordinality as g (start, length, content_type, subscription_id, tenant, event_type, place)
   ), live as materialized (
-    select g.id, g.start, g.length, g.subscription_id, g.content_type, g.place, s.tenant
+    select g.id, g.start, g.length, g.content_type, g.subscription_id, g.event_type, g.place,
+      coalesce(s.tenant, g.tenant) as tenant
     from given g
-    join posthorn.subscriptions s on s.id = g.subscription_id and s.deleted_at is null
+    left join posthorn.subscriptions s on s.id = g.subscription_id and s.deleted_at is null
+    where g.subscription_id is null or s.id is not null
   ), payloads as (
-    insert into posthorn.webhook_payloads (id, tenant, content_type, body)
-    select id, tenant, content_type, substring(bodies from start + 1 for length) from live
+    insert into posthorn.webhook_payloads (id, tenant, event_type, content_type, body)
+    select id, tenant, event_type, content_type, substring(bodies from start + 1 for length) from live
+  ), wanted as materialized (
+    select id, subscription_id, length, place from live where subscription_id is not null
+    union all
+    select live.id, s.id, live.length, live.place
+    from (
+      select *, posthorn.event_type_patterns(event_type) as patterns
+      from live
+      where subscription_id is null
+      offset 0
+    ) as live
+    join posthorn.subscriptions s on s.tenant = live.tenant and s.deleted_at is null
+      and (s.event_types is null or s.event_types && live.patterns)
   ), owed as (
     insert into posthorn.deliveries (webhook_id, subscription_id)
-    select id, subscription_id from live
+    select id, subscription_id from wanted
   ), wake_ups as (
     select json_build_object(
         'attempt', 1,
@@ -288,21 +327,27 @@ begin
     from (
       select *, (row_number() over (order by place) - 1)
         / least(25, greatest(1, count(*) over () / 3)) as job
-      from live
+      from wanted
     ) as numbered
     group by job
+  ), counted as (
+    select place, count(*) as number from wanted group by place
   )
   select
-    (select array_agg(live.id order by given.place) from given left join live using (place)),
+    array_agg(live.id order by given.place),
+    array_agg(coalesce(counted.number, 0) order by given.place),
     (select array_agg(('deliver', payload, null, null, 32767, null, null, null)::graphile_worker.job_spec)
       from wake_ups)
-  into accepted, jobs;
+  from given
+  left join live using (place)
+  left join counted using (place)
+  into ids, deliveries, jobs;
 
   if jobs is not null then
     perform graphile_worker.add_jobs(jobs);
   end if;
-  return accepted;
 end
 $$;
-comment on function posthorn.accept(bytea, integer[], integer[], integer[], text[]) is
-  'Stores webhooks, what is owed for them and the jobs that wake the workers. Returns their ids in the order given; null where the subscription does not exist.';
+comment on function posthorn.accept(bytea, integer[], integer[], text[], integer[], text[], text[]) is
+  'Stores webhooks, what is owed for them and the jobs that wake the workers. Returns their ids in the order given, null where the subscription does not exist, and how many deliveries each has.';
+revoke execute on function posthorn.accept(bytea, integer[], integer[], text[], integer[], text[], text[]) from public;

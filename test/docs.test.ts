@@ -55,3 +55,26 @@ t.test(
     }
   },
 );
+
+t.test('what docs/sending-from-sql.md shows works as it stands, in its order', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  const { status } = await posthorn.request('POST', '/v1/subscriptions', { url: receiver.url });
+  t.equal(status, 201);
+  const client = await connect(t, posthorn.databaseUrl);
+  const page = await read('docs/sending-from-sql.md');
+  for (const [, block = ''] of page.matchAll(SQL_BLOCK)) await client.query(block);
+  const [, program = ''] = /```js\n([\s\S]*?)```/.exec(page) ?? [];
+  const run = Object.getPrototypeOf(async () => {}).constructor('client', program);
+  await run(client);
+  const types = (await receiver.waitFor(7)).map(({ body }) => JSON.parse(body.toString()).type);
+  t.strictSame(types.sort(), [
+    'order.created',
+    'order.created',
+    'order.created',
+    'order.insert',
+    'order.insert',
+    'order.paid',
+    'order.update',
+  ]);
+});

@@ -6,9 +6,11 @@ import { registerErrors } from './plugins/errors.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { logRoutes } from './routes/logs.ts';
+import { sendRoutes } from './routes/send.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { statsRoutes } from './routes/stats.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
+import { v1SubscriptionRoutes } from './routes/v1-subscriptions.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 import type { ApiServices } from './services.ts';
 import { validatorCompiler } from './validation.ts';
@@ -42,7 +44,9 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
 
   if (services.serves === 'everything') {
     await app.register(subscriptionRoutes, { services });
+    await app.register(v1SubscriptionRoutes, { services });
     await app.register(ingestRoutes, { services });
+    await app.register(sendRoutes, { services });
     await app.register(logRoutes, { services });
     await app.register(webhookRoutes, { services });
     await app.register(statsRoutes, { services });

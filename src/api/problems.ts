@@ -62,9 +62,15 @@ const CATALOGUE = {
 
 export type ProblemKind = keyof typeof CATALOGUE;
 
+/** A 400 for the fields of a request. */
+export function invalidRequest(errors: readonly FieldProblem[]): Problem {
+  const detail = errors.map(({ field, message }) => `${field} ${message}`).join('; ');
+  return new Problem('invalid-request', detail, { errors });
+}
+
 /** A 400 for one field. */
 export function invalidField(field: string, message: string): Problem {
-  return new Problem('invalid-request', `${field} ${message}`, { errors: [{ field, message }] });
+  return invalidRequest([{ field, message }]);
 }
 
 /** A 404 for something that has an id. */

@@ -1,7 +1,8 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import formats from 'ajv-formats';
 import type { FastifySchemaCompiler } from 'fastify';
-import type { FieldProblem } from './problems.ts';
+import { type FieldProblem, invalidRequest } from './problems.ts';
+import { EVENT_TYPE, EVENT_TYPE_PATTERN } from './schemas/common.ts';
 
 const addFormats = formats as unknown as typeof formats.default;
 
@@ -20,6 +21,18 @@ const coercing = addFormats(new Ajv({ ...options, coerceTypes: true }));
 /** Compiles the schemas of requests. Unknown fields are refused, never dropped in silence. */
 export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>
   (httpPart === 'body' ? strict : coercing).compile(schema);
+
+/**
+ * A check for bodies that are parsed by hand.
+ *
+ * @returns a function that throws a Problem (400) naming the fields of a body that does not fit.
+ */
+export function createBodyCheck(schema: object): (body: unknown) => void {
+  const fits = strict.compile(schema);
+  return (body) => {
+    if (!fits(body)) throw invalidRequest(explainValidation(fits.errors ?? [], 'body'));
+  };
+}
 
 /** Ajv's findings in words for the person who wrote the request. */
 export function explainValidation(errors: readonly ErrorObject[], part: string): FieldProblem[] {
@@ -48,6 +61,11 @@ export function explainValidation(errors: readonly ErrorObject[], part: string):
           field: within,
           message: `must be ${FORMATS[params.format] ?? `a ${params.format}`}`,
         };
+      case 'pattern':
+        return {
+          field: within,
+          message: PATTERNS[params.pattern] ?? `must match ${params.pattern}`,
+        };
       case 'minProperties':
         return { field: within, message: 'has nothing to change' };
       default:
@@ -55,6 +73,13 @@ export function explainValidation(errors: readonly ErrorObject[], part: string):
     }
   });
 }
+
+const PATTERNS: Record<string, string> = {
+  [EVENT_TYPE]:
+    'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created',
+  [EVENT_TYPE_PATTERN]:
+    'must be an event type such as order.created, a prefix such as order.*, or *',
+};
 
 const FORMATS: Record<string, string> = {
   uuid: 'a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057',

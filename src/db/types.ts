@@ -9,6 +9,8 @@ interface SubscriptionsTable {
   tenant: Generated<string>;
   url: string;
   secret: string | null;
+  event_types: string[] | null;
+  description: string | null;
   created_at: Generated<Date>;
   updated_at: Generated<Date>;
   deleted_at: Date | null;

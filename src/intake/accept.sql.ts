@@ -3,10 +3,20 @@ import { plainArray, textArray } from '../db/arrays.ts';
 
 /** One webhook on its way into the database. */
 export interface IncomingWebhook {
-  readonly subscriptionId: number;
+  /** To this subscription alone; null: to all of the tenant that want the event type. */
+  readonly subscriptionId: number | null;
+  readonly tenant: string;
+  readonly eventType: string | null;
   readonly contentType: string;
-  /** The body exactly as received. */
+  /** The body exactly as it is to be delivered. */
   readonly body: Buffer;
+}
+
+/** A webhook that is committed. */
+export interface AcceptedWebhook {
+  readonly id: string;
+  /** To how many subscriptions it goes. */
+  readonly deliveries: number;
 }
 
 /**
@@ -17,12 +27,12 @@ export interface IncomingWebhook {
  * text, escaped, twice the size) and a row of parameters for each webhook (a statement to parse
  * for every group size).
  *
- * @returns the webhooks' ids in their order; null where the subscription does not exist.
+ * @returns the webhooks in their order; null where the subscription does not exist.
  */
 export async function acceptWebhooks(
   pool: pg.Pool,
-  webhooks: IncomingWebhook[],
-): Promise<(string | null)[]> {
+  webhooks: readonly IncomingWebhook[],
+): Promise<(AcceptedWebhook | null)[]> {
   const starts: number[] = [];
   const lengths: number[] = [];
   let start = 0;
@@ -31,16 +41,21 @@ export async function acceptWebhooks(
     lengths.push(body.length);
     start += body.length;
   }
-  const { rows } = await pool.query<{ ids: (string | null)[] }>({
+  const { rows } = await pool.query<{ ids: (string | null)[]; deliveries: number[] }>({
     name: 'accept',
-    text: 'select posthorn.accept($1, $2, $3, $4, $5)::text[] as ids',
+    text: 'select ids::text[], deliveries from posthorn.accept($1, $2, $3, $4, $5, $6, $7)',
     values: [
       webhooks.length === 1 ? webhooks[0]?.body : Buffer.concat(webhooks.map(({ body }) => body)),
       plainArray(starts),
       plainArray(lengths),
-      plainArray(webhooks.map(({ subscriptionId }) => subscriptionId)),
       textArray(webhooks.map(({ contentType }) => contentType)),
+      plainArray(webhooks.map(({ subscriptionId }) => subscriptionId)),
+      textArray(webhooks.map(({ tenant }) => tenant)),
+      textArray(webhooks.map(({ eventType }) => eventType)),
     ],
   });
-  return rows[0]?.ids as (string | null)[];
+  const { ids, deliveries } = rows[0] as { ids: (string | null)[]; deliveries: number[] };
+  return ids.map((id, index) =>
+    id === null ? null : { id, deliveries: deliveries[index] as number },
+  );
 }

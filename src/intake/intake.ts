@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { createPool, FIXED_PLANS } from '../db/pool.ts';
 import { createGroupCommit, TooManyWaitingError } from '../lib/group-commit.ts';
-import { acceptWebhooks, type IncomingWebhook } from './accept.sql.ts';
+import { type AcceptedWebhook, acceptWebhooks, type IncomingWebhook } from './accept.sql.ts';
 
 /** Two groups at a time keep Postgres busy while the next ones gather; more only make them smaller. */
 const CONNECTIONS = 2;
@@ -9,6 +9,7 @@ const MAX_GROUP = 250;
 const MAX_GROUP_BYTES = 4 * 1024 * 1024;
 const MAX_WAITING = 5_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+const MAX_WAITING_BATCHES = 50;
 
 /** Nothing was accepted, and the client should try again later. */
 export class IntakeUnavailableError extends Error {
@@ -19,10 +20,16 @@ export interface Intake {
   /**
    * Commits a webhook. When this resolves, the webhook will be delivered or visibly fail.
    *
-   * @returns its id, or null when the subscription does not exist.
+   * @returns what it became, or null when the subscription does not exist.
    * @throws IntakeUnavailableError when the database cannot take it or too many are waiting.
    */
-  accept(webhook: IncomingWebhook): Promise<string | null>;
+  accept(webhook: IncomingWebhook): Promise<AcceptedWebhook | null>;
+  /**
+   * Commits webhooks together or, when this throws, none of them.
+   *
+   * @throws IntakeUnavailableError when the database cannot take them or too many are waiting.
+   */
+  acceptAll(webhooks: readonly IncomingWebhook[]): Promise<(AcceptedWebhook | null)[]>;
   /** Waits until everything that was handed in is decided, then closes the connections. */
   stop(): Promise<void>;
 }
@@ -35,7 +42,7 @@ export function createIntake(databaseUrl: string): Intake {
     max: CONNECTIONS,
     settings: { ...FIXED_PLANS, enable_hashjoin: 'off', enable_mergejoin: 'off' },
   });
-  const groups = createGroupCommit<IncomingWebhook, string | null>({
+  const groups = createGroupCommit<IncomingWebhook, AcceptedWebhook | null>({
     concurrency: CONNECTIONS,
     maxItems: MAX_GROUP,
     weigh: ({ body }) => body.length,
@@ -44,21 +51,34 @@ export function createIntake(databaseUrl: string): Intake {
     maxWaitingWeight: MAX_WAITING_BYTES,
     run: (webhooks) => acceptWebhooks(pool, webhooks),
   });
+  // A batch is a group already; what it shares with single webhooks is the number of connections.
+  const batches = createGroupCommit<readonly IncomingWebhook[], (AcceptedWebhook | null)[]>({
+    concurrency: 1,
+    maxItems: 1,
+    weigh: (webhooks) => webhooks.reduce((bytes, { body }) => bytes + body.length, 0),
+    maxWaiting: MAX_WAITING_BATCHES,
+    maxWaitingWeight: MAX_WAITING_BYTES,
+    run: async ([webhooks = []]) => [await acceptWebhooks(pool, webhooks)],
+  });
+
+  async function explained<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw new IntakeUnavailableError(
+        error instanceof TooManyWaitingError
+          ? 'More webhooks arrive than the database can take'
+          : 'The database could not take the webhook',
+        { cause: error },
+      );
+    }
+  }
+
   return {
-    async accept(webhook) {
-      try {
-        return await groups.add(webhook);
-      } catch (error) {
-        throw new IntakeUnavailableError(
-          error instanceof TooManyWaitingError
-            ? 'More webhooks arrive than the database can take'
-            : 'The database could not take the webhook',
-          { cause: error },
-        );
-      }
-    },
+    accept: (webhook) => explained(groups.add(webhook)),
+    acceptAll: (webhooks) => explained(batches.add(webhooks)),
     async stop() {
-      await groups.idle();
+      await Promise.all([groups.idle(), batches.idle()]);
       await pool.end();
     },
   };

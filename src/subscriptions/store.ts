@@ -1,56 +1,86 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/types.ts';
 
+/** Whose everything is where nobody says otherwise. */
+export const DEFAULT_TENANT = 'default';
+
 /** A subscription as people see it: its secret is never among them. */
 export interface Subscription {
   readonly id: number;
   readonly url: string;
-  readonly created_at: Date;
+  /** Null: all types. Empty: none, only what is handed in for this subscription. */
+  readonly event_types: string[] | null;
+  readonly description: string | null;
   readonly has_secret: boolean;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+}
+
+/** What of a subscription can be set. Its URL, secret and types are expected to have been judged. */
+export interface SubscriptionFields {
+  readonly url: string;
+  readonly secret?: string | null | undefined;
+  readonly event_types?: string[] | null | undefined;
+  readonly description?: string | null | undefined;
 }
 
 const VISIBLE = [
   'id',
   'url',
-  'created_at',
+  'event_types',
+  'description',
   sql<boolean>`secret is not null`.as('has_secret'),
+  'created_at',
+  'updated_at',
 ] as const;
 
-/** Stores a subscription. Its URL and secret are expected to have been judged. */
+/** Stores a subscription. */
 export async function createSubscription(
   db: Database,
-  { url, secret }: { url: string; secret?: string | undefined },
+  { url, secret = null, event_types = null, description = null }: SubscriptionFields,
 ): Promise<Subscription> {
   return await db
     .insertInto('posthorn.subscriptions')
-    .values({ url, secret: secret ?? null })
+    .values({ url, secret, event_types, description })
     .returning(VISIBLE)
     .executeTakeFirstOrThrow();
 }
 
-/** All subscriptions that are not deleted, by id. */
-export async function listSubscriptions(db: Database): Promise<Subscription[]> {
-  return await db
+/** Subscriptions that are not deleted, by id, after `after`, at most `limit`. */
+export async function listSubscriptions(
+  db: Database,
+  { after = 0, limit }: { after?: number; limit?: number } = {},
+): Promise<Subscription[]> {
+  let query = db
     .selectFrom('posthorn.subscriptions')
     .select(VISIBLE)
     .where('deleted_at', 'is', null)
-    .orderBy('id')
-    .execute();
+    .where('id', '>', after)
+    .orderBy('id');
+  if (limit !== undefined) query = query.limit(limit);
+  return await query.execute();
 }
 
-/** Changes a subscription's URL, secret or both. Undefined when there is none of that id. */
+/** The subscription of an id, or undefined when there is none or it was deleted. */
+export async function getSubscription(db: Database, id: number): Promise<Subscription | undefined> {
+  return await db
+    .selectFrom('posthorn.subscriptions')
+    .select(VISIBLE)
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+}
+
+/** Changes what is given of a subscription. Undefined when there is none of that id. */
 export async function updateSubscription(
   db: Database,
   id: number,
-  change: { url?: string | undefined; secret?: string | undefined },
+  change: Partial<SubscriptionFields>,
 ): Promise<Subscription | undefined> {
+  const given = Object.entries(change).filter(([, value]) => value !== undefined);
   return await db
     .updateTable('posthorn.subscriptions')
-    .set({
-      ...(change.url === undefined ? {} : { url: change.url }),
-      ...(change.secret === undefined ? {} : { secret: change.secret }),
-      updated_at: sql`now()`,
-    })
+    .set({ ...Object.fromEntries(given), updated_at: sql`now()` })
     .where('id', '=', id)
     .where('deleted_at', 'is', null)
     .returning(VISIBLE)

@@ -34,6 +34,10 @@ t.test(
       '/subscriptions/updatesubscription',
       '/v1/deliveries',
       '/v1/stats',
+      '/v1/subscriptions',
+      '/v1/subscriptions/{subscription_id}',
+      '/v1/webhooks',
+      '/v1/webhooks/batch',
       '/v1/webhooks/{webhook_id}',
     ]);
     const ids = new Set<string>();
@@ -112,6 +116,11 @@ t.test('answers are of the shape that the document says', async (t) => {
     ['get', '/v1/webhooks/{webhook_id}', `/v1/webhooks/${webhookId}`],
     ['get', '/v1/deliveries', '/v1/deliveries?limit=1'],
     ['get', '/v1/stats', '/v1/stats'],
+    ['post', '/v1/subscriptions', '/v1/subscriptions', { url: receiver.url }],
+    ['get', '/v1/subscriptions', '/v1/subscriptions'],
+    ['get', '/v1/subscriptions/{subscription_id}', `/v1/subscriptions/${id}`],
+    ['post', '/v1/webhooks', '/v1/webhooks', { event_type: 'a.b', data: 1 }],
+    ['post', '/v1/webhooks', '/v1/webhooks', { event_type: 'a b', data: 1 }],
     ['get', '/ping', '/ping'],
     ['get', '/readyz', '/readyz'],
     ['post', '/ingest/{subscription_id}', `/ingest/${id}`, {}],

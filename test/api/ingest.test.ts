@@ -4,6 +4,7 @@ import { connect } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { readRun } from '../helpers/run.ts';
 import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
 import { databaseOf } from '../helpers/urls.ts';
 
 const SECRET = 'a secret of the first system';
@@ -218,3 +219,33 @@ t.test('without a database: 503 with Retry-After, quickly, and nothing is accept
   t.equal(reply.status, 202, 'and it takes webhooks again by itself');
   await receiver.waitFor(2);
 });
+
+t.test(
+  'past a bounded backlog webhooks are refused with 503, and the rest is accepted',
+  async (t) => {
+    const receiver = await startReceiver(t);
+    const posthorn = await startTestService(t);
+    const id = await posthorn.subscribe(receiver.url);
+    await posthorn.ingest(id);
+    const client = await connect(t, posthorn.databaseUrl);
+    // Nothing can be stored for as long as this lasts.
+    await client.query('begin');
+    await client.query('lock table posthorn.webhook_payloads in access exclusive mode');
+    const body = `"${'x'.repeat(1024 * 1024 - 2)}"`;
+    let refused = 0;
+    const replies = Array.from({ length: 90 }, async () => {
+      const reply = await posthorn.request('POST', `/ingest/${id}`, body);
+      if (reply.status === 503) refused += 1;
+      return reply;
+    });
+    await until('what is more than 64 MiB is refused', () => refused > 0);
+    await client.query('commit');
+    let accepted = 0;
+    for (const { status, headers } of await Promise.all(replies)) {
+      if (status === 202) accepted += 1;
+      else t.match([status, headers.get('retry-after')], [503, /^\d+$/]);
+    }
+    t.ok(accepted >= 64, `${accepted} were accepted`);
+    await receiver.waitFor(accepted + 1);
+  },
+);

@@ -4,7 +4,7 @@ import { isUnavailable } from '../../db/availability.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { rarely } from '../../lib/rarely.ts';
-import { Problem, unavailable } from '../problems.ts';
+import { invalidRequest, Problem, unavailable } from '../problems.ts';
 import { explainValidation } from '../validation.ts';
 
 /** Makes every error, from wherever, a problem+json answer (RFC 9457). */
@@ -52,9 +52,7 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
   if (error.validation !== undefined) {
     const part = PARTS[error.validationContext ?? 'body'] ?? 'body';
-    const errors = explainValidation(error.validation as ErrorObject[], part);
-    const detail = errors.map(({ field, message }) => `${field} ${message}`).join('; ');
-    return new Problem('invalid-request', detail, { errors });
+    return invalidRequest(explainValidation(error.validation as ErrorObject[], part));
   }
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':

@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifySchema } from 'fastify';
 import { Type } from 'typebox';
@@ -8,14 +7,15 @@ import {
   judgeSecret,
   verifyHubSignature,
 } from '../../delivery/sign.ts';
-import { IntakeUnavailableError } from '../../intake/intake.ts';
+import type { AcceptedWebhook } from '../../intake/accept.sql.ts';
+import { DEFAULT_TENANT } from '../../subscriptions/store.ts';
+import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { missingKey } from '../plugins/auth.ts';
-import { invalidField, notFound, Problem, unavailable } from '../problems.ts';
+import { invalidField, notFound, Problem } from '../problems.ts';
 import { described, problems, SubscriptionId, WebhookId } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 import { validatorCompiler } from '../validation.ts';
 
-const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 const SIGNATURE_HEADER = 'x-hub-signature-256';
 
 /** Handing webhooks in. */
@@ -72,10 +72,7 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   { services },
 ) => {
   const { intake, subscriptions, metrics } = services;
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body, done) =>
-    done(null, body),
-  );
+  takeRawJson(app);
 
   const schema: FastifySchema = {
     operationId: 'ingest',
@@ -149,37 +146,24 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
           );
         }
       }
-      requireJson(body);
+      parseJsonBody(body);
 
-      let webhookId: string | null;
+      let webhook: AcceptedWebhook | null;
       try {
-        webhookId = await intake.accept({
+        webhook = await intake.accept({
           subscriptionId: id,
+          tenant: DEFAULT_TENANT,
+          eventType: null,
           contentType: request.headers['content-type'] as string,
-          body,
+          body: body as Buffer,
         });
       } catch (error) {
-        if (!(error instanceof IntakeUnavailableError)) throw error;
-        metrics.refused.inc();
-        throw unavailable(`${error.message}. Nothing was accepted; send it again.`, error.cause);
+        throw explainRefusal(error, metrics);
       }
-      if (webhookId === null) throw notFound('subscription', id);
+      if (webhook === null) throw notFound('subscription', id);
       metrics.accepted.inc();
       reply.code(202);
-      return { status: 'accepted', webhook_id: webhookId, subscription_id: id };
+      return { status: 'accepted', webhook_id: webhook.id, subscription_id: id };
     },
   );
 };
-
-function requireJson(body: Buffer | undefined): asserts body is Buffer {
-  if (body === undefined || body.length === 0) {
-    throw new Problem('invalid-json', 'The body is empty; send JSON.');
-  }
-  if (!isUtf8(body))
-    throw new Problem('invalid-json', 'The body is not UTF-8, which JSON must be.');
-  try {
-    JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    throw new Problem('invalid-json', `The body is not valid JSON: ${(error as Error).message}.`);
-  }
-}

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import type { Settings } from '../../config.ts';
 import { judgeUrl } from '../../delivery/address-guard.ts';
 import { judgeSecret } from '../../delivery/sign.ts';
 import {
@@ -9,50 +10,34 @@ import {
   updateSubscription,
 } from '../../subscriptions/store.ts';
 import { invalidField, notFound } from '../problems.ts';
-import { described, problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
+import { described, problems, SubscriptionId } from '../schemas/common.ts';
+import { Secret, Subscription, Url } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
-const Url = Type.String({
-  minLength: 1,
-  maxLength: 2048,
-  description:
-    'Where webhooks are delivered. http or https, without credentials, at a public address.',
-  examples: ['https://example.com/webhooks'],
-});
-
-const Secret = Type.String({
-  maxLength: 256,
-  description:
-    'Signs what is delivered and, for /ingest, what is handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks). Never shown again.',
-  examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
-});
-
-const Subscription = Type.Object({
-  id: SubscriptionId,
-  url: Url,
-  created_at: Timestamp,
-  has_secret: Type.Boolean(),
-});
+/** Judges what a request says of a subscription: throws the Problem (400) that names the field. */
+export function createSubscriptionJudge(settings: Settings) {
+  return ({
+    url,
+    secret,
+  }: {
+    url?: string | undefined;
+    secret?: string | null | undefined;
+  }): void => {
+    const urlProblem = url === undefined ? null : judgeUrl(url, settings.allowNetworks);
+    if (urlProblem !== null)
+      throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
+    const secretProblem = secret === undefined || secret === null ? null : judgeSecret(secret);
+    if (secretProblem !== null)
+      throw invalidField('body.secret', `cannot be used: ${secretProblem}.`);
+  };
+}
 
 /** The first system's routes for subscriptions. */
 export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { db, settings } },
 ) => {
-  function requireGood({
-    url,
-    secret,
-  }: {
-    url?: string | undefined;
-    secret?: string | undefined;
-  }): void {
-    const urlProblem = url === undefined ? null : judgeUrl(url, settings.allowNetworks);
-    if (urlProblem !== null)
-      throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
-    const secretProblem = secret === undefined ? null : judgeSecret(secret);
-    if (secretProblem !== null)
-      throw invalidField('body.secret', `cannot be used: ${secretProblem}.`);
-  }
+  const requireGood = createSubscriptionJudge(settings);
 
   app.post(
     '/subscriptions/createsubscription',
@@ -73,7 +58,9 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
     },
     async (request, reply) => {
       requireGood(request.body);
-      return reply.code(201).send((await createSubscription(db, request.body)) as never);
+      // The first system knew no event types: such a subscription gets what is handed in for it.
+      const subscription = await createSubscription(db, { ...request.body, event_types: [] });
+      return reply.code(201).send(subscription as never);
     },
   );
 

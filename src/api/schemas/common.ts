@@ -45,6 +45,23 @@ export const WebhookId = Type.String({
   format: 'uuid',
   description: 'A UUIDv7: it tells when the webhook came.',
 });
+const TYPE_WORDS = '[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*';
+export const EVENT_TYPE = `^${TYPE_WORDS}$`;
+export const EVENT_TYPE_PATTERN = `^(\\*|${TYPE_WORDS}(\\.\\*)?)$`;
+
+export const EventType = Type.String({
+  maxLength: 128,
+  pattern: EVENT_TYPE,
+  description: 'Words of letters, digits, _ and - with dots between them.',
+  examples: ['order.created'],
+});
+/** What a subscription may list: a type, all that begin with it, or all. */
+export const EventTypePattern = Type.String({
+  maxLength: 130,
+  pattern: EVENT_TYPE_PATTERN,
+  examples: ['order.*'],
+});
+
 export const Timestamp = Type.String({ format: 'date-time' });
 
 export const DELIVERY_STATES = ['pending', 'held', 'succeeded', 'failed', 'cancelled'] as const;

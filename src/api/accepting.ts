@@ -1,0 +1,44 @@
+// What the routes that accept webhooks share.
+import { isUtf8 } from 'node:buffer';
+import type { FastifyInstance } from 'fastify';
+import { IntakeUnavailableError } from '../intake/intake.ts';
+import type { Metrics } from '../metrics.ts';
+import { Problem, unavailable } from './problems.ts';
+
+/** JSON, and what is built on it, such as CloudEvents. */
+const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
+
+/** Leaves bodies in this scope the bytes that they are, and takes those of JSON only. */
+export function takeRawJson(
+  app: Pick<FastifyInstance, 'removeAllContentTypeParsers' | 'addContentTypeParser'>,
+): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  );
+}
+
+/**
+ * Parses the bytes of a request's body.
+ *
+ * @throws Problem (400) that says why they are not JSON.
+ */
+export function parseJsonBody(body: Buffer | undefined): { text: string; value: unknown } {
+  if (body === undefined || body.length === 0)
+    throw new Problem('invalid-json', 'The body is empty; send JSON.');
+  if (!isUtf8(body))
+    throw new Problem('invalid-json', 'The body is not UTF-8, which JSON must be.');
+  const text = body.toString('utf8');
+  try {
+    return { text, value: JSON.parse(text) };
+  } catch (error) {
+    throw new Problem('invalid-json', `The body is not valid JSON: ${(error as Error).message}.`);
+  }
+}
+
+/** What a failure of intake is for the client: nothing was accepted, and it should send again. */
+export function explainRefusal(error: unknown, metrics: Metrics): unknown {
+  if (!(error instanceof IntakeUnavailableError)) return error;
+  metrics.refused.inc();
+  return unavailable(`${error.message}. Nothing was accepted; send it again.`, error.cause);
+}

@@ -1,0 +1,179 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { type Static, Type } from 'typebox';
+import type { AcceptedWebhook, IncomingWebhook } from '../../intake/accept.sql.ts';
+import { elementSources, memberSources } from '../../lib/json-source.ts';
+import { DEFAULT_TENANT } from '../../subscriptions/store.ts';
+import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
+import { notFound } from '../problems.ts';
+import { described, EventType, problems, SubscriptionId, WebhookId } from '../schemas/common.ts';
+import type { ApiServices } from '../services.ts';
+import { createBodyCheck } from '../validation.ts';
+
+const MAX_BATCH = 1000;
+
+const Sent = {
+  event_type: EventType,
+  data: Type.Any({ description: 'Any JSON. Its bytes are delivered as they are.' }),
+  raw: Type.Optional(
+    Type.Boolean({
+      default: false,
+      description:
+        'Deliver `data` alone, instead of `{"type", "timestamp", "data"}` as Standard Webhooks has it.',
+    }),
+  ),
+};
+
+const Send = Type.Object(
+  {
+    ...Sent,
+    subscription_id: Type.Optional({
+      ...SubscriptionId,
+      description: 'To this subscription alone, whatever types it wants.',
+    }),
+  },
+  {
+    additionalProperties: false,
+    examples: [{ event_type: 'order.created', data: { id: 7, total: 12.5 } }],
+  },
+);
+
+const SendBatch = Type.Object(
+  {
+    webhooks: Type.Array(Type.Object(Sent, { additionalProperties: false }), {
+      minItems: 1,
+      maxItems: MAX_BATCH,
+    }),
+  },
+  {
+    additionalProperties: false,
+    examples: [
+      {
+        webhooks: [
+          { event_type: 'order.created', data: { id: 7 } },
+          { event_type: 'order.paid', data: { id: 7 } },
+        ],
+      },
+    ],
+  },
+);
+
+const Accepted = Type.Object({
+  status: Type.Literal('accepted'),
+  webhook_id: WebhookId,
+  deliveries: Type.Integer({ description: 'To how many subscriptions it goes.' }),
+});
+
+const DESCRIPTION =
+  'It goes to every subscription whose `event_types` has its type, `*`, or a prefix such as `order.*`, and to those that list none. A 202 means that it is committed.';
+
+/** Sending webhooks to whoever wants their type. */
+export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { intake, subscriptions, metrics, settings } },
+) => {
+  takeRawJson(app);
+  // Bodies stay bytes here, so their schemas are for the document, and are checked in the handlers.
+  const shared = { validatorCompiler: () => () => true, bodyLimit: settings.maxBodyBytes };
+
+  app.post(
+    '/v1/webhooks',
+    {
+      ...(shared as object),
+      schema: {
+        operationId: 'sendWebhook',
+        summary: 'Send a webhook to whoever wants its type',
+        description: DESCRIPTION,
+        tags: ['ingest'],
+        body: Send,
+        response: {
+          202: described('It is committed.', Accepted),
+          ...problems(400, 401, 404, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { text, value } = parseJsonBody(request.body as unknown as Buffer);
+      requireSend(value);
+      const { event_type, raw, subscription_id } = value as Static<typeof Send>;
+      // Quicker to know than to ask, and what the cache cannot know yet the intake function does.
+      if (subscription_id !== undefined && (await subscriptions.get(subscription_id)) === null)
+        throw notFound('subscription', subscription_id);
+      const webhook = incoming(event_type, memberSources(text).get('data') as string, raw);
+      let accepted: AcceptedWebhook | null;
+      try {
+        accepted = await intake.accept({ ...webhook, subscriptionId: subscription_id ?? null });
+      } catch (error) {
+        throw explainRefusal(error, metrics);
+      }
+      if (accepted === null) throw notFound('subscription', subscription_id as number);
+      metrics.accepted.inc();
+      return reply.code(202).send(answerOf(accepted));
+    },
+  );
+
+  app.post(
+    '/v1/webhooks/batch',
+    {
+      ...(shared as object),
+      schema: {
+        operationId: 'sendWebhooks',
+        summary: `Send up to ${MAX_BATCH} webhooks, all or none`,
+        description: DESCRIPTION,
+        tags: ['ingest'],
+        body: SendBatch,
+        response: {
+          202: described(
+            'They are committed, in one transaction.',
+            Type.Object({
+              status: Type.Literal('accepted'),
+              webhooks: Type.Array(Accepted, { description: 'In the order given.' }),
+            }),
+          ),
+          ...problems(400, 401, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { text, value } = parseJsonBody(request.body as unknown as Buffer);
+      requireBatch(value);
+      const sources = elementSources(memberSources(text).get('webhooks') as string);
+      const webhooks = (value as Static<typeof SendBatch>).webhooks.map(
+        ({ event_type, raw }, index) =>
+          incoming(event_type, memberSources(sources[index] as string).get('data') as string, raw),
+      );
+      let accepted: (AcceptedWebhook | null)[];
+      try {
+        accepted = await intake.acceptAll(webhooks);
+      } catch (error) {
+        throw explainRefusal(error, metrics);
+      }
+      metrics.accepted.inc(accepted.length);
+      return reply.code(202).send({
+        status: 'accepted',
+        webhooks: accepted.map((one) => answerOf(one as AcceptedWebhook)),
+      });
+    },
+  );
+};
+
+const requireSend = createBodyCheck(Send);
+const requireBatch = createBodyCheck(SendBatch);
+
+/** The webhook as it will be delivered: `data` is the source text, never parsed and written again. */
+function incoming(eventType: string, data: string, raw = false): IncomingWebhook {
+  return {
+    subscriptionId: null,
+    tenant: DEFAULT_TENANT,
+    eventType,
+    contentType: 'application/json',
+    body: Buffer.from(
+      raw
+        ? data
+        : `{"type":${JSON.stringify(eventType)},"timestamp":"${new Date().toISOString()}","data":${data}}`,
+    ),
+  };
+}
+
+function answerOf({ id, deliveries }: AcceptedWebhook) {
+  return { status: 'accepted' as const, webhook_id: id, deliveries };
+}

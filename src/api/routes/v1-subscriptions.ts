@@ -1,0 +1,193 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import {
+  createSubscription,
+  deleteSubscription,
+  getSubscription,
+  listSubscriptions,
+  updateSubscription,
+} from '../../subscriptions/store.ts';
+import {
+  CURSOR_INTEGER,
+  DEFAULT_LIMIT,
+  linkNext,
+  PageQuery,
+  readCursor,
+  writeCursor,
+} from '../paging.ts';
+import { notFound } from '../problems.ts';
+import {
+  described,
+  EventTypePattern,
+  nullable,
+  problems,
+  SubscriptionId,
+} from '../schemas/common.ts';
+import { Secret, Subscription, Url } from '../schemas/subscription.ts';
+import type { ApiServices } from '../services.ts';
+import { createSubscriptionJudge } from './subscriptions.ts';
+
+const EventTypes = nullable(
+  Type.Array(EventTypePattern, {
+    maxItems: 100,
+    description:
+      'Which webhooks it gets of those that are sent by type: exact types, prefixes such as `order.*`, or `*`. Null: all. Empty: none but those handed in for it by /ingest.',
+    examples: [['order.created', 'invoice.*']],
+  }),
+);
+const Description = nullable(Type.String({ maxLength: 1000 }));
+const Params = Type.Object({ subscription_id: SubscriptionId });
+
+/** Subscriptions as a resource: the same rows as the first system's routes show. */
+export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { db, settings } },
+) => {
+  const requireGood = createSubscriptionJudge(settings);
+
+  app.post(
+    '/v1/subscriptions',
+    {
+      schema: {
+        operationId: 'createSubscriptionV1',
+        summary: 'Create a subscription',
+        tags: ['subscriptions'],
+        body: Type.Object(
+          {
+            url: Url,
+            secret: Type.Optional(Secret),
+            event_types: Type.Optional(EventTypes),
+            description: Type.Optional(Description),
+          },
+          {
+            additionalProperties: false,
+            examples: [{ url: 'https://example.com/webhooks', event_types: ['order.*'] }],
+          },
+        ),
+        response: {
+          201: described('The subscription. Its secret is never shown again.', Subscription),
+          ...problems(400, 401, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      requireGood(request.body);
+      const subscription = await createSubscription(db, request.body);
+      reply.header('location', `/v1/subscriptions/${subscription.id}`);
+      return reply.code(201).send(subscription as never);
+    },
+  );
+
+  app.get(
+    '/v1/subscriptions',
+    {
+      schema: {
+        operationId: 'listSubscriptionsV1',
+        summary: 'List the subscriptions, by id',
+        tags: ['subscriptions'],
+        querystring: Type.Object(PageQuery, { additionalProperties: false }),
+        response: {
+          200: described(
+            'A page. The next one is in next_cursor and in the Link header.',
+            Type.Object({ data: Type.Array(Subscription), next_cursor: nullable(Type.String()) }),
+          ),
+          ...problems(400, 401),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { cursor, limit = DEFAULT_LIMIT } = request.query;
+      const after = cursor === undefined ? 0 : Number(readCursor(cursor, [CURSOR_INTEGER])[0]);
+      const rows = await listSubscriptions(db, { after, limit: limit + 1 });
+      const data = rows.slice(0, limit);
+      const last = data.at(-1);
+      const next = rows.length > limit && last !== undefined ? writeCursor([last.id]) : null;
+      if (next !== null) linkNext(request, reply, next);
+      return reply.send({ data, next_cursor: next } as never);
+    },
+  );
+
+  app.get(
+    '/v1/subscriptions/:subscription_id',
+    {
+      schema: {
+        operationId: 'getSubscriptionV1',
+        summary: 'A subscription',
+        tags: ['subscriptions'],
+        params: Params,
+        response: { 200: described('The subscription.', Subscription), ...problems(400, 401, 404) },
+      },
+    },
+    async (request, reply) => {
+      const { subscription_id: id } = request.params;
+      const subscription = await getSubscription(db, id);
+      if (subscription === undefined) throw notFound('subscription', id);
+      return reply.send(subscription as never);
+    },
+  );
+
+  app.patch(
+    '/v1/subscriptions/:subscription_id',
+    {
+      schema: {
+        operationId: 'patchSubscriptionV1',
+        summary: 'Change a subscription',
+        description: 'What is not given stays as it is. A secret of null removes the secret.',
+        tags: ['subscriptions'],
+        params: Params,
+        body: Type.Object(
+          {
+            url: Type.Optional(Url),
+            secret: Type.Optional(nullable(Secret)),
+            event_types: Type.Optional(EventTypes),
+            description: Type.Optional(Description),
+          },
+          {
+            additionalProperties: false,
+            minProperties: 1,
+            examples: [{ event_types: ['order.*'] }],
+          },
+        ),
+        response: {
+          200: described('The subscription as it is now.', Subscription),
+          ...problems(400, 401, 404, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { subscription_id: id } = request.params;
+      requireGood(request.body);
+      const subscription = await updateSubscription(db, id, request.body);
+      if (subscription === undefined) throw notFound('subscription', id);
+      return reply.send(subscription as never);
+    },
+  );
+
+  app.delete(
+    '/v1/subscriptions/:subscription_id',
+    {
+      schema: {
+        operationId: 'deleteSubscriptionV1',
+        summary: 'Delete a subscription',
+        description: 'What is still owed to it is cancelled. Its history stays.',
+        tags: ['subscriptions'],
+        params: Params,
+        response: {
+          200: described(
+            'It is gone.',
+            Type.Object({
+              cancelled: Type.Integer({ description: 'Deliveries that were pending.' }),
+            }),
+          ),
+          ...problems(400, 401, 404),
+        },
+      },
+    },
+    async (request) => {
+      const { subscription_id: id } = request.params;
+      const cancelled = await deleteSubscription(db, id);
+      if (cancelled === undefined) throw notFound('subscription', id);
+      return { cancelled };
+    },
+  );
+};
