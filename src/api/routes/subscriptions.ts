@@ -46,7 +46,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
     url?: string | undefined;
     secret?: string | undefined;
   }): void {
-    const urlProblem = url === undefined ? null : judgeUrl(url, settings.allowNetworks);
+    const urlProblem = url === undefined ? null : judgeUrl(url, settings);
     if (urlProblem !== null)
       throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
     const secretProblem = secret === undefined ? null : judgeSecret(secret);
