@@ -5,6 +5,8 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { type Networks, parseNetworks } from './delivery/address-guard.ts';
 import { parseRetrySchedule, type RetrySchedule } from './delivery/backoff.ts';
+import { type EgressProxy, parseEgressProxy } from './delivery/egress-proxy.ts';
+import { type Ports, parsePorts } from './delivery/ports.ts';
 import { parseBytes } from './lib/bytes.ts';
 import { parseDuration } from './lib/duration.ts';
 import { OperatorError } from './lib/errors.ts';
@@ -25,6 +27,9 @@ export interface Settings {
   /** One bound from DNS to the last byte of the answer. */
   readonly deliveryTimeoutMs: number;
   readonly allowNetworks: Networks;
+  readonly allowPorts: Ports;
+  /** Unset: deliveries go straight to their receivers. */
+  readonly egressProxy: EgressProxy | undefined;
   readonly maxBodyBytes: number;
   readonly retentionMs: number;
   readonly adminKey: string | undefined;
@@ -51,7 +56,7 @@ function setting<T>(fallback: string, meaning: string, read: (text: string) => T
   return { fallback, meaning, read };
 }
 
-function optional(meaning: string, read: (text: string) => string): Setting<string | undefined> {
+function optional<T>(meaning: string, read: (text: string) => T): Setting<T | undefined> {
   return { fallback: undefined, meaning, read };
 }
 
@@ -76,6 +81,15 @@ export const SETTINGS = {
     '',
     'CIDRs that deliveries may reach although they are private, such as `127.0.0.0/8,::1/128`',
     parseNetworks,
+  ),
+  POSTHORN_ALLOW_PORTS: setting(
+    '',
+    'Ports that deliveries may reach besides 80 and 443, such as `8080,9000-9100`; `*`: all. Loopback, once allowed, is open on all',
+    parsePorts,
+  ),
+  POSTHORN_EGRESS_PROXY: optional(
+    'Proxy that all deliveries leave by (CONNECT), as `http://user:password@host:port`',
+    parseEgressProxy,
   ),
   POSTHORN_MAX_BODY: setting('1MiB', 'Larger payloads are refused with 413', bodyLimit),
   POSTHORN_RETENTION: setting(
@@ -157,6 +171,8 @@ export function loadSettings(
     retrySchedule: value('POSTHORN_RETRY_SCHEDULE'),
     deliveryTimeoutMs: value('POSTHORN_DELIVERY_TIMEOUT'),
     allowNetworks: value('POSTHORN_ALLOW_NETWORKS'),
+    allowPorts: value('POSTHORN_ALLOW_PORTS'),
+    egressProxy: value('POSTHORN_EGRESS_PROXY'),
     maxBodyBytes: value('POSTHORN_MAX_BODY'),
     retentionMs: value('POSTHORN_RETENTION'),
     adminKey: adminKeyGiven,

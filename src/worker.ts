@@ -49,6 +49,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const client = createHttpClient({
     timeoutMs: settings.deliveryTimeoutMs,
     allowNetworks: settings.allowNetworks,
+    allowPorts: settings.allowPorts,
+    egressProxy: settings.egressProxy,
   });
   const deliveryPool = createPool({
     connectionString: databaseUrl,

@@ -28,7 +28,7 @@ t.test('without any setting there is a service that only this machine reaches', 
   const dir = t.testdir();
   const loaded = loadSettings({}, dir);
   t.ok(Object.isFrozen(loaded));
-  const { allowNetworks, ...settings } = loaded;
+  const { allowNetworks, allowPorts, ...settings } = loaded;
   t.hasStrict(settings, {
     host: '127.0.0.1',
     port: 5000,
@@ -37,6 +37,7 @@ t.test('without any setting there is a service that only this machine reaches', 
     role: 'all',
     retrySchedule: [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400].map((s) => s * 1000),
     deliveryTimeoutMs: 15_000,
+    egressProxy: undefined,
     maxBodyBytes: 1_048_576,
     retentionMs: 30 * DAY_MS,
     adminKey: undefined,
@@ -46,6 +47,7 @@ t.test('without any setting there is a service that only this machine reaches', 
     logLevel: 'info',
   });
   t.notOk(allowNetworks.contains('127.0.0.1'));
+  t.equal(allowPorts.text, '80, 443');
 });
 
 const KEY = 'a-key-of-17-chars';
@@ -94,6 +96,63 @@ t.test('each setting is read as it is meant', async (t) => {
   const { allowNetworks } = load(t, { POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8,::1/128' });
   t.ok(allowNetworks.contains('127.0.0.1') && allowNetworks.contains('::1'));
   t.notOk(allowNetworks.contains('10.0.0.1'));
+});
+
+t.test('ports are read as numbers and ranges, besides 80 and 443', async (t) => {
+  const cases: [text: string, open: number[], shut: number[], said: string][] = [
+    ['', [80, 443], [0, 1, 79, 81, 442, 444, 8080, 65_535], '80, 443'],
+    ['8080', [80, 443, 8080], [8079, 8081], '80, 443, 8080'],
+    [' 9000-9100, 8080,', [8080, 9000, 9050, 9100], [8999, 9101], '80, 443, 9000-9100, 8080'],
+    ['80,443,80', [80, 443], [8080], '80, 443'],
+    ['1-65535', [1, 65_535], [0], '80, 443, 1-65535'],
+    ['*', [1, 22, 65_535], [0], '80, 443, *'],
+  ];
+  for (const [text, open, shut, said] of cases) {
+    const { allowPorts } = load(t, { POSTHORN_ALLOW_PORTS: text });
+    for (const port of open) t.ok(allowPorts.contains(port), `${port} in "${text}"`);
+    for (const port of shut) t.notOk(allowPorts.contains(port), `${port} not in "${text}"`);
+    t.equal(allowPorts.text, said);
+  }
+  for (const entry of ['http', '0', '65536', '123456', '9-8', '80-', '-80', '8e1', '80 81', '**'])
+    t.equal(
+      refusal(t, { POSTHORN_ALLOW_PORTS: `8080,${entry}` }),
+      `Bad setting: POSTHORN_ALLOW_PORTS: "${entry}" is not a port or a range; write 8080, 9000-9100 or *`,
+    );
+});
+
+t.test('an egress proxy is read as a URL, and its password not repeated', async (t) => {
+  const cases: [url: string, hostname: string, port: number, credentials: string | null][] = [
+    ['http://proxy.internal:4750', 'proxy.internal', 4750, null],
+    ['http://proxy.internal/', 'proxy.internal', 80, null],
+    ['http://[fd00::7]:3128', 'fd00::7', 3128, null],
+    ['http://user:hush@10.0.0.7:4750', '10.0.0.7', 4750, 'user:hush'],
+    ['http://user@10.0.0.7:4750', '10.0.0.7', 4750, 'user:'],
+    ['http://us%40er:h%3Au%2Fsh@10.0.0.7:4750', '10.0.0.7', 4750, 'us@er:h:u/sh'],
+  ];
+  for (const [url, hostname, port, credentials] of cases) {
+    const { egressProxy } = load(t, { POSTHORN_EGRESS_PROXY: url });
+    const authorization =
+      credentials === null ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`;
+    t.strictSame(egressProxy, { hostname, port, authorization }, url);
+  }
+  for (const url of [
+    'proxy.internal:4750',
+    'https://user:hush@proxy:4750',
+    'socks5://user:hush@proxy:1080',
+    'http://user:hush@proxy:4750/path',
+    'http://user:hush@proxy:4750/?a=b',
+    'http://user:hu/sh@proxy:4750',
+    'http://user:hush@',
+  ])
+    t.equal(
+      refusal(t, { POSTHORN_EGRESS_PROXY: url }),
+      'Bad setting: POSTHORN_EGRESS_PROXY: it must look like http://user:password@host:port',
+      url,
+    );
+  t.equal(
+    refusal(t, { POSTHORN_EGRESS_PROXY: 'http://user:hush%@proxy:4750' }),
+    'Bad setting: POSTHORN_EGRESS_PROXY: a % in its user name or password must be written as %25',
+  );
 });
 
 t.test('a setting that is wrong is refused with what would be right', async (t) => {
@@ -241,12 +300,13 @@ t.test('a refusal never repeats a key or the password of the database', async (t
 
 t.test('a variable that is empty or blank is as good as unset', async (t) => {
   const dir = t.testdir();
-  const { allowNetworks: _, ...unset } = loadSettings({}, dir);
+  const { allowNetworks: _networks, allowPorts: _ports, ...unset } = loadSettings({}, dir);
   for (const blank of ['', ' ', '\t\n']) {
     const env = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, blank]));
-    const { allowNetworks, ...settings } = loadSettings(env, dir);
+    const { allowNetworks, allowPorts, ...settings } = loadSettings(env, dir);
     t.strictSame(settings, unset, JSON.stringify(blank));
     t.notOk(allowNetworks.contains('127.0.0.1'));
+    t.equal(allowPorts.text, '80, 443');
   }
 });
 

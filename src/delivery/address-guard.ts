@@ -1,10 +1,20 @@
-import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { BlockList, isIP, isIPv6 } from 'node:net';
+import { type Ports, portOf } from './ports.ts';
 
 /** Networks that the operator opened although they are private. */
 export interface Networks {
   contains(address: string): boolean;
+  /** Whether any address of this machine is among them. */
+  readonly opensLoopback: boolean;
 }
+
+/** Where the operator lets deliveries go beyond the public internet's ports 80 and 443. */
+export interface Reach {
+  readonly allowNetworks: Networks;
+  readonly allowPorts: Ports;
+}
+
+const LOOPBACK_ADDRESS = 'a loopback address';
 
 /**
  * IPv4 that is not the public internet: the IANA special-purpose registry, multicast, the reserved
@@ -14,7 +24,7 @@ const DENIED_IPV4: readonly (readonly [network: string, prefix: number, what: st
   ['0.0.0.0', 8, 'an unspecified address'],
   ['10.0.0.0', 8, 'a private address'],
   ['100.64.0.0', 10, 'a carrier-grade NAT address'],
-  ['127.0.0.0', 8, 'a loopback address'],
+  ['127.0.0.0', 8, LOOPBACK_ADDRESS],
   ['168.63.129.16', 32, 'a cloud metadata address'],
   ['169.254.0.0', 16, 'a link-local address'],
   ['172.16.0.0', 12, 'a private address'],
@@ -39,6 +49,10 @@ const DENIED_IPV6: readonly (readonly [network: string, prefix: number, what: st
 
 const GLOBAL_UNICAST = new BlockList();
 GLOBAL_UNICAST.addSubnet('2000::', 3, 'ipv6');
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
 
 const denied = [
   ...DENIED_IPV4.map(([network, prefix, what]) => ({
@@ -76,11 +90,11 @@ export function judgeAddress(address: string, allowed: Networks): string | null 
 
 function outsideGlobalUnicast(address: string): string {
   const mapped = new URL(`http://[${address}]`).hostname;
-  if (mapped === '[::1]') return 'a loopback address';
+  if (mapped === '[::1]') return LOOPBACK_ADDRESS;
   if (mapped.startsWith('[::ffff:')) return 'an IPv4-mapped address';
   if (/^\[fe[89ab]/.test(mapped)) return 'a link-local address';
   if (/^\[f[cd]/.test(mapped)) return 'a private address';
-  return 'not a public address';
+  return 'an address that is not public';
 }
 
 /**
@@ -90,6 +104,8 @@ function outsideGlobalUnicast(address: string): string {
  */
 export function parseNetworks(text: string): Networks {
   const list = new BlockList();
+  const contains = (address: string) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+  let withinLoopback = false;
   for (const entry of text.split(',').map((part) => part.trim())) {
     if (entry === '') continue;
     const [network = '', prefix, ...rest] = entry.split('/');
@@ -100,15 +116,16 @@ export function parseNetworks(text: string): Networks {
       throw new Error(`"${entry}" is not a network; write 10.0.0.0/8 or fd00::/8`);
     }
     list.addSubnet(network, bits, version === 4 ? 'ipv4' : 'ipv6');
+    withinLoopback ||= isLoopback(network);
   }
-  return { contains: (address) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') };
+  return { contains, opensLoopback: withinLoopback || opensLocalhost({ contains }) };
 }
 
 /**
  * Why a subscription may not have this URL, as a sentence, or null when it may. A name is judged
  * again by what it resolves to, each time a connection is made.
  */
-export function judgeUrl(text: string, allowed: Networks): string | null {
+export function judgeUrl(text: string, reach: Reach): string | null {
   let url: URL;
   try {
     url = new URL(text);
@@ -123,19 +140,49 @@ export function judgeUrl(text: string, allowed: Networks): string | null {
   }
   // Of the parsed URL, never of the text: 2130706433, 0x7f.1 and 127.0.0.1 are one address.
   const host = unbracketed(url.hostname);
-  const what = isIP(host) !== 0 ? judgeAddress(host, allowed) : judgeName(host, allowed);
-  if (what === null) return null;
-  return `${host} is ${what}, which deliveries may not reach${
-    what === 'a loopback address'
-      ? '; for development, start with POSTHORN_ALLOW_NETWORKS=127.0.0.0/8,::1/128'
-      : ''
-  }`;
+  const what = judgeHost(host, reach.allowNetworks);
+  if (what !== null) {
+    return `${host} is ${what}, which deliveries may not reach${
+      what === LOOPBACK_ADDRESS
+        ? '; for development, start with POSTHORN_ALLOW_NETWORKS=127.0.0.0/8,::1/128'
+        : ''
+    }`;
+  }
+  const port = portOf(url);
+  if (isPortOpen(host, port, reach)) return null;
+  return `its port is ${port}, and deliveries go to ports ${reach.allowPorts.text} only; POSTHORN_ALLOW_PORTS=${port} would open it`;
 }
 
-/** RFC 6761: localhost and what is under it never mean another machine. */
-function judgeName(host: string, allowed: Networks): string | null {
-  if (!/(^|\.)localhost\.?$/.test(host)) return null;
-  return allowed.contains('127.0.0.1') || allowed.contains('::1') ? null : 'a loopback address';
+/**
+ * Judges a host by what can be known without asking DNS, which is what literal addresses are and
+ * which names never mean another machine. Words that follow "is", or null.
+ */
+export function judgeHost(host: string, allowed: Networks): string | null {
+  if (isIP(host) !== 0) return judgeAddress(host, allowed);
+  return isLocalName(host) && !opensLocalhost(allowed) ? LOOPBACK_ADDRESS : null;
+}
+
+/**
+ * Whether deliveries may use this port of a host that has passed `judgeHost`. Loopback, once the
+ * operator has opened it, is open on all: development servers listen anywhere.
+ */
+export function isPortOpen(host: string, port: number, { allowPorts }: Reach): boolean {
+  return allowPorts.contains(port) || isLoopback(host) || isLocalName(host);
+}
+
+/** Whether an address is of this machine; a name is not. */
+export function isLoopback(address: string): boolean {
+  const version = isIP(address);
+  return version !== 0 && LOOPBACK.check(address, version === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** RFC 6761: localhost and what is under it. */
+function isLocalName(host: string): boolean {
+  return /(^|\.)localhost\.?$/.test(host);
+}
+
+function opensLocalhost(networks: Pick<Networks, 'contains'>): boolean {
+  return networks.contains('127.0.0.1') || networks.contains('::1');
 }
 
 /** The host of a URL as `isIP` and sockets want it: IPv6 without its brackets. */
@@ -143,39 +190,7 @@ export function unbracketed(hostname: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
 }
 
-/** A delivery was about to connect to an address that it may not reach. */
+/** A delivery was about to connect to what it may not reach. Its message says so in a clause. */
 export class BlockedAddressError extends Error {
   override readonly name = 'BlockedAddressError';
-}
-
-type LookupCallback = (
-  error: NodeJS.ErrnoException | null,
-  address?: string | LookupAddress[],
-  family?: number,
-) => void;
-
-/**
- * A `lookup` for sockets that refuses a name if any of its addresses is denied: what is judged is
- * what is connected to, so an answer that changes in between cannot slip through. Sockets do not
- * call it for literal addresses; the connector judges those.
- */
-export function createGuardedLookup(allowed: Networks, resolve: typeof dnsLookup = dnsLookup) {
-  return (hostname: string, options: LookupOptions, callback: LookupCallback): void => {
-    resolve(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error) return callback(error);
-      for (const { address } of addresses) {
-        const what = judgeAddress(address, allowed);
-        // The address itself is not told: it would show customers the inside of our network.
-        if (what !== null)
-          return callback(new BlockedAddressError(`${hostname} resolves to ${what}`));
-      }
-      const [first] = addresses;
-      if (first === undefined)
-        return callback(
-          Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }),
-        );
-      if (options.all) return callback(null, addresses);
-      callback(null, first.address, first.family);
-    });
-  };
 }

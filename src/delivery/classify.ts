@@ -3,7 +3,8 @@ import type { AttemptStatus } from '../db/types.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import { BlockedAddressError } from './address-guard.ts';
-import { AttemptTimeoutError, type HttpAnswer } from './http-client.ts';
+import { ProxyError } from './egress-proxy.ts';
+import { AttemptTimeoutError, type HttpAnswer, InterimAnswersError } from './http-client.ts';
 
 /** What an attempt came to, in a word for programs and a sentence for people. */
 export interface Verdict {
@@ -76,7 +77,7 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
     return {
       status: 'blocked',
       errorCode: 'blocked',
-      error: `Not sent: ${error.message}, which deliveries may not reach.`,
+      error: `Not sent: ${error.message}.`,
       retry: false,
     };
   }
@@ -84,6 +85,13 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
     return failed(
       'subscription',
       `Not sent: the subscription is not valid (${error.message}). Correct it.`,
+    );
+  }
+  if (error instanceof ProxyError) return failed('proxy', `${error.message}.`);
+  if (error instanceof InterimAnswersError) {
+    return failed(
+      'protocol',
+      'The receiver sent interim answers (1xx) without end, and none that says whether it took the webhook.',
     );
   }
   const bound = formatDuration(timeoutMs);
@@ -102,6 +110,9 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
     case 'EAI_AGAIN':
     case 'EAI_FAIL':
     case 'ENODATA':
+    case 'ESERVFAIL':
+    case 'EREFUSED':
+    case 'ETIMEOUT':
       return failed('dns', "The receiver's host name could not be resolved.");
     case 'ECONNREFUSED':
       return failed(

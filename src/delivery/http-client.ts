@@ -1,17 +1,12 @@
-import { isIP } from 'node:net';
-import { Agent, buildConnector, type Dispatcher } from 'undici';
-import {
-  BlockedAddressError,
-  createGuardedLookup,
-  judgeAddress,
-  type Networks,
-  unbracketed,
-} from './address-guard.ts';
+import { Agent, type Dispatcher } from 'undici';
+import { type ConnectorOptions, createConnector } from './connector.ts';
 
 /** Past this an answer is not read; nobody needs it, and a receiver must not fill our memory. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** What is kept of an answer, for the person who asks why it failed. */
 const EXCERPT_BYTES = 1024;
+/** Answers of 1xx before the one that counts; a flood of them would cost us a core. */
+const MAX_INTERIM_ANSWERS = 100;
 
 export interface HttpRequest {
   readonly url: URL;
@@ -43,21 +38,21 @@ export class AttemptTimeoutError extends Error {
   }
 }
 
+/** The receiver sent answers of 1xx and none that counts. */
+export class InterimAnswersError extends Error {
+  override readonly name = 'InterimAnswersError';
+}
+
 export interface HttpClient {
   /**
    * POSTs and reads the answer, within one bound of time from DNS to the last byte. Redirects are
    * answers like any other. Nothing is decompressed.
    *
-   * @throws AttemptTimeoutError, BlockedAddressError, or what the socket, TLS or the parser threw.
+   * @throws AttemptTimeoutError, BlockedAddressError, ProxyError, or what the socket, TLS or the parser threw.
    */
   post(request: HttpRequest): Promise<HttpAnswer>;
   /** Closes all connections. */
   close(): Promise<void>;
-}
-
-export interface HttpClientOptions {
-  readonly timeoutMs: number;
-  readonly allowNetworks: Networks;
 }
 
 /**
@@ -67,9 +62,10 @@ export interface HttpClientOptions {
  * It speaks to undici's dispatcher rather than through `request()`, which makes a stream of every
  * answer: most answers are a handful of bytes, and the streams cost as much as all the rest.
  */
-export function createHttpClient({ timeoutMs, allowNetworks }: HttpClientOptions): HttpClient {
+export function createHttpClient(options: ConnectorOptions): HttpClient {
+  const { timeoutMs } = options;
   const agent = new Agent({
-    connect: createGuardedConnector(allowNetworks, timeoutMs),
+    connect: createConnector(options),
     pipelining: 1,
     allowH2: false,
     headersTimeout: 0,
@@ -117,29 +113,6 @@ export function createHttpClient({ timeoutMs, allowNetworks }: HttpClientOptions
   };
 }
 
-/** Judges the address that is about to be connected to: literals here, names in their lookup. */
-function createGuardedConnector(
-  allowNetworks: Networks,
-  timeoutMs: number,
-): buildConnector.connector {
-  const options = {
-    timeout: timeoutMs,
-    allowH2: false,
-    lookup: createGuardedLookup(allowNetworks),
-  };
-  // undici's types leave out what it hands on to net.connect, such as lookup.
-  const connect = buildConnector(options as buildConnector.BuildOptions);
-  return (target, callback) => {
-    const host = unbracketed(target.hostname);
-    const what = isIP(host) === 0 ? null : judgeAddress(host, allowNetworks);
-    if (what !== null) {
-      callback(new BlockedAddressError(`${host} is ${what}`), null);
-      return;
-    }
-    connect(target, callback);
-  };
-}
-
 /** One request and its answer, as undici's dispatcher reports them. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #underWay: Set<Exchange>;
@@ -149,6 +122,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #settled = false;
   #statusCode = 0;
+  #interimAnswers = 0;
   #retryAfter: string | undefined;
   #location: string | undefined;
   #kept: Buffer[] = [];
@@ -181,7 +155,11 @@ class Exchange implements Dispatcher.DispatchHandler {
     statusCode: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
-    if (statusCode < 200) return;
+    if (statusCode < 200) {
+      this.#interimAnswers += 1;
+      if (this.#interimAnswers > MAX_INTERIM_ANSWERS) this.fail(new InterimAnswersError());
+      return;
+    }
     this.#statusCode = statusCode;
     this.#retryAfter = one(headers['retry-after']);
     this.#location = one(headers.location);

@@ -24,9 +24,10 @@ export interface Woken {
  * Gives a job to deliveries that are owed soon and have none: retries that were too far off when
  * they were recorded, and those whose job was lost, by whatever fault.
  *
- * A delivery counts as lost when it is overdue by `lostAfterMs` and all that waits in the queue is
- * due later than it: its job, had it one, would have been taken, and its attempt would long have
- * ended. Should that job appear after all, the attempt's number makes one of the two stale.
+ * A delivery counts as lost when it is overdue by `lostAfterMs`, and all that waits in the queue or
+ * was taken from it within that time is due later than it: its job, had it one, was taken before, and
+ * its attempt would long have ended. Should that job appear after all, the attempt's number makes one
+ * of the two stale.
  *
  * One process at a time does it; another that asks meanwhile is told that there was nothing. Both
  * scans are of partial indexes in the order of time: `deliveries_unqueued` holds only far retries,
@@ -39,9 +40,11 @@ export async function wakeDeliveries(pool: pg.Pool, lostAfterMs: number): Promis
       with mine as materialized (
         select pg_try_advisory_xact_lock(${LOCK}) as yes
       ), queue as materialized (
-        select coalesce(min(run_at), 'infinity') as oldest
+        -- A job is due with the last of its deliveries, a second after the first at most.
+        select coalesce(min(run_at) - interval '2 seconds', 'infinity') as oldest
         from graphile_worker.jobs
-        where task_identifier = 'deliver' and locked_at is null
+        where task_identifier = 'deliver'
+          and (locked_at is null or locked_at > now() - $2 * interval '1 millisecond')
       ), due as materialized (
         (select webhook_id, subscription_id, false as lost
           from posthorn.deliveries, mine

@@ -76,7 +76,7 @@ t.test('a refusal says what the address is', async (t) => {
     ['fe80::1%eth0', 'a link-local address'],
     ['168.63.129.16', 'a cloud metadata address'],
     ['::ffff:8.8.8.8', 'an IPv4-mapped address'],
-    ['64:ff9b::8.8.8.8', 'not a public address'],
+    ['64:ff9b::8.8.8.8', 'an address that is not public'],
     ['2002:808:808::', 'a 6to4 address'],
     ['0.0.0.0', 'an unspecified address'],
     ['255.255.255.255', 'a reserved address'],

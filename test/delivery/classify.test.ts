@@ -7,7 +7,12 @@ import {
   classifyFailure,
   InvalidSubscriptionError,
 } from '../../src/delivery/classify.ts';
-import { AttemptTimeoutError, type HttpAnswer } from '../../src/delivery/http-client.ts';
+import { ProxyError } from '../../src/delivery/egress-proxy.ts';
+import {
+  AttemptTimeoutError,
+  type HttpAnswer,
+  InterimAnswersError,
+} from '../../src/delivery/http-client.ts';
 
 const answer = (statusCode: number, more: Partial<HttpAnswer> = {}): HttpAnswer => ({
   statusCode,
@@ -91,11 +96,18 @@ const TIMEOUT_MS = 15_000;
 t.test('each failure is told by a word and a sentence', async (t) => {
   const cases: [error: unknown, status: string, errorCode: string, says: RegExp][] = [
     [
-      new BlockedAddressError('a.example resolves to a private address'),
+      new BlockedAddressError('a.example is a loopback address'),
       'blocked',
       'blocked',
-      /^Not sent: a\.example resolves to a private address, which deliveries may not reach\.$/,
+      /^Not sent: a\.example is a loopback address\.$/,
     ],
+    [
+      new ProxyError('The egress proxy refused the connection (403 Forbidden)'),
+      'failed',
+      'proxy',
+      /^The egress proxy refused the connection \(403 Forbidden\)\.$/,
+    ],
+    [new InterimAnswersError(), 'failed', 'protocol', /^The receiver sent interim answers \(1xx\)/],
     [
       new InvalidSubscriptionError('its secret is short'),
       'failed',
@@ -124,6 +136,8 @@ t.test('each failure is told by a word and a sentence', async (t) => {
     [coded('ENOTFOUND'), 'failed', 'dns', /host name does not exist/],
     [coded('EAI_AGAIN'), 'failed', 'dns', /could not be resolved/],
     [coded('EAI_FAIL'), 'failed', 'dns', /could not be resolved/],
+    [coded('ESERVFAIL'), 'failed', 'dns', /could not be resolved/],
+    [coded('ETIMEOUT'), 'failed', 'dns', /could not be resolved/],
     [coded('ECONNREFUSED'), 'failed', 'refused', /connection was refused/],
     [coded('EHOSTUNREACH'), 'failed', 'unreachable', /no route/],
     [coded('ENETUNREACH'), 'failed', 'unreachable', /no route/],

@@ -1,12 +1,13 @@
-import type { lookup as dnsLookup, LookupAddress, LookupOptions } from 'node:dns';
+import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIPv4 } from 'node:net';
 import fc from 'fast-check';
 import t from 'tap';
+import { BlockedAddressError, parseNetworks } from '../../src/delivery/address-guard.ts';
 import {
-  BlockedAddressError,
   createGuardedLookup,
-  parseNetworks,
-} from '../../src/delivery/address-guard.ts';
+  createResolvedJudge,
+  type Resolve,
+} from '../../src/delivery/connector.ts';
 import { anyNumber, isDenied, networks, toAddress } from '../helpers/addresses.ts';
 
 const none = parseNetworks('');
@@ -24,20 +25,16 @@ function lookUp(
   allowed = none,
 ): Looked & { readonly asked: LookupOptions[] } {
   const asked: LookupOptions[] = [];
-  const resolve = ((
-    _hostname: string,
-    askedOptions: LookupOptions,
-    callback: (error: Error | null, addresses?: LookupAddress[]) => void,
-  ) => {
+  const resolve: Resolve = (_hostname, askedOptions, callback) => {
     asked.push(askedOptions);
-    if (answer instanceof Error) callback(answer);
+    if (answer instanceof Error) callback(answer, []);
     else
       callback(
         null,
         answer.map((address) => ({ address, family: isIPv4(address) ? 4 : 6 })),
       );
-  }) as unknown as typeof dnsLookup;
-  const lookup = createGuardedLookup(allowed, resolve);
+  };
+  const lookup = createGuardedLookup(createResolvedJudge(allowed), resolve);
   const answers: Looked[] = [];
   lookup('a.example', options, (error, address, family) => {
     answers.push({ error, address, family });
@@ -84,7 +81,10 @@ t.test('a name with a denied address among its addresses is not connected to', a
 
 t.test('a refusal of a name never tells its address', async (t) => {
   const { error } = lookUp(['8.8.8.8', '10.1.2.3'], { all: true });
-  t.equal(error?.message, 'a.example resolves to a private address');
+  t.equal(
+    error?.message,
+    'a.example resolves to a private address, which deliveries may not reach',
+  );
   for (const { last, bits } of networks) {
     const address = toAddress(last, bits);
     const { error } = lookUp([address]);
@@ -97,7 +97,10 @@ t.test('a name that leads to what the operator opened is connected to', async (t
   const opened = parseNetworks('10.0.0.0/8');
   t.match(lookUp(['10.1.2.3'], {}, opened), { error: null, address: '10.1.2.3', family: 4 });
   const { error } = lookUp(['10.1.2.3', '127.0.0.1'], {}, opened);
-  t.equal(error?.message, 'a.example resolves to a loopback address');
+  t.equal(
+    error?.message,
+    'a.example resolves to a loopback address, which deliveries may not reach',
+  );
 });
 
 t.test('a name that does not resolve keeps its reason', async (t) => {

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { judgeAddress, judgeUrl, parseNetworks } from '../../src/delivery/address-guard.ts';
+import { judgeAddress, judgeUrl } from '../../src/delivery/address-guard.ts';
 import { anyNumber, toAddress } from '../helpers/addresses.ts';
+import { reachOf } from '../helpers/hostile.ts';
 
-const none = parseNetworks('');
+const none = reachOf('');
 
 t.test('a subscription cannot have a loopback or private address in any spelling', async (t) => {
   for (const host of [
@@ -105,7 +106,7 @@ const spelling = fc
 t.test('an address is judged alike in all its spellings', async () => {
   fc.assert(
     fc.property(spelling, ({ address, host }) => {
-      const plain = judgeAddress(address, none);
+      const plain = judgeAddress(address, none.allowNetworks);
       const problem = judgeUrl(`https://${host}/`, none);
       return plain === null
         ? problem === null
@@ -130,7 +131,8 @@ t.test('public URLs are taken as they are', async (t) => {
   for (const url of [
     'https://example.com',
     'https://example.com/webhooks?a=b#c',
-    'http://example.com:8080/',
+    'http://example.com:443/',
+    'https://example.com:80/',
     'HTTPS://EXAMPLE.COM/',
     'https://example.com./',
     'https://bücher.example/',
@@ -173,7 +175,7 @@ t.test('a URL that cannot be delivered to is refused with the reason', async (t)
 });
 
 t.test('what the operator opened can be subscribed to', async (t) => {
-  const opened = parseNetworks('127.0.0.0/8,fd00::/8');
+  const opened = reachOf('127.0.0.0/8,fd00::/8');
   for (const url of [
     'http://127.0.0.1:3000/',
     'http://127.1/',
@@ -185,4 +187,28 @@ t.test('what the operator opened can be subscribed to', async (t) => {
   }
   for (const url of ['http://10.0.0.1/', 'http://[::1]/', 'http://[fe80::1]/', 'ftp://127.0.0.1/'])
     t.type(judgeUrl(url, opened), 'string', url);
+});
+
+t.test('ports are 80 and 443, and what the operator opened', async (t) => {
+  const refusal = (url: string, ports = '', networks = '') =>
+    judgeUrl(url, reachOf(networks, ports));
+  t.equal(
+    refusal('https://example.com:8080/', '9000-9100'),
+    'its port is 8080, and deliveries go to ports 80, 443, 9000-9100 only; POSTHORN_ALLOW_PORTS=8080 would open it',
+  );
+  for (const url of ['http://8.8.8.8:22/', 'https://[2606:4700::1111]:8443/', 'http://a.b:0/'])
+    t.match(refusal(url), /its port is (22|8443|0),/, url);
+  for (const port of ['8080', '8080-8090', '80,8080', '*'])
+    t.equal(refusal('https://example.com:8080/', port), null, port);
+  t.match(refusal('http://10.0.0.1:8080/', '*'), /private/, 'a port opens no address');
+});
+
+t.test('loopback that the operator opened is open on all ports, and nothing else is', async (t) => {
+  const opened = reachOf('127.0.0.0/8,10.0.0.0/8');
+  for (const url of ['http://127.0.0.1:1/', 'http://127.9.9.9:65535/', 'http://localhost:3000/'])
+    t.equal(judgeUrl(url, opened), null, url);
+  for (const url of ['http://10.0.0.1:3000/', 'http://8.8.8.8:3000/', 'http://myapp.test:3000/'])
+    t.match(judgeUrl(url, opened), /its port is 3000/, url);
+  t.equal(judgeUrl('http://10.0.0.1/', opened), null);
+  t.match(judgeUrl('http://[::1]:3000/', opened), /a loopback address/, 'what was not opened');
 });

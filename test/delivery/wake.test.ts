@@ -1,4 +1,6 @@
+import pg from 'pg';
 import t from 'tap';
+import { wakeDeliveries } from '../../src/delivery/wake.sql.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
@@ -70,4 +72,30 @@ t.test('a retry that is far off waits outside the queue, and is made when it is 
       json.data.filter((one: { attempts_made: number }) => one.attempts_made === 2).length === 3
     );
   });
+});
+
+t.test('what a worker has taken and not yet recorded is not taken for lost', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const answers: (() => void)[] = [];
+  const receiver = await startReceiver(t, (response) => {
+    answers.push(() => response.end('ok'));
+  });
+  const settings = { DATABASE_URL: databaseUrl, POSTHORN_DELIVERY_TIMEOUT: '60s' };
+  const posthorn = await startTestService(t, settings);
+  const id = await posthorn.subscribe(receiver.url);
+  for (let n = 0; n < 30; n++) await posthorn.ingest(id, { n });
+  await receiver.waitFor(30);
+  const client = await connect(t, databaseUrl);
+  // As if they had waited for an hour before they were taken, a moment ago.
+  await client.query(`update posthorn.deliveries set next_attempt_at = now() - interval '1 hour'`);
+  await client.query(`update graphile_worker._private_jobs set run_at = now() - interval '1 hour'`);
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
+  const woken = await wakeDeliveries(pool, 60_000);
+  await pool.end();
+  t.match(woken, { woken: 0, lost: 0 });
+  for (const answer of answers) answer();
+  await until('all are delivered', async () => {
+    return (await posthorn.request('GET', '/v1/stats')).json.succeeded === 30;
+  });
+  t.equal(receiver.received.length, 30);
 });

@@ -1,13 +1,15 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
 import type { Test } from 'tap';
-import { parseNetworks } from '../../src/delivery/address-guard.ts';
+import { parseNetworks, type Reach } from '../../src/delivery/address-guard.ts';
 import { classifyAnswer, classifyFailure, type Verdict } from '../../src/delivery/classify.ts';
+import type { ConnectorOptions } from '../../src/delivery/connector.ts';
 import {
   createHttpClient,
   type HttpAnswer,
   type HttpClient,
 } from '../../src/delivery/http-client.ts';
+import { parsePorts } from '../../src/delivery/ports.ts';
 
 /** The bound of attempts that only a bound ends. */
 export const SHORT_MS = 500;
@@ -15,11 +17,16 @@ export const SHORT_MS = 500;
 export const LONG_MS = 30_000;
 /** When an attempt does not end at all, tap ends the test. */
 export const AT_MOST = { timeout: 60_000 };
-const LOOPBACK = parseNetworks('127.0.0.0/8,::1/128');
+export const LOOPBACK = reachOf('127.0.0.0/8,::1/128');
+
+/** What an operator has set. */
+export function reachOf(networks: string, ports = ''): Reach {
+  return { allowNetworks: parseNetworks(networks), allowPorts: parsePorts(ports) };
+}
 
 export interface Hostile {
   readonly port: number;
-  /** `127.0.0.1:port` */
+  /** As URLs have it, such as `127.0.0.1:8080`. */
   readonly authority: string;
   /** All connections that came. */
   readonly sockets: Socket[];
@@ -27,12 +34,24 @@ export interface Hostile {
   closed(): Promise<void>;
 }
 
+export interface ReceiverOptions {
+  readonly server?: Server;
+  /** When it is attacked: as a TLS server, once the handshake is over. */
+  readonly event?: 'connection' | 'secureConnection';
+  readonly host?: string;
+  readonly port?: number;
+}
+
 /** A receiver that does to each connection what `attack` does, with no HTTP server in between. */
 export async function startHostile(
   t: Test,
   attack: (socket: Socket, nth: number) => void,
-  server: Server = createServer(),
-  event: 'connection' | 'secureConnection' = 'connection',
+  {
+    server = createServer(),
+    event = 'connection',
+    host = '127.0.0.1',
+    port: wanted = 0,
+  }: ReceiverOptions = {},
 ): Promise<Hostile> {
   const sockets: Socket[] = [];
   const closings: Promise<void>[] = [];
@@ -41,7 +60,7 @@ export async function startHostile(
     socket.on('error', () => {});
     attack(socket, sockets.push(socket));
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(wanted, host);
   await once(server, 'listening');
   t.teardown(async () => {
     for (const socket of sockets) socket.destroy();
@@ -50,7 +69,7 @@ export async function startHostile(
   const { port } = server.address() as AddressInfo;
   return {
     port,
-    authority: `127.0.0.1:${port}`,
+    authority: `${isIPv6(host) ? `[${host}]` : host}:${port}`,
     sockets,
     async closed() {
       // A socket that is not read does not hear of its end.
@@ -60,8 +79,12 @@ export async function startHostile(
   };
 }
 
-export function createClient(t: Test, timeoutMs: number, allowNetworks = LOOPBACK): HttpClient {
-  const client = createHttpClient({ timeoutMs, allowNetworks });
+export function createClient(
+  t: Test,
+  timeoutMs: number,
+  options: Reach & Partial<ConnectorOptions> = LOOPBACK,
+): HttpClient {
+  const client = createHttpClient({ timeoutMs, ...options });
   t.teardown(() => client.close());
   return client;
 }

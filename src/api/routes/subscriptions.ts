@@ -23,7 +23,7 @@ export function createSubscriptionJudge(settings: Settings) {
     url?: string | undefined;
     secret?: string | null | undefined;
   }): void => {
-    const urlProblem = url === undefined ? null : judgeUrl(url, settings.allowNetworks);
+    const urlProblem = url === undefined ? null : judgeUrl(url, settings);
     if (urlProblem !== null)
       throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
     const secretProblem = secret === undefined || secret === null ? null : judgeSecret(secret);

@@ -1,0 +1,127 @@
+import {
+  lookup as dnsLookup,
+  type LookupAddress,
+  type LookupAllOptions,
+  type LookupOptions,
+} from 'node:dns';
+import { isIP } from 'node:net';
+import { buildConnector } from 'undici';
+import {
+  BlockedAddressError,
+  isLoopback,
+  isPortOpen,
+  judgeAddress,
+  judgeHost,
+  type Networks,
+  type Reach,
+  unbracketed,
+} from './address-guard.ts';
+import { createTunnelConnector, type EgressProxy } from './egress-proxy.ts';
+import { portOf } from './ports.ts';
+
+/** How a name becomes all its addresses: `dns.lookup`, or what does the same. */
+export type Resolve = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
+export interface ConnectorOptions extends Reach {
+  /** Bound of a connection, TLS included, and of the attempt that waits for it. */
+  readonly timeoutMs: number;
+  /** When set, every connection is a tunnel through it, and names are resolved by it. */
+  readonly egressProxy?: EgressProxy | undefined;
+  /** By the system, unless a test brings a DNS of its own. */
+  readonly resolve?: Resolve;
+}
+
+/**
+ * Makes connections to receivers, and judges each before a packet is sent: literal addresses and
+ * ports here, names by all the addresses they resolve to, in the lookup of the socket itself.
+ * Behind an egress proxy the addresses of names are the proxy's to judge.
+ */
+export function createConnector(options: ConnectorOptions): buildConnector.connector {
+  const { timeoutMs, egressProxy, resolve, allowNetworks, allowPorts } = options;
+  const plain = { timeout: timeoutMs, allowH2: false };
+  // undici's types leave out what it hands on to net.connect, such as lookup.
+  const withLookup = (judge: JudgeResolved) =>
+    buildConnector({
+      ...plain,
+      lookup: createGuardedLookup(judge, resolve),
+    } as buildConnector.BuildOptions);
+
+  const judge = createResolvedJudge(allowNetworks);
+  const connect = withLookup(judge);
+  const connectToLoopback = withLookup((name, address) => {
+    const refusal = judge(name, address);
+    if (refusal !== null || isLoopback(address)) return refusal;
+    return `the URL's port is open on loopback only, and ${name} resolves to another address`;
+  });
+  const tunnel =
+    egressProxy === undefined
+      ? undefined
+      : createTunnelConnector(egressProxy, timeoutMs, buildConnector(plain));
+
+  function choose(host: string, port: number): buildConnector.connector | string {
+    const what = judgeHost(host, allowNetworks);
+    if (what !== null) return `${host} is ${what}, which deliveries may not reach`;
+    if (egressProxy !== undefined && isItself(egressProxy, host, port))
+      return `${host} is the egress proxy, which deliveries may not reach`;
+    if (tunnel !== undefined && isPortOpen(host, port, options)) return tunnel;
+    if (tunnel === undefined && (allowPorts.contains(port) || isLoopback(host))) return connect;
+    if (tunnel === undefined && isIP(host) === 0 && allowNetworks.opensLoopback)
+      return connectToLoopback;
+    return `the URL's port is ${port}, and deliveries go to ports ${allowPorts.text} only`;
+  }
+
+  return (target, callback) => {
+    const chosen = choose(unbracketed(target.hostname), portOf(target));
+    if (typeof chosen === 'string') callback(new BlockedAddressError(chosen), null);
+    else chosen(target, callback);
+  };
+}
+
+function isItself(proxy: EgressProxy, host: string, port: number): boolean {
+  return host === proxy.hostname && port === proxy.port;
+}
+
+/** Why a name that resolves to this address may not be connected to, as a clause, or null. */
+type JudgeResolved = (name: string, address: string) => string | null;
+
+export function createResolvedJudge(allowed: Networks): JudgeResolved {
+  return (name, address) => {
+    const what = judgeAddress(address, allowed);
+    // The address itself is not told: it would show customers the inside of our network.
+    return what === null ? null : `${name} resolves to ${what}, which deliveries may not reach`;
+  };
+}
+
+type LookupCallback = (
+  error: NodeJS.ErrnoException | null,
+  address?: string | LookupAddress[],
+  family?: number,
+) => void;
+
+/**
+ * A `lookup` for sockets that refuses a name if any of its addresses is denied: what is judged is
+ * what is connected to, so an answer that changes in between cannot slip through. Sockets do not
+ * call it for literal addresses; the connector judges those.
+ */
+export function createGuardedLookup(judge: JudgeResolved, resolve: Resolve = dnsLookup) {
+  return (hostname: string, options: LookupOptions, callback: LookupCallback): void => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error);
+      for (const { address } of addresses) {
+        const refusal = judge(hostname, address);
+        if (refusal !== null) return callback(new BlockedAddressError(refusal));
+      }
+      const [first] = addresses;
+      if (first === undefined)
+        return callback(
+          Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }),
+        );
+      if (options.all) return callback(null, addresses);
+      callback(null, first.address, first.family);
+    });
+  };
+}
