@@ -47,16 +47,18 @@ export async function wakeDeliveries(pool: pg.Pool, lostAfterMs: number): Promis
           and (locked_at is null or locked_at > now() - $2 * interval '1 millisecond')
       ), due as materialized (
         (select webhook_id, subscription_id, false as lost
-          from posthorn.deliveries, mine
-          where mine.yes and state = 'pending' and not queued
+          from posthorn.deliveries
+          where (select yes from mine) and state = 'pending' and not queued
             and next_attempt_at <= now() + $1 * interval '1 millisecond'
           order by next_attempt_at
           limit $3)
         union all
         (select webhook_id, subscription_id, true
-          from posthorn.deliveries, mine, queue
-          where mine.yes and state = 'pending' and queued
-            and next_attempt_at < least(queue.oldest, now() - $2 * interval '1 millisecond')
+          from posthorn.deliveries
+          where (select yes from mine) and state = 'pending' and queued
+            -- As a scalar, so that the index is read no further than that.
+            and next_attempt_at
+              < least((select oldest from queue), now() - $2 * interval '1 millisecond')
           order by next_attempt_at
           limit $3)
       ), woken as (
