@@ -151,7 +151,9 @@ create table posthorn.workers (
   pool_id text not null unique,
   host text not null,
   pid integer not null,
-  started_at timestamptz not null default now()
+  started_at timestamptz not null default now(),
+  -- When it last said that it is alive. It does every five seconds.
+  seen_at timestamptz not null default clock_timestamp()
 );
 
 -- A subscription that changes is dropped from every process's cache.

@@ -89,7 +89,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
         } catch (error) {
           return `The database does not answer: ${errorMessage(error)}.`;
         }
-        if (worker !== undefined && Date.now() - worker.lastActiveAt > NO_JOBS_TAKEN_MS) {
+        if (worker !== undefined && worker.quietForMs > NO_JOBS_TAKEN_MS) {
           return 'No jobs have been taken from the queue for a minute.';
         }
         return null;

@@ -11,7 +11,7 @@ import { type Service, urlOf } from './service.ts';
 
 /** What dies as soon as it is started must not keep the machine busy with starting it. */
 const RESTART_MIN_MS = 100;
-const RESTART_MAX_MS = 10_000;
+const RESTART_MAX_MS = 5_000;
 /** Whatever ends a process that has lived this long is not what ended the one before it. */
 const HEALTHY_MS = 60_000;
 

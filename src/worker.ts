@@ -1,8 +1,11 @@
+import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { deliverTask } from '../tasks/deliver.ts';
 import { keepPartitionsTask } from '../tasks/keep-partitions.ts';
 import type { Settings } from './config.ts';
+import { createPatience } from './db/patience.ts';
 import { createPool, FIXED_PLANS } from './db/pool.ts';
 import type { Session } from './db/session.ts';
 import { createDeliverer, LOAD_CONNECTIONS } from './delivery/deliverer.ts';
@@ -23,6 +26,8 @@ const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' };
 
 /** A delivery that is overdue by this and the time of an attempt has lost its job. */
 const LOST_AFTER_MS = 60_000;
+/** What closing connections may take. */
+const END_MS = 2_000;
 
 export interface WorkerOptions {
   readonly settings: Settings;
@@ -40,7 +45,8 @@ export interface Worker {
   /** Lets deliveries in flight finish, within the grace period, and hands back the rest. */
   stop(): Promise<void>;
   readonly inFlight: number;
-  readonly lastActiveAt: number;
+  /** For how long no job was begun, no attempt ended, and the queue was not found empty either. */
+  readonly quietForMs: number;
 }
 
 /** Assembles the delivering half of the service. */
@@ -52,22 +58,32 @@ export function createWorker(options: WorkerOptions): Worker {
     allowPorts: settings.allowPorts,
     egressProxy: settings.egressProxy,
   });
+  // Aborts when a stop has waited for as long as it may.
+  const ending = new AbortController();
+  setMaxListeners(0, ending.signal);
+  const patience = createPatience(log, ending.signal);
   const deliveryPool = createPool({
     connectionString: databaseUrl,
     purpose: 'delivery',
     max: 2 * LOAD_CONNECTIONS + RECORDER_CONNECTIONS,
     settings: DELIVERY_PLANS,
   });
+  let attemptAt = performance.now();
   const deliverer = createDeliverer({
     pool: deliveryPool,
     subscriptions,
     client,
-    recorder: createRecorder(deliveryPool, log, (delayMs) => runner.wakeIn(delayMs)),
+    recorder: createRecorder(deliveryPool, patience, log, (delayMs) => runner.wakeIn(delayMs)),
+    patience,
     schedule: settings.retrySchedule,
     timeoutMs: settings.deliveryTimeoutMs,
     maxInFlight: settings.maxInFlight,
     log,
-    onAttempt,
+    onAttempt(result) {
+      // With slow receivers a job may take minutes, and none is begun meanwhile.
+      attemptAt = performance.now();
+      onAttempt(result);
+    },
   });
   const presence = createPresence(pool, session, log);
   const queuePool = createPool({
@@ -89,7 +105,8 @@ export function createWorker(options: WorkerOptions): Worker {
       keep_partitions: keepPartitionsTask(() => keepPartitions(pool, settings.retentionMs, log)),
     },
     concurrency: settings.maxInFlight,
-    graceMs: settings.shutdownGraceMs,
+    patience,
+    ending: ending.signal,
     log,
   });
 
@@ -102,17 +119,23 @@ export function createWorker(options: WorkerOptions): Worker {
     },
     async stop() {
       deliverer.stopBeginning();
+      const timer = setTimeout(() => ending.abort(), settings.shutdownGraceMs);
       await waker.stop();
       await runner.stop();
+      clearTimeout(timer);
       await presence.stop().catch(() => {});
       await client.close();
-      await Promise.all([queuePool.end(), deliveryPool.end()]);
+      // A connection that leads nowhere may never end; the process does.
+      await Promise.race([
+        Promise.all([queuePool.end(), deliveryPool.end()]),
+        sleep(END_MS, undefined, { ref: false }),
+      ]);
     },
     get inFlight() {
       return deliverer.inFlight;
     },
-    get lastActiveAt() {
-      return runner.lastActiveAt;
+    get quietForMs() {
+      return Math.min(runner.quietForMs, performance.now() - attemptAt);
     },
   };
 }

@@ -1,4 +1,6 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
+import { errorMessage } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
 
 // bigint columns are counts, sizes and ids that stay far below 2^53: numbers are what people expect.
@@ -15,6 +17,8 @@ export interface PoolOptions {
   /** Shown in `pg_stat_activity`. */
   readonly purpose: string;
   readonly max: number;
+  /** A statement that has no answer by then is given up, and its connection with it. */
+  readonly timeoutMs?: number;
   /** Postgres settings of every connection of the pool. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -37,25 +41,57 @@ export function connectionConfig(connectionString: string, purpose: string): pg.
     application_name: `posthorn ${VERSION} ${purpose}`,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
+    // Node probes ten times a second apart after that, so an idle connection (LISTEN) that leads
+    // nowhere is found within twenty seconds instead of hours.
+    keepAliveInitialDelayMillis: 10_000,
     types,
   };
 }
 
+/** Nothing of ours takes a tenth of it. An API's caller waits this long when packets are dropped. */
+const TIMEOUT_MS = 5_000;
+
 /**
- * A pool that survives the loss of idle connections: such a connection is replaced when it is next
- * needed, and whoever needs it then is told if that fails.
+ * A pool that survives the loss of connections: such a connection is replaced when it is next
+ * needed, and whoever needs it then is told if that fails. Where packets are dropped rather than
+ * refused, a statement's timeout tells; TCP alone would take a quarter of an hour.
  */
-export function createPool({ connectionString, purpose, max, settings }: PoolOptions): pg.Pool {
+export function createPool(options: PoolOptions): pg.Pool {
+  const { connectionString, purpose, max, timeoutMs = TIMEOUT_MS, settings } = options;
   const pool = new pg.Pool({
     ...connectionConfig(connectionString, purpose),
     max,
+    query_timeout: timeoutMs,
     idleTimeoutMillis: 60_000,
     ...(settings === undefined ? {} : { onConnect: (client) => configure(client, settings) }),
   });
   pool.on('error', () => {});
   // A connection that breaks while somebody holds it tells them by their query; the event is extra.
-  pool.on('connect', (client) => client.on('error', () => {}));
+  pool.on('connect', (client) => {
+    client.on('error', () => {});
+    endWithItsStatement(client);
+  });
   return pool;
+}
+
+/**
+ * Ends the connection of a statement that timed out. node-postgres keeps it, waiting for the answer,
+ * and whatever is asked next on it would wait behind. `pool.query` ends it by itself; whoever took
+ * the connection out of the pool (graphile-worker) hands it back as if it were sound.
+ */
+function endWithItsStatement(client: pg.PoolClient): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  client.query = ((...args: unknown[]) => {
+    const answer = query(...args);
+    if (answer instanceof Promise) {
+      answer.catch((error: unknown) => {
+        if (errorMessage(error) !== 'Query read timeout') return;
+        const { connection } = client as unknown as { connection: { stream: Socket } };
+        connection.stream.destroy(new Error('Connection terminated: a statement had no answer'));
+      });
+    }
+    return answer;
+  }) as typeof client.query;
 }
 
 // As a statement rather than as a startup parameter, which poolers such as PgBouncer refuse.

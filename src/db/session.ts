@@ -6,7 +6,8 @@ import { connectionConfig } from './pool.ts';
 const HEARTBEAT_MS = 15_000;
 const HEARTBEAT_TIMEOUT_MS = 5_000;
 const RECONNECT_MIN_MS = 100;
-const RECONNECT_MAX_MS = 5_000;
+/** Others take a worker without a session for dead, so the session must soon be back. */
+const RECONNECT_MAX_MS = 1_000;
 
 export interface SessionOptions {
   readonly databaseUrl: string;
@@ -20,6 +21,8 @@ export interface Session {
   stop(): Promise<void>;
   /** Whether notifications arrive at this moment. */
   readonly connected: boolean;
+  /** For how long they have, without a break; 0 when they do not. */
+  readonly connectedForMs: number;
   /** Listens on a channel, now and after every reconnection. Before `start`. */
   listen(channel: string, onNotification: (payload: string) => void): void;
   /** Runs on every new connection before it counts as connected. Before `start`. */
@@ -38,6 +41,7 @@ export function createSession({ databaseUrl, purpose, log }: SessionOptions): Se
   const losses: (() => void)[] = [];
   let client: pg.Client | undefined;
   let connected = false;
+  let connectedAt = 0;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let delayMs = RECONNECT_MIN_MS;
@@ -74,6 +78,7 @@ export function createSession({ databaseUrl, purpose, log }: SessionOptions): Se
       throw error;
     }
     connected = true;
+    connectedAt = performance.now();
     delayMs = RECONNECT_MIN_MS;
     beat(fresh, lose);
   }
@@ -114,6 +119,9 @@ export function createSession({ databaseUrl, purpose, log }: SessionOptions): Se
     },
     get connected() {
       return connected;
+    },
+    get connectedForMs() {
+      return connected ? performance.now() - connectedAt : 0;
     },
     listen: (channel, onNotification) => void channels.set(channel, onNotification),
     onConnect: (prepare) => void preparations.push(prepare),

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import type { Patience } from '../db/patience.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
 import { createSlots } from '../lib/slots.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
@@ -36,6 +37,7 @@ export interface DelivererOptions {
   readonly subscriptions: SubscriptionCache;
   readonly client: HttpClient;
   readonly recorder: Recorder;
+  readonly patience: Patience;
   readonly schedule: RetrySchedule;
   readonly timeoutMs: number;
   readonly maxInFlight: number;
@@ -62,7 +64,8 @@ export interface Deliverer {
 
 /** The courier: from a job to recorded attempts. */
 export function createDeliverer(options: DelivererOptions): Deliverer {
-  const { pool, subscriptions, client, recorder, schedule, timeoutMs, maxInFlight, log } = options;
+  const { pool, subscriptions, client, recorder, patience, schedule, timeoutMs, maxInFlight, log } =
+    options;
   const { onAttempt = () => {}, random = Math.random, now = Date.now } = options;
   const slots = createSlots(maxInFlight, MAX_IN_FLIGHT_BYTES);
   const pace = createPace(slots, maxInFlight);
@@ -74,10 +77,11 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     weigh: ({ webhooks }) => webhooks.length,
     maxWeight: MAX_LOAD,
     run: async (asked) => {
-      const owed = await loadOwed(pool, {
+      const keys = {
         webhooks: asked.flatMap(({ webhooks }) => webhooks),
         subscriptions: asked.flatMap(({ subscriptions }) => subscriptions),
-      });
+      };
+      const owed = await patience(() => loadOwed(pool, keys));
       const byKey = new Map(
         owed.map((delivery) => [keyOf(delivery.webhookId, delivery.subscriptionId), delivery]),
       );
@@ -133,7 +137,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     signal: AbortSignal,
     releaseSlot: () => void,
   ): Promise<boolean> {
-    const subscription = await subscriptions.get(delivery.subscriptionId);
+    const subscription = await patience(() => subscriptions.get(delivery.subscriptionId));
     if (subscription === null) {
       await cancelDeliveries(pool, [delivery]);
       return true;

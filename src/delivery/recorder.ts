@@ -1,15 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { errorMessage } from '../lib/errors.ts';
+import type { Patience } from '../db/patience.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
 import { type AttemptResult, recordAttempts } from './record.sql.ts';
 
 export const RECORDER_CONNECTIONS = 2;
 const MAX_GROUP = 500;
-/** A result is worth holding on to while the database restarts: losing it means sending again. */
-const TRIES = 8;
-const FIRST_PAUSE_MS = 100;
 
 export interface Recorder {
   /** Resolves once the attempt is committed. */
@@ -23,6 +19,7 @@ export interface Recorder {
  */
 export function createRecorder(
   pool: pg.Pool,
+  patience: Patience,
   log: Logger,
   wakeIn: (delayMs: number) => void,
 ): Recorder {
@@ -30,31 +27,21 @@ export function createRecorder(
     concurrency: RECORDER_CONNECTIONS,
     maxItems: MAX_GROUP,
     async run(results) {
-      for (const distinct of withoutRepeats(results)) await recordPatiently(distinct);
+      for (const distinct of withoutRepeats(results)) await recordAll(distinct);
       return [];
     },
   });
 
-  async function recordPatiently(results: AttemptResult[]): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const { moved, wakeInMs } = await recordAttempts(pool, results);
-        wakeInMs.forEach(wakeIn);
-        if (moved < results.length) {
-          log.warn(
-            { late: results.length - moved },
-            'attempts whose deliveries had moved on were logged as extra',
-          );
-        }
-        return;
-      } catch (error) {
-        if (attempt === TRIES) throw error;
-        log.warn(
-          { attempts: results.length, reason: errorMessage(error) },
-          'recording attempts failed; trying again',
-        );
-        await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1));
-      }
+  async function recordAll(results: AttemptResult[]): Promise<void> {
+    // Worth holding on to for as long as the database is away: losing it means sending again. It is
+    // no more than what was in flight, since nothing more is loaded meanwhile.
+    const { moved, wakeInMs } = await patience(() => recordAttempts(pool, results));
+    wakeInMs.forEach(wakeIn);
+    if (moved < results.length) {
+      log.warn(
+        { late: results.length - moved },
+        'attempts whose deliveries had moved on were logged as extra',
+      );
     }
   }
 

@@ -6,42 +6,69 @@ import { errorMessage } from '../lib/errors.ts';
 
 /** First key of the advisory locks; the second is the worker's id. See migrations/0001_first.sql. */
 const LOCK_SPACE = 1_347_637_332;
-const RESCUE_EVERY_MS = 5_000;
+const BEAT_EVERY_MS = 5_000;
+/**
+ * A process that has not said for so long that it is alive is taken for dead although its session
+ * is still there: it is frozen, or Postgres has not noticed that packets to it are dropped.
+ */
+const LEASE_SECONDS = 30;
+/**
+ * Whoever has just come back leaves the others the time to come back too. After a restart of
+ * Postgres all sessions are gone, and every worker would look dead to the first one that asks.
+ */
+const SETTLED_MS = 3_000;
+const AWAY_MS = 3 * BEAT_EVERY_MS;
 
 export interface Presence {
-  /** Makes this pool known as alive. Until it resolves, the pool should take no jobs. */
+  /** Makes a pool known as alive. Until it resolves, the pool should take no jobs. */
   register(poolId: string): Promise<void>;
+  /** Ends a pool of this process: what it still holds is freed. */
+  retire(poolId: string): Promise<void>;
   /** Frees the jobs of pools whose process has gone. Returns how many pools there were. */
   rescue(): Promise<number>;
   start(): void;
-  /** Ends this process's pool in good order: what it still holds is freed. */
+  /** Retires all pools of this process. */
   stop(): Promise<void>;
+  /** Called when this process was taken for dead, so that others have its jobs. Before `start`. */
+  onTakenForDead(listener: () => void): void;
 }
 
 /**
- * Knows which worker processes are alive, by their database sessions: each holds an advisory lock,
- * and Postgres lets go of it when the session ends, by whatever death. graphile-worker itself frees
- * the jobs of a killed process only after four hours.
+ * Knows which worker processes are alive. Each holds an advisory lock on its database session, and
+ * Postgres lets go of it when the session ends, by whatever death; and each says every five seconds
+ * that it is alive, for the deaths that end no session. graphile-worker itself frees the jobs of a
+ * killed process only after four hours.
  *
  * @param session must be given here before it is started.
  */
 export function createPresence(pool: pg.Pool, session: Session, log: Logger): Presence {
-  let poolId: string | undefined;
+  const known = new Set<string>();
+  let waiting: { poolId: string; resolve: () => void }[] = [];
   let client: pg.Client | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let aliveAt = performance.now();
+  const listeners: (() => void)[] = [];
 
   session.onConnect(async (connected) => {
     client = connected;
-    if (poolId !== undefined) await announce(connected, poolId);
+    let missing = false;
+    for (const poolId of known) missing = (await announce(connected, poolId)) || missing;
+    for (const { poolId, resolve } of waiting.splice(0)) {
+      await announce(connected, poolId);
+      known.add(poolId);
+      resolve();
+    }
+    if (missing) takenForDead();
   });
   session.onLost(() => {
     client = undefined;
   });
 
-  async function announce(connected: pg.Client, id: string): Promise<void> {
+  /** Returns whether nobody knew of the pool. */
+  async function announce(connected: pg.Client, id: string): Promise<boolean> {
     // A new number each time: the session that was lost may hold the old lock a little longer, and
     // its end would then look like ours. Locked before it is written down, or it would seem dead.
-    await connected.query(
+    const { rows } = await connected.query<{ added: boolean }>(
       `with mine as materialized (
          select nextval(pg_get_serial_sequence('posthorn.workers', 'id'))::integer as id
        ), locked as materialized (
@@ -49,63 +76,98 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
        )
        insert into posthorn.workers (id, pool_id, host, pid)
        select id, $1, $2, $3 from locked
-       on conflict (pool_id) do update set id = excluded.id`,
+       on conflict (pool_id) do update set id = excluded.id, seen_at = excluded.seen_at
+       returning xmax = 0 as added`,
       [id, hostname(), process.pid],
     );
+    return rows[0]?.added === true;
   }
 
-  async function rescue(): Promise<number> {
-    const { rows } = await pool.query<{ pools: number }>({
-      name: 'rescue',
+  function takenForDead(): void {
+    log.warn('this worker did not answer for long and was taken for dead; others have its jobs');
+    for (const listener of listeners) listener();
+  }
+
+  /** Says that this process is alive and, unless `only` that, frees what the dead have left. */
+  async function beat(only: boolean): Promise<number> {
+    const asked = [...known];
+    const { rows } = await pool.query<{ pools: number; mine: string[] | null }>({
+      name: 'beat',
       text: `
-        with dead as (
+        with mine as (
+          update posthorn.workers set seen_at = clock_timestamp()
+          where pool_id = any($1)
+          returning pool_id
+        ), dead as (
           delete from posthorn.workers w
-          where not exists (
-            select from pg_catalog.pg_locks l
-            where l.locktype = 'advisory' and l.granted
-              and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
-              and l.classid = ${LOCK_SPACE} and l.objid = w.id::oid and l.objsubid = 2)
+          where not $2 and not w.pool_id = any($1)
+            and (w.seen_at < clock_timestamp() - interval '${LEASE_SECONDS} seconds'
+              or not exists (
+                select from pg_catalog.pg_locks l
+                where l.locktype = 'advisory' and l.granted
+                  and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+                  and l.classid = ${LOCK_SPACE} and l.objid = w.id::oid and l.objsubid = 2))
           returning pool_id
         ), freed as (
           select graphile_worker.force_unlock_workers(array_agg(pool_id)) from dead having count(*) > 0
         )
-        select (select count(*) from dead)::integer as pools, (select count(*) from freed) as freed`,
+        select (select count(*) from dead)::integer as pools,
+          (select array_agg(pool_id) from mine) as mine,
+          (select count(*) from freed) as freed`,
+      values: [asked, only],
     });
-    return rows[0]?.pools ?? 0;
+    aliveAt = performance.now();
+    const [row] = rows;
+    const gone = asked.filter((id) => known.has(id) && !row?.mine?.includes(id));
+    if (gone.length > 0) {
+      for (const id of gone) known.delete(id);
+      takenForDead();
+    }
+    return row?.pools ?? 0;
   }
 
-  function rescueLater(): void {
+  function beatLater(): void {
     timer = setTimeout(async () => {
       try {
-        const pools = await rescue();
+        const away = performance.now() - aliveAt > AWAY_MS || session.connectedForMs < SETTLED_MS;
+        const pools = await beat(away);
         if (pools > 0) log.warn({ pools }, 'freed the jobs of workers that are gone');
       } catch (error) {
         log.debug({ reason: errorMessage(error) }, 'looking for workers that are gone failed');
       }
-      if (timer !== undefined) rescueLater();
-    }, RESCUE_EVERY_MS);
+      if (timer !== undefined) beatLater();
+    }, BEAT_EVERY_MS);
     timer.unref();
   }
 
+  async function retireAll(poolIds: readonly string[]): Promise<void> {
+    for (const id of poolIds) known.delete(id);
+    waiting = waiting.filter(({ poolId }) => !poolIds.includes(poolId));
+    await pool.query(
+      `with gone as (delete from posthorn.workers where pool_id = any($1))
+       select graphile_worker.force_unlock_workers($1::text[])`,
+      [poolIds],
+    );
+  }
+
   return {
-    async register(id) {
-      poolId = id;
+    async register(poolId) {
       // Without a session now, the next one announces it.
-      if (client !== undefined) await announce(client, id);
+      if (client === undefined) {
+        await new Promise<void>((resolve) => waiting.push({ poolId, resolve }));
+        return;
+      }
+      await announce(client, poolId);
+      known.add(poolId);
     },
-    rescue,
-    start: rescueLater,
+    retire: (poolId) => retireAll([poolId]),
+    rescue: () => beat(false),
+    start: beatLater,
     async stop() {
       clearTimeout(timer);
       timer = undefined;
-      const ended = poolId;
-      poolId = undefined;
-      if (ended === undefined) return;
-      await pool.query(
-        `with gone as (delete from posthorn.workers where pool_id = $1)
-         select graphile_worker.force_unlock_workers(array[$1::text])`,
-        [ended],
-      );
+      if (known.size > 0) await retireAll([...known]);
     },
+    onTakenForDead: (listener) => void listeners.push(listener),
   };
 }

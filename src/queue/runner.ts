@@ -4,12 +4,15 @@ import {
   parseCronItems,
   type Runner,
   run,
+  type Task,
   type TaskList,
   type WorkerEvents,
   type WorkerPool,
 } from 'graphile-worker';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { isUnavailable } from '../db/availability.ts';
+import type { Patience } from '../db/patience.ts';
 import { queueLogger } from '../db/queue-logger.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Presence } from './presence.ts';
@@ -20,7 +23,12 @@ import type { Presence } from './presence.ts';
 export const QUEUE_CONNECTIONS = 5;
 /** Jobs fetched at once. Each names up to 25 deliveries, so this is far more work than it looks. */
 const PREFETCH = 100;
-const RESTART_PAUSE_MS = 1_000;
+/** Before the next pool begins; longer each time that one did not last. */
+const REPLACE_MIN_MS = 250;
+const REPLACE_MAX_MS = 4_000;
+const LASTED_MS = 10_000;
+/** What graphile-worker may take to end once nothing runs any more. */
+const END_MS = 2_000;
 /** Wake-ups this close together are one. */
 const WAKE_STEP_MS = 50;
 /** Retries further off than this may be late by the queue's poll interval, two seconds. */
@@ -35,11 +43,12 @@ export interface QueueRunnerOptions {
   /** Belongs to the runner alone; graphile-worker's connections come from it. */
   readonly pool: pg.Pool;
   readonly presence: Presence;
+  readonly patience: Patience;
   readonly tasks: TaskList;
   /** Jobs that may run at once: as many as there may be requests in flight, since one may be all a job has. */
   readonly concurrency: number;
-  /** How long a stop lets jobs go on before it ends them. */
-  readonly graceMs: number;
+  /** Given to the tasks: when it aborts, they end what is under way. */
+  readonly ending: AbortSignal;
   readonly log: Logger;
 }
 
@@ -49,38 +58,65 @@ export interface QueueRunner {
   stop(): Promise<void>;
   /** Looks for due jobs in `delayMs`, rather than when the queue is next polled. */
   wakeIn(delayMs: number): void;
-  /** When a job was last begun or the queue last found empty, in milliseconds since the epoch. */
-  readonly lastActiveAt: number;
+  /** For how long no job was begun and the queue was not found empty either. */
+  readonly quietForMs: number;
+}
+
+/** A pool of graphile-worker, and what of it runs. */
+interface QueuePool {
+  readonly runner: Runner;
+  readonly workerPool: WorkerPool;
+  /** Resolves when none of its jobs runs any more. */
+  idle(): Promise<void>;
 }
 
 /**
- * Runs graphile-worker, and starts it again when it ends by itself, which it does when it cannot
- * reach the database for long.
+ * Runs graphile-worker, and puts a new pool into the place of one whose state is not known.
+ *
+ * A statement that breaks off leaves the queue in doubt: jobs may be locked that the pool was never
+ * told of, and jobs that are done may not be completed. graphile-worker goes on with the former,
+ * and ends the pool for the latter, in a way that may never end (seen in 0.18.0: two completions
+ * that fail together). So after any such failure the next pool begins at once, the old one takes
+ * nothing more, and when its last job has ended all that it still holds is freed. What was done
+ * already is stale by then, and ends without a request.
  */
 export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
-  const { pool, presence, tasks, concurrency, graceMs, log } = options;
-  let runner: Runner | undefined;
+  const { pool, presence, patience, tasks, concurrency, ending, log } = options;
+  const draining = new Set<Promise<void>>();
+  let current: QueuePool | undefined;
+  let replacing: Promise<void> | undefined;
   let stopping = false;
-  let supervised: Promise<void> = Promise.resolve();
-  let lastActiveAt = 0;
+  let activeAt = performance.now();
+  let startedAt = performance.now();
+  let pauseMs = REPLACE_MIN_MS;
   let registered: Promise<void> = Promise.resolve();
-  let workerPool: WorkerPool | undefined;
   const wakeUps = new Map<number, NodeJS.Timeout>();
-  gate(pool, () => registered);
+  watch(pool, {
+    // A pool that took jobs before it was known as alive could die in between, and nobody would
+    // know whose jobs those were.
+    before: () => registered,
+    patience,
+    onBroken: () => replace(),
+  });
 
-  async function startOnce(): Promise<Runner> {
+  async function startPool(): Promise<QueuePool> {
     const events: WorkerEvents = new EventEmitter();
+    const running = countRunning(tasks, ending);
+    let workerPool: WorkerPool | undefined;
     events.on('pool:create', (created) => {
       workerPool = created.workerPool;
-      registered = presence.register(workerPool.id);
+      registered = patience(() => presence.register(created.workerPool.id));
       registered.catch(() => {});
     });
-    events.on('localQueue:getJobs:complete', () => {
-      lastActiveAt = Date.now();
-    });
-    return await run({
+    events.on('pool:gracefulShutdown', () => replace());
+    const active = () => {
+      activeAt = performance.now();
+    };
+    events.on('localQueue:getJobs:complete', active);
+    events.on('job:start', active);
+    const runner = await run({
       pgPool: pool,
-      taskList: tasks,
+      taskList: running.tasks,
       parsedCronItems: parseCronItems(CRON),
       noHandleSignals: true,
       preset: {
@@ -91,41 +127,54 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
           localQueue: { size: PREFETCH },
           completeJobBatchDelay: 0,
           failJobBatchDelay: 0,
-          gracefulShutdownAbortTimeout: graceMs,
         },
       },
     });
+    runner.promise.catch(() => {});
+    return { runner, workerPool: workerPool as WorkerPool, idle: running.idle };
   }
 
-  async function supervise(first: Runner): Promise<void> {
-    let current = first;
-    for (;;) {
+  /** Puts the next pool into the place of the current one, which finishes what it has under way. */
+  function replace(): void {
+    if (stopping || current === undefined || replacing !== undefined) return;
+    const old = current;
+    current = undefined;
+    const lasted = performance.now() - startedAt > LASTED_MS;
+    pauseMs = lasted ? REPLACE_MIN_MS : Math.min(REPLACE_MAX_MS, pauseMs * 2);
+    const drained = drain(old).finally(() => draining.delete(drained));
+    draining.add(drained);
+    replacing = startNext().finally(() => {
+      replacing = undefined;
+    });
+  }
+
+  async function startNext(): Promise<void> {
+    while (!stopping) {
+      // Several statements break off together; all of them are of the pool that is gone.
+      await sleep(pauseMs);
+      if (stopping) return;
       try {
-        await current.promise;
+        current = await startPool();
+        startedAt = performance.now();
+        log.info('the queue runner is back');
+        return;
       } catch (error) {
-        if (!stopping) log.error({ reason: errorMessage(error) }, 'the queue runner ended');
-      }
-      for (;;) {
-        if (stopping) return;
-        await sleep(RESTART_PAUSE_MS);
-        if (stopping) return;
-        try {
-          await presence.stop();
-          current = await startOnce();
-          runner = current;
-          log.info('the queue runner is back');
-          break;
-        } catch (error) {
-          log.warn({ reason: errorMessage(error) }, 'the queue runner cannot start yet');
-        }
+        log.warn({ reason: errorMessage(error) }, 'the queue runner cannot start yet');
       }
     }
   }
 
+  async function drain({ runner, workerPool, idle }: QueuePool): Promise<void> {
+    const ended = runner.stop().catch(() => {});
+    await idle();
+    await Promise.race([ended, sleep(END_MS, undefined, { ref: false })]);
+    if (!stopping) await patience(() => presence.retire(workerPool.id)).catch(() => {});
+  }
+
+  presence.onTakenForDead(replace);
   return {
     async start() {
-      runner = await startOnce();
-      supervised = supervise(runner);
+      current = await startPool();
     },
     wakeIn(delayMs) {
       if (delayMs > WAKE_HORIZON_MS || stopping) return;
@@ -134,7 +183,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
       const timer = setTimeout(
         () => {
           wakeUps.delete(step);
-          workerPool?.nudge(1);
+          current?.workerPool.nudge(1);
         },
         step * WAKE_STEP_MS - Date.now(),
       );
@@ -143,28 +192,80 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     async stop() {
       stopping = true;
       for (const timer of wakeUps.values()) clearTimeout(timer);
-      await runner?.stop().catch((error: unknown) => {
-        log.warn({ reason: errorMessage(error) }, 'stopping the queue runner');
-      });
-      await supervised;
+      await Promise.race([replacing, sleep(END_MS, undefined, { ref: false })]);
+      await Promise.all([current === undefined ? undefined : drain(current), ...draining]);
     },
-    get lastActiveAt() {
-      return lastActiveAt;
+    get quietForMs() {
+      return performance.now() - activeAt;
     },
   };
 }
 
+/** Passes tasks on with our signal, and knows how many of them run. */
+function countRunning(
+  tasks: TaskList,
+  ending: AbortSignal,
+): { tasks: TaskList; idle(): Promise<void> } {
+  let running = 0;
+  const onIdle: (() => void)[] = [];
+  const counted = (task: Task): Task => {
+    return async (payload, helpers) => {
+      running += 1;
+      try {
+        return await task(payload, { ...helpers, abortSignal: ending });
+      } finally {
+        running -= 1;
+        if (running === 0) for (const resolve of onIdle.splice(0)) resolve();
+      }
+    };
+  };
+  return {
+    tasks: Object.fromEntries(
+      Object.entries(tasks).map(([name, task]) => [name, counted(task as Task)]),
+    ),
+    idle: async () => {
+      if (running > 0) await new Promise<void>((resolve) => onIdle.push(resolve));
+    },
+  };
+}
+
+interface Watched {
+  before(): Promise<void>;
+  readonly patience: Patience;
+  /** Called when a statement broke off, so that nobody knows what it did. */
+  onBroken(): void;
+}
+
 /**
- * Makes every connection of the pool wait for `ready()`. A pool that took jobs before it was known
- * as alive could die in between, and nobody would know whose jobs those were.
+ * Makes those who ask the pool for a connection wait while the database cannot be used: to
+ * graphile-worker, a completion without a connection is the end.
  */
-function gate(pool: pg.Pool, ready: () => Promise<void>): void {
-  const connect = pool.connect.bind(pool) as (callback?: unknown) => unknown;
-  pool.connect = ((callback?: (error: unknown) => void) => {
-    if (callback === undefined) return ready().then(() => connect());
-    ready().then(
-      () => connect(callback),
+function watch(pool: pg.Pool, { before, patience, onBroken }: Watched): void {
+  const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>;
+  const connectPatiently = async () => {
+    await before();
+    return await patience(connect);
+  };
+  pool.connect = ((
+    callback?: (error: unknown, client?: pg.PoolClient, release?: unknown) => void,
+  ) => {
+    const connected = connectPatiently();
+    if (callback === undefined) return connected;
+    connected.then(
+      (client) => callback(undefined, client, client.release.bind(client)),
       (error: unknown) => callback(error),
     );
   }) as typeof pool.connect;
+  pool.on('connect', (client) => {
+    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+    client.query = ((...args: unknown[]) => {
+      const answer = query(...args);
+      if (answer instanceof Promise) {
+        answer.catch((error: unknown) => {
+          if (isUnavailable(error)) onBroken();
+        });
+      }
+      return answer;
+    }) as typeof client.query;
+  });
 }

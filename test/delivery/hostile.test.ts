@@ -1,11 +1,10 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
 import {
   AT_MOST,
   type Attack,
   attempt,
+  breakOff,
   CHUNKED,
   createClient,
   drip,
@@ -16,12 +15,14 @@ import {
   OK,
   on,
   pour,
-  reachOf,
   SHORT_MS,
   say,
+  startDeaf,
   startHostile,
 } from '../helpers/hostile.ts';
 
+/** What people are told has no code of a library in it, and fits a line. */
+const SENTENCE = /^(?!.*(UND_ERR|HPE_|ECONN|\n))[A-Z].{20,200}\.$/;
 const HINTS = 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n';
 
 const endless: [name: string, attack: Attack][] = [
@@ -45,8 +46,11 @@ t.test('an attempt takes no longer than its time with a receiver that', async (t
   for (const [name, attack] of endless) {
     t.test(name, AT_MOST, async (t) => {
       const receiver = await startHostile(t, attack);
-      const { verdict } = await attempt(createClient(t, SHORT_MS), `http://${receiver.authority}/`);
+      const client = createClient(t, SHORT_MS);
+      const { verdict, tookMs } = await attempt(client, `http://${receiver.authority}/`);
       t.match(verdict, { status: 'timeout', errorCode: 'timeout_response', retry: true });
+      t.match(verdict.error, SENTENCE);
+      t.ok(tookMs < SHORT_MS + 1_000, `${tookMs} ms`);
       await receiver.closed();
       t.equal(receiver.sockets.length, 1, 'one request was made, and its connection closed');
     });
@@ -63,6 +67,7 @@ const ends: [name: string, attack: Attack, errorCode: string][] = [
   ['sends a 103 of 64 KiB', say(`HTTP/1.1 103 Early Hints\r\na: ${HUGE}\r\n\r\n`), 'too_large'],
   ['floods 103s', pour('', HINTS.repeat(100)), 'protocol'],
   ['speaks another protocol', say('SSH-2.0-OpenSSH_9.9\r\n'), 'protocol'],
+  ['speaks HTTP/0.9', say('hello, world\n'), 'protocol'],
   ['sends a page without headers', end('<html>hello</html>'), 'protocol'],
   ['sends noise', say(NOISE), 'protocol'],
   ['sends a status of 0', say('HTTP/1.1 000 Nothing\r\ncontent-length: 0\r\n\r\n'), 'protocol'],
@@ -90,6 +95,8 @@ const ends: [name: string, attack: Attack, errorCode: string][] = [
   ['closes within its status line', end('HTTP/1.1 2'), 'reset'],
   ['closes within its headers', end(`${OK}content-le`), 'reset'],
   ['closes within its body', end(`${OK}content-length: 100\r\n\r\nab`), 'reset'],
+  ['resets within its body', breakOff(`${OK}content-length: 100\r\n\r\nab`), 'reset'],
+  ['resets within its headers', breakOff(`${OK}content-le`), 'reset'],
   ['closes within a chunk', end(`${CHUNKED}64\r\nab`), 'reset'],
   ['closes within its trailers', end(`${CHUNKED}2\r\nab\r\n0\r\na: `), 'reset'],
 ];
@@ -97,12 +104,24 @@ const ends: [name: string, attack: Attack, errorCode: string][] = [
 for (const [name, attack, errorCode] of ends) {
   t.test(`an attempt fails, and can be repeated, when a receiver ${name}`, AT_MOST, async (t) => {
     const receiver = await startHostile(t, attack);
-    const { verdict } = await attempt(createClient(t, LONG_MS), `http://${receiver.authority}/`);
+    const client = createClient(t, LONG_MS);
+    const { verdict, tookMs } = await attempt(client, `http://${receiver.authority}/`);
     t.match(verdict, { status: 'failed', errorCode, retry: true });
+    t.match(verdict.error, SENTENCE);
+    t.ok(tookMs < LONG_MS / 3, 'long before its time is over');
     await receiver.closed();
     t.equal(receiver.sockets.length, 1, 'one request was made, and its connection closed');
   });
 }
+
+t.test('a receiver that never accepts ends its attempt', AT_MOST, async (t) => {
+  const port = await startDeaf(t);
+  const client = createClient(t, SHORT_MS);
+  const { verdict, tookMs } = await attempt(client, `http://127.0.0.1:${port}/`);
+  t.match(verdict, { status: 'timeout', errorCode: 'timeout_connect', retry: true });
+  t.match(verdict.error, SENTENCE);
+  t.ok(tookMs < SHORT_MS + 1_000, `${tookMs} ms`);
+});
 
 t.test('a receiver that does not read a large request ends its attempt', AT_MOST, async (t) => {
   const receiver = await startHostile(t, (socket) => socket.pause());
@@ -163,59 +182,6 @@ t.test('a gzip bomb is not unpacked', AT_MOST, async (t) => {
   t.equal(answer?.excerpt, packed);
 });
 
-t.test('a redirect is not followed', AT_MOST, async (t) => {
-  const target = await startHostile(t, end(`${OK}content-length: 0\r\n\r\n`));
-  const client = createClient(t, LONG_MS);
-  for (const status of [301, 302, 303, 307, 308]) {
-    const location = `http://${target.authority}/elsewhere`;
-    const receiver = await startHostile(
-      t,
-      end(`HTTP/1.1 ${status} Over There\r\nlocation: ${location}\r\ncontent-length: 0\r\n\r\n`),
-    );
-    const { verdict } = await attempt(client, `http://${receiver.authority}/`);
-    t.match(verdict, { status: 'failed', errorCode: 'redirect', error: new RegExp(location) });
-    t.equal(receiver.sockets.length, 1);
-  }
-  t.equal(target.sockets.length, 0);
-});
-
-t.test('answers before the last one are passed over', AT_MOST, async (t) => {
-  const hints = 'HTTP/1.1 103 Early Hints\r\nretry-after: 9\r\nlocation: /no\r\n\r\n';
-  const receiver = await startHostile(
-    t,
-    end(`${hints}HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n`),
-  );
-  const { answer } = await attempt(createClient(t, LONG_MS), `http://${receiver.authority}/`);
-  t.match(answer, { statusCode: 503, retryAfter: undefined, location: undefined });
-});
-
-t.test('what a receiver says beyond its answer is no answer to the next', AT_MOST, async (t) => {
-  const answer = (status: number) => `HTTP/1.1 ${status} x\r\ncontent-length: 2\r\n\r\nok`;
-  for (const extra of ['x', answer(201), answer(500), NOISE.toString('latin1')]) {
-    // The first connection says more than it was asked; the ones after it behave.
-    const receiver = await startHostile(t, (socket, nth) => {
-      socket.on('data', () => socket.write(nth === 1 ? answer(200) + extra : answer(204 + nth)));
-    });
-    const client = createClient(t, LONG_MS);
-    const first = await attempt(client, `http://${receiver.authority}/1`);
-    t.match(first, { answer: { statusCode: 200, excerpt: 'ok' }, verdict: { status: 'success' } });
-    const second = await attempt(client, `http://${receiver.authority}/2`);
-    t.match(second, { answer: { statusCode: 206 } }, 'it is asked on a new connection');
-  }
-});
-
-t.test('connections are kept for the webhooks that follow', AT_MOST, async (t) => {
-  const receiver = await startHostile(t, (socket) => {
-    socket.on('data', () => socket.write(`${OK}content-length: 2\r\n\r\nok`));
-  });
-  const client = createClient(t, LONG_MS);
-  for (let n = 0; n < 5; n++)
-    t.match(await attempt(client, `http://${receiver.authority}/`), {
-      answer: { statusCode: 200 },
-    });
-  t.ok(receiver.sockets.length < 5, `${receiver.sockets.length} connections for 5 webhooks`);
-});
-
 t.test('a hundred hostile receivers do not hold up a good one', AT_MOST, async (t) => {
   const hostile = await startHostile(t, drip(OK, 'a: b\r\n'));
   const good = await startHostile(t, end(`${OK}content-length: 2\r\n\r\nok`));
@@ -255,54 +221,4 @@ t.test('a stop ends the attempts under way, with its own reason', AT_MOST, async
   const count = receiver.sockets.length;
   await t.rejects(post(receiver.authority), reason, 'and none begins after it');
   t.equal(receiver.sockets.length, count);
-});
-
-t.test('a denied address is not connected to, however its URL spells it', AT_MOST, async (t) => {
-  // Listens on all addresses of the machine.
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => void sockets.push(socket.on('error', () => {})));
-  server.listen(0);
-  await once(server, 'listening');
-  t.teardown(() => server.close());
-  const { port } = server.address() as AddressInfo;
-  const client = createClient(t, LONG_MS, reachOf(''));
-  for (const host of [
-    '127.0.0.1',
-    '127.0.0.1.',
-    '2130706433',
-    '0x7f.1',
-    '0177.0.0.1',
-    '127.1',
-    '１２７.０.０.１',
-    '127.255.255.254',
-    '0',
-    '[::1]',
-    '[::]',
-    '[::ffff:127.0.0.1]',
-    '[64:ff9b::127.0.0.1]',
-    'localhost',
-  ]) {
-    for (const scheme of ['http', 'https']) {
-      const { verdict } = await attempt(client, `${scheme}://${host}:${port}/`);
-      t.match(
-        verdict,
-        { status: 'blocked', errorCode: 'blocked', retry: false, error: /may not reach\.$/ },
-        `${scheme}://${host}`,
-      );
-    }
-  }
-  t.equal(sockets.length, 0, 'nothing connected');
-  const control = connect(port, '127.0.0.1');
-  await once(server, 'connection');
-  control.destroy();
-  t.equal(sockets.length, 1, 'although one can');
-  for (const socket of sockets) socket.destroy();
-});
-
-t.test('names of this machine are refused before DNS is asked', AT_MOST, async (t) => {
-  const { verdict } = await attempt(createClient(t, LONG_MS, reachOf('')), 'http://localhost/');
-  t.equal(
-    verdict.error,
-    'Not sent: localhost is a loopback address, which deliveries may not reach.',
-  );
 });

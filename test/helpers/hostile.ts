@@ -1,5 +1,13 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  connect,
+  createServer,
+  isIPv6,
+  type Server,
+  type Socket,
+} from 'node:net';
+import { Worker } from 'node:worker_threads';
 import type { Test } from 'tap';
 import { parseNetworks, type Reach } from '../../src/delivery/address-guard.ts';
 import { classifyAnswer, classifyFailure, type Verdict } from '../../src/delivery/classify.ts';
@@ -79,6 +87,28 @@ export async function startHostile(
   };
 }
 
+/** A port of loopback with a queue that is full, and nobody who takes connections from it. */
+export async function startDeaf(t: Test): Promise<number> {
+  const worker = new Worker(
+    `const { parentPort } = require('node:worker_threads');
+    const server = require('node:net').createServer();
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      parentPort.postMessage(server.address().port);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    });`,
+    { eval: true },
+  );
+  t.teardown(() => worker.terminate());
+  const [port] = await once(worker, 'message');
+  // Linux takes one connection more than the queue is said to hold.
+  for (let n = 0; n < 2; n++) {
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    t.teardown(() => socket.destroy());
+    await once(socket, 'connect');
+  }
+  return port;
+}
+
 export function createClient(
   t: Test,
   timeoutMs: number,
@@ -92,6 +122,7 @@ export function createClient(
 export interface Outcome {
   readonly verdict: Verdict;
   readonly answer: HttpAnswer | null;
+  readonly tookMs: number;
 }
 
 /** One attempt, judged as the deliverer judges it. */
@@ -100,6 +131,8 @@ export async function attempt(
   url: string,
   body: Buffer = Buffer.from('{"hello":"world"}'),
 ): Promise<Outcome> {
+  const begunAt = performance.now();
+  const tookMs = () => Math.round(performance.now() - begunAt);
   try {
     const answer = await client.post({
       url: new URL(url),
@@ -107,9 +140,9 @@ export async function attempt(
       body,
       signal: new AbortController().signal,
     });
-    return { answer, verdict: classifyAnswer(answer) };
+    return { answer, verdict: classifyAnswer(answer), tookMs: tookMs() };
   } catch (error) {
-    return { answer: null, verdict: classifyFailure(error, SHORT_MS) };
+    return { answer: null, verdict: classifyFailure(error, SHORT_MS), tookMs: tookMs() };
   }
 }
 
@@ -128,6 +161,11 @@ export function say(bytes: string | Buffer): Attack {
 /** Answers with these bytes and closes the connection. */
 export function end(bytes: string | Buffer): Attack {
   return on((socket) => socket.end(bytes));
+}
+
+/** Answers with these bytes and, once they have left, resets the connection. */
+export function breakOff(bytes: string): Attack {
+  return on((socket) => socket.write(bytes, () => socket.resetAndDestroy()));
 }
 
 /** Answers with the beginning, then with the rest again and again, slowly. */
