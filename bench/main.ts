@@ -18,6 +18,7 @@ import { drain } from './scenarios/drain.ts';
 import { fanOut } from './scenarios/fan-out.ts';
 import { idle } from './scenarios/idle.ts';
 import { intake } from './scenarios/intake.ts';
+import { isolation } from './scenarios/isolation.ts';
 import { latency } from './scenarios/latency.ts';
 import { processes } from './scenarios/processes.ts';
 import { slowReceivers } from './scenarios/slow-receivers.ts';
@@ -30,6 +31,7 @@ const SCENARIOS: readonly Scenario[] = [
   drain,
   fanOut,
   latency,
+  isolation,
   slowReceivers,
   bigBodies,
   processes,

@@ -110,6 +110,10 @@ create index deliveries_owed on posthorn.deliveries (next_attempt_at, subscripti
 create index deliveries_unqueued on posthorn.deliveries (next_attempt_at)
   where state = 'pending' and not queued;
 
+-- What is held, in the order in which it will be sent.
+create index deliveries_held on posthorn.deliveries (subscription_id, webhook_id)
+  where state = 'held';
+
 -- What failed for good or was cancelled, for the people who ask. Costs nothing while deliveries succeed.
 create index deliveries_unsuccessful on posthorn.deliveries (webhook_id, subscription_id)
   where state in ('failed', 'cancelled');
@@ -155,6 +159,17 @@ create table posthorn.workers (
   -- When it last said that it is alive. It does every five seconds.
   seen_at timestamptz not null default clock_timestamp()
 );
+
+-- Subscriptions with held deliveries, and who sends them: see src/delivery/backlog.ts.
+create table posthorn.backlogs (
+  subscription_id integer primary key,
+  -- When deliveries were last held. Whoever deletes the row must have seen the latest.
+  added_at timestamptz not null default clock_timestamp(),
+  -- The pool_id of a worker; one that is not among the workers any more is nobody.
+  owner text,
+  owned_at timestamptz
+);
+comment on table posthorn.backlogs is 'Subscriptions with held deliveries, and which worker sends them.';
 
 -- A subscription that changes is dropped from every process's cache.
 create function posthorn.notify_subscription_changed() returns trigger

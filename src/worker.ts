@@ -8,8 +8,12 @@ import type { Settings } from './config.ts';
 import { createPatience } from './db/patience.ts';
 import { createPool, FIXED_PLANS } from './db/pool.ts';
 import type { Session } from './db/session.ts';
+import { createBacklog } from './delivery/backlog.ts';
+import { createCourier } from './delivery/courier.ts';
+import { createCrowd } from './delivery/crowd.ts';
 import { createDeliverer, LOAD_CONNECTIONS } from './delivery/deliverer.ts';
 import { createHttpClient } from './delivery/http-client.ts';
+import { createLanes } from './delivery/lanes.ts';
 import type { AttemptResult } from './delivery/record.sql.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from './delivery/recorder.ts';
 import { keepPartitions } from './queue/partitions.ts';
@@ -69,7 +73,7 @@ export function createWorker(options: WorkerOptions): Worker {
     settings: DELIVERY_PLANS,
   });
   let attemptAt = performance.now();
-  const deliverer = createDeliverer({
+  const courier = createCourier({
     pool: deliveryPool,
     subscriptions,
     client,
@@ -77,7 +81,6 @@ export function createWorker(options: WorkerOptions): Worker {
     patience,
     schedule: settings.retrySchedule,
     timeoutMs: settings.deliveryTimeoutMs,
-    maxInFlight: settings.maxInFlight,
     log,
     onAttempt(result) {
       // With slow receivers a job may take minutes, and none is begun meanwhile.
@@ -85,7 +88,25 @@ export function createWorker(options: WorkerOptions): Worker {
       onAttempt(result);
     },
   });
+  const crowd = createCrowd();
+  const lanes = createLanes(settings.maxInFlight, crowd.othersWait);
+  const deliverer = createDeliverer({
+    pool: deliveryPool,
+    courier,
+    lanes,
+    crowd,
+    patience,
+    maxInFlight: settings.maxInFlight,
+    onHeld: (subscriptionIds) => backlog.notice(subscriptionIds),
+  });
   const presence = createPresence(pool, session, log);
+  const backlog = createBacklog({
+    pool,
+    lanes,
+    ownership: presence,
+    attempt: (delivery) => deliverer.deliverHeld(delivery, ending.signal),
+    log,
+  });
   const queuePool = createPool({
     connectionString: databaseUrl,
     purpose: 'queue',
@@ -116,12 +137,13 @@ export function createWorker(options: WorkerOptions): Worker {
       presence.start();
       await runner.start();
       waker.start();
+      backlog.start();
     },
     async stop() {
       deliverer.stopBeginning();
       const timer = setTimeout(() => ending.abort(), settings.shutdownGraceMs);
       await waker.stop();
-      await runner.stop();
+      await Promise.all([runner.stop(), backlog.stop()]);
       clearTimeout(timer);
       await presence.stop().catch(() => {});
       await client.close();
@@ -132,7 +154,7 @@ export function createWorker(options: WorkerOptions): Worker {
       ]);
     },
     get inFlight() {
-      return deliverer.inFlight;
+      return lanes.inFlight;
     },
     get quietForMs() {
       return Math.min(runner.quietForMs, performance.now() - attemptAt);

@@ -130,6 +130,24 @@ export function judgeTargets({ measurements }: Results): Target[] {
     percent,
   );
   ratio('two processes: more than one', 'processes', '2 processes', '1 processes', 1, times);
+  ratio(
+    'as many receivers that hang: 90 % is left for the healthy',
+    'isolation',
+    'with as many that hang',
+    'without',
+    0.9,
+    percent,
+  );
+  const [alone, beside] = ['without', 'with as many that hang'].map(
+    (side) => find('isolation', side)?.latencyMs?.p99,
+  );
+  if (alone !== undefined && beside !== undefined) {
+    targets.push({
+      promise: 'and their p99 at most doubles',
+      figure: `${alone.toFixed(1)} ms, ${beside.toFixed(1)} ms`,
+      kept: beside <= 2 * alone,
+    });
+  }
   const added = find('latency', 'posthorn')?.latencyMs;
   if (added != null) {
     targets.push({

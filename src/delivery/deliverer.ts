@@ -1,29 +1,21 @@
 import type pg from 'pg';
-import type { Logger } from 'pino';
 import type { Patience } from '../db/patience.ts';
+import type { AttemptStatus } from '../db/types.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
 import { createSlots } from '../lib/slots.ts';
-import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
-import { VERSION } from '../version.ts';
-import { nextDelayMs, parseRetryAfter, type RetrySchedule } from './backoff.ts';
 import { type DeliveryKeys, loadOwed, type OwedDelivery } from './claim.sql.ts';
-import {
-  classifyAnswer,
-  classifyFailure,
-  InvalidSubscriptionError,
-  type Verdict,
-} from './classify.ts';
-import type { HttpAnswer, HttpClient } from './http-client.ts';
+import type { Courier } from './courier.ts';
+import type { Crowd } from './crowd.ts';
+import { holdDeliveries } from './hold.sql.ts';
+import type { Lanes, Place } from './lanes.ts';
 import { createPace } from './pace.ts';
-import { type AttemptResult, cancelDeliveries } from './record.sql.ts';
-import type { Recorder } from './recorder.ts';
 import { requeue } from './requeue.sql.ts';
-import { hubSignature, standardSignature } from './sign.ts';
 
 /** Bodies in memory at once, so that large ones take turns. */
 const MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 export const LOAD_CONNECTIONS = 2;
 const MAX_LOAD = 500;
+const MAX_HOLD = 500;
 
 /** What a `deliver` job says: which deliveries to wake, and which attempt of theirs is due. */
 export interface DeliverJob extends DeliveryKeys {
@@ -34,41 +26,36 @@ export interface DeliverJob extends DeliveryKeys {
 
 export interface DelivererOptions {
   readonly pool: pg.Pool;
-  readonly subscriptions: SubscriptionCache;
-  readonly client: HttpClient;
-  readonly recorder: Recorder;
+  readonly courier: Courier;
+  readonly lanes: Lanes;
+  readonly crowd: Crowd;
   readonly patience: Patience;
-  readonly schedule: RetrySchedule;
-  readonly timeoutMs: number;
   readonly maxInFlight: number;
-  readonly log: Logger;
-  /** Told of each attempt that was made, for metrics. */
-  readonly onAttempt?: (result: AttemptResult) => void;
-  readonly random?: () => number;
-  readonly now?: () => number;
+  /** Told of which subscriptions deliveries were held just now. */
+  readonly onHeld: (subscriptionIds: Iterable<number>) => void;
 }
 
 export interface Deliverer {
   /**
    * Makes the attempts that a job names and records them. A delivery that has moved on since the
-   * job was made is passed over: its job is stale.
+   * job was made is passed over: its job is stale. One whose receiver has as many requests as it is
+   * given is held.
    *
    * @param signal when it aborts, requests under way are ended; those deliveries are due again at
    *   once, without having used up an attempt.
    */
   deliver(job: DeliverJob, signal: AbortSignal): Promise<void>;
+  /** Makes the attempt of a delivery that was held, unless its receiver has no room after all. */
+  deliverHeld(delivery: OwedDelivery, signal: AbortSignal): Promise<void>;
   /** From now on, jobs that have not begun are handed back. */
   stopBeginning(): void;
-  readonly inFlight: number;
 }
 
-/** The courier: from a job to recorded attempts. */
+/** From a job to recorded attempts. */
 export function createDeliverer(options: DelivererOptions): Deliverer {
-  const { pool, subscriptions, client, recorder, patience, schedule, timeoutMs, maxInFlight, log } =
-    options;
-  const { onAttempt = () => {}, random = Math.random, now = Date.now } = options;
+  const { pool, courier, lanes, crowd, patience, maxInFlight, onHeld } = options;
   const slots = createSlots(maxInFlight, MAX_IN_FLIGHT_BYTES);
-  const pace = createPace(slots, maxInFlight);
+  const pace = createPace(slots, lanes, maxInFlight);
   let stopping = false;
 
   const loads = createGroupCommit<DeliveryKeys, OwedDelivery[]>({
@@ -93,10 +80,20 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     },
   });
 
+  const holds = createGroupCommit<OwedDelivery, void>({
+    concurrency: 1,
+    maxItems: MAX_HOLD,
+    run: async (deliveries) => {
+      await patience(() => holdDeliveries(pool, deliveries));
+      onHeld(new Set(deliveries.map(({ subscriptionId }) => subscriptionId)));
+      return [];
+    },
+  });
+
   async function deliver(job: DeliverJob, signal: AbortSignal): Promise<void> {
     const count = job.webhooks.length;
     pace.watch();
-    await slots.acquire(count, job.bytes);
+    await crowd.join(job.subscriptions, slots.acquire(count, job.bytes));
     let released = 0;
     const releaseOne = () => {
       released += 1;
@@ -111,7 +108,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       const unfinished: OwedDelivery[] = [];
       const outcomes = await Promise.allSettled(
         owed.map(async (delivery) => {
-          const done = await attempt(delivery, signal, releaseOne);
+          const done = await attemptOrHold(delivery, signal, releaseOne);
           if (!done) unfinished.push(delivery);
         }),
       );
@@ -131,112 +128,55 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     }
   }
 
-  /** Returns false when the attempt was ended by the signal, and so did not count. */
-  async function attempt(
+  /** Returns false when nothing came of it, and the delivery is as it was. */
+  async function attemptOrHold(
     delivery: OwedDelivery,
     signal: AbortSignal,
-    releaseSlot: () => void,
+    release: () => void,
   ): Promise<boolean> {
-    const subscription = await patience(() => subscriptions.get(delivery.subscriptionId));
-    if (subscription === null) {
-      await cancelDeliveries(pool, [delivery]);
+    const place = await lanes.enter(delivery.subscriptionId, 'queue');
+    if (place === null) {
+      release();
+      if (stopping) return false;
+      await holds.add(delivery);
       return true;
     }
-    if (signal.aborted) return false;
-    const startedAt = performance.now();
-    let answer: HttpAnswer | undefined;
-    let verdict: Verdict;
-    try {
-      if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
-      answer = await client.post({
-        url: subscription.url,
-        headers: headersOf(delivery, subscription, Math.floor(now() / 1000)),
-        body: delivery.body,
-        signal,
-      });
-      verdict = classifyAnswer(answer);
-    } catch (error) {
-      if (signal.aborted) return false;
-      verdict = classifyFailure(error, timeoutMs);
-    } finally {
-      releaseSlot();
-    }
-    const attemptNumber = delivery.attemptCount + 1;
-    const retryInMs = verdict.retry
-      ? nextDelayMs(schedule, attemptNumber, random(), parseRetryAfter(answer?.retryAfter, now()))
-      : null;
-    const result: AttemptResult = {
-      webhookId: delivery.webhookId,
-      subscriptionId: delivery.subscriptionId,
-      attemptNumber,
-      status: verdict.status,
-      responseCode: answer?.statusCode ?? null,
-      errorCode: verdict.errorCode,
-      error: verdict.error,
-      durationMs: Math.round(performance.now() - startedAt),
-      responseExcerpt: answer?.excerpt ?? null,
-      state: verdict.status === 'success' ? 'succeeded' : retryInMs === null ? 'failed' : 'pending',
-      retryInMs,
-      bytes: delivery.body.length,
+    return await attemptIn(place, delivery, signal, release);
+  }
+
+  async function attemptIn(
+    place: Place,
+    delivery: OwedDelivery,
+    signal: AbortSignal,
+    release: () => void,
+  ): Promise<boolean> {
+    let left = false;
+    const leave = (status: AttemptStatus | null, durationMs: number) => {
+      left = true;
+      lanes.leave(place, status, durationMs);
+      release();
     };
-    await recorder.record(result);
-    onAttempt(result);
-    if (log.isLevelEnabled('debug')) {
-      const { webhookId, subscriptionId, status, responseCode, errorCode, durationMs, state } =
-        result;
-      log.debug(
-        {
-          webhookId,
-          subscriptionId,
-          attemptNumber,
-          status,
-          responseCode,
-          errorCode,
-          durationMs,
-          state,
-        },
-        'attempt',
-      );
+    try {
+      return await courier.attempt(delivery, signal, leave);
+    } finally {
+      if (!left) leave(null, 0);
     }
-    return true;
   }
 
   return {
     deliver,
+    async deliverHeld(delivery, signal) {
+      const place = await lanes.enter(delivery.subscriptionId, 'backlog');
+      if (place !== null) await attemptIn(place, delivery, signal, () => {});
+    },
     stopBeginning() {
       stopping = true;
       pace.stop();
-    },
-    get inFlight() {
-      return slots.used;
+      lanes.stop();
     },
   };
 }
 
 function keyOf(webhookId: string, subscriptionId: number): string {
   return `${webhookId}.${subscriptionId}`;
-}
-
-function headersOf(
-  { webhookId, contentType, body }: OwedDelivery,
-  { key }: CachedSubscription,
-  timestamp: number,
-): string[] {
-  const headers = [
-    'content-type',
-    contentType,
-    'user-agent',
-    `Posthorn/${VERSION}`,
-    'accept-encoding',
-    'identity',
-    'webhook-id',
-    webhookId,
-    'webhook-timestamp',
-    String(timestamp),
-  ];
-  if (key !== null) {
-    headers.push('webhook-signature', standardSignature(key, webhookId, timestamp, body));
-    headers.push('x-hub-signature-256', hubSignature(key, body));
-  }
-  return headers;
 }

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Slots } from '../lib/slots.ts';
+import type { Lanes } from './lanes.ts';
 
 /** Fewer requests in flight than this are never the better choice. */
 const MIN_IN_FLIGHT = 200;
@@ -45,11 +46,19 @@ export interface Pace {
   stop(): void;
 }
 
-/** Adapts the number of requests in flight to receivers and to this process. */
-export function createPace(slots: Slots, max: number): Pace {
+/**
+ * Adapts the number of requests in flight to receivers and to this process.
+ *
+ * @param slots for deliveries in memory: half as many again may wait there for their receivers.
+ */
+export function createPace(slots: Slots, lanes: Lanes, max: number): Pace {
   let limit = Math.min(max, MIN_IN_FLIGHT);
   let timer: NodeJS.Timeout | undefined;
-  slots.resize(limit);
+  const apply = () => {
+    lanes.resize(limit);
+    slots.resize(Math.ceil(1.5 * limit));
+  };
+  apply();
 
   function watch(): void {
     if (timer !== undefined) return;
@@ -61,9 +70,9 @@ export function createPace(slots: Slots, max: number): Pace {
       limit = nextInFlight(limit, max, {
         utilization: performance.eventLoopUtilization(now, since).utilization,
         holdMs: (slots.used / ended) * EVERY_MS,
-        waiting: slots.waiting > 0,
+        waiting: slots.waiting > 0 || lanes.waiting > 0,
       });
-      slots.resize(limit);
+      apply();
       since = now;
       released = slots.released;
       if (slots.used === 0 && ended === 0) stop();

@@ -34,7 +34,7 @@ t.test(
         return ((await response.json()) as { webhook_id: string }).webhook_id;
       }),
     );
-    await receiver.waitFor(20);
+    await receiver.waitFor(10);
     doomed.kill('SIGKILL');
     await doomed.exited;
     const client = await connect(t, databaseUrl);
@@ -71,8 +71,11 @@ t.test('when one of two workers is killed, the other takes over its jobs', async
     POSTHORN_ROLE: 'worker',
   });
   await doomed.url();
-  const id = await api.subscribe(receiver.url);
-  await Promise.all(Array.from({ length: 100 }, (_, n) => api.ingest(id, { n })));
+  // Ten requests are what a receiver is given at once before it has answered.
+  const ids = await Promise.all(Array.from({ length: 10 }, () => api.subscribe(receiver.url)));
+  await Promise.all(
+    Array.from({ length: 100 }, (_, n) => api.ingest(ids[n % 10] as number, { n })),
+  );
   await receiver.waitFor(100);
   await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'worker' });
   doomed.kill('SIGKILL');
@@ -110,8 +113,9 @@ t.test(
       POSTHORN_SHUTDOWN_GRACE: '300ms',
       POSTHORN_DELIVERY_TIMEOUT: '30s',
     });
-    const id = await posthorn.subscribe(receiver.url);
-    await Promise.all(Array.from({ length: 30 }, (_, n) => posthorn.ingest(id, { n })));
+    const ids = [1, 2, 3].map(() => posthorn.subscribe(receiver.url));
+    for (const id of await Promise.all(ids))
+      await Promise.all(Array.from({ length: 10 }, (_, n) => posthorn.ingest(id, { n })));
     await receiver.waitFor(30);
     const startedAt = Date.now();
     await posthorn.service.stop();

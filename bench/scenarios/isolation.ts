@@ -1,0 +1,77 @@
+import {
+  alternating,
+  type Bench,
+  costOf,
+  type Measurement,
+  type Percentiles,
+  runLoad,
+  type Scenario,
+  withSide,
+} from '../lib/bench.ts';
+import { startProgram } from '../lib/processes.ts';
+import { posthorn, SECRET } from '../lib/sides.ts';
+
+const SCENARIO = 'isolation';
+const RATE = 500;
+const SUBSCRIPTIONS = 20;
+
+export const isolation: Scenario = {
+  name: SCENARIO,
+  what: `${RATE} webhooks a second to ${SUBSCRIPTIONS} receivers that are well; then as many again to as many that accept and never answer, and what the healthy half notices of it`,
+  run: (bench) =>
+    alternating(
+      bench,
+      [false, true].map((hung) => [
+        hung ? 'with as many that hang' : 'without',
+        (round) => measure(bench, round, hung),
+      ]),
+    ),
+};
+
+async function measure(bench: Bench, round: number, hung: boolean): Promise<Measurement> {
+  return await withSide(bench, posthorn, {}, async (running) => {
+    const subscribe = async (path: string) => {
+      const paths: string[] = [];
+      for (let n = 0; n < SUBSCRIPTIONS; n++)
+        paths.push(await running.subscribe(bench.receiverUrl(path)));
+      return paths;
+    };
+    const healthy = await subscribe('/latency');
+    const others = await subscribe('/hang');
+    const load = {
+      port: running.port,
+      secret: SECRET,
+      bodyBytes: 490,
+      connections: 32,
+      durationMs: bench.seconds * 2_000,
+      rate: RATE,
+      stamped: true,
+    };
+    await runLoad({ ...load, paths: healthy, durationMs: 500 });
+    await bench.receiver.call('reset');
+    await bench.postgres.settle();
+    const second = startProgram('load.ts');
+    let perSecond = 0;
+    let latencyMs: Percentiles = { p50: 0, p95: 0, p99: 0 };
+    const cost = await costOf(bench, running, async () => {
+      // From the first second on: both begin at once.
+      const noise = hung ? second.call('run', { ...load, paths: others }) : undefined;
+      const { accepted, startedAt, endedAt } = await runLoad({ ...load, paths: healthy });
+      await noise;
+      const reached = await bench.receiver.call<Percentiles & { count: number }>('latencies');
+      perSecond = (Math.min(reached.count, accepted) / (endedAt - startedAt)) * 1000;
+      latencyMs = reached;
+      return accepted;
+    });
+    await second.stop();
+    return {
+      scenario: SCENARIO,
+      side: hung ? 'with as many that hang' : 'without',
+      round,
+      perSecond,
+      latencyMs: { p50: latencyMs.p50, p95: latencyMs.p95, p99: latencyMs.p99 },
+      loop: 'open',
+      ...cost,
+    };
+  });
+}

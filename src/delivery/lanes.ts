@@ -1,0 +1,277 @@
+import type { AttemptStatus } from '../db/types.ts';
+
+/** Requests that a receiver is given at once before anything is known of it. */
+const FIRST_WINDOW = 10;
+/** Receivers that answer within this time are quick, and have places that nobody else gets. */
+const QUICK_MS = 1_000;
+/** Of all places, what receivers may have that are not quick, and those that have not answered yet. */
+const SLOW_SHARE = 0.8;
+const UNPROVEN_SHARE = 0.5;
+/** A receiver that timed out so often in a row has to prove itself again. */
+const MAX_TIMEOUTS = 3;
+const TICK_MS = 250;
+/** A receiver that has answered nothing for so long while something waits for it has stalled. */
+const STALL_MS = 500;
+/** A window is halved once in this time at most. */
+const NARROW_EVERY_MS = 1_000;
+const FORGET_AFTER_MS = 60_000;
+
+/** A request's place, from `enter` until `leave`. */
+export interface Place {
+  readonly lane: Lane;
+  readonly quick: boolean;
+  readonly proven: boolean;
+}
+
+interface Waiting {
+  readonly since: number;
+  readonly resolve: (place: Place | null) => void;
+}
+
+/** What is known of a receiver, and what is under way to it. */
+interface Lane {
+  readonly id: number;
+  /** How many requests it may have at once: doubled with each round of answers, halved by a time-out. */
+  window: number;
+  inFlight: number;
+  waiting: Waiting[];
+  /** It has answered, and has not timed out several times in a row since. */
+  proven: boolean;
+  timeoutsInARow: number;
+  meanMs: number;
+  narrowedAt: number;
+  /** Requests that ended in this tick, and in the one before it. */
+  ended: number;
+  endedBefore: number;
+  /** Nothing ended while something waited: from then on nothing waits here. */
+  stalled: boolean;
+  /** What is owed to it waits outside already, and must go first. */
+  backlogged: boolean;
+  usedAt: number;
+}
+
+/** Where requests to receivers get their places, each receiver in a lane of its own. */
+export interface Lanes {
+  /**
+   * Waits for a place.
+   *
+   * @returns null when the delivery should rather be held, outside of memory and of the queue.
+   */
+  enter(subscriptionId: number, from: 'queue' | 'backlog'): Promise<Place | null>;
+  /** @param status how the attempt ended, or null when none was made. */
+  leave(place: Place, status: AttemptStatus | null, durationMs: number): void;
+  /** How many more the backlog of a receiver may bring in now. */
+  roomFor(subscriptionId: number): number;
+  /** Whether what comes for a receiver has to line up behind its backlog. */
+  setBacklogged(subscriptionId: number, backlogged: boolean): void;
+  /** How many requests there may be at once to all receivers together. */
+  resize(limit: number): void;
+  readonly inFlight: number;
+  readonly waiting: number;
+  /** Sends everyone away who waits. */
+  stop(): void;
+}
+
+/**
+ * A receiver can only hurt itself. Each has a window of requests, which grows while it answers and
+ * shrinks when it times out. What exceeds it waits here, and is turned away to be held when the
+ * receiver has stalled, or when others wait for the memory that it takes.
+ * A fifth of all places is for receivers that are known to be quick, so that slow ones, however many,
+ * never take the last place; and those that have never answered share half of them at most.
+ *
+ * @param othersWait whether deliveries to other subscriptions wait to be loaded.
+ * @param now milliseconds of a clock that only goes forward.
+ */
+export function createLanes(
+  limit: number,
+  othersWait: (subscriptionId: number) => boolean,
+  now: () => number = () => performance.now(),
+): Lanes {
+  const lanes = new Map<number, Lane>();
+  /** Lanes in which somebody waits, the one whose turn is next first. */
+  const crowded = new Set<Lane>();
+  let maxInFlight = limit;
+  let inFlight = 0;
+  let slowInFlight = 0;
+  let unprovenInFlight = 0;
+  let waiting = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+
+  function laneOf(id: number): Lane {
+    let lane = lanes.get(id);
+    if (lane === undefined) {
+      lane = {
+        id,
+        window: FIRST_WINDOW,
+        inFlight: 0,
+        waiting: [],
+        proven: false,
+        timeoutsInARow: 0,
+        meanMs: 0,
+        narrowedAt: Number.NEGATIVE_INFINITY,
+        ended: 0,
+        endedBefore: 0,
+        stalled: false,
+        backlogged: false,
+        usedAt: 0,
+      };
+      lanes.set(id, lane);
+    }
+    return lane;
+  }
+
+  const isQuick = (lane: Lane) => lane.proven && lane.meanMs < QUICK_MS;
+
+  function mayStart(lane: Lane): boolean {
+    if (lane.inFlight >= lane.window || inFlight >= maxInFlight) return false;
+    if (isQuick(lane)) return true;
+    if (slowInFlight >= maxInFlight * SLOW_SHARE) return false;
+    return lane.proven || unprovenInFlight < maxInFlight * UNPROVEN_SHARE;
+  }
+
+  function start(lane: Lane): Place {
+    const place = { lane, quick: isQuick(lane), proven: lane.proven };
+    lane.inFlight += 1;
+    lane.usedAt = now();
+    inFlight += 1;
+    if (!place.quick) slowInFlight += 1;
+    if (!place.proven) unprovenInFlight += 1;
+    return place;
+  }
+
+  function letIn(lane: Lane): boolean {
+    let any = false;
+    while (lane.waiting.length > 0 && mayStart(lane)) {
+      const next = lane.waiting.shift() as Waiting;
+      waiting -= 1;
+      next.resolve(start(lane));
+      any = true;
+    }
+    if (lane.waiting.length === 0) crowded.delete(lane);
+    return any;
+  }
+
+  /** Lets others in, whoever's turn it is, as far as a look at a few of them shows. */
+  function letOthersIn(): void {
+    let looks = 20;
+    for (const lane of crowded) {
+      if (inFlight >= maxInFlight || looks === 0) return;
+      looks -= 1;
+      letIn(lane);
+      if (lane.waiting.length === 0) continue;
+      // To the end of the line.
+      crowded.delete(lane);
+      crowded.add(lane);
+    }
+  }
+
+  function turnAway(lane: Lane, keep: number): void {
+    for (const { resolve } of lane.waiting.splice(keep)) {
+      waiting -= 1;
+      resolve(null);
+    }
+    if (lane.waiting.length === 0) crowded.delete(lane);
+  }
+
+  function tick(): void {
+    const at = now();
+    for (const lane of lanes.values()) {
+      if (lane.waiting.length > 0) {
+        const oldest = lane.waiting[0] as Waiting;
+        const pace = Math.max(lane.ended, lane.endedBefore);
+        if (pace === 0 && at - oldest.since >= STALL_MS) {
+          lane.stalled = true;
+          turnAway(lane, 0);
+        } else if (othersWait(lane.id)) {
+          // Enough for the next tick; what is more takes the memory that others wait for.
+          turnAway(lane, Math.max(FIRST_WINDOW, pace));
+        }
+      }
+      lane.endedBefore = lane.ended;
+      lane.ended = 0;
+      if (
+        lane.inFlight === 0 &&
+        lane.waiting.length === 0 &&
+        !lane.backlogged &&
+        at - lane.usedAt > FORGET_AFTER_MS
+      ) {
+        lanes.delete(lane.id);
+      }
+    }
+    letOthersIn();
+    if (lanes.size === 0) {
+      clearInterval(timer);
+      timer = undefined;
+    }
+  }
+
+  return {
+    enter(id, from) {
+      if (stopped) return Promise.resolve(null);
+      if (timer === undefined) {
+        timer = setInterval(tick, TICK_MS);
+        timer.unref();
+      }
+      const lane = laneOf(id);
+      if (from === 'queue' && lane.backlogged) return Promise.resolve(null);
+      if (lane.waiting.length === 0 && mayStart(lane)) return Promise.resolve(start(lane));
+      if (lane.stalled) return Promise.resolve(null);
+      return new Promise((resolve) => {
+        lane.waiting.push({ since: now(), resolve });
+        waiting += 1;
+        crowded.add(lane);
+      });
+    },
+    leave({ lane, quick, proven }, status, durationMs) {
+      const full = lane.inFlight >= lane.window;
+      lane.inFlight -= 1;
+      lane.usedAt = now();
+      inFlight -= 1;
+      if (!quick) slowInFlight -= 1;
+      if (!proven) unprovenInFlight -= 1;
+      if (status === 'timeout') {
+        lane.timeoutsInARow += 1;
+        if (lane.timeoutsInARow >= MAX_TIMEOUTS) lane.proven = false;
+        // Requests that were sent together time out together; that is one sign, not many.
+        if (now() - lane.narrowedAt > NARROW_EVERY_MS) {
+          lane.window = Math.max(1, lane.window >> 1);
+          lane.narrowedAt = now();
+        }
+      } else if (status !== null) {
+        // Whatever it answered, it answered.
+        lane.ended += 1;
+        lane.timeoutsInARow = 0;
+        lane.proven = true;
+        lane.stalled = false;
+        lane.meanMs = lane.meanMs === 0 ? durationMs : lane.meanMs * 0.9 + durationMs * 0.1;
+        if (full || lane.window < FIRST_WINDOW) lane.window += 1;
+      }
+      letIn(lane);
+      if (crowded.size > 0) letOthersIn();
+    },
+    roomFor(id) {
+      const lane = laneOf(id);
+      const pace = Math.max(lane.ended, lane.endedBefore);
+      return Math.max(lane.window, 2 * pace) - lane.inFlight - lane.waiting.length;
+    },
+    setBacklogged(id, backlogged) {
+      laneOf(id).backlogged = backlogged;
+    },
+    resize(max) {
+      maxInFlight = max;
+      letOthersIn();
+    },
+    get inFlight() {
+      return inFlight;
+    },
+    get waiting() {
+      return waiting;
+    },
+    stop() {
+      stopped = true;
+      clearInterval(timer);
+      for (const lane of lanes.values()) turnAway(lane, 0);
+    },
+  };
+}

@@ -1,0 +1,118 @@
+import t from 'tap';
+import { startCli } from '../helpers/cli.ts';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
+
+t.test('receivers that hang, however many, leave places to those that answer', async (t) => {
+  const hung = await startReceiver(t, () => {});
+  const good = await startReceiver(t);
+  const posthorn = await startTestService(t, {
+    POSTHORN_DELIVERY_TIMEOUT: '60s',
+    POSTHORN_SHUTDOWN_GRACE: '0s',
+    POSTHORN_MAX_IN_FLIGHT: '100',
+  });
+  const alive = await posthorn.subscribe(good.url);
+  await posthorn.ingest(alive);
+  await good.waitFor(1);
+  const dead: number[] = [];
+  for (let n = 0; n < 30; n++) dead.push(await posthorn.subscribe(hung.url));
+  for (let round = 0; round < 20; round++)
+    await Promise.all([...dead, alive, alive].map((id) => posthorn.ingest(id, { round })));
+  await good.waitFor(41, 10_000);
+  t.ok(hung.received.length <= 50, `${hung.received.length} requests hang: half of all at most`);
+  const client = await connect(t, posthorn.databaseUrl);
+  const { rows } = await client.query(
+    'select count(*)::integer as jobs from graphile_worker.jobs where locked_at is null',
+  );
+  t.ok(rows[0].jobs < 10, 'and the queue is not where the rest waits');
+});
+
+t.test('what a receiver did not take is sent when it is back, the oldest first', async (t) => {
+  let back = false;
+  const receiver = await startReceiver(t, (response) => {
+    if (back) response.end('ok');
+  });
+  const posthorn = await startTestService(t, {
+    POSTHORN_DELIVERY_TIMEOUT: '1s',
+    POSTHORN_RETRY_SCHEDULE: '1s,1s,1s,1s,1s,1s,1s,1s',
+  });
+  const id = await posthorn.subscribe(receiver.url);
+  const client = await connect(t, posthorn.databaseUrl);
+  const held = async () =>
+    (
+      await client.query(
+        `select count(*)::integer as held from posthorn.deliveries where state = 'held' and attempt_count = 0`,
+      )
+    ).rows[0].held;
+  for (let n = 0; n < 200; n++) await posthorn.ingest(id, { n });
+  await until('most of them are held', async () => (await held()) > 150);
+  const before = receiver.received.length;
+  back = true;
+  await until('all have succeeded', async () => {
+    return (await posthorn.request('GET', '/v1/stats')).json.succeeded === 200;
+  });
+  const seen = new Set(
+    receiver.received.slice(0, before).map(({ headers }) => headers['webhook-id']),
+  );
+  const first = receiver.received
+    .slice(before)
+    .map(({ headers }) => headers['webhook-id'] as string)
+    .filter((webhookId) => !seen.has(webhookId));
+  t.ok(first.length > 150);
+  const sorted = first.toSorted();
+  const furthest = Math.max(...first.map((one, at) => Math.abs(sorted.indexOf(one) - at)));
+  t.ok(furthest < 60, `in order, but for what was under way together: ${furthest}`);
+  t.equal(new Set(first).size, first.length, 'none was sent twice');
+  await until('nothing is left of the backlog', async () => {
+    const { rows } = await client.query('select count(*)::integer as n from posthorn.backlogs');
+    return rows[0].n === 0;
+  });
+});
+
+t.test('what is held outlives the process that held it', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  let back = false;
+  const receiver = await startReceiver(t, (response) => {
+    if (back) response.end('ok');
+  });
+  const doomed = await startCli(t, ['start'], { DATABASE_URL: databaseUrl });
+  await doomed.url();
+  const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
+  const id = await api.subscribe(receiver.url);
+  for (let n = 0; n < 100; n++) await api.ingest(id, { n });
+  const client = await connect(t, databaseUrl);
+  await until('the doomed one owns a backlog', async () => {
+    const { rows } = await client.query(
+      `select count(*)::integer as n from posthorn.backlogs where owner is not null`,
+    );
+    return rows[0].n === 1;
+  });
+  doomed.kill('SIGKILL');
+  await doomed.exited;
+  back = true;
+  const startedAt = Date.now();
+  await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'worker' });
+  await until('another one has delivered all', async () => {
+    return (await api.request('GET', '/v1/stats')).json.succeeded === 100;
+  });
+  t.ok(Date.now() - startedAt < 15_000);
+});
+
+t.test('what is held for a subscription that is deleted is cancelled', async (t) => {
+  const receiver = await startReceiver(t, () => {});
+  const posthorn = await startTestService(t, {
+    POSTHORN_DELIVERY_TIMEOUT: '60s',
+    POSTHORN_SHUTDOWN_GRACE: '0s',
+  });
+  const id = await posthorn.subscribe(receiver.url);
+  for (let n = 0; n < 50; n++) await posthorn.ingest(id, { n });
+  const list = async (state: string) =>
+    (await posthorn.request('GET', `/v1/deliveries?state=${state}`)).json.data.length;
+  await until('some are held', async () => (await list('held')) >= 30);
+  t.equal((await posthorn.request('DELETE', `/v1/subscriptions/${id}`)).status, 200);
+  t.equal(await list('held'), 0);
+  t.equal(await list('cancelled'), 50);
+  t.equal(receiver.received.length, 10, 'a receiver that has not answered gets ten at once');
+});

@@ -1,0 +1,98 @@
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { createLanes, type Lanes, type Place } from '../../src/delivery/lanes.ts';
+
+function start(t: Test, limit: number): Lanes {
+  const lanes = createLanes(limit, () => false);
+  t.teardown(() => lanes.stop());
+  return lanes;
+}
+
+/** Asks for places at once, and returns those that were given without waiting. */
+async function enter(lanes: Lanes, id: number, count: number): Promise<Place[]> {
+  const given: Place[] = [];
+  for (let n = 0; n < count; n++)
+    void lanes.enter(id, 'queue').then((place) => place !== null && given.push(place));
+  await Promise.resolve();
+  await Promise.resolve();
+  return given;
+}
+
+t.test('a receiver of which nothing is known gets ten requests at once', async (t) => {
+  t.equal((await enter(start(t, 1000), 1, 50)).length, 10);
+});
+
+t.test('one that answers gets more with each answer', async (t) => {
+  const lanes = start(t, 1000);
+  const places = await enter(lanes, 1, 400);
+  for (let round = 0; round < 5; round++)
+    for (const place of places.splice(0)) lanes.leave(place, 'success', 5);
+  await Promise.resolve();
+  t.ok(lanes.inFlight > 19 && lanes.inFlight <= 330, `${lanes.inFlight} in flight`);
+});
+
+t.test('receivers that have not answered yet share half of the places', async (t) => {
+  const lanes = start(t, 100);
+  for (let id = 1; id <= 30; id++) await enter(lanes, id, 10);
+  t.equal(lanes.inFlight, 50);
+});
+
+t.test('receivers that answer slowly never take the last fifth from the quick ones', async (t) => {
+  const lanes = start(t, 100);
+  for (let id = 1; id <= 40; id++) {
+    const [place] = await enter(lanes, id, 1);
+    lanes.leave(place as Place, 'success', 20_000);
+  }
+  const [place] = await enter(lanes, 99, 1);
+  lanes.leave(place as Place, 'success', 10);
+  for (let id = 1; id <= 40; id++) await enter(lanes, id, 10);
+  t.equal(lanes.inFlight, 80);
+  t.equal((await enter(lanes, 99, 10)).length, 10);
+});
+
+t.test('a backlog goes before what comes from the queue', async (t) => {
+  const lanes = start(t, 100);
+  lanes.setBacklogged(1, true);
+  t.equal(await lanes.enter(1, 'queue'), null);
+  t.not(await lanes.enter(1, 'backlog'), null);
+  lanes.setBacklogged(1, false);
+  t.not(await lanes.enter(1, 'queue'), null);
+});
+
+t.test('whatever happens, places add up and stay within their bounds', async () => {
+  const status = fc.constantFrom('success', 'failed', 'timeout', 'blocked', null);
+  const step = fc.oneof(
+    fc.record({ enter: fc.integer({ min: 1, max: 8 }) }),
+    fc.record({ leave: fc.nat(), status, ms: fc.integer({ min: 0, max: 30_000 }) }),
+    fc.record({ limit: fc.integer({ min: 20, max: 60 }) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 200 }), async (steps) => {
+      const lanes = createLanes(40, () => false);
+      const held: Place[] = [];
+      let largest = 40;
+      for (const one of steps) {
+        if ('enter' in one) {
+          void lanes.enter(one.enter, 'queue').then((place) => place !== null && held.push(place));
+        } else if ('limit' in one) {
+          largest = Math.max(largest, one.limit);
+          lanes.resize(one.limit);
+        } else if (held.length > 0) {
+          const [place] = held.splice(one.leave % held.length, 1);
+          lanes.leave(place as Place, one.status, one.ms);
+        }
+        await Promise.resolve();
+        await Promise.resolve();
+        if (lanes.inFlight !== held.length || lanes.inFlight > largest) return false;
+      }
+      for (let place = held.pop(); place !== undefined; place = held.pop()) {
+        lanes.leave(place, 'success', 1);
+        await Promise.resolve();
+        await Promise.resolve();
+      }
+      lanes.stop();
+      return lanes.inFlight === 0 && lanes.waiting === 0;
+    }),
+    { numRuns: 300 },
+  );
+});
