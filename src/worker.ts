@@ -57,6 +57,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const client = createHttpClient({
     timeoutMs: settings.deliveryTimeoutMs,
     allowNetworks: settings.allowNetworks,
+    denyNetworks: settings.denyNetworks,
     allowPorts: settings.allowPorts,
     egressProxy: settings.egressProxy,
   });
