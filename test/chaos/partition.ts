@@ -9,7 +9,7 @@ import { startReceiver } from './lib/receiver.ts';
 import { promised, type Scenario } from './lib/scenario.ts';
 
 const PARTITION_MS = 60_000;
-const QUICKLY_MS = 12_000;
+const QUICKLY_MS = 6_000;
 
 export const partition: Scenario = {
   name: 'partition',

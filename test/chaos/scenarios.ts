@@ -7,6 +7,7 @@ import { partition } from './partition.ts';
 import { connections, diskFull, readOnly } from './refusals.ts';
 import { restart } from './restart.ts';
 import { stop } from './stop.ts';
+import { stuck } from './stuck.ts';
 import { takeover } from './takeover.ts';
 import { upgrade } from './upgrade.ts';
 
@@ -21,6 +22,7 @@ export const scenarios: readonly Scenario[] = [
   connections,
   diskFull,
   clock,
+  stuck,
   stop,
   failover,
   upgrade,
