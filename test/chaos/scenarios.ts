@@ -1,4 +1,5 @@
 import { clock } from './clock.ts';
+import { embedded } from './embedded.ts';
 import { failover } from './failover.ts';
 import { frozen } from './frozen.ts';
 import { kill } from './kill.ts';
@@ -25,5 +26,6 @@ export const scenarios: readonly Scenario[] = [
   stuck,
   stop,
   failover,
+  embedded,
   upgrade,
 ];

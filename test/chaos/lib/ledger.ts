@@ -7,7 +7,7 @@ import { type Figures, promised } from './scenario.ts';
 export interface LedgerOptions {
   readonly load: Pick<Load, 'accepted'>;
   readonly receiver: Receiver;
-  readonly postgres: Postgres;
+  readonly postgres: Pick<Postgres, 'query'>;
   /** Moments at which requests in flight may have lost their outcome. */
   readonly faults: readonly number[];
   /** How long a request may have been in flight before the fault, and its outcome unrecorded. */
@@ -81,7 +81,7 @@ function judgeDuplicates(
 
 /** @throws Broken unless attempts are numbered without gaps or doubles, and none was burned. */
 export async function requireHonestAttempts(
-  postgres: Postgres,
+  postgres: Pick<Postgres, 'query'>,
   receiverWasWell: boolean,
 ): Promise<void> {
   const [row] = await postgres.query<{ uneven: number; miscounted: number; burned: number }>(`

@@ -8,7 +8,8 @@ import type { Run } from './scenario.ts';
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 
 export interface PosthornOptions {
-  readonly databaseUrl: string;
+  /** Without it, an embedded one. */
+  readonly databaseUrl?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Where its sources are, when not here. */
   readonly root?: string;
@@ -45,7 +46,7 @@ export function startPosthorn(run: Run, options: PosthornOptions): Posthorn {
   started += 1;
   const logPath = join(run.dir, `posthorn-${started}.log`);
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(POSTHORN_|NODE_)/.test(name),
+    ([name]) => !/^(POSTHORN_|NODE_|DATABASE_URL)/.test(name),
   );
   const command = [
     ...through,
@@ -60,7 +61,7 @@ export function startPosthorn(run: Run, options: PosthornOptions): Posthorn {
       ...Object.fromEntries(inherited),
       PORT: '0',
       POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8,::1/128',
-      DATABASE_URL: databaseUrl,
+      ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
       ...env,
     },
     stdio: ['ignore', 'ignore', 'pipe'],
