@@ -27,6 +27,7 @@ export interface Settings {
   /** One bound from DNS to the last byte of the answer. */
   readonly deliveryTimeoutMs: number;
   readonly allowNetworks: Networks;
+  readonly denyNetworks: Networks;
   readonly allowPorts: Ports;
   /** Unset: deliveries go straight to their receivers. */
   readonly egressProxy: EgressProxy | undefined;
@@ -80,6 +81,11 @@ export const SETTINGS = {
   POSTHORN_ALLOW_NETWORKS: setting(
     '',
     'CIDRs that deliveries may reach although they are private, such as `127.0.0.0/8,::1/128`',
+    parseNetworks,
+  ),
+  POSTHORN_DENY_NETWORKS: setting(
+    '',
+    'CIDRs that deliveries may not reach although they are public: your own, and those of your NAT64',
     parseNetworks,
   ),
   POSTHORN_ALLOW_PORTS: setting(
@@ -171,6 +177,7 @@ export function loadSettings(
     retrySchedule: value('POSTHORN_RETRY_SCHEDULE'),
     deliveryTimeoutMs: value('POSTHORN_DELIVERY_TIMEOUT'),
     allowNetworks: value('POSTHORN_ALLOW_NETWORKS'),
+    denyNetworks: value('POSTHORN_DENY_NETWORKS'),
     allowPorts: value('POSTHORN_ALLOW_PORTS'),
     egressProxy: value('POSTHORN_EGRESS_PROXY'),
     maxBodyBytes: value('POSTHORN_MAX_BODY'),

@@ -30,6 +30,8 @@ const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' };
 
 /** A delivery that is overdue by this and the time of an attempt has lost its job. */
 const LOST_AFTER_MS = 60_000;
+/** What a stop needs for handing back what has not finished. */
+const HAND_BACK_MS = 1_000;
 /** What closing connections may take. */
 const END_MS = 2_000;
 
@@ -59,6 +61,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const client = createHttpClient({
     timeoutMs: settings.deliveryTimeoutMs,
     allowNetworks: settings.allowNetworks,
+    denyNetworks: settings.denyNetworks,
     allowPorts: settings.allowPorts,
     egressProxy: settings.egressProxy,
   });
@@ -141,7 +144,7 @@ export function createWorker(options: WorkerOptions): Worker {
     },
     async stop() {
       deliverer.stopBeginning();
-      const timer = setTimeout(() => ending.abort(), settings.shutdownGraceMs);
+      const timer = setTimeout(() => ending.abort(), finishMs(settings.shutdownGraceMs));
       await waker.stop();
       await Promise.all([runner.stop(), backlog.stop()]);
       clearTimeout(timer);
@@ -160,4 +163,9 @@ export function createWorker(options: WorkerOptions): Worker {
       return Math.min(runner.quietForMs, performance.now() - attemptAt);
     },
   };
+}
+
+/** Of the grace period, what those in flight may use. */
+function finishMs(graceMs: number): number {
+  return Math.max(graceMs - HAND_BACK_MS, graceMs / 2);
 }

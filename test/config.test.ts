@@ -28,7 +28,7 @@ t.test('without any setting there is a service that only this machine reaches', 
   const dir = t.testdir();
   const loaded = loadSettings({}, dir);
   t.ok(Object.isFrozen(loaded));
-  const { allowNetworks, allowPorts, ...settings } = loaded;
+  const { allowNetworks, denyNetworks, allowPorts, ...settings } = loaded;
   t.hasStrict(settings, {
     host: '127.0.0.1',
     port: 5000,
@@ -47,6 +47,7 @@ t.test('without any setting there is a service that only this machine reaches', 
     logLevel: 'info',
   });
   t.notOk(allowNetworks.contains('127.0.0.1'));
+  t.notOk(denyNetworks.contains('8.8.8.8'));
   t.equal(allowPorts.text, '80, 443');
 });
 
@@ -96,6 +97,8 @@ t.test('each setting is read as it is meant', async (t) => {
   const { allowNetworks } = load(t, { POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8,::1/128' });
   t.ok(allowNetworks.contains('127.0.0.1') && allowNetworks.contains('::1'));
   t.notOk(allowNetworks.contains('10.0.0.1'));
+  const { denyNetworks } = load(t, { POSTHORN_DENY_NETWORKS: '8.8.8.0/24' });
+  t.ok(denyNetworks.contains('8.8.8.8') && !denyNetworks.contains('8.8.9.8'));
 });
 
 t.test('ports are read as numbers and ranges, besides 80 and 443', async (t) => {
@@ -191,6 +194,11 @@ t.test('a setting that is wrong is refused with what would be right', async (t) 
       'POSTHORN_ALLOW_NETWORKS',
       '127.0.0.0/8,localhost',
       '"localhost" is not a network; write 10.0.0.0/8 or fd00::/8',
+    ],
+    [
+      'POSTHORN_DENY_NETWORKS',
+      'us-east-1',
+      '"us-east-1" is not a network; write 10.0.0.0/8 or fd00::/8',
     ],
     ['POSTHORN_MAX_BODY', '0', '"0" is outside 1B to 64MiB'],
     ['POSTHORN_MAX_BODY', '65MiB', '"65MiB" is outside 1B to 64MiB'],
@@ -300,13 +308,15 @@ t.test('a refusal never repeats a key or the password of the database', async (t
 
 t.test('a variable that is empty or blank is as good as unset', async (t) => {
   const dir = t.testdir();
-  const { allowNetworks: _networks, allowPorts: _ports, ...unset } = loadSettings({}, dir);
+  // Those hold functions, which are equal to no others.
+  const plain = ({ allowNetworks, denyNetworks, allowPorts, ...settings }: Settings) => settings;
+  const unset = plain(loadSettings({}, dir));
   for (const blank of ['', ' ', '\t\n']) {
     const env = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, blank]));
-    const { allowNetworks, allowPorts, ...settings } = loadSettings(env, dir);
-    t.strictSame(settings, unset, JSON.stringify(blank));
-    t.notOk(allowNetworks.contains('127.0.0.1'));
-    t.equal(allowPorts.text, '80, 443');
+    const settings = loadSettings(env, dir);
+    t.strictSame(plain(settings), unset, JSON.stringify(blank));
+    t.notOk(settings.allowNetworks.contains('127.0.0.1'));
+    t.equal(settings.allowPorts.text, '80, 443');
   }
 });
 

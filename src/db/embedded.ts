@@ -16,6 +16,8 @@ const DATABASE = 'posthorn';
 /** Held on one session for as long as an instance of Posthorn uses the data folder. */
 const INSTANCE_LOCK = 7_823_114_600_518;
 const READY_TIMEOUT_MS = 60_000;
+/** Between two looks at a server that is not there. */
+const REVIVE_MS = 500;
 
 /**
  * Set for a service that shares a small machine with its database: fewer full-page images, no JIT
@@ -73,15 +75,44 @@ export async function startEmbeddedPostgres(
     child = await spawnServer(binaries, cluster, socketDir, logPath, owner, serverSettings);
     session = await waitUntilReady(child, urlOf('postgres'), logPath, dataDir);
   }
-  session.on('error', () => {});
   await lockInstance(session, dataDir);
   await createDatabaseOnce(session);
+  let stopping = false;
+  let revived: Promise<void> = Promise.resolve();
+  watchOver(session);
+
+  /** Nobody else would start the server anew when it dies, or hold the folder after a crash in it. */
+  function watchOver(current: pg.Client): void {
+    current.on('error', () => {});
+    current.once('end', () => {
+      if (!stopping) revived = revive().catch(() => {});
+    });
+  }
+
+  async function revive(): Promise<void> {
+    while (!stopping) {
+      await sleep(REVIVE_MS);
+      const back = await tryConnect(urlOf('postgres')).catch(() => undefined);
+      if (back !== undefined) {
+        session = back;
+        watchOver(back);
+        await lockInstance(back, dataDir);
+        return;
+      }
+      const pid = child?.pid ?? (await serverPid(cluster));
+      if (pid === undefined || !isRunning(pid, child)) {
+        child = await spawnServer(binaries, cluster, socketDir, logPath, owner, serverSettings);
+      }
+    }
+  }
 
   return {
     url: urlOf(DATABASE),
     dataDir: owner.dataDir,
     async stop() {
-      await session.end().catch(() => {});
+      stopping = true;
+      await revived;
+      await session?.end().catch(() => {});
       await stopServer(cluster, child);
       await rm(socketDir, { recursive: true, force: true });
     },

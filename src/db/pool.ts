@@ -1,7 +1,6 @@
-import type { Socket } from 'node:net';
 import pg from 'pg';
-import { errorMessage } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
+import { refuseWithoutAnswers } from './no-answer.ts';
 
 // bigint columns are counts, sizes and ids that stay far below 2^53: numbers are what people expect.
 const BIGINT_OID = 20;
@@ -67,31 +66,9 @@ export function createPool(options: PoolOptions): pg.Pool {
   });
   pool.on('error', () => {});
   // A connection that breaks while somebody holds it tells them by their query; the event is extra.
-  pool.on('connect', (client) => {
-    client.on('error', () => {});
-    endWithItsStatement(client);
-  });
+  pool.on('connect', (client) => client.on('error', () => {}));
+  refuseWithoutAnswers(pool);
   return pool;
-}
-
-/**
- * Ends the connection of a statement that timed out. node-postgres keeps it, waiting for the answer,
- * and whatever is asked next on it would wait behind. `pool.query` ends it by itself; whoever took
- * the connection out of the pool (graphile-worker) hands it back as if it were sound.
- */
-function endWithItsStatement(client: pg.PoolClient): void {
-  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-  client.query = ((...args: unknown[]) => {
-    const answer = query(...args);
-    if (answer instanceof Promise) {
-      answer.catch((error: unknown) => {
-        if (errorMessage(error) !== 'Query read timeout') return;
-        const { connection } = client as unknown as { connection: { stream: Socket } };
-        connection.stream.destroy(new Error('Connection terminated: a statement had no answer'));
-      });
-    }
-    return answer;
-  }) as typeof client.query;
 }
 
 // As a statement rather than as a startup parameter, which poolers such as PgBouncer refuse.

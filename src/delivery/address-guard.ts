@@ -1,16 +1,21 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { type Ports, portOf } from './ports.ts';
 
-/** Networks that the operator opened although they are private. */
+/** Networks that the operator opened although they are private, or closed although they are not. */
 export interface Networks {
   contains(address: string): boolean;
   /** Whether any address of this machine is among them. */
-  readonly opensLoopback: boolean;
+  readonly hasLoopback: boolean;
 }
 
-/** Where the operator lets deliveries go beyond the public internet's ports 80 and 443. */
+/** Where the operator lets deliveries go: more than ports 80 and 443 of the internet, or less. */
 export interface Reach {
   readonly allowNetworks: Networks;
+  /**
+   * Public addresses that lead inside: this network's own, and prefixes of a NAT64 of its own, which
+   * nothing tells from other addresses. Denied also where they are allowed.
+   */
+  readonly denyNetworks: Networks;
   readonly allowPorts: Ports;
 }
 
@@ -75,14 +80,18 @@ function listOf(network: string, prefix: number, family: 'ipv4' | 'ipv6'): Block
  * Why a delivery may not connect to this address, as words that follow "is", or null when it may.
  *
  * @param address an IPv4 or IPv6 address without brackets.
- * @example judgeAddress('10.1.2.3', none) // 'a private address'
+ * @example judgeAddress('10.1.2.3', reach) // 'a private address'
  */
-export function judgeAddress(address: string, allowed: Networks): string | null {
+export function judgeAddress(
+  address: string,
+  { allowNetworks, denyNetworks }: Pick<Reach, 'allowNetworks' | 'denyNetworks'>,
+): string | null {
   // A zone (fe80::1%eth0) only ever qualifies local addresses.
   const [bare = ''] = address.split('%');
   const version = isIP(bare);
   if (version === 0) return 'not an IP address';
-  if (allowed.contains(bare)) return null;
+  if (denyNetworks.contains(bare)) return 'a denied address';
+  if (allowNetworks.contains(bare)) return null;
   const family = version === 4 ? 'ipv4' : 'ipv6';
   if (family === 'ipv6' && !GLOBAL_UNICAST.check(bare, 'ipv6')) return outsideGlobalUnicast(bare);
   return denied.find(({ list }) => list.check(bare, family))?.what ?? null;
@@ -118,7 +127,7 @@ export function parseNetworks(text: string): Networks {
     list.addSubnet(network, bits, version === 4 ? 'ipv4' : 'ipv6');
     withinLoopback ||= isLoopback(network);
   }
-  return { contains, opensLoopback: withinLoopback || opensLocalhost({ contains }) };
+  return { contains, hasLoopback: withinLoopback || hasLocalhost({ contains }) };
 }
 
 /**
@@ -140,7 +149,7 @@ export function judgeUrl(text: string, reach: Reach): string | null {
   }
   // Of the parsed URL, never of the text: 2130706433, 0x7f.1 and 127.0.0.1 are one address.
   const host = unbracketed(url.hostname);
-  const what = judgeHost(host, reach.allowNetworks);
+  const what = judgeHost(host, reach);
   if (what !== null) {
     return `${host} is ${what}, which deliveries may not reach${
       what === LOOPBACK_ADDRESS
@@ -157,9 +166,9 @@ export function judgeUrl(text: string, reach: Reach): string | null {
  * Judges a host by what can be known without asking DNS, which is what literal addresses are and
  * which names never mean another machine. Words that follow "is", or null.
  */
-export function judgeHost(host: string, allowed: Networks): string | null {
-  if (isIP(host) !== 0) return judgeAddress(host, allowed);
-  return isLocalName(host) && !opensLocalhost(allowed) ? LOOPBACK_ADDRESS : null;
+export function judgeHost(host: string, reach: Reach): string | null {
+  if (isIP(host) !== 0) return judgeAddress(host, reach);
+  return isLocalName(host) && !hasLocalhost(reach.allowNetworks) ? LOOPBACK_ADDRESS : null;
 }
 
 /**
@@ -181,7 +190,7 @@ function isLocalName(host: string): boolean {
   return /(^|\.)localhost\.?$/.test(host);
 }
 
-function opensLocalhost(networks: Pick<Networks, 'contains'>): boolean {
+function hasLocalhost(networks: Pick<Networks, 'contains'>): boolean {
   return networks.contains('127.0.0.1') || networks.contains('::1');
 }
 

@@ -12,7 +12,6 @@ import {
   isPortOpen,
   judgeAddress,
   judgeHost,
-  type Networks,
   type Reach,
   unbracketed,
 } from './address-guard.ts';
@@ -50,7 +49,7 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
       lookup: createGuardedLookup(judge, resolve),
     } as buildConnector.BuildOptions);
 
-  const judge = createResolvedJudge(allowNetworks);
+  const judge = createResolvedJudge(options);
   const connect = withLookup(judge);
   const connectToLoopback = withLookup((name, address) => {
     const refusal = judge(name, address);
@@ -63,13 +62,13 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
       : createTunnelConnector(egressProxy, timeoutMs, buildConnector(plain));
 
   function choose(host: string, port: number): buildConnector.connector | string {
-    const what = judgeHost(host, allowNetworks);
+    const what = judgeHost(host, options);
     if (what !== null) return `${host} is ${what}, which deliveries may not reach`;
     if (egressProxy !== undefined && isItself(egressProxy, host, port))
       return `${host} is the egress proxy, which deliveries may not reach`;
     if (tunnel !== undefined && isPortOpen(host, port, options)) return tunnel;
     if (tunnel === undefined && (allowPorts.contains(port) || isLoopback(host))) return connect;
-    if (tunnel === undefined && isIP(host) === 0 && allowNetworks.opensLoopback)
+    if (tunnel === undefined && isIP(host) === 0 && allowNetworks.hasLoopback)
       return connectToLoopback;
     return `the URL's port is ${port}, and deliveries go to ports ${allowPorts.text} only`;
   }
@@ -88,9 +87,9 @@ function isItself(proxy: EgressProxy, host: string, port: number): boolean {
 /** Why a name that resolves to this address may not be connected to, as a clause, or null. */
 type JudgeResolved = (name: string, address: string) => string | null;
 
-export function createResolvedJudge(allowed: Networks): JudgeResolved {
+export function createResolvedJudge(reach: Reach): JudgeResolved {
   return (name, address) => {
-    const what = judgeAddress(address, allowed);
+    const what = judgeAddress(address, reach);
     // The address itself is not told: it would show customers the inside of our network.
     return what === null ? null : `${name} resolves to ${what}, which deliveries may not reach`;
   };

@@ -104,6 +104,14 @@ t.test('bad input is refused with the field, what was wrong and what would be ri
       /POSTHORN_ALLOW_NETWORKS/,
     ],
     ['loopback by name', 'POST', CREATE, { url: 'http://localhost:9/' }, 'body.url', /loopback/],
+    [
+      'a port that is not open',
+      'POST',
+      CREATE,
+      { url: 'https://example.com:8080/' },
+      'body.url',
+      /its port is 8080, and deliveries go to ports 80, 443 only/,
+    ],
     ['metadata', 'POST', CREATE, { url: 'http://169.254.169.254/' }, 'body.url', /link-local/],
     [
       'an unknown field',

@@ -10,8 +10,9 @@ import {
   networks,
   toAddress,
 } from '../helpers/addresses.ts';
+import { reachOf } from '../helpers/hostile.ts';
 
-const none = parseNetworks('');
+const none = reachOf('');
 
 for (const network of networks) {
   const { cidr, bits, first, last } = network;
@@ -127,13 +128,25 @@ t.test('an opened network opens what is in it, and nothing else', async () => {
     fc.assert(
       fc.property(fc.array(cidr(bits), { maxLength: 3 }), anyNumber(bits), (cidrs, number) => {
         const opened = cidrs.some((text) => contains(networkOf(text), number, bits));
-        const judged = judgeAddress(toAddress(number, bits), parseNetworks(cidrs.join(', ')));
+        const judged = judgeAddress(toAddress(number, bits), reachOf(cidrs.join(', ')));
         return (judged === null) === (opened || !isDenied(number, bits));
       }),
       { numRuns: 2_000 },
     );
   }
 });
+
+t.test(
+  'a network that the operator closed is closed, even where another setting opens it',
+  async (t) => {
+    // Public, one of a NAT64 of the operator's own, and one within what is opened.
+    const reach = reachOf('10.0.0.0/8', '', '8.8.8.0/24, 2a00:1234:0:64::/96, 10.7.0.0/16');
+    for (const address of ['8.8.8.8', '2a00:1234:0:64::a00:1', '10.7.0.1', '::ffff:8.8.8.8'])
+      t.equal(judgeAddress(address, reach), 'a denied address', address);
+    for (const address of ['8.8.9.8', '2a00:1234:0:65::a00:1', '10.8.0.1'])
+      t.equal(judgeAddress(address, reach), null, address);
+  },
+);
 
 t.test('networks are read as CIDRs, and what is none is named', async (t) => {
   const good: [text: string, within: string[], outside: string[]][] = [

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
+import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { parseEgressProxy } from '../../src/delivery/egress-proxy.ts';
 import { certify, trust } from '../helpers/certificates.ts';
@@ -22,6 +23,8 @@ import {
   startHostile,
 } from '../helpers/hostile.ts';
 import { startProxy } from '../helpers/proxy.ts';
+import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
 
 const GOOD = `${OK}content-length: 2\r\n\r\nok`;
 const PASSWORD = 'canary/pass:word';
@@ -220,4 +223,31 @@ t.test('an attempt takes no longer than its time with a proxy that', async (t) =
       t.equal(proxy.sockets.length, 1, 'one tunnel was asked for, and its connection closed');
     });
   }
+});
+
+t.test('the service delivers by the proxy, and shows its credentials nowhere', async (t) => {
+  const receiver = await startHostile(t, end(`${OK}content-length: 2\r\n\r\nok`));
+  let refusing = true;
+  const proxy = await startProxy(t, () => (refusing ? { refuse: 407 } : { port: receiver.port }));
+  const lines: string[] = [];
+  const log = pino({ level: 'trace' }, { write: (line) => void lines.push(line) });
+  const posthorn = await startTestService(
+    t,
+    {
+      POSTHORN_ALLOW_NETWORKS: '',
+      POSTHORN_EGRESS_PROXY: `http://user:${encodeURIComponent(PASSWORD)}@127.0.0.1:${proxy.port}`,
+    },
+    log,
+  );
+  const id = await posthorn.subscribe('http://receiver.example/hook');
+  const webhookId = await posthorn.ingest(id);
+  const history = async () => (await posthorn.request('GET', `/v1/webhooks/${webhookId}`)).text;
+  await until('an attempt was refused', async () => /"error_code":"proxy"/.test(await history()));
+  refusing = false;
+  await until('it is delivered', async () => /"state":"succeeded"/.test(await history()));
+  const logged = lines.join('');
+  for (const text of [logged, await history()])
+    t.notMatch(text, /canary|10\.1\.2\.3/, 'nor what the proxy gave as its reason');
+  t.match(logged, /posthorn is up/, 'although there is a log');
+  t.notOk(logged.includes(CREDENTIALS.slice(6)));
 });

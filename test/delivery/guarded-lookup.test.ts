@@ -2,15 +2,16 @@ import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIPv4 } from 'node:net';
 import fc from 'fast-check';
 import t from 'tap';
-import { BlockedAddressError, parseNetworks } from '../../src/delivery/address-guard.ts';
+import { BlockedAddressError } from '../../src/delivery/address-guard.ts';
 import {
   createGuardedLookup,
   createResolvedJudge,
   type Resolve,
 } from '../../src/delivery/connector.ts';
 import { anyNumber, isDenied, networks, toAddress } from '../helpers/addresses.ts';
+import { reachOf } from '../helpers/hostile.ts';
 
-const none = parseNetworks('');
+const none = reachOf('');
 
 interface Looked {
   readonly error: NodeJS.ErrnoException | null;
@@ -94,7 +95,7 @@ t.test('a refusal of a name never tells its address', async (t) => {
 });
 
 t.test('a name that leads to what the operator opened is connected to', async (t) => {
-  const opened = parseNetworks('10.0.0.0/8');
+  const opened = reachOf('10.0.0.0/8');
   t.match(lookUp(['10.1.2.3'], {}, opened), { error: null, address: '10.1.2.3', family: 4 });
   const { error } = lookUp(['10.1.2.3', '127.0.0.1'], {}, opened);
   t.equal(

@@ -106,7 +106,7 @@ const spelling = fc
 t.test('an address is judged alike in all its spellings', async () => {
   fc.assert(
     fc.property(spelling, ({ address, host }) => {
-      const plain = judgeAddress(address, none.allowNetworks);
+      const plain = judgeAddress(address, none);
       const problem = judgeUrl(`https://${host}/`, none);
       return plain === null
         ? problem === null

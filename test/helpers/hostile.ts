@@ -28,8 +28,12 @@ export const AT_MOST = { timeout: 60_000 };
 export const LOOPBACK = reachOf('127.0.0.0/8,::1/128');
 
 /** What an operator has set. */
-export function reachOf(networks: string, ports = ''): Reach {
-  return { allowNetworks: parseNetworks(networks), allowPorts: parsePorts(ports) };
+export function reachOf(networks: string, ports = '', denied = ''): Reach {
+  return {
+    allowNetworks: parseNetworks(networks),
+    denyNetworks: parseNetworks(denied),
+    allowPorts: parsePorts(ports),
+  };
 }
 
 export interface Hostile {

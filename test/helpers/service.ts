@@ -1,4 +1,4 @@
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { Test } from 'tap';
 import { loadSettings } from '../../src/config.ts';
 import { type Service, startService } from '../../src/service.ts';
@@ -37,6 +37,7 @@ export interface TestService {
 export async function startTestService(
   t: Test,
   env: Record<string, string> = {},
+  log: Logger = pino({ level: 'silent' }),
 ): Promise<TestService> {
   const databaseUrl = env.DATABASE_URL ?? (await createTestDatabase(t));
   const settings = loadSettings(
@@ -51,7 +52,7 @@ export async function startTestService(
     },
     import.meta.dirname,
   );
-  const service = await startService(settings, pino({ level: 'silent' }));
+  const service = await startService(settings, log);
   t.teardown(() => service.stop());
 
   const request: TestService['request'] = async (method, path, body, headers = {}) => {

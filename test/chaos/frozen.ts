@@ -1,0 +1,103 @@
+import { until } from '../helpers/until.ts';
+import { settleLedger } from './lib/ledger.ts';
+import { startLoad } from './lib/load.ts';
+import { startPostgres } from './lib/postgres.ts';
+import { startPosthorn } from './lib/posthorn.ts';
+import { during, freePort } from './lib/processes.ts';
+import { startReceiver } from './lib/receiver.ts';
+import { promised, type Scenario } from './lib/scenario.ts';
+
+/** The lease, the five seconds until somebody looks, and some for sending. */
+const BOUND_MS = 45_000;
+
+export const frozen: Scenario = {
+  name: 'frozen',
+  promise:
+    'a worker is frozen (SIGSTOP): others take over; when it goes on, its results change nothing',
+  quick: false,
+  timeoutMs: 150_000,
+  async run(run) {
+    const postgres = await startPostgres(run);
+    const receiver = await startReceiver(run);
+    const port = await freePort();
+    const databaseUrl = postgres.url;
+    const env = { POSTHORN_ROLE: 'worker', POSTHORN_DELIVERY_TIMEOUT: '120s' };
+    const api = startPosthorn(run, {
+      databaseUrl,
+      env: { POSTHORN_ROLE: 'api', PORT: String(port) },
+    });
+    await api.up();
+    const late = startPosthorn(run, {
+      databaseUrl,
+      env: { ...env, POSTHORN_MAX_IN_FLIGHT: '100' },
+    });
+    await late.up();
+    const load = startLoad({
+      port,
+      subscriptionId: await api.subscribe(`${receiver.url}/hang`),
+      rate: 1_000,
+    });
+    await until('there are 600 webhooks', () => load.accepted.size >= 600);
+    await load.stop();
+    await until(
+      'it has as many requests open as it may',
+      async () => (await receiver.count()) >= 70,
+    );
+
+    const frozenAt = Date.now();
+    late.kill('SIGSTOP');
+    const other = startPosthorn(run, { databaseUrl, env });
+    await other.up();
+    // The requests of the frozen one are answered; it cannot know.
+    await receiver.release();
+    await until(
+      'the other has delivered all',
+      async () => {
+        const [row] = await postgres.query<{ owed: number }>(
+          `select count(*)::integer as owed from posthorn.deliveries where state = 'pending'`,
+        );
+        return row?.owed === 0;
+      },
+      BOUND_MS,
+    );
+    const takenOverMs = Date.now() - frozenAt;
+    late.kill('SIGCONT');
+    const extra = await until('its late results are logged', async () => {
+      const [row] = await postgres.query<{ extra: number }>(
+        'select count(*)::integer as extra from posthorn.delivery_attempts where attempt_number is null',
+      );
+      return row !== undefined && row.extra > 0 && row.extra;
+    });
+    await until('it is known as alive again', async () => {
+      const [row] = await postgres.query<{ workers: number }>(
+        'select count(*)::integer as workers from posthorn.workers where pid = $1',
+        [late.pid],
+      );
+      return row?.workers === 1;
+    });
+    promised(late.running, 'it did not survive');
+    // And it works again: alone, it delivers.
+    other.kill('SIGTERM');
+    await other.exited();
+    const again = startLoad({
+      port,
+      subscriptionId: await api.subscribe(`${receiver.url}/ok`),
+      rate: 200,
+    });
+    await during(1_000);
+    await again.stop();
+    const figures = await settleLedger({
+      load: { accepted: new Map([...load.accepted, ...again.accepted]) },
+      receiver,
+      postgres,
+      faults: [frozenAt],
+      inFlightMs: 60_000,
+      timeoutMs: 30_000,
+    });
+    return {
+      ...figures,
+      'taken over after, ms': takenOverMs,
+      'late attempts logged as extra': extra,
+    };
+  },
+};

@@ -1,0 +1,31 @@
+import { clock } from './clock.ts';
+import { embedded } from './embedded.ts';
+import { failover } from './failover.ts';
+import { frozen } from './frozen.ts';
+import { kill } from './kill.ts';
+import type { Scenario } from './lib/scenario.ts';
+import { partition } from './partition.ts';
+import { connections, diskFull, readOnly } from './refusals.ts';
+import { restart } from './restart.ts';
+import { stop } from './stop.ts';
+import { stuck } from './stuck.ts';
+import { takeover } from './takeover.ts';
+import { upgrade } from './upgrade.ts';
+
+/** All of them, the most important first. */
+export const scenarios: readonly Scenario[] = [
+  kill,
+  takeover,
+  restart,
+  frozen,
+  partition,
+  readOnly,
+  connections,
+  diskFull,
+  clock,
+  stuck,
+  stop,
+  failover,
+  embedded,
+  upgrade,
+];

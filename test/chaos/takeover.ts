@@ -1,0 +1,70 @@
+import { until } from '../helpers/until.ts';
+import { settleLedger } from './lib/ledger.ts';
+import { startLoad } from './lib/load.ts';
+import { startPostgres } from './lib/postgres.ts';
+import { startPosthorn } from './lib/posthorn.ts';
+import { freePort } from './lib/processes.ts';
+import { startReceiver } from './lib/receiver.ts';
+import { promised, type Scenario } from './lib/scenario.ts';
+
+const BOUND_MS = 15_000;
+
+export const takeover: Scenario = {
+  name: 'takeover',
+  promise:
+    'one of two workers is killed with a full local queue: the other retries all within 15 s',
+  quick: true,
+  timeoutMs: 120_000,
+  async run(run) {
+    const postgres = await startPostgres(run);
+    const receiver = await startReceiver(run);
+    const port = await freePort();
+    const databaseUrl = postgres.url;
+    const api = startPosthorn(run, {
+      databaseUrl,
+      env: { POSTHORN_ROLE: 'api', PORT: String(port) },
+    });
+    await api.up();
+    const subscriptionId = await api.subscribe(`${receiver.url}/hang`);
+    const load = startLoad({ port, subscriptionId, rate: 2_000 });
+    await until('there are 1500 webhooks', () => load.accepted.size >= 1_500);
+    await load.stop();
+    // The only worker at first, so that all jobs are its own: in flight, and waiting in its memory.
+    const env = {
+      POSTHORN_ROLE: 'worker',
+      POSTHORN_DELIVERY_TIMEOUT: '60s',
+      POSTHORN_MAX_IN_FLIGHT: '200',
+    };
+    const doomed = startPosthorn(run, { databaseUrl, env });
+    await doomed.up();
+    await until(
+      'it has as many requests open as it may',
+      async () => (await receiver.count()) >= 150,
+    );
+    const other = startPosthorn(run, {
+      databaseUrl,
+      env: { ...env, POSTHORN_MAX_IN_FLIGHT: '1000' },
+    });
+    await other.up();
+    const [{ held } = { held: 0 }] = await postgres.query<{ held: number }>(
+      `select coalesce(sum(json_array_length(payload->'webhooks')), 0)::integer as held
+       from graphile_worker._private_jobs where locked_by in (select pool_id from posthorn.workers where pid = $1)`,
+      [doomed.pid],
+    );
+    promised(held > 200, `the worker holds ${held} webhooks, which is no full queue`);
+    const killedAt = Date.now();
+    doomed.kill('SIGKILL');
+    await receiver.release();
+    const figures = await settleLedger({
+      load,
+      receiver,
+      postgres,
+      faults: [killedAt],
+      inFlightMs: 60_000,
+      timeoutMs: BOUND_MS + 5_000,
+    });
+    const last = Math.max(...receiver.receipts().map(({ at }) => at));
+    promised(last - killedAt < BOUND_MS, `the last came ${last - killedAt} ms after the kill`);
+    return { ...figures, 'held by the dead': held, 'all retried after, ms': last - killedAt };
+  },
+};
