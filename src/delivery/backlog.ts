@@ -10,7 +10,7 @@ import type { Lanes } from './lanes.ts';
 const FEED_MS = 100;
 /** And for backlogs that nobody sends: soon when one of its own may be new, seldom otherwise. */
 const TAKE_MS = 1_000;
-const TAKE_IDLE_MS = 15_000;
+const TAKE_IDLE_MS = 10_000;
 /** A process sends so many backlogs at a time, and gives up those that get nowhere for others. */
 const MAX_OWNED = 200;
 const TURN_MS = 60_000;
@@ -22,6 +22,8 @@ const MAX_LOADED_BYTES = 32 * 1024 * 1024;
 export interface Ownership {
   register(ownerId: string): Promise<void>;
   onTakenForDead(listener: () => void): void;
+  /** Called when owners were found dead: their backlogs are anybody's. */
+  onFreed(listener: () => void): void;
 }
 
 export interface BacklogOptions {
@@ -59,7 +61,7 @@ interface Owned {
 export function createBacklog(options: BacklogOptions): Backlog {
   const { pool, lanes, ownership, attempt, log } = options;
   const owned = new Map<number, Owned>();
-  let owner = '';
+  let owner: string | undefined;
   const underWay = new Set<Promise<void>>();
   let meanBytes = 1024;
   let lastTakenAt = Number.NEGATIVE_INFINITY;
@@ -69,13 +71,16 @@ export function createBacklog(options: BacklogOptions): Backlog {
   let running: Promise<void> = Promise.resolve();
 
   async function beginAnew(): Promise<void> {
-    owner = `backlog ${randomUUID()}`;
+    owner = undefined;
     for (const id of owned.keys()) lanes.setBacklogged(id, false);
     owned.clear();
-    await ownership.register(owner);
+    const next = `backlog ${randomUUID()}`;
+    // Known as alive before anything is its own, or another one would take it for dead, and both send.
+    await ownership.register(next);
+    owner = next;
   }
 
-  async function take(): Promise<void> {
+  async function take(owner: string): Promise<void> {
     lastTakenAt = performance.now();
     noticed = false;
     if (owned.size >= MAX_OWNED) {
@@ -99,7 +104,7 @@ export function createBacklog(options: BacklogOptions): Backlog {
     lanes.setBacklogged(id, false);
   }
 
-  async function feed(): Promise<void> {
+  async function feed(owner: string): Promise<void> {
     const wanted = [];
     const left = [...owned].filter(([, one]) => one.leaving && one.underWay.size === 0);
     if (left.length > 0) {
@@ -151,9 +156,11 @@ export function createBacklog(options: BacklogOptions): Backlog {
   }
 
   async function round(): Promise<void> {
+    const me = owner;
+    if (me === undefined) return;
     const since = performance.now() - lastTakenAt;
-    if (since > TAKE_IDLE_MS || (noticed && since > TAKE_MS)) await take();
-    if (owned.size > 0) await feed();
+    if (since > TAKE_IDLE_MS || (noticed && since > TAKE_MS)) await take(me);
+    if (owned.size > 0) await feed(me);
   }
 
   function later(): void {
@@ -172,11 +179,14 @@ export function createBacklog(options: BacklogOptions): Backlog {
   return {
     start() {
       const begin = () => {
-        running = beginAnew().catch((error: unknown) => {
+        beginAnew().catch((error: unknown) => {
           log.debug({ reason: errorMessage(error) }, 'the backlogs have no owner here yet');
         });
       };
       ownership.onTakenForDead(begin);
+      ownership.onFreed(() => {
+        noticed = true;
+      });
       begin();
       later();
     },
@@ -188,7 +198,8 @@ export function createBacklog(options: BacklogOptions): Backlog {
       clearTimeout(timer);
       await running;
       await Promise.all(underWay);
-      if (owned.size > 0) await leaveBacklogs(pool, owner, [...owned.keys()]).catch(() => {});
+      if (owner !== undefined && owned.size > 0)
+        await leaveBacklogs(pool, owner, [...owned.keys()]).catch(() => {});
     },
   };
 }

@@ -31,6 +31,8 @@ export interface Presence {
   stop(): Promise<void>;
   /** Called when this process was taken for dead, so that others have its jobs. Before `start`. */
   onTakenForDead(listener: () => void): void;
+  /** Called when workers that are gone were found, and what they had is free. Before `start`. */
+  onFreed(listener: () => void): void;
 }
 
 /**
@@ -48,6 +50,7 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
   let timer: NodeJS.Timeout | undefined;
   let aliveAt = performance.now();
   const listeners: (() => void)[] = [];
+  const freedListeners: (() => void)[] = [];
 
   session.onConnect(async (connected) => {
     client = connected;
@@ -123,6 +126,7 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
       for (const id of gone) known.delete(id);
       takenForDead();
     }
+    if ((row?.pools ?? 0) > 0) for (const listener of freedListeners) listener();
     return row?.pools ?? 0;
   }
 
@@ -169,5 +173,6 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
       if (known.size > 0) await retireAll([...known]);
     },
     onTakenForDead: (listener) => void listeners.push(listener),
+    onFreed: (listener) => void freedListeners.push(listener),
   };
 }

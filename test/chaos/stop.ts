@@ -28,7 +28,10 @@ export const stop: Scenario = {
     await first.up();
     const load = startLoad({
       port,
-      subscriptionId: await first.subscribe(`${receiver.url}/hang`),
+      // A receiver that has not answered yet is given ten requests at once.
+      subscriptionId: await Promise.all(
+        Array.from({ length: IN_FLIGHT / 10 }, () => first.subscribe(`${receiver.url}/hang`)),
+      ),
       rate: 1_000,
     });
     await until('there are 700 webhooks', () => load.accepted.size >= 700);
@@ -48,6 +51,7 @@ export const stop: Scenario = {
       locked: number;
       due: number;
       workers: number;
+      owners: number;
       owed: number;
       spent: number;
     }>(`
@@ -57,10 +61,12 @@ export const stop: Scenario = {
           from graphile_worker._private_jobs where is_available and run_at <= now())::integer as due,
         (select count(*) from posthorn.workers)::integer as workers,
         (select count(*) from posthorn.deliveries where state = 'pending')::integer as owed,
+        (select count(*) from posthorn.backlogs where owner is not null)::integer as owners,
         (select count(*) from posthorn.deliveries where attempt_count > 0)::integer as spent`);
     promised(row?.locked === 0, `${row?.locked} jobs were left locked`);
     promised(row?.due === row?.owed, `${row?.owed} are owed, and ${row?.due} are due at once`);
     promised(row?.workers === 0, 'it is still known as alive');
+    promised(row?.owners === 0, `${row?.owners} backlogs are still its own`);
     promised(row?.spent === 0, `${row?.spent} attempts were used up`);
 
     await receiver.release();

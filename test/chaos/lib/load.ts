@@ -8,7 +8,8 @@ const GIVE_UP_MS = 30_000;
 export interface LoadOptions {
   readonly port: number;
   readonly host?: string;
-  readonly subscriptionId: number;
+  /** To whom they go; in turn, where there are several. */
+  readonly subscriptionId: number | readonly number[];
   /** Requests a second, while there is somebody to take them. */
   readonly rate: number;
   readonly connections?: number;
@@ -31,6 +32,7 @@ export interface Load {
 /** Hands webhooks in until it is stopped. Whoever is not answered tries again with another webhook. */
 export function startLoad(options: LoadOptions): Load {
   const { port, host = '127.0.0.1', subscriptionId, rate, connections = 16 } = options;
+  const subscriptionIds = [subscriptionId].flat();
   const accepted = new Map<string, number>();
   const refused: Record<string, number> = {};
   let slowestRefusalMs = 0;
@@ -52,7 +54,7 @@ export function startLoad(options: LoadOptions): Load {
       try {
         socket ??= await open(host, port);
         sent += 1;
-        socket.write(requestOf(subscriptionId, sent));
+        socket.write(requestOf(subscriptionIds[sent % subscriptionIds.length] as number, sent));
         const { status, head, body } = await answerOf(socket);
         if (status === 202) {
           lastAcceptedAt = Date.now();
