@@ -31,7 +31,7 @@ const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' };
 /** A delivery that is overdue by this and the time of an attempt has lost its job. */
 const LOST_AFTER_MS = 60_000;
 /** What a stop needs for handing back what has not finished. */
-const HAND_BACK_MS = 1_000;
+const HAND_BACK_MS = 2_000;
 /** What closing connections may take. */
 const END_MS = 2_000;
 

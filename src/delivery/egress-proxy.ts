@@ -102,9 +102,15 @@ export function createTunnelConnector(
       }
       tunnel = socket;
       socket.setNoDelay(true).setKeepAlive(true, 60_000);
+      if (target.protocol === 'https:') {
+        if (head.length > 0) socket.unshift(head);
+        connectTls({ ...target, httpSocket: socket }, done);
+        return;
+      }
+      // undici sends its request in here. What a receiver said before that must come after: with an
+      // answer to no request undici would connect again, and again, until the time is over.
+      done(null, socket);
       if (head.length > 0) socket.unshift(head);
-      if (target.protocol === 'https:') connectTls({ ...target, httpSocket: socket }, done);
-      else done(null, socket);
     });
     request.end();
   };

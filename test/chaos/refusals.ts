@@ -85,7 +85,7 @@ async function refusesAndRecovers(scene: Scene, { begin, end }: Fault): Promise<
 export const readOnly: Scenario = {
   name: 'read-only',
   promise: 'the database turns read-only: 503 problem+json, never a 202; recovers unaided',
-  quick: true,
+  quick: false,
   timeoutMs: 90_000,
   async run(run) {
     const scene = await prepare(run, {});

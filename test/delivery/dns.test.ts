@@ -170,11 +170,10 @@ t.test('a name that DNS has no answer for is told from one that is slow', AT_MOS
     const { verdict } = await attempt(client, `http://${name}/`);
     t.match(verdict, { status: 'failed', errorCode: 'dns', retry: true }, name);
   }
-  const begun = performance.now();
-  const { verdict } = await attempt(
+  const { verdict, tookMs } = await attempt(
     createClient(t, SHORT_MS, { ...OPENED, resolve: () => {} }),
     'http://a.example/',
   );
   t.match(verdict, { status: 'timeout', errorCode: 'timeout_connect' });
-  t.ok(performance.now() - begun < SHORT_MS + 1000);
+  t.ok(tookMs < SHORT_MS + 1_000, `${tookMs} ms`);
 });

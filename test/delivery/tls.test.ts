@@ -27,10 +27,9 @@ for (const [name, attack] of hanging) {
   t.test(`a receiver that ${name} in the TLS handshake ends its attempt`, AT_MOST, async (t) => {
     const receiver = await startHostile(t, attack);
     const client = createClient(t, SHORT_MS);
-    const begun = performance.now();
-    const { verdict } = await attempt(client, `https://${receiver.authority}/`);
+    const { verdict, tookMs } = await attempt(client, `https://${receiver.authority}/`);
     t.match(verdict, { status: 'timeout', errorCode: 'timeout_connect', retry: true });
-    t.ok(performance.now() - begun < SHORT_MS + 1000, 'in time');
+    t.ok(tookMs < SHORT_MS + 1_000, `${tookMs} ms`);
     await receiver.closed();
   });
 }
