@@ -6,7 +6,8 @@ import { type AcceptedWebhook, acceptWebhooks, type IncomingWebhook } from './ac
 /** Two groups at a time keep Postgres busy while the next ones gather; more only make them smaller. */
 const CONNECTIONS = 2;
 const MAX_GROUP = 250;
-const MAX_GROUP_BYTES = 4 * 1024 * 1024;
+/** Large bodies go alone, without a copy that puts them one behind the other. */
+const MAX_GROUP_BYTES = 1024 * 1024;
 const MAX_WAITING = 5_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 const MAX_WAITING_BATCHES = 50;
