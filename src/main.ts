@@ -3,6 +3,9 @@ import { enableCompileCache } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 
 enableCompileCache?.();
+// Names are resolved on these threads, by the system's resolver. The usual four are soon all taken by
+// name servers that do not answer, and no connection could be made to anybody else.
+process.env.UV_THREADPOOL_SIZE ??= '64';
 // On a machine with much memory V8 lets its heap grow to four times what is alive before it collects.
 // With this, and with the young generation bounded where Node is called (a flag that must be given
 // at its start), a busy process stays under 250 MB at the same speed.

@@ -68,10 +68,13 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     await session.start();
     stops.push(() => session.stop());
     if (worker !== undefined) {
-      const started = worker;
-      await started.start();
-      stops.push(() => started.stop());
+      await worker.start();
     }
+    // The two halves stop side by side: a client that does not let go must not keep jobs coming.
+    let stopApi = async (): Promise<void> => {};
+    stops.push(async () => {
+      await Promise.all([stopApi(), worker?.stop()]);
+    });
 
     const intake = createIntake(databaseUrl);
     const app = await createApp({
@@ -95,10 +98,12 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
         return null;
       },
     });
-    stops.push(async () => {
+    stopApi = async () => {
+      const timer = setTimeout(() => app.server.closeAllConnections(), settings.shutdownGraceMs);
       await app.close();
+      clearTimeout(timer);
       await intake.stop();
-    });
+    };
     await listen(app, settings);
     const url = urlOf(app.server.address() as AddressInfo, settings.host);
     log.info({ url, role: settings.role, data: embedded?.dataDir }, 'posthorn is up');

@@ -1,9 +1,16 @@
 import cluster from 'node:cluster';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { isLoopback, loadSettings, type Settings } from '../config.ts';
 import { createLog } from '../log.ts';
 import type { Service } from '../service.ts';
 import { VERSION } from '../version.ts';
+
+/** Interrupts this close together are one. */
+const SAME_INTERRUPT_MS = 500;
+/** What the embedded Postgres is given to end before we do. */
+const LAST_WORDS_MS = 2_000;
+const LOOK_FOR_PARENT_MS = 500;
 
 /** `posthorn start`: runs the service until it is told to stop. */
 export function startCommand(): Command {
@@ -30,24 +37,24 @@ async function start(): Promise<void> {
     : { startProcesses: (await import('../service.ts')).startService, killProcesses: () => {} };
 
   // Listened for from the beginning: a stop during start-up must not leave a database behind.
-  let stopRequested = false;
+  let stopRequestedAt: number | undefined;
   let service: Service | undefined;
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (stopRequested) {
-      // The supervisor decides for its processes: one signal may reach them by several ways.
-      if (cluster.isWorker) return;
-      log.warn({ signal }, 'stopping at once');
-      killProcesses();
-      process.exit(130);
-    }
-    stopRequested = true;
+  const requestStop = (reason: string) => {
+    if (stopRequestedAt !== undefined) return;
+    stopRequestedAt = performance.now();
     if (!cluster.isWorker) {
-      log.info(
-        { signal },
-        'stopping: letting deliveries in flight finish; the same again stops at once',
-      );
+      log.info({ reason }, 'stopping: letting deliveries in flight finish; Ctrl-C stops at once');
     }
     void stop();
+  };
+  const onInterrupt = async () => {
+    if (stopRequestedAt === undefined) return requestStop('SIGINT');
+    // One Ctrl-C comes several times: from the terminal, and from npm or whoever else started us.
+    if (performance.now() - stopRequestedAt < SAME_INTERRUPT_MS) return;
+    log.warn('stopping at once');
+    killProcesses();
+    await Promise.race([service?.embedded?.stop().catch(() => {}), sleep(LAST_WORDS_MS)]);
+    process.exit(130);
   };
   const stop = async () => {
     if (service === undefined) return;
@@ -63,12 +70,28 @@ async function start(): Promise<void> {
     process.exit();
   };
   // A terminal's Ctrl-C goes to every process of the group; the supervisor passes it on as SIGTERM.
-  process.on('SIGINT', cluster.isWorker ? () => {} : onSignal);
-  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', cluster.isWorker ? () => {} : onInterrupt);
+  process.on('SIGTERM', () => requestStop('SIGTERM'));
+  if (process.env.npm_lifecycle_event !== undefined && cluster.isPrimary)
+    stopWithParent(() => requestStop('npm has ended'));
 
   service = await startProcesses(settings, log);
-  if (stopRequested) return await stop();
+  if (stopRequestedAt !== undefined) return await stop();
   if (process.stdout.isTTY && !cluster.isWorker) process.stdout.write(banner(service, settings));
+}
+
+/**
+ * npm starts us by a shell, and a shell that is told to end does not tell us: `kill` on npm would
+ * leave the service behind.
+ */
+function stopWithParent(stop: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, LOOK_FOR_PARENT_MS);
+  timer.unref();
 }
 
 function banner({ url, embedded }: Service, { databaseUrl, authRequired, host }: Settings): string {

@@ -1,9 +1,4 @@
-import {
-  lookup as dnsLookup,
-  type LookupAddress,
-  type LookupAllOptions,
-  type LookupOptions,
-} from 'node:dns';
+import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { isIP } from 'node:net';
 import { buildConnector } from 'undici';
 import {
@@ -16,14 +11,8 @@ import {
   unbracketed,
 } from './address-guard.ts';
 import { createTunnelConnector, type EgressProxy } from './egress-proxy.ts';
+import { type Resolve, shareLookups } from './lookups.ts';
 import { portOf } from './ports.ts';
-
-/** How a name becomes all its addresses: `dns.lookup`, or what does the same. */
-export type Resolve = (
-  hostname: string,
-  options: LookupAllOptions,
-  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
 
 export interface ConnectorOptions extends Reach {
   /** Bound of a connection, TLS included, and of the attempt that waits for it. */
@@ -40,7 +29,8 @@ export interface ConnectorOptions extends Reach {
  * Behind an egress proxy the addresses of names are the proxy's to judge.
  */
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
-  const { timeoutMs, egressProxy, resolve, allowNetworks, allowPorts } = options;
+  const { timeoutMs, egressProxy, allowNetworks, allowPorts } = options;
+  const resolve = shareLookups(options.resolve ?? dnsLookup);
   const plain = { timeout: timeoutMs, allowH2: false };
   // undici's types leave out what it hands on to net.connect, such as lookup.
   const withLookup = (judge: JudgeResolved) =>
@@ -106,7 +96,7 @@ type LookupCallback = (
  * what is connected to, so an answer that changes in between cannot slip through. Sockets do not
  * call it for literal addresses; the connector judges those.
  */
-export function createGuardedLookup(judge: JudgeResolved, resolve: Resolve = dnsLookup) {
+export function createGuardedLookup(judge: JudgeResolved, resolve: Resolve) {
   return (hostname: string, options: LookupOptions, callback: LookupCallback): void => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error);

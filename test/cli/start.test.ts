@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -166,23 +166,51 @@ t.test('a .env file is read, and the environment is above it', async (t) => {
   t.notMatch(cli.output.stderr, /POSTHORN_MAX_BODY/);
 });
 
-t.test('a first Ctrl-C lets deliveries in flight finish, a second one exits at once', async (t) => {
+/** Starts the service with a delivery under way that does not end by itself. */
+async function startBusy(t: Test, env: Record<string, string> = {}) {
   const receiver = await startReceiver(t, () => {});
   const cli = await startCli(t, ['start'], {
     DATABASE_URL: await createTestDatabase(t),
     POSTHORN_DELIVERY_TIMEOUT: '60s',
     POSTHORN_SHUTDOWN_GRACE: '60s',
+    ...env,
   });
   const { id } = await post(`${await cli.url()}/subscriptions/createsubscription`, {
     url: receiver.url,
   });
   await post(`${await cli.url()}/ingest/${id}`, {});
   await receiver.waitFor(1);
+  return cli;
+}
+
+t.test('a first Ctrl-C lets deliveries in flight finish, a second one exits at once', async (t) => {
+  const cli = await startBusy(t);
   cli.kill('SIGINT');
   await until('it says that it is stopping', () => cli.output.stderr.includes('"stopping: '));
+  // A terminal and npm both pass one Ctrl-C on.
+  cli.kill('SIGINT');
+  cli.kill('SIGTERM');
+  cli.kill('SIGTERM');
+  const saidAt = Date.now();
+  await until('the next one is another one', () => Date.now() - saidAt > 600);
   t.equal(cli.child.exitCode, null, 'a delivery is still under way');
+  t.notMatch(cli.output.stderr, /stopping at once/);
   cli.kill('SIGINT');
   t.equal(await cli.exited, 130);
+});
+
+t.test('a client that does not let go keeps a stop no longer than the grace period', async (t) => {
+  const cli = await startBusy(t, { POSTHORN_SHUTDOWN_GRACE: '1s' });
+  const { port } = new URL(await cli.url());
+  const socket = connectSocket(Number(port), '127.0.0.1');
+  socket.on('error', () => {});
+  t.teardown(() => socket.destroy());
+  await once(socket, 'connect');
+  socket.write('POST /ingest/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n');
+  cli.kill('SIGTERM');
+  const startedAt = Date.now();
+  t.equal(await cli.exited, 0);
+  t.ok(Date.now() - startedAt < 10_000);
 });
 
 t.test(

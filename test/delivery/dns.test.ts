@@ -96,7 +96,7 @@ t.test('DNS that changes its mind all the time leads nowhere else', AT_MOST, asy
   });
   const client = createClient(t, LONG_MS, { ...OPENED, resolve });
   const outcomes = await Promise.all(
-    Array.from({ length: 60 }, () => attempt(client, `http://flux.example:${good.port}/`)),
+    Array.from({ length: 60 }, (_, n) => attempt(client, `http://flux${n}.example:${good.port}/`)),
   );
   const codes = outcomes.map(({ verdict }) => verdict.errorCode ?? verdict.status);
   t.strictSame([...new Set(codes)].toSorted(), ['blocked', 'success']);

@@ -3,11 +3,8 @@ import { isIPv4 } from 'node:net';
 import fc from 'fast-check';
 import t from 'tap';
 import { BlockedAddressError } from '../../src/delivery/address-guard.ts';
-import {
-  createGuardedLookup,
-  createResolvedJudge,
-  type Resolve,
-} from '../../src/delivery/connector.ts';
+import { createGuardedLookup, createResolvedJudge } from '../../src/delivery/connector.ts';
+import type { Resolve } from '../../src/delivery/lookups.ts';
 import { anyNumber, isDenied, networks, toAddress } from '../helpers/addresses.ts';
 import { reachOf } from '../helpers/hostile.ts';
 
