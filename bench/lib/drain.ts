@@ -29,13 +29,14 @@ export async function measureDrain(
   scenario: string,
   receiverPath: string,
   count: number,
+  env: Record<string, string> = {},
 ): Promise<Measurement> {
   return await withSide(bench, side, { env: apiOnly }, async (api) => {
     const path = await api.subscribe(bench.receiverUrl(receiverPath));
     await fill(api.databaseUrl, Number(path.split('/').at(-1)), count);
     await bench.receiver.call('reset');
     await bench.postgres.settle();
-    const worker = await side.start(api.databaseUrl);
+    const worker = await side.start(api.databaseUrl, env);
     try {
       let perSecond = 0;
       const cost = await costOf(bench, worker, async () => {

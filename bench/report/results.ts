@@ -129,7 +129,7 @@ export function judgeTargets({ measurements }: Results): Target[] {
     0.9,
     percent,
   );
-  ratio('two processes: more than one', 'processes', '2 processes', '1 processes', 1, times);
+  ratio('two processes drain more than one', 'processes', 'drain, 2', 'drain, 1', 1, times);
   ratio(
     'as many receivers that hang: 90 % is left for the healthy',
     'isolation',
