@@ -82,8 +82,10 @@ t.test('what a worker has taken and not yet recorded is not taken for lost', asy
   });
   const settings = { DATABASE_URL: databaseUrl, POSTHORN_DELIVERY_TIMEOUT: '60s' };
   const posthorn = await startTestService(t, settings);
-  const id = await posthorn.subscribe(receiver.url);
-  for (let n = 0; n < 30; n++) await posthorn.ingest(id, { n });
+  // Ten requests are what a receiver is given at once before it has answered.
+  const ids = [1, 2, 3].map(() => posthorn.subscribe(receiver.url));
+  for (const id of await Promise.all(ids))
+    for (let n = 0; n < 10; n++) await posthorn.ingest(id, { n });
   await receiver.waitFor(30);
   const client = await connect(t, databaseUrl);
   // As if they had waited for an hour before they were taken, a moment ago.
