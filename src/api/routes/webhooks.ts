@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { sql } from 'kysely';
 import { Type } from 'typebox';
 import {
-  CURSOR_INTEGER,
+  CURSOR_ID,
   CURSOR_UUID,
   DEFAULT_LIMIT,
   linkNext,
@@ -207,18 +207,18 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         query = query.where(
           'd.webhook_id',
           '>=',
-          sql<string>`posthorn.uuidv7_floor(${since}::timestamptz)`,
+          sql<string>`posthorn.uuidv7_floor(${new Date(since)}::timestamptz)`,
         );
       }
       if (until !== undefined) {
         query = query.where(
           'd.webhook_id',
           '<',
-          sql<string>`posthorn.uuidv7_floor(${until}::timestamptz)`,
+          sql<string>`posthorn.uuidv7_floor(${new Date(until)}::timestamptz)`,
         );
       }
       if (cursor !== undefined) {
-        const [webhook, subscription] = readCursor(cursor, [CURSOR_UUID, CURSOR_INTEGER]);
+        const [webhook, subscription] = readCursor(cursor, [CURSOR_UUID, CURSOR_ID]);
         query = query.where(
           sql<boolean>`(d.webhook_id, d.subscription_id) < (${webhook}::uuid, ${subscription}::integer)`,
         );

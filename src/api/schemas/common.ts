@@ -49,6 +49,9 @@ const TYPE_WORDS = '[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*';
 export const EVENT_TYPE = `^${TYPE_WORDS}$`;
 export const EVENT_TYPE_PATTERN = `^(\\*|${TYPE_WORDS}(\\.\\*)?)$`;
 
+/** What a text column takes: no U+0000, and no half of a surrogate pair, which UTF-8 cannot write. */
+export const STORABLE_TEXT = '^[^\\u0000\\ud800-\\udfff]*$';
+
 export const EventType = Type.String({
   maxLength: 128,
   pattern: EVENT_TYPE,
