@@ -102,3 +102,47 @@ t.test('a payload of any depth is delivered as it is', async (t) => {
   );
   for (const { body } of await receiver.waitFor(2)) t.ok(body.toString() === DEEP);
 });
+
+t.test('any time of RFC 3339 bounds a list, were it before 1970 or far off', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  await posthorn.ingest(await posthorn.subscribe(receiver.url));
+  const count = async (query: string) => {
+    const { status, json, text } = await posthorn.request('GET', `/v1/deliveries?${query}`);
+    t.equal(status, 200, `${query}: ${text}`);
+    return json.data.length;
+  };
+  for (const past of [
+    '0000-01-01T00:00:00Z',
+    '0001-01-01T00:00:00%2B14:00',
+    '1969-12-31T23:59:59Z',
+  ]) {
+    t.equal(await count(`since=${past}`), 1, `since ${past}`);
+    t.equal(await count(`until=${past}`), 0, `until ${past}`);
+    const logs = await posthorn.request('GET', `/logs/deliverylogs?until=${past}`);
+    t.strictSame(logs.json, [], past);
+  }
+  t.equal(await count('since=9999-12-31T23:59:59-14:00'), 0);
+  t.equal(await count('until=9999-12-31T23:59:59-14:00'), 1);
+});
+
+t.test('posthorn.uuidv7_floor clamps what 48 bits of milliseconds do not hold', async (t) => {
+  const posthorn = await startTestService(t);
+  const client = await connect(t, posthorn.databaseUrl);
+  const first = '00000000-0000-0000-0000-000000000000';
+  const last = 'ffffffff-ffff-0000-0000-000000000000';
+  for (const [at, expected] of [
+    ['-infinity', first],
+    ['4713-01-01 00:00:00+00 BC', first],
+    ['1969-12-31 23:59:59.999+00', first],
+    ['1970-01-01 00:00:00.001+00', '00000000-0001-0000-0000-000000000000'],
+    ['10889-08-02 05:31:50.655+00', last],
+    ['10889-08-02 05:31:50.656+00', last],
+    ['294276-12-31 00:00:00+00', last],
+    ['infinity', last],
+    [null, null],
+  ]) {
+    const { rows } = await client.query('select posthorn.uuidv7_floor($1) as floor', [at]);
+    t.equal(rows[0].floor, expected, String(at));
+  }
+});
