@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { registerAuth } from './plugins/auth.ts';
 import { registerDocs } from './plugins/docs.ts';
 import { answerClientError, answerFrameworkError, registerErrors } from './plugins/errors.ts';
+import { watchMethods } from './plugins/methods.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { logRoutes } from './routes/logs.ts';
@@ -42,6 +43,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   registerErrors(app as unknown as FastifyInstance);
   registerRequestLog(app as unknown as FastifyInstance, services.log);
   registerAuth(app as unknown as FastifyInstance, services.settings);
+  const methods = watchMethods(app as unknown as FastifyInstance);
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 
   if (services.serves === 'everything') {
@@ -54,6 +56,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(statsRoutes, { services });
   }
   await app.register(serviceRoutes, { services });
+  methods.close();
   await app.ready();
   return app as unknown as FastifyInstance;
 }

@@ -52,3 +52,39 @@ t.test('a request that does not arrive in time is answered by a problem', async 
     problem: { status: 408 },
   });
 });
+
+t.test('a known path says which methods it takes', async (t) => {
+  const key = 'an admin key of some length';
+  const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: key });
+  const cases: [method: string, path: string, allow: string][] = [
+    ['GET', '/subscriptions/createsubscription', 'POST'],
+    ['POST', '/subscriptions/createsubscription/?a=1', ''],
+    ['PUT', '/v1/subscriptions', 'GET, HEAD, POST'],
+    ['PUT', '/v1/subscriptions/', 'GET, HEAD, POST'],
+    ['POST', '/v1/subscriptions/7', 'DELETE, GET, HEAD, PATCH'],
+    ['GET', '/v1/webhooks/batch', 'POST'],
+    ['HEAD', '/ingest/7', 'POST'],
+    ['GET', '/ingest/getsignature', 'POST'],
+    ['OPTIONS', '/v1/stats', 'GET, HEAD'],
+    ['DELETE', '/ping', 'GET, HEAD'],
+    ['POST', '/api/docs/json', 'GET, HEAD'],
+  ];
+  for (const [method, path, allow] of cases) {
+    const body = method === 'PUT' || method === 'POST' ? 'x=1' : undefined;
+    const { status, headers, text, json } = await posthorn.request(method, path, body, {
+      authorization: `Bearer ${key}`,
+      'content-type': 'text/plain',
+    });
+    if (allow === '') {
+      t.equal(status, 415, `${method} ${path} is taken`);
+      continue;
+    }
+    t.equal(status, 405, `${method} ${path}: ${text}`);
+    t.equal(headers.get('allow'), allow, `${method} ${path}`);
+    t.equal(headers.get('content-type'), 'application/problem+json');
+    if (method !== 'HEAD') t.match(json, { status: 405, detail: `not ${method}` });
+  }
+  t.equal((await posthorn.request('POST', '/nowhere')).status, 404);
+  t.equal((await posthorn.request('POST', '/v1/stats')).status, 401, 'for who has the key');
+  t.equal((await posthorn.request('POST', '/ping')).status, 405, 'or where none is needed');
+});
