@@ -49,7 +49,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
               signed_payload: Type.String({ description: 'The bytes that were signed, as text.' }),
             }),
           ),
-          ...problems(400, 401, 415),
+          ...problems(400, 401, 413, 415),
         },
       },
     },

@@ -67,7 +67,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         ),
         response: {
           201: described('The subscription. Its secret is never shown again.', Subscription),
-          ...problems(400, 401, 415),
+          ...problems(400, 401, 413, 415),
         },
       },
     },
@@ -150,7 +150,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         ),
         response: {
           200: described('The subscription as it is now.', Subscription),
-          ...problems(400, 401, 404, 415),
+          ...problems(400, 401, 404, 413, 415),
         },
       },
     },

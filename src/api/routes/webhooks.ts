@@ -85,7 +85,9 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         operationId: 'getWebhook',
         summary: 'A webhook, its deliveries and their attempts',
         tags: ['history'],
-        params: Type.Object({ webhook_id: WebhookId }),
+        params: Type.Object({
+          webhook_id: { ...WebhookId, examples: ['01890a5d-ac96-774b-bcce-b302099a8057'] },
+        }),
         response: {
           200: described('What became of it, and what comes next.', Webhook),
           ...problems(400, 401, 404),
