@@ -41,11 +41,16 @@ $$;
 comment on function posthorn.uuidv7() is
   'A new UUIDv7: pg_catalog.uuidv7() on Postgres 18, our own before it.';
 
+-- Times that 48 bits do not hold become the nearest that they do.
 create function posthorn.uuidv7_floor(at timestamptz) returns uuid
   language sql immutable strict parallel safe
-  return (lpad(to_hex(floor(extract(epoch from at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
+  return (
+    lpad(to_hex(
+      least(greatest(floor(extract(epoch from at) * 1000), 0), 281474976710655)::bigint
+    ), 12, '0') || repeat('0', 20)
+  )::uuid;
 comment on function posthorn.uuidv7_floor(timestamptz) is
-  'The smallest UUID of that millisecond: the bound for ranges of UUIDv7 ids by time.';
+  'The smallest UUID of that millisecond: the bound for ranges of UUIDv7 ids by time. Before 1970 it is the smallest of all.';
 
 create function posthorn.uuidv7_time(id uuid) returns timestamptz
   language sql immutable strict parallel safe

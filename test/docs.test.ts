@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import t from 'tap';
+import type pg from 'pg';
+import t, { type Test } from 'tap';
 import { SETTINGS } from '../src/config.ts';
 import { connect } from './helpers/database.ts';
 import { startReceiver } from './helpers/receiver.ts';
@@ -44,7 +46,9 @@ t.test(
     const client = await connect(t, posthorn.databaseUrl);
     for (const [, statement = ''] of (await read('README.md')).matchAll(SQL_BLOCK))
       await t.resolves(client.query(statement), "the README's");
-    const sections = (await read('docs/reporting.md')).split(/^## /m).slice(1);
+    const page = await read('docs/reporting.md');
+    await becomeReporting(t, client, page);
+    const sections = page.split(/^## /m).slice(1);
     const questions = sections.filter((section) => section.includes('```sql'));
     t.ok(questions.length >= 10, `${questions.length} questions`);
     for (const section of questions) {
@@ -53,8 +57,19 @@ t.test(
       t.equal(blocks.length, 1, `one statement answers: ${title}`);
       await t.resolves(client.query(blocks[0]?.[1] as string), title);
     }
+    await t.rejects(client.query('select secret from posthorn.subscriptions'), /denied/);
   },
 );
+
+/** Makes the role that docs/reporting.md gives to people who report, and goes on as it. */
+async function becomeReporting(t: Test, client: pg.Client, page: string): Promise<void> {
+  const grants = page.match(/^ {4}.*$/gm)?.join('\n') ?? '';
+  // Roles are the whole server's.
+  const role = `reporting_${randomBytes(6).toString('hex')}`;
+  await client.query(grants.replaceAll(/\breporting\b/g, role));
+  t.teardown(() => client.query(`reset role; drop owned by ${role}; drop role ${role}`));
+  await client.query(`set role ${role}`);
+}
 
 t.test('what docs/sending-from-sql.md shows works as it stands, in its order', async (t) => {
   const receiver = await startReceiver(t);

@@ -2,7 +2,8 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { registerAuth } from './plugins/auth.ts';
 import { registerDocs } from './plugins/docs.ts';
-import { registerErrors } from './plugins/errors.ts';
+import { answerClientError, answerFrameworkError, registerErrors } from './plugins/errors.ts';
+import { watchMethods } from './plugins/methods.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { logRoutes } from './routes/logs.ts';
@@ -30,6 +31,8 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     // What comes on an open connection while we stop is still served; then the connection closes.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
+    frameworkErrors: answerFrameworkError as never,
+    clientErrorHandler: answerClientError,
     routerOptions: { ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
@@ -40,6 +43,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   registerErrors(app as unknown as FastifyInstance);
   registerRequestLog(app as unknown as FastifyInstance, services.log);
   registerAuth(app as unknown as FastifyInstance, services.settings);
+  const methods = watchMethods(app as unknown as FastifyInstance);
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 
   if (services.serves === 'everything') {
@@ -52,6 +56,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(statsRoutes, { services });
   }
   await app.register(serviceRoutes, { services });
+  methods.close();
   await app.ready();
   return app as unknown as FastifyInstance;
 }

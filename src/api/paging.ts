@@ -27,13 +27,18 @@ export function writeCursor(position: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(position)).toString('base64url');
 }
 
+/** What Postgres will take for a part of a position; a RegExp is one. */
+interface CursorShape {
+  test(part: string): boolean;
+}
+
 /**
  * Reads a cursor back.
  *
  * @param shapes what each of its parts must look like.
  * @throws Problem (400) for a cursor that this list did not write.
  */
-export function readCursor(cursor: string, shapes: readonly RegExp[]): string[] {
+export function readCursor(cursor: string, shapes: readonly CursorShape[]): string[] {
   let position: unknown;
   try {
     position = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
@@ -43,7 +48,10 @@ export function readCursor(cursor: string, shapes: readonly RegExp[]): string[] 
   const fits =
     Array.isArray(position) &&
     position.length === shapes.length &&
-    shapes.every((shape, index) => shape.test(String((position as unknown[])[index])));
+    shapes.every((shape, index) => {
+      const part: unknown = (position as unknown[])[index];
+      return (typeof part === 'string' || typeof part === 'number') && shape.test(String(part));
+    });
   if (!fits)
     throw invalidField(
       'query.cursor',
@@ -53,8 +61,13 @@ export function readCursor(cursor: string, shapes: readonly RegExp[]): string[] 
 }
 
 export const CURSOR_UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-export const CURSOR_INTEGER = /^\d{1,18}$/;
-export const CURSOR_TIMESTAMP = /^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?$/;
+/** What an `integer` holds. */
+export const CURSOR_ID: CursorShape = {
+  test: (part) => /^\d{1,10}$/.test(part) && Number(part) <= 2_147_483_647,
+};
+export const CURSOR_BIGINT = /^\d{1,18}$/;
+/** A moment, in microseconds since 1970. */
+export const CURSOR_MICROSECONDS = /^\d{1,16}$/;
 
 /** Points to the next page (RFC 8288), keeping the request's other parameters. */
 export function linkNext(request: FastifyRequest, reply: FastifyReply, cursor: string): void {

@@ -1,8 +1,8 @@
-import { Ajv, type ErrorObject } from 'ajv';
+import { Ajv, type ErrorObject, type Options } from 'ajv';
 import formats from 'ajv-formats';
 import type { FastifySchemaCompiler } from 'fastify';
 import { type FieldProblem, invalidRequest } from './problems.ts';
-import { EVENT_TYPE, EVENT_TYPE_PATTERN } from './schemas/common.ts';
+import { EVENT_TYPE, EVENT_TYPE_PATTERN, STORABLE_TEXT } from './schemas/common.ts';
 
 const addFormats = formats as unknown as typeof formats.default;
 
@@ -15,8 +15,21 @@ const options = {
   useDefaults: true,
   keywords: ['example'],
 };
-const strict = addFormats(new Ajv({ ...options, coerceTypes: false }));
-const coercing = addFormats(new Ajv({ ...options, coerceTypes: true }));
+const strict = createAjv({ ...options, coerceTypes: false });
+const coercing = createAjv({ ...options, coerceTypes: true });
+
+/** Ajv with the formats of ajv-formats, without what of them Postgres or Date does not take. */
+function createAjv(given: Options): Ajv {
+  const ajv = addFormats(new Ajv(given));
+  // Not `urn:uuid:…`.
+  ajv.addFormat('uuid', /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i);
+  const isDateTime = ajv.formats['date-time'] as { validate: (text: string) => boolean };
+  ajv.addFormat('date-time', (text) => {
+    // Not the leap second 23:59:60.
+    return isDateTime.validate(text) && !Number.isNaN(Date.parse(text));
+  });
+  return ajv;
+}
 
 /** Compiles the schemas of requests. Unknown fields are refused, never dropped in silence. */
 export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>
@@ -75,6 +88,7 @@ export function explainValidation(errors: readonly ErrorObject[], part: string):
 }
 
 const PATTERNS: Record<string, string> = {
+  [STORABLE_TEXT]: 'may not contain U+0000 or half of a surrogate pair',
   [EVENT_TYPE]:
     'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created',
   [EVENT_TYPE_PATTERN]:

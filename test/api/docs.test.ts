@@ -47,6 +47,8 @@ t.test(
         t.ok(operation.summary, `${name} has a summary`);
         t.notOk(ids.has(operation.operationId), `${name} has an operationId of its own`);
         ids.add(operation.operationId);
+        for (const code of ['500', '503', ...(operation.requestBody ? ['400', '413', '415'] : [])])
+          t.ok(operation.responses[code], `${name} describes ${code}`);
         for (const [code, response] of Object.entries(operation.responses)) {
           t.ok(
             response.description && response.description !== 'Default Response',
@@ -59,6 +61,37 @@ t.test(
     }
   },
 );
+
+t.test('the document tells which routes need the key, and how', async (t) => {
+  const open = ['/healthz', '/metrics', '/ping', '/readyz'];
+  const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: 'an admin key of some length' });
+  const { json: document } = await posthorn.request('GET', '/api/docs/json');
+  t.strictSame(document.security, [{ adminKey: [] }]);
+  for (const [path, operations] of Object.entries<Record<string, { security?: unknown }>>(
+    document.paths,
+  )) {
+    const expected = open.includes(path)
+      ? []
+      : path === '/ingest/{subscription_id}'
+        ? [{ adminKey: [] }, {}]
+        : undefined;
+    for (const [method, { security }] of Object.entries(operations))
+      t.strictSame(security, expected, `${method} ${path}`);
+  }
+});
+
+t.test('what is asked for by id has an example, and metrics are text', async (t) => {
+  const posthorn = await startTestService(t);
+  const { json: document } = await posthorn.request('GET', '/api/docs/json');
+  const [webhookId] = document.paths['/v1/webhooks/{webhook_id}'].get.parameters;
+  t.match(webhookId, { name: 'webhook_id', in: 'path', example: /^[0-9a-f-]{36}$/ });
+  const { content } = document.paths['/metrics'].get.responses['200'];
+  t.strictSame(Object.keys(content), ['text/plain']);
+  const { headers } = await posthorn.request('GET', '/metrics');
+  t.match(headers.get('content-type'), /^text\/plain/);
+  const described = document.paths['/v1/subscriptions/{subscription_id}'].get.responses;
+  t.strictSame(Object.keys(described), ['200', '400', '401', '404', '500', '503']);
+});
 
 t.test('the examples of request bodies work when sent', async (t) => {
   const receiver = await startReceiver(t);

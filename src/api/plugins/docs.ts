@@ -1,12 +1,16 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import type { Settings } from '../../config.ts';
 import { VERSION } from '../../version.ts';
 
 /** The OpenAPI 3.1 document at `/api/docs/json` and Swagger UI at `/api/docs/`. */
 export async function registerDocs(app: FastifyInstance, settings: Settings): Promise<void> {
   await app.register(swagger, {
+    transform: ({ schema, url, route }) => ({
+      schema: settings.authRequired ? withKeyNeeded(schema, route.config?.auth) : schema,
+      url,
+    }),
     openapi: {
       openapi: '3.1.0',
       info: {
@@ -47,4 +51,11 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
       theme: { title: 'Posthorn API' },
     });
   });
+}
+
+/** Says where the document's `security`, which is the key, is not what a route asks for. */
+function withKeyNeeded(schema: FastifySchema, auth: FastifyContextConfig['auth']): FastifySchema {
+  if (auth === undefined) return schema;
+  // Such a route takes other proof too; an empty object in the list means that it may be without.
+  return { ...schema, security: auth === 'open' ? [] : [{ adminKey: [] }, {}] } as FastifySchema;
 }

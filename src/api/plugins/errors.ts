@@ -1,5 +1,13 @@
+import { maxHeaderSize, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { ErrorObject } from 'ajv';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type {
+  ConnectionError,
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+} from 'fastify';
 import { isUnavailable } from '../../db/availability.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { errorMessage } from '../../lib/errors.ts';
@@ -38,6 +46,43 @@ export function registerErrors(app: FastifyInstance): void {
   );
 }
 
+/** Fastify's `frameworkErrors`: what it finds before there is a route, and so an error handler. */
+export function answerFrameworkError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  sendProblem(reply, toProblem(error, request));
+}
+
+/** Fastify's `clientErrorHandler`: what never became a request has but its socket to be answered on. */
+export function answerClientError(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy(error);
+    return;
+  }
+  const problem = explainClientError(error);
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}
+
+function explainClientError({ code }: ConnectionError): Problem {
+  switch (code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new Problem('request-timeout', 'The request took too long to arrive; send it again.');
+    case 'HPE_HEADER_OVERFLOW':
+      return new Problem(
+        'headers-too-large',
+        `The request line and the headers have more than ${formatBytes(maxHeaderSize)}.`,
+      );
+    default:
+      return new Problem('invalid-request', `This is not HTTP/1.1 (${code}).`);
+  }
+}
+
 /** Answers with a problem. */
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   return reply
@@ -60,6 +105,13 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
         'too-large',
         `The body has more than ${formatBytes(request.routeOptions.bodyLimit)}.`,
       );
+    case 'FST_ERR_BAD_URL':
+      return new Problem(
+        'invalid-request',
+        'The path is not valid: after each % there must be two hex digits, and together UTF-8.',
+      );
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new Problem('path-too-long', 'A part of the path is longer than any id is.');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new Problem(
         'unsupported-media-type',

@@ -49,7 +49,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
               signed_payload: Type.String({ description: 'The bytes that were signed, as text.' }),
             }),
           ),
-          ...problems(400, 401, 415),
+          ...problems(400, 401, 413, 415),
         },
       },
     },
@@ -57,7 +57,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       const { payload, secret } = request.body as { payload: unknown; secret: string };
       const problem = judgeSecret(secret);
       if (problem !== null) throw invalidField('body.secret', `cannot be used: ${problem}.`);
-      const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
+      const text = typeof payload === 'string' ? payload : compactJson(payload);
       return {
         signature: hubSignature(createSigningKey(secret), Buffer.from(text)),
         signed_payload: text,
@@ -65,6 +65,16 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
     },
   );
 };
+
+/** JSON.parse takes any depth, and JSON.stringify does not. */
+function compactJson(payload: unknown): string {
+  try {
+    return JSON.stringify(payload);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw invalidField('body.payload', 'is nested too deeply to be written; give it as a string');
+  }
+}
 
 /** The hot route lives in a scope of its own, where bodies stay the bytes that they are. */
 const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (

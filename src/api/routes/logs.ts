@@ -2,8 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { sql } from 'kysely';
 import { Type } from 'typebox';
 import {
-  CURSOR_INTEGER,
-  CURSOR_TIMESTAMP,
+  CURSOR_BIGINT,
+  CURSOR_MICROSECONDS,
   DEFAULT_LIMIT,
   linkNext,
   PageQuery,
@@ -95,7 +95,7 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
           'duration_ms',
           'at as timestamp',
           // With its microseconds, which a Date would lose.
-          sql<string>`at::text`.as('position'),
+          sql<string>`(extract(epoch from at) * 1000000)::bigint`.as('position'),
         ])
         .orderBy('at', 'desc')
         .orderBy('id', 'desc')
@@ -109,8 +109,10 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
       if (status !== undefined && status !== 'success')
         query = query.where('status', '<>', 'success');
       if (cursor !== undefined) {
-        const [at, id] = readCursor(cursor, [CURSOR_TIMESTAMP, CURSOR_INTEGER]);
-        query = query.where(sql<boolean>`(at, id) < (${at}::timestamptz, ${id}::bigint)`);
+        const [at, id] = readCursor(cursor, [CURSOR_MICROSECONDS, CURSOR_BIGINT]);
+        query = query.where(
+          sql<boolean>`(at, id) < ('epoch'::timestamptz + ${at}::bigint * interval '1 microsecond', ${id}::bigint)`,
+        );
       }
       const rows = await query.execute();
       const page = rows.slice(0, limit);

@@ -58,7 +58,7 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         operationId: 'healthz',
         summary: 'The process is up',
         tags: ['service'],
-        response: { 200: described('It is.', Ok) },
+        response: { 200: described('It is.', Ok), ...problems() },
       },
     },
     async () => ({ status: 'ok' as const }),
@@ -90,7 +90,13 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         operationId: 'metrics',
         summary: 'Metrics for Prometheus',
         tags: ['service'],
-        response: { 200: described('Figures in Prometheus text format.', Type.String()) },
+        response: {
+          200: {
+            description: 'Figures in Prometheus text format.',
+            content: { 'text/plain': { schema: Type.String() } },
+          },
+          ...problems(),
+        },
       },
     },
     async (_request, reply) =>

@@ -14,22 +14,31 @@ import { described, problems, SubscriptionId } from '../schemas/common.ts';
 import { Secret, Subscription, Url } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
-/** Judges what a request says of a subscription: throws the Problem (400) that names the field. */
+/**
+ * Judges what a request says of a subscription.
+ *
+ * @returns a function that gives it back as it is to be stored, or throws the Problem (400) that
+ *   names the field.
+ */
 export function createSubscriptionJudge(settings: Settings) {
-  return ({
-    url,
-    secret,
-  }: {
-    url?: string | undefined;
-    secret?: string | null | undefined;
-  }): void => {
+  return <Fields extends { url?: string | undefined; secret?: string | null | undefined }>(
+    fields: Fields,
+  ): Fields => {
+    const { url, secret } = fields;
     const urlProblem = url === undefined ? null : judgeUrl(url, settings);
     if (urlProblem !== null)
       throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
     const secretProblem = secret === undefined || secret === null ? null : judgeSecret(secret);
     if (secretProblem !== null)
       throw invalidField('body.secret', `cannot be used: ${secretProblem}.`);
+    return url === undefined ? fields : { ...fields, url: spellUrl(url) };
   };
+}
+
+/** One spelling for what the URL standard reads as one URL; an origin may do without its slash. */
+function spellUrl(text: string): string {
+  const { href } = new URL(text);
+  return href === `${text}/` ? text : href;
 }
 
 /** The first system's routes for subscriptions. */
@@ -37,7 +46,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
   app,
   { services: { db, settings } },
 ) => {
-  const requireGood = createSubscriptionJudge(settings);
+  const judge = createSubscriptionJudge(settings);
 
   app.post(
     '/subscriptions/createsubscription',
@@ -52,14 +61,14 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         ),
         response: {
           201: described('The subscription. Its secret is never shown again.', Subscription),
-          ...problems(400, 401, 415),
+          ...problems(400, 401, 413, 415),
         },
       },
     },
     async (request, reply) => {
-      requireGood(request.body);
       // The first system knew no event types: such a subscription gets what is handed in for it.
-      const subscription = await createSubscription(db, { ...request.body, event_types: [] });
+      const fields = { ...judge(request.body), event_types: [] };
+      const subscription = await createSubscription(db, fields);
       return reply.code(201).send(subscription as never);
     },
   );
@@ -99,7 +108,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
             'The subscription as it is now.',
             Type.Object({ message: Type.String(), ...Subscription.properties }),
           ),
-          ...problems(400, 401, 404, 415),
+          ...problems(400, 401, 404, 413, 415),
         },
       },
     },
@@ -108,8 +117,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       if (change.url === undefined && change.secret === undefined) {
         throw invalidField('body', 'has nothing to change: give url, secret or both');
       }
-      requireGood(change);
-      const subscription = await updateSubscription(db, id, change);
+      const subscription = await updateSubscription(db, id, judge(change));
       if (subscription === undefined) throw notFound('subscription', id);
       return reply.send({ message: 'Subscription updated successfully', ...subscription } as never);
     },
@@ -132,7 +140,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
               cancelled: Type.Integer({ description: 'Deliveries that were pending.' }),
             }),
           ),
-          ...problems(400, 401, 404, 415),
+          ...problems(400, 401, 404, 413, 415),
         },
       },
     },

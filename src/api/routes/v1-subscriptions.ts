@@ -8,7 +8,7 @@ import {
   updateSubscription,
 } from '../../subscriptions/store.ts';
 import {
-  CURSOR_INTEGER,
+  CURSOR_ID,
   DEFAULT_LIMIT,
   linkNext,
   PageQuery,
@@ -21,6 +21,7 @@ import {
   EventTypePattern,
   nullable,
   problems,
+  STORABLE_TEXT,
   SubscriptionId,
 } from '../schemas/common.ts';
 import { Secret, Subscription, Url } from '../schemas/subscription.ts';
@@ -35,7 +36,7 @@ const EventTypes = nullable(
     examples: [['order.created', 'invoice.*']],
   }),
 );
-const Description = nullable(Type.String({ maxLength: 1000 }));
+const Description = nullable(Type.String({ maxLength: 1000, pattern: STORABLE_TEXT }));
 const Params = Type.Object({ subscription_id: SubscriptionId });
 
 /** Subscriptions as a resource: the same rows as the first system's routes show. */
@@ -43,7 +44,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
   app,
   { services: { db, settings } },
 ) => {
-  const requireGood = createSubscriptionJudge(settings);
+  const judge = createSubscriptionJudge(settings);
 
   app.post(
     '/v1/subscriptions',
@@ -66,13 +67,12 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         ),
         response: {
           201: described('The subscription. Its secret is never shown again.', Subscription),
-          ...problems(400, 401, 415),
+          ...problems(400, 401, 413, 415),
         },
       },
     },
     async (request, reply) => {
-      requireGood(request.body);
-      const subscription = await createSubscription(db, request.body);
+      const subscription = await createSubscription(db, judge(request.body));
       reply.header('location', `/v1/subscriptions/${subscription.id}`);
       return reply.code(201).send(subscription as never);
     },
@@ -97,7 +97,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     },
     async (request, reply) => {
       const { cursor, limit = DEFAULT_LIMIT } = request.query;
-      const after = cursor === undefined ? 0 : Number(readCursor(cursor, [CURSOR_INTEGER])[0]);
+      const after = cursor === undefined ? 0 : Number(readCursor(cursor, [CURSOR_ID])[0]);
       const rows = await listSubscriptions(db, { after, limit: limit + 1 });
       const data = rows.slice(0, limit);
       const last = data.at(-1);
@@ -150,14 +150,13 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         ),
         response: {
           200: described('The subscription as it is now.', Subscription),
-          ...problems(400, 401, 404, 415),
+          ...problems(400, 401, 404, 413, 415),
         },
       },
     },
     async (request, reply) => {
       const { subscription_id: id } = request.params;
-      requireGood(request.body);
-      const subscription = await updateSubscription(db, id, request.body);
+      const subscription = await updateSubscription(db, id, judge(request.body));
       if (subscription === undefined) throw notFound('subscription', id);
       return reply.send(subscription as never);
     },

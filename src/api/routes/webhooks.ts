@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { sql } from 'kysely';
 import { Type } from 'typebox';
 import {
-  CURSOR_INTEGER,
+  CURSOR_ID,
   CURSOR_UUID,
   DEFAULT_LIMIT,
   linkNext,
@@ -85,7 +85,9 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         operationId: 'getWebhook',
         summary: 'A webhook, its deliveries and their attempts',
         tags: ['history'],
-        params: Type.Object({ webhook_id: WebhookId }),
+        params: Type.Object({
+          webhook_id: { ...WebhookId, examples: ['01890a5d-ac96-774b-bcce-b302099a8057'] },
+        }),
         response: {
           200: described('What became of it, and what comes next.', Webhook),
           ...problems(400, 401, 404),
@@ -207,18 +209,18 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         query = query.where(
           'd.webhook_id',
           '>=',
-          sql<string>`posthorn.uuidv7_floor(${since}::timestamptz)`,
+          sql<string>`posthorn.uuidv7_floor(${new Date(since)}::timestamptz)`,
         );
       }
       if (until !== undefined) {
         query = query.where(
           'd.webhook_id',
           '<',
-          sql<string>`posthorn.uuidv7_floor(${until}::timestamptz)`,
+          sql<string>`posthorn.uuidv7_floor(${new Date(until)}::timestamptz)`,
         );
       }
       if (cursor !== undefined) {
-        const [webhook, subscription] = readCursor(cursor, [CURSOR_UUID, CURSOR_INTEGER]);
+        const [webhook, subscription] = readCursor(cursor, [CURSOR_UUID, CURSOR_ID]);
         query = query.where(
           sql<boolean>`(d.webhook_id, d.subscription_id) < (${webhook}::uuid, ${subscription}::integer)`,
         );

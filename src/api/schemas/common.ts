@@ -24,13 +24,14 @@ const MEANINGS: Record<number, string> = {
   404: 'There is no such thing.',
   413: 'The body is larger than POSTHORN_MAX_BODY.',
   415: 'The content-type is not JSON.',
+  500: 'Something went wrong on our side; the log says what.',
   503: 'The database cannot be used right now; try again after `Retry-After`.',
 };
 
 /** The error answers of a route, for its `response` schema: those of every route, and these. */
 export function problems(...statuses: (keyof typeof MEANINGS)[]): Record<number, TSchema> {
   return Object.fromEntries(
-    [...statuses, 503].map((status) => [
+    [...statuses, 500, 503].map((status) => [
       status,
       {
         description: MEANINGS[status],
@@ -48,6 +49,9 @@ export const WebhookId = Type.String({
 const TYPE_WORDS = '[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*';
 export const EVENT_TYPE = `^${TYPE_WORDS}$`;
 export const EVENT_TYPE_PATTERN = `^(\\*|${TYPE_WORDS}(\\.\\*)?)$`;
+
+/** What a text column takes: no U+0000, and no half of a surrogate pair, which UTF-8 cannot write. */
+export const STORABLE_TEXT = '^[^\\u0000\\ud800-\\udfff]*$';
 
 export const EventType = Type.String({
   maxLength: 128,

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { nullable, SubscriptionId, Timestamp } from './common.ts';
+import { nullable, STORABLE_TEXT, SubscriptionId, Timestamp } from './common.ts';
 
 export const Url = Type.String({
   minLength: 1,
@@ -11,6 +11,7 @@ export const Url = Type.String({
 
 export const Secret = Type.String({
   maxLength: 256,
+  pattern: STORABLE_TEXT,
   description:
     'Signs what is delivered and, for /ingest, what is handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks). Never shown again.',
   examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],

@@ -1,0 +1,148 @@
+import t from 'tap';
+import { connect } from '../helpers/database.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService } from '../helpers/service.ts';
+
+const CREATE = '/subscriptions/createsubscription';
+const UPDATE = '/subscriptions/updatesubscription';
+const DEEP = '['.repeat(100_000) + ']'.repeat(100_000);
+const cursor = (position: unknown) => Buffer.from(JSON.stringify(position)).toString('base64url');
+
+t.test('a URL is stored as the URL standard spells it, and shown as it is stored', async (t) => {
+  const posthorn = await startTestService(t);
+  const client = await connect(t, posthorn.databaseUrl);
+  const spellings: Record<string, string> = {
+    'HTTP://a.b': 'http://a.b/',
+    '  https://a.b': 'https://a.b/',
+    'https:a.b': 'https://a.b/',
+    'http:\\\\a.b': 'http://a.b/',
+    'https://EXAMPLE.com:443/x y': 'https://example.com/x%20y',
+    'https://a.b/\u0000c': 'https://a.b/%00c',
+    'https://example.com': 'https://example.com',
+    'https://example.com/webhooks?a=%20&b#c': 'https://example.com/webhooks?a=%20&b#c',
+  };
+  for (const [url, spelt] of Object.entries(spellings)) {
+    const { json: first } = await posthorn.request('POST', CREATE, { url: 'https://before.it' });
+    const { id } = first;
+    const replies = [
+      await posthorn.request('POST', CREATE, { url }),
+      await posthorn.request('POST', '/v1/subscriptions', { url }),
+      await posthorn.request('PUT', UPDATE, { id, url }),
+      await posthorn.request('PATCH', `/v1/subscriptions/${id}`, { url }),
+    ];
+    for (const { status, json, text } of replies) {
+      t.ok(status < 300, `${url}: ${status} ${text}`);
+      t.equal(json.url, spelt, url);
+      const { rows } = await client.query('select url from posthorn.subscriptions where id = $1', [
+        json.id,
+      ]);
+      t.equal(rows[0].url, spelt, url);
+    }
+  }
+});
+
+t.test('what the database could not take is refused with the field', async (t) => {
+  const posthorn = await startTestService(t);
+  const url = 'https://example.com';
+  await posthorn.request('POST', CREATE, { url });
+  const urn = 'urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057';
+  const cases: [method: string, path: string, body: unknown, field: string][] = [
+    ['POST', CREATE, { url: 'https://\u0000.b' }, 'body.url'],
+    ['POST', CREATE, { url, secret: 'a\u0000' }, 'body.secret'],
+    ['POST', CREATE, `{"url": "${url}", "secret": "\\ud800"}`, 'body.secret'],
+    ['PUT', UPDATE, { id: 1, secret: 'a\u0000' }, 'body.secret'],
+    ['POST', '/v1/subscriptions', { url, secret: 'a\u0000' }, 'body.secret'],
+    ['POST', '/v1/subscriptions', { url, description: '\u0000' }, 'body.description'],
+    ['PATCH', '/v1/subscriptions/1', { description: '\u0000' }, 'body.description'],
+    ['GET', `/v1/webhooks/${urn}`, undefined, 'path.webhook_id'],
+    ['GET', `/v1/deliveries?webhook_id=${urn}`, undefined, 'query.webhook_id'],
+    ['GET', `/logs/deliverylogs?webhook_id=${urn}`, undefined, 'query.webhook_id'],
+    ['GET', '/logs/deliverylogs?since=2016-12-31T23:59:60Z', undefined, 'query.since'],
+    ['GET', '/v1/deliveries?until=2016-12-31T23:59:60Z', undefined, 'query.until'],
+    ...[
+      ['2026-13-45 25:61:61+00', 1],
+      ['9'.repeat(17), 1],
+      [{ toString: null }, 1],
+      [[1], 1],
+      [1],
+      7,
+    ].map((position): [string, string, undefined, string] => [
+      'GET',
+      `/logs/deliverylogs?cursor=${cursor(position)}`,
+      undefined,
+      'query.cursor',
+    ]),
+    ['GET', `/v1/deliveries?cursor=${cursor([urn, 1])}`, undefined, 'query.cursor'],
+    ['GET', `/v1/deliveries?cursor=${cursor([urn.slice(9), 2 ** 31])}`, undefined, 'query.cursor'],
+    ['GET', `/v1/subscriptions?cursor=${cursor([2 ** 31])}`, undefined, 'query.cursor'],
+    ['POST', '/ingest/getsignature', `{"secret": "x", "payload": ${DEEP}}`, 'body.payload'],
+  ];
+  for (const [method, path, body, field] of cases) {
+    const { status, json, text } = await posthorn.request(method, path, body);
+    t.equal(status, 400, `${method} ${path} ${JSON.stringify(body)?.slice(0, 80)}: ${text}`);
+    t.equal(json.errors?.[0]?.field, field);
+  }
+  const { json } = await posthorn.request('POST', '/v1/subscriptions', {
+    url,
+    secret: 'schlüssel 🔑',
+    description: 'several\nlines 🚀',
+  });
+  t.match(json, { has_secret: true, description: 'several\nlines 🚀' });
+});
+
+t.test('a payload of any depth is delivered as it is', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  await posthorn.request('POST', '/v1/subscriptions', { url: receiver.url });
+  const one = `{"event_type": "deep", "raw": true, "data": ${DEEP}}`;
+  t.equal((await posthorn.request('POST', '/v1/webhooks', one)).status, 202);
+  t.equal(
+    (await posthorn.request('POST', '/v1/webhooks/batch', `{"webhooks": [${one}]}`)).status,
+    202,
+  );
+  for (const { body } of await receiver.waitFor(2)) t.ok(body.toString() === DEEP);
+});
+
+t.test('any time of RFC 3339 bounds a list, were it before 1970 or far off', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  await posthorn.ingest(await posthorn.subscribe(receiver.url));
+  const count = async (query: string) => {
+    const { status, json, text } = await posthorn.request('GET', `/v1/deliveries?${query}`);
+    t.equal(status, 200, `${query}: ${text}`);
+    return json.data.length;
+  };
+  for (const past of [
+    '0000-01-01T00:00:00Z',
+    '0001-01-01T00:00:00%2B14:00',
+    '1969-12-31T23:59:59Z',
+  ]) {
+    t.equal(await count(`since=${past}`), 1, `since ${past}`);
+    t.equal(await count(`until=${past}`), 0, `until ${past}`);
+    const logs = await posthorn.request('GET', `/logs/deliverylogs?until=${past}`);
+    t.strictSame(logs.json, [], past);
+  }
+  t.equal(await count('since=9999-12-31T23:59:59-14:00'), 0);
+  t.equal(await count('until=9999-12-31T23:59:59-14:00'), 1);
+});
+
+t.test('posthorn.uuidv7_floor clamps what 48 bits of milliseconds do not hold', async (t) => {
+  const posthorn = await startTestService(t);
+  const client = await connect(t, posthorn.databaseUrl);
+  const first = '00000000-0000-0000-0000-000000000000';
+  const last = 'ffffffff-ffff-0000-0000-000000000000';
+  for (const [at, expected] of [
+    ['-infinity', first],
+    ['4713-01-01 00:00:00+00 BC', first],
+    ['1969-12-31 23:59:59.999+00', first],
+    ['1970-01-01 00:00:00.001+00', '00000000-0001-0000-0000-000000000000'],
+    ['10889-08-02 05:31:50.655+00', last],
+    ['10889-08-02 05:31:50.656+00', last],
+    ['294276-12-31 00:00:00+00', last],
+    ['infinity', last],
+    [null, null],
+  ]) {
+    const { rows } = await client.query('select posthorn.uuidv7_floor($1) as floor', [at]);
+    t.equal(rows[0].floor, expected, String(at));
+  }
+});
