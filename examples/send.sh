@@ -46,7 +46,7 @@ field() {
 echo "1. A subscription for $RECEIVER"
 call 201 /subscriptions/createsubscription -H 'content-type: application/json' \
   --data-binary "{\"url\": \"$RECEIVER\", \"secret\": \"$SECRET\"}"
-echo "   $answer"
+printf '   %s\n' "$answer"
 subscription=$(field id)
 
 echo "2. The signature: HMAC-SHA256 of the body's bytes, with the secret as the key"
@@ -56,7 +56,7 @@ echo "   $signature"
 echo "3. The webhook"
 call 202 "/ingest/$subscription" -H 'content-type: application/json' \
   -H "x-hub-signature-256: $signature" --data-binary "$BODY"
-echo "   $answer"
+printf '   %s\n' "$answer"
 webhook=$(field webhook_id)
 
 echo "4. What became of it: GET $URL/v1/webhooks/$webhook"
@@ -73,5 +73,5 @@ while :; do
   sleep 1
   waited=$((waited + 1))
 done
-echo "   $answer"
+printf '   %s\n' "$answer"
 echo "Delivered."

@@ -143,7 +143,7 @@ export function loadSettings(
   workingDir: string = process.cwd(),
 ): Settings {
   const problems: string[] = [];
-  const given = { ...readDotEnv(workingDir), ...withoutEmpty(env) };
+  const given = readGiven(env, workingDir);
 
   const known = Object.keys(SETTINGS);
   for (const name of Object.keys(given)) {
@@ -205,6 +205,25 @@ export function loadSettings(
   return Object.freeze(settings);
 }
 
+/**
+ * The admin key alone, found as `loadSettings` does: who only calls a service need not have the
+ * settings to run one.
+ *
+ * @throws OperatorError when it cannot be a key.
+ */
+export function loadAdminKey(
+  env: Record<string, string | undefined> = process.env,
+  workingDir: string = process.cwd(),
+): string | undefined {
+  const text = readGiven(env, workingDir).POSTHORN_ADMIN_KEY;
+  if (text === undefined) return undefined;
+  try {
+    return adminKey(text);
+  } catch (error) {
+    throw new OperatorError(`Bad setting: POSTHORN_ADMIN_KEY: ${(error as Error).message}`);
+  }
+}
+
 /** Compared without their prefix, so that POSTHORN_PORT is nearer to PORT than to POSTHORN_ROLE. */
 function nearestSetting(name: string, known: string[]): string | undefined {
   const bare = (text: string) => text.replace(/^POSTHORN_/, '');
@@ -218,10 +237,23 @@ export function isLoopback(host: string): boolean {
   return (isIP(host) === 4 && host.startsWith('127.')) || host === '::1';
 }
 
+function readGiven(
+  env: Record<string, string | undefined>,
+  workingDir: string,
+): Record<string, string> {
+  return { ...readDotEnv(workingDir), ...withoutEmpty(env) };
+}
+
 function readDotEnv(workingDir: string): Record<string, string> {
   const path = resolve(workingDir, '.env');
   if (!existsSync(path)) return {};
-  return withoutEmpty(parseEnv(readFileSync(path, 'utf8')));
+  try {
+    return withoutEmpty(parseEnv(readFileSync(path, 'utf8')));
+  } catch (error) {
+    throw new OperatorError(
+      `The settings in ${path} cannot be read (${(error as Error).message}). Make it a file that this user may read, or remove it.`,
+    );
+  }
 }
 
 /** An empty variable, or a blank one, is unset: compose files and shells make them by accident. */

@@ -40,27 +40,32 @@ async function demo({ keep = false }: { keep?: boolean }): Promise<void> {
     import.meta.dirname,
   );
   say('Starting an embedded Postgres, the service and a receiver that misbehaves …');
-  const receiver = await startDemoReceiver();
-  const service = await startService(settings, createLog(settings));
+  // Listened for from the beginning: a stop during start-up must not leave a database behind.
   const interrupted = new Promise<'interrupted'>((resolve) => {
     process.once('SIGINT', () => resolve('interrupted'));
     process.once('SIGTERM', () => resolve('interrupted'));
   });
+  const receiver = await startDemoReceiver();
   try {
-    const outcome = await Promise.race([run(service, receiver), interrupted]);
-    process.exitCode = outcome === true ? 0 : 1;
-    if (outcome !== 'interrupted' && keep) {
-      say(`\nStill running: ${service.url}/api/docs/ (Ctrl-C stops it)`);
-      await interrupted;
+    const service = await startService(settings, createLog(settings));
+    try {
+      const outcome = await Promise.race([run(service, receiver, keep), interrupted]);
+      process.exitCode = outcome === true ? 0 : 1;
+      if (outcome !== 'interrupted' && keep) {
+        say(`\nStill running: ${service.url}/api/docs/ (Ctrl-C stops it)`);
+        await interrupted;
+      }
+    } finally {
+      await service.stop();
     }
   } finally {
-    await service.stop();
+    // An open server would keep a demo alive that could not start.
     await receiver.close();
   }
 }
 
 /** Returns whether every webhook ended as it should. */
-async function run(service: Service, receiver: DemoReceiver): Promise<boolean> {
+async function run(service: Service, receiver: DemoReceiver, keep: boolean): Promise<boolean> {
   const client = new pg.Client({ connectionString: service.databaseUrl });
   await client.connect();
   try {
@@ -75,7 +80,9 @@ async function run(service: Service, receiver: DemoReceiver): Promise<boolean> {
     say(
       `\n${WEBHOOKS} webhooks accepted in ${seconds(acceptedMs)}, all ended after ${seconds(Date.now() - startedAt)}.\n`,
     );
-    return await report(client, service, receiver, id, sent);
+    const good = await report(client, receiver, id, sent);
+    sayWhereToLook(service, keep);
+    return good;
   } finally {
     await client.end();
   }
@@ -144,7 +151,6 @@ interface Outcome {
 
 async function report(
   client: pg.Client,
-  service: Service,
   receiver: DemoReceiver,
   subscription: number,
   sent: Map<string, number>,
@@ -195,13 +201,19 @@ async function report(
       `    ${webhook_id}: ${state} after ${attempts} attempts, expected ${JSON.stringify(planOf(n))}`,
     );
   }
-  say(`
-  Look further:
-    POSTHORN_DATA_DIR=.posthorn-demo npm start        the same data, served again
-    http://127.0.0.1:5000/api/docs/                   every route, to try out
-    http://127.0.0.1:5000/logs/deliverylogs           every attempt
-    psql '${service.databaseUrl}' -c 'table posthorn.delivery_report'   (while it runs)`);
   return good;
+}
+
+function sayWhereToLook({ databaseUrl }: Service, keep: boolean): void {
+  const further = [
+    ['POSTHORN_DATA_DIR=.posthorn-demo npm start', 'the same data, served again'],
+    ['http://127.0.0.1:5000/api/docs/', 'every route, to try out'],
+    ['http://127.0.0.1:5000/logs/deliverylogs', 'every attempt'],
+    keep
+      ? [`psql '${databaseUrl}' -c 'table posthorn.delivery_report'`, '']
+      : ['npm run demo -- --keep', 'goes on running, and names its database for psql'],
+  ].map(([what = '', why]) => `    ${what.padEnd(50)}${why}`.trimEnd());
+  say(`\n  Look further:\n${further.join('\n')}`);
 }
 
 function at(sorted: number[], share: number): string {

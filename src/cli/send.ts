@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
+import { loadAdminKey } from '../config.ts';
 import { createSigningKey, hubSignature, judgeSecret } from '../delivery/sign.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 
@@ -17,7 +18,10 @@ export function sendCommand(): Command {
     .argument('<json>', 'the payload; @file reads it from a file, - from standard input')
     .option('--url <url>', 'where Posthorn is', 'http://127.0.0.1:5000')
     .option('--secret <secret>', "the subscription's secret, to sign with")
-    .option('--key <key>', 'the admin key', process.env.POSTHORN_ADMIN_KEY)
+    .option(
+      '--key <key>',
+      'the admin key (default: POSTHORN_ADMIN_KEY, of the environment or .env)',
+    )
     .addHelpText(
       'after',
       `
@@ -32,7 +36,7 @@ Examples:
 async function send(
   subscription: string,
   payload: string,
-  { url, secret, key }: SendOptions,
+  { url, secret, key = loadAdminKey() }: SendOptions,
 ): Promise<void> {
   const body = await readPayload(payload);
   const problem = secret === undefined ? null : judgeSecret(secret);

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
-import { connectionConfig } from './pool.ts';
+import { configure, connectionConfig } from './pool.ts';
 
 /**
  * Opens one connection.
@@ -18,6 +18,7 @@ export async function connectOrExplain(databaseUrl: string, purpose: string): Pr
   client.on('error', () => {});
   try {
     await client.connect();
+    await configure(client);
     return client;
   } catch (error) {
     await client.end().catch(() => {});

@@ -1,14 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, existsSync } from 'node:fs';
+import { type FileHandle, open, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { type Binaries, findBinaries, installedDir } from './embedded-binaries.ts';
-import { type Owner, prepareOwner } from './embedded-owner.ts';
+import { makeFolder, type Owner, prepareOwner } from './embedded-owner.ts';
+import { findSocketDir } from './embedded-socket.ts';
 
 const MAJOR_VERSION = '18';
 const USER = 'posthorn';
@@ -62,7 +61,7 @@ export async function startEmbeddedPostgres(
   const binaries = await findBinaries(owner);
   const cluster = join(owner.dataDir, 'postgres');
   const logPath = join(owner.dataDir, 'postgres.log');
-  const socketDir = await prepareSocketDir(owner);
+  const socketDir = await findSocketDir(owner, cluster);
   const urlOf = (database: string) =>
     `postgresql://${USER}@/${database}?host=${encodeURIComponent(socketDir)}`;
 
@@ -114,7 +113,8 @@ export async function startEmbeddedPostgres(
       await revived;
       await session?.end().catch(() => {});
       await stopServer(cluster, child);
-      await rm(socketDir, { recursive: true, force: true });
+      // Postgres has taken its socket away. What else may be in there is not ours.
+      await rmdir(socketDir).catch(() => {});
     },
   };
 }
@@ -123,6 +123,8 @@ async function initialise(binaries: Binaries, cluster: string, owner: Owner): Pr
   // Made beside its place and renamed, so that an interrupted initdb leaves nothing half-made.
   const unfinished = `${cluster}.new`;
   await rm(unfinished, { recursive: true, force: true });
+  // By us, since the folder that it is in may be root's.
+  await makeFolder(unfinished, owner.identity);
   const { status, stderr } = spawnSync(
     binaries.initdb,
     [
@@ -134,7 +136,7 @@ async function initialise(binaries: Binaries, cluster: string, owner: Owner): Pr
       '--locale=C',
       '--no-instructions',
     ],
-    { ...owner.identity, cwd: owner.dataDir, env: serverEnvironment(), encoding: 'utf8' },
+    { ...owner.identity, cwd: unfinished, env: serverEnvironment(), encoding: 'utf8' },
   );
   if (status !== 0) {
     throw new OperatorError(
@@ -162,7 +164,7 @@ async function spawnServer(
   serverSettings: Record<string, string>,
 ): Promise<ChildProcess> {
   const settings = { ...SERVER_SETTINGS, unix_socket_directories: socketDir, ...serverSettings };
-  const log = await open(logPath, 'a', 0o600);
+  const log = await openLog(logPath, owner);
   try {
     const child = spawn(
       binaries.postgres,
@@ -173,7 +175,7 @@ async function spawnServer(
       ],
       {
         ...owner.identity,
-        cwd: owner.dataDir,
+        cwd: cluster,
         env: serverEnvironment(),
         // Ctrl-C goes to the whole process group of a terminal. The server must outlive our drain.
         detached: true,
@@ -280,18 +282,18 @@ async function tryConnect(url: string): Promise<pg.Client | undefined> {
   }
 }
 
-/**
- * A socket's path may have about 100 characters, and folders of projects are often deeper, so it
- * lives in the temporary folder under a name that follows from the data folder.
- */
-async function prepareSocketDir(owner: Owner): Promise<string> {
-  const name = createHash('sha256').update(owner.dataDir).digest('hex').slice(0, 12);
-  const socketDir = join(tmpdir(), `posthorn-${name}`);
-  await mkdir(socketDir, { recursive: true, mode: 0o700 });
-  const { uid, gid } = owner.identity;
-  if (uid !== undefined && gid !== undefined) await chown(socketDir, uid, gid);
-  await chmod(socketDir, 0o700);
-  return socketDir;
+/** A log that we make is the server's user's, who may start it without us the next time. */
+async function openLog(logPath: string, { identity: { uid, gid } }: Owner): Promise<FileHandle> {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  try {
+    const log = await open(logPath, O_WRONLY | O_APPEND | O_CREAT | O_EXCL, 0o600);
+    if (uid !== undefined && gid !== undefined) await log.chown(uid, gid);
+    return log;
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    // As root we would write to whatever a link leads to.
+    return await open(logPath, O_WRONLY | O_APPEND | O_NOFOLLOW);
+  }
 }
 
 function serverEnvironment(): NodeJS.ProcessEnv {

@@ -35,13 +35,7 @@ export async function migrate(databaseUrl: string): Promise<Migration[]> {
       ({ appliedAt }) => appliedAt === null,
     );
     await migrateQueue(databaseUrl);
-    await client.query('create schema if not exists posthorn');
-    await client.query(`
-      create table if not exists posthorn.migrations (
-        version integer primary key,
-        name text not null,
-        applied_at timestamptz not null default now()
-      )`);
+    if (pending.length > 0) await makeRoom(client);
     const applied: Migration[] = [];
     for (const { version, name } of pending) {
       applied.push({ version, name, appliedAt: await apply(client, version, name) });
@@ -51,13 +45,30 @@ export async function migrate(databaseUrl: string): Promise<Migration[]> {
     );
     return applied;
   } catch (error) {
-    if (errorCode(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    const reason = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    if (errorCode(reason) !== INSUFFICIENT_PRIVILEGE) throw error;
     throw new OperatorError(
-      `The user of ${describe(databaseUrl)} may not migrate it (${errorMessage(error)}). Grant it create on the database, or run posthorn migrate as a user who may.`,
+      `The user of ${describe(databaseUrl)} may not migrate it (${errorMessage(reason)}). Grant it create on the database, or run posthorn migrate as a user who may.`,
     );
   } finally {
     await client.end();
   }
+}
+
+/** For the migrations: who may not create schemas can have them made, and needs nothing when up to date. */
+async function makeRoom(client: pg.Client): Promise<void> {
+  const { rows } = await client.query(
+    `select to_regnamespace('posthorn') is not null as schema,
+       to_regclass('posthorn.migrations') is not null as list`,
+  );
+  if (!rows[0].schema) await client.query('create schema posthorn');
+  if (rows[0].list) return;
+  await client.query(`
+    create table posthorn.migrations (
+      version integer primary key,
+      name text not null,
+      applied_at timestamptz not null default now()
+    )`);
 }
 
 /**

@@ -33,6 +33,19 @@ export const FIXED_PLANS = {
   jit: 'off',
 } as const;
 
+/**
+ * How values are written, which a database or a user may have set otherwise: node-postgres reads
+ * dates, intervals and bytes in the forms that these give.
+ */
+const FORMS = {
+  client_encoding: 'UTF8',
+  DateStyle: 'ISO, MDY',
+  IntervalStyle: 'postgres',
+  TimeZone: 'UTC',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+} as const;
+
 /** The connection settings that every client of ours shares. */
 export function connectionConfig(connectionString: string, purpose: string): pg.ClientConfig {
   return {
@@ -62,7 +75,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     max,
     query_timeout: timeoutMs,
     idleTimeoutMillis: 60_000,
-    ...(settings === undefined ? {} : { onConnect: (client) => configure(client, settings) }),
+    onConnect: (client) => configure(client, settings),
   });
   pool.on('error', () => {});
   // A connection that breaks while somebody holds it tells them by their query; the event is extra.
@@ -71,13 +84,18 @@ export function createPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
-// As a statement rather than as a startup parameter, which poolers such as PgBouncer refuse.
-async function configure(
+/**
+ * Sets a new connection up: how values are written, and what else is given.
+ *
+ * As a statement rather than as startup parameters, which poolers such as PgBouncer refuse.
+ */
+export async function configure(
   client: pg.ClientBase,
-  settings: Readonly<Record<string, string>>,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<void> {
+  const all = { ...FORMS, ...settings };
   await client.query(
     'select set_config(name, value, false) from unnest($1::text[], $2::text[]) as s (name, value)',
-    [Object.keys(settings), Object.values(settings)],
+    [Object.keys(all), Object.values(all)],
   );
 }

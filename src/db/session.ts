@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { errorMessage } from '../lib/errors.ts';
-import { connectionConfig } from './pool.ts';
+import { configure, connectionConfig } from './pool.ts';
 
 const HEARTBEAT_MS = 15_000;
 const HEARTBEAT_TIMEOUT_MS = 5_000;
@@ -68,6 +68,7 @@ export function createSession({ databaseUrl, purpose, log }: SessionOptions): Se
     client = fresh;
     try {
       await fresh.connect();
+      await configure(fresh);
       for (const channel of channels.keys())
         await fresh.query(`listen ${pg.escapeIdentifier(channel)}`);
       for (const prepare of preparations) await prepare(fresh);

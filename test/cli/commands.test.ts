@@ -52,6 +52,41 @@ t.test('posthorn send hands a signed webhook in', async (t) => {
   t.match(nowhere.output.stderr, /^posthorn: No Posthorn answers at http:\/\/127\.0\.0\.1:1 .*\n$/);
 });
 
+t.test('posthorn send takes the admin key from .env, and its help does not tell it', async (t) => {
+  const key = 'canary-key-of-the-operator';
+  const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: key });
+  const args = ['send', '1', '{}', '--url', posthorn.url];
+  const refused = await startCli(t, args, {}, t.testdir());
+  t.equal(await refused.exited, 1);
+  t.match(refused.output.stderr, /answered 401: .*POSTHORN_ADMIN_KEY|answered 401: .*[Kk]ey/);
+  const cwd = t.testdir({ '.env': `POSTHORN_ADMIN_KEY=${key}\n` });
+  const known = await startCli(t, args, {}, cwd);
+  t.equal(await known.exited, 1);
+  t.match(known.output.stderr, /answered 404: /, 'it was let in, and there is no subscription');
+
+  const help = await startCli(t, ['send', '--help'], { POSTHORN_ADMIN_KEY: key });
+  t.equal(await help.exited, 0);
+  t.match(help.output.stdout, /--key <key>/);
+  t.notMatch(help.output.stdout, /canary/);
+});
+
+t.test('a .env that cannot be read is one line', async (t) => {
+  for (const args of [['start'], ['send', '1', '{}']]) {
+    const cli = await startCli(t, args, {}, t.testdir({ '.env': {} }));
+    t.equal(await cli.exited, 1);
+    t.match(cli.output.stderr, /^posthorn: The settings in .*\.env cannot be read \(EISDIR.*\n$/);
+  }
+});
+
+t.test('a demo that cannot start says so and ends', async (t) => {
+  const cli = await startCli(t, ['demo'], {}, t.testdir({ '.posthorn-demo': 'a file' }));
+  t.equal(await cli.exited, 1);
+  t.match(
+    cli.output.stderr,
+    /^posthorn: The data folder .*\.posthorn-demo is not a folder\. .*\n$/,
+  );
+});
+
 t.test(
   'posthorn demo shows a thousand webhooks end as they should, in under a minute',
   async (t) => {
@@ -62,7 +97,7 @@ t.test(
     t.ok(Date.now() - startedAt < 60_000);
     t.match(
       cli.output.stdout,
-      /delivered first time +\d{3} [\s\S]*delivered after retries +\d{3} [\s\S]*Every webhook ended as it should/,
+      /delivered first time +\d{3} [\s\S]*delivered after retries +\d{3} [\s\S]*Every webhook ended as it should[\s\S]*--keep/,
     );
   },
 );

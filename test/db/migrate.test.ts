@@ -1,5 +1,8 @@
+import { pino } from 'pino';
 import t from 'tap';
 import { migrate, migrationStatus } from '../../src/db/migrate.ts';
+import { createPool } from '../../src/db/pool.ts';
+import { createSession } from '../../src/db/session.ts';
 import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 
@@ -46,4 +49,62 @@ t.test('a newer schema than it knows stops the service', async (t) => {
     cli.output.stderr,
     /^posthorn: The database "\w+" .* has schema 9999, but this Posthorn knows only \d+\. .*\n$/,
   );
+});
+
+t.test('a database that is up to date needs no right to create anything', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const admin = await connect(t, databaseUrl);
+  const name = `posthorn_plain_${process.pid}`;
+  await admin.query(`create role ${name} login password 'plain'`);
+  t.teardown(async () => {
+    await admin.query(`drop owned by ${name}`);
+    await admin.query(`drop role ${name}`);
+  });
+  for (const schema of ['posthorn', 'graphile_worker']) {
+    await admin.query(`grant usage on schema ${schema} to ${name}`);
+    await admin.query(
+      `grant select, insert, update, delete on all tables in schema ${schema} to ${name}`,
+    );
+  }
+  const plainUrl = databaseUrl.replace(/\/\/[^@/]*@/, `//${name}:plain@`);
+  t.strictSame(await migrate(plainUrl), []);
+  await admin.query('delete from posthorn.migrations where version = 3');
+  await t.rejects(migrate(plainUrl), { name: 'OperatorError', message: /may not migrate it/ });
+});
+
+t.test('a database that writes its values in other forms is read all the same', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const client = await connect(t, databaseUrl);
+  const { rows } = await client.query('select current_database() as name');
+  for (const [setting, value] of [
+    ['DateStyle', 'SQL, DMY'],
+    ['IntervalStyle', 'sql_standard'],
+    ['TimeZone', 'Asia/Kathmandu'],
+    ['bytea_output', 'escape'],
+    ['extra_float_digits', '-10'],
+    ['client_encoding', 'LATIN1'],
+  ])
+    await client.query(`alter database ${rows[0].name} set ${setting} = '${value}'`);
+  t.strictSame(await migrate(databaseUrl), []);
+  t.ok((await migrationStatus(databaseUrl)).every(({ appliedAt }) => appliedAt instanceof Date));
+  const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 1 });
+  t.teardown(() => pool.end());
+  const read = await pool.query(
+    `select timestamptz '2026-02-03 04:05:06.789Z' as at, interval '1 day 2 hours' as span,
+       '\\x00ff'::bytea as bytes, 0.1::float8 + 0.2 as sum, 'ä€' as text`,
+  );
+  t.match(read.rows[0], {
+    at: new Date('2026-02-03T04:05:06.789Z'),
+    span: { days: 1, hours: 2 },
+    bytes: Buffer.from([0, 255]),
+    sum: 0.1 + 0.2,
+    text: 'ä€',
+  });
+  const session = createSession({ databaseUrl, purpose: 'test', log: pino({ level: 'silent' }) });
+  session.onConnect(async (client) => {
+    const { rows } = await client.query('select now() as now');
+    t.ok(rows[0].now instanceof Date);
+  });
+  await session.start();
+  t.teardown(() => session.stop());
 });
