@@ -1,7 +1,18 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, lchown, lstat, mkdir, readdir, realpath, stat, symlink } from 'node:fs/promises';
+import {
+  access,
+  lchown,
+  lstat,
+  mkdir,
+  readdir,
+  realpath,
+  rename,
+  rmdir,
+  stat,
+  symlink,
+} from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 
@@ -44,19 +55,15 @@ const ANOTHER =
 export async function prepareOwner(wantedDir: string): Promise<Owner> {
   try {
     const asRoot = process.getuid?.() === 0;
-    const existing = await lstat(wantedDir).catch(undefinedIfMissing);
-    if (existing !== undefined) {
-      const dataDir = await realpathOfLink(wantedDir);
-      const clusterOwner = await requireOurs(dataDir);
-      return asRoot
-        ? { identity: await ownerForRoot(dataDir, clusterOwner), dataDir }
-        : await ownerForUser(dataDir, clusterOwner);
+    if ((await lstat(wantedDir).catch(undefinedIfMissing)) === undefined) {
+      if (asRoot) await makeForUser(wantedDir, unprivilegedUser());
+      else await mkdir(wantedDir, { recursive: true, mode: 0o700 });
     }
-    if (!asRoot) {
-      await mkdir(wantedDir, { recursive: true, mode: 0o700 });
-      return { identity: {}, dataDir: await realpath(wantedDir) };
-    }
-    return await makeAsRoot(wantedDir);
+    const dataDir = await realpathOfLink(wantedDir);
+    const clusterOwner = await requireOurs(dataDir);
+    if (asRoot) return { identity: await ownerForRoot(dataDir, clusterOwner), dataDir };
+    await requireUsable(dataDir, clusterOwner);
+    return { identity: {}, dataDir };
   } catch (error) {
     if (error instanceof OperatorError) throw error;
     throw new OperatorError(
@@ -106,14 +113,14 @@ async function requireOurs(dataDir: string): Promise<User | undefined> {
   );
 }
 
-async function ownerForUser(dataDir: string, clusterOwner: User | undefined): Promise<Owner> {
+async function requireUsable(dataDir: string, clusterOwner: User | undefined): Promise<void> {
   const writable = await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK).then(
     () => true,
     () => false,
   );
   const ours = clusterOwner === undefined || clusterOwner.uid === process.getuid?.();
   // On Windows, nobody has a number.
-  if (writable && (ours || process.getuid === undefined)) return { identity: {}, dataDir };
+  if (writable && (ours || process.getuid === undefined)) return;
   throw new OperatorError(
     `The data folder ${dataDir} is another user's. Run Posthorn as that user, or set POSTHORN_DATA_DIR to another folder.`,
   );
@@ -135,25 +142,35 @@ async function ownerForRoot(dataDir: string, clusterOwner: User | undefined): Pr
   );
 }
 
-async function makeAsRoot(wantedDir: string): Promise<Owner> {
-  const identity = unprivilegedUser();
+/** Makes the wanted folder, or a link to one where that user can go. */
+async function makeForUser(wantedDir: string, user: User): Promise<void> {
   await mkdir(dirname(wantedDir), { recursive: true });
-  if (await canEnter(dirname(wantedDir), identity)) {
-    await makeFolder(wantedDir, identity);
-    return { identity, dataDir: await realpath(wantedDir) };
-  }
+  if (await canEnter(dirname(wantedDir), user)) return await makeAtOnce(wantedDir, user);
   const name = createHash('sha256').update(wantedDir).digest('hex').slice(0, 8);
   const dataDir = join(SHARED_DIR, `${basename(dirname(wantedDir))}-${name}`);
   await mkdir(SHARED_DIR, { recursive: true, mode: 0o755 });
+  // It may be there from an earlier time, whose link was removed.
   if ((await lstat(dataDir).catch(undefinedIfMissing)) === undefined) {
-    await makeFolder(dataDir, identity);
-    await symlink(dataDir, wantedDir);
-    return { identity, dataDir };
+    await makeAtOnce(dataDir, user);
   }
-  // From an earlier time, whose link was removed.
-  const found = await ownerForRoot(dataDir, await requireOurs(dataDir));
-  await symlink(dataDir, wantedDir);
-  return { identity: found, dataDir };
+  await symlink(dataDir, wantedDir).catch(unlessThere);
+}
+
+/** Another start at the same time must not see the folder before it is the user's. */
+async function makeAtOnce(dir: string, user: User): Promise<void> {
+  const draft = `${dir}.new-${process.pid}`;
+  await makeFolder(draft, user);
+  try {
+    await rename(draft, dir);
+  } catch (error) {
+    await rmdir(draft);
+    unlessThere(error);
+  }
+}
+
+/** Whatever came there in the meantime is looked at as if it had been there before. */
+function unlessThere(error: unknown): void {
+  if (!['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(errorCode(error) ?? '')) throw error;
 }
 
 function undefinedIfMissing(error: unknown): undefined {

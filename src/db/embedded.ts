@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { constants, existsSync } from 'node:fs';
-import { type FileHandle, open, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -8,11 +9,15 @@ import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { type Binaries, findBinaries, installedDir } from './embedded-binaries.ts';
 import { makeFolder, type Owner, prepareOwner } from './embedded-owner.ts';
 import { findSocketDir } from './embedded-socket.ts';
+import { lockFolder } from './instance-lock.ts';
 
 const MAJOR_VERSION = '18';
 const USER = 'posthorn';
 const DATABASE = 'posthorn';
-/** Held on one session for as long as an instance of Posthorn uses the data folder. */
+/**
+ * Held on one session besides the folder's own lock: it also keeps out those who share the server
+ * but not our processes, as another container with the same folder may.
+ */
 const INSTANCE_LOCK = 7_823_114_600_518;
 const READY_TIMEOUT_MS = 60_000;
 /** Between two looks at a server that is not there. */
@@ -58,6 +63,22 @@ export async function startEmbeddedPostgres(
   // Before any folder is made: without the programs there is nothing to make it for.
   await installedDir();
   const owner = await prepareOwner(dataDir);
+  const release = lockFolder(owner.dataDir);
+  if (release === undefined) throw new OperatorError(inUse(dataDir));
+  try {
+    const { stop, ...running } = await startLocked(owner, dataDir, serverSettings);
+    return { ...running, stop: () => stop().finally(release) };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+async function startLocked(
+  owner: Owner,
+  dataDir: string,
+  serverSettings: Record<string, string>,
+): Promise<EmbeddedPostgres> {
   const binaries = await findBinaries(owner);
   const cluster = join(owner.dataDir, 'postgres');
   const logPath = join(owner.dataDir, 'postgres.log');
@@ -70,12 +91,18 @@ export async function startEmbeddedPostgres(
 
   let child: ChildProcess | undefined;
   let session = await tryConnect(urlOf('postgres'));
-  if (session === undefined) {
-    child = await spawnServer(binaries, cluster, socketDir, logPath, owner, serverSettings);
-    session = await waitUntilReady(child, urlOf('postgres'), logPath, dataDir);
+  try {
+    if (session === undefined) {
+      child = await spawnServer(binaries, cluster, socketDir, logPath, owner, serverSettings);
+      session = await waitUntilReady(child, urlOf('postgres'), logPath, dataDir);
+    }
+    await lockInstance(session, dataDir);
+    await createDatabaseOnce(session);
+  } catch (error) {
+    await session?.end().catch(() => {});
+    if (child?.pid !== undefined && isRunning(child.pid, child)) await stopServer(cluster, child);
+    throw error;
   }
-  await lockInstance(session, dataDir);
-  await createDatabaseOnce(session);
   let stopping = false;
   let revived: Promise<void> = Promise.resolve();
   watchOver(session);
@@ -121,11 +148,14 @@ export async function startEmbeddedPostgres(
 
 async function initialise(binaries: Binaries, cluster: string, owner: Owner): Promise<void> {
   // Made beside its place and renamed, so that an interrupted initdb leaves nothing half-made.
-  const unfinished = `${cluster}.new`;
-  await rm(unfinished, { recursive: true, force: true });
+  const unfinished = `${cluster}.new-${process.pid}`;
+  for (const name of await readdir(owner.dataDir)) {
+    if (!name.startsWith('postgres.new')) continue;
+    await rm(join(owner.dataDir, name), { recursive: true, force: true });
+  }
   // By us, since the folder that it is in may be root's.
   await makeFolder(unfinished, owner.identity);
-  const { status, stderr } = spawnSync(
+  const child = spawn(
     binaries.initdb,
     [
       `--pgdata=${unfinished}`,
@@ -136,12 +166,30 @@ async function initialise(binaries: Binaries, cluster: string, owner: Owner): Pr
       '--locale=C',
       '--no-instructions',
     ],
-    { ...owner.identity, cwd: unfinished, env: serverEnvironment(), encoding: 'utf8' },
+    {
+      ...owner.identity,
+      cwd: unfinished,
+      env: serverEnvironment(),
+      // A terminal's Ctrl-C is for us: we stop when it has finished, a second or two later.
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
   );
-  if (status !== 0) {
-    throw new OperatorError(
-      `Postgres could not make its data folder ${cluster}: ${lastLine(stderr)}`,
-    );
+  const abandon = () => void child.kill();
+  process.once('exit', abandon);
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk;
+  });
+  const problem = await once(child, 'close').then(
+    ([code, signal]) =>
+      code === 0 ? undefined : signal === null ? lastLine(stderr) : `${signal} ended initdb`,
+    errorMessage,
+  );
+  process.off('exit', abandon);
+  if (problem !== undefined) {
+    await rm(unfinished, { recursive: true, force: true });
+    throw new OperatorError(`Postgres could not make its data folder ${cluster}: ${problem}`);
   }
   await rename(unfinished, cluster);
 }

@@ -1,12 +1,27 @@
-import { spawnSync } from 'node:child_process';
-import { chmod, lstat, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import t, { type Test } from 'tap';
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { prepareOwner } from '../../src/db/embedded-owner.ts';
 import { findSocketDir } from '../../src/db/embedded-socket.ts';
+import { lockFolder } from '../../src/db/instance-lock.ts';
 import { startCli } from '../helpers/cli.ts';
+import { until } from '../helpers/until.ts';
 
 const root = process.getuid?.() === 0;
 /** A user that every machine has. */
@@ -126,4 +141,91 @@ t.test('a server that a killed Posthorn left is found under another TMPDIR', asy
   t.equal((await readFile(pidFile, 'utf8')).split('\n')[0], before.split('\n')[0]);
   second.kill('SIGTERM');
   t.equal(await second.exited, 0);
+});
+
+const IN_USE = /^posthorn: The data folder .* is in use by another Posthorn\. .*\n$/;
+
+t.test('of two first starts at once, one wins and the other says that it is in use', async (t) => {
+  const dir = await openFolder(t);
+  const env = { POSTHORN_DATA_DIR: join(dir, 'data') };
+  const both = await Promise.all([
+    startCli(t, ['start'], env, dir),
+    startCli(t, ['start'], env, dir),
+  ]);
+  const loser = await Promise.race(both.map((cli) => cli.exited.then(() => cli)));
+  t.equal(await loser.exited, 1);
+  t.match(loser.output.stderr, IN_USE);
+  const winner = both.find((cli) => cli !== loser) as (typeof both)[0];
+  await winner.url();
+  winner.kill('SIGTERM');
+  t.equal(await winner.exited, 0, winner.output.stderr);
+  t.strictSame((await readdir(dir)).sort(), ['data']);
+  t.strictSame((await readdir(join(dir, 'data'))).sort(), ['postgres', 'postgres.log']);
+});
+
+t.test('a crash within Postgres does not open the folder to a second instance', async (t) => {
+  const dir = await openFolder(t);
+  const env = { POSTHORN_DATA_DIR: join(dir, 'data') };
+  const first = await startCli(t, ['start'], env, dir);
+  const url = await first.url();
+  const lines = (await readFile(join(dir, 'data', 'postgres', 'postmaster.pid'), 'utf8')).split(
+    '\n',
+  );
+  const client = new pg.Client({ host: lines[4], user: 'posthorn', database: 'posthorn' });
+  client.on('error', () => {});
+  await client.connect();
+  const { rows } = await client.query('select pg_backend_pid() as pid');
+  // All sessions end: Postgres starts anew within itself.
+  process.kill(rows[0].pid, 'SIGKILL');
+  for (let n = 0; n < 3; n++) {
+    const second = await startCli(t, ['start'], env, dir);
+    t.equal(await second.exited, 1);
+    t.match(second.output.stderr, IN_USE);
+  }
+  await until('the first one has its database again', async () => {
+    const response = await fetch(`${url}/readyz`);
+    await response.text();
+    return response.ok;
+  });
+  first.kill('SIGTERM');
+  t.equal(await first.exited, 0);
+});
+
+t.test('a lock of a process that is no more is taken over', async (t) => {
+  const dir = await openFolder(t);
+  for (const stale of [`${process.pid} another birth\n`, '999999999 x\n', '']) {
+    await writeFile(join(dir, 'posthorn.lock'), stale);
+    const all = [1, 2, 3].map(() => lockFolder(dir));
+    const locks = all.filter((release) => release !== undefined);
+    t.equal(locks.length, 1, 'by one');
+    locks[0]?.();
+    t.strictSame(await readdir(dir), []);
+  }
+});
+
+t.test("a terminal's Ctrl-C during the first start ends it well", async (t) => {
+  const dir = await openFolder(t);
+  const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+  const child = spawn(process.execPath, [main, 'start'], {
+    cwd: dir,
+    env: { PATH: process.env.PATH, PORT: '0', POSTHORN_DATA_DIR: join(dir, 'data') },
+    // A process group of its own, to which a terminal's signals go.
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk;
+  });
+  const closed = once(child, 'close');
+  await until('initdb is at work', async () => {
+    const names = await readdir(join(dir, 'data')).catch(() => []);
+    const cluster = names.find((name) => name.startsWith('postgres.new'));
+    return cluster !== undefined && existsSync(join(dir, 'data', cluster, 'PG_VERSION'));
+  });
+  process.kill(-(child.pid as number), 'SIGINT');
+  t.strictSame(await closed, [0, null], stderr);
+  t.notMatch(stderr, /could not/);
+  t.strictSame((await readdir(join(dir, 'data'))).sort(), ['postgres', 'postgres.log']);
 });
