@@ -1,4 +1,4 @@
-// What the routes that accept webhooks share.
+// How bodies are taken.
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { IntakeUnavailableError } from '../intake/intake.ts';
@@ -8,10 +8,20 @@ import { Problem, unavailable } from './problems.ts';
 /** JSON, and what is built on it, such as CloudEvents. */
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 
+type TakesBodies = Pick<FastifyInstance, 'removeAllContentTypeParsers' | 'addContentTypeParser'>;
+
+/** Takes JSON and nothing else, and takes it at its word: fastify's own parser mends bytes that are not UTF-8. */
+export function takeJson(app: TakesBodies): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    JSON_TYPE,
+    { parseAs: 'buffer' },
+    async (_request: unknown, body: Buffer) => parseJsonBody(body).value,
+  );
+}
+
 /** Leaves bodies in this scope the bytes that they are, and takes those of JSON only. */
-export function takeRawJson(
-  app: Pick<FastifyInstance, 'removeAllContentTypeParsers' | 'addContentTypeParser'>,
-): void {
+export function takeRawJson(app: TakesBodies): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body, done) =>
     done(null, body),

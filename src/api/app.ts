@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
+import { takeJson } from './accepting.ts';
 import { registerAuth } from './plugins/auth.ts';
 import { registerDocs } from './plugins/docs.ts';
 import { answerClientError, answerFrameworkError, registerErrors } from './plugins/errors.ts';
@@ -36,7 +37,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     routerOptions: { ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
-  app.removeContentTypeParser('text/plain');
+  takeJson(app as unknown as FastifyInstance);
   // Our queries name what they select, so there is nothing to filter out of an answer.
   app.setSerializerCompiler(() => JSON.stringify);
 

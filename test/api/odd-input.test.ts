@@ -146,3 +146,68 @@ t.test('posthorn.uuidv7_floor clamps what 48 bits of milliseconds do not hold', 
     t.equal(rows[0].floor, expected, String(at));
   }
 });
+
+t.test('a number in a URL is decimal digits', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  t.equal(await posthorn.subscribe(receiver.url), 1);
+  for (const one of ['0x1', '1e0', '+1', '%201', '1.0', '-1', '1_', '٣', '0b1', '9'.repeat(20)]) {
+    for (const [method, path, field] of [
+      ['POST', `/ingest/${one}`, 'path.subscription_id'],
+      ['GET', `/v1/subscriptions/${one}`, 'path.subscription_id'],
+      ['GET', `/v1/deliveries?limit=${one}`, 'query.limit'],
+      ['GET', `/logs/deliverylogs?subscription_id=${one}`, 'query.subscription_id'],
+    ] as const) {
+      const { status, json } = await posthorn.request(
+        method,
+        path,
+        method === 'POST' ? {} : undefined,
+      );
+      t.equal(status, 400, `${method} ${path}`);
+      t.equal(json.errors[0].field, field);
+    }
+  }
+  t.equal((await posthorn.request('GET', '/v1/deliveries?limit=')).status, 400);
+  t.equal((await posthorn.request('GET', '/v1/deliveries?limit=1&limit=2')).status, 400);
+  t.equal((await posthorn.request('GET', '/v1/deliveries?limit=1&subscription_id=1')).status, 200);
+});
+
+t.test('a JSON body is taken at its word', async (t) => {
+  const posthorn = await startTestService(t);
+  const url = 'https://example.com';
+  for (const name of ['__proto__', 'constructor']) {
+    const { status, json } = await posthorn.request(
+      'POST',
+      CREATE,
+      `{"url": "${url}", "${name}": {"prototype": 1}}`,
+    );
+    t.equal(status, 400);
+    t.match(json.errors, [{ field: `body.${name}`, message: /not known here; known are url/ }]);
+    const payload = `{"${name}":{"prototype":1}}`;
+    const signed = await posthorn.request(
+      'POST',
+      '/ingest/getsignature',
+      `{"payload": ${payload}, "secret": "x"}`,
+    );
+    t.equal(signed.json.signed_payload, payload);
+  }
+  const latin1 = Buffer.from(`{"url": "${url}", "secret": "schlüssel"}`, 'latin1');
+  for (const [body, says] of [
+    [latin1, /not UTF-8/],
+    ['', /empty/],
+    ['{"url": ', /not valid JSON: .*end of JSON/],
+  ] as const) {
+    const { status, json } = await posthorn.request('POST', CREATE, body);
+    t.equal(status, 400);
+    t.match(json, { type: 'urn:posthorn:problem:invalid-json', detail: says });
+  }
+});
+
+t.test('the answer to a thousand mistakes is short', async (t) => {
+  const posthorn = await startTestService(t);
+  const names = Array.from({ length: 5000 }, (_, n) => [`${n}${'x'.repeat(150)}`, n]);
+  const { status, json, text } = await posthorn.request('POST', CREATE, Object.fromEntries(names));
+  t.equal(status, 400);
+  t.equal(json.errors.length, 20);
+  t.ok(text.length < 10_000, `${text.length} characters`);
+});

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { pino } from 'pino';
 import t from 'tap';
 import { answerClientError } from '../../src/api/plugins/errors.ts';
 import { startTestService } from '../helpers/service.ts';
@@ -87,4 +88,23 @@ t.test('a known path says which methods it takes', async (t) => {
   t.equal((await posthorn.request('POST', '/nowhere')).status, 404);
   t.equal((await posthorn.request('POST', '/v1/stats')).status, 401, 'for who has the key');
   t.equal((await posthorn.request('POST', '/ping')).status, 405, 'or where none is needed');
+});
+
+t.test('an upload that is cut off is not called trouble with the database', async (t) => {
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+  const posthorn = await startTestService(t, {}, log);
+  for (const path of ['/subscriptions/createsubscription', '/v1/webhooks']) {
+    const socket = connect(Number(new URL(posthorn.url).port), '127.0.0.1');
+    // The server says "100 Continue" when it has the headers and begins to read the body.
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n`,
+    );
+    await once(socket, 'data');
+    socket.write('{"url":');
+    socket.resetAndDestroy();
+    // Nobody hears the answer. What is asked afterwards, of the database too, is answered after it.
+    t.equal((await posthorn.request('GET', '/ping')).status, 200);
+  }
+  t.notOk(lines.some((line) => line.includes('503')));
 });

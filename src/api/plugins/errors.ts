@@ -117,22 +117,16 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
         'unsupported-media-type',
         `The content-type is ${request.headers['content-type'] ?? 'missing'}; send application/json.`,
       );
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-      return new Problem('invalid-json', 'The body is empty; send a JSON object.');
-    case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return new Problem('invalid-json', 'The body is not valid JSON.');
   }
-  if (error instanceof SyntaxError && error.statusCode === 400) {
-    return new Problem('invalid-json', `The body is not valid JSON: ${error.message}.`);
+  // Before the database is blamed: an upload that is cut off is an ECONNRESET too.
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
+    return new Problem('invalid-request', error.message);
   }
   if (isUnavailable(error)) {
     return unavailable(
       'The database cannot be reached or cannot take this right now. Try again shortly.',
       error,
     );
-  }
-  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
-    return new Problem('invalid-request', error.message);
   }
   return new Problem('internal-error', 'The request could not be answered; the log says why.', {
     cause: error,
