@@ -33,7 +33,7 @@ export const failover: Scenario = {
     }
     const copied = spawnSync(
       join(binDir, 'pg_basebackup'),
-      ['-D', join(standbyDir, 'cluster'), '-R', '-X', 'stream', '-c', 'fast', '-d', primary.url],
+      ['-D', join(standbyDir, 'postgres'), '-R', '-X', 'stream', '-c', 'fast', '-d', primary.url],
       { ...identity, cwd: standbyDir, encoding: 'utf8' },
     );
     if (copied.status !== 0) throw new Error(`pg_basebackup: ${copied.stderr}`);

@@ -42,7 +42,7 @@ export async function startPostgres(run: Run, options: PostgresOptions = {}): Pr
   const found = await findBinaries(owner);
   const program = (name: 'initdb' | 'postgres') =>
     options.binDir === undefined ? found[name] : join(options.binDir, name);
-  const cluster = join(owner.dataDir, 'cluster');
+  const cluster = join(owner.dataDir, 'postgres');
   const port = await freePort();
   const url = `postgresql://posthorn@127.0.0.1:${port}/posthorn`;
   if (!existsSync(join(cluster, 'PG_VERSION'))) {
