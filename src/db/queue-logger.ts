@@ -7,7 +7,7 @@ import { isUnavailable } from './availability.ts';
 /** For the moments when graphile-worker has nothing to say that a person needs. */
 export const silentQueueLogger = new Logger(() => () => {});
 
-/** Messages that begin alike say the same of other jobs. */
+/** Messages that begin alike, numbers aside, say the same of other jobs. */
 const SAME_START = 20;
 const REPORT_EVERY_MS = 5_000;
 
@@ -22,8 +22,9 @@ export function queueLogger(log: Pino): Logger {
   const reports = new Map<string, (latest: { message: string; error: unknown }) => void>();
 
   function report(level: 'error' | 'warn', message: string, error: unknown): void {
-    const start = message.slice(0, SAME_START);
-    let reportRarely = reports.get(start);
+    // While the database is away everything fails, and all of it for that reason.
+    const subject = isUnavailable(error) ? 'unavailable' : withoutNumbers(message);
+    let reportRarely = reports.get(subject);
     if (reportRarely === undefined) {
       reportRarely = rarely(REPORT_EVERY_MS, (latest, times) => {
         const [firstLine] = latest.message.split('\n');
@@ -35,7 +36,7 @@ export function queueLogger(log: Pino): Logger {
               : { err: latest.error };
         log[level]({ ...cause, ...(times > 1 ? { times } : {}) }, `queue: ${firstLine}`);
       });
-      reports.set(start, reportRarely);
+      reports.set(subject, reportRarely);
     }
     reportRarely({ message, error });
   }
@@ -47,8 +48,15 @@ export function queueLogger(log: Pino): Logger {
       ? 'trace'
       : usual;
     if (!log.isLevelEnabled(target)) return;
-    const error = (meta as { error?: unknown } | undefined)?.error;
+    const { error = meta?.fatalError } = (meta ?? {}) as { error?: unknown };
     if (target === 'error' || target === 'warn') report(target, message, error);
     else log[target](error === undefined ? {} : { err: error }, `queue: ${message}`);
   });
+}
+
+function withoutNumbers(message: string): string {
+  return message
+    .slice(0, 3 * SAME_START)
+    .replaceAll(/\d+/g, '#')
+    .slice(0, SAME_START);
 }

@@ -1,0 +1,39 @@
+import { pino } from 'pino';
+import t from 'tap';
+import { queueLogger } from '../../src/db/queue-logger.ts';
+
+function listenedTo() {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino(
+    { base: null, level: 'debug' },
+    { write: (line: string) => void lines.push(JSON.parse(line)) },
+  );
+  return { lines, logger: queueLogger(log) };
+}
+
+t.test('what fails because the database is away is one line, without a stack trace', async (t) => {
+  const { lines, logger } = listenedTo();
+  const error = new Error('Connection terminated unexpectedly');
+  logger.error('Error occurred fetching jobs; will try again', { error });
+  logger.error("Failed to complete jobs '1', '2'", { fatalError: error });
+  for (let n = 0; n < 300; n++) logger.error(`Failed task ${n} (deliver)\n    at x`, { error });
+  t.equal(lines.length, 1);
+  t.match(lines[0], { reason: 'Connection terminated unexpectedly' });
+  t.notOk('err' in (lines[0] ?? {}));
+});
+
+t.test('any other error is told with where it came from, and each kind once', async (t) => {
+  const { lines, logger } = listenedTo();
+  for (let n = 0; n < 300; n++) {
+    logger.error(`Failed task ${n} (deliver)\n    at x`, { error: new TypeError('a bug') });
+  }
+  logger.error('Error occurred fetching jobs', { error: new TypeError('another bug') });
+  t.match(lines, [
+    {
+      msg: /^queue: Failed task \d+ \(deliver\)$/,
+      err: { message: 'a bug', stack: /queue-logger/ },
+    },
+    { err: { message: 'another bug' } },
+  ]);
+  t.equal(lines.length, 2);
+});
