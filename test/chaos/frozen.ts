@@ -34,14 +34,17 @@ export const frozen: Scenario = {
     await late.up();
     const load = startLoad({
       port,
-      subscriptionId: await api.subscribe(`${receiver.url}/hang`),
+      // A receiver that has not answered yet is given ten requests at once.
+      subscriptionId: await Promise.all(
+        Array.from({ length: 10 }, () => api.subscribe(`${receiver.url}/hang`)),
+      ),
       rate: 1_000,
     });
     await until('there are 600 webhooks', () => load.accepted.size >= 600);
     await load.stop();
     await until(
       'it has as many requests open as it may',
-      async () => (await receiver.count()) >= 70,
+      async () => (await receiver.count()) >= 50,
     );
 
     const frozenAt = Date.now();
@@ -54,7 +57,7 @@ export const frozen: Scenario = {
       'the other has delivered all',
       async () => {
         const [row] = await postgres.query<{ owed: number }>(
-          `select count(*)::integer as owed from posthorn.deliveries where state = 'pending'`,
+          `select count(*)::integer as owed from posthorn.deliveries where state in ('pending', 'held')`,
         );
         return row?.owed === 0;
       },
@@ -73,7 +76,7 @@ export const frozen: Scenario = {
         'select count(*)::integer as workers from posthorn.workers where pid = $1',
         [late.pid],
       );
-      return row?.workers === 1;
+      return row !== undefined && row.workers > 0;
     });
     promised(late.running, 'it did not survive');
     // And it works again: alone, it delivers.
