@@ -164,15 +164,18 @@ export function createBacklog(options: BacklogOptions): Backlog {
   }
 
   function later(): void {
-    timer = setTimeout(() => {
-      running = round()
-        .catch((error: unknown) => {
-          log.debug({ reason: errorMessage(error) }, 'sending what is held failed');
-        })
-        .finally(() => {
-          if (!stopped) later();
-        });
-    }, FEED_MS);
+    timer = setTimeout(
+      () => {
+        running = round()
+          .catch((error: unknown) => {
+            log.debug({ reason: errorMessage(error) }, 'sending what is held failed');
+          })
+          .finally(() => {
+            if (!stopped) later();
+          });
+      },
+      owned.size > 0 ? FEED_MS : TAKE_MS,
+    );
     timer.unref();
   }
 

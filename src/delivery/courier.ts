@@ -58,7 +58,10 @@ export function createCourier(options: CourierOptions): Courier {
     signal: AbortSignal,
     sent: (status: AttemptStatus | null, durationMs: number) => void,
   ): Promise<boolean> {
-    const subscription = await patience(() => subscriptions.get(delivery.subscriptionId));
+    const { subscriptionId } = delivery;
+    const known = subscriptions.peek(subscriptionId);
+    const subscription =
+      known === undefined ? await patience(() => subscriptions.get(subscriptionId)) : known;
     if (subscription === null) {
       sent(null, 0);
       await cancelDeliveries(pool, [delivery]);

@@ -134,7 +134,8 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     signal: AbortSignal,
     release: () => void,
   ): Promise<boolean> {
-    const place = await lanes.enter(delivery.subscriptionId, 'queue');
+    const entered = lanes.enter(delivery.subscriptionId, 'queue');
+    const place = entered instanceof Promise ? await entered : entered;
     if (place === null) {
       release();
       if (stopping) return false;

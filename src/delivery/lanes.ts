@@ -53,11 +53,11 @@ interface Lane {
 /** Where requests to receivers get their places, each receiver in a lane of its own. */
 export interface Lanes {
   /**
-   * Waits for a place.
+   * Finds a place, or waits for one.
    *
    * @returns null when the delivery should rather be held, outside of memory and of the queue.
    */
-  enter(subscriptionId: number, from: 'queue' | 'backlog'): Promise<Place | null>;
+  enter(subscriptionId: number, from: 'queue' | 'backlog'): Place | null | Promise<Place | null>;
   /** @param status how the attempt ended, or null when none was made. */
   leave(place: Place, status: AttemptStatus | null, durationMs: number): void;
   /** How many more the backlog of a receiver may bring in now. */
@@ -208,15 +208,15 @@ export function createLanes(
 
   return {
     enter(id, from) {
-      if (stopped) return Promise.resolve(null);
+      if (stopped) return null;
       if (timer === undefined) {
         timer = setInterval(tick, TICK_MS);
         timer.unref();
       }
       const lane = laneOf(id);
-      if (from === 'queue' && lane.backlogged) return Promise.resolve(null);
-      if (lane.waiting.length === 0 && mayStart(lane)) return Promise.resolve(start(lane));
-      if (lane.stalled) return Promise.resolve(null);
+      if (from === 'queue' && lane.backlogged) return null;
+      if (lane.waiting.length === 0 && mayStart(lane)) return start(lane);
+      if (lane.stalled) return null;
       return new Promise((resolve) => {
         lane.waiting.push({ since: now(), resolve });
         waiting += 1;
@@ -248,7 +248,7 @@ export function createLanes(
         if (full || lane.window < FIRST_WINDOW) lane.window += 1;
       }
       letIn(lane);
-      if (crowded.size > 0) letOthersIn();
+      if (crowded.size > 0 && inFlight < maxInFlight) letOthersIn();
     },
     roomFor(id) {
       const lane = laneOf(id);

@@ -17,6 +17,8 @@ export interface CachedSubscription {
 export interface SubscriptionCache {
   /** The subscription, or null when there is none or it was deleted. */
   get(id: number): Promise<CachedSubscription | null>;
+  /** The same where it is known already, and otherwise undefined: for the hot path, without a promise. */
+  peek(id: number): CachedSubscription | null | undefined;
 }
 
 interface Entry {
@@ -74,11 +76,16 @@ export function createSubscriptionCache(pool: pg.Pool, session: Session): Subscr
     },
   });
 
+  function peek(id: number): CachedSubscription | null | undefined {
+    const entry = entries.get(id);
+    return entry !== undefined && entry.freshUntil > performance.now() ? entry.value : undefined;
+  }
+
   return {
+    peek,
     async get(id) {
-      const entry = entries.get(id);
-      if (entry !== undefined && entry.freshUntil > performance.now()) return entry.value;
-      return await loader.add(id);
+      const known = peek(id);
+      return known === undefined ? await loader.add(id) : known;
     },
   };
 }

@@ -12,7 +12,9 @@ function start(t: Test, limit: number): Lanes {
 async function enter(lanes: Lanes, id: number, count: number): Promise<Place[]> {
   const given: Place[] = [];
   for (let n = 0; n < count; n++)
-    void lanes.enter(id, 'queue').then((place) => place !== null && given.push(place));
+    void Promise.resolve(lanes.enter(id, 'queue')).then(
+      (place) => place !== null && given.push(place),
+    );
   await Promise.resolve();
   await Promise.resolve();
   return given;
@@ -73,7 +75,9 @@ t.test('whatever happens, places add up and stay within their bounds', async () 
       let largest = 40;
       for (const one of steps) {
         if ('enter' in one) {
-          void lanes.enter(one.enter, 'queue').then((place) => place !== null && held.push(place));
+          void Promise.resolve(lanes.enter(one.enter, 'queue')).then(
+            (place) => place !== null && held.push(place),
+          );
         } else if ('limit' in one) {
           largest = Math.max(largest, one.limit);
           lanes.resize(one.limit);
