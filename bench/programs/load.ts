@@ -62,7 +62,8 @@ async function run(load: Load): Promise<LoadResult> {
     return requestOf(paths[index] as string, secret, bodyOf(bodyBytes, Math.round(nowMs() * 1000)));
   }
 
-  async function converse(socket: Socket): Promise<void> {
+  async function converse(first: Socket): Promise<void> {
+    let socket = first;
     while (rate === undefined ? mayGoOn() : mayGoOn() || due.length > 0) {
       let from: number | undefined;
       if (rate === undefined) {
@@ -74,26 +75,24 @@ async function run(load: Load): Promise<LoadResult> {
           continue;
         }
       }
+      // In open loop a connection may have been idle for so long that the service closed it.
+      if (socket.destroyed) socket = await open(load.port);
       socket.write(nextRequest());
       const status = await answerOf(socket);
       histogram.record(Math.max(1, Math.round((nowMs() - from) * 1000)));
       if (status === 202) accepted += 1;
       else refused[status] = (refused[status] ?? 0) + 1;
     }
+    socket.destroy();
   }
 
   const sockets = await Promise.all(
-    Array.from({ length: load.connections }, async () => {
-      const socket = connect({ port: load.port, host: '127.0.0.1', noDelay: true });
-      await once(socket, 'connect');
-      return socket;
-    }),
+    Array.from({ length: load.connections }, () => open(load.port)),
   );
   const ticking = rate === undefined ? undefined : tick(rate);
   await Promise.all(sockets.map(converse));
   const endedAt = nowMs();
   clearInterval(ticking);
-  for (const socket of sockets) socket.destroy();
   return {
     sent,
     accepted,
@@ -122,6 +121,13 @@ async function run(load: Load): Promise<LoadResult> {
       if (nowMs() >= deadline) for (const wake of idle.splice(0)) wake();
     }, 1);
   }
+}
+
+async function open(port: number): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  await once(socket, 'connect');
+  socket.on('error', () => {});
+  return socket;
 }
 
 /** Reads one answer from a connection on which nothing else is under way. */

@@ -113,6 +113,7 @@ t.test('what is held for a subscription that is deleted is cancelled', async (t)
   const list = async (state: string) =>
     (await posthorn.request('GET', `/v1/deliveries?state=${state}`)).json.data.length;
   await until('some are held', async () => (await list('held')) >= 30);
+  t.ok((await posthorn.request('GET', '/v1/stats')).json.held >= 30, 'and stats say so');
   t.equal((await posthorn.request('DELETE', `/v1/subscriptions/${id}`)).status, 200);
   t.equal(await list('held'), 0);
   t.equal(await list('cancelled'), 50);

@@ -26,6 +26,10 @@ const Stats = Type.Object({
   attempt_latency_ms: Type.Object({ p50: Milliseconds, p95: Milliseconds, p99: Milliseconds }),
   queue_depth: Type.Integer({ description: 'Deliveries that are due now and not yet attempted.' }),
   oldest_due_at: nullable(Timestamp),
+  held: Type.Integer({
+    description:
+      'Deliveries that their receivers have no room for, now: they are sent as it takes them.',
+  }),
 });
 
 /** How it goes, in figures. */
@@ -102,6 +106,7 @@ const STATS = `
   ), owed as (
     select
       count(*) filter (where d.attempt_count > 0)::integer as retrying,
+      count(*) filter (where d.state = 'held')::integer as held,
       count(*) filter (where d.state = 'pending' and d.next_attempt_at <= now())::integer as queue_depth,
       min(d.next_attempt_at) filter (where d.state = 'pending' and d.next_attempt_at <= now()) as oldest_due_at
     from posthorn.deliveries d
@@ -121,5 +126,6 @@ const STATS = `
     attempts.attempts,
     attempts.latency[1] as p50, attempts.latency[2] as p95, attempts.latency[3] as p99,
     owed.queue_depth,
-    owed.oldest_due_at
+    owed.oldest_due_at,
+    owed.held
   from attempts, owed`;
