@@ -48,19 +48,26 @@ export const takeover: Scenario = {
       env: { ...env, POSTHORN_MAX_IN_FLIGHT: '1000' },
     });
     await other.up();
-    const [{ held } = { held: 0 }] = await postgres.query<{ held: number }>(
-      `select (
-         select coalesce(sum(json_array_length(payload->'webhooks')), 0)
-         from graphile_worker._private_jobs
-         where locked_by in (select pool_id from posthorn.workers where pid = $1)
-       )::integer + (
-         select count(*) from posthorn.deliveries d
-         join posthorn.backlogs b using (subscription_id)
-         where d.state = 'held' and b.owner in (select pool_id from posthorn.workers where pid = $1)
-       )::integer as held`,
-      [doomed.pid],
-    );
-    promised(held > 200, `the worker holds ${held} webhooks, which is no full queue`);
+    const countHeld = async () => {
+      const [row] = await postgres.query<{ held: number }>(
+        `select (
+           select coalesce(sum(json_array_length(payload->'webhooks')), 0)
+           from graphile_worker._private_jobs
+           where locked_by in (select pool_id from posthorn.workers where pid = $1)
+         )::integer + (
+           select count(*) from posthorn.deliveries d
+           join posthorn.backlogs b using (subscription_id)
+           where d.state = 'held' and b.owner in (select pool_id from posthorn.workers where pid = $1)
+         )::integer as held`,
+        [doomed.pid],
+      );
+      return row?.held ?? 0;
+    };
+    // What its receivers have no room for takes half a second to be held.
+    const held = await until('it holds more than it has in flight', async () => {
+      const count = await countHeld();
+      return count > 200 && count;
+    });
     const killedAt = Date.now();
     doomed.kill('SIGKILL');
     await receiver.release();
