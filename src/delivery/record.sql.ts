@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { plainArray, textArray } from '../db/arrays.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import { bounds } from './claim.sql.ts';
+import { addJobsOf } from './jobs.sql.ts';
 
 /** What came of one attempt, and what follows from it. */
 export interface AttemptResult {
@@ -26,7 +27,6 @@ export interface AttemptResult {
 export const NEAR_MS = 60_000;
 /** Retries due within this time of each other share a job, and so are late by as much at most. */
 const JOB_STEP_MS = 100;
-const MAX_JOB = 25;
 
 /** What became of a group of results. */
 export interface Recorded {
@@ -85,36 +85,13 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
           r.error_code, r.error, r.duration_ms, r.response_excerpt
         from r
         left join moved using (webhook_id, subscription_id)
-      ), retries as (
-        select
-          json_build_object(
-            'attempt', attempt_count + 1,
-            'bytes', sum(bytes),
-            'webhooks', json_agg(webhook_id),
-            'subscriptions', json_agg(subscription_id)) as payload,
-          max(next_attempt_at) as run_at
-        from (
-          select *,
-            row_number() over (partition by attempt_count, step order by next_attempt_at) / ${MAX_JOB} as job
-          from (
+      ), ${addJobsOf(`
             select *, floor(extract(epoch from next_attempt_at) * ${1000 / JOB_STEP_MS}) as step
             from moved
-            where state = 'pending' and queued
-          ) as near
-        ) as numbered
-        group by attempt_count, step, job
-      ), added as (
-        select count(job.id) as jobs
-        from (
-          select array_agg(
-            ('deliver', payload, null, run_at, 32767, null, null, null)::graphile_worker.job_spec) as specs
-          from retries
-          having count(*) > 0
-        ) as given, graphile_worker.add_jobs(given.specs) as job
-      )
+            where state = 'pending' and queued`)}
       select
         (select count(*) from moved)::integer as moved,
-        (select array_agg(ceil(extract(epoch from run_at - now()) * 1000)::integer) from retries) as wake_in_ms,
+        (select array_agg(ceil(extract(epoch from run_at - now()) * 1000)::integer) from jobs) as wake_in_ms,
         (select jobs from added) as jobs`,
     values: [
       plainArray(webhooks),

@@ -1,12 +1,11 @@
 import type pg from 'pg';
+import { addJobsOf } from './jobs.sql.ts';
 import { NEAR_MS } from './record.sql.ts';
 
 /** First key of our advisory locks (see queue/presence.ts); the second one of this statement's. */
 const LOCK = '1347637332, -1';
 /** Deliveries that get their jobs in one transaction. */
 const MAX_WOKEN = 5_000;
-/** Retries due within a second of each other share a job: they have waited for a minute at least. */
-const MAX_JOB = 25;
 
 /** What became of one round. */
 export interface Woken {
@@ -70,34 +69,11 @@ export async function wakeDeliveries(pool: pg.Pool, lostAfterMs: number): Promis
         where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
           and d.state = 'pending'
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, due.lost
-      ), jobs as (
-        select
-          json_build_object(
-            'attempt', attempt_count + 1,
-            'bytes', sum(bytes),
-            'webhooks', json_agg(webhook_id),
-            'subscriptions', json_agg(subscription_id)) as payload,
-          max(next_attempt_at) as run_at
-        from (
-          select *,
-            row_number() over (partition by attempt_count, step order by next_attempt_at) / ${MAX_JOB} as job
-          from (
-            select woken.*, length(p.body) as bytes,
-              date_trunc('second', next_attempt_at) as step
+      ), ${addJobsOf(`
+            -- Due within a second of each other: they have waited for a minute at least.
+            select woken.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step
             from woken
-            join posthorn.webhook_payloads p on p.id = woken.webhook_id
-          ) as weighed
-        ) as numbered
-        group by attempt_count, step, job
-      ), added as (
-        select count(job.id) as jobs
-        from (
-          select array_agg(
-            ('deliver', payload, null, run_at, 32767, null, null, null)::graphile_worker.job_spec) as specs
-          from jobs
-          having count(*) > 0
-        ) as given, graphile_worker.add_jobs(given.specs) as job
-      )
+            join posthorn.webhook_payloads p on p.id = woken.webhook_id`)}
       select
         (select count(*) from woken)::integer as woken,
         (select count(*) from woken where lost)::integer as lost,
