@@ -22,6 +22,8 @@ async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: num
     subscriptionId: rows[0].id as number,
     tenant: 'default',
     eventType: null,
+    channels: null,
+    orderingKey: null,
     contentType: 'application/json',
     body,
   }));

@@ -4,6 +4,9 @@ import type pg from 'pg';
 export type DeliveryState = 'pending' | 'held' | 'succeeded' | 'failed' | 'cancelled';
 export type AttemptStatus = 'success' | 'failed' | 'timeout' | 'blocked';
 
+export type SubscriptionStatus = 'active' | 'paused' | 'disabled';
+export type SubscriptionOrdering = 'none' | 'strict';
+
 interface SubscriptionsTable {
   id: Generated<number>;
   tenant: Generated<string>;
@@ -11,6 +14,21 @@ interface SubscriptionsTable {
   secret: string | null;
   event_types: string[] | null;
   description: string | null;
+  status: Generated<SubscriptionStatus>;
+  status_reason: string | null;
+  status_changed_at: Date | null;
+  channels: string[] | null;
+  filter: string | null;
+  headers: Record<string, string> | null;
+  metadata: Record<string, string> | null;
+  retry_schedule: string | null;
+  timeout_ms: number | null;
+  max_in_flight: number | null;
+  rate_limit: number | null;
+  rate_limit_per_ms: number | null;
+  ordering: Generated<SubscriptionOrdering>;
+  circuit_open: Generated<boolean>;
+  through_backlog: Generated<boolean>;
   created_at: Generated<Date>;
   updated_at: Generated<Date>;
   deleted_at: Date | null;
@@ -23,6 +41,8 @@ interface WebhookPayloadsTable {
   event_type: string | null;
   content_type: string;
   body: Buffer;
+  channels: string[] | null;
+  ordering_key: string | null;
 }
 
 interface DeliveriesTable {
@@ -33,6 +53,7 @@ interface DeliveriesTable {
   next_attempt_at: Date | null;
   ended_at: Date | null;
   queued: Generated<boolean>;
+  reason: string | null;
 }
 
 interface DeliveryAttemptsTable {

@@ -7,6 +7,9 @@ export interface IncomingWebhook {
   readonly subscriptionId: number | null;
   readonly tenant: string;
   readonly eventType: string | null;
+  readonly channels: readonly string[] | null;
+  /** Of those to a subscription with strict order, the webhooks of one key wait for each other. */
+  readonly orderingKey: string | null;
   readonly contentType: string;
   /** The body exactly as it is to be delivered. */
   readonly body: Buffer;
@@ -21,7 +24,7 @@ export interface AcceptedWebhook {
 
 /**
  * Commits webhooks, what is owed for them and their jobs in one transaction: one call of
- * `posthorn.accept` (migrations/0001_first.sql), which is where fan-out and enqueueing live.
+ * `posthorn.accept` (migrations/0004_policies.sql), which is where fan-out and enqueueing live.
  *
  * The bodies travel as one binary parameter with their places. Tried and left: a bytea[] (sent as
  * text, escaped, twice the size) and a row of parameters for each webhook (a statement to parse
@@ -43,7 +46,7 @@ export async function acceptWebhooks(
   }
   const { rows } = await pool.query<{ ids: (string | null)[]; deliveries: number[] }>({
     name: 'accept',
-    text: 'select ids::text[], deliveries from posthorn.accept($1, $2, $3, $4, $5, $6, $7)',
+    text: 'select ids::text[], deliveries from posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9)',
     values: [
       webhooks.length === 1 ? webhooks[0]?.body : Buffer.concat(webhooks.map(({ body }) => body)),
       plainArray(starts),
@@ -52,6 +55,8 @@ export async function acceptWebhooks(
       plainArray(webhooks.map(({ subscriptionId }) => subscriptionId)),
       textArray(webhooks.map(({ tenant }) => tenant)),
       textArray(webhooks.map(({ eventType }) => eventType)),
+      textArray(webhooks.map(({ channels }) => (channels === null ? null : textArray(channels)))),
+      textArray(webhooks.map(({ orderingKey }) => orderingKey)),
     ],
   });
   const { ids, deliveries } = rows[0] as { ids: (string | null)[]; deliveries: number[] };

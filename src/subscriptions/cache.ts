@@ -1,8 +1,11 @@
 import type pg from 'pg';
 import type { Session } from '../db/session.ts';
+import type { SubscriptionOrdering, SubscriptionStatus } from '../db/types.ts';
+import { parseRetrySchedule, type RetrySchedule } from '../delivery/backoff.ts';
 import { createSigningKey, type SigningKey } from '../delivery/sign.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
+import type { PolicyColumns } from './policy.ts';
 
 /** What intake and delivery need to know of a subscription. */
 export interface CachedSubscription {
@@ -10,6 +13,18 @@ export interface CachedSubscription {
   readonly url: URL;
   /** Null for a subscription without a secret. */
   readonly key: SigningKey | null;
+  readonly status: SubscriptionStatus;
+  readonly circuitOpen: boolean;
+  /** Its deliveries are held from the start; the owner of its backlog sends them. */
+  readonly throughBacklog: boolean;
+  /** What of its policy differs from the settings; null where it does not. */
+  readonly schedule: RetrySchedule | null;
+  readonly timeoutMs: number | null;
+  /** Custom headers: name, value, name, value. */
+  readonly headers: readonly string[];
+  readonly maxInFlight: number | null;
+  readonly rateLimit: { readonly limit: number; readonly perMs: number } | null;
+  readonly ordering: SubscriptionOrdering;
   /** Why nothing can be sent to it, or null. Only rows written past the API can have such. */
   readonly problem: string | null;
 }
@@ -59,7 +74,11 @@ export function createSubscriptionCache(pool: pg.Pool, session: Session): Subscr
       const changesBefore = changes;
       const { rows } = await pool.query<SubscriptionRow>({
         name: 'subscriptions-load',
-        text: 'select id, url, secret from posthorn.subscriptions where id = any($1) and deleted_at is null',
+        text: `
+          select id, url, secret, status, circuit_open, through_backlog, retry_schedule, timeout_ms,
+            headers, max_in_flight, rate_limit, rate_limit_per_ms, ordering
+          from posthorn.subscriptions
+          where id = any($1) and deleted_at is null`,
         values: [[...new Set(ids)]],
       });
       const found = new Map(rows.map((row) => [row.id, read(row)]));
@@ -90,22 +109,47 @@ export function createSubscriptionCache(pool: pg.Pool, session: Session): Subscr
   };
 }
 
-interface SubscriptionRow {
+interface SubscriptionRow extends PolicyColumns {
   readonly id: number;
   readonly url: string;
   readonly secret: string | null;
+  readonly status: SubscriptionStatus;
+  readonly circuit_open: boolean;
+  readonly through_backlog: boolean;
 }
 
 /** The API judges what it stores, but a row can be written by SQL too. */
-function read({ id, url, secret }: SubscriptionRow): CachedSubscription {
+function read(row: SubscriptionRow): CachedSubscription {
+  const { id, rate_limit, rate_limit_per_ms } = row;
+  const known = {
+    id,
+    status: row.status,
+    circuitOpen: row.circuit_open,
+    throughBacklog: row.through_backlog,
+    timeoutMs: row.timeout_ms,
+    headers: Object.entries(row.headers ?? {}).flat(),
+    maxInFlight: row.max_in_flight,
+    rateLimit:
+      rate_limit === null || rate_limit_per_ms === null
+        ? null
+        : { limit: rate_limit, perMs: rate_limit_per_ms },
+    ordering: row.ordering,
+  };
   try {
     return {
-      id,
-      url: new URL(url),
-      key: secret === null ? null : createSigningKey(secret),
+      ...known,
+      url: new URL(row.url),
+      key: row.secret === null ? null : createSigningKey(row.secret),
+      schedule: row.retry_schedule === null ? null : parseRetrySchedule(row.retry_schedule),
       problem: null,
     };
   } catch (error) {
-    return { id, url: new URL('http://invalid.invalid'), key: null, problem: errorMessage(error) };
+    return {
+      ...known,
+      url: new URL('http://invalid.invalid'),
+      key: null,
+      schedule: null,
+      problem: errorMessage(error),
+    };
   }
 }

@@ -164,6 +164,8 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
           subscriptionId: id,
           tenant: DEFAULT_TENANT,
           eventType: null,
+          channels: null,
+          orderingKey: null,
           contentType: request.headers['content-type'] as string,
           body: body as Buffer,
         });

@@ -1,11 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { type Static, Type } from 'typebox';
+import { type Static, type TObject, Type } from 'typebox';
 import type { AcceptedWebhook, IncomingWebhook } from '../../intake/accept.sql.ts';
 import { elementSources, memberSources } from '../../lib/json-source.ts';
 import { DEFAULT_TENANT } from '../../subscriptions/store.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { notFound } from '../problems.ts';
-import { described, EventType, problems, SubscriptionId, WebhookId } from '../schemas/common.ts';
+import {
+  Channel,
+  described,
+  EventType,
+  problems,
+  STORABLE_TEXT,
+  SubscriptionId,
+  WebhookId,
+} from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 import { createBodyCheck } from '../validation.ts';
 
@@ -13,6 +21,24 @@ const MAX_BATCH = 1000;
 
 const Sent = {
   event_type: EventType,
+  channels: Type.Optional(
+    Type.Array(Channel, {
+      minItems: 1,
+      maxItems: 20,
+      description: 'Subscriptions that list channels get it when they list one of these.',
+      examples: [['project-42']],
+    }),
+  ),
+  ordering_key: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 256,
+      pattern: STORABLE_TEXT,
+      description:
+        'At subscriptions with strict ordering, the webhooks of one key wait for each other, and no others.',
+      examples: ['order-7'],
+    }),
+  ),
   data: Type.Any({ description: 'Any JSON. Its bytes are delivered as they are.' }),
   raw: Type.Optional(
     Type.Boolean({
@@ -22,6 +48,8 @@ const Sent = {
     }),
   ),
 };
+
+type SentWebhook = Static<TObject<typeof Sent>>;
 
 const Send = Type.Object(
   {
@@ -94,11 +122,12 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     async (request, reply) => {
       const { text, value } = parseJsonBody(request.body as unknown as Buffer);
       requireSend(value);
-      const { event_type, raw, subscription_id } = value as Static<typeof Send>;
+      const sent = value as Static<typeof Send>;
+      const { subscription_id } = sent;
       // Quicker to know than to ask, and what the cache cannot know yet the intake function does.
       if (subscription_id !== undefined && (await subscriptions.get(subscription_id)) === null)
         throw notFound('subscription', subscription_id);
-      const webhook = incoming(event_type, memberSources(text).get('data') as string, raw);
+      const webhook = incoming(sent, memberSources(text).get('data') as string);
       let accepted: AcceptedWebhook | null;
       try {
         accepted = await intake.accept({ ...webhook, subscriptionId: subscription_id ?? null });
@@ -137,9 +166,8 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       const { text, value } = parseJsonBody(request.body as unknown as Buffer);
       requireBatch(value);
       const sources = elementSources(memberSources(text).get('webhooks') as string);
-      const webhooks = (value as Static<typeof SendBatch>).webhooks.map(
-        ({ event_type, raw }, index) =>
-          incoming(event_type, memberSources(sources[index] as string).get('data') as string, raw),
+      const webhooks = (value as Static<typeof SendBatch>).webhooks.map((sent, index) =>
+        incoming(sent, memberSources(sources[index] as string).get('data') as string),
       );
       let accepted: (AcceptedWebhook | null)[];
       try {
@@ -160,11 +188,14 @@ const requireSend = createBodyCheck(Send);
 const requireBatch = createBodyCheck(SendBatch);
 
 /** The webhook as it will be delivered: `data` is the source text, never parsed and written again. */
-function incoming(eventType: string, data: string, raw = false): IncomingWebhook {
+function incoming(sent: SentWebhook, data: string): IncomingWebhook {
+  const { event_type: eventType, raw = false, channels = null, ordering_key = null } = sent;
   return {
     subscriptionId: null,
     tenant: DEFAULT_TENANT,
     eventType,
+    channels,
+    orderingKey: ordering_key,
     contentType: 'application/json',
     body: Buffer.from(
       raw

@@ -1,45 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import type { Settings } from '../../config.ts';
-import { judgeUrl } from '../../delivery/address-guard.ts';
-import { judgeSecret } from '../../delivery/sign.ts';
 import {
   createSubscription,
   deleteSubscription,
   listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
+import { createSubscriptionJudge } from '../judge-subscription.ts';
 import { invalidField, notFound } from '../problems.ts';
 import { described, problems, SubscriptionId } from '../schemas/common.ts';
 import { Secret, Subscription, Url } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
-
-/**
- * Judges what a request says of a subscription.
- *
- * @returns a function that gives it back as it is to be stored, or throws the Problem (400) that
- *   names the field.
- */
-export function createSubscriptionJudge(settings: Settings) {
-  return <Fields extends { url?: string | undefined; secret?: string | null | undefined }>(
-    fields: Fields,
-  ): Fields => {
-    const { url, secret } = fields;
-    const urlProblem = url === undefined ? null : judgeUrl(url, settings);
-    if (urlProblem !== null)
-      throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
-    const secretProblem = secret === undefined || secret === null ? null : judgeSecret(secret);
-    if (secretProblem !== null)
-      throw invalidField('body.secret', `cannot be used: ${secretProblem}.`);
-    return url === undefined ? fields : { ...fields, url: spellUrl(url) };
-  };
-}
-
-/** One spelling for what the URL standard reads as one URL; an origin may do without its slash. */
-function spellUrl(text: string): string {
-  const { href } = new URL(text);
-  return href === `${text}/` ? text : href;
-}
 
 /** The first system's routes for subscriptions. */
 export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (

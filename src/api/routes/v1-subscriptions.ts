@@ -7,6 +7,7 @@ import {
   listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
+import { createSubscriptionJudge } from '../judge-subscription.ts';
 import {
   CURSOR_ID,
   DEFAULT_LIMIT,
@@ -16,27 +17,10 @@ import {
   writeCursor,
 } from '../paging.ts';
 import { notFound } from '../problems.ts';
-import {
-  described,
-  EventTypePattern,
-  nullable,
-  problems,
-  STORABLE_TEXT,
-  SubscriptionId,
-} from '../schemas/common.ts';
-import { Secret, Subscription, Url } from '../schemas/subscription.ts';
+import { described, nullable, problems, SubscriptionId } from '../schemas/common.ts';
+import { OPTIONAL_FIELDS, Secret, Subscription, Url } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
-import { createSubscriptionJudge } from './subscriptions.ts';
 
-const EventTypes = nullable(
-  Type.Array(EventTypePattern, {
-    maxItems: 100,
-    description:
-      'Which webhooks it gets of those that are sent by type: exact types, prefixes such as `order.*`, or `*`. Null: all. Empty: none but those handed in for it by /ingest.',
-    examples: [['order.created', 'invoice.*']],
-  }),
-);
-const Description = nullable(Type.String({ maxLength: 1000, pattern: STORABLE_TEXT }));
 const Params = Type.Object({ subscription_id: SubscriptionId });
 
 /** Subscriptions as a resource: the same rows as the first system's routes show. */
@@ -57,8 +41,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
           {
             url: Url,
             secret: Type.Optional(Secret),
-            event_types: Type.Optional(EventTypes),
-            description: Type.Optional(Description),
+            ...OPTIONAL_FIELDS,
           },
           {
             additionalProperties: false,
@@ -139,8 +122,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
           {
             url: Type.Optional(Url),
             secret: Type.Optional(nullable(Secret)),
-            event_types: Type.Optional(EventTypes),
-            description: Type.Optional(Description),
+            ...OPTIONAL_FIELDS,
           },
           {
             additionalProperties: false,

@@ -66,8 +66,18 @@ export const EventTypePattern = Type.String({
   examples: ['order.*'],
 });
 
+export const CHANNEL = '^[A-Za-z0-9_.:-]+$';
+export const Channel = Type.String({
+  minLength: 1,
+  maxLength: 128,
+  pattern: CHANNEL,
+  description: 'Letters, digits, _ . : and -.',
+  examples: ['project-42'],
+});
+
 export const Timestamp = Type.String({ format: 'date-time' });
 
+export const SUBSCRIPTION_STATUSES = ['active', 'paused', 'disabled'] as const;
 export const DELIVERY_STATES = ['pending', 'held', 'succeeded', 'failed', 'cancelled'] as const;
 export const ATTEMPT_STATUSES = ['success', 'failed', 'timeout', 'blocked'] as const;
 

@@ -1,5 +1,14 @@
 import { Type } from 'typebox';
-import { nullable, STORABLE_TEXT, SubscriptionId, Timestamp } from './common.ts';
+import {
+  Channel,
+  EventTypePattern,
+  nullable,
+  oneOf,
+  STORABLE_TEXT,
+  SUBSCRIPTION_STATUSES,
+  SubscriptionId,
+  Timestamp,
+} from './common.ts';
 
 export const Url = Type.String({
   minLength: 1,
@@ -17,17 +26,123 @@ export const Secret = Type.String({
   examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
 });
 
+export const EventTypes = nullable(
+  Type.Array(EventTypePattern, {
+    maxItems: 100,
+    description:
+      'Which webhooks it gets of those that are sent by type: exact types, prefixes such as `order.*`, or `*`. Null: all. Empty: none but those handed in for it by /ingest.',
+    examples: [['order.created', 'invoice.*']],
+  }),
+);
+
+export const Channels = nullable(
+  Type.Array(Channel, {
+    minItems: 1,
+    maxItems: 20,
+    description:
+      'Of the webhooks that are sent by type, it gets those that have one of these channels. Null: whatever their channels.',
+    examples: [['project-42']],
+  }),
+);
+
+const Text = Type.String({ maxLength: 1000, pattern: STORABLE_TEXT });
+
+/** What is said of a subscription for people and for programs, and matters to no delivery. */
+const About = {
+  description: nullable(Text),
+  metadata: nullable(
+    Type.Record(Type.String({ maxLength: 100, pattern: STORABLE_TEXT }), Text, {
+      maxProperties: 50,
+      description: 'Yours to use.',
+      examples: [{ customer: 'c_17' }],
+    }),
+  ),
+};
+
+/** How a subscription is delivered to. */
+const PolicyFields = {
+  retry_schedule: nullable(
+    Type.String({
+      maxLength: 500,
+      description:
+        'Delays before attempts 2, 3, …, as in POSTHORN_RETRY_SCHEDULE. Null: as that setting has it.',
+      examples: ['5s,5m,30m,2h'],
+    }),
+  ),
+  timeout: nullable(
+    Type.String({
+      maxLength: 20,
+      description:
+        'Bound of one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: as POSTHORN_DELIVERY_TIMEOUT has it.',
+      examples: ['10s'],
+    }),
+  ),
+  headers: nullable(
+    Type.Record(Type.String({ minLength: 1, maxLength: 100 }), Type.String({ maxLength: 2000 }), {
+      description:
+        'Headers of every delivery. They are shown to whoever may read the subscription.',
+      examples: [{ 'x-environment': 'staging' }],
+    }),
+  ),
+  max_in_flight: nullable(
+    Type.Integer({
+      minimum: 1,
+      maximum: 10_000,
+      description:
+        'Requests at once, of all processes together. Null: as many as the receiver takes.',
+    }),
+  ),
+  rate_limit: nullable(
+    Type.Object(
+      {
+        limit: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+        per: Type.String({
+          maxLength: 20,
+          description: 'A duration: 100ms to 1d.',
+          examples: ['1s'],
+        }),
+      },
+      {
+        additionalProperties: false,
+        description: 'So many requests in a time, evenly, of all processes together.',
+        examples: [{ limit: 50, per: '1s' }],
+      },
+    ),
+  ),
+  ordering: oneOf(
+    ['none', 'strict'],
+    'strict: one at a time in the order of acceptance; one that fails holds back the rest until it has ended.',
+  ),
+};
+
+/** What of a subscription may be given when it is made or changed, besides its URL and secret. */
+export const OPTIONAL_FIELDS = {
+  event_types: Type.Optional(EventTypes),
+  channels: Type.Optional(Channels),
+  description: Type.Optional(About.description),
+  metadata: Type.Optional(About.metadata),
+  retry_schedule: Type.Optional(PolicyFields.retry_schedule),
+  timeout: Type.Optional(PolicyFields.timeout),
+  headers: Type.Optional(PolicyFields.headers),
+  max_in_flight: Type.Optional(PolicyFields.max_in_flight),
+  rate_limit: Type.Optional(PolicyFields.rate_limit),
+  ordering: Type.Optional(PolicyFields.ordering),
+};
+
 export const Subscription = Type.Object({
   id: SubscriptionId,
   url: Url,
-  event_types: nullable(
-    Type.Array(Type.String(), {
-      description:
-        'Which webhooks it gets of those that are sent by type. Null: all. Empty: none but those handed in for it by /ingest.',
-    }),
+  status: oneOf(
+    SUBSCRIPTION_STATUSES,
+    'paused: what is owed is held until it is resumed. disabled: its receiver failed for too long or said 410; nothing new is sent to it by type.',
   ),
-  description: nullable(Type.String()),
+  status_reason: nullable(Type.String()),
+  event_types: EventTypes,
+  channels: Channels,
+  filter: nullable(Type.String()),
+  ...About,
   has_secret: Type.Boolean(),
+  ...PolicyFields,
   created_at: Timestamp,
   updated_at: Timestamp,
 });

@@ -1,0 +1,55 @@
+import type { Settings } from '../config.ts';
+import { judgeUrl } from '../delivery/address-guard.ts';
+import { judgeSecret } from '../delivery/sign.ts';
+import { type Policy, PolicyError, policyColumns } from '../subscriptions/policy.ts';
+import type { SubscriptionFields } from '../subscriptions/store.ts';
+import { invalidField } from './problems.ts';
+
+/** What a request may say of a subscription, already of the right types. */
+type Given = Partial<Omit<SubscriptionFields, keyof Policy> & Policy>;
+
+/**
+ * Judges what a request says of a subscription, beyond what a schema can.
+ *
+ * @returns a function that gives it back as it is to be stored, or throws the Problem (400) that
+ *   names the field.
+ */
+export function createSubscriptionJudge(settings: Settings) {
+  function judge(given: Given & { url: string }): SubscriptionFields;
+  function judge(given: Given): Partial<SubscriptionFields>;
+  function judge(given: Given): Partial<SubscriptionFields> {
+    const { url, secret, event_types, channels, filter, description, metadata } = given;
+    const urlProblem = url === undefined ? null : judgeUrl(url, settings);
+    if (urlProblem !== null)
+      throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
+    const secretProblem = secret === undefined || secret === null ? null : judgeSecret(secret);
+    if (secretProblem !== null)
+      throw invalidField('body.secret', `cannot be used: ${secretProblem}.`);
+    return {
+      ...(url === undefined ? {} : { url: spellUrl(url) }),
+      secret,
+      event_types,
+      channels,
+      filter,
+      description,
+      metadata,
+      ...judgePolicy(given),
+    } as Partial<SubscriptionFields>;
+  }
+  return judge;
+}
+
+function judgePolicy(given: Partial<Policy>) {
+  try {
+    return policyColumns(given);
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    throw invalidField(`body.${error.field}`, `cannot be used: ${error.message}.`);
+  }
+}
+
+/** One spelling for what the URL standard reads as one URL; an origin may do without its slash. */
+function spellUrl(text: string): string {
+  const { href } = new URL(text);
+  return href === `${text}/` ? text : href;
+}

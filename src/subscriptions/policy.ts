@@ -1,0 +1,186 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { parseRetrySchedule } from '../delivery/backoff.ts';
+import { formatDuration, parseDuration } from '../lib/duration.ts';
+
+/** How a subscription is delivered to, as people write it. What is null is as the settings have it. */
+export interface Policy {
+  /** As POSTHORN_RETRY_SCHEDULE is written. */
+  readonly retry_schedule: string | null;
+  /** A duration, such as `15s`. */
+  readonly timeout: string | null;
+  /** Sent with every delivery. */
+  readonly headers: Record<string, string> | null;
+  /** Requests at once; null lets it adapt to the receiver. */
+  readonly max_in_flight: number | null;
+  readonly rate_limit: RateLimit | null;
+  readonly ordering: 'none' | 'strict';
+}
+
+/** So many requests in a time, evenly: `{"limit": 50, "per": "1s"}`. */
+export interface RateLimit {
+  readonly limit: number;
+  readonly per: string;
+}
+
+/** A policy's columns in the table of subscriptions. */
+export interface PolicyColumns {
+  retry_schedule: string | null;
+  timeout_ms: number | null;
+  headers: Record<string, string> | null;
+  max_in_flight: number | null;
+  rate_limit: number | null;
+  rate_limit_per_ms: number | null;
+  ordering: 'none' | 'strict';
+}
+
+/** A field that cannot be used, and why. */
+export class PolicyError extends Error {
+  override readonly name = 'PolicyError';
+  readonly field: string;
+
+  constructor(field: string, message: string) {
+    super(message);
+    this.field = field;
+  }
+}
+
+const MIN_TIMEOUT_MS = 100;
+const MAX_TIMEOUT_MS = 5 * 60_000;
+const MIN_PER_MS = 100;
+const MAX_PER_MS = 86_400_000;
+const MAX_HEADERS = 32;
+const MAX_HEADERS_LENGTH = 8_192;
+
+/** What a delivery sets itself, and what belongs to one connection (RFC 9110 section 7.6.1). */
+const RESERVED = new Set([
+  'accept-encoding',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'date',
+  'expect',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'webhook-id',
+  'webhook-signature',
+  'webhook-timestamp',
+  'x-hub-signature-256',
+]);
+
+/**
+ * What is given of a policy, as columns.
+ *
+ * @throws PolicyError naming the field, what is wrong with it, and what would be right.
+ */
+export function policyColumns(given: Partial<Policy>): Partial<PolicyColumns> {
+  const columns: Partial<PolicyColumns> = {};
+  const { retry_schedule, timeout, headers, max_in_flight, rate_limit, ordering } = given;
+  if (retry_schedule !== undefined) {
+    if (retry_schedule !== null)
+      explained('retry_schedule', () => parseRetrySchedule(retry_schedule));
+    columns.retry_schedule = retry_schedule;
+  }
+  if (timeout !== undefined) {
+    columns.timeout_ms =
+      timeout === null ? null : durationIn('timeout', timeout, MIN_TIMEOUT_MS, MAX_TIMEOUT_MS);
+  }
+  if (headers !== undefined) {
+    if (headers !== null) judgeHeaders(headers);
+    columns.headers = headers;
+  }
+  if (max_in_flight !== undefined) columns.max_in_flight = max_in_flight;
+  if (rate_limit !== undefined) {
+    columns.rate_limit = rate_limit?.limit ?? null;
+    columns.rate_limit_per_ms =
+      rate_limit === null
+        ? null
+        : durationIn('rate_limit.per', rate_limit.per, MIN_PER_MS, MAX_PER_MS);
+  }
+  if (ordering !== undefined) columns.ordering = ordering;
+  return columns;
+}
+
+/** Columns as people read them. */
+export function policyOf(columns: PolicyColumns): Policy {
+  const { timeout_ms, rate_limit, rate_limit_per_ms } = columns;
+  return {
+    retry_schedule: columns.retry_schedule,
+    timeout: timeout_ms === null ? null : formatDuration(timeout_ms),
+    headers: columns.headers,
+    max_in_flight: columns.max_in_flight,
+    rate_limit:
+      rate_limit === null || rate_limit_per_ms === null
+        ? null
+        : { limit: rate_limit, per: formatDuration(rate_limit_per_ms) },
+    ordering: columns.ordering,
+  };
+}
+
+function durationIn(field: string, text: string, minMs: number, maxMs: number): number {
+  const durationMs = explained(field, () => parseDuration(text));
+  if (durationMs < minMs || durationMs > maxMs) {
+    throw new PolicyError(
+      field,
+      `"${text}" is outside ${formatDuration(minMs)} to ${formatDuration(maxMs)}`,
+    );
+  }
+  return durationMs;
+}
+
+function judgeHeaders(headers: Record<string, string>): void {
+  const entries = Object.entries(headers);
+  if (entries.length > MAX_HEADERS)
+    throw new PolicyError(
+      'headers',
+      `there are ${entries.length}; at most ${MAX_HEADERS} are allowed`,
+    );
+  const seen = new Set<string>();
+  let length = 0;
+  for (const [name, value] of entries) {
+    const field = `headers.${name}`;
+    const lower = name.toLowerCase();
+    if (RESERVED.has(lower))
+      throw new PolicyError(
+        field,
+        'is set by Posthorn or belongs to the connection; choose another name',
+      );
+    if (seen.has(lower)) throw new PolicyError(field, 'is given twice, in different cases');
+    seen.add(lower);
+    length += name.length + value.length;
+    try {
+      validateHeaderName(name);
+    } catch {
+      throw new PolicyError(field, 'is not a header name; use letters, digits and -');
+    }
+    try {
+      validateHeaderValue(name, value);
+    } catch {
+      throw new PolicyError(
+        field,
+        'has a value that no header can carry; use characters that can be seen',
+      );
+    }
+  }
+  if (length > MAX_HEADERS_LENGTH)
+    throw new PolicyError(
+      'headers',
+      `are ${length} characters; at most ${MAX_HEADERS_LENGTH} are allowed`,
+    );
+}
+
+function explained<T>(field: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new PolicyError(field, (error as Error).message);
+  }
+}
