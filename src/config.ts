@@ -119,7 +119,7 @@ export const SETTINGS = {
   ),
   POSTHORN_PROCESSES: setting(
     '1',
-    'Processes under one supervisor, which starts anew what dies; `auto`: one a core',
+    'Processes under one supervisor, which starts anew what dies: a third serve the API, the others deliver; `auto`: one a core',
     processCount,
   ),
   POSTHORN_MAX_IN_FLIGHT: setting(

@@ -10,6 +10,7 @@ import { createDatabase } from './db/types.ts';
 import { createIntake } from './intake/intake.ts';
 import { errorCode, errorMessage, OperatorError } from './lib/errors.ts';
 import { createMetrics } from './metrics.ts';
+import { createSiblingReadiness, isServedByOthers, tellReadiness } from './siblings.ts';
 import { createSubscriptionCache } from './subscriptions/cache.ts';
 import { createWorker, type Worker } from './worker.ts';
 
@@ -18,7 +19,7 @@ const POOL_CONNECTIONS = 5;
 const NO_JOBS_TAKEN_MS = 60_000;
 
 export interface Service {
-  /** Where the API listens, such as `http://127.0.0.1:5000`. */
+  /** Where the API listens, such as `http://127.0.0.1:5000`; empty where other processes serve it. */
   readonly url: string;
   readonly databaseUrl: string;
   readonly embedded: EmbeddedPostgres | undefined;
@@ -76,6 +77,18 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       await Promise.all([stopApi(), worker?.stop()]);
     });
 
+    const silence = () =>
+      worker !== undefined && worker.quietForMs > NO_JOBS_TAKEN_MS
+        ? 'No jobs have been taken from the queue for a minute.'
+        : null;
+    if (isServedByOthers()) {
+      const stopTelling = tellReadiness(silence);
+      stops.push(async () => stopTelling());
+      log.info({ role: settings.role }, 'posthorn is up');
+      return { url: '', databaseUrl, embedded, stop };
+    }
+
+    const othersSilence = createSiblingReadiness();
     const intake = createIntake(databaseUrl);
     const app = await createApp({
       settings,
@@ -92,10 +105,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
         } catch (error) {
           return `The database does not answer: ${errorMessage(error)}.`;
         }
-        if (worker !== undefined && worker.quietForMs > NO_JOBS_TAKEN_MS) {
-          return 'No jobs have been taken from the queue for a minute.';
-        }
-        return null;
+        return silence() ?? othersSilence();
       },
     });
     stopApi = async () => {

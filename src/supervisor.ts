@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Settings } from './config.ts';
+import type { Role, Settings } from './config.ts';
 import { openDatabase } from './db/open.ts';
 import { OperatorError } from './lib/errors.ts';
 import { serveClusterMetrics } from './metrics.ts';
 import { type Service, urlOf } from './service.ts';
+import { environmentOf, passOnReadiness, rolesOf } from './siblings.ts';
 
 /** What dies as soon as it is started must not keep the machine busy with starting it. */
 const RESTART_MIN_MS = 100;
@@ -16,8 +17,8 @@ const RESTART_MAX_MS = 5_000;
 const HEALTHY_MS = 60_000;
 
 /**
- * Runs the service in `settings.processes` processes that share the port, and starts another one
- * for each that dies. The database is opened here, once, so that an embedded one outlives them.
+ * Runs the service in `settings.processes` processes, some of which serve the API on one port and
+ * the others deliver, and starts another one for each that dies. The database is opened here, once, so that an embedded one outlives them.
  *
  * @throws OperatorError as `startService` does. Its message is empty when the first process could
  *   not start: that one has told the reason itself.
@@ -25,19 +26,26 @@ const HEALTHY_MS = 60_000;
 export async function startProcesses(settings: Settings, log: Logger): Promise<Service> {
   const database = await openDatabase(settings, log);
   let stopping = false;
+  let { port } = settings;
   let restartDelayMs = RESTART_MIN_MS;
   serveClusterMetrics();
+  passOnReadiness();
 
-  function fork(): Worker {
-    const worker = cluster.fork({ DATABASE_URL: database.url });
+  function fork(role: Role): Worker {
+    const worker = cluster.fork({
+      DATABASE_URL: database.url,
+      // Whoever replaces the one process that listens must be found where that one was.
+      PORT: String(port),
+      ...(role === settings.role || role === 'all' ? {} : environmentOf(role)),
+    });
     worker.on('error', (error) => {
       log.debug({ err: error, process: worker.process.pid }, 'a message to a process was lost');
     });
     return worker;
   }
 
-  async function keepRunning(first: Worker): Promise<void> {
-    for (let worker = first; ; worker = fork()) {
+  async function keepRunning(role: Role, first: Worker): Promise<void> {
+    for (let worker = first; ; worker = fork(role)) {
       const startedAt = performance.now();
       const [code, signal] = await once(worker, 'exit');
       if (stopping) return;
@@ -52,7 +60,13 @@ export async function startProcesses(settings: Settings, log: Logger): Promise<S
     }
   }
 
-  const first = fork();
+  // Each half in processes of its own: two that do both would halve the groups that requests, loads
+  // and results share, and so pay most of them twice.
+  const [firstRole, ...otherRoles] =
+    settings.role === 'all'
+      ? rolesOf(settings.processes)
+      : Array.from({ length: settings.processes }, () => settings.role);
+  const first = fork(firstRole as Role);
   const address = await Promise.race([
     once(first, 'listening').then(([listening]) => listening as AddressInfo),
     once(first, 'exit').then(() => undefined),
@@ -61,8 +75,11 @@ export async function startProcesses(settings: Settings, log: Logger): Promise<S
     await database.close();
     throw new OperatorError('');
   }
-  const kept = [keepRunning(first)];
-  while (kept.length < settings.processes) kept.push(keepRunning(fork()));
+  port = address.port;
+  const kept = [
+    keepRunning(firstRole as Role, first),
+    ...otherRoles.map((role) => keepRunning(role, fork(role))),
+  ];
 
   return {
     url: urlOf(address, settings.host),

@@ -6,8 +6,8 @@ import { until } from '../helpers/until.ts';
 
 /** The processes that have said that they are up, by their ids. */
 function upProcesses(log: string): number[] {
-  return [...log.matchAll(/"process":(\d+),"url".*"msg":"posthorn is up"/g)].map(([, pid]) =>
-    Number(pid),
+  return [...log.matchAll(/"process":(\d+),"(?:url|role)".*"msg":"posthorn is up"/g)].map(
+    ([, pid]) => Number(pid),
   );
 }
 
@@ -20,7 +20,7 @@ async function post(url: string, body: unknown): Promise<Record<string, unknown>
   return (await response.json()) as Record<string, unknown>;
 }
 
-t.test('several processes share the port, and one that dies is replaced', async (t) => {
+t.test('several processes share the work, and one that dies is replaced', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const receiver = await startReceiver(t);
   const cli = await startCli(t, ['start'], { DATABASE_URL: databaseUrl, POSTHORN_PROCESSES: '2' });
@@ -35,11 +35,16 @@ t.test('several processes share the port, and one that dies is replaced', async 
   });
   t.match(metrics, /posthorn_webhooks_accepted_total 20\n/);
 
-  const [victim] = upProcesses(cli.output.stderr) as [number];
-  process.kill(victim, 'SIGKILL');
-  await until('another one is up', () => upProcesses(cli.output.stderr).length === 3);
+  const [one, other] = upProcesses(cli.output.stderr) as [number, number];
+  for (const [victim, up] of [
+    [one, 3],
+    [other, 4],
+  ] as const) {
+    process.kill(victim, 'SIGKILL');
+    await until('another one is up', () => upProcesses(cli.output.stderr).length === up);
+    for (let n = 0; n < 10; n++) await post(`${url}/ingest/${id}`, { n });
+  }
   t.match(cli.output.stderr, /a process died; another one is started/);
-  for (let n = 0; n < 20; n++) await post(`${url}/ingest/${id}`, { n });
   await receiver.waitFor(40);
 
   cli.kill('SIGTERM');

@@ -1,0 +1,75 @@
+// What the processes of one supervisor know of each other.
+import cluster from 'node:cluster';
+
+const NOT_READY = 'posthorn:not-ready';
+const TELL_MS = 5_000;
+/** Set by the supervisor for a process that only delivers: the others serve its port. */
+const SERVED_BY_OTHERS = 'SERVED_BY_OTHERS';
+
+interface NotReady {
+  readonly type: typeof NOT_READY;
+  readonly reason: string | null;
+}
+
+/**
+ * The roles of so many processes that share the work of one. To deliver costs twice what it costs to
+ * accept; from four on there are two that accept, so that one may die without anybody being refused.
+ */
+export function rolesOf(count: number): ('api' | 'worker')[] {
+  const apis = Math.max(count < 4 ? 1 : 2, Math.round(count / 3));
+  return Array.from({ length: count }, (_, index) => (index < apis ? 'api' : 'worker'));
+}
+
+/** The environment of a process that has that role and shares the work with others. */
+export function environmentOf(role: 'api' | 'worker'): Record<string, string> {
+  return { POSTHORN_ROLE: role, ...(role === 'worker' ? { [SERVED_BY_OTHERS]: '1' } : {}) };
+}
+
+/** Whether the API of this process is another process's to serve. */
+export function isServedByOthers(): boolean {
+  return cluster.isWorker && process.env[SERVED_BY_OTHERS] === '1';
+}
+
+/** In the supervisor: passes on to all processes why one of them is not ready. */
+export function passOnReadiness(): void {
+  const reasons = new Map<number, string | null>();
+  const tell = () => {
+    const reason = [...reasons.values()].find((one) => one !== null) ?? null;
+    for (const worker of Object.values(cluster.workers ?? {})) {
+      if (worker?.isConnected()) worker.send({ type: NOT_READY, reason } satisfies NotReady);
+    }
+  };
+  cluster.on('message', (worker, message: NotReady) => {
+    if (message?.type !== NOT_READY) return;
+    reasons.set(worker.id, message.reason);
+    tell();
+  });
+  cluster.on('exit', (worker) => {
+    if (reasons.delete(worker.id)) tell();
+  });
+}
+
+/**
+ * In a process that others serve: tells them every few seconds whether it is ready.
+ *
+ * @param reason why it is not, or null.
+ * @returns a function that stops it.
+ */
+export function tellReadiness(reason: () => string | null): () => void {
+  const timer = setInterval(() => {
+    process.send?.({ type: NOT_READY, reason: reason() } satisfies NotReady);
+  }, TELL_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** In a process that serves others: why one of them is not ready, or null, as it was last told. */
+export function createSiblingReadiness(): () => string | null {
+  let reason: string | null = null;
+  if (cluster.isWorker) {
+    process.on('message', (message: NotReady) => {
+      if (message?.type === NOT_READY) reason = message.reason;
+    });
+  }
+  return () => reason;
+}
