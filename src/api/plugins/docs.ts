@@ -1,14 +1,15 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
+import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { Settings } from '../../config.ts';
 import { VERSION } from '../../version.ts';
+import type { Needed } from './auth.ts';
 
 /** The OpenAPI 3.1 document at `/api/docs/json` and Swagger UI at `/api/docs/`. */
 export async function registerDocs(app: FastifyInstance, settings: Settings): Promise<void> {
   await app.register(swagger, {
     transform: ({ schema, url, route }) => ({
-      schema: settings.authRequired ? withKeyNeeded(schema, route.config?.auth) : schema,
+      schema: settings.authRequired ? withKeyNeeded(schema, route.config?.scope) : schema,
       url,
     }),
     openapi: {
@@ -37,7 +38,7 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
   await app.register(async (scope) => {
     // The pages show what the API is, never what is in it: they need no key.
     scope.addHook('onRoute', (route) => {
-      route.config = { ...route.config, auth: 'open' };
+      route.config = { ...route.config, scope: 'open' };
     });
     await scope.register(swaggerUi, {
       routePrefix: '/api/docs',
@@ -54,8 +55,8 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
 }
 
 /** Says where the document's `security`, which is the key, is not what a route asks for. */
-function withKeyNeeded(schema: FastifySchema, auth: FastifyContextConfig['auth']): FastifySchema {
-  if (auth === undefined) return schema;
+function withKeyNeeded(schema: FastifySchema, scope: Needed | undefined): FastifySchema {
+  if (scope !== 'open' && scope !== 'own') return schema;
   // Such a route takes other proof too; an empty object in the list means that it may be without.
-  return { ...schema, security: auth === 'open' ? [] : [{ adminKey: [] }, {}] } as FastifySchema;
+  return { ...schema, security: scope === 'open' ? [] : [{ adminKey: [] }, {}] } as FastifySchema;
 }

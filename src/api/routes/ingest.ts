@@ -28,6 +28,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
   app.post(
     '/ingest/getsignature',
     {
+      config: { scope: 'send' },
       schema: {
         operationId: 'getSignature',
         summary: 'Compute a signature, to test by hand',
@@ -117,7 +118,7 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
     '/ingest/:subscription_id',
     {
       schema: schema as never,
-      config: { auth: 'own' },
+      config: { scope: 'own' },
       bodyLimit: services.settings.maxBodyBytes,
       // The body is bytes, whatever the document says of it; only the path is validated here.
       validatorCompiler: (route: { httpPart?: string }) =>

@@ -47,6 +47,7 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
   app.get(
     '/logs/deliverylogs',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listAttempts',
         summary: 'List attempts, newest first',

@@ -2,7 +2,6 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, type TObject, Type } from 'typebox';
 import type { AcceptedWebhook, IncomingWebhook } from '../../intake/accept.sql.ts';
 import { elementSources, memberSources } from '../../lib/json-source.ts';
-import { DEFAULT_TENANT } from '../../subscriptions/store.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { notFound } from '../problems.ts';
 import {
@@ -106,6 +105,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   app.post(
     '/v1/webhooks',
     {
+      config: { scope: 'send' },
       ...(shared as object),
       schema: {
         operationId: 'sendWebhook',
@@ -127,7 +127,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       // Quicker to know than to ask, and what the cache cannot know yet the intake function does.
       if (subscription_id !== undefined && (await subscriptions.get(subscription_id)) === null)
         throw notFound('subscription', subscription_id);
-      const webhook = incoming(sent, memberSources(text).get('data') as string);
+      const webhook = incoming(request.tenant, sent, memberSources(text).get('data') as string);
       let accepted: AcceptedWebhook | null;
       try {
         accepted = await intake.accept({ ...webhook, subscriptionId: subscription_id ?? null });
@@ -143,6 +143,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   app.post(
     '/v1/webhooks/batch',
     {
+      config: { scope: 'send' },
       ...(shared as object),
       schema: {
         operationId: 'sendWebhooks',
@@ -167,7 +168,11 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       requireBatch(value);
       const sources = elementSources(memberSources(text).get('webhooks') as string);
       const webhooks = (value as Static<typeof SendBatch>).webhooks.map((sent, index) =>
-        incoming(sent, memberSources(sources[index] as string).get('data') as string),
+        incoming(
+          request.tenant,
+          sent,
+          memberSources(sources[index] as string).get('data') as string,
+        ),
       );
       let accepted: (AcceptedWebhook | null)[];
       try {
@@ -188,11 +193,11 @@ const requireSend = createBodyCheck(Send);
 const requireBatch = createBodyCheck(SendBatch);
 
 /** The webhook as it will be delivered: `data` is the source text, never parsed and written again. */
-function incoming(sent: SentWebhook, data: string): IncomingWebhook {
+function incoming(tenant: string, sent: SentWebhook, data: string): IncomingWebhook {
   const { event_type: eventType, raw = false, channels = null, ordering_key = null } = sent;
   return {
     subscriptionId: null,
-    tenant: DEFAULT_TENANT,
+    tenant,
     eventType,
     channels,
     orderingKey: ordering_key,

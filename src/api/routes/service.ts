@@ -17,7 +17,7 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
   app.get(
     '/ping',
     {
-      config: { auth: 'open' },
+      config: { scope: 'open' },
       schema: {
         operationId: 'ping',
         summary: 'Version and tables',
@@ -53,7 +53,7 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
   app.get(
     '/healthz',
     {
-      config: { auth: 'open' },
+      config: { scope: 'open' },
       schema: {
         operationId: 'healthz',
         summary: 'The process is up',
@@ -67,7 +67,7 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
   app.get(
     '/readyz',
     {
-      config: { auth: 'open' },
+      config: { scope: 'open' },
       schema: {
         operationId: 'readyz',
         summary: 'The process can do its work: the database answers, and jobs are being taken',
@@ -85,7 +85,7 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
   app.get(
     '/metrics',
     {
-      config: { auth: 'open' },
+      config: { scope: 'open' },
       schema: {
         operationId: 'metrics',
         summary: 'Metrics for Prometheus',

@@ -40,6 +40,7 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
   app.get(
     '/v1/stats',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getStats',
         summary: 'Figures of a window of time, and of the queue now',

@@ -22,6 +22,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
   app.post(
     '/subscriptions/createsubscription',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'createSubscription',
         summary: 'Create a subscription',
@@ -47,6 +48,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
   app.get(
     '/subscriptions/getsubscriptions',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listSubscriptions',
         summary: 'List the subscriptions',
@@ -63,6 +65,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
   app.put(
     '/subscriptions/updatesubscription',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'updateSubscription',
         summary: "Change a subscription's URL or secret",
@@ -97,6 +100,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
   app.delete(
     '/subscriptions/deletesubscription',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'deleteSubscription',
         summary: 'Delete a subscription',

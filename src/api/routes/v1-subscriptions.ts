@@ -33,6 +33,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
   app.post(
     '/v1/subscriptions',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'createSubscriptionV1',
         summary: 'Create a subscription',
@@ -64,6 +65,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
   app.get(
     '/v1/subscriptions',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listSubscriptionsV1',
         summary: 'List the subscriptions, by id',
@@ -93,6 +95,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
   app.get(
     '/v1/subscriptions/:subscription_id',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getSubscriptionV1',
         summary: 'A subscription',
@@ -112,6 +115,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
   app.patch(
     '/v1/subscriptions/:subscription_id',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'patchSubscriptionV1',
         summary: 'Change a subscription',
@@ -147,6 +151,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
   app.delete(
     '/v1/subscriptions/:subscription_id',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'deleteSubscriptionV1',
         summary: 'Delete a subscription',

@@ -81,6 +81,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
   app.get(
     '/v1/webhooks/:webhook_id',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getWebhook',
         summary: 'A webhook, its deliveries and their attempts',
@@ -154,6 +155,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
   app.get(
     '/v1/deliveries',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listDeliveries',
         summary: 'List deliveries, newest webhooks first',
