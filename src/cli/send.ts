@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { loadAdminKey } from '../config.ts';
-import { createSigningKey, hubSignature, judgeSecret } from '../delivery/sign.ts';
+import { createSigningKey, hubSignature, judgeSharedSecret } from '../delivery/sign.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 
 interface SendOptions {
@@ -39,7 +39,7 @@ async function send(
   { url, secret, key = loadAdminKey() }: SendOptions,
 ): Promise<void> {
   const body = await readPayload(payload);
-  const problem = secret === undefined ? null : judgeSecret(secret);
+  const problem = secret === undefined ? null : judgeSharedSecret(secret);
   if (problem !== null) throw new OperatorError(`The secret cannot be used: ${problem}.`);
   let response: Response;
   try {

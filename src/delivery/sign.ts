@@ -1,4 +1,7 @@
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import { errorMessage } from '../lib/errors.ts';
+import { isSealed } from '../lib/sealing.ts';
+import { isPrivateKey, readPrivateKey } from './ed25519.ts';
 
 /** A subscription's secret, read once into the keys that the two kinds of signature use. */
 export interface SigningKey {
@@ -15,10 +18,10 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3
 /**
  * Reads a secret into signing keys.
  *
- * @throws Error for what `judgeSecret` refuses.
+ * @throws Error for what `judgeSharedSecret` refuses.
  */
 export function createSigningKey(secret: string): SigningKey {
-  const problem = judgeSecret(secret);
+  const problem = judgeSharedSecret(secret);
   if (problem !== null) throw new Error(`The secret cannot be used: ${problem}`);
   const text = createSecretKey(secret, 'utf8');
   return {
@@ -31,10 +34,25 @@ export function createSigningKey(secret: string): SigningKey {
 
 /**
  * Why a secret cannot be used, or null. A `whsec_` secret must hold 24 to 64 bytes
- * (Standard Webhooks 1.0.0, "Signature scheme"); any other text is taken as it is.
+ * (Standard Webhooks 1.0.0, "Signature scheme"), a `whsk_` one an Ed25519 private key; any other text
+ * is taken as it is.
  */
 export function judgeSecret(secret: string): string | null {
+  if (!isPrivateKey(secret)) return judgeSharedSecret(secret);
+  try {
+    readPrivateKey(secret);
+    return null;
+  } catch (error) {
+    return errorMessage(error);
+  }
+}
+
+/** Why a secret cannot be used for an HMAC, or null: as `judgeSecret`, without private keys. */
+export function judgeSharedSecret(secret: string): string | null {
   if (secret === '') return 'it is empty; leave it out for a subscription without a signature';
+  if (isPrivateKey(secret)) return 'whsk_ is a private key, and an HMAC needs a shared secret';
+  // In the table it would be taken for what Posthorn has encrypted.
+  if (isSealed(secret)) return 'it begins with sealed:, as what Posthorn has encrypted does';
   if (!secret.startsWith(WHSEC)) return null;
   const encoded = secret.slice(WHSEC.length);
   if (encoded === '' || !BASE64.test(encoded)) return 'what follows whsec_ is not base64';
@@ -62,6 +80,11 @@ export function standardSignature(
     .update(body)
     .digest('base64');
   return `v1,${digest}`;
+}
+
+/** A new secret: `whsec_` and 32 random bytes in base64. */
+export function generateSecret(): string {
+  return WHSEC + randomBytes(32).toString('base64');
 }
 
 /** The `X-Hub-Signature-256` header: `sha256=` and the hex HMAC-SHA256 of the body. */

@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import {
   createSigningKey,
   hubSignature,
-  judgeSecret,
+  judgeSharedSecret,
   verifyHubSignature,
 } from '../../delivery/sign.ts';
 import type { AcceptedWebhook } from '../../intake/accept.sql.ts';
@@ -56,7 +56,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
     },
     async (request) => {
       const { payload, secret } = request.body as { payload: unknown; secret: string };
-      const problem = judgeSecret(secret);
+      const problem = judgeSharedSecret(secret);
       if (problem !== null) throw invalidField('body.secret', `cannot be used: ${problem}.`);
       const text = typeof payload === 'string' ? payload : compactJson(payload);
       return {
