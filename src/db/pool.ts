@@ -4,11 +4,14 @@ import { refuseWithoutAnswers } from './no-answer.ts';
 
 // bigint columns are counts, sizes and ids that stay far below 2^53: numbers are what people expect.
 const BIGINT_OID = 20;
+// In binary these bytes come as a Buffer, of which node-postgres would make a string.
+const BYTEA_OID = 17;
 const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === BIGINT_OID && format !== 'binary'
-      ? Number
-      : pg.types.getTypeParser(oid, format as 'text')) as pg.CustomTypesConfig['getTypeParser'],
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+    if (oid === BIGINT_OID && format !== 'binary') return Number;
+    if (oid === BYTEA_OID && format === 'binary') return (bytes: Buffer) => bytes;
+    return pg.types.getTypeParser(oid, format as 'text');
+  }) as pg.CustomTypesConfig['getTypeParser'],
 };
 
 export interface PoolOptions {
