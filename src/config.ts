@@ -11,6 +11,7 @@ import { parseBytes } from './lib/bytes.ts';
 import { parseDuration } from './lib/duration.ts';
 import { OperatorError } from './lib/errors.ts';
 import { nearest } from './lib/nearest.ts';
+import { parseSealingKeys, type SealingKey } from './lib/sealing.ts';
 
 /** Which halves of the service a process runs. */
 export type Role = 'all' | 'api' | 'worker';
@@ -36,6 +37,8 @@ export interface Settings {
   readonly adminKey: string | undefined;
   /** True when every request must show the admin key. */
   readonly authRequired: boolean;
+  /** The first one encrypts secrets at rest, all of them decrypt; none: secrets are stored plain. */
+  readonly encryptionKeys: readonly SealingKey[];
   readonly shutdownGraceMs: number;
   readonly maxInFlight: number;
   /** Processes that share the port and the work; above 1 there is a supervisor over them. */
@@ -112,6 +115,10 @@ export const SETTINGS = {
     '`off` serves a non-loopback `HOST` although no key is set',
     oneOf(['on', 'off']),
   ),
+  POSTHORN_ENCRYPTION_KEY: optional(
+    'Encrypts secrets in the database: 32 bytes in base64 or hex; with commas several, of which the first encrypts and all decrypt',
+    parseSealingKeys,
+  ),
   POSTHORN_SHUTDOWN_GRACE: setting(
     '20s',
     'How long a stop waits for deliveries in flight',
@@ -184,6 +191,7 @@ export function loadSettings(
     retentionMs: value('POSTHORN_RETENTION'),
     adminKey: adminKeyGiven,
     authRequired: adminKeyGiven !== undefined,
+    encryptionKeys: value('POSTHORN_ENCRYPTION_KEY') ?? [],
     shutdownGraceMs: value('POSTHORN_SHUTDOWN_GRACE'),
     maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
     processes: value('POSTHORN_PROCESSES'),

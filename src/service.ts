@@ -9,9 +9,11 @@ import { createSession } from './db/session.ts';
 import { createDatabase } from './db/types.ts';
 import { createIntake } from './intake/intake.ts';
 import { errorCode, errorMessage, OperatorError } from './lib/errors.ts';
+import { createSealer } from './lib/sealing.ts';
 import { createMetrics } from './metrics.ts';
 import { createSiblingReadiness, isServedByOthers, tellReadiness } from './siblings.ts';
 import { createSubscriptionCache } from './subscriptions/cache.ts';
+import { reportSecrets } from './subscriptions/report-secrets.ts';
 import { createWorker, type Worker } from './worker.ts';
 
 /** For reading and for what is rare; intake, deliveries and the queue have their own connections. */
@@ -50,7 +52,8 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     });
     stops.push(() => pool.end());
     const session = createSession({ databaseUrl, purpose: 'session', log });
-    const subscriptions = createSubscriptionCache(pool, session);
+    const sealer = createSealer(settings.encryptionKeys);
+    const subscriptions = createSubscriptionCache(pool, session, sealer);
     const metrics = createMetrics();
 
     let worker: Worker | undefined;
@@ -66,6 +69,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       });
       metrics.watchInFlight(() => (worker as Worker).inFlight);
     }
+    await reportSecrets(pool, settings.encryptionKeys, log);
     await session.start();
     stops.push(() => session.stop());
     if (worker !== undefined) {
@@ -96,6 +100,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       db: createDatabase(pool),
       intake,
       subscriptions,
+      sealer,
       metrics,
       log,
       serves: settings.role === 'worker' ? 'service' : 'everything',

@@ -10,6 +10,7 @@ import { ingestRoutes } from './routes/ingest.ts';
 import { logRoutes } from './routes/logs.ts';
 import { sendRoutes } from './routes/send.ts';
 import { serviceRoutes } from './routes/service.ts';
+import { signingRoutes } from './routes/signing.ts';
 import { statsRoutes } from './routes/stats.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { v1SubscriptionRoutes } from './routes/v1-subscriptions.ts';
@@ -50,6 +51,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   if (services.serves === 'everything') {
     await app.register(subscriptionRoutes, { services });
     await app.register(v1SubscriptionRoutes, { services });
+    await app.register(signingRoutes, { services });
     await app.register(ingestRoutes, { services });
     await app.register(sendRoutes, { services });
     await app.register(logRoutes, { services });

@@ -1,7 +1,9 @@
 import type { Settings } from '../config.ts';
 import { judgeUrl } from '../delivery/address-guard.ts';
 import { judgeSecret } from '../delivery/sign.ts';
+import { judgeVerification } from '../intake/verify/schemes.ts';
 import { type Policy, PolicyError, policyColumns } from '../subscriptions/policy.ts';
+import { type SigningColumns, signingColumns } from '../subscriptions/signing.ts';
 import type { SubscriptionFields } from '../subscriptions/store.ts';
 import { invalidField } from './problems.ts';
 
@@ -25,9 +27,13 @@ export function createSubscriptionJudge(settings: Settings) {
     const secretProblem = secret === undefined || secret === null ? null : judgeSecret(secret);
     if (secretProblem !== null)
       throw invalidField('body.secret', `cannot be used: ${secretProblem}.`);
+    const { verify } = given;
+    const wrong = verify === undefined || verify === null ? null : judgeVerification(verify);
+    if (wrong !== null) throw invalidField(`body.verify.${wrong.field}`, `${wrong.problem}.`);
     return {
       ...(url === undefined ? {} : { url: spellUrl(url) }),
       secret,
+      verify,
       event_types,
       channels,
       filter,
@@ -39,9 +45,9 @@ export function createSubscriptionJudge(settings: Settings) {
   return judge;
 }
 
-function judgePolicy(given: Partial<Policy>) {
+function judgePolicy(given: Partial<Policy> & Partial<SigningColumns>) {
   try {
-    return policyColumns(given);
+    return { ...policyColumns(given), ...signingColumns(given) };
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     throw invalidField(`body.${error.field}`, `cannot be used: ${error.message}.`);

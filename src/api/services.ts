@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
 import type { Database } from '../db/types.ts';
 import type { Intake } from '../intake/intake.ts';
+import type { Sealer } from '../lib/sealing.ts';
 import type { Metrics } from '../metrics.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 
@@ -13,6 +14,8 @@ export interface ApiServices {
   readonly db: Database;
   readonly intake: Intake;
   readonly subscriptions: SubscriptionCache;
+  /** Seals secrets for the database. */
+  readonly sealer: Sealer;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** A worker alone serves only what says whether all is well. */

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
 import { demoCommand } from './demo.ts';
+import { keysCommand } from './keys.ts';
 import { migrateCommand } from './migrate.ts';
 import { sendCommand } from './send.ts';
 import { startCommand } from './start.ts';
@@ -26,9 +27,8 @@ Examples:
 
 Settings come from the environment or a .env file; the README lists them.`,
     );
-  for (const command of [startCommand(), migrateCommand(), demoCommand(), sendCommand()]) {
-    program.addCommand(command);
-  }
+  const commands = [startCommand(), migrateCommand(), keysCommand(), demoCommand(), sendCommand()];
+  for (const command of commands) program.addCommand(command);
   if (argv.length <= 2) {
     program.outputHelp();
     return;

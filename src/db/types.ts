@@ -12,6 +12,17 @@ interface SubscriptionsTable {
   tenant: Generated<string>;
   url: string;
   secret: string | null;
+  retired_secrets: ColumnType<
+    { secret: string; until: string }[] | null,
+    string | null,
+    string | null
+  >;
+  signature_scheme: Generated<'hmac' | 'ed25519'>;
+  signature_header: string | null;
+  signature_template: string | null;
+  signature_content: string | null;
+  verify: object | null;
+  verify_secret: string | null;
   event_types: string[] | null;
   description: string | null;
   status: Generated<SubscriptionStatus>;

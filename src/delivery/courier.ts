@@ -15,7 +15,6 @@ import {
 import type { HttpAnswer, HttpClient } from './http-client.ts';
 import { type AttemptResult, cancelDeliveries } from './record.sql.ts';
 import type { Recorder } from './recorder.ts';
-import { hubSignature, standardSignature } from './sign.ts';
 
 export interface CourierOptions {
   readonly pool: pg.Pool;
@@ -137,7 +136,7 @@ export function createCourier(options: CourierOptions): Courier {
 
 function headersOf(
   { webhookId, contentType, body }: OwedDelivery,
-  { key }: CachedSubscription,
+  { signer }: CachedSubscription,
   timestamp: number,
 ): string[] {
   const headers = [
@@ -152,9 +151,6 @@ function headersOf(
     'webhook-timestamp',
     String(timestamp),
   ];
-  if (key !== null) {
-    headers.push('webhook-signature', standardSignature(key, webhookId, timestamp, body));
-    headers.push('x-hub-signature-256', hubSignature(key, body));
-  }
+  signer?.addHeaders(headers, webhookId, timestamp, body);
   return headers;
 }

@@ -1,4 +1,10 @@
-import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import {
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
 import { errorMessage } from '../lib/errors.ts';
 import { isSealed } from '../lib/sealing.ts';
 import { isPrivateKey, readPrivateKey } from './ed25519.ts';

@@ -28,6 +28,8 @@ export interface CustomSignature {
 
 /** Signs deliveries of one subscription. */
 export interface Signer {
+  /** The secrets that both ends have: with them, who hands a webhook in may sign too. */
+  readonly shared: readonly SharedKey[];
   /**
    * Adds the signature headers of an attempt, each a name and a value.
    *
@@ -36,9 +38,16 @@ export interface Signer {
   addHeaders(headers: string[], webhookId: string, timestamp: number, body: Buffer): void;
 }
 
-/** One secret, read once. */
+/** A secret that both ends have, read once. */
+export interface SharedKey {
+  readonly kind: 'hmac';
+  readonly signing: SigningKey;
+  /** Milliseconds since the epoch; Infinity for one that was not replaced. */
+  readonly untilMs: number;
+}
+
 type Key =
-  | { readonly kind: 'hmac'; readonly signing: SigningKey; readonly untilMs: number }
+  | SharedKey
   | { readonly kind: 'ed25519'; readonly private: KeyObject; readonly untilMs: number };
 
 /**
@@ -57,6 +66,7 @@ export function createSigner({ secret, retired, custom }: Signing): Signer {
   if (current.kind === 'hmac' && earlier.length === 0 && addCustom === null) {
     const { signing } = current;
     return {
+      shared: [current],
       addHeaders(headers, webhookId, timestamp, body) {
         headers.push(
           'webhook-signature',
@@ -70,6 +80,7 @@ export function createSigner({ secret, retired, custom }: Signing): Signer {
 
   const keys = [current, ...earlier];
   return {
+    shared: keys.filter((key) => key.kind === 'hmac'),
     addHeaders(headers, webhookId, timestamp, body) {
       const inEffect = keys.filter(({ untilMs }) => timestamp * 1000 < untilMs);
       const signatures = inEffect.map((key) =>

@@ -112,11 +112,6 @@ export function isSealed(stored: string): boolean {
   return stored.startsWith(PREFIX);
 }
 
-/** The id of the key that a stored text is sealed under; null for one that is not sealed. */
-export function keyIdOf(stored: string): string | null {
-  return STORED.exec(stored)?.[1] ?? null;
-}
-
 const HEX = /^[0-9a-f]{64}$/i;
 const BASE64 = /^[A-Za-z0-9+/_-]{43}=?$/;
 

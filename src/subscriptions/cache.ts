@@ -2,17 +2,25 @@ import type pg from 'pg';
 import type { Session } from '../db/session.ts';
 import type { SubscriptionOrdering, SubscriptionStatus } from '../db/types.ts';
 import { parseRetrySchedule, type RetrySchedule } from '../delivery/backoff.ts';
-import { createSigningKey, type SigningKey } from '../delivery/sign.ts';
+import { createSigner, type Signer } from '../delivery/signer.ts';
+import { createHubVerifier } from '../intake/verify/hmac.ts';
+import { createVerifier, type Verification } from '../intake/verify/schemes.ts';
+import type { Verifier } from '../intake/verify/verifier.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
+import type { Sealer } from '../lib/sealing.ts';
 import type { PolicyColumns } from './policy.ts';
+import { openSecrets, type SecretColumns } from './secrets.ts';
+import type { SigningColumns } from './signing.ts';
 
 /** What intake and delivery need to know of a subscription. */
 export interface CachedSubscription {
   readonly id: number;
   readonly url: URL;
   /** Null for a subscription without a secret. */
-  readonly key: SigningKey | null;
+  readonly signer: Signer | null;
+  /** What proves who hands a webhook in; null where only a key can. */
+  readonly verifier: Verifier | null;
   readonly status: SubscriptionStatus;
   readonly circuitOpen: boolean;
   /** Its deliveries are held from the start; the owner of its backlog sends them. */
@@ -25,14 +33,22 @@ export interface CachedSubscription {
   readonly maxInFlight: number | null;
   readonly rateLimit: { readonly limit: number; readonly perMs: number } | null;
   readonly ordering: SubscriptionOrdering;
-  /** Why nothing can be sent to it, or null. Only rows written past the API can have such. */
+  /**
+   * Why nothing can be sent to it, or null: it was written past the API, or its secret cannot be
+   * decrypted. It is then never sent unsigned.
+   */
   readonly problem: string | null;
 }
 
 export interface SubscriptionCache {
   /** The subscription, or null when there is none or it was deleted. */
   get(id: number): Promise<CachedSubscription | null>;
-  /** The same where it is known already, and otherwise undefined: for the hot path, without a promise. */
+  /**
+   * Forgets it. Changes are notified to all processes; whoever makes one calls this, so that his next
+   * request finds it made.
+   */
+  drop(id: number): void;
+  /** The same as `get` where it is known already, and otherwise undefined: for the hot path, without a promise. */
   peek(id: number): CachedSubscription | null | undefined;
 }
 
@@ -53,15 +69,21 @@ const MAX_ENTRIES = 50_000;
  *
  * @param session listens for changes; it must be given here before it is started.
  */
-export function createSubscriptionCache(pool: pg.Pool, session: Session): SubscriptionCache {
+export function createSubscriptionCache(
+  pool: pg.Pool,
+  session: Session,
+  sealer: Sealer,
+): SubscriptionCache {
   const entries = new Map<number, Entry>();
   // An answer that was under way while its subscription changed may be the old one.
   let changes = 0;
 
-  session.listen('posthorn_subscriptions', (payload) => {
+  function drop(id: number): void {
     changes += 1;
-    entries.delete(Number(payload));
-  });
+    entries.delete(id);
+  }
+
+  session.listen('posthorn_subscriptions', (payload) => drop(Number(payload)));
   session.onLost(() => {
     changes += 1;
     entries.clear();
@@ -76,12 +98,13 @@ export function createSubscriptionCache(pool: pg.Pool, session: Session): Subscr
         name: 'subscriptions-load',
         text: `
           select id, url, secret, status, circuit_open, through_backlog, retry_schedule, timeout_ms,
-            headers, max_in_flight, rate_limit, rate_limit_per_ms, ordering
+            headers, max_in_flight, rate_limit, rate_limit_per_ms, ordering, retired_secrets,
+            signature_header, signature_template, signature_content, verify, verify_secret
           from posthorn.subscriptions
           where id = any($1) and deleted_at is null`,
         values: [[...new Set(ids)]],
       });
-      const found = new Map(rows.map((row) => [row.id, read(row)]));
+      const found = new Map(rows.map((row) => [row.id, read(row, sealer)]));
       const freshMs = session.connected ? FRESH_MS : FRESH_WITHOUT_NOTIFICATIONS_MS;
       const freshUntil = performance.now() + freshMs;
       return ids.map((id) => {
@@ -102,6 +125,7 @@ export function createSubscriptionCache(pool: pg.Pool, session: Session): Subscr
 
   return {
     peek,
+    drop,
     async get(id) {
       const known = peek(id);
       return known === undefined ? await loader.add(id) : known;
@@ -109,17 +133,17 @@ export function createSubscriptionCache(pool: pg.Pool, session: Session): Subscr
   };
 }
 
-interface SubscriptionRow extends PolicyColumns {
+interface SubscriptionRow extends PolicyColumns, SecretColumns, SigningColumns {
   readonly id: number;
   readonly url: string;
-  readonly secret: string | null;
+  readonly verify: Verification | null;
   readonly status: SubscriptionStatus;
   readonly circuit_open: boolean;
   readonly through_backlog: boolean;
 }
 
 /** The API judges what it stores, but a row can be written by SQL too. */
-function read(row: SubscriptionRow): CachedSubscription {
+function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
   const { id, rate_limit, rate_limit_per_ms } = row;
   const known = {
     id,
@@ -127,7 +151,7 @@ function read(row: SubscriptionRow): CachedSubscription {
     circuitOpen: row.circuit_open,
     throughBacklog: row.through_backlog,
     timeoutMs: row.timeout_ms,
-    headers: Object.entries(row.headers ?? {}).flat(),
+    headers: headersOf(row),
     maxInFlight: row.max_in_flight,
     rateLimit:
       rate_limit === null || rate_limit_per_ms === null
@@ -139,7 +163,7 @@ function read(row: SubscriptionRow): CachedSubscription {
     return {
       ...known,
       url: new URL(row.url),
-      key: row.secret === null ? null : createSigningKey(row.secret),
+      ...readSigning(row, sealer),
       schedule: row.retry_schedule === null ? null : parseRetrySchedule(row.retry_schedule),
       problem: null,
     };
@@ -147,9 +171,39 @@ function read(row: SubscriptionRow): CachedSubscription {
     return {
       ...known,
       url: new URL('http://invalid.invalid'),
-      key: null,
+      signer: null,
+      verifier: null,
       schedule: null,
       problem: errorMessage(error),
     };
   }
+}
+
+/** Not those that a signature has too: a header comes once. */
+function headersOf({ headers, signature_header }: SubscriptionRow): string[] {
+  const own = signature_header?.toLowerCase();
+  return Object.entries(headers ?? {})
+    .filter(([name]) => name.toLowerCase() !== own)
+    .flat();
+}
+
+function readSigning(row: SubscriptionRow, sealer: Sealer) {
+  const { id, verify, signature_header: header } = row;
+  const { secret, retired, verifySecret } = openSecrets(row, id, sealer);
+  const nowMs = Date.now();
+  const signer =
+    secret === null
+      ? null
+      : createSigner({
+          secret,
+          retired: retired.filter(({ untilMs }) => untilMs > nowMs),
+          custom:
+            header === null
+              ? null
+              : { header, template: row.signature_template, content: row.signature_content },
+        });
+  if (verify !== null && verifySecret !== null)
+    return { signer, verifier: createVerifier(verify, verifySecret) };
+  const shared = signer?.shared ?? [];
+  return { signer, verifier: shared.length === 0 ? null : createHubVerifier(shared) };
 }

@@ -52,7 +52,7 @@ const MAX_HEADERS = 32;
 const MAX_HEADERS_LENGTH = 8_192;
 
 /** What a delivery sets itself, and what belongs to one connection (RFC 9110 section 7.6.1). */
-const RESERVED = new Set([
+export const RESERVED = new Set([
   'accept-encoding',
   'connection',
   'content-encoding',

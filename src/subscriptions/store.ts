@@ -1,12 +1,16 @@
 import { sql } from 'kysely';
 import type { Database, SubscriptionStatus } from '../db/types.ts';
+import type { Verification } from '../intake/verify/schemes.ts';
+import type { Sealer } from '../lib/sealing.ts';
 import { type Policy, type PolicyColumns, policyOf } from './policy.ts';
+import { type GivenSecrets, type SignatureScheme, secretColumns } from './secrets.ts';
+import type { SigningColumns } from './signing.ts';
 
 /** Whose everything is where nobody says otherwise. */
 export const DEFAULT_TENANT = 'default';
 
-/** A subscription as people see it: its secret is never among them. */
-export interface Subscription extends Policy {
+/** A subscription as people see it: its secrets are never among them. */
+export interface Subscription extends Policy, SigningColumns {
   readonly id: number;
   readonly url: string;
   readonly status: SubscriptionStatus;
@@ -19,14 +23,20 @@ export interface Subscription extends Policy {
   readonly description: string | null;
   readonly metadata: Record<string, string> | null;
   readonly has_secret: boolean;
+  readonly signature_scheme: SignatureScheme;
+  /** Until when a secret that was replaced still signs. */
+  readonly secret_overlap_until: Date | null;
+  readonly verify: Verification | null;
   readonly created_at: Date;
   readonly updated_at: Date;
 }
 
 /** What of a subscription can be set. It is expected to have been judged. */
-export interface SubscriptionFields extends Partial<PolicyColumns> {
+export interface SubscriptionFields
+  extends Partial<PolicyColumns>,
+    Partial<SigningColumns>,
+    GivenSecrets {
   url: string;
-  secret?: string | null;
   event_types?: string[] | null;
   channels?: string[] | null;
   filter?: string | null;
@@ -45,6 +55,16 @@ const VISIBLE = [
   'description',
   'metadata',
   sql<boolean>`secret is not null`.as('has_secret'),
+  'signature_scheme',
+  'signature_header',
+  'signature_template',
+  'signature_content',
+  sql<Date | null>`(
+    select max((one ->> 'until')::timestamptz)
+    from jsonb_array_elements(retired_secrets) as one
+    where (one ->> 'until')::timestamptz > now()
+  )`.as('secret_overlap_until'),
+  sql<Verification | null>`verify`.as('verify'),
   'retry_schedule',
   'timeout_ms',
   'headers',
@@ -62,17 +82,32 @@ function present({ timeout_ms, rate_limit, rate_limit_per_ms, ...row }: Row): Su
   return { ...row, ...policyOf({ ...row, timeout_ms, rate_limit, rate_limit_per_ms }) };
 }
 
-/** Stores a subscription. */
+/**
+ * Stores a subscription. What seals its secrets is bound to its id, which the row has first; so they
+ * come by a second statement of one transaction.
+ */
 export async function createSubscription(
   db: Database,
-  fields: SubscriptionFields,
+  sealer: Sealer,
+  { secret, verify, ...fields }: SubscriptionFields,
 ): Promise<Subscription> {
-  const row = await db
-    .insertInto('posthorn.subscriptions')
-    .values(withoutUndefined(fields))
-    .returning(VISIBLE)
-    .executeTakeFirstOrThrow();
-  return present(row);
+  return await db.transaction().execute(async (transaction) => {
+    const row = await transaction
+      .insertInto('posthorn.subscriptions')
+      .values(withoutUndefined(fields))
+      .returning(VISIBLE)
+      .executeTakeFirstOrThrow();
+    const secrets = secretColumns({ secret, verify }, row.id, sealer);
+    if (Object.keys(secrets).length === 0) return present(row);
+    return present(
+      await transaction
+        .updateTable('posthorn.subscriptions')
+        .set(secrets)
+        .where('id', '=', row.id)
+        .returning(VISIBLE)
+        .executeTakeFirstOrThrow(),
+    );
+  });
 }
 
 /** Subscriptions that are not deleted, by id, after `after`, at most `limit`. */
@@ -104,12 +139,14 @@ export async function getSubscription(db: Database, id: number): Promise<Subscri
 /** Changes what is given of a subscription. Undefined when there is none of that id. */
 export async function updateSubscription(
   db: Database,
+  sealer: Sealer,
   id: number,
-  change: Partial<SubscriptionFields>,
+  { secret, verify, ...change }: Partial<SubscriptionFields>,
 ): Promise<Subscription | undefined> {
+  const secrets = secretColumns({ secret, verify }, id, sealer);
   const row = await db
     .updateTable('posthorn.subscriptions')
-    .set({ ...withoutUndefined(change), updated_at: sql`now()` })
+    .set({ ...withoutUndefined(change), ...secrets, updated_at: sql`now()` })
     .where('id', '=', id)
     .where('deleted_at', 'is', null)
     .returning(VISIBLE)
@@ -118,7 +155,7 @@ export async function updateSubscription(
 }
 
 /**
- * Deletes a subscription: what is owed to it is cancelled, its secret is forgotten, its history
+ * Deletes a subscription: what is owed to it is cancelled, its secrets are forgotten, its history
  * stays. A webhook accepted at this very moment by another transaction is cancelled by the worker
  * that is woken for it.
  *

@@ -1,12 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifySchema } from 'fastify';
 import { Type } from 'typebox';
-import {
-  createSigningKey,
-  hubSignature,
-  judgeSharedSecret,
-  verifyHubSignature,
-} from '../../delivery/sign.ts';
+import { createSigningKey, hubSignature, judgeSharedSecret } from '../../delivery/sign.ts';
 import type { AcceptedWebhook } from '../../intake/accept.sql.ts';
 import { DEFAULT_TENANT } from '../../subscriptions/store.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
@@ -89,19 +84,23 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
     operationId: 'ingest',
     summary: 'Hand a webhook in',
     description:
-      'Any JSON. It is stored and delivered byte for byte. A 202 means that it is committed: it will be delivered, or visibly fail.',
+      'Any JSON. It is stored and delivered byte for byte. A 202 means that it is committed: it will be delivered, or visibly fail. What a subscription with `verify` takes must be signed as its source signs.',
     tags: ['ingest'],
     params: Type.Object({ subscription_id: SubscriptionId }),
     headers: Type.Object({
       [SIGNATURE_HEADER]: Type.Optional(
         Type.String({
           description:
-            'Needed when the subscription has a secret: sha256= and the hex HMAC-SHA256 of the body under that secret.',
+            'Needed when the subscription has a secret, and no `verify`: sha256= and the hex HMAC-SHA256 of the body under that secret, or under one that it had before and that is still in its overlap.',
         }),
       ),
     }),
     body: { description: 'Any JSON', examples: [{ event: 'order.created', order: { id: 7 } }] },
     response: {
+      200: described(
+        'It is no webhook, and nothing was stored: Slack asked whether this is its receiver.',
+        Type.Object({ challenge: Type.String() }),
+      ),
       202: described(
         'It is committed.',
         Type.Object({
@@ -138,26 +137,16 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
           `Subscription ${id} is not valid: ${subscription.problem}. Correct it by updatesubscription.`,
         );
       }
-      if (subscription.key === null) {
+      const { verifier } = subscription;
+      if (verifier === null) {
         if (!request.hasKey) throw missingKey();
       } else {
-        const header = request.headers[SIGNATURE_HEADER];
-        if (typeof header !== 'string') {
-          throw new Problem(
-            'unauthorized',
-            'This subscription has a secret: sign the body and send X-Hub-Signature-256: sha256=<hex HMAC-SHA256>.',
-          );
-        }
-        if (body === undefined || !verifyHubSignature(subscription.key, body, header)) {
-          throw new Problem(
-            'unauthorized',
-            /^sha256=[0-9a-f]{64}$/i.test(header)
-              ? "X-Hub-Signature-256 is not this body's signature under the subscription's secret."
-              : 'X-Hub-Signature-256 is malformed; it must be sha256= and 64 hex digits.',
-          );
-        }
+        const problem = verifier.check(request.headers, body ?? Buffer.alloc(0), Date.now());
+        if (problem !== null) throw new Problem('unauthorized', problem);
       }
-      parseJsonBody(body);
+      const { value } = parseJsonBody(body);
+      const challenge = verifier?.challenge?.(value) ?? null;
+      if (challenge !== null) return { challenge };
 
       let webhook: AcceptedWebhook | null;
       try {

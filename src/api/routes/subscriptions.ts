@@ -15,7 +15,7 @@ import type { ApiServices } from '../services.ts';
 /** The first system's routes for subscriptions. */
 export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db, settings } },
+  { services: { db, sealer, settings, subscriptions } },
 ) => {
   const judge = createSubscriptionJudge(settings);
 
@@ -40,7 +40,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
     async (request, reply) => {
       // The first system knew no event types: such a subscription gets what is handed in for it.
       const fields = { ...judge(request.body), event_types: [] };
-      const subscription = await createSubscription(db, fields);
+      const subscription = await createSubscription(db, sealer, fields);
       return reply.code(201).send(subscription as never);
     },
   );
@@ -91,8 +91,9 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       if (change.url === undefined && change.secret === undefined) {
         throw invalidField('body', 'has nothing to change: give url, secret or both');
       }
-      const subscription = await updateSubscription(db, id, judge(change));
+      const subscription = await updateSubscription(db, sealer, id, judge(change));
       if (subscription === undefined) throw notFound('subscription', id);
+      subscriptions.drop(id);
       return reply.send({ message: 'Subscription updated successfully', ...subscription } as never);
     },
   );

@@ -7,6 +7,7 @@ import {
   listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
+import { chooseSecret } from '../choose-secret.ts';
 import { createSubscriptionJudge } from '../judge-subscription.ts';
 import {
   CURSOR_ID,
@@ -18,7 +19,13 @@ import {
 } from '../paging.ts';
 import { notFound } from '../problems.ts';
 import { described, nullable, problems, SubscriptionId } from '../schemas/common.ts';
-import { OPTIONAL_FIELDS, Secret, Subscription, Url } from '../schemas/subscription.ts';
+import {
+  OPTIONAL_FIELDS,
+  Secret,
+  SignatureScheme,
+  Subscription,
+  Url,
+} from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({ subscription_id: SubscriptionId });
@@ -26,7 +33,7 @@ const Params = Type.Object({ subscription_id: SubscriptionId });
 /** Subscriptions as a resource: the same rows as the first system's routes show. */
 export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db, settings } },
+  { services: { db, sealer, settings, subscriptions } },
 ) => {
   const judge = createSubscriptionJudge(settings);
 
@@ -37,11 +44,19 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       schema: {
         operationId: 'createSubscriptionV1',
         summary: 'Create a subscription',
+        description:
+          'Without a secret, its deliveries are not signed. With signature_scheme ed25519 and no secret, a private key is made, and never shown.',
         tags: ['subscriptions'],
         body: Type.Object(
           {
             url: Url,
             secret: Type.Optional(Secret),
+            generate_secret: Type.Optional(
+              Type.Boolean({
+                description: 'Makes a secret, and shows it once: in the answer to this.',
+              }),
+            ),
+            signature_scheme: Type.Optional(SignatureScheme),
             ...OPTIONAL_FIELDS,
           },
           {
@@ -50,15 +65,31 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
           },
         ),
         response: {
-          201: described('The subscription. Its secret is never shown again.', Subscription),
+          201: described(
+            'The subscription. Its secret is never shown again.',
+            Type.Object({
+              ...Subscription.properties,
+              secret: Type.Optional(
+                Type.String({ description: 'The one that generate_secret asked for.' }),
+              ),
+            }),
+          ),
           ...problems(400, 401, 413, 415),
         },
       },
     },
     async (request, reply) => {
-      const subscription = await createSubscription(db, judge(request.body));
+      const {
+        generate_secret: generate = false,
+        signature_scheme: scheme,
+        ...given
+      } = request.body;
+      const { secret, shown } = chooseSecret({ secret: given.secret, generate, scheme });
+      const subscription = await createSubscription(db, sealer, judge({ ...given, secret }));
       reply.header('location', `/v1/subscriptions/${subscription.id}`);
-      return reply.code(201).send(subscription as never);
+      return reply
+        .code(201)
+        .send({ ...subscription, ...(shown === undefined ? {} : { secret: shown }) } as never);
     },
   );
 
@@ -119,7 +150,8 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       schema: {
         operationId: 'patchSubscriptionV1',
         summary: 'Change a subscription',
-        description: 'What is not given stays as it is. A secret of null removes the secret.',
+        description:
+          'What is not given stays as it is. A secret takes the place of the one before at once; rotate-secret lets both sign for a while. A secret of null removes the secret.',
         tags: ['subscriptions'],
         params: Params,
         body: Type.Object(
@@ -142,8 +174,9 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     },
     async (request, reply) => {
       const { subscription_id: id } = request.params;
-      const subscription = await updateSubscription(db, id, judge(request.body));
+      const subscription = await updateSubscription(db, sealer, id, judge(request.body));
       if (subscription === undefined) throw notFound('subscription', id);
+      subscriptions.drop(id);
       return reply.send(subscription as never);
     },
   );

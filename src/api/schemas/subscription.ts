@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { VERIFY_SCHEMES } from '../../intake/verify/schemes.ts';
 import {
   Channel,
   EventTypePattern,
@@ -22,7 +23,7 @@ export const Secret = Type.String({
   maxLength: 256,
   pattern: STORABLE_TEXT,
   description:
-    'Signs what is delivered and, for /ingest, what is handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks). Never shown again.',
+    'Signs what is delivered and, for /ingest, what is handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks); or whsk_ and an Ed25519 private key in base64, which signs what is delivered alone. Never shown again.',
   examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
 });
 
@@ -115,6 +116,84 @@ const PolicyFields = {
   ),
 };
 
+export const SignatureScheme = oneOf(
+  ['hmac', 'ed25519'],
+  'hmac: v1 of Standard Webhooks, with a secret that both ends have. ed25519: v1a, with a private key that never leaves here; receivers verify with the public one.',
+);
+
+/** A signature header of one's own, besides those of Standard Webhooks. */
+const SignatureFields = {
+  signature_header: nullable(
+    Type.String({
+      minLength: 1,
+      maxLength: 100,
+      description:
+        'One more header with a signature, for receivers that were made for another sender. By hmac its key is the characters of the secret, and the hash SHA-256.',
+      examples: ['X-Acme-Signature'],
+    }),
+  ),
+  signature_template: nullable(
+    Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description:
+        'What that header says, with {hex} or {base64} for the signature, {timestamp} and {id}. Null: {hex}.',
+      examples: ['t={timestamp},v1={hex}'],
+    }),
+  ),
+  signature_content: nullable(
+    Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description:
+        'What is signed for that header, with {body}, {timestamp} and {id}. Null: {body}.',
+      examples: ['{timestamp}.{body}'],
+    }),
+  ),
+};
+
+const VerificationFields = {
+  scheme: oneOf(VERIFY_SCHEMES),
+  header: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 100,
+      description: 'Of hmac: the header with the signature.',
+      examples: ['X-Signature'],
+    }),
+  ),
+  algorithm: Type.Optional(oneOf(['sha256', 'sha512', 'sha1'], 'Of hmac. If left out: sha256.')),
+  encoding: Type.Optional(oneOf(['hex', 'base64'], 'Of hmac. If left out: hex.')),
+  prefix: Type.Optional(
+    Type.String({
+      maxLength: 50,
+      description: 'Of hmac: what stands before the signature. If left out: nothing.',
+      examples: ['sha256='],
+    }),
+  ),
+};
+
+const Verify = nullable(
+  Type.Object(
+    {
+      ...VerificationFields,
+      secret: Type.String({
+        minLength: 1,
+        maxLength: 256,
+        pattern: STORABLE_TEXT,
+        description:
+          'The one that the sender gave you. Its characters are the key; for standard-webhooks whsec_ and base64, or whpk_ and a public key. Never shown.',
+      }),
+    },
+    {
+      additionalProperties: false,
+      description:
+        'How the source that hands webhooks in by /ingest signs them; it then needs no other proof, and nothing else is taken. Null: X-Hub-Signature-256 under `secret`, where there is one.',
+      examples: [{ scheme: 'github', secret: "It's a Secret to Everybody" }],
+    },
+  ),
+);
+
 /** What of a subscription may be given when it is made or changed, besides its URL and secret. */
 export const OPTIONAL_FIELDS = {
   event_types: Type.Optional(EventTypes),
@@ -127,6 +206,10 @@ export const OPTIONAL_FIELDS = {
   max_in_flight: Type.Optional(PolicyFields.max_in_flight),
   rate_limit: Type.Optional(PolicyFields.rate_limit),
   ordering: Type.Optional(PolicyFields.ordering),
+  signature_header: Type.Optional(SignatureFields.signature_header),
+  signature_template: Type.Optional(SignatureFields.signature_template),
+  signature_content: Type.Optional(SignatureFields.signature_content),
+  verify: Type.Optional(Verify),
 };
 
 export const Subscription = Type.Object({
@@ -142,6 +225,15 @@ export const Subscription = Type.Object({
   filter: nullable(Type.String()),
   ...About,
   has_secret: Type.Boolean(),
+  signature_scheme: SignatureScheme,
+  ...SignatureFields,
+  secret_overlap_until: nullable(
+    Type.String({
+      format: 'date-time',
+      description: 'Until when a secret that was replaced still signs.',
+    }),
+  ),
+  verify: nullable(Type.Object(VerificationFields)),
   ...PolicyFields,
   created_at: Timestamp,
   updated_at: Timestamp,

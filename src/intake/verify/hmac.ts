@@ -1,5 +1,6 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { type SigningKey, verifyHubSignature } from '../../delivery/sign.ts';
+import { verifyHubSignature } from '../../delivery/sign.ts';
+import type { SharedKey } from '../../delivery/signer.ts';
 import { headerOf, type Verifier } from './verifier.ts';
 
 export type Algorithm = 'sha256' | 'sha512' | 'sha1';
@@ -54,16 +55,14 @@ export function createHmacVerifier(
 }
 
 /** Takes what carries `X-Hub-Signature-256` under one of a subscription's own secrets in effect. */
-export function createHubVerifier(
-  keys: readonly { readonly key: SigningKey; readonly untilMs: number }[],
-): Verifier {
+export function createHubVerifier(keys: readonly SharedKey[]): Verifier {
   return {
     check(headers, body, nowMs) {
       const header = headers['x-hub-signature-256'];
       if (typeof header !== 'string')
         return 'This subscription has a secret: sign the body and send X-Hub-Signature-256: sha256=<hex HMAC-SHA256>.';
-      for (const { key, untilMs } of keys) {
-        if (nowMs < untilMs && verifyHubSignature(key, body, header)) return null;
+      for (const { signing, untilMs } of keys) {
+        if (nowMs < untilMs && verifyHubSignature(signing, body, header)) return null;
       }
       return /^sha256=[0-9a-f]{64}$/i.test(header)
         ? "X-Hub-Signature-256 is not this body's signature under the subscription's secret."

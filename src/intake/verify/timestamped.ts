@@ -18,7 +18,9 @@ export function createStripeVerifier(secret: string): Verifier {
       if (given === null) return missing(header);
       const items = given.split(',').map((item) => item.trim());
       const valuesOf = (name: string) =>
-        items.filter((item) => item.startsWith(`${name}=`)).map((item) => item.slice(name.length + 1));
+        items
+          .filter((item) => item.startsWith(`${name}=`))
+          .map((item) => item.slice(name.length + 1));
       const [timestamp = ''] = valuesOf('t');
       const signatures = valuesOf('v1');
       if (signatures.length === 0)
@@ -80,7 +82,8 @@ export function createStandardVerifier(secret: string): Verifier {
         .split(' ')
         .filter((one) => one.startsWith(`${version},`))
         .map((one) => one.slice(version.length + 1));
-      if (signatures.length === 0) return `${header} has no signature that begins with ${version},.`;
+      if (signatures.length === 0)
+        return `${header} has no signature that begins with ${version},.`;
       const late = judgeTimestamp(timestamp, nowMs, 'webhook-timestamp');
       if (late !== null) return late;
       return isRight(signatures, `${id}.${timestamp}.`, body) ? null : wrong(header);

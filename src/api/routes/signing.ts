@@ -1,0 +1,165 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { readPrivateKey } from '../../delivery/ed25519.ts';
+import { judgeSecret } from '../../delivery/sign.ts';
+import { formatDuration, parseDuration } from '../../lib/duration.ts';
+import { publicKeysOf, rotateSecret, TooManySecretsError } from '../../subscriptions/rotate.ts';
+import { requireScheme } from '../choose-secret.ts';
+import { invalidField, notFound, Problem } from '../problems.ts';
+import { described, nullable, problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
+import { Secret, SignatureScheme } from '../schemas/subscription.ts';
+import type { ApiServices } from '../services.ts';
+
+const DEFAULT_OVERLAP = '24h';
+const MAX_OVERLAP_MS = 30 * 86_400_000;
+
+const Params = Type.Object({ subscription_id: SubscriptionId });
+const PublicKey = Type.String({
+  description: 'whpk_ and the 32 bytes of an Ed25519 public key in base64.',
+  examples: ['whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4='],
+});
+
+/** The secrets and keys that a subscription's deliveries are signed with. */
+export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { db, sealer, subscriptions } },
+) => {
+  app.post(
+    '/v1/subscriptions/:subscription_id/rotate-secret',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'rotateSecret',
+        summary: 'Give a subscription another secret',
+        description:
+          'Until the overlap ends, webhook-signature has the signatures of both secrets, the new one first, and /ingest takes either. X-Hub-Signature-256, and a header of your own, have room for one: they change at once.',
+        tags: ['subscriptions'],
+        params: Params,
+        body: Type.Object(
+          {
+            secret: Type.Optional(Secret),
+            overlap: Type.Optional(
+              Type.String({
+                maxLength: 20,
+                description: `A duration from 0s to 30d; if left out, ${DEFAULT_OVERLAP}. 0s ends all earlier secrets at once.`,
+                examples: [DEFAULT_OVERLAP],
+              }),
+            ),
+            signature_scheme: Type.Optional(SignatureScheme),
+          },
+          { additionalProperties: false, examples: [{ overlap: DEFAULT_OVERLAP }] },
+        ),
+        response: {
+          200: described(
+            'The new secret signs.',
+            Type.Object({
+              id: SubscriptionId,
+              signature_scheme: SignatureScheme,
+              secret: Type.Optional(
+                Type.String({
+                  description: 'The secret that was made. It is never shown again.',
+                }),
+              ),
+              public_key: Type.Optional(PublicKey),
+              previous_valid_until: nullable(
+                Type.String({
+                  format: 'date-time',
+                  description: 'Null: the secret before signs no more, or there was none.',
+                }),
+              ),
+            }),
+          ),
+          ...problems(400, 401, 404, 413, 415),
+        },
+      },
+      // All of it may be left out.
+      preValidation: async (request) => {
+        request.body ??= {};
+      },
+    },
+    async (request) => {
+      const { subscription_id: id } = request.params;
+      const { secret, overlap = DEFAULT_OVERLAP, signature_scheme: scheme } = request.body;
+      const secretProblem = secret === undefined ? null : judgeSecret(secret);
+      if (secretProblem !== null)
+        throw invalidField('body.secret', `cannot be used: ${secretProblem}.`);
+      if (secret !== undefined) requireScheme(secret, scheme);
+      const overlapMs = readOverlap(overlap);
+      const rotation = await rotateSecret(db, sealer, request.tenant, id, {
+        secret: secret ?? null,
+        scheme: scheme ?? null,
+        overlapMs,
+      }).catch((error: unknown) => {
+        if (!(error instanceof TooManySecretsError)) throw error;
+        throw invalidField('body.overlap', `cannot be kept: ${error.message}.`);
+      });
+      if (rotation === undefined) throw notFound('subscription', id);
+      subscriptions.drop(id);
+      const asymmetric = rotation.scheme === 'ed25519';
+      return {
+        id,
+        signature_scheme: rotation.scheme,
+        ...(asymmetric ? { public_key: readPrivateKey(rotation.secret).publicKey } : {}),
+        ...(asymmetric || secret !== undefined ? {} : { secret: rotation.secret }),
+        previous_valid_until: rotation.previousUntil?.toISOString() ?? null,
+      };
+    },
+  );
+
+  app.get(
+    '/v1/subscriptions/:subscription_id/public-key',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getPublicKey',
+        summary: 'The public key of a subscription that signs by Ed25519',
+        description:
+          'Receivers verify the v1a signatures of webhook-signature with it. While an earlier key is in its overlap, either may have signed; both do.',
+        tags: ['subscriptions'],
+        params: Params,
+        response: {
+          200: described(
+            'The key, and those before it that still sign.',
+            Type.Object({
+              public_key: PublicKey,
+              previous: Type.Array(Type.Object({ public_key: PublicKey, valid_until: Timestamp })),
+            }),
+          ),
+          ...problems(400, 401, 404),
+        },
+      },
+    },
+    async (request) => {
+      const { subscription_id: id } = request.params;
+      const keys = await publicKeysOf(db, sealer, request.tenant, id);
+      if (keys === undefined) throw notFound('subscription', id);
+      if (keys.current === null) {
+        throw new Problem(
+          'not-found',
+          `Subscription ${id} has no public key: it does not sign by Ed25519. rotate-secret with "signature_scheme": "ed25519" makes it do so.`,
+        );
+      }
+      return {
+        public_key: keys.current,
+        previous: keys.previous.map(({ publicKey, until }) => ({
+          public_key: publicKey,
+          valid_until: until.toISOString(),
+        })),
+      };
+    },
+  );
+};
+
+function readOverlap(text: string): number {
+  let overlapMs: number;
+  try {
+    overlapMs = parseDuration(text);
+  } catch (error) {
+    throw invalidField('body.overlap', `cannot be used: ${(error as Error).message}.`);
+  }
+  if (overlapMs <= MAX_OVERLAP_MS) return overlapMs;
+  throw invalidField(
+    'body.overlap',
+    `is "${text}", and the longest is ${formatDuration(MAX_OVERLAP_MS)}.`,
+  );
+}

@@ -1,0 +1,58 @@
+import { Command } from 'commander';
+import { loadSettings } from '../config.ts';
+import { OperatorError } from '../lib/errors.ts';
+import { createSealer } from '../lib/sealing.ts';
+
+/** `posthorn keys`: what concerns the keys of this Posthorn. */
+export function keysCommand(): Command {
+  return new Command('keys').description('look after keys').addCommand(rotateEncryptionCommand());
+}
+
+function rotateEncryptionCommand(): Command {
+  return new Command('rotate-encryption')
+    .description('encrypt all secrets anew, under the first key of POSTHORN_ENCRYPTION_KEY')
+    .addHelpText(
+      'after',
+      `
+Services may run meanwhile. To change the key, let every process have both first:
+  1. POSTHORN_ENCRYPTION_KEY=<old>,<new>   everywhere: all can read both
+  2. POSTHORN_ENCRYPTION_KEY=<new>,<old>   everywhere: the new one encrypts
+  3. posthorn keys rotate-encryption       with the setting of step 2
+  4. POSTHORN_ENCRYPTION_KEY=<new>         everywhere
+
+Examples:
+  $ POSTHORN_ENCRYPTION_KEY=$(openssl rand -base64 32) posthorn keys rotate-encryption`,
+    )
+    .action(rotateEncryption);
+}
+
+async function rotateEncryption(): Promise<void> {
+  const { databaseUrl, dataDir, encryptionKeys } = loadSettings();
+  const [first] = encryptionKeys;
+  if (first === undefined) {
+    throw new OperatorError(
+      'POSTHORN_ENCRYPTION_KEY is not set, so there is nothing to encrypt with. Make a key with: openssl rand -base64 32',
+    );
+  }
+  const { openDatabase } = await import('../db/open.ts');
+  const { createPool } = await import('../db/pool.ts');
+  const { resealSecrets } = await import('../subscriptions/reseal.ts');
+  const { pino } = await import('pino');
+  const database = await openDatabase({ databaseUrl, dataDir }, pino({ level: 'silent' }));
+  const pool = createPool({ connectionString: database.url, purpose: 'keys', max: 1 });
+  try {
+    const { resealed, unreadable } = await resealSecrets(pool, createSealer(encryptionKeys));
+    process.stdout.write(`${resealed} subscriptions encrypted anew, under the key ${first.id}.\n`);
+    if (unreadable.length === 0) return;
+    for (const { id, reason } of unreadable.slice(0, MAX_TOLD))
+      process.stderr.write(`Subscription ${id} was left as it is: ${reason}.\n`);
+    throw new OperatorError(
+      `${unreadable.length} subscriptions have secrets that cannot be read. Add the missing key to the end of POSTHORN_ENCRYPTION_KEY, or give them new secrets by rotate-secret.`,
+    );
+  } finally {
+    await pool.end();
+    await database.close();
+  }
+}
+
+const MAX_TOLD = 20;

@@ -1,0 +1,32 @@
+import cluster from 'node:cluster';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import type { SealingKey } from '../lib/sealing.ts';
+import { countSecrets, missingKeys } from './reseal.ts';
+
+/**
+ * Says at the start how secrets are stored, where somebody could want to know: that they are plain, or
+ * that there are some that cannot be read. Of several processes one says it.
+ */
+export async function reportSecrets(
+  pool: pg.Pool,
+  keys: readonly SealingKey[],
+  log: Logger,
+): Promise<void> {
+  if (cluster.isWorker && cluster.worker?.id !== 1) return;
+  const stored = await countSecrets(pool);
+  for (const [key, secrets] of missingKeys(stored, keys)) {
+    log.warn(
+      { key, secrets },
+      'secrets are encrypted under a key that POSTHORN_ENCRYPTION_KEY does not have: nothing is sent to their subscriptions until it does',
+    );
+  }
+  if (keys.length === 0) {
+    log.info('secrets are stored in plain text: POSTHORN_ENCRYPTION_KEY is not set');
+  } else if (stored.plain > 0) {
+    log.info(
+      { secrets: stored.plain },
+      'secrets from before POSTHORN_ENCRYPTION_KEY are stored in plain text; posthorn keys rotate-encryption encrypts them',
+    );
+  }
+}

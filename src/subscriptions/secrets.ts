@@ -1,0 +1,105 @@
+import { isPrivateKey } from '../delivery/ed25519.ts';
+import type { RetiredSecret } from '../delivery/signer.ts';
+import type { Verification } from '../intake/verify/schemes.ts';
+import type { Sealer } from '../lib/sealing.ts';
+
+/** What signs a subscription's deliveries: a secret that both ends have, or a private key. */
+export type SignatureScheme = 'hmac' | 'ed25519';
+
+/** The columns of a subscription that hold secrets, each text plain or sealed. */
+export interface SecretColumns {
+  readonly secret: string | null;
+  readonly retired_secrets: readonly StoredRetiredSecret[] | null;
+  readonly verify_secret: string | null;
+}
+
+export interface StoredRetiredSecret {
+  readonly secret: string;
+  /** ISO 8601. */
+  readonly until: string;
+}
+
+/** The columns of a subscription that hold secrets. */
+export const SECRET_COLUMNS = ['secret', 'retired_secrets', 'verify_secret'] as const;
+export type SecretColumn = (typeof SECRET_COLUMNS)[number];
+
+/**
+ * Where a secret is stored: what seals it is bound to the table, the subscription and the column, so
+ * that nobody who can write to the table can put one subscription's secret into another one.
+ */
+export function placeOf(id: number, column: SecretColumn): string {
+  return `posthorn.subscriptions/${id}/${column}`;
+}
+
+/** What kind of secret it is. */
+export function schemeOf(secret: string | null): SignatureScheme {
+  return secret !== null && isPrivateKey(secret) ? 'ed25519' : 'hmac';
+}
+
+/** What is given of a subscription's secrets. */
+export interface GivenSecrets {
+  secret?: string | null | undefined;
+  verify?: (Verification & { readonly secret: string }) | null | undefined;
+}
+
+/**
+ * Given secrets as columns. A secret that is set replaces all that there were: those that were
+ * retired do not sign any more.
+ */
+export function secretColumns({ secret, verify }: GivenSecrets, id: number, sealer: Sealer) {
+  const seal = (text: string | null, column: SecretColumn) =>
+    text === null ? null : sealer.seal(text, placeOf(id, column));
+  return {
+    ...(secret === undefined
+      ? {}
+      : {
+          secret: seal(secret, 'secret'),
+          signature_scheme: schemeOf(secret),
+          retired_secrets: null,
+        }),
+    ...(verify === undefined ? {} : verifyColumns(verify, (text) => seal(text, 'verify_secret'))),
+  };
+}
+
+function verifyColumns(
+  verify: (Verification & { readonly secret: string }) | null,
+  seal: (text: string) => string | null,
+) {
+  if (verify === null) return { verify: null, verify_secret: null };
+  const { secret, ...verification } = verify;
+  return { verify: verification, verify_secret: seal(secret) };
+}
+
+/** A subscription's secrets, opened. */
+export interface OpenSecrets {
+  readonly secret: string | null;
+  readonly retired: readonly RetiredSecret[];
+  readonly verifySecret: string | null;
+}
+
+/**
+ * Opens what the columns hold.
+ *
+ * @throws Error that says which secret cannot be opened and why, and never what it is.
+ */
+export function openSecrets(columns: SecretColumns, id: number, sealer: Sealer): OpenSecrets {
+  const open = (stored: string, column: SecretColumn, name: string) => {
+    try {
+      return sealer.open(stored, placeOf(id, column));
+    } catch (error) {
+      throw new Error(`${name} cannot be read: ${(error as Error).message}`, { cause: error });
+    }
+  };
+  const { secret, retired_secrets, verify_secret } = columns;
+  return {
+    secret: secret === null ? null : open(secret, 'secret', 'its secret'),
+    retired: (retired_secrets ?? []).map((one) => ({
+      secret: open(one.secret, 'retired_secrets', 'a secret that it had before'),
+      untilMs: Date.parse(one.until),
+    })),
+    verifySecret:
+      verify_secret === null
+        ? null
+        : open(verify_secret, 'verify_secret', 'the secret that it verifies with'),
+  };
+}

@@ -1,0 +1,58 @@
+import { parseSignatureValue, parseSignedContent } from '../delivery/signature-template.ts';
+import { PolicyError, RESERVED } from './policy.ts';
+
+/** A signature header of a subscription's own, for receivers that were made for another sender. */
+export interface SigningColumns {
+  /** Its name. Null: there is none. */
+  readonly signature_header: string | null;
+  /** What it says, such as `t={timestamp},v1={hex}`. Null: `{hex}`. */
+  readonly signature_template: string | null;
+  /** What is signed, such as `{timestamp}.{body}`. Null: `{body}`. */
+  readonly signature_content: string | null;
+}
+
+const MAX_NAME_LENGTH = 100;
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Headers that say what the body is, and those of Standard Webhooks. */
+const RESERVED_PREFIX = /^(?:content|webhook)-/;
+
+/**
+ * What is given of a signature header, as columns.
+ *
+ * @throws PolicyError naming the field, what is wrong with it, and what would be right.
+ */
+export function signingColumns(given: Partial<SigningColumns>): Partial<SigningColumns> {
+  const { signature_header, signature_template, signature_content } = given;
+  if (typeof signature_header === 'string') judgeHeaderName(signature_header);
+  explained('signature_template', signature_template, parseSignatureValue);
+  explained('signature_content', signature_content, parseSignedContent);
+  return { signature_header, signature_template, signature_content } as Partial<SigningColumns>;
+}
+
+function judgeHeaderName(name: string): void {
+  const refuse = (message: string) => {
+    throw new PolicyError('signature_header', message);
+  };
+  const lower = name.toLowerCase();
+  if (!TOKEN.test(name)) refuse('it is not a header name; use letters, digits and -');
+  if (name.length > MAX_NAME_LENGTH)
+    refuse(`it has ${name.length} characters; at most ${MAX_NAME_LENGTH} are allowed`);
+  if (RESERVED.has(lower) || RESERVED_PREFIX.test(lower) || lower === 'user-agent') {
+    refuse(
+      'that header is set by Posthorn or belongs to the connection; choose another, such as X-Signature',
+    );
+  }
+}
+
+function explained(
+  field: string,
+  template: string | null | undefined,
+  parse: (template: string) => unknown,
+): void {
+  if (template === undefined || template === null) return;
+  try {
+    parse(template);
+  } catch (error) {
+    throw new PolicyError(field, (error as Error).message);
+  }
+}
