@@ -107,8 +107,8 @@ t.test(
     update posthorn.subscriptions
     set retired_secrets = jsonb_set(retired_secrets, '{0,until}', to_jsonb(now() - interval '1 second'))`);
     // A change by the API: the next delivery knows it.
-  await posthorn.request('PATCH', `/v1/subscriptions/${id}`, { description: 'later' });
-  const later = await deliver();
+    await posthorn.request('PATCH', `/v1/subscriptions/${id}`, { description: 'later' });
+    const later = await deliver();
     t.ok(libraryTakes(second, later));
     t.notOk(libraryTakes(first, later));
     t.equal(
@@ -253,7 +253,7 @@ t.test(
     t.equal(`sha256=${second.headers['x-acme-signature']}`, hub('key', second.body));
     await posthorn.request('PATCH', `/v1/subscriptions/${id}`, { signature_header: null });
     const third = await deliver();
-  t.not(`sha256=${third.headers['x-acme-signature']}`, hub('key', third.body));
+    t.not(`sha256=${third.headers['x-acme-signature']}`, hub('key', third.body));
   },
 );
 
