@@ -97,6 +97,17 @@ t.test('each setting is read as it is meant', async (t) => {
   const { allowNetworks } = load(t, { POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8,::1/128' });
   t.ok(allowNetworks.contains('127.0.0.1') && allowNetworks.contains('::1'));
   t.notOk(allowNetworks.contains('10.0.0.1'));
+  t.strictSame(load(t).encryptionKeys, [], 'none: secrets stay plain');
+  const [old, young] = [
+    Buffer.alloc(32, 1).toString('base64'),
+    Buffer.alloc(32, 2).toString('hex'),
+  ];
+  const { encryptionKeys } = load(t, { POSTHORN_ENCRYPTION_KEY: `${young}, ${old}` });
+  t.strictSame(
+    encryptionKeys.map(({ key }) => key.export()[0]),
+    [2, 1],
+    'in their order: the first one encrypts',
+  );
   const { denyNetworks } = load(t, { POSTHORN_DENY_NETWORKS: '8.8.8.0/24' });
   t.ok(denyNetworks.contains('8.8.8.8') && !denyNetworks.contains('8.8.9.8'));
 });
@@ -156,6 +167,12 @@ t.test('an egress proxy is read as a URL, and its password not repeated', async 
     refusal(t, { POSTHORN_EGRESS_PROXY: 'http://user:hush%@proxy:4750' }),
     'Bad setting: POSTHORN_EGRESS_PROXY: a % in its user name or password must be written as %25',
   );
+});
+
+t.test('a key that is wrong is not repeated', async (t) => {
+  const message = refusal(t, { POSTHORN_ENCRYPTION_KEY: 'hush-hush' });
+  t.match(message, /^Bad setting: POSTHORN_ENCRYPTION_KEY: key 1 is not 32 bytes .*openssl rand/);
+  t.notMatch(message, /hush/);
 });
 
 t.test('a setting that is wrong is refused with what would be right', async (t) => {

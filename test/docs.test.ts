@@ -71,6 +71,24 @@ async function becomeReporting(t: Test, client: pg.Client, page: string): Promis
   await client.query(`set role ${role}`);
 }
 
+t.test('what docs/signing.md gives receivers of key pairs verifies what they get', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  const { json } = await posthorn.request('POST', '/v1/subscriptions', {
+    url: receiver.url,
+    signature_scheme: 'ed25519',
+  });
+  await posthorn.request('POST', '/v1/webhooks', { event_type: 'a.b', data: {} });
+  const [request] = await receiver.waitFor(1);
+  const path = `/v1/subscriptions/${json.id}/public-key`;
+  const { public_key: publicKey } = (await posthorn.request('GET', path)).json;
+  const [, program = ''] = /```js\n([\s\S]*?)```/.exec(await read('docs/signing.md')) ?? [];
+  const module = `data:text/javascript,${encodeURIComponent(`${program}\nexport { isGenuine };`)}`;
+  const { isGenuine } = await import(module);
+  t.equal(isGenuine(request?.headers, request?.body, publicKey), true);
+  t.equal(isGenuine(request?.headers, Buffer.from('{}'), publicKey), false);
+});
+
 t.test('what docs/sending-from-sql.md shows works as it stands, in its order', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);

@@ -51,12 +51,12 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   if (services.serves === 'everything') {
     await app.register(subscriptionRoutes, { services });
     await app.register(v1SubscriptionRoutes, { services });
-    await app.register(signingRoutes, { services });
     await app.register(ingestRoutes, { services });
     await app.register(sendRoutes, { services });
     await app.register(logRoutes, { services });
     await app.register(webhookRoutes, { services });
     await app.register(statsRoutes, { services });
+    await app.register(signingRoutes, { services });
   }
   await app.register(serviceRoutes, { services });
   methods.close();

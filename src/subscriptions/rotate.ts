@@ -109,7 +109,7 @@ export interface PublicKeys {
  * The public keys that a subscription's receiver should take now.
  *
  * @returns undefined when the tenant has no subscription of that id.
- * @throws SealError and others when its secrets cannot be read.
+ * @throws UnreadableSecretError
  */
 export async function publicKeysOf(
   db: Database,

@@ -70,6 +70,11 @@ function verifyColumns(
   return { verify: verification, verify_secret: seal(secret) };
 }
 
+/** A secret that cannot be opened: its key is missing, or it was changed. */
+export class UnreadableSecretError extends Error {
+  override readonly name = 'UnreadableSecretError';
+}
+
 /** A subscription's secrets, opened. */
 export interface OpenSecrets {
   readonly secret: string | null;
@@ -80,14 +85,16 @@ export interface OpenSecrets {
 /**
  * Opens what the columns hold.
  *
- * @throws Error that says which secret cannot be opened and why, and never what it is.
+ * @throws UnreadableSecretError that says which secret cannot be opened and why, and never what it is.
  */
 export function openSecrets(columns: SecretColumns, id: number, sealer: Sealer): OpenSecrets {
   const open = (stored: string, column: SecretColumn, name: string) => {
     try {
       return sealer.open(stored, placeOf(id, column));
     } catch (error) {
-      throw new Error(`${name} cannot be read: ${(error as Error).message}`, { cause: error });
+      throw new UnreadableSecretError(`${name} cannot be read: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
   };
   const { secret, retired_secrets, verify_secret } = columns;

@@ -4,6 +4,7 @@ import { readPrivateKey } from '../../delivery/ed25519.ts';
 import { judgeSecret } from '../../delivery/sign.ts';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
 import { publicKeysOf, rotateSecret, TooManySecretsError } from '../../subscriptions/rotate.ts';
+import { UnreadableSecretError } from '../../subscriptions/secrets.ts';
 import { requireScheme } from '../choose-secret.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import { described, nullable, problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
@@ -131,7 +132,10 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     },
     async (request) => {
       const { subscription_id: id } = request.params;
-      const keys = await publicKeysOf(db, sealer, request.tenant, id);
+      const keys = await publicKeysOf(db, sealer, request.tenant, id).catch((error: unknown) => {
+        if (!(error instanceof UnreadableSecretError)) throw error;
+        throw new Problem('unavailable', `Subscription ${id} is not valid: ${error.message}.`);
+      });
       if (keys === undefined) throw notFound('subscription', id);
       if (keys.current === null) {
         throw new Problem(
