@@ -1,8 +1,9 @@
 import cluster from 'node:cluster';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { errorMessage } from '../lib/errors.ts';
 import type { SealingKey } from '../lib/sealing.ts';
-import { countSecrets, missingKeys } from './reseal.ts';
+import { countSecrets, missingKeys, type StoredSecrets } from './reseal.ts';
 
 /**
  * Says at the start how secrets are stored, where somebody could want to know: that they are plain, or
@@ -14,16 +15,23 @@ export async function reportSecrets(
   log: Logger,
 ): Promise<void> {
   if (cluster.isWorker && cluster.worker?.id !== 1) return;
-  const stored = await countSecrets(pool);
+  if (keys.length === 0)
+    log.info('secrets are stored in plain text: POSTHORN_ENCRYPTION_KEY is not set');
+  let stored: StoredSecrets;
+  try {
+    stored = await countSecrets(pool);
+  } catch (error) {
+    // With very many subscriptions this may take longer than a statement may. It is no reason not to start.
+    log.warn({ reason: errorMessage(error) }, 'how secrets are stored could not be looked up');
+    return;
+  }
   for (const [key, secrets] of missingKeys(stored, keys)) {
     log.warn(
       { key, secrets },
       'secrets are encrypted under a key that POSTHORN_ENCRYPTION_KEY does not have: nothing is sent to their subscriptions until it does',
     );
   }
-  if (keys.length === 0) {
-    log.info('secrets are stored in plain text: POSTHORN_ENCRYPTION_KEY is not set');
-  } else if (stored.plain > 0) {
+  if (keys.length > 0 && stored.plain > 0) {
     log.info(
       { secrets: stored.plain },
       'secrets from before POSTHORN_ENCRYPTION_KEY are stored in plain text; posthorn keys rotate-encryption encrypts them',

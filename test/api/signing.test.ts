@@ -308,6 +308,7 @@ t.test('what cannot be signed with is refused with the field and the reason', as
       /\{hx\} is not known/,
     ],
     [CREATE, { url, signature_content: '{timestamp}' }, 'body.signature_content', /no \{body\}/],
+    [CREATE, { url, signature_template: '{hex}' }, 'body.signature_template', /none is given/],
     [ROTATE, { overlap: 'long' }, 'body.overlap', /not a duration/],
     [ROTATE, { overlap: '31d' }, 'body.overlap', /longest is 30d/],
     [ROTATE, { secret: '' }, 'body.secret', /empty/],

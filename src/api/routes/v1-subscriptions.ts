@@ -17,7 +17,7 @@ import {
   readCursor,
   writeCursor,
 } from '../paging.ts';
-import { notFound } from '../problems.ts';
+import { invalidField, notFound } from '../problems.ts';
 import { described, nullable, problems, SubscriptionId } from '../schemas/common.ts';
 import {
   OPTIONAL_FIELDS,
@@ -85,7 +85,13 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         ...given
       } = request.body;
       const { secret, shown } = chooseSecret({ secret: given.secret, generate, scheme });
-      const subscription = await createSubscription(db, sealer, judge({ ...given, secret }));
+      const fields = judge({ ...given, secret });
+      const without = (['signature_template', 'signature_content'] as const).find(
+        (name) => typeof given[name] === 'string' && typeof given.signature_header !== 'string',
+      );
+      if (without !== undefined)
+        throw invalidField(`body.${without}`, 'is for a signature_header, and none is given.');
+      const subscription = await createSubscription(db, sealer, fields);
       reply.header('location', `/v1/subscriptions/${subscription.id}`);
       return reply
         .code(201)
