@@ -148,6 +148,8 @@ t.test(
       refused.json.detail,
       new RegExp(`encrypted under the key ${keyId}, which POSTHORN_ENCRYPTION_KEY`),
     );
+    const shown = await second.request('GET', `/v1/subscriptions/${id}`);
+    t.match(shown.json.problem, new RegExp(`^its secret cannot be read: .* the key ${keyId}`));
     // What is sent by type is accepted, and waits for its key.
     await second.request('PATCH', `/v1/subscriptions/${id}`, { event_types: null });
     await second.request('POST', '/v1/webhooks', { event_type: 'a.b', data: {} });
@@ -169,6 +171,7 @@ t.test(
     });
     t.equal(rotated.status, 200, 'a new secret is the way out');
     t.equal(rotated.json.previous_valid_until, null);
+    t.equal((await second.request('GET', `/v1/subscriptions/${id}`)).json.problem, null);
     await second.ingest(id, '{}', { 'x-hub-signature-256': hub('found', '{}') });
     await receiver.waitFor(1);
   },

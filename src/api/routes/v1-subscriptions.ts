@@ -138,14 +138,29 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         summary: 'A subscription',
         tags: ['subscriptions'],
         params: Params,
-        response: { 200: described('The subscription.', Subscription), ...problems(400, 401, 404) },
+        response: {
+          200: described(
+            'The subscription.',
+            Type.Object({
+              ...Subscription.properties,
+              problem: nullable(
+                Type.String({
+                  description:
+                    'Why nothing can be sent to it, such as a secret that cannot be decrypted; null: all is well.',
+                }),
+              ),
+            }),
+          ),
+          ...problems(400, 401, 404),
+        },
       },
     },
     async (request, reply) => {
       const { subscription_id: id } = request.params;
       const subscription = await getSubscription(db, id);
       if (subscription === undefined) throw notFound('subscription', id);
-      return reply.send(subscription as never);
+      const problem = (await subscriptions.get(id))?.problem ?? null;
+      return reply.send({ ...subscription, problem } as never);
     },
   );
 
