@@ -24,7 +24,7 @@ export function isUnavailable(error: unknown): boolean {
     return true;
   }
   // node-postgres gives these no code.
-  return /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Cannot use a pool after)/.test(
+  return /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed and is not queryable|timeout expired|Cannot use a pool after)/.test(
     errorMessage(error),
   );
 }

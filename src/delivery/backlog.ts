@@ -21,7 +21,7 @@ const MAX_LOADED_BYTES = 32 * 1024 * 1024;
 /** Who is alive: an owner that is not any more has lost its backlogs. */
 export interface Ownership {
   register(ownerId: string): Promise<void>;
-  onTakenForDead(listener: () => void): void;
+  onTakenForDead(listener: (ownerIds: readonly string[]) => void): void;
   /** Called when owners were found dead: their backlogs are anybody's. */
   onFreed(listener: () => void): void;
 }
@@ -62,6 +62,7 @@ export function createBacklog(options: BacklogOptions): Backlog {
   const { pool, lanes, ownership, attempt, log } = options;
   const owned = new Map<number, Owned>();
   let owner: string | undefined;
+  let beginning = false;
   const underWay = new Set<Promise<void>>();
   let meanBytes = 1024;
   let lastTakenAt = Number.NEGATIVE_INFINITY;
@@ -76,8 +77,16 @@ export function createBacklog(options: BacklogOptions): Backlog {
     owned.clear();
     const next = `backlog ${randomUUID()}`;
     // Known as alive before anything is its own, or another one would take it for dead, and both send.
-    await ownership.register(next);
-    owner = next;
+    beginning = true;
+    try {
+      await ownership.register(next);
+      owner = next;
+    } catch (error) {
+      // The next round tries again.
+      log.debug({ reason: errorMessage(error) }, 'the backlogs have no owner here yet');
+    } finally {
+      beginning = false;
+    }
   }
 
   async function take(owner: string): Promise<void> {
@@ -157,7 +166,11 @@ export function createBacklog(options: BacklogOptions): Backlog {
 
   async function round(): Promise<void> {
     const me = owner;
-    if (me === undefined) return;
+    if (me === undefined) {
+      // Not waited for: without a session it may be long, and a stop waits for the round.
+      if (!beginning) void beginAnew();
+      return;
+    }
     const since = performance.now() - lastTakenAt;
     if (since > TAKE_IDLE_MS || (noticed && since > TAKE_MS)) await take(me);
     if (owned.size > 0) await feed(me);
@@ -181,16 +194,13 @@ export function createBacklog(options: BacklogOptions): Backlog {
 
   return {
     start() {
-      const begin = () => {
-        beginAnew().catch((error: unknown) => {
-          log.debug({ reason: errorMessage(error) }, 'the backlogs have no owner here yet');
-        });
-      };
-      ownership.onTakenForDead(begin);
+      ownership.onTakenForDead((ownerIds) => {
+        if (owner !== undefined && ownerIds.includes(owner)) void beginAnew();
+      });
       ownership.onFreed(() => {
         noticed = true;
       });
-      begin();
+      void beginAnew();
       later();
     },
     notice(subscriptionIds) {

@@ -20,7 +20,10 @@ const SETTLED_MS = 3_000;
 const AWAY_MS = 3 * BEAT_EVERY_MS;
 
 export interface Presence {
-  /** Makes a pool known as alive. Until it resolves, the pool should take no jobs. */
+  /**
+   * Makes a pool known as alive, once there is a session. Until it resolves, the pool should take no
+   * jobs. Rejects when the pool is retired before.
+   */
   register(poolId: string): Promise<void>;
   /** Ends a pool of this process: what it still holds is freed. */
   retire(poolId: string): Promise<void>;
@@ -29,10 +32,16 @@ export interface Presence {
   start(): void;
   /** Retires all pools of this process. */
   stop(): Promise<void>;
-  /** Called when this process was taken for dead, so that others have its jobs. Before `start`. */
-  onTakenForDead(listener: () => void): void;
+  /** Called when pools of this process were taken for dead, so that others have their jobs. Before `start`. */
+  onTakenForDead(listener: (poolIds: readonly string[]) => void): void;
   /** Called when workers that are gone were found, and what they had is free. Before `start`. */
   onFreed(listener: () => void): void;
+}
+
+interface Waiting {
+  readonly poolId: string;
+  readonly resolve: () => void;
+  readonly reject: (reason: Error) => void;
 }
 
 /**
@@ -45,23 +54,29 @@ export interface Presence {
  */
 export function createPresence(pool: pg.Pool, session: Session, log: Logger): Presence {
   const known = new Set<string>();
-  let waiting: { poolId: string; resolve: () => void }[] = [];
+  let waiting: Waiting[] = [];
   let client: pg.Client | undefined;
   let timer: NodeJS.Timeout | undefined;
   let aliveAt = performance.now();
-  const listeners: (() => void)[] = [];
+  const listeners: ((poolIds: readonly string[]) => void)[] = [];
   const freedListeners: (() => void)[] = [];
 
   session.onConnect(async (connected) => {
-    client = connected;
-    let missing = false;
-    for (const poolId of known) missing = (await announce(connected, poolId)) || missing;
-    for (const { poolId, resolve } of waiting.splice(0)) {
+    const missing: string[] = [];
+    for (const poolId of known) if (await announce(connected, poolId)) missing.push(poolId);
+    // Whoever waits is let go only once it is known: this session may end before it is, and the next
+    // one must find it here. More may come while these are announced.
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+      const { poolId, resolve } = next;
       await announce(connected, poolId);
+      // Unless it was retired meanwhile; its row is then removed as that of a dead one.
+      if (!waiting.includes(next)) continue;
+      waiting = waiting.filter((one) => one !== next);
       known.add(poolId);
       resolve();
     }
-    if (missing) takenForDead();
+    client = connected;
+    if (missing.length > 0) takenForDead(missing);
   });
   session.onLost(() => {
     client = undefined;
@@ -86,9 +101,9 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
     return rows[0]?.added === true;
   }
 
-  function takenForDead(): void {
+  function takenForDead(poolIds: readonly string[]): void {
     log.warn('this worker did not answer for long and was taken for dead; others have its jobs');
-    for (const listener of listeners) listener();
+    for (const listener of listeners) listener(poolIds);
   }
 
   /** Says that this process is alive and, unless `only` that, frees what the dead have left. */
@@ -124,7 +139,7 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
     const gone = asked.filter((id) => known.has(id) && !row?.mine?.includes(id));
     if (gone.length > 0) {
       for (const id of gone) known.delete(id);
-      takenForDead();
+      takenForDead(gone);
     }
     if ((row?.pools ?? 0) > 0) for (const listener of freedListeners) listener();
     return row?.pools ?? 0;
@@ -146,7 +161,10 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
 
   async function retireAll(poolIds: readonly string[]): Promise<void> {
     for (const id of poolIds) known.delete(id);
-    waiting = waiting.filter(({ poolId }) => !poolIds.includes(poolId));
+    const retired = waiting.filter(({ poolId }) => poolIds.includes(poolId));
+    waiting = waiting.filter((one) => !retired.includes(one));
+    for (const { poolId, reject } of retired)
+      reject(new Error(`${poolId} was retired before it was known as alive`));
     await pool.query(
       `with gone as (delete from posthorn.workers where pool_id = any($1))
        select graphile_worker.force_unlock_workers($1::text[])`,
@@ -158,7 +176,7 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
     async register(poolId) {
       // Without a session now, the next one announces it.
       if (client === undefined) {
-        await new Promise<void>((resolve) => waiting.push({ poolId, resolve }));
+        await new Promise<void>((resolve, reject) => waiting.push({ poolId, resolve, reject }));
         return;
       }
       await announce(client, poolId);

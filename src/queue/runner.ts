@@ -68,6 +68,10 @@ interface QueuePool {
   readonly workerPool: WorkerPool;
   /** Resolves when none of its jobs runs any more. */
   idle(): Promise<void>;
+  /** Resolves once it is known as alive; rejects when it never will be. */
+  readonly known: Promise<void>;
+  /** Nobody needs to know it any more: what of it waits to be known is refused. */
+  forget(): void;
 }
 
 /**
@@ -103,10 +107,18 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     const events: WorkerEvents = new EventEmitter();
     const running = countRunning(tasks, ending);
     let workerPool: WorkerPool | undefined;
+    let forgotten = false;
+    const known = Promise.withResolvers<void>();
+    known.promise.catch(() => {});
+    // What is asked before the pool exists takes no jobs.
+    registered = Promise.resolve();
     events.on('pool:create', (created) => {
       workerPool = created.workerPool;
-      registered = patience(() => presence.register(created.workerPool.id));
-      registered.catch(() => {});
+      const { id } = created.workerPool;
+      registered = known.promise;
+      patience(async () => {
+        if (!forgotten) await presence.register(id);
+      }).then(known.resolve, known.reject);
     });
     events.on('pool:gracefulShutdown', () => replace());
     const active = () => {
@@ -131,7 +143,24 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
       },
     });
     runner.promise.catch(() => {});
-    return { runner, workerPool: workerPool as WorkerPool, idle: running.idle };
+    return {
+      runner,
+      workerPool: workerPool as WorkerPool,
+      idle: running.idle,
+      known: known.promise,
+      forget() {
+        forgotten = true;
+        known.reject(new Error('The pool was replaced before it was known as alive'));
+      },
+    };
+  }
+
+  function use(next: QueuePool): void {
+    current = next;
+    startedAt = performance.now();
+    next.known.catch(() => {
+      if (current === next) replace();
+    });
   }
 
   /** Puts the next pool into the place of the current one, which finishes what it has under way. */
@@ -139,6 +168,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     if (stopping || current === undefined || replacing !== undefined) return;
     const old = current;
     current = undefined;
+    old.forget();
     const lasted = performance.now() - startedAt > LASTED_MS;
     pauseMs = lasted ? REPLACE_MIN_MS : Math.min(REPLACE_MAX_MS, pauseMs * 2);
     const drained = drain(old).finally(() => draining.delete(drained));
@@ -154,8 +184,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
       await sleep(pauseMs);
       if (stopping) return;
       try {
-        current = await startPool();
-        startedAt = performance.now();
+        use(await startPool());
         log.info('the queue runner is back');
         return;
       } catch (error) {
@@ -171,10 +200,13 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     if (!stopping) await patience(() => presence.retire(workerPool.id)).catch(() => {});
   }
 
-  presence.onTakenForDead(replace);
+  presence.onTakenForDead((poolIds) => {
+    // One that is being replaced already finishes what it has; its successor is not concerned.
+    if (current !== undefined && poolIds.includes(current.workerPool.id)) replace();
+  });
   return {
     async start() {
-      current = await startPool();
+      use(await startPool());
     },
     wakeIn(delayMs) {
       if (delayMs > WAKE_HORIZON_MS || stopping) return;

@@ -1,42 +1,8 @@
-import { createServer, connect as dial, type Socket } from 'node:net';
-import pg from 'pg';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/until.ts';
-
-/** A way to the database that can swallow all that is sent, as a network does that drops packets. */
-async function startWay(t: Test, databaseUrl: string) {
-  const target = new pg.Client({ connectionString: databaseUrl });
-  const sockets: Socket[] = [];
-  let swallows = false;
-  const server = createServer((socket) => {
-    const other = target.host.startsWith('/')
-      ? dial(`${target.host}/.s.PGSQL.${target.port}`)
-      : dial(target.port, target.host);
-    for (const [from, to] of [
-      [socket, other],
-      [other, socket],
-    ] as const) {
-      sockets.push(from);
-      from.on('data', (chunk) => void (swallows || to.write(chunk)));
-      from.on('close', () => to.destroy());
-      from.on('error', () => {});
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const { port } = server.address() as { port: number };
-  return {
-    url: `postgresql://${target.user}:${target.password ?? 'x'}@127.0.0.1:${port}/${target.database}`,
-    swallow: (yes: boolean) => {
-      swallows = yes;
-    },
-  };
-}
+import { startWay } from '../helpers/way.ts';
 
 t.test(
   'without answers the first caller waits for the timeout, and others are refused',
