@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { createApp } from './api/app.ts';
 import type { Settings } from './config.ts';
 import type { EmbeddedPostgres } from './db/embedded.ts';
+import { endSoon } from './db/ending.ts';
 import { openDatabase } from './db/open.ts';
 import { createPool } from './db/pool.ts';
 import { createSession } from './db/session.ts';
@@ -50,7 +51,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       purpose: settings.role,
       max: POOL_CONNECTIONS,
     });
-    stops.push(() => pool.end());
+    stops.push(() => endSoon(pool.end()));
     const session = createSession({ databaseUrl, purpose: 'session', log });
     const sealer = createSealer(settings.encryptionKeys);
     const subscriptions = createSubscriptionCache(pool, session, sealer);

@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { deliverTask } from '../tasks/deliver.ts';
 import { keepPartitionsTask } from '../tasks/keep-partitions.ts';
 import type { Settings } from './config.ts';
+import { endSoon } from './db/ending.ts';
 import { createPatience } from './db/patience.ts';
 import { createPool, FIXED_PLANS } from './db/pool.ts';
 import type { Session } from './db/session.ts';
@@ -32,8 +32,6 @@ const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' };
 const LOST_AFTER_MS = 60_000;
 /** What a stop needs for handing back what has not finished. */
 const HAND_BACK_MS = 2_000;
-/** What closing connections may take. */
-const END_MS = 2_000;
 
 export interface WorkerOptions {
   readonly settings: Settings;
@@ -150,11 +148,7 @@ export function createWorker(options: WorkerOptions): Worker {
       clearTimeout(timer);
       await presence.stop().catch(() => {});
       await client.close();
-      // A connection that leads nowhere may never end; the process does.
-      await Promise.race([
-        Promise.all([queuePool.end(), deliveryPool.end()]),
-        sleep(END_MS, undefined, { ref: false }),
-      ]);
+      await endSoon(queuePool.end(), deliveryPool.end());
     },
     get inFlight() {
       return lanes.inFlight;

@@ -10,6 +10,8 @@ import { VERSION } from '../version.ts';
 const SAME_INTERRUPT_MS = 500;
 /** What the embedded Postgres is given to end before we do. */
 const LAST_WORDS_MS = 2_000;
+/** A stop that takes so much longer than its grace period waits for what will not come. */
+const OVERDUE_MS = 1_000;
 const LOOK_FOR_PARENT_MS = 500;
 
 /** `posthorn start`: runs the service until it is told to stop. */
@@ -52,12 +54,24 @@ async function start(): Promise<void> {
     // One Ctrl-C comes several times: from the terminal, and from npm or whoever else started us.
     if (performance.now() - stopRequestedAt < SAME_INTERRUPT_MS) return;
     log.warn('stopping at once');
+    await endAtOnce(130);
+  };
+  const endAtOnce = async (code: number) => {
     killProcesses();
     await Promise.race([service?.embedded?.stop().catch(() => {}), sleep(LAST_WORDS_MS)]);
-    process.exit(130);
+    process.exit(code);
   };
   const stop = async () => {
     if (service === undefined) return;
+    // The processes under a supervisor have their own, which comes first.
+    const overdueMs = settings.shutdownGraceMs + OVERDUE_MS * (several ? 2 : 1);
+    setTimeout(() => {
+      log.warn(
+        'stopping at once: the grace period is over; others take what this process still had',
+      );
+      log.flush();
+      void endAtOnce(1);
+    }, overdueMs).unref();
     try {
       await service.stop();
       log.info('stopped');

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { errorMessage } from '../lib/errors.ts';
+import { endSoon } from './ending.ts';
 import { configure, connectionConfig } from './pool.ts';
 
 const HEARTBEAT_MS = 15_000;
@@ -116,7 +117,7 @@ export function createSession({ databaseUrl, purpose, log }: SessionOptions): Se
       stopped = true;
       clearTimeout(timer);
       connected = false;
-      await client?.end().catch(() => {});
+      if (client !== undefined) await endSoon(client.end().catch(() => {}));
     },
     get connected() {
       return connected;

@@ -10,12 +10,14 @@ import { promised, type Scenario } from './lib/scenario.ts';
 
 const PARTITION_MS = 60_000;
 const QUICKLY_MS = 6_000;
+const GRACE_MS = 6_000;
 
 export const partition: Scenario = {
   name: 'partition',
-  promise: 'packets to Postgres are dropped for a minute: 503 without a hang, others take over',
+  promise:
+    'packets to Postgres are dropped for a minute: 503 without a hang, others take over, it works again after',
   quick: false,
-  timeoutMs: 240_000,
+  timeoutMs: 300_000,
   async run(run) {
     const namespace = makeNamespace(run);
     const postgres = await startPostgres(run, { address: namespace.hostAddress });
@@ -28,7 +30,13 @@ export const partition: Scenario = {
     const cut = startPosthorn(run, {
       databaseUrl: postgres.url.replace('127.0.0.1', namespace.hostAddress),
       through: namespace.through,
-      env: { ...network, HOST: namespace.address, PORT: String(port), POSTHORN_AUTH: 'off' },
+      env: {
+        ...network,
+        HOST: namespace.address,
+        PORT: String(port),
+        POSTHORN_AUTH: 'off',
+        POSTHORN_SHUTDOWN_GRACE: `${GRACE_MS}ms`,
+      },
     });
     await cut.up();
     const other = startPosthorn(run, {
@@ -36,12 +44,13 @@ export const partition: Scenario = {
       env: { ...network, POSTHORN_ROLE: 'worker' },
     });
     await other.up();
-    const load = startLoad({
+    const target = {
       host: namespace.address,
       port,
       subscriptionId: await cut.subscribe(`${receiver.url}/wait/200`),
       rate: 200,
-    });
+    };
+    const load = startLoad(target);
     run.onEnd(() => load.stop());
     await until('webhooks are delivered', async () => (await receiver.count()) > 200);
 
@@ -79,19 +88,44 @@ export const partition: Scenario = {
     promised(row?.owed === 0, `${row?.owed} deliveries were not taken over within a minute`);
     const most = mostLinesASecond(cut.log, from, Date.now());
     promised(most < 10, `${most} log lines in a second`);
+
+    // Whether it works again is seen once nobody else does.
+    other.kill('SIGTERM');
+    await other.exited();
+    const again = startLoad(target);
+    run.onEnd(() => again.stop());
+    await during(2_000);
+    await again.stop();
     const figures = await settleLedger({
-      load,
+      load: {
+        accepted: new Map([...load.accepted, ...again.accepted]),
+        unsure: load.unsure + again.unsure,
+      },
       receiver,
       postgres,
       faults: [from],
       inFlightMs: 5_000,
+      timeoutMs: 30_000,
     });
+    await until(
+      '/readyz is 200 again',
+      async () => (await cut.request('GET', '/readyz')).status === 200,
+    );
+
+    // And it can be stopped while nothing answers.
+    namespace.cut(postgres.port);
+    const stoppedAt = Date.now();
+    cut.kill('SIGTERM');
+    await until('it ends', () => !cut.running, 30_000);
+    const exitedMs = Date.now() - stoppedAt;
+    promised(exitedMs < GRACE_MS + 2_000, `it took ${exitedMs} ms to stop without answers`);
     return {
       ...figures,
       'answered 503': load.refused['503'] ?? 0,
       'slowest 503, ms': Math.round(load.slowestRefusalMs),
       'accepting again after, ms': backMs,
       'log lines a second at most': most,
+      [`exit without answers after, ms (grace ${GRACE_MS})`]: exitedMs,
     };
   },
 };
