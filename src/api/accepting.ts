@@ -1,9 +1,9 @@
 // How bodies are taken.
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
-import { IntakeUnavailableError } from '../intake/intake.ts';
+import { IntakeUnavailableError, IntakeUnknownError } from '../intake/intake.ts';
 import type { Metrics } from '../metrics.ts';
-import { Problem, unavailable } from './problems.ts';
+import { outcomeUnknown, Problem, unavailable } from './problems.ts';
 
 /** JSON, and what is built on it, such as CloudEvents. */
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
@@ -46,8 +46,15 @@ export function parseJsonBody(body: Buffer | undefined): { text: string; value: 
   }
 }
 
-/** What a failure of intake is for the client: nothing was accepted, and it should send again. */
+/** What a failure of intake is for the client: whether anything was accepted, and what to do. */
 export function explainRefusal(error: unknown, metrics: Metrics): unknown {
+  if (error instanceof IntakeUnknownError) {
+    metrics.refused.inc();
+    return outcomeUnknown(
+      `${error.message}. It may have been accepted, and will then be delivered. Sent again, it may be delivered twice, with two ids; POST /v1/webhooks with an Idempotency-Key, the same each time, accepts it once.`,
+      error.cause,
+    );
+  }
   if (!(error instanceof IntakeUnavailableError)) return error;
   metrics.refused.inc();
   return unavailable(`${error.message}. Nothing was accepted; send it again.`, error.cause);

@@ -61,6 +61,7 @@ const CATALOGUE = {
   'headers-too-large': { status: 431, title: 'The headers are too large' },
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   unavailable: { status: 503, title: 'The service cannot do this right now' },
+  'outcome-unknown': { status: 503, title: 'It is not known whether this was done' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ProblemKind = keyof typeof CATALOGUE;
@@ -84,4 +85,9 @@ export function notFound(what: string, id: string | number): Problem {
 /** A 503 that says when to come back. */
 export function unavailable(detail: string, cause?: unknown): Problem {
   return new Problem('unavailable', detail, { headers: { 'retry-after': '1' }, cause });
+}
+
+/** A 503 for what was begun and may have been done. */
+export function outcomeUnknown(detail: string, cause?: unknown): Problem {
+  return new Problem('outcome-unknown', detail, { headers: { 'retry-after': '1' }, cause });
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray, textArray } from '../db/arrays.ts';
+import { queryToKnow } from '../db/outcome.ts';
 
 /** One webhook on its way into the database. */
 export interface IncomingWebhook {
@@ -31,6 +32,7 @@ export interface AcceptedWebhook {
  * for every group size).
  *
  * @returns the webhooks in their order; null where the subscription does not exist.
+ * @throws OutcomeUnknownError when they may have been committed; after any other error they were not.
  */
 export async function acceptWebhooks(
   pool: pg.Pool,
@@ -44,7 +46,7 @@ export async function acceptWebhooks(
     lengths.push(body.length);
     start += body.length;
   }
-  const { rows } = await pool.query<{ ids: (string | null)[]; deliveries: number[] }>({
+  const { rows } = await queryToKnow<{ ids: (string | null)[]; deliveries: number[] }>(pool, {
     name: 'accept',
     text: 'select ids::text[], deliveries from posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9)',
     values: [

@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import { endSoon } from '../db/ending.ts';
+import { OutcomeUnknownError } from '../db/outcome.ts';
 import { createPool, FIXED_PLANS } from '../db/pool.ts';
 import { createGroupCommit, TooManyWaitingError } from '../lib/group-commit.ts';
 import { type AcceptedWebhook, acceptWebhooks, type IncomingWebhook } from './accept.sql.ts';
@@ -17,18 +19,25 @@ export class IntakeUnavailableError extends Error {
   override readonly name = 'IntakeUnavailableError';
 }
 
+/** It was handed to the database, which did not say what became of it. */
+export class IntakeUnknownError extends Error {
+  override readonly name = 'IntakeUnknownError';
+}
+
 export interface Intake {
   /**
    * Commits a webhook. When this resolves, the webhook will be delivered or visibly fail.
    *
    * @returns what it became, or null when the subscription does not exist.
    * @throws IntakeUnavailableError when the database cannot take it or too many are waiting.
+   * @throws IntakeUnknownError when it may have been accepted all the same.
    */
   accept(webhook: IncomingWebhook): Promise<AcceptedWebhook | null>;
   /**
-   * Commits webhooks together or, when this throws, none of them.
+   * Commits webhooks together, all or none of them.
    *
    * @throws IntakeUnavailableError when the database cannot take them or too many are waiting.
+   * @throws IntakeUnknownError when they may have been accepted all the same.
    */
   acceptAll(webhooks: readonly IncomingWebhook[]): Promise<(AcceptedWebhook | null)[]>;
   /** Waits until everything that was handed in is decided, then closes the connections. */
@@ -66,6 +75,11 @@ export function createIntake(databaseUrl: string): Intake {
     try {
       return await work;
     } catch (error) {
+      if (error instanceof OutcomeUnknownError) {
+        throw new IntakeUnknownError('The database did not answer whether it took the webhook', {
+          cause: error,
+        });
+      }
       throw new IntakeUnavailableError(
         error instanceof TooManyWaitingError
           ? 'More webhooks arrive than the database can take'
@@ -80,7 +94,7 @@ export function createIntake(databaseUrl: string): Intake {
     acceptAll: (webhooks) => explained(batches.add(webhooks)),
     async stop() {
       await Promise.all([groups.idle(), batches.idle()]);
-      await pool.end();
+      await endSoon(pool.end());
     },
   };
 }

@@ -25,7 +25,7 @@ const MEANINGS: Record<number, string> = {
   413: 'The body is larger than POSTHORN_MAX_BODY.',
   415: 'The content-type is not JSON.',
   500: 'Something went wrong on our side; the log says what.',
-  503: 'The database cannot be used right now; try again after `Retry-After`.',
+  503: 'The database cannot be used right now; try again after `Retry-After`. With the type `…:unavailable` nothing was done; with `…:outcome-unknown` it may have been.',
 };
 
 /** The error answers of a route, for its `response` schema: those of every route, and these. */

@@ -8,7 +8,8 @@ import { type Figures, promised } from './scenario.ts';
 const READ_LATE_MS = 2_000;
 
 export interface LedgerOptions {
-  readonly load: Pick<Load, 'accepted'>;
+  /** With `unsure`, what was stored without a 202 is held against it. */
+  readonly load: Pick<Load, 'accepted'> & Partial<Pick<Load, 'unsure'>>;
   readonly receiver: Receiver;
   readonly postgres: Pick<Postgres, 'query'>;
   /** Moments at which requests in flight may have lost their outcome. */
@@ -24,8 +25,9 @@ export interface LedgerOptions {
  * Waits until everything accepted was received and nothing is owed, and compares: accepted against
  * received, and what `delivery_attempts` says.
  *
- * @throws Broken when anything accepted was lost, a duplicate has no fault to explain it, or the
- *   attempts of a delivery are not numbered 1, 2, 3 without gaps.
+ * @throws Broken when anything accepted was lost, a duplicate has no fault to explain it, the
+ *   attempts of a delivery are not numbered 1, 2, 3 without gaps, or somebody was told that nothing
+ *   was accepted and it was.
  */
 export async function settleLedger(options: LedgerOptions): Promise<Figures> {
   const { load, receiver, postgres, faults, inFlightMs, receiverWasWell = true } = options;
@@ -56,6 +58,16 @@ export async function settleLedger(options: LedgerOptions): Promise<Figures> {
     `${unexplained.length} of ${duplicates} duplicates had no fault near them, such as ${unexplained[0]}`,
   );
   await requireHonestAttempts(postgres, receiverWasWell);
+  if (load.unsure !== undefined) {
+    const [row] = await postgres.query<{ stored: number }>(
+      'select count(*)::integer as stored from posthorn.webhook_payloads',
+    );
+    const untold = (row?.stored ?? 0) - load.accepted.size;
+    promised(
+      untold <= load.unsure,
+      `${untold} webhooks were accepted without a 202, but only ${load.unsure} clients were left in doubt`,
+    );
+  }
   return { accepted: load.accepted.size, lost: 0, duplicates };
 }
 

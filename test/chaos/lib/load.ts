@@ -21,6 +21,8 @@ export interface Load {
   readonly accepted: ReadonlyMap<string, number>;
   /** Answers other than 202, by status; `reset` is a connection that broke, `hung` one given up. */
   readonly refused: Readonly<Record<string, number>>;
+  /** Of those, the ones that may stand for a webhook that was accepted: nobody was told otherwise. */
+  readonly unsure: number;
   /** The longest that anybody waited for an answer other than 202. */
   readonly slowestRefusalMs: number;
   readonly lastAcceptedAt: number;
@@ -38,6 +40,7 @@ export function startLoad(options: LoadOptions): Load {
   let slowestRefusalMs = 0;
   let lastAcceptedAt = 0;
   let malformed = 0;
+  let unsure = 0;
   let stopped = false;
   let sent = 0;
 
@@ -61,13 +64,17 @@ export function startLoad(options: LoadOptions): Load {
           accepted.set((JSON.parse(body) as { webhook_id: string }).webhook_id, lastAcceptedAt);
         } else {
           refuse(String(status), since);
+          if (body.includes(':outcome-unknown"')) unsure += 1;
           if (!/content-type: application\/problem\+json/i.test(head)) malformed += 1;
         }
       } catch (error) {
         socket?.destroy();
         socket = undefined;
         const reason = (error as Error).message;
-        if (reason !== 'nobody listens') refuse(reason === 'hung' ? 'hung' : 'reset', since);
+        if (reason !== 'nobody listens') {
+          refuse(reason === 'hung' ? 'hung' : 'reset', since);
+          unsure += 1;
+        }
       }
       await sleep(Math.max(0, pauseMs - (performance.now() - since)) * (0.5 + Math.random()));
     }
@@ -86,6 +93,9 @@ export function startLoad(options: LoadOptions): Load {
     },
     get malformed() {
       return malformed;
+    },
+    get unsure() {
+      return unsure;
     },
     async stop() {
       stopped = true;

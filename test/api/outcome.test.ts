@@ -1,0 +1,118 @@
+import t, { type Test } from 'tap';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+import { type Reply, startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
+import { startWay } from '../helpers/way.ts';
+
+const NOTHING = {
+  status: 503,
+  json: { type: 'urn:posthorn:problem:unavailable', detail: /Nothing was accepted; send it again/ },
+};
+const UNKNOWN = {
+  status: 503,
+  json: {
+    type: 'urn:posthorn:problem:outcome-unknown',
+    detail: /It may have been accepted.*Idempotency-Key/,
+  },
+};
+
+/** An API whose way to the database can go bad, and a look at the database past it. */
+async function start(t: Test) {
+  const databaseUrl = await createTestDatabase(t);
+  const way = await startWay(t, databaseUrl);
+  const posthorn = await startTestService(t, { DATABASE_URL: way.url, POSTHORN_ROLE: 'api' });
+  const id = await posthorn.subscribe('http://127.0.0.1:9/');
+  // From here on the subscription is known, and what is asked of the database is to take webhooks.
+  await posthorn.ingest(id, { n: 0 });
+  const client = await connect(t, databaseUrl);
+  const stored = async () => {
+    const { rows } = await client.query(
+      'select count(*)::integer as stored from posthorn.webhook_payloads',
+    );
+    return rows[0].stored;
+  };
+  const ingest = (n: number) => posthorn.request('POST', `/ingest/${id}`, { n });
+  return { databaseUrl, way, posthorn, id, client, stored, ingest };
+}
+
+const ANSWERED = { event_type: 'order.created', data: 1 };
+const kinds: [
+  what: string,
+  request: (id: number) => [path: string, body: unknown],
+  webhooks: number,
+][] = [
+  ['a webhook', (id) => [`/ingest/${id}`, { n: 1 }], 1],
+  ['a webhook that is sent', () => ['/v1/webhooks', ANSWERED], 1],
+  ['a batch', () => ['/v1/webhooks/batch', { webhooks: [ANSWERED, ANSWERED] }], 2],
+];
+for (const [what, request, webhooks] of kinds) {
+  t.test(`${what} whose commit got no answer is said to be perhaps accepted`, async (t) => {
+    const { way, posthorn, id, ingest, stored } = await start(t);
+    way.swallowAnswers(true);
+    const answer = await posthorn.request('POST', ...request(id));
+    t.match(answer, UNKNOWN);
+    t.equal(answer.headers.get('retry-after'), '1');
+    t.equal(await stored(), 1 + webhooks, 'and it was');
+    // From now on it is known that nothing answers, and nothing is sent.
+    t.match(await ingest(2), NOTHING);
+    way.swallowAnswers(false);
+    await until('webhooks are accepted again', async () => (await ingest(3)).status === 202);
+    t.equal(await stored(), 2 + webhooks, 'nothing that was said not to be accepted was');
+  });
+}
+
+t.test('a connection that is lost within the statement leaves it unknown', async (t) => {
+  const { databaseUrl, way, ingest } = await start(t);
+  const locking = await connect(t, databaseUrl);
+  await locking.query('begin');
+  await locking.query('lock table posthorn.webhook_payloads in access exclusive mode');
+  const looking = await connect(t, databaseUrl);
+  const waiting = (query: string) =>
+    looking.query(
+      `select ${query} from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock' and query like '%posthorn.accept%'`,
+    );
+  const lost = ingest(1);
+  await until('it waits', async () => (await waiting('pid')).rowCount === 1);
+  way.close(true);
+  t.match(await lost, UNKNOWN);
+  t.match(
+    await ingest(2),
+    { status: 503, json: { type: NOTHING.json.type } },
+    'without a connection nothing can have happened',
+  );
+  way.close(false);
+
+  let terminated: Reply | undefined;
+  await until('another one waits', async () => {
+    void ingest(3).then((answer) => {
+      if (answer.status === 503 && /:outcome-unknown/.test(answer.text)) terminated = answer;
+    });
+    return await until(
+      'it waits',
+      async () => ((await waiting('pg_terminate_backend(pid)')).rowCount ?? 0) > 0,
+      1_000,
+    );
+  });
+  await until('it is answered', () => terminated);
+  t.match(terminated, UNKNOWN, 'what was ended by an administrator may have been too late');
+  await locking.query('rollback');
+});
+
+t.test('what Postgres says no to was not accepted', async (t) => {
+  const { client, ingest, stored } = await start(t);
+  const { rows } = await client.query('select current_database() as name');
+  await client.query(`alter database ${rows[0].name} set default_transaction_read_only = on`);
+  await client.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid()`,
+  );
+  await until('it is read-only for the service', async () => {
+    const answer = await ingest(1);
+    return answer.status === 503 && answer;
+  });
+  t.match(await ingest(2), NOTHING);
+  t.equal(await stored(), 1);
+  await client.query('set default_transaction_read_only = off');
+  await client.query(`alter database ${rows[0].name} reset default_transaction_read_only`);
+});
