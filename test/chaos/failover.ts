@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
 import { chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { until } from '../helpers/until.ts';
+import { findDebianPostgres } from './lib/debian.ts';
 import { settleLedger } from './lib/ledger.ts';
 import { startLoad } from './lib/load.ts';
 import { startSwitchboard } from './lib/network.ts';
@@ -10,9 +10,7 @@ import { startPostgres } from './lib/postgres.ts';
 import { mostLinesASecond, startPosthorn } from './lib/posthorn.ts';
 import { during, freePort } from './lib/processes.ts';
 import { startReceiver } from './lib/receiver.ts';
-import { promised, type Scenario, Skipped } from './lib/scenario.ts';
-
-const DEBIAN = '/usr/lib/postgresql';
+import { promised, type Scenario } from './lib/scenario.ts';
 
 export const failover: Scenario = {
   name: 'failover',
@@ -20,7 +18,7 @@ export const failover: Scenario = {
   quick: false,
   timeoutMs: 150_000,
   async run(run) {
-    const binDir = findDebianPostgres();
+    const binDir = findDebianPostgres('pg_basebackup');
     const primary = await startPostgres(run, {
       binDir,
       settings: { wal_level: 'replica', max_wal_senders: '5', synchronous_commit: 'on' },
@@ -96,13 +94,3 @@ export const failover: Scenario = {
     };
   },
 };
-
-function findDebianPostgres(): string {
-  const versions = existsSync(DEBIAN) ? readdirSync(DEBIAN).map(Number) : [];
-  const newest = Math.max(...versions.filter((version) => version >= 15));
-  const binDir = join(DEBIAN, String(newest), 'bin');
-  if (existsSync(join(binDir, 'pg_basebackup')) && existsSync(join(binDir, 'postgres'))) {
-    return binDir;
-  }
-  throw new Skipped('apt-get install postgresql: a standby needs its pg_basebackup');
-}

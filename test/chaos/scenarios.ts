@@ -1,3 +1,4 @@
+import { backup } from './backup.ts';
 import { clock } from './clock.ts';
 import { embedded } from './embedded.ts';
 import { failover } from './failover.ts';
@@ -26,6 +27,7 @@ export const scenarios: readonly Scenario[] = [
   stuck,
   stop,
   failover,
+  backup,
   embedded,
   upgrade,
 ];

@@ -16,6 +16,8 @@ export interface PostgresOptions {
   readonly binDir?: string;
   /** Use what is in `dir`, such as a base backup. */
   readonly existing?: boolean;
+  /** Whether the database is made; `none` leaves that to what restores it. */
+  readonly database?: 'empty' | 'none';
   /** Where it listens besides the loopback address. */
   readonly address?: string;
 }
@@ -126,7 +128,7 @@ export async function startPostgres(run: Run, options: PostgresOptions = {}): Pr
 
   run.onEnd(stopImmediately);
   await start();
-  if (options.existing !== true) {
+  if (options.existing !== true && options.database !== 'none') {
     const client = await connect('postgres');
     await client.query('create database posthorn');
     await client.end();
