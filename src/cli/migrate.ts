@@ -37,7 +37,9 @@ async function list(url: string): Promise<void> {
 
 async function apply(url: string): Promise<void> {
   const { migrate } = await import('../db/migrate.ts');
-  const applied = await migrate(url);
+  const onWait = (name: string, blockedBy: string) =>
+    void process.stderr.write(`${name} waits for its locks, and tries again: ${blockedBy}\n`);
+  const applied = await migrate(url, { onWait });
   for (const { name } of applied) process.stdout.write(`applied ${name}\n`);
   if (applied.length === 0) process.stdout.write('The database is up to date.\n');
 }

@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { runMigrations } from 'graphile-worker';
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
@@ -9,6 +10,14 @@ import { silentQueueLogger } from './queue-logger.ts';
 const MIGRATIONS_DIR = new URL('../../migrations/', import.meta.url);
 const OLDEST_POSTGRES = 150_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
+const LOCK_NOT_AVAILABLE = '55P03';
+/**
+ * A migration that waits for a lock holds up all who come after it, readers too. So while somebody's
+ * transaction is open on the tables (an application that sends from SQL, a backup) it gives up after
+ * a moment, lets the others pass, and tries again.
+ */
+const LOCK_TIMEOUT_MS = 200;
+const TRY_AGAIN_MS = 1_000;
 /** Held while migrating, so that processes which start together take turns. */
 const MIGRATION_LOCK = 7_823_114_600_517;
 
@@ -18,15 +27,24 @@ export interface Migration {
   readonly appliedAt: Date | null;
 }
 
+export interface MigrateOptions {
+  /** Told each time that a migration could not have its locks, with who is in the way. */
+  readonly onWait?: (name: string, blockedBy: string) => void;
+}
+
 /**
  * Brings the database to the schema that this version knows: graphile-worker's own migrations,
- * ours, and the partitions of the coming week. Several processes may call it at once.
+ * ours, and the partitions of the coming week. Several processes may call it at once. It holds nobody
+ * up for longer than a moment, and waits for as long as somebody's transaction is in its way.
  *
  * @returns the migrations that were applied by this call.
  * @throws OperatorError when the database cannot be reached, is older than Postgres 15, or has a
  *   newer schema than this version knows.
  */
-export async function migrate(databaseUrl: string): Promise<Migration[]> {
+export async function migrate(
+  databaseUrl: string,
+  { onWait = () => {} }: MigrateOptions = {},
+): Promise<Migration[]> {
   const client = await connectOrExplain(databaseUrl, 'migrate');
   try {
     await requireSupportedServer(client);
@@ -38,7 +56,11 @@ export async function migrate(databaseUrl: string): Promise<Migration[]> {
     if (pending.length > 0) await makeRoom(client);
     const applied: Migration[] = [];
     for (const { version, name } of pending) {
-      applied.push({ version, name, appliedAt: await apply(client, version, name) });
+      applied.push({
+        version,
+        name,
+        appliedAt: await applyPatiently(client, version, name, onWait),
+      });
     }
     await client.query(
       `select posthorn.ensure_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + 7)`,
@@ -117,10 +139,43 @@ async function knownMigrations(): Promise<{ version: number; name: string }[]> {
   return files.map((file) => ({ version: Number(file.slice(0, 4)), name: file }));
 }
 
+async function applyPatiently(
+  client: pg.Client,
+  version: number,
+  name: string,
+  onWait: NonNullable<MigrateOptions['onWait']>,
+): Promise<Date> {
+  for (;;) {
+    try {
+      return await apply(client, version, name);
+    } catch (error) {
+      if (errorCode((error as Error).cause) !== LOCK_NOT_AVAILABLE) throw error;
+      onWait(name, await oldestTransaction(client));
+      await sleep(TRY_AGAIN_MS);
+    }
+  }
+}
+
+/** Whose transaction has been open for the longest: most likely the one that is in the way. */
+async function oldestTransaction(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ pid: number; name: string; seconds: number }>(
+    `select pid, application_name as name, extract(epoch from now() - xact_start)::integer as seconds
+     from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+     order by xact_start
+     limit 1`,
+  );
+  const [oldest] = rows;
+  return oldest === undefined
+    ? 'a transaction that has ended by now'
+    : `the transaction of pid ${oldest.pid} ("${oldest.name}"), open for ${oldest.seconds} s`;
+}
+
 async function apply(client: pg.Client, version: number, name: string): Promise<Date> {
   const sql = await readFile(new URL(name, MIGRATIONS_DIR), 'utf8');
   await client.query('begin');
   try {
+    await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
     await client.query(sql);
     const { rows } = await client.query(
       'insert into posthorn.migrations (version, name) values ($1, $2) returning applied_at',

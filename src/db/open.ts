@@ -24,7 +24,10 @@ export async function openDatabase(
   const embedded = databaseUrl === undefined ? await startEmbeddedPostgres(dataDir) : undefined;
   const url = databaseUrl ?? (embedded as EmbeddedPostgres).url;
   try {
-    for (const { name } of await migrate(url)) log.info({ migration: name }, 'migrated');
+    const onWait = (migration: string, blockedBy: string) =>
+      log.warn({ migration, blockedBy }, 'a migration waits for its locks, and tries again');
+    for (const { name } of await migrate(url, { onWait }))
+      log.info({ migration: name }, 'migrated');
   } catch (error) {
     await embedded?.stop();
     throw error;

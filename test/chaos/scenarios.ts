@@ -3,8 +3,10 @@ import { clock } from './clock.ts';
 import { embedded } from './embedded.ts';
 import { failover } from './failover.ts';
 import { frozen } from './frozen.ts';
+import { hostile } from './hostile.ts';
 import { kill } from './kill.ts';
 import type { Scenario } from './lib/scenario.ts';
+import { migrations } from './migrations.ts';
 import { partition } from './partition.ts';
 import { connections, diskFull, readOnly } from './refusals.ts';
 import { restart } from './restart.ts';
@@ -26,8 +28,10 @@ export const scenarios: readonly Scenario[] = [
   clock,
   stuck,
   stop,
+  hostile,
   failover,
   backup,
   embedded,
   upgrade,
+  migrations,
 ];

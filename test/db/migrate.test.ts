@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
 import { migrate, migrationStatus } from '../../src/db/migrate.ts';
@@ -5,6 +7,8 @@ import { createPool } from '../../src/db/pool.ts';
 import { createSession } from '../../src/db/session.ts';
 import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/until.ts';
+import { copyVersion } from '../helpers/version.ts';
 
 t.test('several processes may migrate an empty database at once', async (t) => {
   const databaseUrl = await createTestDatabase(t, { migrated: false });
@@ -22,6 +26,32 @@ t.test('several processes may migrate an empty database at once', async (t) => {
   );
   t.ok((await migrationStatus(databaseUrl)).every(({ appliedAt }) => appliedAt instanceof Date));
   t.strictSame(await migrate(databaseUrl), []);
+});
+
+t.test('a migration waits for a transaction that is open, and holds nobody up', async (t) => {
+  const databaseUrl = await createTestDatabase(t, { migrated: false });
+  const first = t.testdir();
+  copyVersion(first, 3);
+  const migrated = spawnSync(process.execPath, [join(first, 'src', 'main.ts'), 'migrate'], {
+    env: { ...process.env, DATABASE_URL: databaseUrl },
+    encoding: 'utf8',
+  });
+  t.match(migrated.stdout, /applied 0003_send\.sql\n$/, migrated.stderr);
+
+  const open = await connect(t, databaseUrl);
+  await open.query('begin');
+  await open.query(`set application_name = 'the shop'`);
+  await open.query('select from posthorn.deliveries, posthorn.subscriptions limit 1');
+  const told: string[] = [];
+  const done = migrate(databaseUrl, { onWait: (_name, blockedBy) => void told.push(blockedBy) });
+  await until('it has waited', () => told.length > 0);
+  t.match(told[0], /^the transaction of pid \d+ \("the shop"\), open for \d+ s$/);
+  const other = await connect(t, databaseUrl);
+  await other.query(`select posthorn.send('order.created', '{}')`);
+  t.pass('others send meanwhile');
+  await open.query('commit');
+  const applied = await done;
+  t.match(applied[0]?.name, /^0004_/);
 });
 
 t.test('posthorn migrate applies, and --status lists', async (t) => {
