@@ -129,7 +129,10 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
       return failed('reset', 'The receiver closed the connection before it had answered in full.');
     case 'UND_ERR_HEADERS_OVERFLOW':
     case 'HPE_HEADER_OVERFLOW':
-      return failed('too_large', "The receiver's answer has more headers than are read (16 KiB).");
+      return failed(
+        'too_large',
+        "The receiver's answer has more headers than are read (16 KiB, 500 lines).",
+      );
   }
   if (isProtocolError(error, code)) {
     return failed(

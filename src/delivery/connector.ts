@@ -10,6 +10,7 @@ import {
   type Reach,
   unbracketed,
 } from './address-guard.ts';
+import { boundReads } from './bounded-reads.ts';
 import { createTunnelConnector, type EgressProxy } from './egress-proxy.ts';
 import { type Resolve, shareLookups } from './lookups.ts';
 import { portOf } from './ports.ts';
@@ -66,7 +67,12 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
   return (target, callback) => {
     const chosen = choose(unbracketed(target.hostname), portOf(target));
     if (typeof chosen === 'string') callback(new BlockedAddressError(chosen), null);
-    else chosen(target, callback);
+    else
+      chosen(target, (...result) => {
+        const [error, socket] = result;
+        if (error === null) callback(null, boundReads(socket));
+        else callback(error, null);
+      });
   };
 }
 

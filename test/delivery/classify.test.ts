@@ -165,7 +165,7 @@ t.test('each failure is told by a word and a sentence', async (t) => {
       new errors.HeadersOverflowError(),
       'failed',
       'too_large',
-      /more headers than are read \(16 KiB\)/,
+      /more headers than are read \(16 KiB, 500 lines\)/,
     ],
     [
       new errors.HTTPParserError('Invalid status'),

@@ -92,7 +92,7 @@ export async function startHostile(
 }
 
 /** A port of loopback with a queue that is full, and nobody who takes connections from it. */
-export async function startDeaf(t: Test): Promise<number> {
+export async function startDeaf(t: Pick<Test, 'teardown'>): Promise<number> {
   const worker = new Worker(
     `const { parentPort } = require('node:worker_threads');
     const server = require('node:net').createServer();
