@@ -29,7 +29,11 @@ commonName = supplied
  * @param names such as `DNS:a.example` and `IP:127.0.0.1`.
  * @param validity from and to, as openssl has them; the next two days if left out.
  */
-export function certify(t: Test, names: string[], validity?: [from: string, to: string]) {
+export function certify(
+  t: Pick<Test, 'testdir'>,
+  names: string[],
+  validity?: [from: string, to: string],
+): Certificate {
   const dir = t.testdir({ 'ca.cnf': CA_CONFIG, 'index.txt': '' });
   const openssl = (...words: string[]) =>
     execFileSync('openssl', words, { cwd: dir, stdio: 'pipe' });

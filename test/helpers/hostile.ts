@@ -173,10 +173,10 @@ export function breakOff(bytes: string): Attack {
 }
 
 /** Answers with the beginning, then with the rest again and again, slowly. */
-export function drip(beginning: string, rest: string): Attack {
+export function drip(beginning: string, rest: string, everyMs = 10): Attack {
   return on((socket) => {
     socket.write(beginning);
-    const timer = setInterval(() => socket.write(rest), 10);
+    const timer = setInterval(() => socket.write(rest), everyMs);
     socket.once('close', () => clearInterval(timer));
   });
 }

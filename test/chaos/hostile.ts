@@ -1,0 +1,240 @@
+import { fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { certify } from '../helpers/certificates.ts';
+import { until } from '../helpers/until.ts';
+import { HOSTILE, type HostileEnd, type HostileKind } from './lib/hostile-kinds.ts';
+import { startLoad } from './lib/load.ts';
+import { type Postgres, startPostgres } from './lib/postgres.ts';
+import { startPosthorn } from './lib/posthorn.ts';
+import { during, ended, freePort } from './lib/processes.ts';
+import { type Receipt, startReceiver } from './lib/receiver.ts';
+import { Broken, promised, type Run, type Scenario } from './lib/scenario.ts';
+
+const AT_ONCE = 500;
+const TIMEOUT_MS = 15_000;
+const MIB = 1024 * 1024;
+const MOST_MIB = 150;
+/** Of a good receiver, without the others. */
+const CALM_MS = 15_000;
+/** A machine that is busy with other things must not fail it: so much may be by chance. */
+const CHANCE_MS = 150;
+/** A machine that is busy is given fewer requests at a time, and the others wait for a place. */
+const PATIENCE_MS = 120_000;
+/** What people are told has no code of a library in it, and fits a line. */
+const SENTENCE = /^(?!.*(UND_ERR|HPE_|ECONN|\n))[A-Z].{20,200}\.$/;
+
+export const hostile: Scenario = {
+  name: 'hostile',
+  promise: `${AT_ONCE} of each kind of hostile receiver at once: all end in time, memory is bounded, a good one notices little`,
+  quick: false,
+  timeoutMs: 900_000,
+  async run(run) {
+    const { ports, ca } = await startHostile(run);
+    const postgres = await startPostgres(run);
+    const receiver = await startReceiver(run);
+    const port = await freePort();
+    const posthorn = startPosthorn(run, {
+      databaseUrl: postgres.url,
+      env: {
+        PORT: String(port),
+        POSTHORN_DELIVERY_TIMEOUT: `${TIMEOUT_MS}ms`,
+        POSTHORN_RETRY_SCHEDULE: '1h',
+        // Receivers that have not answered yet share half of these.
+        POSTHORN_MAX_IN_FLIGHT: String(2 * AT_ONCE + 200),
+        NODE_EXTRA_CA_CERTS: ca,
+      },
+    });
+    await posthorn.up();
+    const load = startLoad({
+      port,
+      subscriptionId: await posthorn.subscribe(`${receiver.url}/ok`),
+      rate: 100,
+    });
+    run.onEnd(() => load.stop());
+    const names = Object.keys(HOSTILE) as HostileKind[];
+    // What is loaded and compiled on first use is no growth, nor is what the good one costs.
+    await Promise.all(names.map((name) => attack(posthorn, postgres, urlOf(name, ports), 5)));
+    const calmFrom = Date.now();
+    await during(CALM_MS);
+    const memory = watchMemory(run, posthorn.pid);
+    const from = Date.now();
+    let slowestMs = 0;
+    for (const name of names) {
+      run.progress(name);
+      const attempts = await attack(posthorn, postgres, urlOf(name, ports), AT_ONCE);
+      slowestMs = Math.max(slowestMs, ...attempts.map(({ duration_ms }) => duration_ms));
+      judge(name, attempts);
+    }
+    const to = Date.now();
+    await load.stop();
+    const { before, most } = memory.stop();
+    const late = latenciesOf(load.accepted, receiver.receipts());
+    const p99 = (since: number, until: number) =>
+      percentile(
+        late.filter(({ at }) => at >= since && at < until).map(({ ms }) => ms),
+        99,
+      );
+    const [calm, meanwhile] = [p99(calmFrom, from), p99(from, to)];
+    promised(posthorn.running, 'it did not survive');
+    promised(
+      most - before <= MOST_MIB,
+      `memory grew by ${Math.round(most - before)} MiB, from ${Math.round(before)}`,
+    );
+    promised(
+      slowestMs <= TIMEOUT_MS + 1_000,
+      `an attempt took ${slowestMs} ms, with a timeout of ${TIMEOUT_MS}`,
+    );
+    promised(
+      meanwhile <= Math.max(2 * calm, calm + CHANCE_MS),
+      `the p99 of a good receiver went from ${calm} to ${meanwhile} ms`,
+    );
+    return {
+      kinds: names.length,
+      'attempts of each': AT_ONCE,
+      'slowest attempt, ms': slowestMs,
+      'memory before, MiB': Math.round(before),
+      'at most, MiB': Math.round(most),
+      'p99 of a good receiver before, ms': calm,
+      'p99 meanwhile, ms': meanwhile,
+    };
+  },
+};
+
+interface Attempt {
+  readonly status: string;
+  readonly error_code: string | null;
+  readonly error: string | null;
+  readonly duration_ms: number;
+}
+
+/** One webhook to so many subscriptions with this URL; returns their attempts. */
+async function attack(
+  posthorn: ReturnType<typeof startPosthorn>,
+  postgres: Postgres,
+  url: string,
+  count: number,
+): Promise<Attempt[]> {
+  const type = `attack.${randomUUID()}`;
+  await postgres.query(
+    `insert into posthorn.subscriptions (url, event_types)
+     select $1 || n, array[$2] from generate_series(1, $3) n`,
+    [url, type, count],
+  );
+  const response = await posthorn.request('POST', '/v1/webhooks', { event_type: type, data: {} });
+  const { webhook_id: id, deliveries } = (await response.json()) as {
+    webhook_id: string;
+    deliveries: number;
+  };
+  promised(deliveries === count, `it went to ${deliveries} instead of ${count}`);
+  const ended = async () =>
+    await postgres.query<Attempt>(
+      `select status, error_code, error, duration_ms
+       from posthorn.delivery_attempts where webhook_id = $1`,
+      [id],
+    );
+  const all = async () => {
+    const attempts = await ended();
+    return attempts.length >= count && attempts;
+  };
+  return await until('all attempts have ended', all, TIMEOUT_MS + PATIENCE_MS).catch(async () => {
+    const states = await postgres.query(
+      `select state, count(*)::integer from posthorn.deliveries where webhook_id = $1 group by 1`,
+      [id],
+    );
+    throw new Broken(
+      `${url}: ${(await ended()).length} of ${count} attempts have ended; ${JSON.stringify(states)}`,
+    );
+  });
+}
+
+/** @throws Broken unless every attempt ended as it must with this kind. */
+function judge(name: HostileKind, attempts: readonly Attempt[]): void {
+  const expected: HostileEnd = HOSTILE[name];
+  promised(attempts.length === AT_ONCE, `${name}: ${attempts.length} attempts`);
+  for (const { status, error_code, error } of attempts) {
+    promised(
+      status === expected.status && error_code === expected.errorCode,
+      `${name}: ended as ${status}, ${error_code} (${error})`,
+    );
+    if (error !== null) promised(SENTENCE.test(error), `${name}: “${error}”`);
+    if (expected.says !== undefined)
+      promised(expected.says.test(error ?? ''), `${name}: “${error}”`);
+  }
+}
+
+/** Starts the receivers, and makes the certificates of those that have one. */
+async function startHostile(run: Run) {
+  const dir = join(run.dir, 'certificates');
+  mkdirSync(dir);
+  const made = {
+    expired: certify(
+      testdir(join(dir, 'expired')),
+      ['IP:127.0.0.1'],
+      ['20200101000000Z', '20200201000000Z'],
+    ),
+    other: certify(testdir(join(dir, 'other')), ['DNS:other.example']),
+  };
+  for (const [name, { key, cert }] of Object.entries(made)) {
+    writeFileSync(join(dir, `${name}.key`), key);
+    writeFileSync(join(dir, `${name}.cert`), cert);
+  }
+  const ca = join(dir, 'ca.pem');
+  writeFileSync(ca, made.expired.cert + made.other.cert);
+  const child = fork(join(import.meta.dirname, 'lib', 'hostile-program.ts'), [dir]);
+  run.onEnd(async () => {
+    child.kill('SIGKILL');
+    await ended(child);
+  });
+  const [ports] = (await once(child, 'message')) as [Record<HostileKind, number>];
+  return { ports, ca };
+}
+
+/** What `certify` needs of a test. */
+function testdir(dir: string): Parameters<typeof certify>[0] {
+  return {
+    testdir(files = {}) {
+      mkdirSync(dir);
+      for (const [name, content] of Object.entries(files))
+        writeFileSync(join(dir, name), String(content));
+      return dir;
+    },
+  };
+}
+
+const urlOf = (name: HostileKind, ports: Record<HostileKind, number>) =>
+  `${HOSTILE[name].scheme ?? 'http'}://127.0.0.1:${ports[name]}/`;
+
+/** The resident memory of a process, in MiB: at first, and at most. */
+function watchMemory(run: Run, pid: number) {
+  const measure = () =>
+    (Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024) /
+    MIB;
+  const before = measure();
+  let most = before;
+  const timer = setInterval(() => {
+    most = Math.max(most, measure());
+  }, 50);
+  run.onEnd(() => clearInterval(timer));
+  return {
+    stop() {
+      clearInterval(timer);
+      return { before, most };
+    },
+  };
+}
+
+/** How long after its 202 each webhook was received, by when it was accepted. */
+function latenciesOf(accepted: ReadonlyMap<string, number>, receipts: readonly Receipt[]) {
+  return receipts.flatMap(({ webhookId, at: receivedAt }) => {
+    const at = accepted.get(webhookId);
+    return at === undefined ? [] : [{ at, ms: receivedAt - at }];
+  });
+}
+
+function percentile(values: number[], percent: number): number {
+  const sorted = values.sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil((percent / 100) * sorted.length))] ?? 0;
+}
