@@ -1,6 +1,6 @@
 // `npm run chaos`: breaks things on purpose and shows with a ledger that nothing was lost.
 //
-//   npm run chaos                    all of it, some ten minutes
+//   npm run chaos                    all of it, half an hour
 //   npm run chaos -- --quick         what runs before every change lands
 //   npm run chaos -- frozen kill     only these
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
