@@ -107,7 +107,7 @@ export const SETTINGS = {
     durationBetween(86_400_000, 3650 * 86_400_000, '1d to 3650d'),
   ),
   POSTHORN_ADMIN_KEY: optional(
-    'When set, requests need `Authorization: Bearer <key>`; needed unless `HOST` is loopback',
+    'When set, requests need a key: this one, or one that was made by it; needed unless `HOST` is loopback',
     adminKey,
   ),
   POSTHORN_AUTH: setting(

@@ -9,12 +9,14 @@ import { createPool } from './db/pool.ts';
 import { createSession } from './db/session.ts';
 import { createDatabase } from './db/types.ts';
 import { createIntake } from './intake/intake.ts';
+import { createKeyring } from './keys/keyring.ts';
 import { errorCode, errorMessage, OperatorError } from './lib/errors.ts';
 import { createSealer } from './lib/sealing.ts';
 import { createMetrics } from './metrics.ts';
 import { createSiblingReadiness, isServedByOthers, tellReadiness } from './siblings.ts';
 import { createSubscriptionCache } from './subscriptions/cache.ts';
 import { reportSecrets } from './subscriptions/report-secrets.ts';
+import { createTenantCache } from './tenants/cache.ts';
 import { createWorker, type Worker } from './worker.ts';
 
 /** For reading and for what is rare; intake, deliveries and the queue have their own connections. */
@@ -55,6 +57,8 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     const session = createSession({ databaseUrl, purpose: 'session', log });
     const sealer = createSealer(settings.encryptionKeys);
     const subscriptions = createSubscriptionCache(pool, session, sealer);
+    const keyring = createKeyring(pool, session, log);
+    const tenants = createTenantCache(pool, session);
     const metrics = createMetrics();
 
     let worker: Worker | undefined;
@@ -102,6 +106,8 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       intake,
       subscriptions,
       sealer,
+      keyring,
+      tenants,
       metrics,
       log,
       serves: settings.role === 'worker' ? 'service' : 'everything',

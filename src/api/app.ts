@@ -1,18 +1,21 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { takeJson } from './accepting.ts';
+import { declareAccess } from './plugins/access.ts';
 import { registerAuth } from './plugins/auth.ts';
 import { registerDocs } from './plugins/docs.ts';
 import { answerClientError, answerFrameworkError, registerErrors } from './plugins/errors.ts';
 import { watchMethods } from './plugins/methods.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
 import { ingestRoutes } from './routes/ingest.ts';
+import { keyRoutes } from './routes/keys.ts';
 import { logRoutes } from './routes/logs.ts';
 import { sendRoutes } from './routes/send.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { signingRoutes } from './routes/signing.ts';
 import { statsRoutes } from './routes/stats.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
+import { tenantRoutes } from './routes/tenants.ts';
 import { v1SubscriptionRoutes } from './routes/v1-subscriptions.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 import type { ApiServices } from './services.ts';
@@ -44,11 +47,14 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
 
   registerErrors(app as unknown as FastifyInstance);
   registerRequestLog(app as unknown as FastifyInstance, services.log);
-  registerAuth(app as unknown as FastifyInstance, services.settings);
+  declareAccess(app as unknown as FastifyInstance);
+  registerAuth(app as unknown as FastifyInstance, services);
   const methods = watchMethods(app as unknown as FastifyInstance);
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 
   if (services.serves === 'everything') {
+    await app.register(tenantRoutes, { services });
+    await app.register(keyRoutes, { services });
     await app.register(subscriptionRoutes, { services });
     await app.register(v1SubscriptionRoutes, { services });
     await app.register(ingestRoutes, { services });

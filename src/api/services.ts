@@ -3,9 +3,11 @@ import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
 import type { Database } from '../db/types.ts';
 import type { Intake } from '../intake/intake.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import type { Sealer } from '../lib/sealing.ts';
 import type { Metrics } from '../metrics.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
+import type { TenantCache } from '../tenants/cache.ts';
 
 /** What the routes are built on. */
 export interface ApiServices {
@@ -16,6 +18,8 @@ export interface ApiServices {
   readonly subscriptions: SubscriptionCache;
   /** Seals secrets for the database. */
   readonly sealer: Sealer;
+  readonly keyring: Keyring;
+  readonly tenants: TenantCache;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** A worker alone serves only what says whether all is well. */

@@ -2,7 +2,13 @@ import { Ajv, type ErrorObject, type Options } from 'ajv';
 import formats from 'ajv-formats';
 import type { FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify';
 import { type FieldProblem, invalidRequest } from './problems.ts';
-import { CHANNEL, EVENT_TYPE, EVENT_TYPE_PATTERN, STORABLE_TEXT } from './schemas/common.ts';
+import {
+  CHANNEL,
+  EVENT_TYPE,
+  EVENT_TYPE_PATTERN,
+  STORABLE_TEXT,
+  TENANT_ID,
+} from './schemas/common.ts';
 
 const addFormats = formats as unknown as typeof formats.default;
 
@@ -108,6 +114,7 @@ export function explainValidation(errors: readonly ErrorObject[], part: string):
 
 const PATTERNS: Record<string, string> = {
   [STORABLE_TEXT]: 'may not contain U+0000 or half of a surrogate pair',
+  [TENANT_ID]: 'must be letters, digits, _, - and dots, and not begin with a dot',
   [EVENT_TYPE]:
     'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created',
   [CHANNEL]: 'must be a channel: letters, digits, _ . : and -',

@@ -81,12 +81,39 @@ interface DeliveryAttemptsTable {
   response_excerpt: string | null;
 }
 
+interface TenantsTable {
+  id: string;
+  name: string | null;
+  metadata: Record<string, string> | null;
+  retention_ms: number | null;
+  strict_event_types: Generated<boolean>;
+  created_at: Generated<Date>;
+  updated_at: Generated<Date>;
+  deleted_at: Date | null;
+}
+
+interface KeysTable {
+  id: Generated<number>;
+  tenant: string | null;
+  hash: Buffer;
+  hint: string;
+  name: string | null;
+  environment: 'live' | 'test';
+  scopes: ('read' | 'send' | 'manage' | 'admin')[];
+  created_at: Generated<Date>;
+  expires_at: Date | null;
+  last_used_at: Date | null;
+  revoked_at: Date | null;
+}
+
 /** The tables that routes and services read through kysely, as `posthorn.<table>`. */
 export interface Tables {
   'posthorn.subscriptions': SubscriptionsTable;
   'posthorn.webhook_payloads': WebhookPayloadsTable;
   'posthorn.deliveries': DeliveriesTable;
   'posthorn.delivery_attempts': DeliveryAttemptsTable;
+  'posthorn.tenants': TenantsTable;
+  'posthorn.keys': KeysTable;
 }
 
 export type Database = Kysely<Tables>;

@@ -16,6 +16,8 @@ import type { SigningColumns } from './signing.ts';
 /** What intake and delivery need to know of a subscription. */
 export interface CachedSubscription {
   readonly id: number;
+  /** Whose it is; that never changes. */
+  readonly tenant: string;
   readonly url: URL;
   /** Null for a subscription without a secret. */
   readonly signer: Signer | null;
@@ -97,7 +99,7 @@ export function createSubscriptionCache(
       const { rows } = await pool.query<SubscriptionRow>({
         name: 'subscriptions-load',
         text: `
-          select id, url, secret, status, circuit_open, through_backlog, retry_schedule, timeout_ms,
+          select id, tenant, url, secret, status, circuit_open, through_backlog, retry_schedule, timeout_ms,
             headers, max_in_flight, rate_limit, rate_limit_per_ms, ordering, retired_secrets,
             signature_header, signature_template, signature_content, verify, verify_secret
           from posthorn.subscriptions
@@ -135,6 +137,7 @@ export function createSubscriptionCache(
 
 interface SubscriptionRow extends PolicyColumns, SecretColumns, SigningColumns {
   readonly id: number;
+  readonly tenant: string;
   readonly url: string;
   readonly verify: Verification | null;
   readonly status: SubscriptionStatus;
@@ -147,6 +150,7 @@ function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
   const { id, rate_limit, rate_limit_per_ms } = row;
   const known = {
     id,
+    tenant: row.tenant,
     status: row.status,
     circuitOpen: row.circuit_open,
     throughBacklog: row.through_backlog,

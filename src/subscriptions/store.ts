@@ -1,13 +1,10 @@
-import { sql } from 'kysely';
-import type { Database, SubscriptionStatus } from '../db/types.ts';
+import { sql, type Transaction } from 'kysely';
+import type { Database, SubscriptionStatus, Tables } from '../db/types.ts';
 import type { Verification } from '../intake/verify/schemes.ts';
 import type { Sealer } from '../lib/sealing.ts';
 import { type Policy, type PolicyColumns, policyOf } from './policy.ts';
 import { type GivenSecrets, type SignatureScheme, secretColumns } from './secrets.ts';
 import type { SigningColumns } from './signing.ts';
-
-/** Whose everything is where nobody says otherwise. */
-export const DEFAULT_TENANT = 'default';
 
 /** A subscription as people see it: its secrets are never among them. */
 export interface Subscription extends Policy, SigningColumns {
@@ -89,7 +86,7 @@ function present({ timeout_ms, rate_limit, rate_limit_per_ms, ...row }: Row): Su
 export async function createSubscription(
   db: Database,
   sealer: Sealer,
-  { secret, verify, ...fields }: SubscriptionFields,
+  { secret, verify, ...fields }: SubscriptionFields & { readonly tenant: string },
 ): Promise<Subscription> {
   return await db.transaction().execute(async (transaction) => {
     const row = await transaction
@@ -110,14 +107,15 @@ export async function createSubscription(
   });
 }
 
-/** Subscriptions that are not deleted, by id, after `after`, at most `limit`. */
+/** The tenant's subscriptions that are not deleted, by id, after `after`, at most `limit`. */
 export async function listSubscriptions(
   db: Database,
-  { after = 0, limit }: { after?: number; limit?: number } = {},
+  { tenant, after = 0, limit }: { tenant: string; after?: number; limit?: number },
 ): Promise<Subscription[]> {
   let query = db
     .selectFrom('posthorn.subscriptions')
     .select(VISIBLE)
+    .where('tenant', '=', tenant)
     .where('deleted_at', 'is', null)
     .where('id', '>', after)
     .orderBy('id');
@@ -125,21 +123,27 @@ export async function listSubscriptions(
   return (await query.execute()).map(present);
 }
 
-/** The subscription of an id, or undefined when there is none or it was deleted. */
-export async function getSubscription(db: Database, id: number): Promise<Subscription | undefined> {
+/** The tenant's subscription of an id, or undefined when there is none or it was deleted. */
+export async function getSubscription(
+  db: Database,
+  tenant: string,
+  id: number,
+): Promise<Subscription | undefined> {
   const row = await db
     .selectFrom('posthorn.subscriptions')
     .select(VISIBLE)
     .where('id', '=', id)
+    .where('tenant', '=', tenant)
     .where('deleted_at', 'is', null)
     .executeTakeFirst();
   return row && present(row);
 }
 
-/** Changes what is given of a subscription. Undefined when there is none of that id. */
+/** Changes what is given of a subscription. Undefined when the tenant has none of that id. */
 export async function updateSubscription(
   db: Database,
   sealer: Sealer,
+  tenant: string,
   id: number,
   { secret, verify, ...change }: Partial<SubscriptionFields>,
 ): Promise<Subscription | undefined> {
@@ -148,6 +152,7 @@ export async function updateSubscription(
     .updateTable('posthorn.subscriptions')
     .set({ ...withoutUndefined(change), ...secrets, updated_at: sql`now()` })
     .where('id', '=', id)
+    .where('tenant', '=', tenant)
     .where('deleted_at', 'is', null)
     .returning(VISIBLE)
     .executeTakeFirst();
@@ -159,25 +164,44 @@ export async function updateSubscription(
  * stays. A webhook accepted at this very moment by another transaction is cancelled by the worker
  * that is woken for it.
  *
- * @returns how many deliveries were cancelled, or undefined when there is no subscription of that id.
+ * @returns how many deliveries were cancelled, or undefined when the tenant has no subscription of that id.
  */
-export async function deleteSubscription(db: Database, id: number): Promise<number | undefined> {
+export async function deleteSubscription(
+  db: Database,
+  tenant: string,
+  id: number,
+): Promise<number | undefined> {
   return await db.transaction().execute(async (transaction) => {
-    const deleted = await transaction
-      .updateTable('posthorn.subscriptions')
-      .set({ deleted_at: sql`now()`, updated_at: sql`now()`, secret: null })
-      .where('id', '=', id)
-      .where('deleted_at', 'is', null)
-      .executeTakeFirst();
-    if (deleted.numUpdatedRows === 0n) return undefined;
-    const cancelled = await transaction
-      .updateTable('posthorn.deliveries')
-      .set({ state: 'cancelled', ended_at: sql`now()`, next_attempt_at: null })
-      .where('subscription_id', '=', id)
-      .where('state', 'in', ['pending', 'held'])
-      .executeTakeFirst();
-    return Number(cancelled.numUpdatedRows);
+    const { subscriptions, cancelled } = await deleteSubscriptionsOf(transaction, tenant, id);
+    return subscriptions === 0 ? undefined : cancelled;
   });
+}
+
+/**
+ * Deletes a tenant's subscriptions, or one of them, as `deleteSubscription` does, in a transaction of
+ * the caller's.
+ */
+export async function deleteSubscriptionsOf(
+  transaction: Transaction<Tables>,
+  tenant: string,
+  id?: number,
+): Promise<{ readonly subscriptions: number; readonly cancelled: number }> {
+  let query = transaction
+    .updateTable('posthorn.subscriptions')
+    .set({ deleted_at: sql`now()`, updated_at: sql`now()`, secret: null })
+    .where('tenant', '=', tenant)
+    .where('deleted_at', 'is', null)
+    .returning('id');
+  if (id !== undefined) query = query.where('id', '=', id);
+  const deleted = (await query.execute()).map((row) => row.id);
+  if (deleted.length === 0) return { subscriptions: 0, cancelled: 0 };
+  const { numUpdatedRows } = await transaction
+    .updateTable('posthorn.deliveries')
+    .set({ state: 'cancelled', ended_at: sql`now()`, next_attempt_at: null })
+    .where('subscription_id', '=', sql<number>`any (${deleted}::integer[])`)
+    .where('state', 'in', ['pending', 'held'])
+    .executeTakeFirst();
+  return { subscriptions: deleted.length, cancelled: Number(numUpdatedRows) };
 }
 
 function withoutUndefined<T extends object>(fields: T): T {

@@ -33,11 +33,15 @@ t.test(
       '/subscriptions/getsubscriptions',
       '/subscriptions/updatesubscription',
       '/v1/deliveries',
+      '/v1/keys',
+      '/v1/keys/{key_id}',
       '/v1/stats',
       '/v1/subscriptions',
       '/v1/subscriptions/{subscription_id}',
       '/v1/subscriptions/{subscription_id}/public-key',
       '/v1/subscriptions/{subscription_id}/rotate-secret',
+      '/v1/tenants',
+      '/v1/tenants/{tenant_id}',
       '/v1/webhooks',
       '/v1/webhooks/batch',
       '/v1/webhooks/{webhook_id}',
@@ -64,35 +68,52 @@ t.test(
   },
 );
 
-t.test('the document tells which routes need the key, and how', async (t) => {
+t.test('the document tells which scope each operation needs', async (t) => {
   const open = ['/healthz', '/metrics', '/ping', '/readyz'];
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: 'an admin key of some length' });
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
-  t.strictSame(document.security, [{ adminKey: [] }]);
+  t.match(document.components.securitySchemes, { key: { type: 'http', scheme: 'bearer' } });
   for (const [path, operations] of Object.entries<Record<string, { security?: unknown }>>(
     document.paths,
   )) {
+    const scopes =
+      path.startsWith('/v1/keys') || path.startsWith('/v1/tenants')
+        ? /^admin$/
+        : /^(read|send|manage)$/;
     const expected = open.includes(path)
       ? []
       : path === '/ingest/{subscription_id}'
-        ? [{ adminKey: [] }, {}]
-        : undefined;
+        ? [{ key: ['send'] }, {}]
+        : [{ key: [scopes] }];
     for (const [method, { security }] of Object.entries(operations))
-      t.strictSame(security, expected, `${method} ${path}`);
+      t.match(security, expected, `${method} ${path}`);
   }
+  const { paths } = document;
+  t.strictSame(paths['/v1/subscriptions'].get.security, [{ key: ['read'] }]);
+  t.strictSame(paths['/v1/subscriptions'].post.security, [{ key: ['manage'] }]);
+  t.strictSame(paths['/v1/webhooks'].post.security, [{ key: ['send'] }]);
+});
+
+t.test('where no key is needed the document says so, and that one may be shown', async (t) => {
+  const posthorn = await startTestService(t);
+  const { json: document } = await posthorn.request('GET', '/api/docs/json');
+  t.strictSame(document.paths['/v1/stats'].get.security, [{ key: ['read'] }, {}]);
+  t.strictSame(document.paths['/ping'].get.security, []);
 });
 
 t.test('what is asked for by id has an example, and metrics are text', async (t) => {
   const posthorn = await startTestService(t);
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
-  const [webhookId] = document.paths['/v1/webhooks/{webhook_id}'].get.parameters;
+  const webhookId = document.paths['/v1/webhooks/{webhook_id}'].get.parameters.find(
+    (one: { name: string }) => one.name === 'webhook_id',
+  );
   t.match(webhookId, { name: 'webhook_id', in: 'path', example: /^[0-9a-f-]{36}$/ });
   const { content } = document.paths['/metrics'].get.responses['200'];
   t.strictSame(Object.keys(content), ['text/plain']);
   const { headers } = await posthorn.request('GET', '/metrics');
   t.match(headers.get('content-type'), /^text\/plain/);
   const described = document.paths['/v1/subscriptions/{subscription_id}'].get.responses;
-  t.strictSame(Object.keys(described), ['200', '400', '401', '404', '500', '503']);
+  t.strictSame(Object.keys(described), ['200', '400', '401', '403', '404', '429', '500', '503']);
 });
 
 t.test('the examples of request bodies work when sent', async (t) => {
@@ -100,21 +121,24 @@ t.test('the examples of request bodies work when sent', async (t) => {
   const posthorn = await startTestService(t);
   await posthorn.subscribe(receiver.url);
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
+  const operations = Object.entries<Record<string, Operation>>(document.paths).flatMap(
+    ([path, methods]) =>
+      Object.entries(methods).map(([method, operation]) => ({ path, method, ...operation })),
+  );
+  // What deletes comes last.
+  operations.sort((a, b) => Number(a.method === 'delete') - Number(b.method === 'delete'));
   let tried = 0;
-  for (const [path, operations] of Object.entries<Record<string, Operation>>(document.paths)) {
-    for (const [method, { requestBody }] of Object.entries(operations)) {
-      const content = requestBody?.content['application/json'];
-      const example =
-        content?.schema?.examples?.[0] ?? content?.example ?? content?.schema?.example;
-      if (example === undefined) continue;
-      const reply = await posthorn.request(
-        method.toUpperCase(),
-        path.replace('{subscription_id}', '1'),
-        example,
-      );
-      t.ok(reply.status < 300, `${method} ${path}: ${reply.status} ${reply.text}`);
-      tried += 1;
-    }
+  for (const { path, method, requestBody } of operations) {
+    const content = requestBody?.content['application/json'];
+    const example = content?.schema?.examples?.[0] ?? content?.example ?? content?.schema?.example;
+    if (example === undefined) continue;
+    const reply = await posthorn.request(
+      method.toUpperCase(),
+      path.replace('{subscription_id}', '1').replace('{tenant_id}', 'acme'),
+      example,
+    );
+    t.ok(reply.status < 300, `${method} ${path}: ${reply.status} ${reply.text}`);
+    tried += 1;
   }
   t.ok(tried >= 4);
 });

@@ -81,6 +81,38 @@ t.test('a newer schema than it knows stops the service', async (t) => {
   );
 });
 
+t.test('tenants that so far were but words get rows of their own', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const client = await connect(t, databaseUrl);
+  // As it was before 0007.
+  await client.query(`
+    drop trigger require_tenant on posthorn.subscriptions;
+    drop function posthorn.require_tenant_of_subscription;
+    drop function posthorn.require_tenant;
+    drop index posthorn.subscriptions_by_tenant;
+    drop table posthorn.keys, posthorn.tenants cascade;
+    drop function posthorn.notify_key_changed, posthorn.notify_tenant_changed;
+    delete from posthorn.migrations where version = 7`);
+  await client.query(
+    `insert into posthorn.subscriptions (tenant, url, deleted_at)
+     values ('acme', 'https://example.com', null), ('an odd / one', 'https://example.com', now())`,
+  );
+  await client.query(
+    `insert into posthorn.webhook_payloads (tenant, content_type, body)
+     values ('sent only', 'application/json', '1'), ('acme', 'application/json', '1'), ('default', 'application/json', '1')`,
+  );
+  t.match(await migrate(databaseUrl), [{ version: 7 }]);
+  const { rows } = await client.query('select id from posthorn.tenants order by id');
+  t.strictSame(
+    rows.map(({ id }) => id),
+    ['acme', 'an odd / one', 'default', 'sent only'],
+  );
+  await t.rejects(
+    client.query(`insert into posthorn.subscriptions (tenant, url) values ('new', 'https://a.b')`),
+    { code: '23503', hint: /POST \/v1\/tenants/ },
+  );
+});
+
 t.test('a database that is up to date needs no right to create anything', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const admin = await connect(t, databaseUrl);

@@ -1,70 +1,163 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
+import { timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Settings } from '../../config.ts';
-import type { Scope } from '../../keys/scopes.ts';
-import { DEFAULT_TENANT } from '../../subscriptions/store.ts';
-import { Problem } from '../problems.ts';
-
-/** What a route needs: a key with that scope; `own`: it checks for itself; `open`: nothing. */
-export type Needed = Scope | 'own' | 'open';
+import { isKey, looksLikeKey } from '../../keys/format.ts';
+import type { Access, Keyring, KnownKey } from '../../keys/keyring.ts';
+import { allowedBy, type Scope } from '../../keys/scopes.ts';
+import { hashKey } from '../../keys/store.ts';
+import type { TenantCache } from '../../tenants/cache.ts';
+import { DEFAULT_TENANT } from '../../tenants/store.ts';
+import { invalidField, notFound, Problem } from '../problems.ts';
+import { STORABLE_TEXT } from '../schemas/common.ts';
+import { MAX_TENANT_LENGTH, namesTenant } from './access.ts';
 
 declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Every route says it; the app does not start otherwise. */
-    scope?: Needed;
-  }
   interface FastifyRequest {
-    /** Whether the request shows the admin key, or needs none. */
-    hasKey: boolean;
+    /** What the request may do; null where it shows no key and the route looks for other proof. */
+    access: Access | null;
     /** Whose subscriptions, webhooks and deliveries the request is about, and no others. */
     tenant: string;
   }
 }
 
-/** With an admin key set, requests must show it: `Authorization: Bearer <key>`. */
-export function registerAuth(app: FastifyInstance, settings: Settings): void {
-  const expected = settings.authRequired ? digest(settings.adminKey ?? '') : undefined;
-  requireScopes(app);
-  app.decorateRequest('hasKey', false);
+export interface AuthDeps {
+  readonly settings: Settings;
+  readonly keyring: Keyring;
+  readonly tenants: TenantCache;
+}
+
+/** Who shows the admin key, and who needs none. */
+const ADMIN: Access = { tenant: null, allowed: allowedBy(['admin']), keyId: 'admin' };
+const ANYBODY: Access = { ...ADMIN, keyId: null };
+
+/**
+ * Finds out who asks and whether he may: a key, its scope, its tenant.
+ *
+ * With an admin key set, every request must show it or a key of the table. Without one the API is
+ * open, but who shows a key is held to it: to its tenant, its scopes and its end.
+ */
+export function registerAuth(app: FastifyInstance, { settings, keyring, tenants }: AuthDeps): void {
+  const admin = settings.authRequired ? hashKey(settings.adminKey ?? '') : undefined;
+  app.decorateRequest('access', null);
   app.decorateRequest('tenant', DEFAULT_TENANT);
-  app.addHook('onRequest', async (request) => {
-    request.hasKey = expected === undefined || isBearer(request, expected);
-    if (request.hasKey || request.is404) return;
-    const { scope } = request.routeOptions.config;
-    if (scope !== 'open' && scope !== 'own') throw missingKey();
-  });
-}
 
-/** Refuses to start with a route of which nobody has said who may call it. */
-function requireScopes(app: FastifyInstance): void {
-  const routes: RouteOptions[] = [];
-  app.addHook('onRoute', (route) => void routes.push(route));
-  // Not in `onRoute`: plugins' routes get their scope by hooks of their own, which run later.
-  app.addHook('onReady', async () => {
-    for (const { method, url, config } of routes) {
-      if (config?.scope === undefined)
-        throw new Error(`${method} ${url} does not say its scope: config: { scope: 'read' }`);
+  // With a callback: what is in memory is decided at once, without a promise.
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.routeOptions.config.scope === 'open' || request.is404) return done();
+    let asked: Promise<void> | undefined;
+    try {
+      const access = identify(request);
+      asked =
+        access instanceof Promise
+          ? access.then((found) => admit(request, found))
+          : admit(request, access);
+    } catch (problem) {
+      return done(problem as Error);
     }
+    if (asked === undefined) return done();
+    asked.then(() => done(), done);
   });
+
+  /** @throws Problem (401) for what is no key, or one that is not good any more. */
+  function identify(request: FastifyRequest): Access | null | Promise<Access> {
+    const token = readBearer(request);
+    if (token === undefined) return admin === undefined ? ANYBODY : null;
+    // Without a key to be shown, the header is somebody else's, such as a proxy's.
+    if (admin === undefined && !looksLikeKey(token)) return ANYBODY;
+    const hash = hashKey(token);
+    // Hashes have one length, so the comparison tells nothing about the key's.
+    if (admin !== undefined && timingSafeEqual(hash, admin)) return ADMIN;
+    if (!isKey(token)) {
+      // Who signs may send a header that means something to others.
+      if (request.routeOptions.config.scope === 'own' && !looksLikeKey(token)) return null;
+      throw unauthorized(
+        looksLikeKey(token)
+          ? 'The key is mistyped or cut off: its last six characters do not fit the others.'
+          : 'What the Authorization header shows is no key of this service.',
+      );
+    }
+    const key = keyring.find(hash);
+    return key instanceof Promise ? key.then(requireGood) : requireGood(key);
+  }
+
+  function requireGood(key: KnownKey | null): Access {
+    if (key === null) throw unauthorized('There is no such key.');
+    if (key.revokedAt !== null) throw unauthorized('This key was revoked.');
+    if (key.expiresAt !== null && key.expiresAt.getTime() <= Date.now())
+      throw unauthorized(`This key expired at ${key.expiresAt.toISOString()}.`);
+    keyring.noteUse(key);
+    return key;
+  }
+
+  /** Decides by the route's scope and the key's tenant. */
+  function admit(request: FastifyRequest, access: Access | null): Promise<void> | undefined {
+    const { config, url = '' } = request.routeOptions;
+    const scope = config.scope as Scope | 'own';
+    request.access = access;
+    if (scope === 'own') return undefined;
+    if (access === null) throw missingKey();
+    if (namesTenant({ url, config })) {
+      if (!access.allowed.has(scope)) throw missingScope(scope);
+      const { tenant } = request.query as { tenant?: unknown };
+      request.tenant = access.tenant ?? DEFAULT_TENANT;
+      return tenant === undefined ? undefined : nameTenant(request, access, tenant);
+    }
+    if (!url.startsWith('/v1/') && access.tenant !== null && access.tenant !== DEFAULT_TENANT) {
+      throw new Problem(
+        'not-found',
+        `The routes outside of /v1 are those of the tenant ${DEFAULT_TENANT}, and this key is of another; use /v1.`,
+      );
+    }
+    if (!access.allowed.has(scope)) throw missingScope(scope);
+    if (!url.startsWith('/v1/') && (request.query as { tenant?: unknown }).tenant !== undefined)
+      throw invalidField(
+        'query.tenant',
+        `is not known outside of /v1: that is ${DEFAULT_TENANT}'s`,
+      );
+    return undefined;
+  }
+
+  /** A key of one tenant may name it, and is told of any other that there is none. */
+  function nameTenant(
+    request: FastifyRequest,
+    access: Access,
+    tenant: unknown,
+  ): Promise<void> | undefined {
+    if (typeof tenant !== 'string') throw invalidField('query.tenant', 'must be given once');
+    if (tenant === request.tenant) return undefined;
+    if (access.tenant !== null || !STORABLE.test(tenant) || tenant.length > MAX_TENANT_LENGTH)
+      throw notFound('tenant', tenant);
+    request.tenant = tenant;
+    if (tenants.peek(tenant) === true) return undefined;
+    return tenants.get(tenant).then((exists) => {
+      if (exists === null) throw notFound('tenant', tenant);
+    });
+  }
 }
 
-/** The 401 for a request without the key. */
-export function missingKey(): Problem {
-  return new Problem(
-    'unauthorized',
-    'Send the admin key: Authorization: Bearer <POSTHORN_ADMIN_KEY>.',
-    {
-      headers: { 'www-authenticate': 'Bearer' },
-    },
-  );
+const STORABLE = new RegExp(STORABLE_TEXT);
+
+/** Whether somebody may see that tenant's things; who shows no key has to give other proof. */
+export function maySee(access: Access | null, tenant: string): boolean {
+  return access === null || access.tenant === null || access.tenant === tenant;
 }
 
-function isBearer(request: FastifyRequest, expected: Buffer): boolean {
-  const match = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '');
-  // Digests have one length, so the comparison tells nothing about the key's.
-  return match !== null && timingSafeEqual(digest(match[1] as string), expected);
+/** The 401 for a request without a key. */
+function missingKey(): Problem {
+  return unauthorized('Send a key: Authorization: Bearer <key>.');
 }
 
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+/** The 403 for a key that may not do that. */
+export function missingScope(scope: Scope): Problem {
+  return new Problem('forbidden', `This key lacks the scope "${scope}", which this needs.`);
+}
+
+function unauthorized(detail: string): Problem {
+  return new Problem('unauthorized', detail, { headers: { 'www-authenticate': 'Bearer' } });
+}
+
+function readBearer({ headers }: FastifyRequest): string | undefined {
+  const { authorization } = headers;
+  if (authorization === undefined) return undefined;
+  return /^Bearer +(.+)$/i.exec(authorization)?.[1];
 }

@@ -3,13 +3,13 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { Settings } from '../../config.ts';
 import { VERSION } from '../../version.ts';
-import type { Needed } from './auth.ts';
+import type { Needed } from './access.ts';
 
 /** The OpenAPI 3.1 document at `/api/docs/json` and Swagger UI at `/api/docs/`. */
 export async function registerDocs(app: FastifyInstance, settings: Settings): Promise<void> {
   await app.register(swagger, {
     transform: ({ schema, url, route }) => ({
-      schema: settings.authRequired ? withKeyNeeded(schema, route.config?.scope) : schema,
+      schema: withScope(schema, route.config?.scope, settings.authRequired),
       url,
     }),
     openapi: {
@@ -22,17 +22,23 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
         license: { name: 'MIT', identifier: 'MIT' },
       },
       tags: [
+        { name: 'tenants', description: 'Whose things they are.' },
+        { name: 'keys', description: 'Who may ask what.' },
         { name: 'subscriptions', description: 'URLs that want webhooks.' },
         { name: 'ingest', description: 'Handing webhooks in.' },
         { name: 'history', description: 'What became of them.' },
         { name: 'service', description: 'Whether all is well.' },
       ],
-      ...(settings.authRequired
-        ? {
-            components: { securitySchemes: { adminKey: { type: 'http', scheme: 'bearer' } } },
-            security: [{ adminKey: [] }],
-          }
-        : {}),
+      components: {
+        securitySchemes: {
+          key: {
+            type: 'http',
+            scheme: 'bearer',
+            description:
+              'A key of /v1/keys, or the admin key. Each operation names the scope that it needs.',
+          },
+        },
+      },
     },
   });
   await app.register(async (scope) => {
@@ -54,9 +60,24 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
   });
 }
 
-/** Says where the document's `security`, which is the key, is not what a route asks for. */
-function withKeyNeeded(schema: FastifySchema, scope: Needed | undefined): FastifySchema {
-  if (scope !== 'open' && scope !== 'own') return schema;
-  // Such a route takes other proof too; an empty object in the list means that it may be without.
-  return { ...schema, security: scope === 'open' ? [] : [{ adminKey: [] }, {}] } as FastifySchema;
+/**
+ * Says which scope a route needs. An empty object in the list means that it may be without a key: for
+ * one that takes other proof, and where none is asked for.
+ */
+function withScope(
+  schema: FastifySchema,
+  scope: Needed | undefined,
+  authRequired: boolean,
+): FastifySchema {
+  const needed = scope === undefined || scope === 'open' ? [] : [{ key: [scopeOf(scope)] }];
+  const optional = scope === 'own' || !authRequired;
+  return {
+    ...schema,
+    security: needed.length > 0 && optional ? [...needed, {}] : needed,
+  } as FastifySchema;
+}
+
+/** What checks for itself hands webhooks in. */
+function scopeOf(scope: Needed): string {
+  return scope === 'own' ? 'send' : scope;
 }

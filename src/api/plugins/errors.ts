@@ -1,4 +1,4 @@
-import { maxHeaderSize, STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ErrorObject } from 'ajv';
 import type {
@@ -10,10 +10,13 @@ import type {
 } from 'fastify';
 import { isUnavailable } from '../../db/availability.ts';
 import { formatBytes } from '../../lib/bytes.ts';
-import { errorMessage } from '../../lib/errors.ts';
+import { errorCode, errorMessage } from '../../lib/errors.ts';
 import { rarely } from '../../lib/rarely.ts';
 import { invalidRequest, Problem, unavailable } from '../problems.ts';
 import { explainValidation } from '../validation.ts';
+
+/** Of the request line and the headers together. */
+export const MAX_HEADER_BYTES = 16 * 1024;
 
 /** Makes every error, from wherever, a problem+json answer (RFC 9457). */
 export function registerErrors(app: FastifyInstance): void {
@@ -76,7 +79,7 @@ function explainClientError({ code }: ConnectionError): Problem {
     case 'HPE_HEADER_OVERFLOW':
       return new Problem(
         'headers-too-large',
-        `The request line and the headers have more than ${formatBytes(maxHeaderSize)}.`,
+        `The request line and the headers have more than ${formatBytes(MAX_HEADER_BYTES)}.`,
       );
     default:
       return new Problem('invalid-request', `This is not HTTP/1.1 (${code}).`);
@@ -118,6 +121,9 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
         `The content-type is ${request.headers['content-type'] ?? 'missing'}; send application/json.`,
       );
   }
+  // Its tenant was deleted while it was on its way: a trigger's word, not a constraint's.
+  if (errorCode(error) === FOREIGN_KEY_VIOLATION && /^there is no tenant /.test(error.message))
+    return new Problem('not-found', 'The tenant is being deleted.');
   // Before the database is blamed: an upload that is cut off is an ECONNRESET too.
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);
@@ -132,6 +138,8 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
     cause: error,
   });
 }
+
+const FOREIGN_KEY_VIOLATION = '23503';
 
 const PARTS: Record<string, string> = {
   body: 'body',

@@ -1,11 +1,14 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifySchema } from 'fastify';
 import { Type } from 'typebox';
 import { createSigningKey, hubSignature, judgeSharedSecret } from '../../delivery/sign.ts';
 import type { AcceptedWebhook } from '../../intake/accept.sql.ts';
-import { DEFAULT_TENANT } from '../../subscriptions/store.ts';
+import { createHubVerifier } from '../../intake/verify/hmac.ts';
+import type { CachedSubscription } from '../../subscriptions/cache.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
-import { missingKey } from '../plugins/auth.ts';
+import { maySee, missingScope } from '../plugins/auth.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import { described, problems, SubscriptionId, WebhookId } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
@@ -126,33 +129,26 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
     async (request, reply) => {
       const id = request.params.subscription_id;
       const body = request.body as Buffer | undefined;
-      const subscription = await subscriptions.get(id);
-      if (subscription === null) {
-        if (!request.hasKey) throw missingKey();
-        throw notFound('subscription', id);
-      }
-      if (subscription.problem !== null) {
-        throw new Problem(
-          'unavailable',
-          `Subscription ${id} is not valid: ${subscription.problem}. Correct it by updatesubscription.`,
-        );
-      }
-      const { verifier } = subscription;
-      if (verifier === null) {
-        if (!request.hasKey) throw missingKey();
+      const { access } = request;
+      if (access !== null && !access.allowed.has('send')) throw missingScope('send');
+      const found = await subscriptions.get(id);
+      const subscription = found !== null && maySee(access, found.tenant) ? found : null;
+      if (access === null) {
+        requireSignature(request.headers, body, subscription);
       } else {
-        const problem = verifier.check(request.headers, body ?? Buffer.alloc(0), Date.now());
-        if (problem !== null) throw new Problem('unauthorized', problem);
+        if (subscription === null) throw notFound('subscription', id);
+        explainSignature(request.headers, body, subscription);
       }
+      request.tenant = subscription.tenant;
       const { value } = parseJsonBody(body);
-      const challenge = verifier?.challenge?.(value) ?? null;
+      const challenge = subscription.verifier?.challenge?.(value) ?? null;
       if (challenge !== null) return { challenge };
 
       let webhook: AcceptedWebhook | null;
       try {
         webhook = await intake.accept({
           subscriptionId: id,
-          tenant: DEFAULT_TENANT,
+          tenant: request.tenant,
           eventType: null,
           channels: null,
           orderingKey: null,
@@ -169,3 +165,55 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
     },
   );
 };
+
+/** Stands in for the verifier of a subscription that is not there or has no secret. */
+const NOBODYS_VERIFIER = createHubVerifier([
+  {
+    kind: 'hmac',
+    signing: createSigningKey(randomBytes(32).toString('hex')),
+    untilMs: Number.POSITIVE_INFINITY,
+  },
+]);
+
+/**
+ * Who shows no key must have signed. Which subscriptions there are, and how they want to be signed
+ * for, is nothing that he may learn: he gets one answer, after the same work.
+ *
+ * @throws Problem (401)
+ */
+function requireSignature(
+  headers: IncomingHttpHeaders,
+  body: Buffer | undefined,
+  subscription: CachedSubscription | null,
+): asserts subscription is CachedSubscription {
+  const verifier = subscription?.verifier ?? null;
+  const wrong = (verifier ?? NOBODYS_VERIFIER).check(headers, body ?? EMPTY, Date.now());
+  if (wrong === null && verifier !== null) return;
+  throw new Problem(
+    'unauthorized',
+    'Send a key (Authorization: Bearer <key>) or, for a subscription that has a secret, the signature of the body under it, such as X-Hub-Signature-256: sha256=<hex HMAC-SHA256>. With a key, the answer says what is wrong with a signature.',
+    { headers: { 'www-authenticate': 'Bearer' } },
+  );
+}
+
+/**
+ * What is handed in with a key must be signed too, if the subscription has something to verify with.
+ *
+ * @throws Problem (401) that says what is wrong with the signature.
+ */
+function explainSignature(
+  headers: IncomingHttpHeaders,
+  body: Buffer | undefined,
+  { id, verifier, problem }: CachedSubscription,
+): void {
+  if (problem !== null) {
+    throw new Problem(
+      'unavailable',
+      `Subscription ${id} is not valid: ${problem}. Correct it by updatesubscription.`,
+    );
+  }
+  const wrong = verifier?.check(headers, body ?? EMPTY, Date.now()) ?? null;
+  if (wrong !== null) throw new Problem('unauthorized', wrong);
+}
+
+const EMPTY = Buffer.alloc(0);

@@ -83,13 +83,14 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
         limit = DEFAULT_LIMIT,
       } = request.query;
       let query = db
-        .selectFrom('posthorn.delivery_attempts')
+        .selectFrom('posthorn.delivery_attempts as a')
+        .innerJoin('posthorn.subscriptions as s', 's.id', 'a.subscription_id')
         .select([
-          'id',
-          'webhook_id',
-          'subscription_id',
-          'attempt_number',
-          'status',
+          'a.id',
+          'a.webhook_id',
+          'a.subscription_id',
+          'a.attempt_number',
+          'a.status',
           'response_code',
           'error_code',
           'error',
@@ -98,21 +99,22 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
           // With its microseconds, which a Date would lose.
           sql<string>`(extract(epoch from at) * 1000000)::bigint`.as('position'),
         ])
-        .orderBy('at', 'desc')
-        .orderBy('id', 'desc')
+        .where('s.tenant', '=', request.tenant)
+        .orderBy('a.at', 'desc')
+        .orderBy('a.id', 'desc')
         .limit(limit + 1);
       if (subscription_id !== undefined)
-        query = query.where('subscription_id', '=', subscription_id);
-      if (webhook_id !== undefined) query = query.where('webhook_id', '=', webhook_id);
-      if (status !== undefined) query = query.where('status', '=', status);
-      if (since !== undefined) query = query.where('at', '>=', new Date(since));
-      if (until !== undefined) query = query.where('at', '<', new Date(until));
+        query = query.where('a.subscription_id', '=', subscription_id);
+      if (webhook_id !== undefined) query = query.where('a.webhook_id', '=', webhook_id);
+      if (status !== undefined) query = query.where('a.status', '=', status);
+      if (since !== undefined) query = query.where('a.at', '>=', new Date(since));
+      if (until !== undefined) query = query.where('a.at', '<', new Date(until));
       if (status !== undefined && status !== 'success')
-        query = query.where('status', '<>', 'success');
+        query = query.where('a.status', '<>', 'success');
       if (cursor !== undefined) {
         const [at, id] = readCursor(cursor, [CURSOR_MICROSECONDS, CURSOR_BIGINT]);
         query = query.where(
-          sql<boolean>`(at, id) < ('epoch'::timestamptz + ${at}::bigint * interval '1 microsecond', ${id}::bigint)`,
+          sql<boolean>`(a.at, a.id) < ('epoch'::timestamptz + ${at}::bigint * interval '1 microsecond', ${id}::bigint)`,
         );
       }
       const rows = await query.execute();

@@ -14,7 +14,7 @@ import {
   WebhookId,
 } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
-import { createBodyCheck } from '../validation.ts';
+import { createBodyCheck, validatorCompiler } from '../validation.ts';
 
 const MAX_BATCH = 1000;
 
@@ -100,7 +100,11 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
 ) => {
   takeRawJson(app);
   // Bodies stay bytes here, so their schemas are for the document, and are checked in the handlers.
-  const shared = { validatorCompiler: () => () => true, bodyLimit: settings.maxBodyBytes };
+  const shared = {
+    validatorCompiler: (route: { httpPart?: string }) =>
+      route.httpPart === 'body' ? () => true : validatorCompiler(route as never),
+    bodyLimit: settings.maxBodyBytes,
+  };
 
   app.post(
     '/v1/webhooks',
@@ -124,9 +128,12 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       requireSend(value);
       const sent = value as Static<typeof Send>;
       const { subscription_id } = sent;
-      // Quicker to know than to ask, and what the cache cannot know yet the intake function does.
-      if (subscription_id !== undefined && (await subscriptions.get(subscription_id)) === null)
-        throw notFound('subscription', subscription_id);
+      if (subscription_id !== undefined) {
+        // Quicker to know than to ask, and what the cache cannot know yet the intake function does.
+        const subscription = await subscriptions.get(subscription_id);
+        if (subscription?.tenant !== request.tenant)
+          throw notFound('subscription', subscription_id);
+      }
       const webhook = incoming(request.tenant, sent, memberSources(text).get('data') as string);
       let accepted: AcceptedWebhook | null;
       try {

@@ -39,7 +39,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
     },
     async (request, reply) => {
       // The first system knew no event types: such a subscription gets what is handed in for it.
-      const fields = { ...judge(request.body), event_types: [] };
+      const fields = { ...judge(request.body), event_types: [], tenant: request.tenant };
       const subscription = await createSubscription(db, sealer, fields);
       return reply.code(201).send(subscription as never);
     },
@@ -59,7 +59,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         },
       },
     },
-    async (_request, reply) => reply.send((await listSubscriptions(db)) as never),
+    async ({ tenant }, reply) => reply.send((await listSubscriptions(db, { tenant })) as never),
   );
 
   app.put(
@@ -91,7 +91,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       if (change.url === undefined && change.secret === undefined) {
         throw invalidField('body', 'has nothing to change: give url, secret or both');
       }
-      const subscription = await updateSubscription(db, sealer, id, judge(change));
+      const subscription = await updateSubscription(db, sealer, request.tenant, id, judge(change));
       if (subscription === undefined) throw notFound('subscription', id);
       subscriptions.drop(id);
       return reply.send({ message: 'Subscription updated successfully', ...subscription } as never);
@@ -107,7 +107,10 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         summary: 'Delete a subscription',
         description: 'What is still owed to it is cancelled. Its history stays.',
         tags: ['subscriptions'],
-        body: Type.Object({ id: SubscriptionId }, { additionalProperties: false }),
+        body: Type.Object(
+          { id: SubscriptionId },
+          { additionalProperties: false, examples: [{ id: 1 }] },
+        ),
         response: {
           200: described(
             'It is gone.',
@@ -121,7 +124,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       },
     },
     async (request) => {
-      const cancelled = await deleteSubscription(db, request.body.id);
+      const cancelled = await deleteSubscription(db, request.tenant, request.body.id);
       if (cancelled === undefined) throw notFound('subscription', request.body.id);
       return { message: 'Subscription deleted successfully', cancelled };
     },

@@ -91,7 +91,10 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       );
       if (without !== undefined)
         throw invalidField(`body.${without}`, 'is for a signature_header, and none is given.');
-      const subscription = await createSubscription(db, sealer, fields);
+      const subscription = await createSubscription(db, sealer, {
+        ...fields,
+        tenant: request.tenant,
+      });
       reply.header('location', `/v1/subscriptions/${subscription.id}`);
       return reply
         .code(201)
@@ -120,7 +123,11 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     async (request, reply) => {
       const { cursor, limit = DEFAULT_LIMIT } = request.query;
       const after = cursor === undefined ? 0 : Number(readCursor(cursor, [CURSOR_ID])[0]);
-      const rows = await listSubscriptions(db, { after, limit: limit + 1 });
+      const rows = await listSubscriptions(db, {
+        tenant: request.tenant,
+        after,
+        limit: limit + 1,
+      });
       const data = rows.slice(0, limit);
       const last = data.at(-1);
       const next = rows.length > limit && last !== undefined ? writeCursor([last.id]) : null;
@@ -157,7 +164,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     },
     async (request, reply) => {
       const { subscription_id: id } = request.params;
-      const subscription = await getSubscription(db, id);
+      const subscription = await getSubscription(db, request.tenant, id);
       if (subscription === undefined) throw notFound('subscription', id);
       const problem = (await subscriptions.get(id))?.problem ?? null;
       return reply.send({ ...subscription, problem } as never);
@@ -195,7 +202,13 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     },
     async (request, reply) => {
       const { subscription_id: id } = request.params;
-      const subscription = await updateSubscription(db, sealer, id, judge(request.body));
+      const subscription = await updateSubscription(
+        db,
+        sealer,
+        request.tenant,
+        id,
+        judge(request.body),
+      );
       if (subscription === undefined) throw notFound('subscription', id);
       subscriptions.drop(id);
       return reply.send(subscription as never);
@@ -225,7 +238,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     },
     async (request) => {
       const { subscription_id: id } = request.params;
-      const cancelled = await deleteSubscription(db, id);
+      const cancelled = await deleteSubscription(db, request.tenant, id);
       if (cancelled === undefined) throw notFound('subscription', id);
       return { cancelled };
     },

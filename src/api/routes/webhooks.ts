@@ -124,6 +124,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           'a.at as timestamp',
         ])
         .where('p.id', '=', webhook_id)
+        .where('p.tenant', '=', request.tenant)
         .orderBy('d.subscription_id')
         .orderBy('a.at')
         .orderBy('a.id')
@@ -200,6 +201,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         .selectFrom('posthorn.deliveries as d')
         .innerJoin('posthorn.subscriptions as s', 's.id', 'd.subscription_id')
         .select(DELIVERY_COLUMNS)
+        .where('s.tenant', '=', request.tenant)
         .orderBy('d.webhook_id', 'desc')
         .orderBy('d.subscription_id', 'desc')
         .limit(limit + 1);

@@ -21,9 +21,12 @@ export const ProblemSchema = Type.Object(
 const MEANINGS: Record<number, string> = {
   400: 'The request is not valid; `errors` names the fields.',
   401: 'The signature or the key is missing or wrong.',
+  403: 'The key lacks the scope that is needed.',
   404: 'There is no such thing.',
+  409: 'It cannot be done as things stand.',
   413: 'The body is larger than POSTHORN_MAX_BODY.',
   415: 'The content-type is not JSON.',
+  429: 'Too many requests came within the time; try again after `Retry-After`.',
   500: 'Something went wrong on our side; the log says what.',
   503: 'The database cannot be used right now; try again after `Retry-After`. With the type `…:unavailable` nothing was done; with `…:outcome-unknown` it may have been.',
 };
@@ -45,6 +48,13 @@ export const SubscriptionId = Type.Integer({ minimum: 1, maximum: 2_147_483_647,
 export const WebhookId = Type.String({
   format: 'uuid',
   description: 'A UUIDv7: it tells when the webhook came.',
+});
+export const TENANT_ID = '^[A-Za-z0-9_-][A-Za-z0-9_.-]*$';
+export const TenantId = Type.String({
+  maxLength: 64,
+  pattern: TENANT_ID,
+  description: 'Letters, digits, _, - and dots; your own name for it.',
+  examples: ['acme'],
 });
 const TYPE_WORDS = '[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*';
 export const EVENT_TYPE = `^${TYPE_WORDS}$`;

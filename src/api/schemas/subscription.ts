@@ -48,17 +48,16 @@ export const Channels = nullable(
 
 const Text = Type.String({ maxLength: 1000, pattern: STORABLE_TEXT });
 
+export const Metadata = nullable(
+  Type.Record(Type.String({ maxLength: 100, pattern: STORABLE_TEXT }), Text, {
+    maxProperties: 50,
+    description: 'Yours to use.',
+    examples: [{ customer: 'c_17' }],
+  }),
+);
+
 /** What is said of a subscription for people and for programs, and matters to no delivery. */
-const About = {
-  description: nullable(Text),
-  metadata: nullable(
-    Type.Record(Type.String({ maxLength: 100, pattern: STORABLE_TEXT }), Text, {
-      maxProperties: 50,
-      description: 'Yours to use.',
-      examples: [{ customer: 'c_17' }],
-    }),
-  ),
-};
+const About = { description: nullable(Text), metadata: Metadata };
 
 /** How a subscription is delivered to. */
 const PolicyFields = {

@@ -1,0 +1,212 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { randomDigits } from '../../keys/format.ts';
+import {
+  createTenant,
+  DEFAULT_TENANT,
+  deleteTenant,
+  getTenant,
+  listTenants,
+  updateTenant,
+} from '../../tenants/store.ts';
+import {
+  CURSOR_TEXT,
+  DEFAULT_LIMIT,
+  linkNext,
+  PageQuery,
+  readCursor,
+  writeCursor,
+} from '../paging.ts';
+import { MAX_TENANT_LENGTH } from '../plugins/access.ts';
+import { notFound, Problem } from '../problems.ts';
+import {
+  described,
+  nullable,
+  problems,
+  STORABLE_TEXT,
+  TenantId,
+  Timestamp,
+} from '../schemas/common.ts';
+import { Metadata } from '../schemas/subscription.ts';
+import type { ApiServices } from '../services.ts';
+
+/** Of an id that nobody has chosen. */
+const GENERATED_LENGTH = 20;
+
+const Name = nullable(Type.String({ maxLength: 200, pattern: STORABLE_TEXT }));
+
+const Tenant = Type.Object({
+  id: Type.String(),
+  name: Name,
+  metadata: Metadata,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+});
+
+// Any text: tenants that were but words in SQL have whatever id they were given there.
+const Params = Type.Object({
+  tenant_id: Type.String({
+    maxLength: MAX_TENANT_LENGTH,
+    pattern: STORABLE_TEXT,
+    examples: ['acme'],
+  }),
+});
+
+/** Whose subscriptions, webhooks, deliveries and keys they are. */
+export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { db, tenants } },
+) => {
+  app.post(
+    '/v1/tenants',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        operationId: 'createTenant',
+        summary: 'Create a tenant',
+        description: 'With an id of your own, or a random one. An id is never given twice.',
+        tags: ['tenants'],
+        body: Type.Object(
+          {
+            id: Type.Optional(TenantId),
+            name: Type.Optional(Name),
+            metadata: Type.Optional(Metadata),
+          },
+          { additionalProperties: false, examples: [{ id: 'acme', name: 'Acme Inc.' }] },
+        ),
+        response: { 201: described('The tenant.', Tenant), ...problems(400, 401, 409, 413, 415) },
+      },
+    },
+    async (request, reply) => {
+      const { id = `tenant_${randomDigits(GENERATED_LENGTH)}`, ...fields } = request.body;
+      const tenant = await createTenant(db, { id, ...fields });
+      if (tenant === undefined) {
+        throw new Problem(
+          'conflict',
+          (await getTenant(db, id)) === undefined
+            ? `The tenant ${id} was deleted, and its history may still be there: an id is never given twice.`
+            : `There is a tenant ${id} already.`,
+        );
+      }
+      reply.header('location', `/v1/tenants/${encodeURIComponent(id)}`);
+      return reply.code(201).send(tenant as never);
+    },
+  );
+
+  app.get(
+    '/v1/tenants',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        operationId: 'listTenants',
+        summary: 'List the tenants, by id',
+        tags: ['tenants'],
+        querystring: Type.Object(PageQuery, { additionalProperties: false }),
+        response: {
+          200: described(
+            'A page. The next one is in next_cursor and in the Link header.',
+            Type.Object({ data: Type.Array(Tenant), next_cursor: nullable(Type.String()) }),
+          ),
+          ...problems(400, 401),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { cursor, limit = DEFAULT_LIMIT } = request.query;
+      const after = cursor === undefined ? undefined : readCursor(cursor, [CURSOR_TEXT])[0];
+      const rows = await listTenants(db, { after, limit: limit + 1 });
+      const data = rows.slice(0, limit);
+      const last = data.at(-1);
+      const next = rows.length > limit && last !== undefined ? writeCursor([last.id]) : null;
+      if (next !== null) linkNext(request, reply, next);
+      return reply.send({ data, next_cursor: next } as never);
+    },
+  );
+
+  app.get(
+    '/v1/tenants/:tenant_id',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        operationId: 'getTenant',
+        summary: 'A tenant',
+        tags: ['tenants'],
+        params: Params,
+        response: { 200: described('The tenant.', Tenant), ...problems(400, 401, 404) },
+      },
+    },
+    async (request, reply) => {
+      const { tenant_id: id } = request.params;
+      const tenant = await getTenant(db, id);
+      if (tenant === undefined) throw notFound('tenant', id);
+      return reply.send(tenant as never);
+    },
+  );
+
+  app.patch(
+    '/v1/tenants/:tenant_id',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        operationId: 'patchTenant',
+        summary: 'Change a tenant',
+        description: 'What is not given stays as it is.',
+        tags: ['tenants'],
+        params: Params,
+        body: Type.Object(
+          { name: Type.Optional(Name), metadata: Type.Optional(Metadata) },
+          { additionalProperties: false, minProperties: 1, examples: [{ name: 'Acme Ltd.' }] },
+        ),
+        response: {
+          200: described('The tenant as it is now.', Tenant),
+          ...problems(400, 401, 404, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { tenant_id: id } = request.params;
+      const tenant = await updateTenant(db, id, request.body);
+      if (tenant === undefined) throw notFound('tenant', id);
+      return reply.send(tenant as never);
+    },
+  );
+
+  app.delete(
+    '/v1/tenants/:tenant_id',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        operationId: 'deleteTenant',
+        summary: 'Delete a tenant',
+        description:
+          'Its subscriptions are deleted, what is owed to them is cancelled, and its keys are revoked. Its history stays in the database for as long as history is kept; its id stays taken. The tenant `default` cannot be deleted.',
+        tags: ['tenants'],
+        params: Params,
+        response: {
+          200: described(
+            'It is gone, and this with it.',
+            Type.Object({
+              subscriptions: Type.Integer(),
+              cancelled: Type.Integer({ description: 'Deliveries that were owed.' }),
+              keys: Type.Integer(),
+            }),
+          ),
+          ...problems(400, 401, 404, 409),
+        },
+      },
+    },
+    async (request) => {
+      const { tenant_id: id } = request.params;
+      if (id === DEFAULT_TENANT) {
+        throw new Problem(
+          'conflict',
+          `The tenant ${DEFAULT_TENANT} cannot be deleted: the routes outside of /v1 are its own. Delete its subscriptions instead.`,
+        );
+      }
+      const deleted = await deleteTenant(db, id);
+      if (deleted === undefined) throw notFound('tenant', id);
+      tenants.forget(id);
+      return { ...deleted };
+    },
+  );
+};

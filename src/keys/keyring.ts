@@ -1,0 +1,122 @@
+import { timingSafeEqual } from 'node:crypto';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { createNotifiedCache } from '../db/notified-cache.ts';
+import type { Session } from '../db/session.ts';
+import { errorMessage } from '../lib/errors.ts';
+import { createGroupCommit } from '../lib/group-commit.ts';
+import { allowedBy, type Scope } from './scopes.ts';
+
+/** What the shower of a key may do. */
+export interface Access {
+  /** Whose things it may see; null: everybody's. */
+  readonly tenant: string | null;
+  readonly allowed: ReadonlySet<Scope>;
+  /** Null for who shows no key where none is needed. */
+  readonly keyId: number | 'admin' | null;
+}
+
+export interface KnownKey extends Access {
+  readonly keyId: number;
+  readonly expiresAt: Date | null;
+  readonly revokedAt: Date | null;
+}
+
+export interface Keyring {
+  /** The key of that SHA-256, or null; revoked and expired ones too. Without a promise where it is known. */
+  find(hash: Buffer): KnownKey | null | Promise<KnownKey | null>;
+  /** Notes that a key was used just now: `last_used_at` is right to within a minute. */
+  noteUse(key: KnownKey): void;
+}
+
+const NOTE_EVERY_MS = 60_000;
+
+interface CachedKey extends KnownKey {
+  readonly hash: Buffer;
+  notedAt: number;
+}
+
+/**
+ * Keys by their hashes, kept in memory and dropped when they change: a key that is revoked, by
+ * whichever process, is refused within a second.
+ *
+ * @param session listens for changes; it must be given here before it is started.
+ */
+export function createKeyring(pool: pg.Pool, session: Session, log: Logger): Keyring {
+  const cache = createNotifiedCache<CachedKey>({
+    session,
+    channel: 'posthorn_keys',
+    rememberAbsent: true,
+    async load(hashes) {
+      const { rows } = await pool.query<KeyRow>({
+        name: 'keys-load',
+        text: `select id, hash, tenant, scopes, expires_at, revoked_at, last_used_at
+          from posthorn.keys
+          where hash in (select decode(h, 'hex') from unnest($1::text[]) as h)`,
+        values: [hashes],
+      });
+      return new Map(rows.map((row) => [row.hash.toString('hex'), read(row)]));
+    },
+  });
+
+  // Several uses in a moment are one statement, and nobody waits for it.
+  const notes = createGroupCommit<number, void>({
+    concurrency: 1,
+    maxItems: 1000,
+    async run(ids) {
+      await pool.query({
+        name: 'keys-used',
+        text: `update posthorn.keys set last_used_at = now()
+          where id = any($1) and (last_used_at is null or last_used_at < now() - $2 * interval '1 millisecond')`,
+        values: [ids, NOTE_EVERY_MS],
+      });
+      return ids.map(() => undefined);
+    },
+  });
+
+  /** The index has found it by then, which tells nothing: nobody can choose a key's hash. */
+  function compared(key: CachedKey | null, hash: Buffer): CachedKey | null {
+    return key !== null && timingSafeEqual(key.hash, hash) ? key : null;
+  }
+
+  return {
+    find(hash) {
+      const name = hash.toString('hex');
+      const known = cache.peek(name);
+      return known === undefined
+        ? cache.get(name).then((key) => compared(key, hash))
+        : compared(known, hash);
+    },
+    noteUse(key) {
+      const cached = key as CachedKey;
+      const now = Date.now();
+      if (now - cached.notedAt < NOTE_EVERY_MS) return;
+      cached.notedAt = now;
+      notes.add(cached.keyId).catch((error: unknown) => {
+        log.debug({ key: cached.keyId, reason: errorMessage(error) }, 'last use was not noted');
+      });
+    },
+  };
+}
+
+interface KeyRow {
+  readonly id: number;
+  readonly hash: Buffer;
+  readonly tenant: string | null;
+  readonly scopes: Scope[];
+  readonly expires_at: Date | null;
+  readonly revoked_at: Date | null;
+  readonly last_used_at: Date | null;
+}
+
+function read(row: KeyRow): CachedKey {
+  return {
+    keyId: row.id,
+    hash: row.hash,
+    tenant: row.tenant,
+    allowed: allowedBy(row.scopes),
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    notedAt: row.last_used_at?.getTime() ?? 0,
+  };
+}

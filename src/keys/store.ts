@@ -1,0 +1,115 @@
+import { hash } from 'node:crypto';
+import { sql } from 'kysely';
+import type { Database } from '../db/types.ts';
+import { type Environment, generateKey, keyHint } from './format.ts';
+import type { Scope } from './scopes.ts';
+
+/** A key as people see it: all of it but the key. */
+export interface Key {
+  readonly id: number;
+  /** Null: of all tenants. */
+  readonly tenant: string | null;
+  readonly name: string | null;
+  readonly environment: Environment;
+  readonly scopes: Scope[];
+  /** Its beginning. */
+  readonly hint: string;
+  readonly created_at: Date;
+  readonly expires_at: Date | null;
+  readonly last_used_at: Date | null;
+  readonly revoked_at: Date | null;
+}
+
+export interface KeyFields {
+  /** Null with the scope `admin`, and only then. */
+  readonly tenant: string | null;
+  readonly name: string | null;
+  readonly environment: Environment;
+  readonly scopes: readonly Scope[];
+  readonly expiresAt: Date | null;
+}
+
+const VISIBLE = [
+  'id',
+  'tenant',
+  'name',
+  'environment',
+  'scopes',
+  'hint',
+  'created_at',
+  'expires_at',
+  'last_used_at',
+  'revoked_at',
+] as const;
+
+/** What is stored of a key, and looked for when it is shown. */
+export function hashKey(key: string): Buffer {
+  return hash('sha256', key, 'buffer');
+}
+
+/**
+ * Makes a key.
+ *
+ * @returns the key itself, which nobody can find out again, and what is known of it; undefined when
+ *   there is no such tenant.
+ */
+export async function createKey(
+  db: Database,
+  { tenant, name, environment, scopes, expiresAt }: KeyFields,
+): Promise<(Key & { readonly key: string }) | undefined> {
+  const key = generateKey(environment);
+  return await db.transaction().execute(async (transaction) => {
+    if (tenant !== null) {
+      // Held until we commit: a tenant that is being deleted gets no new keys.
+      const row = await transaction
+        .selectFrom('posthorn.tenants')
+        .select('id')
+        .where('id', '=', tenant)
+        .where('deleted_at', 'is', null)
+        .forShare()
+        .executeTakeFirst();
+      if (row === undefined) return undefined;
+    }
+    const made = await transaction
+      .insertInto('posthorn.keys')
+      .values({
+        tenant,
+        name,
+        environment,
+        scopes: [...scopes],
+        hash: hashKey(key),
+        hint: keyHint(key),
+        expires_at: expiresAt,
+      })
+      .returning(VISIBLE)
+      .executeTakeFirstOrThrow();
+    return { ...made, key };
+  });
+}
+
+/** Keys that were not revoked, by id, after `after`, at most `limit`; of one tenant, if it is given. */
+export async function listKeys(
+  db: Database,
+  { tenant, after, limit }: { tenant?: string | undefined; after: number; limit: number },
+): Promise<Key[]> {
+  let query = db
+    .selectFrom('posthorn.keys')
+    .select(VISIBLE)
+    .where('revoked_at', 'is', null)
+    .where('id', '>', after)
+    .orderBy('id')
+    .limit(limit);
+  if (tenant !== undefined) query = query.where('tenant', '=', tenant);
+  return await query.execute();
+}
+
+/** Revokes a key, for good. Undefined when there is none of that id that was not revoked. */
+export async function revokeKey(db: Database, id: number): Promise<Key | undefined> {
+  return await db
+    .updateTable('posthorn.keys')
+    .set({ revoked_at: sql`now()` })
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .returning(VISIBLE)
+    .executeTakeFirst();
+}

@@ -1,0 +1,118 @@
+import { sql } from 'kysely';
+import type { Database } from '../db/types.ts';
+import { deleteSubscriptionsOf } from '../subscriptions/store.ts';
+
+/** Whose everything is where nobody says otherwise. */
+export const DEFAULT_TENANT = 'default';
+
+/** A tenant as people see it. */
+export interface Tenant {
+  readonly id: string;
+  readonly name: string | null;
+  readonly metadata: Record<string, string> | null;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+}
+
+export interface TenantFields {
+  readonly name?: string | null | undefined;
+  readonly metadata?: Record<string, string> | null | undefined;
+}
+
+const VISIBLE = ['id', 'name', 'metadata', 'created_at', 'updated_at'] as const;
+
+/**
+ * Stores a tenant.
+ *
+ * @returns undefined when its id is taken, be it by one that was deleted.
+ */
+export async function createTenant(
+  db: Database,
+  { id, name = null, metadata = null }: TenantFields & { readonly id: string },
+): Promise<Tenant | undefined> {
+  return await db
+    .insertInto('posthorn.tenants')
+    .values({ id, name, metadata })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning(VISIBLE)
+    .executeTakeFirst();
+}
+
+/** Tenants that were not deleted, by id, after `after`, at most `limit`. */
+export async function listTenants(
+  db: Database,
+  { after, limit }: { after: string | undefined; limit: number },
+): Promise<Tenant[]> {
+  let query = db
+    .selectFrom('posthorn.tenants')
+    .select(VISIBLE)
+    .where('deleted_at', 'is', null)
+    .orderBy('id')
+    .limit(limit);
+  if (after !== undefined) query = query.where('id', '>', after);
+  return await query.execute();
+}
+
+/** The tenant of an id, or undefined when there is none or it was deleted. */
+export async function getTenant(db: Database, id: string): Promise<Tenant | undefined> {
+  return await db
+    .selectFrom('posthorn.tenants')
+    .select(VISIBLE)
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+}
+
+/** Changes what is given of a tenant. Undefined when there is none of that id. */
+export async function updateTenant(
+  db: Database,
+  id: string,
+  { name, metadata }: TenantFields,
+): Promise<Tenant | undefined> {
+  return await db
+    .updateTable('posthorn.tenants')
+    .set({
+      ...(name === undefined ? {} : { name }),
+      ...(metadata === undefined ? {} : { metadata }),
+      updated_at: sql`now()`,
+    })
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .returning(VISIBLE)
+    .executeTakeFirst();
+}
+
+/** What went with a tenant. */
+export interface DeletedTenant {
+  readonly subscriptions: number;
+  /** Deliveries that were owed. */
+  readonly cancelled: number;
+  readonly keys: number;
+}
+
+/**
+ * Deletes a tenant and its subscriptions, cancels what is owed to them and revokes its keys, all in
+ * one transaction. Its history stays, and its id stays taken.
+ *
+ * @returns what went with it, or undefined when there is no tenant of that id.
+ */
+export async function deleteTenant(db: Database, id: string): Promise<DeletedTenant | undefined> {
+  return await db.transaction().execute(async (transaction) => {
+    // First, so that nothing new can come to it: who adds to a tenant holds its row.
+    const { numUpdatedRows } = await transaction
+      .updateTable('posthorn.tenants')
+      .set({ deleted_at: sql`now()`, updated_at: sql`now()` })
+      .where('id', '=', id)
+      .where('deleted_at', 'is', null)
+      .executeTakeFirst();
+    if (numUpdatedRows === 0n) return undefined;
+    const deleted = await deleteSubscriptionsOf(transaction, id);
+    const keys = await transaction
+      .updateTable('posthorn.keys')
+      .set({ revoked_at: sql`now()` })
+      .where('tenant', '=', id)
+      .where('revoked_at', 'is', null)
+      .executeTakeFirst();
+    return { ...deleted, keys: Number(keys.numUpdatedRows) };
+  });
+}
