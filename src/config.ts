@@ -11,6 +11,7 @@ import { parseBytes } from './lib/bytes.ts';
 import { parseDuration } from './lib/duration.ts';
 import { OperatorError } from './lib/errors.ts';
 import { nearest } from './lib/nearest.ts';
+import { parseRate, type Rate } from './lib/rate.ts';
 import { parseSealingKeys, type SealingKey } from './lib/sealing.ts';
 
 /** Which halves of the service a process runs. */
@@ -39,6 +40,10 @@ export interface Settings {
   readonly authRequired: boolean;
   /** The first one encrypts secrets at rest, all of them decrypt; none: secrets are stored plain. */
   readonly encryptionKeys: readonly SealingKey[];
+  /** Of a key, in this process; undefined: without a limit. */
+  readonly rateLimit: Rate | undefined;
+  /** Of a tenant, in this process; undefined: without a limit. */
+  readonly tenantRateLimit: Rate | undefined;
   readonly shutdownGraceMs: number;
   readonly maxInFlight: number;
   /** Processes that share the port and the work; above 1 there is a supervisor over them. */
@@ -119,6 +124,16 @@ export const SETTINGS = {
     'Encrypts secrets in the database: 32 bytes in base64 or hex; with commas several, of which the first encrypts and all decrypt',
     parseSealingKeys,
   ),
+  POSTHORN_RATE_LIMIT: setting(
+    'off',
+    'Requests that a key may make, such as `100/1s` or `6000/1m`, in each process; more get 429',
+    parseRate,
+  ),
+  POSTHORN_TENANT_RATE_LIMIT: setting(
+    'off',
+    'The same for all keys of a tenant together, and for what is handed in by signature',
+    parseRate,
+  ),
   POSTHORN_SHUTDOWN_GRACE: setting(
     '20s',
     'How long a stop waits for deliveries in flight',
@@ -192,6 +207,8 @@ export function loadSettings(
     adminKey: adminKeyGiven,
     authRequired: adminKeyGiven !== undefined,
     encryptionKeys: value('POSTHORN_ENCRYPTION_KEY') ?? [],
+    rateLimit: value('POSTHORN_RATE_LIMIT'),
+    tenantRateLimit: value('POSTHORN_TENANT_RATE_LIMIT'),
     shutdownGraceMs: value('POSTHORN_SHUTDOWN_GRACE'),
     maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
     processes: value('POSTHORN_PROCESSES'),

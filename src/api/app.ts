@@ -4,7 +4,13 @@ import { takeJson } from './accepting.ts';
 import { declareAccess } from './plugins/access.ts';
 import { registerAuth } from './plugins/auth.ts';
 import { registerDocs } from './plugins/docs.ts';
-import { answerClientError, answerFrameworkError, registerErrors } from './plugins/errors.ts';
+import {
+  answerClientError,
+  answerFrameworkError,
+  MAX_HEADER_BYTES,
+  registerErrors,
+} from './plugins/errors.ts';
+import { limitHeaders, registerLimits } from './plugins/limits.ts';
 import { watchMethods } from './plugins/methods.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
 import { ingestRoutes } from './routes/ingest.ts';
@@ -31,6 +37,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: services.settings.maxBodyBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    http: { maxHeaderSize: MAX_HEADER_BYTES },
     // One logger for all: a child for each request costs more than most requests log.
     childLoggerFactory: (logger) => logger,
     // What comes on an open connection while we stop is still served; then the connection closes.
@@ -47,8 +54,10 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
 
   registerErrors(app as unknown as FastifyInstance);
   registerRequestLog(app as unknown as FastifyInstance, services.log);
+  limitHeaders(app as unknown as FastifyInstance);
   declareAccess(app as unknown as FastifyInstance);
   registerAuth(app as unknown as FastifyInstance, services);
+  await registerLimits(app as unknown as FastifyInstance, services.settings);
   const methods = watchMethods(app as unknown as FastifyInstance);
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 

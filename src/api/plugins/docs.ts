@@ -1,9 +1,12 @@
+import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { Settings } from '../../config.ts';
 import { VERSION } from '../../version.ts';
 import type { Needed } from './access.ts';
+
+const HSTS_SECONDS = 180 * 86_400;
 
 /** The OpenAPI 3.1 document at `/api/docs/json` and Swagger UI at `/api/docs/`. */
 export async function registerDocs(app: FastifyInstance, settings: Settings): Promise<void> {
@@ -45,6 +48,12 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
     // The pages show what the API is, never what is in it: they need no key.
     scope.addHook('onRoute', (route) => {
       route.config = { ...route.config, scope: 'open' };
+    });
+    // What the pages may load, swagger-ui says itself, below.
+    await scope.register(helmet, {
+      contentSecurityPolicy: false,
+      // Heeded over https alone; for this host alone, since nothing is known of its neighbours.
+      strictTransportSecurity: { maxAge: HSTS_SECONDS, includeSubDomains: false },
     });
     await scope.register(swaggerUi, {
       routePrefix: '/api/docs',

@@ -140,6 +140,7 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
         explainSignature(request.headers, body, subscription);
       }
       request.tenant = subscription.tenant;
+      if (app.countForTenant !== null) await app.countForTenant(request);
       const { value } = parseJsonBody(body);
       const challenge = subscription.verifier?.challenge?.(value) ?? null;
       if (challenge !== null) return { challenge };
