@@ -2,10 +2,22 @@ import { Command } from 'commander';
 import { loadSettings } from '../config.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createSealer } from '../lib/sealing.ts';
+import { apiKeyCommands } from './api-keys.ts';
 
 /** `posthorn keys`: what concerns the keys of this Posthorn. */
 export function keysCommand(): Command {
-  return new Command('keys').description('look after keys').addCommand(rotateEncryptionCommand());
+  const command = new Command('keys').description('look after keys').addHelpText(
+    'after',
+    `
+Examples:
+  $ posthorn keys create --scopes send,read --name shop
+  $ posthorn keys create --scopes manage,read --tenant acme --expires 90d
+  $ posthorn keys list --tenant acme
+  $ posthorn keys revoke 7
+  $ posthorn keys rotate-encryption`,
+  );
+  for (const one of [...apiKeyCommands(), rotateEncryptionCommand()]) command.addCommand(one);
+  return command;
 }
 
 function rotateEncryptionCommand(): Command {

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { loadAdminKey } from '../config.ts';
 import { createSigningKey, hubSignature, judgeSharedSecret } from '../delivery/sign.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
+import { call } from './call.ts';
 
 interface SendOptions {
   readonly url: string;
@@ -20,7 +21,7 @@ export function sendCommand(): Command {
     .option('--secret <secret>', "the subscription's secret, to sign with")
     .option(
       '--key <key>',
-      'the admin key (default: POSTHORN_ADMIN_KEY, of the environment or .env)',
+      'a key with the scope send (default: POSTHORN_ADMIN_KEY, of the environment or .env)',
     )
     .addHelpText(
       'after',
@@ -41,28 +42,18 @@ async function send(
   const body = await readPayload(payload);
   const problem = secret === undefined ? null : judgeSharedSecret(secret);
   if (problem !== null) throw new OperatorError(`The secret cannot be used: ${problem}.`);
-  let response: Response;
-  try {
-    response = await fetch(new URL(`/ingest/${encodeURIComponent(subscription)}`, url), {
+  const text = await call(
+    { url, key },
+    {
       method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        ...(secret === undefined
+      path: `/ingest/${encodeURIComponent(subscription)}`,
+      body,
+      headers:
+        secret === undefined
           ? {}
-          : { 'x-hub-signature-256': hubSignature(createSigningKey(secret), body) }),
-        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-      },
-      body: new Uint8Array(body),
-    });
-  } catch (error) {
-    const { cause } = error as { cause?: unknown };
-    throw new OperatorError(
-      `No Posthorn answers at ${url} (${errorMessage(cause ?? error)}). Start it with posthorn start, or name another by --url.`,
-    );
-  }
-  const text = await response.text();
-  if (!response.ok)
-    throw new OperatorError(`${url} answered ${response.status}: ${detailOf(text)}`);
+          : { 'x-hub-signature-256': hubSignature(createSigningKey(secret), body) },
+    },
+  );
   process.stdout.write(`${text}\n`);
 }
 
@@ -74,12 +65,4 @@ async function readPayload(payload: string): Promise<Buffer> {
     throw new OperatorError(`The payload cannot be read: ${errorMessage(error)}`);
   }
   return Buffer.from(payload);
-}
-
-function detailOf(text: string): string {
-  try {
-    return (JSON.parse(text) as { detail?: string }).detail ?? text;
-  } catch {
-    return text.slice(0, 200);
-  }
 }

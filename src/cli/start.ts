@@ -117,9 +117,14 @@ function banner({ url, embedded }: Service, { databaseUrl, authRequired, host }:
       ? ['Database', (databaseUrl ?? '').replace(/\/\/[^@/]*@/, '//')]
       : ['Data', embedded.dataDir],
     ...(embedded === undefined ? [] : [['psql', `psql '${embedded.url}'`]]),
-    ...(authRequired || !isLoopback(host)
+    ...(authRequired
       ? []
-      : [['Access', 'open to this machine, without a key']]),
+      : [
+          [
+            'Access',
+            `open to ${isLoopback(host) ? 'this machine' : 'whoever reaches it'}, without a key; POSTHORN_ADMIN_KEY closes it`,
+          ],
+        ]),
   ].map(([name = '', value]) => `  ${name.padEnd(11)}${value}`);
   return `
   Posthorn ${VERSION}

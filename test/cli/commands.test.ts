@@ -4,6 +4,7 @@ import t from 'tap';
 import { startCli } from '../helpers/cli.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
 
 t.test('--version and --help answer, with examples for every command', async (t) => {
   const { version } = JSON.parse(
@@ -68,6 +69,49 @@ t.test('posthorn send takes the admin key from .env, and its help does not tell 
   t.equal(await help.exited, 0);
   t.match(help.output.stdout, /--key <key>/);
   t.notMatch(help.output.stdout, /canary/);
+});
+
+t.test('posthorn keys gives a key, lists it and takes it away', async (t) => {
+  const adminKey = 'canary-key-of-the-operator';
+  const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: adminKey });
+  const run = async (...args: string[]) => {
+    const cli = await startCli(t, ['keys', ...args, '--url', posthorn.url], {
+      POSTHORN_ADMIN_KEY: adminKey,
+    });
+    return { code: await cli.exited, ...cli.output };
+  };
+  const made = await run('create', '--scopes', 'send,read', '--name', 'shop', '--expires', '90d');
+  t.equal(made.code, 0, made.stderr);
+  t.match(made.stdout, /^ph_live_[0-9A-Za-z]{36}\n$/, 'the key alone, for a pipe');
+  t.match(made.stderr, /key 1\. It is not shown again/);
+  const key = made.stdout.trim();
+  const ask = async () => {
+    const { status } = await posthorn.request('GET', '/v1/stats', undefined, {
+      authorization: `Bearer ${key}`,
+    });
+    return status;
+  };
+  t.equal(await ask(), 200);
+  const list = await run('list');
+  t.match(list.stdout, new RegExp(`1 +${key.slice(0, 12)}… +default +send,read .* shop`));
+  t.notOk(list.stdout.includes(key));
+  t.notMatch((await run('list', '--tenant', 'acme')).stdout, /shop/);
+  t.match(await run('revoke', '1'), { code: 0, stdout: 'Key 1 is refused from now on.\n' });
+  await until('it is refused', async () => (await ask()) === 401);
+
+  const wrong: [args: string[], says: RegExp][] = [
+    [['create', '--scopes', 'write'], /answered 400: .*read, send, manage, admin/],
+    [['create', '--scopes', 'read', '--tenant', 'acme'], /answered 404: .*no tenant acme/],
+    [['create', '--scopes', 'read', '--expires', 'soon'], /--expires: "soon" is not a duration/],
+    [['revoke', '1'], /answered 404: .*no key 1/],
+    [['list', '--key', 'no key at all'], /answered 401/],
+  ];
+  for (const [args, says] of wrong) {
+    const { code, stderr } = await run(...args);
+    t.equal(code, 1);
+    t.match(stderr, says);
+    t.match(stderr, /^posthorn: .*\n$/, 'one line');
+  }
 });
 
 t.test('a .env that cannot be read is one line', async (t) => {
