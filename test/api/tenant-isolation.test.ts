@@ -16,6 +16,9 @@ type Ids = Readonly<Record<string, string | number>>;
 const NOBODYS: Ids = {
   subscription_id: 77_001,
   webhook_id: '01890a5d-ac96-774b-bcce-b302099a8057',
+  delivery_id: '01890a5d-ac96-774b-bcce-b302099a8057.77001',
+  event_type: 'type.of.nobody',
+  task_id: '01890a5d-ac96-774b-bcce-b302099a8057',
   tenant_id: 'nobody',
   key_id: 77_002,
 };
@@ -40,8 +43,23 @@ async function furnish(t: Test, posthorn: TestService, tenant: string): Promise<
     description: CANARY,
     signature_scheme: 'ed25519',
   });
+  const has = new Set(
+    (await listOperations(posthorn)).map(({ method, path }) => `${method} ${path}`),
+  );
+  const event_type = `type.of.${tenant}`;
+  if (has.has('POST /v1/event-types')) {
+    await ask('POST', `/v1/event-types?tenant=${tenant}`, {
+      name: event_type,
+      description: CANARY,
+    });
+  }
+  const task = has.has('POST /v1/subscriptions/{subscription_id}/replay')
+    ? await ask('POST', `/v1/subscriptions/${subscription_id}/replay?tenant=${tenant}`, {
+        since: new Date(0).toISOString(),
+      })
+    : { id: NOBODYS.task_id };
   const { webhook_id } = await ask('POST', `/v1/webhooks?tenant=${tenant}`, {
-    event_type: CANARY,
+    event_type,
     data: CANARY,
   });
   const { id: key_id } = await ask('POST', '/v1/keys', { scopes: ['read'], tenant, name: CANARY });
@@ -49,9 +67,18 @@ async function furnish(t: Test, posthorn: TestService, tenant: string): Promise<
     const { deliveries } = await ask('GET', `/v1/webhooks/${webhook_id}?tenant=${tenant}`);
     return deliveries[0].attempts.length === 1;
   });
-  return { subscription_id, webhook_id, tenant_id: tenant, key_id };
+  return {
+    subscription_id,
+    webhook_id,
+    delivery_id: `${webhook_id}.${subscription_id}`,
+    event_type,
+    task_id: task.id,
+    tenant_id: tenant,
+    key_id,
+  };
 }
 
+/** Lists may be asked for a type that others have too: that names nothing of theirs. */
 const isId = (name: string) => name === 'id' || name.endsWith('_id');
 
 /** The id of that name, or an error that says what this test has to learn. */
@@ -214,7 +241,12 @@ t.test('the tenant itself finds all of it, so that this test is not blind', asyn
     if (byPath === undefined) continue;
     const reply = await byPath.call(own);
     t.equal(reply.status, 200, `${method} ${path}: ${reply.text}`);
-    if (path.endsWith('}')) t.ok(reply.text.includes(CANARY), `${method} ${path}`);
+    const shown = [CANARY, ...Object.values(own).map(String)];
+    if (path.endsWith('}'))
+      t.ok(
+        shown.some((text) => reply.text.includes(text)),
+        `${method} ${path}`,
+      );
   }
 });
 
