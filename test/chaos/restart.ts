@@ -9,6 +9,8 @@ import { promised, type Scenario } from './lib/scenario.ts';
 
 const SENDING_AGAIN_MS = 10_000;
 const MOST_LINES = 10;
+/** The default time of an attempt, and a minute. */
+const STUCK_MS = 75_000;
 
 export const restart: Scenario = {
   name: 'restart',
@@ -70,6 +72,7 @@ export const restart: Scenario = {
       inFlightMs: 5_000,
     });
     const settledMs = Date.now() - stoppedAt;
+    promised(settledMs < STUCK_MS, `the last delivery was stuck for ${settledMs} ms`);
     await until(
       'no job is left',
       async () => {
@@ -78,7 +81,7 @@ export const restart: Scenario = {
         );
         return row?.jobs === 0;
       },
-      75_000,
+      STUCK_MS,
     );
     const logs = [first.log, second.log];
     const most = Math.max(...logs.map((log) => mostLinesASecond(log)));

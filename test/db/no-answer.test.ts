@@ -1,6 +1,7 @@
 import t from 'tap';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../helpers/database.ts';
+import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 import { startWay } from '../helpers/way.ts';
 
@@ -38,4 +39,14 @@ t.test('a connection that was taken out is ended with its statement', async (t) 
   client.release();
   const answer = await until('another one is made', () => pool.query('select 2 as two'));
   t.strictSame(answer.rows, [{ two: 2 }]);
+});
+
+t.test('a service stops although the database does not answer', async (t) => {
+  const way = await startWay(t, await createTestDatabase(t));
+  const { service } = await startTestService(t, { DATABASE_URL: way.url });
+  way.swallow(true);
+  const since = performance.now();
+  await service.stop();
+  const tookMs = Math.round(performance.now() - since);
+  t.ok(tookMs < 20_000, `${tookMs} ms, where TCP would have waited for a quarter of an hour`);
 });
