@@ -8,6 +8,8 @@ import { openDatabase } from './db/open.ts';
 import { createPool } from './db/pool.ts';
 import { createSession } from './db/session.ts';
 import { createDatabase } from './db/types.ts';
+import { createEventTypeCache } from './event-types/cache.ts';
+import { createSchemaJudge } from './event-types/schema-judge.ts';
 import { createIntake } from './intake/intake.ts';
 import { createKeyring } from './keys/keyring.ts';
 import { errorCode, errorMessage, OperatorError } from './lib/errors.ts';
@@ -59,6 +61,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     const subscriptions = createSubscriptionCache(pool, session, sealer);
     const keyring = createKeyring(pool, session, log);
     const tenants = createTenantCache(pool, session);
+    const eventTypes = createEventTypeCache(pool, session);
     const metrics = createMetrics();
 
     let worker: Worker | undefined;
@@ -99,6 +102,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
 
     const othersSilence = createSiblingReadiness();
     const intake = createIntake(databaseUrl);
+    const schemas = createSchemaJudge();
     const app = await createApp({
       settings,
       pool,
@@ -108,6 +112,8 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       sealer,
       keyring,
       tenants,
+      eventTypes,
+      schemas,
       metrics,
       log,
       serves: settings.role === 'worker' ? 'service' : 'everything',
@@ -124,7 +130,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       const timer = setTimeout(() => app.server.closeAllConnections(), settings.shutdownGraceMs);
       await app.close();
       clearTimeout(timer);
-      await intake.stop();
+      await Promise.all([intake.stop(), schemas.stop()]);
     };
     await listen(app, settings);
     const url = urlOf(app.server.address() as AddressInfo, settings.host);

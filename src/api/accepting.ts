@@ -1,7 +1,12 @@
 // How bodies are taken.
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
-import { IntakeUnavailableError, IntakeUnknownError } from '../intake/intake.ts';
+import type { Refusal } from '../intake/accept.sql.ts';
+import {
+  IntakeRefusedError,
+  IntakeUnavailableError,
+  IntakeUnknownError,
+} from '../intake/intake.ts';
 import type { Metrics } from '../metrics.ts';
 import { outcomeUnknown, Problem, unavailable } from './problems.ts';
 
@@ -48,6 +53,7 @@ export function parseJsonBody(body: Buffer | undefined): { text: string; value: 
 
 /** What a failure of intake is for the client: whether anything was accepted, and what to do. */
 export function explainRefusal(error: unknown, metrics: Metrics): unknown {
+  if (error instanceof IntakeRefusedError) return REFUSALS[error.reason]();
   if (error instanceof IntakeUnknownError) {
     metrics.refused.inc();
     return outcomeUnknown(
@@ -59,3 +65,22 @@ export function explainRefusal(error: unknown, metrics: Metrics): unknown {
   metrics.refused.inc();
   return unavailable(`${error.message}. Nothing was accepted; send it again.`, error.cause);
 }
+
+const REFUSALS: Record<Refusal, () => Problem> = {
+  in_flight: () =>
+    new Problem(
+      'request-in-progress',
+      'A request with this Idempotency-Key is under way. Send it again in a moment: the answer is then the same.',
+      { headers: { 'retry-after': '1' } },
+    ),
+  reused: () =>
+    new Problem(
+      'idempotency-key-reused',
+      'This Idempotency-Key was used for another request (another path or body) in the last 24 hours. Send a new request under a new key.',
+    ),
+  filters_cost: () =>
+    new Problem(
+      'too-large',
+      'The data are too large for as many filters as the subscriptions for this type have: the bytes of the data times the steps of the filters may be 16 Mi. Send less, or have fewer or shorter filters (docs/filters.md).',
+    ),
+};

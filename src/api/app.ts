@@ -13,6 +13,8 @@ import {
 import { limitHeaders, registerLimits } from './plugins/limits.ts';
 import { watchMethods } from './plugins/methods.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
+import { eventTypeRoutes } from './routes/event-types.ts';
+import { filterRoutes } from './routes/filters.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { logRoutes } from './routes/logs.ts';
@@ -66,6 +68,8 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(keyRoutes, { services });
     await app.register(subscriptionRoutes, { services });
     await app.register(v1SubscriptionRoutes, { services });
+    await app.register(filterRoutes, { services });
+    await app.register(eventTypeRoutes, { services });
     await app.register(ingestRoutes, { services });
     await app.register(sendRoutes, { services });
     await app.register(logRoutes, { services });

@@ -1,7 +1,9 @@
+import type pg from 'pg';
 import type { Settings } from '../config.ts';
 import { judgeUrl } from '../delivery/address-guard.ts';
 import { judgeSecret } from '../delivery/sign.ts';
 import { judgeVerification } from '../intake/verify/schemes.ts';
+import { filterProblem } from '../subscriptions/filter.ts';
 import { type Policy, PolicyError, policyColumns } from '../subscriptions/policy.ts';
 import { type SigningColumns, signingColumns } from '../subscriptions/signing.ts';
 import type { SubscriptionFields } from '../subscriptions/store.ts';
@@ -43,6 +45,19 @@ export function createSubscriptionJudge(settings: Settings) {
     } as Partial<SubscriptionFields>;
   }
   return judge;
+}
+
+/**
+ * Judges filters, which takes the database.
+ *
+ * @returns a function that throws the Problem (400) for one that cannot be used.
+ */
+export function createFilterCheck(pool: pg.Pool) {
+  return async (filter: string | null | undefined): Promise<void> => {
+    if (filter === undefined || filter === null) return;
+    const problem = await filterProblem(pool, filter);
+    if (problem !== null) throw invalidField('body.filter', `cannot be used: ${problem}.`);
+  };
 }
 
 function judgePolicy(given: Partial<Policy> & Partial<SigningColumns>) {

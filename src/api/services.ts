@@ -2,6 +2,8 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
 import type { Database } from '../db/types.ts';
+import type { EventTypeCache } from '../event-types/cache.ts';
+import type { SchemaJudge } from '../event-types/schema-judge.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Sealer } from '../lib/sealing.ts';
@@ -20,6 +22,8 @@ export interface ApiServices {
   readonly sealer: Sealer;
   readonly keyring: Keyring;
   readonly tenants: TenantCache;
+  readonly eventTypes: EventTypeCache;
+  readonly schemas: SchemaJudge;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** A worker alone serves only what says whether all is well. */

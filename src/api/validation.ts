@@ -6,6 +6,7 @@ import {
   CHANNEL,
   EVENT_TYPE,
   EVENT_TYPE_PATTERN,
+  SENT_EVENT_TYPE,
   STORABLE_TEXT,
   TENANT_ID,
 } from './schemas/common.ts';
@@ -117,6 +118,8 @@ const PATTERNS: Record<string, string> = {
   [TENANT_ID]: 'must be letters, digits, _, - and dots, and not begin with a dot',
   [EVENT_TYPE]:
     'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created',
+  [SENT_EVENT_TYPE]:
+    'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; those that begin with posthorn. are sent by Posthorn alone',
   [CHANNEL]: 'must be a channel: letters, digits, _ . : and -',
   [EVENT_TYPE_PATTERN]:
     'must be an event type such as order.created, a prefix such as order.*, or *',

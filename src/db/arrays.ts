@@ -20,3 +20,14 @@ export function textArray(values: readonly (string | null)[]): string {
     .map((value) => (value === null ? 'NULL' : `"${value.replaceAll(/["\\]/g, '\\$&')}"`))
     .join(',')}}`;
 }
+
+/**
+ * Writes bytes as a Postgres array, in hex: for short ones, such as digests.
+ *
+ * @example bytesArray([Buffer.from('a'), null]) // '{\\\\x61,NULL}'
+ */
+export function bytesArray(values: readonly (Buffer | null)[]): string {
+  return plainArray(
+    values.map((value) => (value === null ? null : `\\\\x${value.toString('hex')}`)),
+  );
+}

@@ -106,6 +106,23 @@ interface KeysTable {
   revoked_at: Date | null;
 }
 
+interface EventTypesTable {
+  tenant: Generated<string>;
+  name: string;
+  description: string | null;
+  schema: ColumnType<object | null, string | null | undefined, string | null>;
+  example: ColumnType<unknown, string | null | undefined, string | null>;
+  created_at: Generated<Date>;
+  updated_at: Generated<Date>;
+  archived_at: Date | null;
+}
+
+interface EventTypeSettingsTable {
+  tenant: string;
+  strict: Generated<boolean>;
+  validate: Generated<boolean>;
+}
+
 /** The tables that routes and services read through kysely, as `posthorn.<table>`. */
 export interface Tables {
   'posthorn.subscriptions': SubscriptionsTable;
@@ -114,6 +131,8 @@ export interface Tables {
   'posthorn.delivery_attempts': DeliveryAttemptsTable;
   'posthorn.tenants': TenantsTable;
   'posthorn.keys': KeysTable;
+  'posthorn.event_types': EventTypesTable;
+  'posthorn.event_type_settings': EventTypeSettingsTable;
 }
 
 export type Database = Kysely<Tables>;

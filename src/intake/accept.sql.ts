@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { plainArray, textArray } from '../db/arrays.ts';
+import { bytesArray, plainArray, textArray } from '../db/arrays.ts';
 import { queryToKnow } from '../db/outcome.ts';
 
 /** One webhook on its way into the database. */
@@ -14,6 +14,20 @@ export interface IncomingWebhook {
   readonly contentType: string;
   /** The body exactly as it is to be delivered. */
   readonly body: Buffer;
+  /**
+   * Where in the body the data that filters look at begin. 0: it is all data; otherwise it is an
+   * envelope, which ends one byte after them.
+   */
+  readonly dataStart: number;
+  /** Under which the request was sent, if any. Webhooks of one call that share one are one request. */
+  readonly idempotency: Idempotency | null;
+}
+
+/** What makes a request the same one again. */
+export interface Idempotency {
+  readonly key: string;
+  /** SHA-256 of the request: what the key may not be used for again is any other. */
+  readonly fingerprint: Buffer;
 }
 
 /** A webhook that is committed. */
@@ -21,23 +35,34 @@ export interface AcceptedWebhook {
   readonly id: string;
   /** To how many subscriptions it goes. */
   readonly deliveries: number;
+  /** It was accepted earlier, under the same idempotency key. */
+  readonly replayed: boolean;
 }
 
 /**
+ * Why a webhook was not accepted. Under its idempotency key another request is under way
+ * (`in_flight`) or was made (`reused`); or its subscriptions' filters would take too long.
+ */
+export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
+
+/**
  * Commits webhooks, what is owed for them and their jobs in one transaction: one call of
- * `posthorn.accept` (migrations/0004_policies.sql), which is where fan-out and enqueueing live.
+ * `posthorn.accept` (migrations/0009_sending.sql), which is where fan-out, filtering, idempotency and
+ * enqueueing live.
  *
  * The bodies travel as one binary parameter with their places. Tried and left: a bytea[] (sent as
  * text, escaped, twice the size) and a row of parameters for each webhook (a statement to parse
- * for every group size).
+ * for every group size). What nobody in the group has is null, which costs nothing.
  *
+ * @param allOrNone whether one that is refused for its filters is an error, SQLSTATE 54000.
  * @returns the webhooks in their order; null where the subscription does not exist.
  * @throws OutcomeUnknownError when they may have been committed; after any other error they were not.
  */
 export async function acceptWebhooks(
   pool: pg.Pool,
   webhooks: readonly IncomingWebhook[],
-): Promise<(AcceptedWebhook | null)[]> {
+  allOrNone = false,
+): Promise<(AcceptedWebhook | Refusal | null)[]> {
   const starts: number[] = [];
   const lengths: number[] = [];
   let start = 0;
@@ -46,9 +71,10 @@ export async function acceptWebhooks(
     lengths.push(body.length);
     start += body.length;
   }
-  const { rows } = await queryToKnow<{ ids: (string | null)[]; deliveries: number[] }>(pool, {
+  const { rows } = await queryToKnow<Answer>(pool, {
     name: 'accept',
-    text: 'select ids::text[], deliveries from posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9)',
+    text: `select ids::text[], deliveries, outcomes
+      from posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     values: [
       webhooks.length === 1 ? webhooks[0]?.body : Buffer.concat(webhooks.map(({ body }) => body)),
       plainArray(starts),
@@ -57,12 +83,44 @@ export async function acceptWebhooks(
       plainArray(webhooks.map(({ subscriptionId }) => subscriptionId)),
       textArray(webhooks.map(({ tenant }) => tenant)),
       textArray(webhooks.map(({ eventType }) => eventType)),
-      textArray(webhooks.map(({ channels }) => (channels === null ? null : textArray(channels)))),
-      textArray(webhooks.map(({ orderingKey }) => orderingKey)),
+      unlessAllNull(
+        webhooks.map(({ channels }) => (channels === null ? null : textArray(channels))),
+        textArray,
+      ),
+      unlessAllNull(
+        webhooks.map(({ orderingKey }) => orderingKey),
+        textArray,
+      ),
+      plainArray(webhooks.map(({ dataStart }) => dataStart)),
+      unlessAllNull(
+        webhooks.map(({ idempotency }) => idempotency?.key ?? null),
+        textArray,
+      ),
+      unlessAllNull(
+        webhooks.map(({ idempotency }) => idempotency?.fingerprint ?? null),
+        bytesArray,
+      ),
+      allOrNone,
     ],
   });
-  const { ids, deliveries } = rows[0] as { ids: (string | null)[]; deliveries: number[] };
-  return ids.map((id, index) =>
-    id === null ? null : { id, deliveries: deliveries[index] as number },
-  );
+  const { ids, deliveries, outcomes } = rows[0] as Answer;
+  return ids.map((id, index) => {
+    const outcome = outcomes?.[index] ?? null;
+    if (outcome !== null && outcome !== 'replayed') return outcome;
+    if (id === null) return null;
+    return { id, deliveries: deliveries[index] as number, replayed: outcome !== null };
+  });
+}
+
+interface Answer {
+  readonly ids: (string | null)[];
+  readonly deliveries: number[];
+  readonly outcomes: (Refusal | 'replayed' | null)[] | null;
+}
+
+function unlessAllNull<T>(
+  values: (T | null)[],
+  write: (values: (T | null)[]) => string,
+): string | null {
+  return values.every((value) => value === null) ? null : write(values);
 }

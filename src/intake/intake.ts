@@ -2,8 +2,14 @@ import type pg from 'pg';
 import { endSoon } from '../db/ending.ts';
 import { OutcomeUnknownError } from '../db/outcome.ts';
 import { createPool, FIXED_PLANS } from '../db/pool.ts';
+import { errorCode } from '../lib/errors.ts';
 import { createGroupCommit, TooManyWaitingError } from '../lib/group-commit.ts';
-import { type AcceptedWebhook, acceptWebhooks, type IncomingWebhook } from './accept.sql.ts';
+import {
+  type AcceptedWebhook,
+  acceptWebhooks,
+  type IncomingWebhook,
+  type Refusal,
+} from './accept.sql.ts';
 
 /** Two groups at a time keep Postgres busy while the next ones gather; more only make them smaller. */
 const CONNECTIONS = 2;
@@ -24,6 +30,20 @@ export class IntakeUnknownError extends Error {
   override readonly name = 'IntakeUnknownError';
 }
 
+/** Nothing was accepted, for a reason that lies in the request. */
+export class IntakeRefusedError extends Error {
+  override readonly name = 'IntakeRefusedError';
+  readonly reason: Refusal;
+
+  constructor(reason: Refusal) {
+    super(`The webhook was refused: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+/** What posthorn.accept raises when one of a batch is refused for its filters. */
+const PROGRAM_LIMIT_EXCEEDED = '54000';
+
 export interface Intake {
   /**
    * Commits a webhook. When this resolves, the webhook will be delivered or visibly fail.
@@ -31,6 +51,7 @@ export interface Intake {
    * @returns what it became, or null when the subscription does not exist.
    * @throws IntakeUnavailableError when the database cannot take it or too many are waiting.
    * @throws IntakeUnknownError when it may have been accepted all the same.
+   * @throws IntakeRefusedError for its idempotency key, or for what its filters would cost.
    */
   accept(webhook: IncomingWebhook): Promise<AcceptedWebhook | null>;
   /**
@@ -38,11 +59,15 @@ export interface Intake {
    *
    * @throws IntakeUnavailableError when the database cannot take them or too many are waiting.
    * @throws IntakeUnknownError when they may have been accepted all the same.
+   * @throws IntakeRefusedError for the idempotency key that they share, or for what the filters of
+   *   one of them would cost.
    */
   acceptAll(webhooks: readonly IncomingWebhook[]): Promise<(AcceptedWebhook | null)[]>;
   /** Waits until everything that was handed in is decided, then closes the connections. */
   stop(): Promise<void>;
 }
+
+type Answer = AcceptedWebhook | Refusal | null;
 
 /** Webhooks that arrive together are committed together. */
 export function createIntake(databaseUrl: string): Intake {
@@ -52,7 +77,7 @@ export function createIntake(databaseUrl: string): Intake {
     max: CONNECTIONS,
     settings: { ...FIXED_PLANS, enable_hashjoin: 'off', enable_mergejoin: 'off' },
   });
-  const groups = createGroupCommit<IncomingWebhook, AcceptedWebhook | null>({
+  const groups = createGroupCommit<IncomingWebhook, Answer>({
     concurrency: CONNECTIONS,
     maxItems: MAX_GROUP,
     weigh: ({ body }) => body.length,
@@ -62,13 +87,13 @@ export function createIntake(databaseUrl: string): Intake {
     run: (webhooks) => acceptWebhooks(pool, webhooks),
   });
   // A batch is a group already; what it shares with single webhooks is the number of connections.
-  const batches = createGroupCommit<readonly IncomingWebhook[], (AcceptedWebhook | null)[]>({
+  const batches = createGroupCommit<readonly IncomingWebhook[], Answer[]>({
     concurrency: 1,
     maxItems: 1,
     weigh: (webhooks) => webhooks.reduce((bytes, { body }) => bytes + body.length, 0),
     maxWaiting: MAX_WAITING_BATCHES,
     maxWaitingWeight: MAX_WAITING_BYTES,
-    run: async ([webhooks = []]) => [await acceptWebhooks(pool, webhooks)],
+    run: async ([webhooks = []]) => [await acceptWebhooks(pool, webhooks, true)],
   });
 
   async function explained<T>(work: Promise<T>): Promise<T> {
@@ -80,6 +105,7 @@ export function createIntake(databaseUrl: string): Intake {
           cause: error,
         });
       }
+      if (errorCode(error) === PROGRAM_LIMIT_EXCEEDED) throw new IntakeRefusedError('filters_cost');
       throw new IntakeUnavailableError(
         error instanceof TooManyWaitingError
           ? 'More webhooks arrive than the database can take'
@@ -89,12 +115,38 @@ export function createIntake(databaseUrl: string): Intake {
     }
   }
 
+  /**
+   * Runs a request under its idempotency key. Two of this process with one key never share a group,
+   * where they would be taken for one request; those of other processes meet in the database.
+   */
+  const underWay = new Set<string>();
+  async function alone<T>(
+    webhook: IncomingWebhook | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    if (webhook === undefined || webhook.idempotency === null) return await work();
+    const name = `${webhook.tenant}\n${webhook.idempotency.key}`;
+    if (underWay.has(name)) throw new IntakeRefusedError('in_flight');
+    underWay.add(name);
+    try {
+      return await work();
+    } finally {
+      underWay.delete(name);
+    }
+  }
+
   return {
-    accept: (webhook) => explained(groups.add(webhook)),
-    acceptAll: (webhooks) => explained(batches.add(webhooks)),
+    accept: (webhook) => alone(webhook, async () => accepted(await explained(groups.add(webhook)))),
+    acceptAll: (webhooks) =>
+      alone(webhooks[0], async () => (await explained(batches.add(webhooks))).map(accepted)),
     async stop() {
       await Promise.all([groups.idle(), batches.idle()]);
       await endSoon(pool.end());
     },
   };
+}
+
+function accepted(answer: Answer): AcceptedWebhook | null {
+  if (typeof answer === 'string') throw new IntakeRefusedError(answer);
+  return answer;
 }

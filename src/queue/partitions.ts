@@ -8,7 +8,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /**
  * Makes the partitions of the coming week and drops the days that are past the retention, whole
  * days at a time and never one that still holds an owed delivery. A day that cannot be locked
- * quickly is left for the next run.
+ * quickly is left for the next run. Idempotency keys are kept for 24 hours, a day at a time too.
  */
 export async function keepPartitions(
   pool: pg.Pool,
@@ -19,6 +19,7 @@ export async function keepPartitions(
     `select posthorn.ensure_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + $1::integer)`,
     [DAYS_AHEAD],
   );
+  await keepIdempotencyKeys(pool, log);
   const { rows } = await pool.query<{ day: string; owed: boolean }>(
     `select day::text, owed from posthorn.droppable_days($1 * interval '1 millisecond')`,
     [retentionMs],
@@ -35,5 +36,18 @@ export async function keepPartitions(
       if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
       log.info({ day }, 'history is in use; it will be dropped later');
     }
+  }
+}
+
+async function keepIdempotencyKeys(pool: pg.Pool, log: Logger): Promise<void> {
+  await pool.query(
+    `select posthorn.ensure_key_days((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + $1::integer)`,
+    [DAYS_AHEAD],
+  );
+  try {
+    await pool.query('select posthorn.drop_key_days()');
+  } catch (error) {
+    if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
+    log.info('idempotency keys are in use; they will be dropped later');
   }
 }

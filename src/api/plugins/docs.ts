@@ -28,6 +28,7 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
         { name: 'tenants', description: 'Whose things they are.' },
         { name: 'keys', description: 'Who may ask what.' },
         { name: 'subscriptions', description: 'URLs that want webhooks.' },
+        { name: 'event types', description: 'What is sent, described for those who receive it.' },
         { name: 'ingest', description: 'Handing webhooks in.' },
         { name: 'history', description: 'What became of them.' },
         { name: 'service', description: 'Whether all is well.' },

@@ -8,6 +8,7 @@ import type { AcceptedWebhook } from '../../intake/accept.sql.ts';
 import { createHubVerifier } from '../../intake/verify/hmac.ts';
 import type { CachedSubscription } from '../../subscriptions/cache.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
+import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
 import { maySee, missingScope } from '../plugins/auth.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import { described, problems, SubscriptionId, WebhookId } from '../schemas/common.ts';
@@ -97,6 +98,7 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
             'Needed when the subscription has a secret, and no `verify`: sha256= and the hex HMAC-SHA256 of the body under that secret, or under one that it had before and that is still in its overlap.',
         }),
       ),
+      ...IdempotencyKeyHeader,
     }),
     body: { description: 'Any JSON', examples: [{ event: 'order.created', order: { id: 7 } }] },
     response: {
@@ -112,7 +114,7 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
           subscription_id: SubscriptionId,
         }),
       ),
-      ...problems(400, 401, 404, 413, 415),
+      ...problems(400, 401, 404, 409, 413, 415, 422),
     },
   };
 
@@ -155,12 +157,15 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
           orderingKey: null,
           contentType: request.headers['content-type'] as string,
           body: body as Buffer,
+          dataStart: 0,
+          idempotency: readIdempotency(request, body as Buffer),
         });
       } catch (error) {
         throw explainRefusal(error, metrics);
       }
       if (webhook === null) throw notFound('subscription', id);
-      metrics.accepted.inc();
+      if (webhook.replayed) markReplayed(reply);
+      else metrics.accepted.inc();
       reply.code(202);
       return { status: 'accepted', webhook_id: webhook.id, subscription_id: id };
     },

@@ -1,25 +1,27 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, type TObject, Type } from 'typebox';
-import type { AcceptedWebhook, IncomingWebhook } from '../../intake/accept.sql.ts';
+import type { AcceptedWebhook, Idempotency, IncomingWebhook } from '../../intake/accept.sql.ts';
 import { elementSources, memberSources } from '../../lib/json-source.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
+import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
 import { notFound } from '../problems.ts';
 import {
   Channel,
   described,
-  EventType,
   problems,
+  SentEventType,
   STORABLE_TEXT,
   SubscriptionId,
   WebhookId,
 } from '../schemas/common.ts';
+import { createEventTypeCheck } from '../sent-types.ts';
 import type { ApiServices } from '../services.ts';
 import { createBodyCheck, validatorCompiler } from '../validation.ts';
 
 const MAX_BATCH = 1000;
 
 const Sent = {
-  event_type: EventType,
+  event_type: SentEventType,
   channels: Type.Optional(
     Type.Array(Channel, {
       minItems: 1,
@@ -91,13 +93,15 @@ const Accepted = Type.Object({
 });
 
 const DESCRIPTION =
-  'It goes to every subscription whose `event_types` has its type, `*`, or a prefix such as `order.*`, and to those that list none. A 202 means that it is committed.';
+  'It goes to every subscription whose `event_types` has its type, `*`, or a prefix such as `order.*`, or lists none, and whose `channels` and `filter` match. A 202 means that it is committed.';
 
 /** Sending webhooks to whoever wants their type. */
 export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { intake, subscriptions, metrics, settings } },
+  { services },
 ) => {
+  const { intake, subscriptions, metrics, settings } = services;
+  const requireTypes = createEventTypeCheck(services);
   takeRawJson(app);
   // Bodies stay bytes here, so their schemas are for the document, and are checked in the handlers.
   const shared = {
@@ -116,17 +120,20 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         summary: 'Send a webhook to whoever wants its type',
         description: DESCRIPTION,
         tags: ['ingest'],
+        headers: Type.Object(IdempotencyKeyHeader),
         body: Send,
         response: {
           202: described('It is committed.', Accepted),
-          ...problems(400, 401, 404, 413, 415),
+          ...problems(400, 401, 404, 409, 413, 415, 422),
         },
       },
     },
     async (request, reply) => {
-      const { text, value } = parseJsonBody(request.body as unknown as Buffer);
+      const body = request.body as unknown as Buffer;
+      const { text, value } = parseJsonBody(body);
       requireSend(value);
       const sent = value as Static<typeof Send>;
+      const idempotency = readIdempotency(request, body);
       const { subscription_id } = sent;
       if (subscription_id !== undefined) {
         // Quicker to know than to ask, and what the cache cannot know yet the intake function does.
@@ -134,7 +141,10 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         if (subscription?.tenant !== request.tenant)
           throw notFound('subscription', subscription_id);
       }
-      const webhook = incoming(request.tenant, sent, memberSources(text).get('data') as string);
+      const data = memberSources(text).get('data') as string;
+      const { tenant } = request;
+      await requireTypes(tenant, [{ ...sent, data, field: 'body' }]);
+      const webhook = incoming(tenant, sent, data, idempotency);
       let accepted: AcceptedWebhook | null;
       try {
         accepted = await intake.accept({ ...webhook, subscriptionId: subscription_id ?? null });
@@ -142,7 +152,8 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         throw explainRefusal(error, metrics);
       }
       if (accepted === null) throw notFound('subscription', subscription_id as number);
-      metrics.accepted.inc();
+      if (accepted.replayed) markReplayed(reply);
+      else metrics.accepted.inc();
       return reply.code(202).send(answerOf(accepted));
     },
   );
@@ -157,6 +168,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         summary: `Send up to ${MAX_BATCH} webhooks, all or none`,
         description: DESCRIPTION,
         tags: ['ingest'],
+        headers: Type.Object(IdempotencyKeyHeader),
         body: SendBatch,
         response: {
           202: described(
@@ -166,28 +178,32 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
               webhooks: Type.Array(Accepted, { description: 'In the order given.' }),
             }),
           ),
-          ...problems(400, 401, 413, 415),
+          ...problems(400, 401, 409, 413, 415, 422),
         },
       },
     },
     async (request, reply) => {
-      const { text, value } = parseJsonBody(request.body as unknown as Buffer);
+      const body = request.body as unknown as Buffer;
+      const { text, value } = parseJsonBody(body);
       requireBatch(value);
+      const idempotency = readIdempotency(request, body);
       const sources = elementSources(memberSources(text).get('webhooks') as string);
-      const webhooks = (value as Static<typeof SendBatch>).webhooks.map((sent, index) =>
-        incoming(
-          request.tenant,
-          sent,
-          memberSources(sources[index] as string).get('data') as string,
-        ),
-      );
+      const sent = (value as Static<typeof SendBatch>).webhooks.map((one, index) => ({
+        ...one,
+        data: memberSources(sources[index] as string).get('data') as string,
+        field: `body.webhooks.${index}`,
+      }));
+      const { tenant } = request;
+      await requireTypes(tenant, sent);
+      const webhooks = sent.map((one) => incoming(tenant, one, one.data, idempotency));
       let accepted: (AcceptedWebhook | null)[];
       try {
         accepted = await intake.acceptAll(webhooks);
       } catch (error) {
         throw explainRefusal(error, metrics);
       }
-      metrics.accepted.inc(accepted.length);
+      if (accepted[0]?.replayed) markReplayed(reply);
+      else metrics.accepted.inc(accepted.length);
       return reply.code(202).send({
         status: 'accepted',
         webhooks: accepted.map((one) => answerOf(one as AcceptedWebhook)),
@@ -200,8 +216,16 @@ const requireSend = createBodyCheck(Send);
 const requireBatch = createBodyCheck(SendBatch);
 
 /** The webhook as it will be delivered: `data` is the source text, never parsed and written again. */
-function incoming(tenant: string, sent: SentWebhook, data: string): IncomingWebhook {
+function incoming(
+  tenant: string,
+  sent: Omit<SentWebhook, 'data'>,
+  data: string,
+  idempotency: Idempotency | null,
+): IncomingWebhook {
   const { event_type: eventType, raw = false, channels = null, ordering_key = null } = sent;
+  const head = raw
+    ? ''
+    : `{"type":${JSON.stringify(eventType)},"timestamp":"${new Date().toISOString()}","data":`;
   return {
     subscriptionId: null,
     tenant,
@@ -209,11 +233,10 @@ function incoming(tenant: string, sent: SentWebhook, data: string): IncomingWebh
     channels,
     orderingKey: ordering_key,
     contentType: 'application/json',
-    body: Buffer.from(
-      raw
-        ? data
-        : `{"type":${JSON.stringify(eventType)},"timestamp":"${new Date().toISOString()}","data":${data}}`,
-    ),
+    body: Buffer.from(raw ? data : `${head}${data}}`),
+    // An event type is ASCII.
+    dataStart: head.length,
+    idempotency,
   };
 }
 

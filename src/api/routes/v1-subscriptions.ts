@@ -8,7 +8,7 @@ import {
   updateSubscription,
 } from '../../subscriptions/store.ts';
 import { chooseSecret } from '../choose-secret.ts';
-import { createSubscriptionJudge } from '../judge-subscription.ts';
+import { createFilterCheck, createSubscriptionJudge } from '../judge-subscription.ts';
 import {
   CURSOR_ID,
   DEFAULT_LIMIT,
@@ -33,9 +33,10 @@ const Params = Type.Object({ subscription_id: SubscriptionId });
 /** Subscriptions as a resource: the same rows as the first system's routes show. */
 export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db, sealer, settings, subscriptions } },
+  { services: { db, pool, sealer, settings, subscriptions } },
 ) => {
   const judge = createSubscriptionJudge(settings);
+  const requireFilter = createFilterCheck(pool);
 
   app.post(
     '/v1/subscriptions',
@@ -79,6 +80,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       },
     },
     async (request, reply) => {
+      await requireFilter(request.body.filter);
       const {
         generate_secret: generate = false,
         signature_scheme: scheme,
@@ -202,6 +204,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     },
     async (request, reply) => {
       const { subscription_id: id } = request.params;
+      await requireFilter(request.body.filter);
       const subscription = await updateSubscription(
         db,
         sealer,

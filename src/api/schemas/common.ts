@@ -26,6 +26,7 @@ const MEANINGS: Record<number, string> = {
   409: 'It cannot be done as things stand.',
   413: 'The body is larger than POSTHORN_MAX_BODY.',
   415: 'The content-type is not JSON.',
+  422: 'The `Idempotency-Key` was used for another request in the last 24 hours.',
   429: 'Too many requests came within the time; try again after `Retry-After`.',
   500: 'Something went wrong on our side; the log says what.',
   503: 'The database cannot be used right now; try again after `Retry-After`. With the type `…:unavailable` nothing was done; with `…:outcome-unknown` it may have been.',
@@ -67,6 +68,15 @@ export const EventType = Type.String({
   maxLength: 128,
   pattern: EVENT_TYPE,
   description: 'Words of letters, digits, _ and - with dots between them.',
+  examples: ['order.created'],
+});
+/** What can be sent: Posthorn keeps a first word for what it sends itself. */
+export const SENT_EVENT_TYPE = `^(?!posthorn\\.)${TYPE_WORDS}$`;
+export const SentEventType = Type.String({
+  maxLength: 128,
+  pattern: SENT_EVENT_TYPE,
+  description:
+    'Words of letters, digits, _ and - with dots between them. Those that begin with `posthorn.` are sent by Posthorn alone.',
   examples: ['order.created'],
 });
 /** What a subscription may list: a type, all that begin with it, or all. */

@@ -46,6 +46,17 @@ export const Channels = nullable(
   }),
 );
 
+export const Filter = nullable(
+  Type.String({
+    minLength: 1,
+    maxLength: 1000,
+    pattern: STORABLE_TEXT,
+    description:
+      'Of the webhooks that are sent by type, it gets those whose `data` match: a JSON path as Postgres has it, either a comparison or one with `?( )` that finds something. docs/filters.md has the rules. It is shown as Postgres writes it.',
+    examples: ['$.total > 100'],
+  }),
+);
+
 const Text = Type.String({ maxLength: 1000, pattern: STORABLE_TEXT });
 
 export const Metadata = nullable(
@@ -197,6 +208,7 @@ const Verify = nullable(
 export const OPTIONAL_FIELDS = {
   event_types: Type.Optional(EventTypes),
   channels: Type.Optional(Channels),
+  filter: Type.Optional(Filter),
   description: Type.Optional(About.description),
   metadata: Type.Optional(About.metadata),
   retry_schedule: Type.Optional(PolicyFields.retry_schedule),
@@ -221,7 +233,7 @@ export const Subscription = Type.Object({
   status_reason: nullable(Type.String()),
   event_types: EventTypes,
   channels: Channels,
-  filter: nullable(Type.String()),
+  filter: Filter,
   ...About,
   has_secret: Type.Boolean(),
   signature_scheme: SignatureScheme,

@@ -1,0 +1,339 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { type DescribedEventType, OpenApiError, readWebhooks } from '../../event-types/openapi.ts';
+import {
+  changeEventTypeSettings,
+  createEventType,
+  deleteEventType,
+  getEventType,
+  getEventTypeSettings,
+  listEventTypes,
+  MAX_EVENT_TYPES,
+  putEventTypes,
+  TooManyEventTypesError,
+  updateEventType,
+} from '../../event-types/store.ts';
+import { createEventTypeJudge } from '../judge-event-type.ts';
+import { DEFAULT_LIMIT, linkNext, PageQuery, readCursor, writeCursor } from '../paging.ts';
+import { type FieldProblem, invalidField, invalidRequest, notFound, Problem } from '../problems.ts';
+import {
+  described,
+  EventType as EventTypeName,
+  nullable,
+  problems,
+  SENT_EVENT_TYPE,
+  SentEventType,
+} from '../schemas/common.ts';
+import {
+  EVENT_TYPE_FIELDS,
+  EventType,
+  EventTypeSettings,
+  EventTypeSettingsChange,
+} from '../schemas/event-type.ts';
+import type { ApiServices } from '../services.ts';
+
+const Params = Type.Object({ event_type: EventTypeName });
+const IMPORT = 'import';
+const CURSOR_NAME = /^[A-Za-z0-9_.-]{1,128}$/;
+const SENDABLE = new RegExp(SENT_EVENT_TYPE);
+
+/** The types of webhooks that a tenant sends, described for those who receive them. */
+export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services },
+) => {
+  const { db, schemas, eventTypes } = services;
+  const judge = createEventTypeJudge(schemas);
+
+  app.post(
+    '/v1/event-types',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'createEventType',
+        summary: 'Register an event type',
+        tags: ['event types'],
+        body: Type.Object(
+          { name: SentEventType, ...EVENT_TYPE_FIELDS },
+          {
+            additionalProperties: false,
+            examples: [
+              {
+                name: 'order.created',
+                description: 'Somebody buys.',
+                schema: {
+                  type: 'object',
+                  required: ['id'],
+                  properties: { id: { type: 'integer' } },
+                },
+                example: { id: 7 },
+              },
+            ],
+          },
+        ),
+        response: {
+          201: described('The event type.', EventType),
+          ...problems(400, 401, 409, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { name, ...fields } = request.body;
+      if (name === IMPORT) throw invalidField('body.name', 'cannot be "import", which is a route');
+      await judge(fields);
+      const type = await withinRoom(() => createEventType(db, request.tenant, name, fields));
+      if (type === undefined)
+        throw new Problem('conflict', `There is an event type ${name} already; PATCH changes it.`);
+      eventTypes.forget(request.tenant);
+      reply.header('location', `/v1/event-types/${name}`);
+      return reply.code(201).send(type as never);
+    },
+  );
+
+  app.post(
+    '/v1/event-types/import',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'importEventTypes',
+        summary: 'Register the webhooks of an OpenAPI document',
+        description:
+          'The body is an OpenAPI 3.1 document as JSON; of it, `webhooks` is read, and what that refers to in `components`. All are registered or none. Those that there are already get the description, schema and example of the document; those that it does not name stay as they are.',
+        tags: ['event types'],
+        body: Type.Object(
+          {
+            openapi: Type.String(),
+            webhooks: Type.Record(Type.String(), Type.Any(), { maxProperties: MAX_EVENT_TYPES }),
+          },
+          {
+            additionalProperties: true,
+            examples: [
+              {
+                openapi: '3.1.0',
+                webhooks: {
+                  'invoice.paid': {
+                    post: {
+                      summary: 'An invoice was paid.',
+                      requestBody: {
+                        content: {
+                          'application/json': {
+                            schema: { type: 'object', required: ['id'] },
+                            example: { id: 'in_7' },
+                          },
+                        },
+                      },
+                    },
+                  },
+                },
+              },
+            ],
+          },
+        ),
+        response: {
+          200: described(
+            'The names of those that were not there, and of those that were.',
+            Type.Object({
+              created: Type.Array(EventTypeName),
+              updated: Type.Array(EventTypeName),
+            }),
+          ),
+          ...problems(400, 401, 409, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const types = readDocument(request.body);
+      for (const type of types) await judge(type, `body.webhooks.${type.name}`);
+      const created = await withinRoom(() => putEventTypes(db, request.tenant, types));
+      eventTypes.forget(request.tenant);
+      const updated = types.map(({ name }) => name).filter((name) => !created.includes(name));
+      return reply.send({ created, updated });
+    },
+  );
+
+  app.get(
+    '/v1/event-types',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listEventTypes',
+        summary: 'List the event types, by name',
+        tags: ['event types'],
+        querystring: Type.Object(
+          {
+            archived: Type.Optional({
+              ...Type.Unsafe<'true' | 'false'>({ type: 'string', enum: ['true', 'false'] }),
+              description: 'Only those that are archived, or only those that are not.',
+            }),
+            ...PageQuery,
+          },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: described(
+            'A page. The next one is in next_cursor and in the Link header.',
+            Type.Object({ data: Type.Array(EventType), next_cursor: nullable(Type.String()) }),
+          ),
+          ...problems(400, 401),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { archived, cursor, limit = DEFAULT_LIMIT } = request.query;
+      const rows = await listEventTypes(db, request.tenant, {
+        ...(cursor === undefined ? {} : { after: readCursor(cursor, [CURSOR_NAME])[0] as string }),
+        archived: archived === undefined ? undefined : archived === 'true',
+        limit: limit + 1,
+      });
+      const data = rows.slice(0, limit);
+      const last = data.at(-1);
+      const next = rows.length > limit && last !== undefined ? writeCursor([last.name]) : null;
+      if (next !== null) linkNext(request, reply, next);
+      return reply.send({ data, next_cursor: next } as never);
+    },
+  );
+
+  app.get(
+    '/v1/event-types/:event_type',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getEventType',
+        summary: 'An event type',
+        tags: ['event types'],
+        params: Params,
+        response: { 200: described('The event type.', EventType), ...problems(400, 401, 404) },
+      },
+    },
+    async (request, reply) => {
+      const { event_type: name } = request.params;
+      const type = await getEventType(db, request.tenant, name);
+      if (type === undefined) throw notFound('event type', name);
+      return reply.send(type as never);
+    },
+  );
+
+  app.patch(
+    '/v1/event-types/:event_type',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'patchEventType',
+        summary: 'Change or archive an event type',
+        description: 'What is not given stays as it is.',
+        tags: ['event types'],
+        params: Params,
+        body: Type.Object(
+          { ...EVENT_TYPE_FIELDS, archived: Type.Optional(Type.Boolean()) },
+          { additionalProperties: false, minProperties: 1, examples: [{ archived: true }] },
+        ),
+        response: {
+          200: described('The event type as it is now.', EventType),
+          ...problems(400, 401, 404, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { event_type: name } = request.params;
+      const change = request.body;
+      const before = await getEventType(db, request.tenant, name);
+      if (before === undefined) throw notFound('event type', name);
+      await judge({ schema: before.schema, example: before.example, ...change });
+      const type = await updateEventType(db, request.tenant, name, change);
+      if (type === undefined) throw notFound('event type', name);
+      eventTypes.forget(request.tenant);
+      return reply.send(type as never);
+    },
+  );
+
+  app.delete(
+    '/v1/event-types/:event_type',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'deleteEventType',
+        summary: 'Delete an event type',
+        description: 'Webhooks of this type that were sent stay as they are.',
+        tags: ['event types'],
+        params: Params,
+        response: {
+          200: described('It is gone.', Type.Object({ deleted: Type.Literal(true) })),
+          ...problems(400, 401, 404),
+        },
+      },
+    },
+    async (request) => {
+      const { event_type: name } = request.params;
+      if (!(await deleteEventType(db, request.tenant, name))) throw notFound('event type', name);
+      eventTypes.forget(request.tenant);
+      return { deleted: true as const };
+    },
+  );
+
+  app.get(
+    '/v1/event-type-settings',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getEventTypeSettings',
+        summary: 'What is asked of event types',
+        tags: ['event types'],
+        response: {
+          200: described('What is asked; nothing, at first.', EventTypeSettings),
+          ...problems(401),
+        },
+      },
+    },
+    async (request) => await getEventTypeSettings(db, request.tenant),
+  );
+
+  app.patch(
+    '/v1/event-type-settings',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'patchEventTypeSettings',
+        summary: 'Ask that event types are registered, or that data fit their schemas',
+        tags: ['event types'],
+        body: EventTypeSettingsChange,
+        response: {
+          200: described('What is asked now.', EventTypeSettings),
+          ...problems(400, 401, 413, 415),
+        },
+      },
+    },
+    async (request) => {
+      const settings = await changeEventTypeSettings(db, request.tenant, request.body);
+      eventTypes.forget(request.tenant);
+      return settings;
+    },
+  );
+};
+
+function readDocument(document: Record<string, unknown>): DescribedEventType[] {
+  let types: DescribedEventType[];
+  try {
+    types = readWebhooks(document);
+  } catch (error) {
+    if (!(error instanceof OpenApiError)) throw error;
+    throw invalidField(`body.${error.place}`, error.message);
+  }
+  const wrong: FieldProblem[] = types
+    .filter(({ name }) => name.length > 128 || name === IMPORT || !SENDABLE.test(name))
+    .map(({ name }) => ({
+      field: `body.webhooks.${name.slice(0, 128)}`,
+      message:
+        'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; not import, nor what begins with posthorn.',
+    }));
+  if (wrong.length > 0) throw invalidRequest(wrong.slice(0, 20));
+  return types;
+}
+
+async function withinRoom<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof TooManyEventTypesError)) throw error;
+    throw new Problem('conflict', `${error.message}; delete what is no longer sent.`);
+  }
+}

@@ -1,0 +1,52 @@
+import { Type } from 'typebox';
+import { EventType as EventTypeName, nullable, STORABLE_TEXT, Timestamp } from './common.ts';
+
+/** What of an event type may be given when it is made or changed. */
+export const EVENT_TYPE_FIELDS = {
+  description: Type.Optional(
+    nullable(
+      Type.String({ maxLength: 1000, pattern: STORABLE_TEXT, examples: ['Somebody buys.'] }),
+    ),
+  ),
+  schema: Type.Optional(
+    nullable(
+      Type.Unsafe<Record<string, unknown>>({
+        type: 'object',
+        description:
+          'JSON Schema (draft 2020-12) of the data, up to 32 KiB, that refers to nothing outside of itself.',
+        examples: [{ type: 'object', required: ['id'], properties: { id: { type: 'integer' } } }],
+      }),
+    ),
+  ),
+  example: Type.Optional(
+    Type.Any({ description: 'Data as they may be; they must fit the schema. Null: none.' }),
+  ),
+};
+
+export const EventType = Type.Object({
+  name: EventTypeName,
+  description: nullable(Type.String()),
+  schema: nullable(Type.Unsafe<Record<string, unknown>>({ type: 'object' })),
+  example: Type.Any(),
+  archived: Type.Boolean({
+    description: 'It is no longer to be sent; where types are strict, it is refused.',
+  }),
+  created_at: Timestamp,
+  updated_at: Timestamp,
+});
+
+const SETTINGS = {
+  strict: Type.Boolean({
+    description: 'Only types that are registered and not archived are taken.',
+  }),
+  validate: Type.Boolean({
+    description:
+      'Data must fit the schema of their type, where it has one. This is for what is sent by HTTP; posthorn.send in SQL validates no data.',
+  }),
+};
+
+export const EventTypeSettings = Type.Object(SETTINGS);
+export const EventTypeSettingsChange = Type.Object(
+  { strict: Type.Optional(SETTINGS.strict), validate: Type.Optional(SETTINGS.validate) },
+  { additionalProperties: false, minProperties: 1, examples: [{ validate: true }] },
+);

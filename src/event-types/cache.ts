@@ -1,0 +1,69 @@
+import type pg from 'pg';
+import { createNotifiedCache, type NotifiedCache } from '../db/notified-cache.ts';
+import type { Session } from '../db/session.ts';
+
+/** What a tenant that asks something of its event types asks. */
+export interface EventTypeRules {
+  readonly strict: boolean;
+  readonly validate: boolean;
+  readonly types: ReadonlyMap<string, CachedEventType>;
+}
+
+export interface CachedEventType {
+  readonly archived: boolean;
+  /** The schema as a JSON text; null where there is none, or the tenant does not ask for it. */
+  readonly schema: string | null;
+}
+
+/** What tenants ask of what they send, in memory. Of most there is nothing: null. */
+export type EventTypeCache = NotifiedCache<EventTypeRules>;
+
+interface Row {
+  readonly tenant: string;
+  readonly strict: boolean;
+  readonly validate: boolean;
+  readonly types: { name: string; archived: boolean; schema: object | null }[] | null;
+}
+
+/**
+ * Knows what tenants ask of their event types, and forgets it when it changes, by whichever process.
+ *
+ * @param session listens for changes; it must be given here before it is started.
+ */
+export function createEventTypeCache(pool: pg.Pool, session: Session): EventTypeCache {
+  return createNotifiedCache({
+    session,
+    channel: 'posthorn_event_types',
+    rememberAbsent: true,
+    async load(tenants) {
+      const { rows } = await pool.query<Row>({
+        name: 'event-types-load',
+        text: `
+          select s.tenant, s.strict, s.validate, t.types
+          from posthorn.event_type_settings s
+          left join lateral (
+            select json_agg(json_build_object('name', e.name, 'archived', e.archived_at is not null,
+              'schema', case when s.validate then e.schema end)) as types
+            from posthorn.event_types e
+            where e.tenant = s.tenant
+          ) t on true
+          where s.tenant = any($1) and (s.strict or s.validate)`,
+        values: [tenants],
+      });
+      return new Map(rows.map((row) => [row.tenant, read(row)]));
+    },
+  });
+}
+
+function read({ strict, validate, types }: Row): EventTypeRules {
+  return {
+    strict,
+    validate,
+    types: new Map(
+      (types ?? []).map(({ name, archived, schema }) => [
+        name,
+        { archived, schema: schema === null ? null : JSON.stringify(schema) },
+      ]),
+    ),
+  };
+}
