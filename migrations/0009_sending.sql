@@ -244,6 +244,9 @@ create function posthorn.judge_keys(
 ) language plpgsql as $$
 declare
   locked boolean[];
+  -- Both ends, since each day that is looked into costs something for each key.
+  since constant timestamptz := clock_timestamp() - interval '24 hours';
+  until constant timestamptz := clock_timestamp() + interval '1 hour';
 begin
   -- Never waits, so it can be part of no deadlock, and nobody's open transaction holds up a group.
   select array_agg(
@@ -269,7 +272,7 @@ begin
   left join lateral (
     select k.fingerprint, k.webhook_ids, k.deliveries
     from posthorn.idempotency_keys k
-    where k.tenant = g.tenant and k.key = g.key and k.created_at > now() - interval '24 hours'
+    where k.tenant = g.tenant and k.key = g.key and k.created_at > since and k.created_at < until
     order by k.created_at
     limit 1
   ) as known on true
@@ -289,8 +292,9 @@ create function posthorn.keep_keys(
 ) returns void language plpgsql as $$
 declare
   today constant date := (clock_timestamp() at time zone 'UTC')::date;
-  -- Whoever sees an old snapshot may not see the row of a key that was used since. On one day the
-  -- unique index tells; so that it does over midnight too, such a one takes the key for both days.
+  -- Whoever keeps an old snapshot may not see the row of a key that was used since. On one day the
+  -- unique index tells, by a serialization failure; so that it does over midnight too, such a one
+  -- takes the key for both days.
   days constant integer := case current_setting('transaction_isolation') when 'read committed' then 0 else 1 end;
 begin
   perform posthorn.ensure_key_days(today - days, today + 1);
@@ -303,7 +307,8 @@ begin
       with ordinality as u (tenant, key, fingerprint, outcome, id, number, place),
     generate_series(0, days) as back
   where key is not null and outcome is null and id is not null
-  group by tenant, key, back;
+  group by tenant, key, back
+  on conflict do nothing;
 end
 $$;
 comment on function posthorn.keep_keys(text[], text[], bytea[], text[], uuid[], integer[]) is

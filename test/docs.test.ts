@@ -111,3 +111,73 @@ t.test('what docs/sending-from-sql.md shows works as it stands, in its order', a
     'order.update',
   ]);
 });
+
+t.test('what docs/filters.md says matches does, and what it says is refused is', async (t) => {
+  const posthorn = await startTestService(t);
+  const client = await connect(t, posthorn.databaseUrl);
+  const page = await read('docs/filters.md');
+  const cells = (line: string) =>
+    line
+      .slice(1, -1)
+      .split(/(?<!\\)\|/)
+      .map((cell) =>
+        cell
+          .trim()
+          .replace(/^`(.*)`$/, '$1')
+          .replaceAll('\\|', '|'),
+      );
+  const rows = page
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map(cells);
+  const examples = rows.filter((row) => row.length === 3) as [string, string, string][];
+  const refused = rows.filter((row) => row.length === 2) as [string, string][];
+  t.ok(examples.length >= 30 && refused.length >= 12, `${examples.length}, ${refused.length}`);
+
+  const ids = new Map<string, number>();
+  for (const [filter] of examples) {
+    if (ids.has(filter)) continue;
+    const { status, json, text } = await posthorn.request('POST', '/v1/subscriptions', {
+      url: 'http://127.0.0.1:9/',
+      filter,
+    });
+    t.equal(status, 201, text);
+    ids.set(filter, json.id);
+  }
+  for (const [filter, data, matches] of examples) {
+    const name = `${filter} of ${data}`;
+    for (const raw of [false, true]) {
+      const sent = `{"event_type":"a","raw":${raw},"data":${data}}`;
+      const { json } = await posthorn.request('POST', '/v1/webhooks', sent);
+      const { rows } = await client.query(
+        'select from posthorn.deliveries where webhook_id = $1 and subscription_id = $2',
+        [json.webhook_id, ids.get(filter)],
+      );
+      t.equal(rows.length, matches === 'yes' ? 1 : 0, `${name}, raw: ${raw}`);
+    }
+    const { json } = await posthorn.request('POST', '/v1/filters/test', { filter });
+    t.strictSame(
+      json.webhooks.slice(0, 2).map(({ matches }: { matches: boolean }) => matches),
+      [matches === 'yes', matches === 'yes'],
+      `${name}, tried`,
+    );
+  }
+  for (const [filter, because] of refused) {
+    for (const [path, body] of [
+      ['/v1/subscriptions', { url: 'https://example.com/', filter }],
+      ['/v1/filters/test', { filter }],
+    ] as const) {
+      const { status, json } = await posthorn.request('POST', path, body);
+      t.equal(status, 400, filter);
+      t.match(json.errors?.[0], { field: 'body.filter' }, filter);
+      t.ok(json.errors?.[0].message.includes(because), `${filter}: ${json.errors?.[0].message}`);
+    }
+    await t.rejects(
+      client.query(`insert into posthorn.subscriptions (url, filter) values ('http://x/', $1)`, [
+        filter,
+      ]),
+      { code: /^(22023|42601)$/ },
+      `${filter}, in SQL`,
+    );
+  }
+});
