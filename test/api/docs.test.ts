@@ -33,6 +33,11 @@ t.test(
       '/subscriptions/getsubscriptions',
       '/subscriptions/updatesubscription',
       '/v1/deliveries',
+      '/v1/event-type-settings',
+      '/v1/event-types',
+      '/v1/event-types/import',
+      '/v1/event-types/{event_type}',
+      '/v1/filters/test',
       '/v1/keys',
       '/v1/keys/{key_id}',
       '/v1/stats',
@@ -134,7 +139,10 @@ t.test('the examples of request bodies work when sent', async (t) => {
     if (example === undefined) continue;
     const reply = await posthorn.request(
       method.toUpperCase(),
-      path.replace('{subscription_id}', '1').replace('{tenant_id}', 'acme'),
+      path
+        .replace('{subscription_id}', '1')
+        .replace('{tenant_id}', 'acme')
+        .replace('{event_type}', 'order.created'),
       example,
     );
     t.ok(reply.status < 300, `${method} ${path}: ${reply.status} ${reply.text}`);
