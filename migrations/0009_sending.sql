@@ -750,7 +750,15 @@ revoke execute on function
 
 -- The ones before go, since a call could mean either. Who might call them may call the new ones; and
 -- where something of an application is bound to one (a function with a SQL body, a view), it stays
--- under another name, which is all the same to what is bound to it.
+-- under another name, which is all the same to what is bound to it, and calls the new one.
+create or replace function posthorn.send_many(event_types text[], data jsonb[], tenant text default 'default')
+  returns uuid[]
+  language sql security definer set search_path = pg_catalog, pg_temp
+  return posthorn.send_many(event_types, data, tenant, null, null, null, null);
+create or replace function posthorn.send(event_type text, data jsonb, tenant text default 'default')
+  returns uuid
+  language sql security definer set search_path = pg_catalog, pg_temp
+  return posthorn.send(event_type, data, tenant, null, null, null, null);
 do $$
 declare
   name text;

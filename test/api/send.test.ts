@@ -248,6 +248,13 @@ t.test('SQL is told what is wrong, by SQLSTATE and hint', async (t) => {
     [`select posthorn.send(null, '1')`, '22023', /order\.created/],
     [`select posthorn.send('a', '1', null)`, '22004', /default/],
     [`select posthorn.send_many(array['a'], '{}'::jsonb[])`, '22023', /one event type for each/],
+    [`select posthorn.send('posthorn.circuit_opened', '1')`, '42939', /another first word/],
+    [`select posthorn.send('a', '1', channels => '{a b}')`, '22023', /project-42/],
+    [`select posthorn.send('a', '1', channels => '{}')`, '22023', /null for none/],
+    [`select posthorn.send('a', '1', ordering_key => '')`, '22023', /256/],
+    [`select posthorn.send('a', '1', idempotency_key => 'é')`, '22023', /ASCII/],
+    [`select posthorn.send('a', '1', subscription_id => 999)`, '23503', /Leave it out/],
+    [`select posthorn.send_many('{a}', '{1}', ordering_keys => '{a,b}')`, '22023', /one for each/],
   ];
   for (const [statement, code, hint] of cases)
     await t.rejects(client.query(statement), { code, hint }, statement);
@@ -255,6 +262,61 @@ t.test('SQL is told what is wrong, by SQLSTATE and hint', async (t) => {
     (await client.query(`select posthorn.send_many('{}', '{}') as ids`)).rows[0].ids,
     [],
   );
+});
+
+t.test('SQL can say all that HTTP can', async (t) => {
+  const { receiver, posthorn } = await start(t);
+  const chosen = await posthorn.request('POST', '/v1/subscriptions', {
+    url: `${receiver.url}/chosen`,
+    channels: ['a'],
+  });
+  await subscribe(posthorn, `${receiver.url}/typed`, ['order.*']);
+  const client = await connect(t, posthorn.databaseUrl);
+  const arrives = async (call: string, paths: string[]) => {
+    const before = receiver.received.length;
+    const { rows } = await client.query(`select ${call} as id`);
+    const requests = (await receiver.waitFor(before + paths.length)).slice(before);
+    t.strictSame(requests.map(({ path }) => path.slice(1)).sort(), paths, call);
+    return rows[0].id;
+  };
+  await arrives(`posthorn.send('order.created', '1', channels => '{b,a}')`, ['chosen', 'typed']);
+  await arrives(`posthorn.send('order.created', '1', channels => '{b}')`, ['typed']);
+  await arrives(`posthorn.send('other', '1', subscription_id => ${chosen.json.id})`, ['chosen']);
+  const id = await arrives(
+    `posthorn.send('order.created', '1', 'default', '{b}', 'order-7', 'key-7')`,
+    ['typed'],
+  );
+  t.equal(
+    await arrives(`posthorn.send('order.created', '1', 'default', '{b}', 'order-7', 'key-7')`, []),
+    id,
+  );
+  const many = `posthorn.send_many('{order.a,order.b,order.c}', '{1,2,3}', ordering_keys => '{x,NULL,y}', idempotency_key => 'key-8')`;
+  const ids = await arrives(many, ['typed', 'typed', 'typed']);
+  t.strictSame(await arrives(many, []), ids);
+  const { rows } = await client.query(
+    'select event_type, ordering_key from posthorn.webhook_payloads where id = any($1) order by 1',
+    [ids],
+  );
+  t.strictSame(rows, [
+    { event_type: 'order.a', ordering_key: 'x' },
+    { event_type: 'order.b', ordering_key: null },
+    { event_type: 'order.c', ordering_key: 'y' },
+  ]);
+});
+
+t.test('the types that Posthorn sends are not for others to send', async (t) => {
+  const { posthorn } = await start(t);
+  const webhook = { event_type: 'posthorn.circuit_opened', data: 1 };
+  const one = await posthorn.request('POST', '/v1/webhooks', webhook);
+  t.match(one, {
+    status: 400,
+    json: { errors: [{ field: 'body.event_type', message: /Posthorn alone/ }] },
+  });
+  const batch = await posthorn.request('POST', '/v1/webhooks/batch', { webhooks: [webhook] });
+  t.match(batch.json.errors, [{ field: 'body.webhooks.0.event_type' }]);
+  await subscribe(posthorn, 'http://127.0.0.1:9/', ['posthorn.*']);
+  const near = { event_type: 'posthorny.x', data: 1 };
+  t.equal((await posthorn.request('POST', '/v1/webhooks', near)).status, 202);
 });
 
 t.test('the role posthorn_sender can send, and nothing else', async (t) => {
@@ -269,6 +331,8 @@ t.test('the role posthorn_sender can send, and nothing else', async (t) => {
     'select * from posthorn.webhooks',
     `insert into posthorn.subscriptions (url) values ('http://x/')`,
     `select posthorn.accept('', '{}', '{}', '{}', '{}', '{}', '{}')`,
+    `select posthorn.accept('', '{}', '{}', '{}', '{}', '{}', '{}', null, null, null, null, null, true)`,
+    'select * from posthorn.idempotency_keys',
     "select graphile_worker.add_job('x')",
   ])
     await t.rejects(client.query(statement), { code: '42501' }, statement);

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runMigrations } from 'graphile-worker';
 import { pino } from 'pino';
 import t from 'tap';
 import { migrate, migrationStatus } from '../../src/db/migrate.ts';
@@ -169,4 +171,45 @@ t.test('a database that writes its values in other forms is read all the same', 
   });
   await session.start();
   t.teardown(() => session.stop());
+});
+
+t.test('whoever could send before an upgrade can after it, as they did', async (t) => {
+  const databaseUrl = await createTestDatabase(t, { migrated: false });
+  await runMigrations({ connectionString: databaseUrl });
+  const client = await connect(t, databaseUrl);
+  await client.query(`
+    create schema posthorn;
+    create table posthorn.migrations (version integer primary key, name text not null, applied_at timestamptz not null default now())`);
+  for (const name of ['0001_first.sql', '0002_reports.sql', '0003_send.sql']) {
+    await client.query(
+      await readFile(new URL(`../../migrations/${name}`, import.meta.url), 'utf8'),
+    );
+    await client.query('insert into posthorn.migrations values ($1, $2)', [
+      Number(name.slice(0, 4)),
+      name,
+    ]);
+  }
+  const role = `application_${process.pid}`;
+  await client.query(`
+    create role ${role};
+    grant usage on schema posthorn, public to ${role};
+    grant execute on function posthorn.send(text, jsonb, text) to ${role};
+    create function public.bound(n integer) returns uuid language sql
+      return posthorn.send('order.created', to_jsonb(n));
+    create function public.unbound(n integer) returns uuid language plpgsql as
+      $$ begin return posthorn.send('order.created', to_jsonb(n), 'default'); end $$`);
+  t.teardown(() => client.query(`reset role; drop owned by ${role}; drop role ${role}`));
+  await migrate(databaseUrl);
+  for (const call of ['public.bound(1)', 'public.unbound(2)']) await client.query(`select ${call}`);
+  await client.query(`set role ${role}`);
+  for (const call of [
+    `posthorn.send('a', '3')`,
+    `posthorn.send('a', '4', 'default')`,
+    'public.unbound(5)',
+  ])
+    await client.query(`select ${call}`);
+  await t.rejects(client.query(`select posthorn.send_many('{a}', '{1}')`), { code: '42501' });
+  await client.query('reset role');
+  const { rows } = await client.query('select count(*)::integer from posthorn.webhook_payloads');
+  t.equal(rows[0].count, 5);
 });
