@@ -21,6 +21,7 @@ import { intake } from './scenarios/intake.ts';
 import { isolation } from './scenarios/isolation.ts';
 import { latency } from './scenarios/latency.ts';
 import { processes } from './scenarios/processes.ts';
+import { sending } from './scenarios/sending.ts';
 import { slowReceivers } from './scenarios/slow-receivers.ts';
 import { soak } from './scenarios/soak.ts';
 import { wholePath } from './scenarios/whole-path.ts';
@@ -30,6 +31,7 @@ const SCENARIOS: readonly Scenario[] = [
   intake,
   drain,
   fanOut,
+  sending,
   latency,
   isolation,
   slowReceivers,

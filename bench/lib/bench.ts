@@ -87,7 +87,12 @@ export async function runLoad(load: Load): Promise<LoadResult> {
 }
 
 /** Some load that is not counted: code is compiled, connections are made. */
-export async function warmUp(bench: Bench, running: Running, path: string): Promise<void> {
+export async function warmUp(
+  bench: Bench,
+  running: Running,
+  path: string,
+  more: Pick<Load, 'headers' | 'idempotencyKeys'> = {},
+): Promise<void> {
   await runLoad({
     port: running.port,
     paths: [path],
@@ -95,6 +100,7 @@ export async function warmUp(bench: Bench, running: Running, path: string): Prom
     bodyBytes: 490,
     connections: 64,
     durationMs: bench.quick ? 300 : 2_000,
+    ...more,
   });
   await untilNothingIsDue(running);
 }

@@ -1,3 +1,4 @@
+import type { Load } from '../programs/load.ts';
 import {
   type Bench,
   costOf,
@@ -17,6 +18,8 @@ export interface WholePathOptions {
   readonly as: string;
   readonly bodyBytes?: number;
   readonly connections?: number;
+  /** What else there is to say of the load. */
+  readonly load?: Pick<Load, 'headers' | 'idempotencyKeys'>;
 }
 
 /** The whole path of a side, on an empty database. */
@@ -42,7 +45,7 @@ export async function measureWholePathOf(
   running: Running,
   path: string,
   round: number,
-  { scenario, as, bodyBytes = 490, connections = 64 }: WholePathOptions,
+  { scenario, as, bodyBytes = 490, connections = 64, load: more = {} }: WholePathOptions,
 ): Promise<Measurement> {
   await bench.receiver.call('reset');
   await bench.postgres.settle();
@@ -56,6 +59,7 @@ export async function measureWholePathOf(
       bodyBytes,
       connections,
       durationMs: bench.seconds * 1000,
+      ...more,
     });
     if (Object.keys(load.refused).length > 0)
       throw new Error(`some were refused: ${JSON.stringify(load.refused)}`);

@@ -24,8 +24,8 @@ async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: num
     eventType: null,
     channels: null,
     orderingKey: null,
-      dataStart: 0,
-      idempotency: null,
+    dataStart: 0,
+    idempotency: null,
     contentType: 'application/json',
     body,
   }));

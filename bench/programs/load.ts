@@ -1,6 +1,6 @@
 // The load generator: raw sockets and requests made beforehand, since it shares the machine with
 // what is measured.
-import { createHmac } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createHistogram } from 'node:perf_hooks';
@@ -25,6 +25,10 @@ export interface Load {
   readonly stamped?: boolean;
   /** Stops after so many requests. */
   readonly count?: number;
+  /** Headers of every request, besides those that a request needs. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Gives every request an idempotency key of its own. */
+  readonly idempotencyKeys?: boolean;
 }
 
 export interface LoadResult {
@@ -47,7 +51,13 @@ async function run(load: Load): Promise<LoadResult> {
   let sent = 0;
   let accepted = 0;
   let late = 0;
-  const prepared = paths.map((path) => requestOf(path, secret, bodyOf(bodyBytes)));
+  const run = randomUUID();
+  const headers = {
+    ...load.headers,
+    ...(load.idempotencyKeys ? { 'idempotency-key': keyOf(run, 0) } : {}),
+  };
+  const prepared = paths.map((path) => requestOf(path, secret, bodyOf(bodyBytes), headers));
+  const keyAt = prepared.map((request) => request.indexOf(keyOf(run, 0)));
 
   const startedAt = nowMs();
   const deadline = startedAt + durationMs;
@@ -58,8 +68,15 @@ async function run(load: Load): Promise<LoadResult> {
   function nextRequest(): Buffer {
     const index = sent % paths.length;
     sent += 1;
-    if (!stamped) return prepared[index] as Buffer;
-    return requestOf(paths[index] as string, secret, bodyOf(bodyBytes, Math.round(nowMs() * 1000)));
+    if (stamped) {
+      const body = bodyOf(bodyBytes, Math.round(nowMs() * 1000));
+      return requestOf(paths[index] as string, secret, body, headers);
+    }
+    const request = prepared[index] as Buffer;
+    if (!load.idempotencyKeys) return request;
+    const own = Buffer.from(request);
+    own.write(keyOf(run, sent), keyAt[index] as number, 'latin1');
+    return own;
   }
 
   async function converse(first: Socket): Promise<void> {
@@ -161,10 +178,21 @@ function bodyOf(bytes: number, sentAtUs = 0): string {
   return start + 'x'.repeat(Math.max(0, bytes - start.length - end.length)) + end;
 }
 
-function requestOf(path: string, secret: string, body: string): Buffer {
+/** Of the same length for every number. */
+function keyOf(run: string, number: number): string {
+  return `${run}-${number.toString(16).padStart(8, '0')}`;
+}
+
+function requestOf(
+  path: string,
+  secret: string,
+  body: string,
+  headers: Readonly<Record<string, string>>,
+): Buffer {
   const signature = createHmac('sha256', secret).update(body).digest('hex');
+  const others = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return Buffer.from(
-    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-hub-signature-256: sha256=${signature}\r\n\r\n${body}`,
+    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-hub-signature-256: sha256=${signature}\r\n${others.join('')}\r\n${body}`,
   );
 }
 

@@ -112,6 +112,14 @@ export function judgeTargets({ measurements }: Results): Target[] {
     0.5,
     percent,
   );
+  ratio(
+    'with keys, idempotency and filters: 85 % of plain ingest is left',
+    'sending',
+    'with keys, idempotency and filters',
+    'ingest',
+    0.85,
+    percent,
+  );
   ratio('drain: 35 % of no-op jobs', 'drain', 'posthorn', 'floor: no-op jobs', 0.35, percent);
   ratio(
     '2,000,000 waiting retries: 90 % is left',

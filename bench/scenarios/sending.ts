@@ -1,0 +1,75 @@
+import {
+  alternating,
+  type Bench,
+  type Measurement,
+  type Scenario,
+  warmUp,
+  withSide,
+} from '../lib/bench.ts';
+import { posthorn, type Running } from '../lib/sides.ts';
+import { measureWholePathOf } from '../lib/whole-path.ts';
+
+const SCENARIO = 'sending';
+const ADMIN_KEY = 'the admin key of a benchmark';
+const BY_TYPE = '/v1/webhooks';
+
+export const sending: Scenario = {
+  name: SCENARIO,
+  what: 'The whole path of webhooks handed in for one subscription, sent by type, and sent by type with an API key, an idempotency key each, and a filter that looks into their data',
+  run: (bench) =>
+    alternating(bench, [
+      ['ingest', (round) => ingest(bench, round)],
+      ['by type', (round) => byType(bench, round)],
+      ['with keys, idempotency and filters', (round) => withEverything(bench, round)],
+    ]),
+};
+
+async function ingest(bench: Bench, round: number): Promise<Measurement> {
+  return await withSide(bench, posthorn, {}, async (running) => {
+    const path = await running.subscribe(bench.receiverUrl('/ok'));
+    await warmUp(bench, running, path);
+    const as = 'ingest';
+    return await measureWholePathOf(bench, running, path, round, { scenario: SCENARIO, as });
+  });
+}
+
+async function byType(bench: Bench, round: number): Promise<Measurement> {
+  return await withSide(bench, posthorn, {}, async (running) => {
+    await running.subscribe(bench.receiverUrl('/ok'), ['order.*']);
+    await warmUp(bench, running, BY_TYPE);
+    const as = 'by type';
+    return await measureWholePathOf(bench, running, BY_TYPE, round, { scenario: SCENARIO, as });
+  });
+}
+
+async function withEverything(bench: Bench, round: number): Promise<Measurement> {
+  const env = { POSTHORN_ADMIN_KEY: ADMIN_KEY };
+  return await withSide(bench, posthorn, { env }, async (running) => {
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+    const load = { headers, idempotencyKeys: true };
+    for (const [path, filter] of [
+      ['/ok', '$.sent_at_us >= 0 && $.note starts with "x"'],
+      ['/ok?never', '$.note == "y"'],
+    ])
+      await subscribe(running, headers, { url: bench.receiverUrl(path as string), filter });
+    await warmUp(bench, running, BY_TYPE, load);
+    return await measureWholePathOf(bench, running, BY_TYPE, round, {
+      scenario: SCENARIO,
+      as: 'with keys, idempotency and filters',
+      load,
+    });
+  });
+}
+
+async function subscribe(
+  running: Running,
+  headers: Record<string, string>,
+  fields: Record<string, unknown>,
+): Promise<void> {
+  const response = await fetch(`http://127.0.0.1:${running.port}/v1/subscriptions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ event_types: ['order.*'], ...fields }),
+  });
+  if (!response.ok) throw new Error(await response.text());
+}
