@@ -196,7 +196,7 @@ begin
       'create table posthorn.%I (like posthorn.idempotency_keys including defaults including constraints including storage)',
       child);
     -- On the parent it would have to have the time in it.
-    execute format('create unique index on posthorn.%I (tenant, key)', child);
+    execute format('create unique index on posthorn.%I (key, tenant)', child);
     execute format(
       'alter table posthorn.idempotency_keys attach partition posthorn.%I for values from (%L) to (%L)',
       child, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
@@ -255,7 +255,13 @@ begin
   from unnest(tenants, keys) with ordinality as u (tenant, key, place)
   into locked;
 
-  -- A statement of its own, which sees what whoever had the lock before has committed.
+  -- A statement of its own, which sees what whoever had the lock before has committed. All keys are
+  -- looked for at once, in each day that it may be: looking for one after the other took thrice as long.
+  with known as materialized (
+    select tenant, key, fingerprint, webhook_ids, k.deliveries
+    from posthorn.idempotency_keys k
+    where k.key = any (keys) and k.created_at > since and k.created_at < until
+  )
   select
     array_agg(
       case
@@ -269,13 +275,8 @@ begin
     select *, row_number() over (partition by tenant, key order by place) as nth
     from unnest(tenants, keys, fingerprints, locked) with ordinality as u (tenant, key, fingerprint, locked, place)
   ) as g
-  left join lateral (
-    select k.fingerprint, k.webhook_ids, k.deliveries
-    from posthorn.idempotency_keys k
-    where k.tenant = g.tenant and k.key = g.key and k.created_at > since and k.created_at < until
-    order by k.created_at
-    limit 1
-  ) as known on true
+  -- Of a key that was taken for two days, either row says it.
+  left join lateral (select * from known k where k.tenant = g.tenant and k.key = g.key limit 1) as known on true
   into outcomes, ids, deliveries;
 end
 $$;
@@ -298,17 +299,27 @@ declare
   days constant integer := case current_setting('transaction_isolation') when 'read committed' then 0 else 1 end;
 begin
   perform posthorn.ensure_key_days(today - days, today + 1);
-  insert into posthorn.idempotency_keys (created_at, tenant, key, fingerprint, webhook_ids, deliveries)
-  select
-    case back when 0 then clock_timestamp()
-      else today::timestamp at time zone 'UTC' - interval '1 microsecond' end,
-    tenant, key, (array_agg(fingerprint))[1], array_agg(id order by place), array_agg(number order by place)
-  from unnest(tenants, keys, fingerprints, outcomes, ids, deliveries)
-      with ordinality as u (tenant, key, fingerprint, outcome, id, number, place),
-    generate_series(0, days) as back
-  where key is not null and outcome is null and id is not null
-  group by tenant, key, back
-  on conflict do nothing;
+  if days = 0 then
+    insert into posthorn.idempotency_keys (tenant, key, fingerprint, webhook_ids, deliveries)
+    select tenant, key, (array_agg(fingerprint))[1], array_agg(id order by place), array_agg(number order by place)
+    from unnest(tenants, keys, fingerprints, outcomes, ids, deliveries)
+      with ordinality as u (tenant, key, fingerprint, outcome, id, number, place)
+    where key is not null and outcome is null and id is not null
+    group by tenant, key;
+  else
+    insert into posthorn.idempotency_keys (created_at, tenant, key, fingerprint, webhook_ids, deliveries)
+    select
+      case back when 0 then clock_timestamp()
+        else today::timestamp at time zone 'UTC' - interval '1 microsecond' end,
+      tenant, key, (array_agg(fingerprint))[1], array_agg(id order by place), array_agg(number order by place)
+    from unnest(tenants, keys, fingerprints, outcomes, ids, deliveries)
+        with ordinality as u (tenant, key, fingerprint, outcome, id, number, place),
+      generate_series(0, 1) as back
+    where key is not null and outcome is null and id is not null
+    group by tenant, key, back
+    -- Raises serialization_failure for a row that the snapshot does not have.
+    on conflict do nothing;
+  end if;
 end
 $$;
 comment on function posthorn.keep_keys(text[], text[], bytea[], text[], uuid[], integer[]) is
