@@ -16,14 +16,18 @@ const UNKNOWN = {
   },
 };
 
+const ANSWERED = { event_type: 'order.created', data: 1 };
+
 /** An API whose way to the database can go bad, and a look at the database past it. */
 async function start(t: Test) {
   const databaseUrl = await createTestDatabase(t);
   const way = await startWay(t, databaseUrl);
   const posthorn = await startTestService(t, { DATABASE_URL: way.url, POSTHORN_ROLE: 'api' });
   const id = await posthorn.subscribe('http://127.0.0.1:9/');
-  // From here on the subscription is known, and what is asked of the database is to take webhooks.
+  // From here on the subscription is known, and what is asked of event types, and what is asked of the
+  // database is to take webhooks.
   await posthorn.ingest(id, { n: 0 });
+  await posthorn.request('POST', '/v1/webhooks', ANSWERED);
   const client = await connect(t, databaseUrl);
   const stored = async () => {
     const { rows } = await client.query(
@@ -35,7 +39,6 @@ async function start(t: Test) {
   return { databaseUrl, way, posthorn, id, client, stored, ingest };
 }
 
-const ANSWERED = { event_type: 'order.created', data: 1 };
 const kinds: [
   what: string,
   request: (id: number) => [path: string, body: unknown],
@@ -52,12 +55,12 @@ for (const [what, request, webhooks] of kinds) {
     const answer = await posthorn.request('POST', ...request(id));
     t.match(answer, UNKNOWN);
     t.equal(answer.headers.get('retry-after'), '1');
-    t.equal(await stored(), 1 + webhooks, 'and it was');
+    t.equal(await stored(), 2 + webhooks, 'and it was');
     // From now on it is known that nothing answers, and nothing is sent.
     t.match(await ingest(2), NOTHING);
     way.swallowAnswers(false);
     await until('webhooks are accepted again', async () => (await ingest(3)).status === 202);
-    t.equal(await stored(), 2 + webhooks, 'nothing that was said not to be accepted was');
+    t.equal(await stored(), 3 + webhooks, 'nothing that was said not to be accepted was');
   });
 }
 
@@ -112,7 +115,7 @@ t.test('what Postgres says no to was not accepted', async (t) => {
     return answer.status === 503 && answer;
   });
   t.match(await ingest(2), NOTHING);
-  t.equal(await stored(), 1);
+  t.equal(await stored(), 2);
   await client.query('set default_transaction_read_only = off');
   await client.query(`alter database ${rows[0].name} reset default_transaction_read_only`);
 });
