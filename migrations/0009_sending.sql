@@ -345,14 +345,9 @@ create table posthorn.event_types (
 );
 comment on table posthorn.event_types is 'Types of webhooks that a tenant has described.';
 
-create table posthorn.event_type_settings (
-  tenant text primary key,
-  -- Only types that are registered and not archived are taken.
-  strict boolean not null default false,
-  -- Data must fit the schema of its type.
-  validate boolean not null default false
-);
-comment on table posthorn.event_type_settings is 'What a tenant asks of its event types; no row asks for nothing.';
+alter table posthorn.tenants
+  -- Whether data must fit the schema of their type.
+  add column validate_event_types boolean not null default false;
 
 create function posthorn.notify_event_types_changed() returns trigger
   language plpgsql as $$
@@ -364,8 +359,17 @@ end
 $$;
 create trigger notify_changed after insert or update or delete on posthorn.event_types
   for each row execute function posthorn.notify_event_types_changed();
-create trigger notify_changed after insert or update or delete on posthorn.event_type_settings
-  for each row execute function posthorn.notify_event_types_changed();
+
+create function posthorn.notify_event_types_asked() returns trigger
+  language plpgsql as $$
+begin
+  perform pg_notify('posthorn_event_types', left(new.id, 256));
+  return null;
+end
+$$;
+create trigger notify_event_types_asked
+  after insert or update of strict_event_types, validate_event_types on posthorn.tenants
+  for each row execute function posthorn.notify_event_types_asked();
 
 -- Intake -------------------------------------------------------------------------------------------
 
@@ -588,6 +592,7 @@ begin
     raise exception 'the tenant is null' using errcode = 'null_value_not_allowed',
       hint = 'Leave it out for the tenant named default.';
   end if;
+  perform posthorn.require_tenant(judge_sending.tenant);
   select t from unnest(event_types) as t
     where t is null or t !~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$' or length(t) > 128
     limit 1
@@ -602,7 +607,7 @@ begin
     raise exception 'event types that begin with "posthorn." are sent by Posthorn alone: "%"', bad
       using errcode = 'reserved_name', hint = 'Choose another first word.';
   end if;
-  perform from posthorn.event_type_settings s where s.tenant = judge_sending.tenant and s.strict;
+  perform from posthorn.tenants t where t.id = judge_sending.tenant and t.strict_event_types;
   if found then
     select t from unnest(event_types) as t
       where not exists (

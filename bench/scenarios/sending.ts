@@ -45,13 +45,18 @@ async function byType(bench: Bench, round: number): Promise<Measurement> {
 async function withEverything(bench: Bench, round: number): Promise<Measurement> {
   const env = { POSTHORN_ADMIN_KEY: ADMIN_KEY };
   return await withSide(bench, posthorn, { env }, async (running) => {
-    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
-    const load = { headers, idempotencyKeys: true };
+    const admin = { authorization: `Bearer ${ADMIN_KEY}` };
+    const { key } = await post(running, '/v1/keys', admin, { scopes: ['send'], tenant: 'default' });
+    const load = { headers: { authorization: `Bearer ${key}` }, idempotencyKeys: true };
     for (const [path, filter] of [
       ['/ok', '$.sent_at_us >= 0 && $.note starts with "x"'],
       ['/ok?never', '$.note == "y"'],
     ])
-      await subscribe(running, headers, { url: bench.receiverUrl(path as string), filter });
+      await post(running, '/v1/subscriptions', admin, {
+        url: bench.receiverUrl(path as string),
+        event_types: ['order.*'],
+        filter,
+      });
     await warmUp(bench, running, BY_TYPE, load);
     return await measureWholePathOf(bench, running, BY_TYPE, round, {
       scenario: SCENARIO,
@@ -61,15 +66,17 @@ async function withEverything(bench: Bench, round: number): Promise<Measurement>
   });
 }
 
-async function subscribe(
+async function post(
   running: Running,
+  path: string,
   headers: Record<string, string>,
-  fields: Record<string, unknown>,
-): Promise<void> {
-  const response = await fetch(`http://127.0.0.1:${running.port}/v1/subscriptions`, {
+  body: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  const response = await fetch(`http://127.0.0.1:${running.port}${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify({ event_types: ['order.*'], ...fields }),
+    body: JSON.stringify(body),
   });
   if (!response.ok) throw new Error(await response.text());
+  return (await response.json()) as Record<string, unknown>;
 }

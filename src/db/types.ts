@@ -87,6 +87,7 @@ interface TenantsTable {
   metadata: Record<string, string> | null;
   retention_ms: number | null;
   strict_event_types: Generated<boolean>;
+  validate_event_types: Generated<boolean>;
   created_at: Generated<Date>;
   updated_at: Generated<Date>;
   deleted_at: Date | null;
@@ -117,12 +118,6 @@ interface EventTypesTable {
   archived_at: Date | null;
 }
 
-interface EventTypeSettingsTable {
-  tenant: string;
-  strict: Generated<boolean>;
-  validate: Generated<boolean>;
-}
-
 /** The tables that routes and services read through kysely, as `posthorn.<table>`. */
 export interface Tables {
   'posthorn.subscriptions': SubscriptionsTable;
@@ -132,7 +127,6 @@ export interface Tables {
   'posthorn.tenants': TenantsTable;
   'posthorn.keys': KeysTable;
   'posthorn.event_types': EventTypesTable;
-  'posthorn.event_type_settings': EventTypeSettingsTable;
 }
 
 export type Database = Kysely<Tables>;

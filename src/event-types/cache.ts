@@ -39,15 +39,16 @@ export function createEventTypeCache(pool: pg.Pool, session: Session): EventType
       const { rows } = await pool.query<Row>({
         name: 'event-types-load',
         text: `
-          select s.tenant, s.strict, s.validate, t.types
-          from posthorn.event_type_settings s
+          select t.id as tenant, t.strict_event_types as strict, t.validate_event_types as validate,
+            e.types
+          from posthorn.tenants t
           left join lateral (
             select json_agg(json_build_object('name', e.name, 'archived', e.archived_at is not null,
-              'schema', case when s.validate then e.schema end)) as types
+              'schema', case when t.validate_event_types then e.schema end)) as types
             from posthorn.event_types e
-            where e.tenant = s.tenant
-          ) t on true
-          where s.tenant = any($1) and (s.strict or s.validate)`,
+            where e.tenant = t.id
+          ) e on true
+          where t.id = any($1) and (t.strict_event_types or t.validate_event_types)`,
         values: [tenants],
       });
       return new Map(rows.map((row) => [row.tenant, read(row)]));

@@ -169,36 +169,35 @@ export async function deleteEventType(
   return numDeletedRows > 0n;
 }
 
+const SETTINGS = ['strict_event_types as strict', 'validate_event_types as validate'] as const;
+
 /** What a tenant asks of its event types; nothing, until it does. */
 export async function getEventTypeSettings(
   db: Database,
   tenant: string,
 ): Promise<EventTypeSettings> {
-  const row = await db
-    .selectFrom('posthorn.event_type_settings')
-    .select(['strict', 'validate'])
-    .where('tenant', '=', tenant)
-    .executeTakeFirst();
-  return row ?? { strict: false, validate: false };
+  return await db
+    .selectFrom('posthorn.tenants')
+    .select(SETTINGS)
+    .where('id', '=', tenant)
+    .executeTakeFirstOrThrow();
 }
 
 /** Changes what is given of that. */
 export async function changeEventTypeSettings(
   db: Database,
   tenant: string,
-  change: { strict?: boolean | undefined; validate?: boolean | undefined },
+  { strict, validate }: { strict?: boolean | undefined; validate?: boolean | undefined },
 ): Promise<EventTypeSettings> {
-  const { strict, validate } = change;
   return await db
-    .insertInto('posthorn.event_type_settings')
-    .values({ tenant, strict: strict ?? false, validate: validate ?? false })
-    .onConflict((conflict) =>
-      conflict.column('tenant').doUpdateSet((row) => ({
-        strict: strict ?? row.ref('posthorn.event_type_settings.strict'),
-        validate: validate ?? row.ref('posthorn.event_type_settings.validate'),
-      })),
-    )
-    .returning(['strict', 'validate'])
+    .updateTable('posthorn.tenants')
+    .set({
+      ...(strict === undefined ? {} : { strict_event_types: strict }),
+      ...(validate === undefined ? {} : { validate_event_types: validate }),
+      updated_at: sql`now()`,
+    })
+    .where('id', '=', tenant)
+    .returning(SETTINGS)
     .executeTakeFirstOrThrow();
 }
 

@@ -91,8 +91,8 @@ export interface DeletedTenant {
 }
 
 /**
- * Deletes a tenant and its subscriptions, cancels what is owed to them and revokes its keys, all in
- * one transaction. Its history stays, and its id stays taken.
+ * Deletes a tenant, its subscriptions and its event types, cancels what is owed and revokes its keys,
+ * all in one transaction. Its history stays, and its id stays taken.
  *
  * @returns what went with it, or undefined when there is no tenant of that id.
  */
@@ -113,6 +113,7 @@ export async function deleteTenant(db: Database, id: string): Promise<DeletedTen
       .where('tenant', '=', id)
       .where('revoked_at', 'is', null)
       .executeTakeFirst();
+    await transaction.deleteFrom('posthorn.event_types').where('tenant', '=', id).execute();
     return { ...deleted, keys: Number(keys.numUpdatedRows) };
   });
 }

@@ -66,6 +66,22 @@ t.test('a key that was used for another request is refused', async (t) => {
   t.equal(await webhooks(t, posthorn.databaseUrl), 1);
 });
 
+t.test("a key is its tenant's own", async (t) => {
+  const posthorn = await startTestService(t);
+  t.equal((await posthorn.request('POST', '/v1/tenants', { id: 'acme' })).status, 201);
+  const key = randomUUID();
+  const ids = await Promise.all(
+    ['', '?tenant=acme'].map(async (query) => {
+      const { status, json } = await send(posthorn, key, ORDER, `/v1/webhooks${query}`);
+      t.equal(status, 202);
+      return json.webhook_id;
+    }),
+  );
+  t.not(ids[0], ids[1]);
+  const again = await send(posthorn, key, ORDER, '/v1/webhooks?tenant=acme');
+  t.equal(again.json.webhook_id, ids[1]);
+});
+
 t.test('what was refused leaves its key to use', async (t) => {
   const posthorn = await startTestService(t);
   const key = randomUUID();
