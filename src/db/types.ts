@@ -51,7 +51,8 @@ interface WebhookPayloadsTable {
   tenant: Generated<string>;
   event_type: string | null;
   content_type: string;
-  body: Buffer;
+  /** Null once its retention is over. */
+  body: Buffer | null;
   channels: string[] | null;
   ordering_key: string | null;
 }
@@ -65,6 +66,7 @@ interface DeliveriesTable {
   ended_at: Date | null;
   queued: Generated<boolean>;
   reason: string | null;
+  schedule_offset: Generated<number | null>;
 }
 
 interface DeliveryAttemptsTable {

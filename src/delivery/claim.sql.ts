@@ -12,6 +12,8 @@ export interface OwedDelivery {
   readonly webhookId: string;
   readonly subscriptionId: number;
   readonly attemptCount: number;
+  /** How many of these attempts were made before its schedule began anew. */
+  readonly scheduleOffset: number;
   readonly contentType: string;
   readonly body: Buffer;
 }
@@ -38,7 +40,7 @@ export async function loadOwed(
     pool.query<DeliveryRow>({
       name: 'load-deliveries',
       text: `
-        select webhook_id, subscription_id, attempt_count
+        select webhook_id, subscription_id, attempt_count, schedule_offset
         from posthorn.deliveries
         where webhook_id = any($1::uuid[]) and webhook_id between $2 and $3
           -- The sum keeps it out of the index condition, where Postgres before 17 would look up
@@ -58,23 +60,27 @@ export async function loadOwed(
     } as pg.QueryConfig),
   ]);
   const payloadOf = new Map(payloads.rows.map((row) => [row.id, row]));
-  return deliveries.rows.flatMap(({ webhook_id, subscription_id, attempt_count }) => {
-    const payload = payloadOf.get(webhook_id);
-    if (payload === undefined) return [];
-    return {
-      webhookId: webhook_id,
-      subscriptionId: subscription_id,
-      attemptCount: attempt_count,
-      contentType: payload.content_type,
-      body: payload.body,
-    };
-  });
+  return deliveries.rows.flatMap(
+    ({ webhook_id, subscription_id, attempt_count, schedule_offset }) => {
+      const payload = payloadOf.get(webhook_id);
+      if (payload === undefined) return [];
+      return {
+        webhookId: webhook_id,
+        subscriptionId: subscription_id,
+        attemptCount: attempt_count,
+        scheduleOffset: schedule_offset ?? 0,
+        contentType: payload.content_type,
+        body: payload.body,
+      };
+    },
+  );
 }
 
 interface DeliveryRow {
   webhook_id: string;
   subscription_id: number;
   attempt_count: number;
+  schedule_offset: number | null;
 }
 
 interface PayloadRow {

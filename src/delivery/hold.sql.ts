@@ -124,10 +124,10 @@ export async function loadHeld(pool: pg.Pool, wanted: readonly HeldWanted[]): Pr
   const { rows } = await pool.query<HeldRow>({
     name: 'load-held',
     text: `
-      select h.webhook_id::text, w.subscription_id, h.attempt_count, p.content_type, p.body
+      select h.webhook_id::text, w.subscription_id, h.attempt_count, h.schedule_offset, p.content_type, p.body
       from unnest($1::integer[], $2::uuid[], $3::integer[]) as w (subscription_id, after, most)
       cross join lateral (
-        select d.webhook_id, d.attempt_count
+        select d.webhook_id, d.attempt_count, d.schedule_offset
         from posthorn.deliveries d
         where d.subscription_id = w.subscription_id and d.state = 'held'
           and d.webhook_id > coalesce(w.after, '00000000-0000-0000-0000-000000000000')
@@ -149,6 +149,7 @@ export async function loadHeld(pool: pg.Pool, wanted: readonly HeldWanted[]): Pr
       webhookId: row.webhook_id,
       subscriptionId: row.subscription_id,
       attemptCount: row.attempt_count,
+      scheduleOffset: row.schedule_offset ?? 0,
       contentType: row.content_type,
       body: row.body,
     })),
@@ -159,6 +160,7 @@ interface HeldRow {
   webhook_id: string;
   subscription_id: number;
   attempt_count: number;
+  schedule_offset: number | null;
   content_type: string;
   body: Buffer;
 }
