@@ -37,6 +37,17 @@ export const FIXED_PLANS = {
 } as const;
 
 /**
+ * For lists: rows are read in the order of an index, and what belongs to each is looked up, so that
+ * reading ends with the page. Anything else would read all that fits first.
+ */
+export const LIST_PLANS = {
+  ...FIXED_PLANS,
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  enable_bitmapscan: 'off',
+} as const;
+
+/**
  * How values are written, which a database or a user may have set otherwise: node-postgres reads
  * dates, intervals and bytes in the forms that these give.
  */

@@ -1,0 +1,134 @@
+import type pg from 'pg';
+import type { AttemptStatus } from '../db/types.ts';
+import { reachOf } from './reach.ts';
+import {
+  createParameters,
+  type Found,
+  microsecondsOf,
+  momentOf,
+  readPage,
+  SCAN_JOINED_ROWS,
+  SCAN_ROWS,
+} from './scan.ts';
+
+/** An attempt as people see it. */
+export interface Attempt {
+  readonly id: number;
+  readonly webhook_id: string;
+  readonly subscription_id: number;
+  readonly event_type: string | null;
+  readonly attempt_number: number | null;
+  readonly status: AttemptStatus;
+  readonly response_code: number | null;
+  readonly error_code: string | null;
+  readonly error: string | null;
+  readonly duration_ms: number;
+  readonly timestamp: Date;
+}
+
+/** Which attempts; what is not given does not matter. */
+export interface AttemptFilter {
+  readonly tenant: string;
+  readonly webhookId?: string | undefined;
+  readonly subscriptionId?: number | undefined;
+  readonly status?: AttemptStatus | undefined;
+  readonly responseCode?: number | undefined;
+  readonly errorCode?: string | undefined;
+  readonly eventType?: string | undefined;
+  /** That ended at this moment or later. */
+  readonly since?: Date | undefined;
+  /** That ended before this moment. */
+  readonly until?: Date | undefined;
+}
+
+const COLUMNS = `a.id, a.at, a.webhook_id, a.subscription_id, a.attempt_number, a.status,
+  a.response_code, a.error_code, a.error, a.duration_ms`;
+const SHOWN = `r.id, r.webhook_id, r.subscription_id, p.event_type, r.attempt_number, r.status,
+  r.response_code, r.error_code, r.error, r.duration_ms, r.at as timestamp`;
+const ORDER = 'at desc, id desc';
+const POSITION = `array[${microsecondsOf('r.at')}, r.id::text]`;
+/** After every attempt: in the year 9999. */
+const START = ['253402300799000000', '0'];
+
+/** The error code that a success can have. */
+const OF_SUCCESS = 'answer_cut_off';
+
+/** Whether all attempts that fit are unsuccessful, for which there are indexes. */
+function isUnsuccessful({ status, responseCode, errorCode }: AttemptFilter): boolean {
+  if (status !== undefined) return status !== 'success';
+  if (responseCode !== undefined) return responseCode < 200 || responseCode > 299;
+  return errorCode !== undefined && errorCode !== OF_SUCCESS;
+}
+
+/**
+ * A page of attempts, the newest first.
+ *
+ * @param after the position at which the page before ended.
+ */
+export async function listAttempts(
+  pool: pg.Pool,
+  filter: AttemptFilter,
+  limit: number,
+  after: readonly string[] | undefined,
+): Promise<Found<Attempt>> {
+  const { tenant, webhookId, subscriptionId, status, responseCode, errorCode, eventType } = filter;
+  const by =
+    webhookId !== undefined ? 'webhook' : subscriptionId !== undefined ? 'subscription' : 'tenant';
+  const most = eventType === undefined ? SCAN_ROWS : SCAN_JOINED_ROWS;
+  const { reach, scan } =
+    by === 'tenant'
+      ? await reachOf(pool, tenant, limit, most)
+      : { reach: 'all' as const, scan: most };
+  // As the indexes' condition is written.
+  const only = isUnsuccessful(filter) ? `a.status <> 'success'` : 'true';
+
+  const p = createParameters();
+  const [at, id] = after ?? START;
+  const last = momentOf(p.add(at, 'bigint'));
+  const until = p.add(filter.until ?? 'infinity', 'timestamptz');
+  const where = [
+    only,
+    `(a.at, a.id) < (${last}, ${p.add(id, 'bigint')})`,
+    `a.at >= ${p.add(filter.since ?? '-infinity', 'timestamptz')}`,
+    `a.at < ${until}`,
+    // No attempt is older than its webhook: so the days that are newer are left out. The minute is
+    // for the clocks of a primary and the one after it.
+    `a.webhook_id <= posthorn.uuidv7_floor(least(${last}, ${until}) + interval '1 minute')`,
+  ];
+  if (by === 'webhook') where.push(`a.webhook_id = ${p.add(webhookId, 'uuid')}`);
+  if (by === 'subscription') where.push(`a.subscription_id = ${p.add(subscriptionId, 'integer')}`);
+  const those = (also: string) =>
+    `select ${COLUMNS} from posthorn.delivery_attempts a where ${where.join(' and ')}${also} order by ${ORDER}`;
+  const rows =
+    reach === 'all'
+      ? those('')
+      : `select a.*
+         from posthorn.subscriptions t
+         cross join lateral (${those(' and a.subscription_id = t.id')} limit $1) as a
+         where t.tenant = ${p.add(tenant, 'text')}
+         order by ${ORDER}`;
+
+  return await readPage<Attempt>(pool, {
+    name: ['attempts', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' '),
+    rows,
+    joins: `
+      join posthorn.subscriptions s on s.id = r.subscription_id
+      join posthorn.webhook_payloads p on p.id = r.webhook_id`,
+    shown: SHOWN,
+    where: [
+      p.whereGiven(subscriptionId, 'integer', (one) => `r.subscription_id = ${one}`),
+      p.whereGiven(status, 'posthorn.attempt_status', (one) => `r.status = ${one}`),
+      p.whereGiven(responseCode, 'integer', (one) => `r.response_code = ${one}`),
+      p.whereGiven(errorCode, 'text', (one) => `r.error_code = ${one}`),
+    ],
+    whereJoined: [
+      `s.tenant = ${p.add(tenant, 'text')}`,
+      p.whereGiven(eventType, 'text', (type) => `p.event_type = ${type}`),
+    ],
+    order: ORDER,
+    position: POSITION,
+    values: p.values,
+    limit,
+    scan,
+  });
+}

@@ -1,0 +1,157 @@
+import type pg from 'pg';
+import type { DeliveryState } from '../db/types.ts';
+import { reachOf } from './reach.ts';
+import {
+  createParameters,
+  type Found,
+  microsecondsOf,
+  momentOf,
+  readPage,
+  SCAN_JOINED_ROWS,
+  SCAN_ROWS,
+} from './scan.ts';
+
+/** A delivery as people see it. */
+export interface Delivery {
+  readonly webhook_id: string;
+  readonly subscription_id: number;
+  readonly subscription_url: string;
+  readonly event_type: string | null;
+  readonly state: DeliveryState;
+  /** Why it ended, where no attempt says so. */
+  readonly reason: string | null;
+  readonly attempts_made: number;
+  readonly next_attempt_at: Date | null;
+  readonly ended_at: Date | null;
+  /** Whether the body is gone, and so nothing can be sent again. */
+  readonly body_expired: boolean;
+}
+
+/** Which deliveries; what is not given does not matter. */
+export interface DeliveryFilter {
+  readonly tenant: string;
+  readonly webhookId?: string | undefined;
+  readonly subscriptionId?: number | undefined;
+  readonly state?: DeliveryState | undefined;
+  readonly eventType?: string | undefined;
+  /** Of webhooks that were accepted at this moment or later. */
+  readonly since?: Date | undefined;
+  /** Of webhooks that were accepted before this moment. */
+  readonly until?: Date | undefined;
+}
+
+const COLUMNS =
+  'd.webhook_id, d.subscription_id, d.state, d.reason, d.attempt_count, d.next_attempt_at, d.ended_at';
+const SHOWN = `
+  r.webhook_id, r.subscription_id, s.url as subscription_url, p.event_type, r.state, r.reason,
+  r.attempt_count as attempts_made, r.next_attempt_at, r.ended_at, p.body is null as body_expired`;
+const BY_AGE = {
+  order: 'webhook_id desc, subscription_id desc',
+  position: 'array[r.webhook_id::text, r.subscription_id::text]',
+  /** After every id: where such a list begins. */
+  start: ['ffffffff-ffff-ffff-ffff-ffffffffffff', '0'],
+};
+const BY_DUE = {
+  order: 'next_attempt_at, webhook_id, subscription_id',
+  position: `array[${microsecondsOf('r.next_attempt_at')}, r.webhook_id::text, r.subscription_id::text]`,
+  start: ['0', '00000000-0000-0000-0000-000000000000', '0'],
+};
+
+/** Whether these deliveries are listed by when they are due, the soonest first, instead of by age. */
+export function isListedByDue({ state, webhookId }: Partial<DeliveryFilter>): boolean {
+  return webhookId === undefined && (state === 'pending' || state === 'held');
+}
+
+/**
+ * A page of deliveries: those of the newest webhooks first, and owed ones by when they are due, since
+ * those are the orders that there are indexes for.
+ *
+ * @param after the position at which the page before ended.
+ */
+export async function listDeliveries(
+  pool: pg.Pool,
+  filter: DeliveryFilter,
+  limit: number,
+  after: readonly string[] | undefined,
+): Promise<Found<Delivery>> {
+  const { tenant, webhookId, subscriptionId, state, eventType } = filter;
+  const byDue = isListedByDue(filter);
+  const { order, position, start } = byDue ? BY_DUE : BY_AGE;
+  const by = byDue
+    ? 'due'
+    : webhookId !== undefined
+      ? 'webhook'
+      : subscriptionId !== undefined
+        ? 'subscription'
+        : 'tenant';
+  const most = eventType === undefined ? SCAN_ROWS : SCAN_JOINED_ROWS;
+  const { reach, scan } =
+    by === 'tenant'
+      ? await reachOf(pool, tenant, limit, most)
+      : { reach: 'all' as const, scan: most };
+  // As the indexes' conditions are written.
+  const only = byDue
+    ? `d.state in ('pending', 'held')`
+    : state === 'failed' || state === 'cancelled'
+      ? `d.state in ('failed', 'cancelled')`
+      : 'true';
+
+  const p = createParameters();
+  const places = (after ?? start).map((value, index) =>
+    p.add(value, (byDue ? ['bigint', 'uuid', 'integer'] : ['uuid', 'integer'])[index] as string),
+  );
+  const where = [
+    only,
+    byDue
+      ? `(d.next_attempt_at, d.webhook_id, d.subscription_id) > (${momentOf(places[0] as string)}, ${places[1]}, ${places[2]})`
+      : // The first says no more than the second, but by it the days that are newer are left out.
+        `d.webhook_id <= ${places[0]} and (d.webhook_id, d.subscription_id) < (${places[0]}, ${places[1]})`,
+    `d.webhook_id >= posthorn.uuidv7_floor(${p.add(filter.since ?? '-infinity', 'timestamptz')})`,
+    `d.webhook_id < posthorn.uuidv7_floor(${p.add(filter.until ?? 'infinity', 'timestamptz')})`,
+  ];
+  if (by === 'webhook') where.push(`d.webhook_id = ${p.add(webhookId, 'uuid')}`);
+  if (by === 'subscription') where.push(`d.subscription_id = ${p.add(subscriptionId, 'integer')}`);
+  const those = (also: string) =>
+    `select ${COLUMNS} from posthorn.deliveries d where ${where.join(' and ')}${also} order by ${order}`;
+  const rows =
+    reach === 'all'
+      ? those('')
+      : `select d.*
+         from posthorn.subscriptions t
+         cross join lateral (${those(' and d.subscription_id = t.id')} limit $1) as d
+         where t.tenant = ${p.add(tenant, 'text')}
+         order by ${order}`;
+
+  return await readPage<Delivery>(pool, {
+    name: ['deliveries', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' '),
+    rows,
+    joins: `
+      join posthorn.subscriptions s on s.id = r.subscription_id
+      join posthorn.webhook_payloads p on p.id = r.webhook_id`,
+    shown: SHOWN,
+    where: [
+      p.whereGiven(subscriptionId, 'integer', (id) => `r.subscription_id = ${id}`),
+      p.whereGiven(state, 'posthorn.delivery_state', (name) => `r.state = ${name}`),
+    ],
+    whereJoined: [
+      `s.tenant = ${p.add(tenant, 'text')}`,
+      p.whereGiven(eventType, 'text', (type) => `p.event_type = ${type}`),
+    ],
+    order,
+    position,
+    values: p.values,
+    limit,
+    scan,
+  });
+}
+
+/** A delivery of the tenant's, or undefined. */
+export async function getDelivery(
+  pool: pg.Pool,
+  tenant: string,
+  webhookId: string,
+  subscriptionId: number,
+): Promise<Delivery | undefined> {
+  const { rows } = await listDeliveries(pool, { tenant, webhookId, subscriptionId }, 1, undefined);
+  return rows[0];
+}

@@ -1,0 +1,71 @@
+import type pg from 'pg';
+import { DEFAULT_TENANT } from '../tenants/store.ts';
+import { createParameters, type Found, readPage, SCAN_ROWS } from './scan.ts';
+
+/** A webhook as people see it, without its body. */
+export interface Webhook {
+  readonly webhook_id: string;
+  readonly accepted_at: Date;
+  readonly event_type: string | null;
+  readonly content_type: string;
+  /** Of the body; null once it is gone. */
+  readonly bytes: number | null;
+  readonly body_expired: boolean;
+}
+
+/** Which webhooks; what is not given does not matter. */
+export interface WebhookFilter {
+  readonly tenant: string;
+  readonly eventType?: string | undefined;
+  /** Accepted at this moment or later. */
+  readonly since?: Date | undefined;
+  /** Accepted before this moment. */
+  readonly until?: Date | undefined;
+}
+
+const ORDER = 'id desc';
+const POSITION = 'array[r.id::text]';
+const START = ['ffffffff-ffff-ffff-ffff-ffffffffffff'];
+
+/**
+ * A page of webhooks, the newest first.
+ *
+ * @param after the position at which the page before ended.
+ */
+export async function listWebhooks(
+  pool: pg.Pool,
+  { tenant, eventType, since, until }: WebhookFilter,
+  limit: number,
+  after: readonly string[] | undefined,
+): Promise<Found<Webhook>> {
+  const p = createParameters();
+  const where = [
+    `w.id < ${p.add((after ?? START)[0], 'uuid')}`,
+    `w.id >= posthorn.uuidv7_floor(${p.add(since ?? '-infinity', 'timestamptz')})`,
+    `w.id < posthorn.uuidv7_floor(${p.add(until ?? 'infinity', 'timestamptz')})`,
+  ];
+  // There is an index of the other tenants' webhooks; the default one's are most of all, or few.
+  if (tenant !== DEFAULT_TENANT)
+    where.push(`w.tenant = ${p.add(tenant, 'text')} and w.tenant <> '${DEFAULT_TENANT}'`);
+  return await readPage<Webhook>(pool, {
+    name: `webhooks ${tenant === DEFAULT_TENANT ? 'default' : 'tenant'}`,
+    rows: `
+      select w.id, w.accepted_at, w.tenant, w.event_type, w.content_type, w.body
+      from posthorn.webhook_payloads w
+      where ${where.join(' and ')}
+      order by ${ORDER}`,
+    joins: '',
+    shown: `r.id as webhook_id, r.accepted_at, r.event_type, r.content_type,
+        length(r.body) as bytes, r.body is null as body_expired`,
+    where: [
+      `r.tenant = ${p.add(tenant, 'text')}`,
+      p.whereGiven(eventType, 'text', (type) => `r.event_type = ${type}`),
+    ],
+    whereJoined: [],
+    order: ORDER,
+    position: POSITION,
+    values: p.values,
+    limit,
+    scan: SCAN_ROWS,
+  });
+}
