@@ -12,6 +12,8 @@ export interface WakerOptions {
   readonly lostAfterMs: number;
   /** Told in how many milliseconds each job is due that was added. */
   readonly wakeIn: (delayMs: number) => void;
+  /** Looks after what else may have lost its job, at the same times. */
+  readonly also: () => Promise<void>;
   readonly log: Logger;
 }
 
@@ -23,7 +25,7 @@ export interface Waker {
 }
 
 /** Sees to it that what is owed soon has a job in the queue. */
-export function createWaker({ pool, lostAfterMs, wakeIn, log }: WakerOptions): Waker {
+export function createWaker({ pool, lostAfterMs, wakeIn, also, log }: WakerOptions): Waker {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   let running: Promise<unknown> = Promise.resolve();
@@ -41,7 +43,7 @@ export function createWaker({ pool, lostAfterMs, wakeIn, log }: WakerOptions): W
 
   function runLater(delayMs: number): void {
     timer = setTimeout(() => {
-      running = runOnce()
+      running = Promise.all([runOnce(), also()])
         .catch((error: unknown) => {
           log.debug({ reason: errorMessage(error) }, 'giving jobs to deliveries failed');
         })

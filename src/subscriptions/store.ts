@@ -164,44 +164,48 @@ export async function updateSubscription(
  * stays. A webhook accepted at this very moment by another transaction is cancelled by the worker
  * that is woken for it.
  *
- * @returns how many deliveries were cancelled, or undefined when the tenant has no subscription of that id.
+ * What is owed may be very much, so it is cancelled by a task, which `cancelDeleted` (tasks/delete.ts)
+ * begins at once. Nothing is sent meanwhile: workers know of a deletion as soon as it is committed.
+ *
+ * @returns the id of the task, or undefined when the tenant has no subscription of that id.
  */
 export async function deleteSubscription(
   db: Database,
   tenant: string,
   id: number,
-): Promise<number | undefined> {
+): Promise<string | undefined> {
   return await db.transaction().execute(async (transaction) => {
-    const { subscriptions, cancelled } = await deleteSubscriptionsOf(transaction, tenant, id);
-    return subscriptions === 0 ? undefined : cancelled;
+    const { subscriptions, task } = await deleteSubscriptionsOf(transaction, tenant, id);
+    return subscriptions === 0 ? undefined : task;
   });
 }
 
 /**
  * Deletes a tenant's subscriptions, or one of them, as `deleteSubscription` does, in a transaction of
  * the caller's.
+ *
+ * @returns how many there were, and the id of the task, which is there only if there were any.
  */
 export async function deleteSubscriptionsOf(
   transaction: Transaction<Tables>,
   tenant: string,
   id?: number,
-): Promise<{ readonly subscriptions: number; readonly cancelled: number }> {
+): Promise<{ readonly subscriptions: number; readonly task: string | undefined }> {
   let query = transaction
     .updateTable('posthorn.subscriptions')
     .set({ deleted_at: sql`now()`, updated_at: sql`now()`, secret: null })
     .where('tenant', '=', tenant)
-    .where('deleted_at', 'is', null)
-    .returning('id');
+    .where('deleted_at', 'is', null);
   if (id !== undefined) query = query.where('id', '=', id);
-  const deleted = (await query.execute()).map((row) => row.id);
-  if (deleted.length === 0) return { subscriptions: 0, cancelled: 0 };
-  const { numUpdatedRows } = await transaction
-    .updateTable('posthorn.deliveries')
-    .set({ state: 'cancelled', ended_at: sql`now()`, next_attempt_at: null })
-    .where('subscription_id', '=', sql<number>`any (${deleted}::integer[])`)
-    .where('state', 'in', ['pending', 'held'])
-    .executeTakeFirst();
-  return { subscriptions: deleted.length, cancelled: Number(numUpdatedRows) };
+  const deleted = await query.executeTakeFirst();
+  const subscriptions = Number(deleted.numUpdatedRows);
+  if (subscriptions === 0) return { subscriptions, task: undefined };
+  const { rows } = await sql<{ id: string }>`
+    insert into posthorn.tasks (tenant, kind, subscription_id, since_id, until_id, states)
+    values (${tenant}, 'delete', ${id ?? null}, '00000000-0000-0000-0000-000000000000',
+      'ffffffff-ffff-ffff-ffff-ffffffffffff', '{pending,held}')
+    returning id`.execute(transaction);
+  return { subscriptions, task: rows[0]?.id };
 }
 
 function withoutUndefined<T extends object>(fields: T): T {

@@ -10,6 +10,8 @@ export interface Tenant {
   readonly id: string;
   readonly name: string | null;
   readonly metadata: Record<string, string> | null;
+  /** How long its payloads and answers are kept; null: as everybody's. */
+  readonly retention_ms: number | null;
   readonly created_at: Date;
   readonly updated_at: Date;
 }
@@ -17,9 +19,10 @@ export interface Tenant {
 export interface TenantFields {
   readonly name?: string | null | undefined;
   readonly metadata?: Record<string, string> | null | undefined;
+  readonly retention_ms?: number | null | undefined;
 }
 
-const VISIBLE = ['id', 'name', 'metadata', 'created_at', 'updated_at'] as const;
+const VISIBLE = ['id', 'name', 'metadata', 'retention_ms', 'created_at', 'updated_at'] as const;
 
 /**
  * Stores a tenant.
@@ -28,11 +31,11 @@ const VISIBLE = ['id', 'name', 'metadata', 'created_at', 'updated_at'] as const;
  */
 export async function createTenant(
   db: Database,
-  { id, name = null, metadata = null }: TenantFields & { readonly id: string },
+  { id, name = null, metadata = null, retention_ms = null }: TenantFields & { readonly id: string },
 ): Promise<Tenant | undefined> {
   return await db
     .insertInto('posthorn.tenants')
-    .values({ id, name, metadata })
+    .values({ id, name, metadata, retention_ms })
     .onConflict((conflict) => conflict.doNothing())
     .returning(VISIBLE)
     .executeTakeFirst();
@@ -67,13 +70,14 @@ export async function getTenant(db: Database, id: string): Promise<Tenant | unde
 export async function updateTenant(
   db: Database,
   id: string,
-  { name, metadata }: TenantFields,
+  { name, metadata, retention_ms }: TenantFields,
 ): Promise<Tenant | undefined> {
   return await db
     .updateTable('posthorn.tenants')
     .set({
       ...(name === undefined ? {} : { name }),
       ...(metadata === undefined ? {} : { metadata }),
+      ...(retention_ms === undefined ? {} : { retention_ms }),
       updated_at: sql`now()`,
     })
     .where('id', '=', id)
@@ -85,8 +89,8 @@ export async function updateTenant(
 /** What went with a tenant. */
 export interface DeletedTenant {
   readonly subscriptions: number;
-  /** Deliveries that were owed. */
-  readonly cancelled: number;
+  /** The task that cancels what is owed; undefined where there were no subscriptions. */
+  readonly task: string | undefined;
   readonly keys: number;
 }
 

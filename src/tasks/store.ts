@@ -1,0 +1,174 @@
+import type pg from 'pg';
+import type { DeliveryState } from '../db/types.ts';
+
+export const TASK_KINDS = ['replay', 'recover', 'cancel', 'delete'] as const;
+export const TASK_STATES = ['waiting', 'running', 'succeeded', 'failed', 'cancelled'] as const;
+export type TaskKind = (typeof TASK_KINDS)[number];
+export type TaskState = (typeof TASK_STATES)[number];
+
+/** Which deliveries a task is about. */
+export interface TaskFilter {
+  /** Null: of all subscriptions of the tenant. */
+  readonly subscriptionId: number | null;
+  /** Of webhooks accepted from the one moment on and before the other; null: of all. */
+  readonly since: Date | null;
+  readonly until: Date | null;
+  readonly states: readonly DeliveryState[];
+  /** Patterns as subscriptions list them; null: of all types and of none. */
+  readonly eventTypes: readonly string[] | null;
+}
+
+export interface NewTask extends TaskFilter {
+  readonly tenant: string;
+  readonly kind: TaskKind;
+  /** Deliveries a second; null: as fast as it goes. */
+  readonly rate: number | null;
+}
+
+/** A task as people see it. */
+export interface Task {
+  readonly id: string;
+  readonly kind: TaskKind;
+  readonly state: TaskState;
+  readonly subscription_id: number | null;
+  readonly since: Date | null;
+  readonly until: Date | null;
+  readonly states: DeliveryState[];
+  readonly event_types: string[] | null;
+  readonly rate: number | null;
+  readonly examined: number;
+  readonly changed: number;
+  /** How far it has come, from 0 to 1; null where that is not known before the end. */
+  readonly progress: number | null;
+  readonly error: string | null;
+  readonly created_at: Date;
+  readonly started_at: Date | null;
+  readonly ended_at: Date | null;
+}
+
+type Client = Pick<pg.ClientBase, 'query'>;
+
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+const VISIBLE = `
+  id, kind, state, subscription_id,
+  case when since_id > '${FIRST_ID}' then posthorn.uuidv7_time(since_id) end as since,
+  case when until_id < '${LAST_ID}' then posthorn.uuidv7_time(until_id) end as until,
+  states::text[], event_types, rate, examined, changed,
+  case
+    when state = 'succeeded' then 1
+    -- In the order of ids, time tells. What is owed leaves the list as it goes on.
+    when kind in ('replay', 'recover') and cursor_webhook is null then 0
+    when kind in ('replay', 'recover') then round(least(1, greatest(0,
+      extract(epoch from posthorn.uuidv7_time(cursor_webhook) - posthorn.uuidv7_time(since_id))
+      / greatest(0.001, extract(epoch from posthorn.uuidv7_time(until_id) - posthorn.uuidv7_time(since_id)))
+    )), 3)
+  end::float8 as progress,
+  error, created_at, started_at, ended_at`;
+
+/** Stores a task. Nobody works on it before `enqueueTask`. */
+export async function createTask(client: Client, task: NewTask): Promise<Task> {
+  const { rows } = await client.query<Task>(
+    `insert into posthorn.tasks
+       (tenant, kind, subscription_id, since_id, until_id, states, event_types, rate)
+     values ($1, $2, $3,
+       coalesce(posthorn.uuidv7_floor($4::timestamptz), '${FIRST_ID}'),
+       coalesce(posthorn.uuidv7_floor($5::timestamptz), '${LAST_ID}'),
+       $6::text[]::posthorn.delivery_state[], $7::text[], $8)
+     returning ${VISIBLE}`,
+    [
+      task.tenant,
+      task.kind,
+      task.subscriptionId,
+      task.since,
+      task.until,
+      task.states,
+      task.eventTypes,
+      task.rate,
+    ],
+  );
+  return rows[0] as Task;
+}
+
+/**
+ * Gives a task its job, due with its next batch. It has one at a time: its key replaces the one that
+ * waits, and one that runs goes on and finds what the other left.
+ */
+export async function enqueueTask(client: Client, id: string): Promise<void> {
+  await client.query(
+    `select graphile_worker.add_job(
+       'run_task', json_build_object('task', id), run_at => due_at, max_attempts => 32767,
+       job_key => 'task ' || id)
+     from posthorn.tasks where id = $1`,
+    [id],
+  );
+}
+
+/**
+ * Gives a job to tasks whose next batch is overdue by so much: they have lost theirs.
+ *
+ * @returns how many there were.
+ */
+export async function wakeTasks(pool: pg.Pool, overdueMs: number): Promise<number> {
+  const { rows } = await pool.query<{ woken: number }>({
+    name: 'wake-tasks',
+    text: `
+      select count(graphile_worker.add_job(
+        'run_task', json_build_object('task', id), max_attempts => 32767, job_key => 'task ' || id))::integer as woken
+      from posthorn.tasks
+      where state in ('waiting', 'running') and due_at < now() - $1 * interval '1 millisecond'`,
+    values: [overdueMs],
+  });
+  return rows[0]?.woken ?? 0;
+}
+
+/** A task of the tenant's, or undefined. */
+export async function getTask(
+  client: Client,
+  tenant: string,
+  id: string,
+): Promise<Task | undefined> {
+  const { rows } = await client.query<Task>(
+    `select ${VISIBLE} from posthorn.tasks where id = $1 and tenant = $2`,
+    [id, tenant],
+  );
+  return rows[0];
+}
+
+/** Tasks of the tenant, the newest first, older than `before`. */
+export async function listTasks(
+  client: Client,
+  tenant: string,
+  limit: number,
+  before: string = LAST_ID,
+): Promise<Task[]> {
+  const { rows } = await client.query<Task>(
+    `select ${VISIBLE} from posthorn.tasks where tenant = $1 and id < $2 order by id desc limit $3`,
+    [tenant, before, limit],
+  );
+  return rows;
+}
+
+/**
+ * Ends a task that has not ended. What it has changed stays; a batch under way ends first, since it
+ * has the row locked.
+ *
+ * @returns whether it had not ended.
+ */
+export async function cancelTask(client: Client, tenant: string, id: string): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `update posthorn.tasks set state = 'cancelled', ended_at = now()
+     where id = $1 and tenant = $2 and state in ('waiting', 'running')`,
+    [id, tenant],
+  );
+  return rowCount === 1;
+}
+
+/** Deletes tasks that ended longer ago. */
+export async function forgetTasks(pool: pg.Pool, keepMs: number): Promise<void> {
+  await pool.query(
+    `delete from posthorn.tasks where ended_at < now() - $1 * interval '1 millisecond'`,
+    [keepMs],
+  );
+}
