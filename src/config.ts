@@ -35,6 +35,8 @@ export interface Settings {
   readonly egressProxy: EgressProxy | undefined;
   readonly maxBodyBytes: number;
   readonly retentionMs: number;
+  /** Of payloads and of answers; at most the retention. */
+  readonly payloadRetentionMs: number;
   readonly adminKey: string | undefined;
   /** True when every request must show the admin key. */
   readonly authRequired: boolean;
@@ -110,6 +112,10 @@ export const SETTINGS = {
     '30d',
     'History older than this is dropped, a day at a time; never while a delivery is owed',
     durationBetween(86_400_000, 3650 * 86_400_000, '1d to 3650d'),
+  ),
+  POSTHORN_PAYLOAD_RETENTION: optional(
+    'Payloads and answers older than this are erased, their history stays; never while a delivery is owed. Unset: as `POSTHORN_RETENTION`',
+    durationBetween(3_600_000, 3650 * 86_400_000, '1h to 3650d'),
   ),
   POSTHORN_ADMIN_KEY: optional(
     'When set, requests need a key: this one, or one that was made by it; needed unless `HOST` is loopback',
@@ -190,6 +196,7 @@ export function loadSettings(
   const host = value('HOST');
   const adminKeyGiven = value('POSTHORN_ADMIN_KEY');
   const auth = value('POSTHORN_AUTH');
+  const retentionMs = value('POSTHORN_RETENTION');
   const settings: Settings = {
     host,
     port: value('PORT'),
@@ -203,7 +210,8 @@ export function loadSettings(
     allowPorts: value('POSTHORN_ALLOW_PORTS'),
     egressProxy: value('POSTHORN_EGRESS_PROXY'),
     maxBodyBytes: value('POSTHORN_MAX_BODY'),
-    retentionMs: value('POSTHORN_RETENTION'),
+    retentionMs,
+    payloadRetentionMs: value('POSTHORN_PAYLOAD_RETENTION') ?? retentionMs,
     adminKey: adminKeyGiven,
     authRequired: adminKeyGiven !== undefined,
     encryptionKeys: value('POSTHORN_ENCRYPTION_KEY') ?? [],
@@ -214,6 +222,11 @@ export function loadSettings(
     processes: value('POSTHORN_PROCESSES'),
     logLevel: value('LOG_LEVEL'),
   };
+  if (settings.payloadRetentionMs > settings.retentionMs) {
+    problems.push(
+      'POSTHORN_PAYLOAD_RETENTION is longer than POSTHORN_RETENTION, and payloads are dropped with their history; make it shorter, or leave it out',
+    );
+  }
   const open = given.POSTHORN_ADMIN_KEY === undefined && auth === 'on';
   if (host !== undefined && settings.role !== 'worker' && open && !isLoopback(host)) {
     problems.push(

@@ -1,8 +1,11 @@
 import type { Task } from 'graphile-worker';
 
-/** The hourly `keep_partitions` task: makes the coming week's partitions, drops the expired ones. */
-export function keepPartitionsTask(keepPartitions: () => Promise<void>): Task {
+/**
+ * The hourly `keep_partitions` task: makes the coming week's partitions, drops the expired ones, and
+ * then what takes longer: erases expired bodies, makes indexes of days that lack them.
+ */
+export function keepPartitionsTask(...steps: (() => Promise<unknown>)[]): Task {
   return async () => {
-    await keepPartitions();
+    for (const step of steps) await step();
   };
 }
