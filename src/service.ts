@@ -5,11 +5,13 @@ import type { Settings } from './config.ts';
 import type { EmbeddedPostgres } from './db/embedded.ts';
 import { endSoon } from './db/ending.ts';
 import { openDatabase } from './db/open.ts';
-import { createPool } from './db/pool.ts';
+import { createPool, LIST_PLANS } from './db/pool.ts';
 import { createSession } from './db/session.ts';
 import { createDatabase } from './db/types.ts';
 import { createEventTypeCache } from './event-types/cache.ts';
 import { createSchemaJudge } from './event-types/schema-judge.ts';
+import { connectorOptionsOf } from './delivery/connector.ts';
+import { createProber } from './delivery/probe.ts';
 import { createIntake } from './intake/intake.ts';
 import { createKeyring } from './keys/keyring.ts';
 import { errorCode, errorMessage, OperatorError } from './lib/errors.ts';
@@ -23,6 +25,10 @@ import { createWorker, type Worker } from './worker.ts';
 
 /** For reading and for what is rare; intake, deliveries and the queue have their own connections. */
 const POOL_CONNECTIONS = 5;
+/** For lists of history, which share their few prepared statements. */
+const LIST_CONNECTIONS = 3;
+/** Test requests that a process has under way at once. */
+const MAX_PROBES = 10;
 const NO_JOBS_TAKEN_MS = 60_000;
 
 export interface Service {
@@ -56,6 +62,13 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       max: POOL_CONNECTIONS,
     });
     stops.push(() => endSoon(pool.end()));
+    const listPool = createPool({
+      connectionString: databaseUrl,
+      purpose: 'lists',
+      max: LIST_CONNECTIONS,
+      settings: LIST_PLANS,
+    });
+    stops.push(() => endSoon(listPool.end()));
     const session = createSession({ databaseUrl, purpose: 'session', log });
     const sealer = createSealer(settings.encryptionKeys);
     const subscriptions = createSubscriptionCache(pool, session, sealer);
@@ -103,9 +116,11 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     const othersSilence = createSiblingReadiness();
     const intake = createIntake(databaseUrl);
     const schemas = createSchemaJudge();
+    const prober = createProber(connectorOptionsOf(settings), MAX_PROBES);
     const app = await createApp({
       settings,
       pool,
+      listPool,
       db: createDatabase(pool),
       intake,
       subscriptions,
@@ -114,6 +129,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       tenants,
       eventTypes,
       schemas,
+      prober,
       metrics,
       log,
       serves: settings.role === 'worker' ? 'service' : 'everything',
@@ -127,7 +143,10 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       },
     });
     stopApi = async () => {
-      const timer = setTimeout(() => app.server.closeAllConnections(), settings.shutdownGraceMs);
+      const timer = setTimeout(() => {
+        prober.stop();
+        app.server.closeAllConnections();
+      }, settings.shutdownGraceMs);
       await app.close();
       clearTimeout(timer);
       await Promise.all([intake.stop(), schemas.stop()]);

@@ -1,14 +1,16 @@
-import { setMaxListeners } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { deliverTask } from '../tasks/deliver.ts';
 import { keepPartitionsTask } from '../tasks/keep-partitions.ts';
+import { runTaskTask } from '../tasks/run-task.ts';
 import type { Settings } from './config.ts';
 import { endSoon } from './db/ending.ts';
 import { createPatience } from './db/patience.ts';
 import { createPool, FIXED_PLANS } from './db/pool.ts';
 import type { Session } from './db/session.ts';
 import { createBacklog } from './delivery/backlog.ts';
+import { connectorOptionsOf } from './delivery/connector.ts';
 import { createCourier } from './delivery/courier.ts';
 import { createCrowd } from './delivery/crowd.ts';
 import { createDeliverer, LOAD_CONNECTIONS } from './delivery/deliverer.ts';
@@ -16,11 +18,15 @@ import { createHttpClient } from './delivery/http-client.ts';
 import { createLanes } from './delivery/lanes.ts';
 import type { AttemptResult } from './delivery/record.sql.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from './delivery/recorder.ts';
+import { createBodyKeeper } from './queue/bodies.ts';
+import { lacksIndexes, makeMissingIndexes } from './queue/indexes.ts';
 import { keepPartitions } from './queue/partitions.ts';
 import { createPresence } from './queue/presence.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from './queue/runner.ts';
 import { createWaker } from './queue/waker.ts';
 import type { SubscriptionCache } from './subscriptions/cache.ts';
+import { createTaskRunner } from './tasks/run.ts';
+import { forgetTasks, wakeTasks } from './tasks/store.ts';
 
 /**
  * Each delivery statement finds its rows by a list of ids first, and joins what it found after. A
@@ -30,8 +36,12 @@ const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' };
 
 /** A delivery that is overdue by this and the time of an attempt has lost its job. */
 const LOST_AFTER_MS = 60_000;
+/** And a task whose next batch is overdue by this. */
+const LOST_TASK_MS = 30_000;
 /** What a stop needs for handing back what has not finished. */
 const HAND_BACK_MS = 2_000;
+/** What an index of one day may take. */
+const INDEX_MS = 10 * 60_000;
 
 export interface WorkerOptions {
   readonly settings: Settings;
@@ -56,13 +66,7 @@ export interface Worker {
 /** Assembles the delivering half of the service. */
 export function createWorker(options: WorkerOptions): Worker {
   const { settings, databaseUrl, pool, session, subscriptions, log, onAttempt } = options;
-  const client = createHttpClient({
-    timeoutMs: settings.deliveryTimeoutMs,
-    allowNetworks: settings.allowNetworks,
-    denyNetworks: settings.denyNetworks,
-    allowPorts: settings.allowPorts,
-    egressProxy: settings.egressProxy,
-  });
+  const client = createHttpClient(connectorOptionsOf(settings));
   // Aborts when a stop has waited for as long as it may.
   const ending = new AbortController();
   setMaxListeners(0, ending.signal);
@@ -117,6 +121,20 @@ export function createWorker(options: WorkerOptions): Worker {
     pool,
     lostAfterMs: settings.deliveryTimeoutMs + LOST_AFTER_MS,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    also: async () => {
+      await wakeTasks(pool, LOST_TASK_MS);
+    },
+    log,
+  });
+  const taskRunner = createTaskRunner({
+    pool,
+    wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    log,
+  });
+  const bodyKeeper = createBodyKeeper({
+    pool,
+    retentionMs: settings.retentionMs,
+    payloadRetentionMs: settings.payloadRetentionMs,
     log,
   });
   const runner = createQueueRunner({
@@ -124,7 +142,13 @@ export function createWorker(options: WorkerOptions): Worker {
     presence,
     tasks: {
       deliver: deliverTask(deliverer),
-      keep_partitions: keepPartitionsTask(() => keepPartitions(pool, settings.retentionMs, log)),
+      run_task: runTaskTask(taskRunner),
+      keep_partitions: keepPartitionsTask(
+        () => keepPartitions(pool, settings.retentionMs, log),
+        () => forgetTasks(pool, settings.retentionMs),
+        () => bodyKeeper.run(),
+        () => makeIndexes(databaseUrl, pool, ending.signal, log),
+      ),
     },
     concurrency: settings.maxInFlight,
     patience,
@@ -142,6 +166,8 @@ export function createWorker(options: WorkerOptions): Worker {
     },
     async stop() {
       deliverer.stopBeginning();
+      taskRunner.stop();
+      bodyKeeper.stop();
       const timer = setTimeout(() => ending.abort(), finishMs(settings.shutdownGraceMs));
       await waker.stop();
       await Promise.all([runner.stop(), backlog.stop()]);
@@ -157,6 +183,28 @@ export function createWorker(options: WorkerOptions): Worker {
       return Math.min(runner.quietForMs, performance.now() - attemptAt);
     },
   };
+}
+
+/** On a connection of its own, since an index takes longer than any statement of ours may. */
+async function makeIndexes(
+  databaseUrl: string,
+  pool: pg.Pool,
+  ending: AbortSignal,
+  log: Logger,
+): Promise<void> {
+  if (!(await lacksIndexes(pool))) return;
+  const patientPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'indexes',
+    max: 1,
+    timeoutMs: INDEX_MS,
+  });
+  const ended = once(ending, 'abort');
+  const making = makeMissingIndexes(patientPool, () => !ending.aborted, log).finally(() =>
+    patientPool.end(),
+  );
+  // A stop does not wait for an index; what it leaves unfinished is made anew.
+  await Promise.race([making, ended]);
 }
 
 /** Of the grace period, what those in flight may use. */

@@ -1,6 +1,7 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
-import { isIP } from 'node:net';
+import { isIP, Socket } from 'node:net';
 import { buildConnector } from 'undici';
+import type { Settings } from '../config.ts';
 import {
   BlockedAddressError,
   isLoopback,
@@ -22,6 +23,30 @@ export interface ConnectorOptions extends Reach {
   readonly egressProxy?: EgressProxy | undefined;
   /** By the system, unless a test brings a DNS of its own. */
   readonly resolve?: Resolve;
+  /** Told of the socket of a new connection, and of the moment when it can be used. */
+  readonly watch?: ConnectionWatch;
+}
+
+export interface ConnectionWatch {
+  /** Before it is connected. Not called for a tunnel. */
+  socket(socket: Socket): void;
+  connected(): void;
+}
+
+/** The part of the settings that says which receivers are connected to, and how. */
+export function connectorOptionsOf(
+  settings: Pick<
+    Settings,
+    'deliveryTimeoutMs' | 'allowNetworks' | 'denyNetworks' | 'allowPorts' | 'egressProxy'
+  >,
+): ConnectorOptions {
+  return {
+    timeoutMs: settings.deliveryTimeoutMs,
+    allowNetworks: settings.allowNetworks,
+    denyNetworks: settings.denyNetworks,
+    allowPorts: settings.allowPorts,
+    egressProxy: settings.egressProxy,
+  };
 }
 
 /**
@@ -30,7 +55,7 @@ export interface ConnectorOptions extends Reach {
  * Behind an egress proxy the addresses of names are the proxy's to judge.
  */
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
-  const { timeoutMs, egressProxy, allowNetworks, allowPorts } = options;
+  const { timeoutMs, egressProxy, allowNetworks, allowPorts, watch } = options;
   const resolve = shareLookups(options.resolve ?? dnsLookup);
   const plain = { timeout: timeoutMs, allowH2: false };
   // undici's types leave out what it hands on to net.connect, such as lookup.
@@ -67,12 +92,16 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
   return (target, callback) => {
     const chosen = choose(unbracketed(target.hostname), portOf(target));
     if (typeof chosen === 'string') callback(new BlockedAddressError(chosen), null);
-    else
-      chosen(target, (...result) => {
+    else {
+      const connecting: unknown = chosen(target, (...result) => {
         const [error, socket] = result;
-        if (error === null) callback(null, boundReads(socket));
-        else callback(error, null);
+        if (error === null) {
+          watch?.connected();
+          callback(null, boundReads(socket));
+        } else callback(error, null);
       });
+      if (connecting instanceof Socket) watch?.socket(connecting);
+    }
   };
 }
 

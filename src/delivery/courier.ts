@@ -93,7 +93,12 @@ export function createCourier(options: CourierOptions): Courier {
     sent(verdict.status, durationMs);
     const attemptNumber = delivery.attemptCount + 1;
     const retryInMs = verdict.retry
-      ? nextDelayMs(schedule, attemptNumber, random(), parseRetryAfter(answer?.retryAfter, now()))
+      ? nextDelayMs(
+          schedule,
+          attemptNumber - delivery.scheduleOffset,
+          random(),
+          parseRetryAfter(answer?.retryAfter, now()),
+        )
       : null;
     const result: AttemptResult = {
       webhookId: delivery.webhookId,
@@ -134,8 +139,13 @@ export function createCourier(options: CourierOptions): Courier {
   return { attempt };
 }
 
-function headersOf(
-  { webhookId, contentType, body }: OwedDelivery,
+/**
+ * The headers of one request: names and values in turn.
+ *
+ * @param timestamp whole seconds since the epoch.
+ */
+export function headersOf(
+  { webhookId, contentType, body }: Pick<OwedDelivery, 'webhookId' | 'contentType' | 'body'>,
   { signer }: CachedSubscription,
   timestamp: number,
 ): string[] {

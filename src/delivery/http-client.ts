@@ -15,7 +15,12 @@ export interface HttpRequest {
   readonly body: Buffer;
   /** Ends the request early; it then rejects with the signal's reason. */
   readonly signal: AbortSignal;
+  /** Told of the head of the answer as soon as it is there. */
+  readonly onHead?: OnHead;
 }
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+type OnHead = (statusCode: number, headers: Headers) => void;
 
 export interface HttpAnswer {
   readonly statusCode: number;
@@ -93,7 +98,13 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
           reject(request.signal.reason);
           return;
         }
-        const exchange = new Exchange(exchangesOf(request.signal), timeoutMs, resolve, reject);
+        const exchange = new Exchange(
+          exchangesOf(request.signal),
+          timeoutMs,
+          request.onHead,
+          resolve,
+          reject,
+        );
         try {
           agent.dispatch(
             {
@@ -117,6 +128,7 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #underWay: Set<Exchange>;
   readonly #timer: NodeJS.Timeout;
+  readonly #onHead: OnHead | undefined;
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (reason: unknown) => void;
   #controller: Dispatcher.DispatchController | undefined;
@@ -132,10 +144,12 @@ class Exchange implements Dispatcher.DispatchHandler {
   constructor(
     underWay: Set<Exchange>,
     timeoutMs: number,
+    onHead: OnHead | undefined,
     resolve: (answer: HttpAnswer) => void,
     reject: (reason: unknown) => void,
   ) {
     this.#underWay = underWay;
+    this.#onHead = onHead;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#timer = setTimeout(() => {
@@ -153,7 +167,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(
     _controller: Dispatcher.DispatchController,
     statusCode: number,
-    headers: Record<string, string | string[] | undefined>,
+    headers: Headers,
   ): void {
     if (statusCode < 200) {
       this.#interimAnswers += 1;
@@ -163,6 +177,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#statusCode = statusCode;
     this.#retryAfter = one(headers['retry-after']);
     this.#location = one(headers.location);
+    this.#onHead?.(statusCode, headers);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
