@@ -13,6 +13,8 @@ import {
 import { limitHeaders, registerLimits } from './plugins/limits.ts';
 import { watchMethods } from './plugins/methods.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
+import { attemptRoutes } from './routes/attempts.ts';
+import { deliveryRoutes } from './routes/deliveries.ts';
 import { eventTypeRoutes } from './routes/event-types.ts';
 import { filterRoutes } from './routes/filters.ts';
 import { ingestRoutes } from './routes/ingest.ts';
@@ -23,7 +25,9 @@ import { serviceRoutes } from './routes/service.ts';
 import { signingRoutes } from './routes/signing.ts';
 import { statsRoutes } from './routes/stats.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
+import { taskRoutes } from './routes/tasks.ts';
 import { tenantRoutes } from './routes/tenants.ts';
+import { testSendRoutes } from './routes/test-send.ts';
 import { v1SubscriptionRoutes } from './routes/v1-subscriptions.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 import type { ApiServices } from './services.ts';
@@ -74,6 +78,10 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(sendRoutes, { services });
     await app.register(logRoutes, { services });
     await app.register(webhookRoutes, { services });
+    await app.register(deliveryRoutes, { services });
+    await app.register(attemptRoutes, { services });
+    await app.register(taskRoutes, { services });
+    await app.register(testSendRoutes, { services });
     await app.register(statsRoutes, { services });
     await app.register(signingRoutes, { services });
   }

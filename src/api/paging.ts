@@ -81,3 +81,15 @@ export function linkNext(request: FastifyRequest, reply: FastifyReply, cursor: s
   parameters.set('cursor', cursor);
   reply.header('link', `<${path}?${parameters}>; rel="next"`);
 }
+
+/** The cursor of the next page, which is pointed to as well; null at the end. */
+export function nextPage(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  position: readonly (string | number)[] | null,
+): string | null {
+  if (position === null) return null;
+  const cursor = writeCursor(position);
+  linkNext(request, reply, cursor);
+  return cursor;
+}

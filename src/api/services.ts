@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
 import type { Database } from '../db/types.ts';
+import type { Prober } from '../delivery/probe.ts';
 import type { EventTypeCache } from '../event-types/cache.ts';
 import type { SchemaJudge } from '../event-types/schema-judge.ts';
 import type { Intake } from '../intake/intake.ts';
@@ -15,6 +16,8 @@ import type { TenantCache } from '../tenants/cache.ts';
 export interface ApiServices {
   readonly settings: Settings;
   readonly pool: pg.Pool;
+  /** For lists of history, with plans of their own. */
+  readonly listPool: pg.Pool;
   readonly db: Database;
   readonly intake: Intake;
   readonly subscriptions: SubscriptionCache;
@@ -24,6 +27,7 @@ export interface ApiServices {
   readonly tenants: TenantCache;
   readonly eventTypes: EventTypeCache;
   readonly schemas: SchemaJudge;
+  readonly prober: Prober;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** A worker alone serves only what says whether all is well. */

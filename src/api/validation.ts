@@ -10,6 +10,7 @@ import {
   STORABLE_TEXT,
   TENANT_ID,
 } from './schemas/common.ts';
+import { DELIVERY_ID } from './schemas/history.ts';
 
 const addFormats = formats as unknown as typeof formats.default;
 
@@ -120,6 +121,8 @@ const PATTERNS: Record<string, string> = {
     'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created',
   [SENT_EVENT_TYPE]:
     'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; those that begin with posthorn. are sent by Posthorn alone',
+  [DELIVERY_ID]:
+    'must be a delivery: the id of a webhook, a dot and the id of a subscription, such as 01890a5d-ac96-774b-bcce-b302099a8057.1',
   [CHANNEL]: 'must be a channel: letters, digits, _ . : and -',
   [EVENT_TYPE_PATTERN]:
     'must be an event type such as order.created, a prefix such as order.*, or *',

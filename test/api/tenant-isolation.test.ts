@@ -53,11 +53,13 @@ async function furnish(t: Test, posthorn: TestService, tenant: string): Promise<
       description: CANARY,
     });
   }
-  const task = has.has('POST /v1/subscriptions/{subscription_id}/replay')
-    ? await ask('POST', `/v1/subscriptions/${subscription_id}/replay?tenant=${tenant}`, {
-        since: new Date(0).toISOString(),
-      })
-    : { id: NOBODYS.task_id };
+  const task = await ask('POST', `/v1/subscriptions/${subscription_id}/replay?tenant=${tenant}`, {
+    since: new Date(0).toISOString(),
+    event_types: [CANARY],
+  });
+  await until('the task has ended', async () => {
+    return (await ask('GET', `/v1/tasks/${task.id}?tenant=${tenant}`)).ended_at !== null;
+  });
   const { webhook_id } = await ask('POST', `/v1/webhooks?tenant=${tenant}`, {
     event_type,
     data: CANARY,
@@ -142,6 +144,7 @@ async function everythingOf(t: Test, posthorn: TestService, tenant: string): Pro
        (select count(*) from posthorn.webhook_payloads where tenant = $1) as webhooks,
        (select jsonb_agg(d order by webhook_id) from posthorn.deliveries d
          join posthorn.subscriptions s on s.id = d.subscription_id where s.tenant = $1) as deliveries,
+       (select jsonb_agg(a order by id) from posthorn.tasks a where tenant = $1) as tasks,
        (select jsonb_agg(k order by id) from posthorn.keys k where tenant = $1) as keys,
        (select jsonb_agg(x) from posthorn.tenants x where id = $1) as tenant`,
     [tenant],

@@ -59,9 +59,19 @@ t.test('a tenant is made, listed, shown, changed and deleted', async (t) => {
     name: 'Acme Ltd.',
     metadata: null,
   });
+  t.match((await ask('PATCH', '/v1/tenants/acme', { retention: '168h' })).json, {
+    name: 'Acme Ltd.',
+    retention: '7d',
+  });
+  for (const retention of ['soon', '1m', '4000d', 7]) {
+    const refused = await ask('PATCH', '/v1/tenants/acme', { retention });
+    t.match(refused.json, { status: 400, errors: [{ field: 'body.retention' }] });
+  }
+  t.match((await ask('PATCH', '/v1/tenants/acme', { retention: null })).json, { retention: null });
   t.strictSame((await ask('DELETE', '/v1/tenants/acme')).json, {
     subscriptions: 0,
     cancelled: 0,
+    task: null,
     keys: 0,
   });
   for (const method of ['GET', 'DELETE']) {
@@ -128,6 +138,7 @@ t.test('with a tenant go its subscriptions, what is owed to them, and its keys',
   t.strictSame((await ask('DELETE', '/v1/tenants/acme')).json, {
     subscriptions: 1,
     cancelled: 1,
+    task: null,
     keys: 1,
   });
   const deletedAt = Date.now();
@@ -232,4 +243,28 @@ t.test('SQL cannot send to a tenant that there is not', async (t) => {
   );
   await ask('DELETE', '/v1/tenants/acme');
   await t.rejects(send('acme'), { code: '23503' });
+});
+
+t.test('links lead to the same tenant for whoever has to name it', async (t) => {
+  const receiver = await startReceiver(t);
+  const { ask, keyOf } = await start(t);
+  await ask('POST', '/v1/tenants', { id: 'acme' });
+  const acme = await keyOf('acme');
+  const { id } = (await ask('POST', '/v1/subscriptions', { url: receiver.url }, acme)).json;
+  await ask('POST', '/v1/webhooks', { event_type: 'a.b', data: 1 }, acme);
+  for (const [query, headers] of [
+    ['?tenant=acme', admin],
+    ['', acme],
+  ] as const) {
+    const { data } = (await ask('GET', `/v1/deliveries${query}`, undefined, headers)).json;
+    t.equal(data.length, 1);
+    const { retry, ...links } = data[0].links as Record<string, string>;
+    for (const link of Object.values(links))
+      t.equal((await ask('GET', link, undefined, headers)).status, 200, link);
+    t.equal((await ask('POST', retry as string, undefined, headers)).status, 202);
+    const since = '2026-01-31T12:00:00Z';
+    const path = `/v1/subscriptions/${id}/recover${query}`;
+    const task = (await ask('POST', path, { since }, headers)).json;
+    t.equal((await ask('GET', task.links.self, undefined, headers)).status, 200);
+  }
 });

@@ -31,6 +31,7 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
         { name: 'event types', description: 'What is sent, described for those who receive it.' },
         { name: 'ingest', description: 'Handing webhooks in.' },
         { name: 'history', description: 'What became of them.' },
+        { name: 'tasks', description: 'Work on many deliveries, done in batches by the workers.' },
         { name: 'service', description: 'Whether all is well.' },
       ],
       components: {

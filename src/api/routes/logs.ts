@@ -1,48 +1,33 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { sql } from 'kysely';
 import { Type } from 'typebox';
+import { listAttempts } from '../../history/attempts.ts';
 import {
   CURSOR_BIGINT,
   CURSOR_MICROSECONDS,
   DEFAULT_LIMIT,
-  linkNext,
+  nextPage,
   PageQuery,
   readCursor,
-  writeCursor,
 } from '../paging.ts';
 import {
   ATTEMPT_STATUSES,
   described,
-  nullable,
   oneOf,
   problems,
   SubscriptionId,
   Timestamp,
   WebhookId,
 } from '../schemas/common.ts';
+import { Attempt as AttemptV1 } from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
 
-const Attempt = Type.Object({
-  id: Type.Integer(),
-  webhook_id: WebhookId,
-  subscription_id: SubscriptionId,
-  attempt_number: nullable(
-    Type.Integer({ description: 'Null for an extra attempt by a worker that had lost its claim.' }),
-  ),
-  status: oneOf(ATTEMPT_STATUSES),
-  response_code: nullable(Type.Integer()),
-  error_code: nullable(
-    Type.String({ description: 'A word for programs, such as timeout_connect.' }),
-  ),
-  error: nullable(Type.String({ description: 'A sentence for people.' })),
-  duration_ms: Type.Integer(),
-  timestamp: Type.String({ format: 'date-time', description: 'When the attempt ended.' }),
-});
+const { event_type: _, links: __, ...fields } = AttemptV1.properties;
+const Attempt = Type.Object(fields);
 
 /** Every attempt, newest first. */
 export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db } },
+  { services: { listPool } },
 ) => {
   app.get(
     '/logs/deliverylogs',
@@ -73,56 +58,24 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
       },
     },
     async (request, reply) => {
-      const {
-        subscription_id,
-        webhook_id,
-        status,
-        since,
-        until,
-        cursor,
-        limit = DEFAULT_LIMIT,
-      } = request.query;
-      let query = db
-        .selectFrom('posthorn.delivery_attempts as a')
-        .innerJoin('posthorn.subscriptions as s', 's.id', 'a.subscription_id')
-        .select([
-          'a.id',
-          'a.webhook_id',
-          'a.subscription_id',
-          'a.attempt_number',
-          'a.status',
-          'response_code',
-          'error_code',
-          'error',
-          'duration_ms',
-          'at as timestamp',
-          // With its microseconds, which a Date would lose.
-          sql<string>`(extract(epoch from at) * 1000000)::bigint`.as('position'),
-        ])
-        .where('s.tenant', '=', request.tenant)
-        .orderBy('a.at', 'desc')
-        .orderBy('a.id', 'desc')
-        .limit(limit + 1);
-      if (subscription_id !== undefined)
-        query = query.where('a.subscription_id', '=', subscription_id);
-      if (webhook_id !== undefined) query = query.where('a.webhook_id', '=', webhook_id);
-      if (status !== undefined) query = query.where('a.status', '=', status);
-      if (since !== undefined) query = query.where('a.at', '>=', new Date(since));
-      if (until !== undefined) query = query.where('a.at', '<', new Date(until));
-      if (status !== undefined && status !== 'success')
-        query = query.where('a.status', '<>', 'success');
-      if (cursor !== undefined) {
-        const [at, id] = readCursor(cursor, [CURSOR_MICROSECONDS, CURSOR_BIGINT]);
-        query = query.where(
-          sql<boolean>`(a.at, a.id) < ('epoch'::timestamptz + ${at}::bigint * interval '1 microsecond', ${id}::bigint)`,
-        );
-      }
-      const rows = await query.execute();
-      const page = rows.slice(0, limit);
-      const last = page.at(-1);
-      if (rows.length > limit && last !== undefined)
-        linkNext(request, reply, writeCursor([last.position, last.id]));
-      return reply.send(page.map(({ position, ...attempt }) => attempt) as never);
+      const { cursor, limit = DEFAULT_LIMIT, ...query } = request.query;
+      const after =
+        cursor === undefined ? undefined : readCursor(cursor, [CURSOR_MICROSECONDS, CURSOR_BIGINT]);
+      const { rows, next } = await listAttempts(
+        listPool,
+        {
+          tenant: request.tenant,
+          subscriptionId: query.subscription_id,
+          webhookId: query.webhook_id,
+          status: query.status,
+          since: query.since === undefined ? undefined : new Date(query.since),
+          until: query.until === undefined ? undefined : new Date(query.until),
+        },
+        limit,
+        after,
+      );
+      nextPage(request, reply, next);
+      return reply.send(rows.map(({ event_type, ...attempt }) => attempt) as never);
     },
   );
 };

@@ -6,16 +6,17 @@ import {
   listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
+import { cancelDeleted } from '../../tasks/delete.ts';
 import { createSubscriptionJudge } from '../judge-subscription.ts';
 import { invalidField, notFound } from '../problems.ts';
 import { described, problems, SubscriptionId } from '../schemas/common.ts';
-import { Secret, Subscription, Url } from '../schemas/subscription.ts';
+import { Deleted, Secret, Subscription, Url } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
 /** The first system's routes for subscriptions. */
 export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db, sealer, settings, subscriptions } },
+  { services: { db, pool, sealer, settings, subscriptions } },
 ) => {
   const judge = createSubscriptionJudge(settings);
 
@@ -105,7 +106,8 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       schema: {
         operationId: 'deleteSubscription',
         summary: 'Delete a subscription',
-        description: 'What is still owed to it is cancelled. Its history stays.',
+        description:
+          'What is still owed to it is cancelled: a thousand deliveries at once, more by a task. None of them is sent meanwhile. Its history stays.',
         tags: ['subscriptions'],
         body: Type.Object(
           { id: SubscriptionId },
@@ -116,7 +118,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
             'It is gone.',
             Type.Object({
               message: Type.String(),
-              cancelled: Type.Integer({ description: 'Deliveries that were pending.' }),
+              ...Deleted.properties,
             }),
           ),
           ...problems(400, 401, 404, 413, 415),
@@ -124,9 +126,12 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       },
     },
     async (request) => {
-      const cancelled = await deleteSubscription(db, request.tenant, request.body.id);
-      if (cancelled === undefined) throw notFound('subscription', request.body.id);
-      return { message: 'Subscription deleted successfully', cancelled };
+      const task = await deleteSubscription(db, request.tenant, request.body.id);
+      if (task === undefined) throw notFound('subscription', request.body.id);
+      return {
+        message: 'Subscription deleted successfully',
+        ...(await cancelDeleted(pool, task)),
+      };
     },
   );
 };

@@ -1,12 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { randomDigits } from '../../keys/format.ts';
+import { formatDuration, parseDuration } from '../../lib/duration.ts';
+import { cancelDeleted } from '../../tasks/delete.ts';
 import {
   createTenant,
   DEFAULT_TENANT,
   deleteTenant,
   getTenant,
   listTenants,
+  type Tenant as TenantRow,
   updateTenant,
 } from '../../tenants/store.ts';
 import {
@@ -18,7 +21,7 @@ import {
   writeCursor,
 } from '../paging.ts';
 import { MAX_TENANT_LENGTH } from '../plugins/access.ts';
-import { notFound, Problem } from '../problems.ts';
+import { invalidField, notFound, Problem } from '../problems.ts';
 import {
   described,
   nullable,
@@ -27,18 +30,30 @@ import {
   TenantId,
   Timestamp,
 } from '../schemas/common.ts';
-import { Metadata } from '../schemas/subscription.ts';
+import { Deleted, Metadata } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
 /** Of an id that nobody has chosen. */
 const GENERATED_LENGTH = 20;
+const MIN_RETENTION_MS = 3_600_000;
+const MAX_RETENTION_MS = 3650 * 86_400_000;
 
 const Name = nullable(Type.String({ maxLength: 200, pattern: STORABLE_TEXT }));
+
+const Retention = nullable(
+  Type.String({
+    maxLength: 20,
+    description:
+      'How long payloads and answers of its webhooks are kept, where that is shorter than for everybody: 1h to 3650d. Null: as for everybody.',
+    examples: ['7d'],
+  }),
+);
 
 const Tenant = Type.Object({
   id: Type.String(),
   name: Name,
   metadata: Metadata,
+  retention: Retention,
   created_at: Timestamp,
   updated_at: Timestamp,
 });
@@ -55,7 +70,7 @@ const Params = Type.Object({
 /** Whose subscriptions, webhooks, deliveries and keys they are. */
 export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db, tenants } },
+  { services: { db, pool, tenants } },
 ) => {
   app.post(
     '/v1/tenants',
@@ -71,6 +86,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
             id: Type.Optional(TenantId),
             name: Type.Optional(Name),
             metadata: Type.Optional(Metadata),
+            retention: Type.Optional(Retention),
           },
           { additionalProperties: false, examples: [{ id: 'acme', name: 'Acme Inc.' }] },
         ),
@@ -78,8 +94,16 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       },
     },
     async (request, reply) => {
-      const { id = `tenant_${randomDigits(GENERATED_LENGTH)}`, ...fields } = request.body;
-      const tenant = await createTenant(db, { id, ...fields });
+      const {
+        id = `tenant_${randomDigits(GENERATED_LENGTH)}`,
+        retention,
+        ...fields
+      } = request.body;
+      const tenant = await createTenant(db, {
+        id,
+        ...fields,
+        retention_ms: readRetention(retention),
+      });
       if (tenant === undefined) {
         throw new Problem(
           'conflict',
@@ -89,7 +113,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         );
       }
       reply.header('location', `/v1/tenants/${encodeURIComponent(id)}`);
-      return reply.code(201).send(tenant as never);
+      return reply.code(201).send(present(tenant) as never);
     },
   );
 
@@ -119,7 +143,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       const last = data.at(-1);
       const next = rows.length > limit && last !== undefined ? writeCursor([last.id]) : null;
       if (next !== null) linkNext(request, reply, next);
-      return reply.send({ data, next_cursor: next } as never);
+      return reply.send({ data: data.map(present), next_cursor: next } as never);
     },
   );
 
@@ -139,7 +163,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       const { tenant_id: id } = request.params;
       const tenant = await getTenant(db, id);
       if (tenant === undefined) throw notFound('tenant', id);
-      return reply.send(tenant as never);
+      return reply.send(present(tenant) as never);
     },
   );
 
@@ -154,7 +178,11 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         tags: ['tenants'],
         params: Params,
         body: Type.Object(
-          { name: Type.Optional(Name), metadata: Type.Optional(Metadata) },
+          {
+            name: Type.Optional(Name),
+            metadata: Type.Optional(Metadata),
+            retention: Type.Optional(Retention),
+          },
           { additionalProperties: false, minProperties: 1, examples: [{ name: 'Acme Ltd.' }] },
         ),
         response: {
@@ -165,9 +193,13 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
     },
     async (request, reply) => {
       const { tenant_id: id } = request.params;
-      const tenant = await updateTenant(db, id, request.body);
+      const { retention, ...fields } = request.body;
+      const tenant = await updateTenant(db, id, {
+        ...fields,
+        retention_ms: readRetention(retention),
+      });
       if (tenant === undefined) throw notFound('tenant', id);
-      return reply.send(tenant as never);
+      return reply.send(present(tenant) as never);
     },
   );
 
@@ -187,7 +219,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
             'It is gone, and this with it.',
             Type.Object({
               subscriptions: Type.Integer(),
-              cancelled: Type.Integer({ description: 'Deliveries that were owed.' }),
+              ...Deleted.properties,
               keys: Type.Integer(),
             }),
           ),
@@ -206,7 +238,26 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       const deleted = await deleteTenant(db, id);
       if (deleted === undefined) throw notFound('tenant', id);
       tenants.forget(id);
-      return { ...deleted };
+      const { task, ...gone } = deleted;
+      const cancelled =
+        task === undefined ? { cancelled: 0, task: null } : await cancelDeleted(pool, task);
+      return { ...gone, ...cancelled };
     },
   );
 };
+
+function present({ retention_ms, ...tenant }: TenantRow) {
+  return { ...tenant, retention: retention_ms === null ? null : formatDuration(retention_ms) };
+}
+
+/** @throws Problem (400) for what is no duration, or none that makes sense. */
+function readRetention(text: string | null | undefined): number | null | undefined {
+  if (text === undefined || text === null) return text;
+  try {
+    const retentionMs = parseDuration(text);
+    if (retentionMs >= MIN_RETENTION_MS && retentionMs <= MAX_RETENTION_MS) return retentionMs;
+  } catch {
+    // The message below says more of what is wanted here.
+  }
+  throw invalidField('body.retention', 'must be a duration from 1h to 3650d, such as 7d');
+}

@@ -1,27 +1,28 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { sql } from 'kysely';
 import { Type } from 'typebox';
-import {
-  CURSOR_ID,
-  CURSOR_UUID,
-  DEFAULT_LIMIT,
-  linkNext,
-  PageQuery,
-  readCursor,
-  writeCursor,
-} from '../paging.ts';
+import { listWebhooks } from '../../history/webhooks.ts';
+import { linksOf } from '../links.ts';
+import { CURSOR_UUID, DEFAULT_LIMIT, nextPage, PageQuery, readCursor } from '../paging.ts';
 import { notFound } from '../problems.ts';
 import {
   ATTEMPT_STATUSES,
-  DELIVERY_STATES,
   described,
+  EventType,
   nullable,
   oneOf,
   problems,
-  SubscriptionId,
   Timestamp,
   WebhookId,
 } from '../schemas/common.ts';
+import {
+  Delivery,
+  linkDelivery,
+  linkWebhook,
+  type Named,
+  SCANNED_PAGES,
+  WebhookRow,
+} from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
 
 const Attempt = Type.Object({
@@ -31,53 +32,88 @@ const Attempt = Type.Object({
   error_code: nullable(Type.String()),
   error: nullable(Type.String()),
   duration_ms: Type.Integer(),
-  response_excerpt: nullable(Type.String({ description: 'The first KiB of the answer.' })),
+  response_excerpt: nullable(
+    Type.String({ description: 'The first KiB of the answer; null once the body is gone too.' }),
+  ),
   timestamp: Timestamp,
 });
 
-const Delivery = Type.Object({
-  webhook_id: WebhookId,
-  subscription_id: SubscriptionId,
-  subscription_url: Type.String(),
-  state: oneOf(DELIVERY_STATES),
-  attempts_made: Type.Integer(),
-  next_attempt_at: nullable(Timestamp),
-  ended_at: nullable(Timestamp),
-});
-
 const Webhook = Type.Object({
-  webhook_id: WebhookId,
-  accepted_at: Timestamp,
-  event_type: nullable(Type.String()),
-  content_type: Type.String(),
-  bytes: Type.Integer(),
+  ...WebhookRow.properties,
+  body: Type.Optional(
+    nullable(
+      Type.String({
+        description: 'The text that is delivered, with `include=body`; null once it is gone.',
+      }),
+    ),
+  ),
   deliveries: Type.Array(Type.Object({ ...Delivery.properties, attempts: Type.Array(Attempt) })),
 });
 
-const DELIVERY_COLUMNS = [
-  'd.webhook_id',
-  'd.subscription_id',
-  's.url as subscription_url',
-  'd.state',
-  'd.attempt_count as attempts_made',
-  'd.next_attempt_at',
-  'd.ended_at',
-] as const;
-
-const DELIVERY_FIELDS = Object.keys(Delivery.properties);
 const ATTEMPT_FIELDS = Object.keys(Attempt.properties);
+const DELIVERY_FIELDS = Object.keys(Delivery.properties);
 
 type Row = Record<string, unknown>;
 
 function pick(row: Row, fields: readonly string[]): Row {
-  return Object.fromEntries(fields.map((field) => [field, row[field]]));
+  return Object.fromEntries(
+    fields.filter((field) => field in row).map((field) => [field, row[field]]),
+  );
 }
 
 /** What became of a webhook, and what is owed. */
 export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db } },
+  { services: { db, listPool } },
 ) => {
+  app.get(
+    '/v1/webhooks',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listWebhooks',
+        summary: 'List webhooks, newest first',
+        description: SCANNED_PAGES,
+        tags: ['history'],
+        querystring: Type.Object(
+          {
+            event_type: Type.Optional(EventType),
+            since: Type.Optional({ ...Timestamp, description: 'Accepted at or after this.' }),
+            until: Type.Optional({ ...Timestamp, description: 'Accepted before this.' }),
+            ...PageQuery,
+          },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: described(
+            'A page. The next one is in next_cursor and in the Link header.',
+            Type.Object({ data: Type.Array(WebhookRow), next_cursor: nullable(Type.String()) }),
+          ),
+          ...problems(400, 401),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { cursor, limit = DEFAULT_LIMIT, event_type, since, until } = request.query;
+      const after = cursor === undefined ? undefined : readCursor(cursor, [CURSOR_UUID]);
+      const { rows, next } = await listWebhooks(
+        listPool,
+        {
+          tenant: request.tenant,
+          eventType: event_type,
+          since: since === undefined ? undefined : new Date(since),
+          until: until === undefined ? undefined : new Date(until),
+        },
+        limit,
+        after,
+      );
+      return reply.send({
+        data: rows.map((row) => linkWebhook(row, linksOf(request))),
+        next_cursor: nextPage(request, reply, next),
+      } as never);
+    },
+  );
+
   app.get(
     '/v1/webhooks/:webhook_id',
     {
@@ -89,6 +125,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         params: Type.Object({
           webhook_id: { ...WebhookId, examples: ['01890a5d-ac96-774b-bcce-b302099a8057'] },
         }),
+        querystring: Type.Object(
+          { include: Type.Optional(oneOf(['body'], 'Show the body too.')) },
+          { additionalProperties: false },
+        ),
         response: {
           200: described('What became of it, and what comes next.', Webhook),
           ...problems(400, 401, 404),
@@ -108,11 +148,19 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
             .onRef('a.subscription_id', '=', 'd.subscription_id'),
         )
         .select([
+          'p.id as webhook_id',
           'p.accepted_at',
           'p.event_type',
           'p.content_type',
-          sql<number>`length(p.body)`.as('bytes'),
-          ...DELIVERY_COLUMNS,
+          sql<number | null>`length(p.body)`.as('bytes'),
+          sql<boolean>`p.body is null`.as('body_expired'),
+          'd.subscription_id',
+          's.url as subscription_url',
+          'd.state',
+          'd.reason',
+          'd.attempt_count as attempts_made',
+          'd.next_attempt_at',
+          'd.ended_at',
           'a.id as attempt_id',
           'a.attempt_number',
           'a.status',
@@ -129,115 +177,45 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         .orderBy('a.at')
         .orderBy('a.id')
         .execute();
+      const to = linksOf(request);
       const [webhook] = rows;
       if (webhook === undefined) throw notFound('webhook', webhook_id);
-      const { accepted_at, event_type, content_type, bytes } = webhook;
       const bySubscription = Map.groupBy(
         rows.filter((row) => row.subscription_id !== null),
         (row) => row.subscription_id,
       );
       const deliveries = [...bySubscription.values()].map((ofOne) => ({
-        ...pick(ofOne[0] as Row, DELIVERY_FIELDS),
+        ...linkDelivery(pick(ofOne[0] as Row, DELIVERY_FIELDS) as unknown as Named, to),
         attempts: ofOne
           .filter((row) => row.attempt_id !== null)
           .map((row) => pick(row, ATTEMPT_FIELDS)),
       }));
+      const { accepted_at, event_type, content_type, bytes, body_expired } = webhook;
       return reply.send({
-        webhook_id,
-        accepted_at,
-        event_type,
-        content_type,
-        bytes,
+        ...linkWebhook(
+          {
+            webhook_id: webhook.webhook_id,
+            accepted_at,
+            event_type,
+            content_type,
+            bytes,
+            body_expired,
+          },
+          to,
+        ),
+        ...(request.query.include === 'body' ? { body: await bodyOf(webhook_id) } : {}),
         deliveries,
       } as never);
     },
   );
 
-  app.get(
-    '/v1/deliveries',
-    {
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'listDeliveries',
-        summary: 'List deliveries, newest webhooks first',
-        tags: ['history'],
-        querystring: Type.Object(
-          {
-            subscription_id: Type.Optional(SubscriptionId),
-            webhook_id: Type.Optional(WebhookId),
-            state: Type.Optional(oneOf(DELIVERY_STATES)),
-            since: Type.Optional({
-              ...Timestamp,
-              description: 'Of webhooks accepted at or after this.',
-            }),
-            until: Type.Optional({
-              ...Timestamp,
-              description: 'Of webhooks accepted before this.',
-            }),
-            ...PageQuery,
-          },
-          { additionalProperties: false },
-        ),
-        response: {
-          200: described(
-            'A page. The next one is in next_cursor and in the Link header.',
-            Type.Object({ data: Type.Array(Delivery), next_cursor: nullable(Type.String()) }),
-          ),
-          ...problems(400, 401),
-        },
-      },
-    },
-    async (request, reply) => {
-      const {
-        subscription_id,
-        webhook_id,
-        state,
-        since,
-        until,
-        cursor,
-        limit = DEFAULT_LIMIT,
-      } = request.query;
-      let query = db
-        .selectFrom('posthorn.deliveries as d')
-        .innerJoin('posthorn.subscriptions as s', 's.id', 'd.subscription_id')
-        .select(DELIVERY_COLUMNS)
-        .where('s.tenant', '=', request.tenant)
-        .orderBy('d.webhook_id', 'desc')
-        .orderBy('d.subscription_id', 'desc')
-        .limit(limit + 1);
-      if (subscription_id !== undefined)
-        query = query.where('d.subscription_id', '=', subscription_id);
-      if (webhook_id !== undefined) query = query.where('d.webhook_id', '=', webhook_id);
-      if (state !== undefined) query = query.where('d.state', '=', state);
-      if (since !== undefined) {
-        query = query.where(
-          'd.webhook_id',
-          '>=',
-          sql<string>`posthorn.uuidv7_floor(${new Date(since)}::timestamptz)`,
-        );
-      }
-      if (until !== undefined) {
-        query = query.where(
-          'd.webhook_id',
-          '<',
-          sql<string>`posthorn.uuidv7_floor(${new Date(until)}::timestamptz)`,
-        );
-      }
-      if (cursor !== undefined) {
-        const [webhook, subscription] = readCursor(cursor, [CURSOR_UUID, CURSOR_ID]);
-        query = query.where(
-          sql<boolean>`(d.webhook_id, d.subscription_id) < (${webhook}::uuid, ${subscription}::integer)`,
-        );
-      }
-      const rows = await query.execute();
-      const data = rows.slice(0, limit);
-      const last = data.at(-1);
-      const next =
-        rows.length > limit && last !== undefined
-          ? writeCursor([last.webhook_id, last.subscription_id])
-          : null;
-      if (next !== null) linkNext(request, reply, next);
-      return reply.send({ data, next_cursor: next } as never);
-    },
-  );
+  /** By itself: in the statement above it would come once an attempt. */
+  async function bodyOf(webhookId: string): Promise<string | null> {
+    const row = await db
+      .selectFrom('posthorn.webhook_payloads')
+      .select('body')
+      .where('id', '=', webhookId)
+      .executeTakeFirst();
+    return row?.body?.toString('utf8') ?? null;
+  }
 };

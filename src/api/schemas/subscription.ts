@@ -223,6 +223,17 @@ export const OPTIONAL_FIELDS = {
   verify: Type.Optional(Verify),
 };
 
+/** What is said of a deletion. */
+export const Deleted = Type.Object({
+  cancelled: Type.Integer({ description: 'Owed deliveries that were cancelled at once.' }),
+  task: nullable(
+    Type.String({
+      format: 'uuid',
+      description: 'The task that cancels the rest: see /v1/tasks/{task_id}. Null: there is none.',
+    }),
+  ),
+});
+
 export const Subscription = Type.Object({
   id: SubscriptionId,
   url: Url,

@@ -1,0 +1,193 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { inTransaction } from '../../db/transaction.ts';
+import {
+  cancelTask,
+  createTask,
+  enqueueTask,
+  getTask,
+  listTasks,
+  type NewTask,
+} from '../../tasks/store.ts';
+import { linksOf } from '../links.ts';
+import { CURSOR_UUID, DEFAULT_LIMIT, nextPage, PageQuery, readCursor } from '../paging.ts';
+import { invalidField, notFound, Problem } from '../problems.ts';
+import { described, nullable, problems, SubscriptionId } from '../schemas/common.ts';
+import {
+  DEFAULT_RATE,
+  linkTask,
+  RecoverFilter,
+  ReplayFilter,
+  Task,
+  TaskId,
+} from '../schemas/task.ts';
+import type { ApiServices } from '../services.ts';
+import { tenantSubscription } from '../tenant-subscription.ts';
+
+const OfSubscription = Type.Object({ subscription_id: SubscriptionId });
+const Params = Type.Object({ task_id: TaskId });
+
+/** Work on many deliveries, done in batches by the workers. */
+export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { pool } },
+) => {
+  async function begin(
+    { since, until, rate = DEFAULT_RATE }: { since: string; until?: string; rate?: number },
+    task: Pick<NewTask, 'tenant' | 'kind' | 'states' | 'eventTypes'> & { subscriptionId: number },
+  ) {
+    const [from, to] = [new Date(since), new Date(until ?? Date.now())];
+    if (from >= to)
+      throw invalidField(
+        'body.since',
+        until === undefined ? 'must be in the past' : 'must be before body.until',
+      );
+    await tenantSubscription(pool, task.tenant, task.subscriptionId);
+    return await inTransaction(pool, async (client) => {
+      const created = await createTask(client, { ...task, since: from, until: to, rate });
+      await enqueueTask(client, created.id);
+      return created;
+    });
+  }
+
+  app.post(
+    '/v1/subscriptions/:subscription_id/replay',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'replaySubscription',
+        summary: 'Send deliveries of a time again',
+        description:
+          'A task makes the deliveries that fit owed again, the oldest first, at a bounded rate. Those that are still owed, and those whose body is gone, are passed over.',
+        tags: ['tasks'],
+        params: OfSubscription,
+        body: ReplayFilter,
+        response: {
+          202: described('The task that does it.', Task),
+          ...problems(400, 401, 404, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { states = ['failed', 'cancelled'], event_types = null, ...when } = request.body;
+      const task = await begin(when, {
+        tenant: request.tenant,
+        kind: 'replay',
+        subscriptionId: request.params.subscription_id,
+        states,
+        eventTypes: event_types,
+      });
+      reply.header('location', linksOf(request)(`/v1/tasks/${task.id}`));
+      return reply.code(202).send(linkTask(task, linksOf(request)) as never);
+    },
+  );
+
+  app.post(
+    '/v1/subscriptions/:subscription_id/recover',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'recoverSubscription',
+        summary: 'Send again all that failed since a time',
+        description: 'As a replay of the deliveries that failed.',
+        tags: ['tasks'],
+        params: OfSubscription,
+        body: RecoverFilter,
+        response: {
+          202: described('The task that does it.', Task),
+          ...problems(400, 401, 404, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const task = await begin(request.body, {
+        tenant: request.tenant,
+        kind: 'recover',
+        subscriptionId: request.params.subscription_id,
+        states: ['failed'],
+        eventTypes: null,
+      });
+      reply.header('location', linksOf(request)(`/v1/tasks/${task.id}`));
+      return reply.code(202).send(linkTask(task, linksOf(request)) as never);
+    },
+  );
+
+  app.get(
+    '/v1/tasks',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listTasks',
+        summary: 'List tasks, the newest first',
+        tags: ['tasks'],
+        querystring: Type.Object(PageQuery, { additionalProperties: false }),
+        response: {
+          200: described(
+            'A page. The next one is in next_cursor and in the Link header.',
+            Type.Object({ data: Type.Array(Task), next_cursor: nullable(Type.String()) }),
+          ),
+          ...problems(400, 401),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { cursor, limit = DEFAULT_LIMIT } = request.query;
+      const [before] = cursor === undefined ? [] : readCursor(cursor, [CURSOR_UUID]);
+      const to = linksOf(request);
+      const rows = await listTasks(pool as never, request.tenant, limit + 1, before);
+      const page = rows.slice(0, limit);
+      const last = rows.length > limit ? page.at(-1) : undefined;
+      return reply.send({
+        data: page.map((row) => linkTask(row, to)),
+        next_cursor: nextPage(request, reply, last === undefined ? null : [last.id]),
+      } as never);
+    },
+  );
+
+  app.get(
+    '/v1/tasks/:task_id',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getTask',
+        summary: 'A task, and how far it has come',
+        tags: ['tasks'],
+        params: Params,
+        response: { 200: described('The task.', Task), ...problems(400, 401, 404) },
+      },
+    },
+    async (request, reply) => reply.send((await find(request, request.params)) as never),
+  );
+
+  app.post(
+    '/v1/tasks/:task_id/cancel',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'cancelTask',
+        summary: 'End a task before it is done',
+        description: 'What it has done stays.',
+        tags: ['tasks'],
+        params: Params,
+        response: {
+          200: described('The task, which has ended.', Task),
+          ...problems(400, 401, 404, 409),
+        },
+      },
+    },
+    async (request, reply) => {
+      const ended = await cancelTask(pool as never, request.tenant, request.params.task_id);
+      const task = await find(request, request.params);
+      if (!ended && task.state !== 'cancelled')
+        throw new Problem('conflict', `The task has ended: it has ${task.state}.`);
+      return reply.send(task as never);
+    },
+  );
+
+  async function find(request: FastifyRequest, { task_id: id }: { task_id: string }) {
+    const task = await getTask(pool as never, request.tenant, id);
+    if (task === undefined) throw notFound('task', id);
+    return linkTask(task, linksOf(request));
+  }
+};
