@@ -38,6 +38,8 @@ const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' };
 const LOST_AFTER_MS = 60_000;
 /** And a task whose next batch is overdue by this. */
 const LOST_TASK_MS = 30_000;
+/** Looked for once in so many rounds of the waker: a minute, since an idle process asks for little. */
+const TASKS_EVERY = 4;
 /** What a stop needs for handing back what has not finished. */
 const HAND_BACK_MS = 2_000;
 /** What an index of one day may take. */
@@ -117,12 +119,14 @@ export function createWorker(options: WorkerOptions): Worker {
     purpose: 'queue',
     max: QUEUE_CONNECTIONS,
   });
+  let wakings = 0;
   const waker = createWaker({
     pool,
     lostAfterMs: settings.deliveryTimeoutMs + LOST_AFTER_MS,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
     also: async () => {
-      await wakeTasks(pool, LOST_TASK_MS);
+      wakings += 1;
+      if (wakings % TASKS_EVERY === 1) await wakeTasks(pool, LOST_TASK_MS);
     },
     log,
   });
