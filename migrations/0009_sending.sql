@@ -549,7 +549,10 @@ begin
     perform graphile_worker.add_jobs(jobs);
   end if;
   if backlogs is not null then
-    perform pg_notify('posthorn_backlogs', id::text) from unnest(backlogs) as id;
+    -- A notification holds 8,000 bytes; and each waits for the same lock of all of Postgres at commit.
+    perform pg_notify('posthorn_backlogs', string_agg(id::text, ','))
+    from unnest(backlogs) with ordinality as b (id, place)
+    group by place / 500;
   end if;
 end
 $$;

@@ -34,6 +34,8 @@ import { forgetTasks, wakeTasks } from './tasks/store.ts';
  */
 const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' };
 
+/** Bodies and deliveries are loaded side by side. */
+const BACKLOG_CONNECTIONS = 2;
 /** A delivery that is overdue by this and the time of an attempt has lost its job. */
 const LOST_AFTER_MS = 60_000;
 /** And a task whose next batch is overdue by this. */
@@ -107,11 +109,19 @@ export function createWorker(options: WorkerOptions): Worker {
     onHeld: (subscriptionIds) => backlog.notice(subscriptionIds),
   });
   const presence = createPresence(pool, session, log);
+  const backlogPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'backlog',
+    max: BACKLOG_CONNECTIONS,
+    settings: FIXED_PLANS,
+  });
   const backlog = createBacklog({
-    pool,
+    pool: backlogPool,
+    session,
     lanes,
+    subscriptions,
     ownership: presence,
-    attempt: (delivery) => deliverer.deliverHeld(delivery, ending.signal),
+    attempt: (delivery, mayBegin) => deliverer.deliverHeld(delivery, ending.signal, mayBegin),
     log,
   });
   const queuePool = createPool({
@@ -178,7 +188,7 @@ export function createWorker(options: WorkerOptions): Worker {
       clearTimeout(timer);
       await presence.stop().catch(() => {});
       await client.close();
-      await endSoon(queuePool.end(), deliveryPool.end());
+      await endSoon(queuePool.end(), deliveryPool.end(), backlogPool.end());
     },
     get inFlight() {
       return lanes.inFlight;

@@ -37,7 +37,7 @@ export interface Session {
  * whose other end has silently gone.
  */
 export function createSession({ databaseUrl, purpose, log }: SessionOptions): Session {
-  const channels = new Map<string, (payload: string) => void>();
+  const channels = new Map<string, ((payload: string) => void)[]>();
   const preparations: ((client: pg.Client) => Promise<void>)[] = [];
   const losses: (() => void)[] = [];
   let client: pg.Client | undefined;
@@ -65,7 +65,9 @@ export function createSession({ databaseUrl, purpose, log }: SessionOptions): Se
     };
     fresh.on('error', lose);
     fresh.on('end', () => lose('connection ended'));
-    fresh.on('notification', ({ channel, payload }) => channels.get(channel)?.(payload ?? ''));
+    fresh.on('notification', ({ channel, payload }) => {
+      for (const heard of channels.get(channel) ?? []) heard(payload ?? '');
+    });
     client = fresh;
     try {
       await fresh.connect();
@@ -125,7 +127,9 @@ export function createSession({ databaseUrl, purpose, log }: SessionOptions): Se
     get connectedForMs() {
       return connected ? performance.now() - connectedAt : 0;
     },
-    listen: (channel, onNotification) => void channels.set(channel, onNotification),
+    listen(channel, onNotification) {
+      channels.set(channel, [...(channels.get(channel) ?? []), onNotification]);
+    },
     onConnect: (prepare) => void preparations.push(prepare),
     onLost: (lost) => void losses.push(lost),
   };

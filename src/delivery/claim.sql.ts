@@ -19,9 +19,10 @@ export interface OwedDelivery {
 }
 
 /**
- * Loads the deliveries of many jobs that are still pending. The job's own lock in the queue is the
- * claim, and the recorder's check of `attempt_count` is the fence; a claim that wrote to
- * `deliveries` would cost a row version and two index entries a webhook, and protect nothing more.
+ * Loads deliveries that are still pending, for jobs, or still held, for the owner of their backlog.
+ * The job's own lock in the queue, or the ownership, is the claim, and the recorder's check of
+ * `attempt_count` is the fence; a claim that wrote to `deliveries` would cost a row version and two
+ * index entries a webhook, and protect nothing more.
  *
  * Two statements side by side, so that a body is loaded once for however many subscriptions, and in
  * binary: as text it would be twice its size in hex. Each is one index scan over the list of ids.
@@ -33,12 +34,13 @@ export interface OwedDelivery {
 export async function loadOwed(
   pool: pg.Pool,
   { webhooks, subscriptions }: DeliveryKeys,
+  state: 'pending' | 'held' = 'pending',
 ): Promise<OwedDelivery[]> {
   const ids = [...new Set(webhooks)];
   const [least, greatest] = bounds(ids);
   const [deliveries, payloads] = await Promise.all([
     pool.query<DeliveryRow>({
-      name: 'load-deliveries',
+      name: `load-${state}`,
       text: `
         select webhook_id, subscription_id, attempt_count, schedule_offset
         from posthorn.deliveries
@@ -46,7 +48,7 @@ export async function loadOwed(
           -- The sum keeps it out of the index condition, where Postgres before 17 would look up
           -- every pair of the two lists.
           and subscription_id + 0 = any($4::integer[])
-          and state = 'pending'`,
+          and state = '${state}'`,
       values: [plainArray(ids), least, greatest, plainArray([...new Set(subscriptions)])],
     }),
     pool.query<PayloadRow>({

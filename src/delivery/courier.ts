@@ -31,6 +31,15 @@ export interface CourierOptions {
   readonly now?: () => number;
 }
 
+/**
+ * What came of an attempt: what was recorded, or why nothing was. `cancelled`: its subscription is
+ * gone. `hold`: it came by the queue, and has to go through the backlog. `untouched`: it is as it was.
+ */
+export type Outcome = AttemptResult | 'cancelled' | 'hold' | 'untouched';
+
+/** Asked just before a request of what was held: whether it may still be made. */
+export type MayBegin = (subscription: CachedSubscription) => boolean;
+
 export interface Courier {
   /**
    * Makes one attempt of a delivery and records it.
@@ -38,13 +47,14 @@ export interface Courier {
    * @param signal when it aborts, the request is ended, and the attempt does not count.
    * @param sent called as soon as the request has ended, before it is recorded: with how it ended, or
    *   null when none was made. Not called when this rejects before.
-   * @returns false when the signal ended it.
+   * @param mayBegin given by the owner of a backlog; without it the delivery comes by the queue.
    */
   attempt(
     delivery: OwedDelivery,
     signal: AbortSignal,
     sent: (status: AttemptStatus | null, durationMs: number) => void,
-  ): Promise<boolean>;
+    mayBegin?: MayBegin,
+  ): Promise<Outcome>;
 }
 
 /** From a delivery to a recorded attempt: sign, post, classify, back off. */
@@ -56,7 +66,8 @@ export function createCourier(options: CourierOptions): Courier {
     delivery: OwedDelivery,
     signal: AbortSignal,
     sent: (status: AttemptStatus | null, durationMs: number) => void,
-  ): Promise<boolean> {
+    mayBegin?: MayBegin,
+  ): Promise<Outcome> {
     const { subscriptionId } = delivery;
     const known = subscriptions.peek(subscriptionId);
     const subscription =
@@ -64,11 +75,16 @@ export function createCourier(options: CourierOptions): Courier {
     if (subscription === null) {
       sent(null, 0);
       await cancelDeliveries(pool, [delivery]);
-      return true;
+      return 'cancelled';
     }
-    if (signal.aborted) {
+    // Whether from a job of before the subscription changed, or from a process that has not heard.
+    if (mayBegin === undefined && subscription.throughBacklog) {
       sent(null, 0);
-      return false;
+      return 'hold';
+    }
+    if (signal.aborted || mayBegin?.(subscription) === false) {
+      sent(null, 0);
+      return 'untouched';
     }
     const startedAt = performance.now();
     let answer: HttpAnswer | undefined;
@@ -85,7 +101,7 @@ export function createCourier(options: CourierOptions): Courier {
     } catch (error) {
       if (signal.aborted) {
         sent(null, 0);
-        return false;
+        return 'untouched';
       }
       verdict = classifyFailure(error, timeoutMs);
     }
@@ -110,7 +126,7 @@ export function createCourier(options: CourierOptions): Courier {
       error: verdict.error,
       durationMs: Math.round(durationMs),
       responseExcerpt: answer?.excerpt ?? null,
-      state: verdict.status === 'success' ? 'succeeded' : retryInMs === null ? 'failed' : 'pending',
+      state: stateAfter(verdict, retryInMs, subscription),
       retryInMs,
       bytes: delivery.body.length,
     };
@@ -133,10 +149,21 @@ export function createCourier(options: CourierOptions): Courier {
         'attempt',
       );
     }
-    return true;
+    return result;
   }
 
   return { attempt };
+}
+
+/** In strict order what is tried again stays where it is, so that those behind it wait. */
+function stateAfter(
+  { status }: Verdict,
+  retryInMs: number | null,
+  { ordering }: CachedSubscription,
+): AttemptResult['state'] {
+  if (status === 'success') return 'succeeded';
+  if (retryInMs === null) return 'failed';
+  return ordering === 'strict' ? 'held' : 'pending';
 }
 
 /**

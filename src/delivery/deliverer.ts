@@ -4,7 +4,7 @@ import type { AttemptStatus } from '../db/types.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
 import { createSlots } from '../lib/slots.ts';
 import { type DeliveryKeys, loadOwed, type OwedDelivery } from './claim.sql.ts';
-import type { Courier } from './courier.ts';
+import type { Courier, MayBegin, Outcome } from './courier.ts';
 import type { Crowd } from './crowd.ts';
 import { holdDeliveries } from './hold.sql.ts';
 import type { Lanes, Place } from './lanes.ts';
@@ -39,14 +39,17 @@ export interface Deliverer {
   /**
    * Makes the attempts that a job names and records them. A delivery that has moved on since the
    * job was made is passed over: its job is stale. One whose receiver has as many requests as it is
-   * given is held.
+   * given is held, and so is one that has to go through its backlog.
    *
    * @param signal when it aborts, requests under way are ended; those deliveries are due again at
    *   once, without having used up an attempt.
    */
   deliver(job: DeliverJob, signal: AbortSignal): Promise<void>;
-  /** Makes the attempt of a delivery that was held, unless its receiver has no room after all. */
-  deliverHeld(delivery: OwedDelivery, signal: AbortSignal): Promise<void>;
+  /**
+   * Makes the attempt of a delivery that was held, unless its receiver has no room after all, or it
+   * may not begin: then it is as it was.
+   */
+  deliverHeld(delivery: OwedDelivery, signal: AbortSignal, mayBegin: MayBegin): Promise<Outcome>;
   /** From now on, jobs that have not begun are handed back. */
   stopBeginning(): void;
 }
@@ -142,7 +145,9 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       await holds.add(delivery);
       return true;
     }
-    return await attemptIn(place, delivery, signal, release);
+    const outcome = await attemptIn(place, delivery, signal, release);
+    if (outcome === 'hold') await holds.add(delivery);
+    return outcome !== 'untouched';
   }
 
   async function attemptIn(
@@ -150,7 +155,8 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     delivery: OwedDelivery,
     signal: AbortSignal,
     release: () => void,
-  ): Promise<boolean> {
+    mayBegin?: MayBegin,
+  ): Promise<Outcome> {
     let left = false;
     const leave = (status: AttemptStatus | null, durationMs: number) => {
       left = true;
@@ -158,7 +164,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       release();
     };
     try {
-      return await courier.attempt(delivery, signal, leave);
+      return await courier.attempt(delivery, signal, leave, mayBegin);
     } finally {
       if (!left) leave(null, 0);
     }
@@ -166,9 +172,10 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
 
   return {
     deliver,
-    async deliverHeld(delivery, signal) {
+    async deliverHeld(delivery, signal, mayBegin) {
       const place = await lanes.enter(delivery.subscriptionId, 'backlog');
-      if (place !== null) await attemptIn(place, delivery, signal, () => {});
+      if (place === null) return 'untouched';
+      return await attemptIn(place, delivery, signal, () => {}, mayBegin);
     },
     stopBeginning() {
       stopping = true;

@@ -33,6 +33,8 @@ interface Lane {
   readonly id: number;
   /** How many requests it may have at once: doubled with each round of answers, halved by a time-out. */
   window: number;
+  /** How many its subscription says that it may have, whatever it answers. */
+  pinned: number | null;
   inFlight: number;
   waiting: Waiting[];
   /** It has answered, and has not timed out several times in a row since. */
@@ -62,6 +64,10 @@ export interface Lanes {
   leave(place: Place, status: AttemptStatus | null, durationMs: number): void;
   /** How many more the backlog of a receiver may bring in now. */
   roomFor(subscriptionId: number): number;
+  /** Whether a receiver has answered, and not timed out several times in a row since. */
+  isProven(subscriptionId: number): boolean;
+  /** Gives a receiver so many requests at once, whatever it answers; null: as many as it takes. */
+  pin(subscriptionId: number, window: number | null): void;
   /** Whether what comes for a receiver has to line up behind its backlog. */
   setBacklogged(subscriptionId: number, backlogged: boolean): void;
   /** How many requests there may be at once to all receivers together. */
@@ -104,6 +110,7 @@ export function createLanes(
       lane = {
         id,
         window: FIRST_WINDOW,
+        pinned: null,
         inFlight: 0,
         waiting: [],
         proven: false,
@@ -121,10 +128,11 @@ export function createLanes(
     return lane;
   }
 
+  const windowOf = (lane: Lane) => lane.pinned ?? lane.window;
   const isQuick = (lane: Lane) => lane.proven && lane.meanMs < QUICK_MS;
 
   function mayStart(lane: Lane): boolean {
-    if (lane.inFlight >= lane.window || inFlight >= maxInFlight) return false;
+    if (lane.inFlight >= windowOf(lane) || inFlight >= maxInFlight) return false;
     if (isQuick(lane)) return true;
     if (slowInFlight >= maxInFlight * SLOW_SHARE) return false;
     return lane.proven || unprovenInFlight < maxInFlight * UNPROVEN_SHARE;
@@ -253,7 +261,15 @@ export function createLanes(
     roomFor(id) {
       const lane = laneOf(id);
       const pace = Math.max(lane.ended, lane.endedBefore);
-      return Math.max(lane.window, 2 * pace) - lane.inFlight - lane.waiting.length;
+      const most = lane.pinned ?? Math.max(lane.window, 2 * pace);
+      return most - lane.inFlight - lane.waiting.length;
+    },
+    isProven: (id) => laneOf(id).proven,
+    pin(id, window) {
+      const lane = laneOf(id);
+      if (lane.pinned === window) return;
+      lane.pinned = window;
+      letIn(lane);
     },
     setBacklogged(id, backlogged) {
       laneOf(id).backlogged = backlogged;

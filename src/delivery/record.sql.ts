@@ -15,8 +15,8 @@ export interface AttemptResult {
   readonly error: string | null;
   readonly durationMs: number;
   readonly responseExcerpt: string | null;
-  /** The delivery's state from now on: `pending` means that another attempt follows. */
-  readonly state: 'pending' | 'succeeded' | 'failed';
+  /** The delivery's state from now on: `pending` and `held` mean that another attempt follows. */
+  readonly state: 'pending' | 'held' | 'succeeded' | 'failed';
   /** Until the next attempt, where there is one. */
   readonly retryInMs: number | null;
   /** Of the body, so that the next attempt's job can say how much it will hold in memory. */
@@ -38,7 +38,8 @@ export interface Recorded {
 
 /**
  * Records attempts, moves their deliveries on, and adds the jobs of those that are tried again soon,
- * in one statement and so in one transaction.
+ * in one statement and so in one transaction. What stays held needs none: the owner of its backlog
+ * knows when it is due.
  *
  * The fence: a delivery moves only if it still counts one attempt fewer than this one's number.
  * Whoever comes second (a worker that was frozen while another took over) finds it moved; his
@@ -66,11 +67,11 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
         update posthorn.deliveries d
         set attempt_count = r.attempt_number,
             state = case d.state when 'cancelled' then d.state else r.state end,
-            next_attempt_at = case when d.state <> 'cancelled' and r.state = 'pending'
+            next_attempt_at = case when d.state <> 'cancelled' and r.state in ('pending', 'held')
               then now() + r.retry_in_ms * interval '1 millisecond' end,
             ended_at = case when d.state = 'cancelled' then d.ended_at
-              when r.state <> 'pending' then now() end,
-            queued = r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS}
+              when r.state not in ('pending', 'held') then now() end,
+            queued = r.state <> 'held' and (r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS})
         from r
         where d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
           and d.attempt_count = r.attempt_number - 1

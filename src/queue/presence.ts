@@ -12,6 +12,8 @@ const BEAT_EVERY_MS = 5_000;
  * is still there: it is frozen, or Postgres has not noticed that packets to it are dropped.
  */
 const LEASE_SECONDS = 30;
+/** Clocks need not run equally fast. */
+const LEASE_MARGIN_MS = 1_000;
 /**
  * Whoever has just come back leaves the others the time to come back too. After a restart of
  * Postgres all sessions are gone, and every worker would look dead to the first one that asks.
@@ -32,6 +34,11 @@ export interface Presence {
   start(): void;
   /** Retires all pools of this process. */
   stop(): Promise<void>;
+  /**
+   * For how long nobody can take this process for dead, by what it knows; 0 when somebody may have.
+   * It goes on while the process is frozen, so that it can tell once it is no longer.
+   */
+  readonly leaseLeftMs: number;
   /** Called when pools of this process were taken for dead, so that others have their jobs. Before `start`. */
   onTakenForDead(listener: (poolIds: readonly string[]) => void): void;
   /** Called when workers that are gone were found, and what they had is free. Before `start`. */
@@ -58,6 +65,9 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
   let client: pg.Client | undefined;
   let timer: NodeJS.Timeout | undefined;
   let aliveAt = performance.now();
+  // Before the statement that renewed the lease was sent. By both clocks: one of them stands still
+  // while a virtual machine does, and the other one can be set.
+  let renewedAt = { monotonic: performance.now(), wall: Date.now() };
   const listeners: ((poolIds: readonly string[]) => void)[] = [];
   const freedListeners: (() => void)[] = [];
 
@@ -109,6 +119,7 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
   /** Says that this process is alive and, unless `only` that, frees what the dead have left. */
   async function beat(only: boolean): Promise<number> {
     const asked = [...known];
+    const sentAt = { monotonic: performance.now(), wall: Date.now() };
     const { rows } = await pool.query<{ pools: number; mine: string[] | null }>({
       name: 'beat',
       text: `
@@ -135,6 +146,7 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
       values: [asked, only],
     });
     aliveAt = performance.now();
+    renewedAt = sentAt;
     const [row] = rows;
     const gone = asked.filter((id) => known.has(id) && !row?.mine?.includes(id));
     if (gone.length > 0) {
@@ -189,6 +201,13 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
       clearTimeout(timer);
       timer = undefined;
       if (known.size > 0) await retireAll([...known]);
+    },
+    get leaseLeftMs() {
+      // While it has no session, its locks are gone.
+      if (client === undefined) return 0;
+      const { monotonic, wall } = renewedAt;
+      const since = Math.max(performance.now() - monotonic, Date.now() - wall);
+      return Math.max(0, LEASE_SECONDS * 1_000 - LEASE_MARGIN_MS - since);
     },
     onTakenForDead: (listener) => void listeners.push(listener),
     onFreed: (listener) => void freedListeners.push(listener),

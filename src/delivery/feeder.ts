@@ -1,0 +1,477 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { errorMessage } from '../lib/errors.ts';
+import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
+import { loadOwed, type OwedDelivery } from './claim.sql.ts';
+import type { MayBegin, Outcome } from './courier.ts';
+import { readHeld, readLastStarts } from './hold.sql.ts';
+import type { Lanes } from './lanes.ts';
+import { createLine, type Line } from './line.ts';
+import { type Feed, mayFeed } from './may-feed.ts';
+import { createRate, type Rate, type RateLimit } from './rate.ts';
+
+/** Backlogs that one round looks into, and what it reads of one: ids, without bodies. */
+const MAX_ROUND = 500;
+const MAX_PAGE = 1_000;
+const MIN_PAGE = 100;
+/** Held deliveries in memory at once, and what their bodies weigh, as far as that is known before. */
+const MAX_LOADED = 1_000;
+const MAX_LOADED_BYTES = 32 * 1024 * 1024;
+/** Of those, what receivers may have that have not answered yet. */
+const UNPROVEN_SHARE = 0.5;
+/** What found no place, or was not to begin, is not tried again before that. */
+const NO_PLACE_MS = 250;
+/** Reading a long backlog again from its beginning takes that share of the time at most. */
+const REREAD_SHARE = 0.05;
+
+export interface FeederOptions {
+  readonly pool: pg.Pool;
+  readonly lanes: Lanes;
+  readonly subscriptions: SubscriptionCache;
+  /** Makes the attempt of a held delivery; settles when it is recorded. */
+  readonly attempt: (delivery: OwedDelivery, mayBegin: MayBegin) => Promise<Outcome>;
+  /** Whether backlogs that are owned still are. */
+  readonly ownsStill: () => boolean;
+  /** Called when a round may have something to do, in so many milliseconds. */
+  readonly wake: (delayMs: number) => void;
+  readonly log: Logger;
+}
+
+/** What a round found that nothing more is to be sent of. */
+export interface Finished {
+  /** Nothing is held. */
+  readonly empty: number[];
+  /** Nothing is to be sent for now, or others may have it. */
+  readonly unwanted: number[];
+}
+
+/** What a round has sent. */
+interface Sent {
+  readonly begun: Map<Owned, number>;
+  /** Those for which there was no memory; whatever ends makes some. */
+  readonly starved: Set<Owned>;
+}
+
+export interface Feeder {
+  /** From now on this process sends the backlog. */
+  add(subscriptionId: number): void;
+  /** Returns whether something came up meanwhile that nobody has looked at. */
+  remove(subscriptionId: number): boolean;
+  /** Something was held, or the subscription has changed. */
+  look(subscriptionId: number): void;
+  has(subscriptionId: number): boolean;
+  readonly ids: number[];
+  readonly size: number;
+  /** Those of which nothing was held for that long. */
+  idleFor(ms: number): number[];
+  /** Gives up those that have been owned for that long, once nothing of them is under way. */
+  giveUpAfter(ms: number): void;
+  /** Sends what there is room for. */
+  feed(): Promise<Finished>;
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void>;
+}
+
+interface Owned {
+  readonly id: number;
+  readonly since: number;
+  strict: boolean;
+  line: Line;
+  /** What of the line is under way. */
+  underWay: number;
+  /** There may be more after the line's front. */
+  more: boolean;
+  /** Something came that may be anywhere, since transactions do not commit in the order of their ids. */
+  again: boolean;
+  /** What reading from the beginning has cost, and when it began. */
+  pass: { rows: number; ms: number; at: number };
+  rate: Rate | null;
+  limit: RateLimit | null;
+  /** Nothing begins before: what should have, found no place. */
+  notBefore: number;
+  /** When the last request began; undefined: it is not known. */
+  lastStart: number | null | undefined;
+  /** Of what may be sent, by the last look. */
+  what: Feed['what'];
+  leaving: boolean;
+  looked: boolean;
+  activeAt: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/**
+ * Sends what is held of the backlogs that this process owns: the oldest first, at most what their
+ * subscriptions allow (status, rate, requests at once, order) and their receivers take.
+ *
+ * There being one sender is what keeps those rules across processes. The deliveries themselves stay
+ * `held` until their attempt is recorded, so an owner that dies takes nothing with it.
+ */
+export function createFeeder(options: FeederOptions): Feeder {
+  const { pool, lanes, subscriptions, attempt, ownsStill, wake, log } = options;
+  const owned = new Map<number, Owned>();
+  /** Those that have something to send, or may have. */
+  const hungry = new Set<Owned>();
+  /** Attempts under way by subscription, also those of an ownership that was lost, or of another order. */
+  const underWayOf = new Map<number, number>();
+  const attempts = new Set<Promise<void>>();
+  let meanBytes = 1024;
+  let unproven = 0;
+
+  function wants(one: Owned, inMs: number): void {
+    clearTimeout(one.timer);
+    one.timer = undefined;
+    if (inMs <= 0) {
+      hungry.add(one);
+      wake(0);
+      return;
+    }
+    one.timer = setTimeout(() => wants(one, 0), Math.ceil(inMs));
+    one.timer.unref();
+  }
+
+  /** Adapts to what the subscription says now. Returns how many may begin. */
+  function allowance(one: Owned, subscription: CachedSubscription | null, now: number) {
+    const strict = subscription?.ordering === 'strict';
+    if (strict !== one.strict) {
+      one.strict = strict;
+      one.line = createLine(strict);
+      one.underWay = 0;
+      one.more = true;
+    }
+    lanes.pin(one.id, subscription?.maxInFlight ?? null);
+    const { what, againInMs } = mayFeed(subscription);
+    one.what = what;
+    if (what === 'nothing') {
+      if (againInMs !== null) wants(one, againInMs);
+      // Whoever changes it tells us; an open circuit stays ours, so that its probe is made.
+      else one.leaving ||= subscription?.status !== 'active';
+      return 0;
+    }
+    // What began under another order, or before the ownership was lost, has to end first.
+    if ((underWayOf.get(one.id) ?? 0) > one.underWay) return 0;
+    if (one.notBefore > now) {
+      wants(one, one.notBefore - now);
+      return 0;
+    }
+    const most = what === 'probe' ? 1 - one.underWay : lanes.roomFor(one.id);
+    return Math.min(most, permits(one, subscription?.rateLimit ?? null, now));
+  }
+
+  function permits(one: Owned, limit: RateLimit | null, now: number): number {
+    if (limit === null) {
+      one.rate = null;
+      one.limit = null;
+      return Number.POSITIVE_INFINITY;
+    }
+    if (one.limit?.limit !== limit.limit || one.limit.perMs !== limit.perMs) {
+      one.limit = limit;
+      one.rate = createRate(limit, now, one.lastStart ?? undefined);
+    }
+    const rate = one.rate as Rate;
+    const most = rate.permits(now);
+    if (most === 0) wants(one, rate.nextInMs(now));
+    return most;
+  }
+
+  /** Waits until all that is hungry is known: its subscription, and when it was last sent to. */
+  async function know(some: readonly Owned[]): Promise<Map<Owned, CachedSubscription | null>> {
+    const known = new Map<Owned, CachedSubscription | null>();
+    await Promise.all(
+      some.map(async (one) => {
+        const peeked = subscriptions.peek(one.id);
+        known.set(one, peeked === undefined ? await subscriptions.get(one.id) : peeked);
+      }),
+    );
+    const unknown = some.filter(
+      (one) => one.lastStart === undefined && known.get(one)?.rateLimit != null,
+    );
+    if (unknown.length > 0) {
+      const ids = unknown.map(({ id }) => id);
+      const ago = await readLastStarts(pool, ids);
+      const now = performance.now();
+      for (const one of unknown) {
+        const agoMs = ago.get(one.id);
+        one.lastStart ??= agoMs === undefined ? null : now - agoMs;
+      }
+    }
+    return known;
+  }
+
+  /** Reads on where what is known does not fill the room. */
+  async function read(allowed: ReadonlyMap<Owned, number>, now: number): Promise<void> {
+    const asked = [];
+    for (const [one, most] of allowed) {
+      const { line, strict } = one;
+      if (most <= 0) continue;
+      if (one.again && rereadInMs(one, now) === 0) {
+        line.restart();
+        one.again = false;
+        one.more = true;
+        one.pass = { rows: 0, ms: 0, at: now };
+      }
+      if (line.ready(now) >= most) continue;
+      const passed = line.passedAfter;
+      if (passed === null && (!one.more || line.full)) continue;
+      asked.push({
+        one,
+        fill: passed !== null,
+        subscriptionId: one.id,
+        after: passed ?? line.front,
+        most: strict ? MAX_PAGE : Math.min(MAX_PAGE, Math.max(MIN_PAGE, 2 * most)),
+        keyed: strict,
+      });
+    }
+    if (asked.length === 0) return;
+    const startedAt = performance.now();
+    const rows = await readHeld(pool, asked);
+    const at = performance.now();
+    const pages = Map.groupBy(rows, ({ subscriptionId }) => subscriptionId);
+    for (const { one, fill, subscriptionId, most } of asked) {
+      const page = (pages.get(subscriptionId) ?? []).map(({ webhookId, key, dueInMs }) => ({
+        webhookId,
+        key,
+        dueAt: dueInMs <= 0 ? at : at + dueInMs,
+      }));
+      const full = page.length === most;
+      if (fill) {
+        one.line.fill(page, full);
+        continue;
+      }
+      one.line.add(page);
+      one.more = full;
+      one.pass.rows += page.length;
+      one.pass.ms += (at - startedAt) / asked.length;
+    }
+  }
+
+  /**
+   * When it may be read again from the beginning: at once if that is little, or nothing of it is left
+   * but what is under way. Otherwise seldom, and not before its end was reached: what is found then
+   * was committed later than ids that are greater.
+   */
+  function rereadInMs({ strict, more, pass }: Owned, now: number): number {
+    if (pass.rows <= MAX_PAGE) return 0;
+    if (more) return Number.POSITIVE_INFINITY;
+    return strict ? Math.max(0, pass.ms / REREAD_SHARE - (now - pass.at)) : 0;
+  }
+
+  /** Chooses who is next and loads what is to be sent. */
+  async function send(allowed: ReadonlyMap<Owned, number>): Promise<Sent> {
+    const now = performance.now();
+    const sent: Sent = { begun: new Map(), starved: new Set() };
+    let free =
+      Math.max(1, Math.min(MAX_LOADED, Math.floor(MAX_LOADED_BYTES / meanBytes))) - attempts.size;
+    let freeUnproven = MAX_LOADED * UNPROVEN_SHARE - unproven;
+    const chosen = new Map<string, Owned>();
+    for (const [one, most] of allowed) {
+      const proven = lanes.isProven(one.id);
+      const room = Math.min(most, free, proven ? free : freeUnproven);
+      const ids = room <= 0 ? [] : one.line.next(room, now);
+      if (room < most && ids.length >= room) sent.starved.add(one);
+      free -= ids.length;
+      if (!proven) freeUnproven -= ids.length;
+      for (const webhookId of ids) chosen.set(`${webhookId}.${one.id}`, one);
+    }
+    if (chosen.size === 0) return sent;
+    const keys = { webhooks: [] as string[], subscriptions: [] as number[] };
+    for (const [key, { id }] of chosen) {
+      keys.webhooks.push(key.slice(0, 36));
+      keys.subscriptions.push(id);
+    }
+    try {
+      for (const delivery of await loadOwed(pool, keys, 'held')) {
+        const key = `${delivery.webhookId}.${delivery.subscriptionId}`;
+        const one = chosen.get(key);
+        if (one === undefined) continue;
+        chosen.delete(key);
+        begin(one, delivery);
+        sent.begun.set(one, (sent.begun.get(one) ?? 0) + 1);
+      }
+      // What is not held any more has ended: it was cancelled, or this process lost its ownership.
+      for (const [key, one] of chosen) one.line.settled(key.slice(0, 36), null);
+      return sent;
+    } catch (error) {
+      for (const [key, one] of chosen) one.line.settled(key.slice(0, 36), now);
+      throw error;
+    }
+  }
+
+  function begin(one: Owned, delivery: OwedDelivery): void {
+    const { id, line, what: began } = one;
+    const proven = lanes.isProven(id);
+    const now = performance.now();
+    one.rate?.take(1, now);
+    one.lastStart = now;
+    one.underWay += 1;
+    underWayOf.set(id, (underWayOf.get(id) ?? 0) + 1);
+    if (!proven) unproven += 1;
+    meanBytes = meanBytes * 0.9 + delivery.body.length * 0.1;
+    const mayBegin: MayBegin = (subscription) => {
+      const { what } = mayFeed(subscription);
+      // What waited for a place since before the circuit opened is no probe.
+      return ownsStill() && owned.get(id) === one && (what === 'all' || what === began);
+    };
+    const done = attempt(delivery, mayBegin)
+      .catch((error: unknown): Outcome => {
+        log.debug({ reason: errorMessage(error) }, 'an attempt of a held delivery failed');
+        return 'untouched';
+      })
+      .then((outcome) => {
+        attempts.delete(done);
+        if (!proven) unproven -= 1;
+        const left = (underWayOf.get(id) as number) - 1;
+        if (left === 0) underWayOf.delete(id);
+        else underWayOf.set(id, left);
+        line.settled(delivery.webhookId, dueAfter(outcome));
+        if (outcome === 'untouched') one.notBefore = performance.now() + NO_PLACE_MS;
+        // The order may have changed meanwhile, or the ownership.
+        if (line === one.line) one.underWay -= 1;
+        const now = owned.get(id);
+        if (now === undefined) return wake(0);
+        now.activeAt = performance.now();
+        wants(now, 0);
+      });
+    attempts.add(done);
+  }
+
+  async function feed(): Promise<Finished> {
+    const some = [...hungry].slice(0, MAX_ROUND);
+    const known = await know(some);
+    const finished: Finished = { empty: [], unwanted: [] };
+    const allowed = new Map<Owned, number>();
+    const now = performance.now();
+    for (const one of some) {
+      // To the end of the line; and what comes while this round goes on is for the next one.
+      hungry.delete(one);
+      one.looked = false;
+      if (owned.get(one.id) !== one) continue;
+      const most = one.leaving ? 0 : allowance(one, known.get(one) ?? null, now);
+      if (most > 0) allowed.set(one, most);
+      else if (one.leaving && !underWayOf.has(one.id)) finished.unwanted.push(one.id);
+    }
+    let sent: Sent;
+    try {
+      await read(allowed, now);
+      sent = await send(allowed);
+    } catch (error) {
+      for (const one of some) hungry.add(one);
+      throw error;
+    }
+    for (const [one, most] of allowed) {
+      if (sent.starved.has(one)) hungry.add(one);
+      else if (isEmpty(one, (sent.begun.get(one) ?? 0) >= most) && !known.get(one)?.throughBacklog)
+        finished.empty.push(one.id);
+    }
+    return finished;
+  }
+
+  /** Decides when to look again at a backlog, and returns whether nothing of it is left. */
+  function isEmpty(one: Owned, noRoomLeft: boolean): boolean {
+    const { line, rate } = one;
+    const now = performance.now();
+    const toRead = line.passedAfter !== null || (one.more && !line.full);
+    if (line.ready(now) > 0 || toRead) {
+      // With no room left, whatever ends makes some, and the time makes room in a rate.
+      if (!noRoomLeft) wants(one, 0);
+      else if (rate !== null) wants(one, Math.max(1, rate.nextInMs(now)));
+    } else if (one.again) {
+      wants(one, rereadInMs(one, now));
+    } else if (line.dueAt < Number.POSITIVE_INFINITY) {
+      wants(one, Math.max(1, line.dueAt - now));
+    } else {
+      return !underWayOf.has(one.id);
+    }
+    return false;
+  }
+
+  function look(one: Owned): void {
+    one.more = true;
+    one.again = true;
+    one.looked = true;
+    one.leaving = false;
+    one.activeAt = performance.now();
+    wants(one, 0);
+  }
+
+  return {
+    add(id) {
+      const known = owned.get(id);
+      if (known !== undefined) return look(known);
+      const now = performance.now();
+      const one: Owned = {
+        id,
+        since: now,
+        strict: false,
+        line: createLine(false),
+        underWay: 0,
+        more: true,
+        again: false,
+        pass: { rows: 0, ms: 0, at: now },
+        rate: null,
+        limit: null,
+        notBefore: 0,
+        lastStart: undefined,
+        what: 'nothing',
+        leaving: false,
+        looked: false,
+        activeAt: now,
+        timer: undefined,
+      };
+      owned.set(id, one);
+      lanes.setBacklogged(id, true);
+      wants(one, 0);
+    },
+    remove(id) {
+      const one = owned.get(id);
+      if (one === undefined) return false;
+      clearTimeout(one.timer);
+      owned.delete(id);
+      hungry.delete(one);
+      lanes.pin(id, null);
+      lanes.setBacklogged(id, false);
+      return one.looked;
+    },
+    look(id) {
+      const one = owned.get(id);
+      if (one !== undefined) look(one);
+    },
+    has: (id) => owned.has(id),
+    get ids() {
+      return [...owned.keys()];
+    },
+    get size() {
+      return owned.size;
+    },
+    idleFor(ms) {
+      const before = performance.now() - ms;
+      return [...owned.values()]
+        .filter((one) => one.activeAt < before && !underWayOf.has(one.id) && isDone(one))
+        .map(({ id }) => id);
+    },
+    giveUpAfter(ms) {
+      const before = performance.now() - ms;
+      for (const one of owned.values()) {
+        if (one.since > before) continue;
+        one.leaving = true;
+        wants(one, 0);
+      }
+    },
+    feed,
+    async idle() {
+      await Promise.all(attempts);
+    },
+  };
+
+  function isDone(one: Owned): boolean {
+    const nothing =
+      one.line.ready(performance.now()) === 0 && one.line.dueAt === Number.POSITIVE_INFINITY;
+    return nothing && !one.more && !one.again && !hungry.has(one);
+  }
+}
+
+/** When a delivery is due again after that, by the clock of `performance.now()`; null: it has ended. */
+function dueAfter(outcome: Outcome): number | null {
+  if (outcome === 'untouched') return performance.now();
+  if (typeof outcome === 'string' || outcome.state !== 'held') return null;
+  return performance.now() + (outcome.retryInMs as number);
+}
