@@ -20,7 +20,7 @@ const MAX_LOADED_BYTES = 32 * 1024 * 1024;
 /** Of those, what receivers may have that have not answered yet. */
 const UNPROVEN_SHARE = 0.5;
 /** What found no place, or was not to begin, is not tried again before that. */
-const NO_PLACE_MS = 250;
+const NO_PLACE_MS = 100;
 /** Reading a long backlog again from its beginning takes that share of the time at most. */
 const REREAD_SHARE = 0.05;
 
@@ -154,6 +154,8 @@ export function createFeeder(options: FeederOptions): Feeder {
       return 0;
     }
     const most = what === 'probe' ? 1 - one.underWay : lanes.roomFor(one.id);
+    // What came by the queue has all the room, and does not tell when it leaves.
+    if (most <= 0 && one.underWay === 0) wants(one, NO_PLACE_MS);
     return Math.min(most, permits(one, subscription?.rateLimit ?? null, now));
   }
 
