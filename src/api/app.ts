@@ -24,6 +24,7 @@ import { sendRoutes } from './routes/send.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { signingRoutes } from './routes/signing.ts';
 import { statsRoutes } from './routes/stats.ts';
+import { subscriptionActionRoutes } from './routes/subscription-actions.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { tenantRoutes } from './routes/tenants.ts';
@@ -74,6 +75,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(v1SubscriptionRoutes, { services });
     await app.register(filterRoutes, { services });
     await app.register(eventTypeRoutes, { services });
+    await app.register(subscriptionActionRoutes, { services });
     await app.register(ingestRoutes, { services });
     await app.register(sendRoutes, { services });
     await app.register(logRoutes, { services });

@@ -23,7 +23,7 @@ const MEANINGS: Record<number, string> = {
   401: 'The signature or the key is missing or wrong.',
   403: 'The key lacks the scope that is needed.',
   404: 'There is no such thing.',
-  409: 'It cannot be done as things stand.',
+  409: 'It cannot be done as things stand; `detail` says what stands in the way.',
   413: 'The body is larger than POSTHORN_MAX_BODY.',
   415: 'The content-type is not JSON.',
   422: 'The `Idempotency-Key` was used for another request in the last 24 hours.',

@@ -1,0 +1,90 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { pauseSubscription, resumeSubscription } from '../../subscriptions/pause.ts';
+import type { Subscription as StoredSubscription } from '../../subscriptions/store.ts';
+import { notFound, Problem } from '../problems.ts';
+import { described, nullable, problems, STORABLE_TEXT, SubscriptionId } from '../schemas/common.ts';
+import { Subscription } from '../schemas/subscription.ts';
+import type { ApiServices } from '../services.ts';
+
+const Params = Type.Object({ subscription_id: SubscriptionId });
+
+/** Pausing subscriptions and resuming them. Asked twice, both are as if asked once. */
+export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
+  services: ApiServices;
+}> = async (app, { services: { db } }) => {
+  app.post(
+    '/v1/subscriptions/:subscription_id/pause',
+    {
+      config: { scope: 'manage' },
+      // There is nothing that must be said.
+      preValidation: async (request) => {
+        request.body ??= {};
+      },
+      schema: {
+        operationId: 'pauseSubscription',
+        summary: 'Pause a subscription',
+        description:
+          'What it is owed is held until it is resumed, and what is accepted for it meanwhile too. Requests that are under way end as they would have.',
+        tags: ['subscriptions'],
+        params: Params,
+        body: Type.Object(
+          {
+            reason: Type.Optional(
+              nullable(
+                Type.String({
+                  maxLength: 1000,
+                  pattern: STORABLE_TEXT,
+                  description: 'For people; shown as status_reason.',
+                }),
+              ),
+            ),
+          },
+          { additionalProperties: false, examples: [{ reason: 'maintenance until noon' }] },
+        ),
+        response: {
+          200: described('The subscription, paused.', Subscription),
+          ...problems(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { subscription_id: id } = request.params;
+      const subscription = await pauseSubscription(db, request.tenant, id, request.body.reason);
+      return reply.send(unlessDisabled(id, subscription) as never);
+    },
+  );
+
+  app.post(
+    '/v1/subscriptions/:subscription_id/resume',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'resumeSubscription',
+        summary: 'Resume a subscription that was paused',
+        description: 'What was held is sent, the oldest first, as fast as its receiver takes it.',
+        tags: ['subscriptions'],
+        params: Params,
+        response: {
+          200: described('The subscription, active.', Subscription),
+          ...problems(400, 401, 403, 404, 409),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { subscription_id: id } = request.params;
+      const subscription = await resumeSubscription(db, request.tenant, id);
+      return reply.send(unlessDisabled(id, subscription) as never);
+    },
+  );
+};
+
+/** Pausing and resuming leave a disabled subscription as it is. */
+function unlessDisabled(id: number, subscription: StoredSubscription | undefined) {
+  if (subscription === undefined) throw notFound('subscription', id);
+  if (subscription.status !== 'disabled') return subscription;
+  throw new Problem(
+    'conflict',
+    `Subscription ${id} is disabled, and can be neither paused nor resumed: POST /v1/subscriptions/${id}/enable makes it active.`,
+  );
+}

@@ -1,0 +1,57 @@
+import { sql } from 'kysely';
+import type { Database } from '../db/types.ts';
+import { getSubscription, type Subscription } from './store.ts';
+
+/**
+ * Pauses a subscription; one that is paused keeps its reason unless another one is given, and one that
+ * is disabled stays so.
+ *
+ * @returns it as it is then, or undefined when the tenant has none of that id.
+ */
+export async function pauseSubscription(
+  db: Database,
+  tenant: string,
+  id: number,
+  reason: string | null | undefined,
+): Promise<Subscription | undefined> {
+  await db
+    .updateTable('posthorn.subscriptions')
+    .set({
+      status: 'paused',
+      status_reason: reason ?? null,
+      status_changed_at: sql`case status when 'paused' then status_changed_at else now() end`,
+      updated_at: sql`now()`,
+    })
+    .where('id', '=', id)
+    .where('tenant', '=', tenant)
+    .where('deleted_at', 'is', null)
+    .where('status', 'in', reason === undefined ? ['active'] : ['active', 'paused'])
+    .execute();
+  return await getSubscription(db, tenant, id);
+}
+
+/**
+ * Makes a subscription active that was paused.
+ *
+ * @returns it as it is then, or undefined when the tenant has none of that id.
+ */
+export async function resumeSubscription(
+  db: Database,
+  tenant: string,
+  id: number,
+): Promise<Subscription | undefined> {
+  await db
+    .updateTable('posthorn.subscriptions')
+    .set({
+      status: 'active',
+      status_reason: null,
+      status_changed_at: sql`now()`,
+      updated_at: sql`now()`,
+    })
+    .where('id', '=', id)
+    .where('tenant', '=', tenant)
+    .where('deleted_at', 'is', null)
+    .where('status', '=', 'paused')
+    .execute();
+  return await getSubscription(db, tenant, id);
+}
