@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { type Cli, startCli } from '../helpers/cli.ts';
+import { createTestDatabase } from '../helpers/database.ts';
+import { createOrderJudge, type Numbered } from '../helpers/order.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService, type TestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
+
+const ATTEMPTS = 3;
+const SETTINGS = { POSTHORN_RETRY_SCHEDULE: '30ms,60ms' };
+
+async function subscribe({ request }: TestService, url: string): Promise<number> {
+  const { json } = await request('POST', '/v1/subscriptions', {
+    url,
+    event_types: [],
+    ordering: 'strict',
+  });
+  return json.id;
+}
+
+async function send(to: TestService, id: number, { key, ...rest }: Numbered): Promise<void> {
+  const { status, text } = await to.request('POST', '/v1/webhooks', {
+    event_type: 'order.changed',
+    subscription_id: id,
+    raw: true,
+    data: { key, ...rest },
+    ...(key === null ? {} : { ordering_key: key }),
+  });
+  if (status !== 202) throw new Error(`${status} ${text}`);
+}
+
+t.test(
+  'no receiver sees a webhook before the one before it, of the same key, has ended',
+  async (t) => {
+    const databaseUrl = await createTestDatabase(t);
+    const settings = { ...SETTINGS, DATABASE_URL: databaseUrl };
+    const api = await startTestService(t, settings);
+    const other = await startTestService(t, settings);
+    /** Workers that come and go: by SIGKILL, in the middle of their requests. */
+    let doomed: Cli | undefined;
+    const startDoomed = async (t: Test) => {
+      doomed = await startCli(t, ['start'], { ...settings, POSTHORN_ROLE: 'worker' });
+      await doomed.url();
+    };
+    await startDoomed(t);
+
+    const webhook = fc.record({
+      key: fc.constantFrom(null, 'a', 'b', 'c'),
+      failures: fc.constantFrom(0, 0, 0, 1, 2, ATTEMPTS),
+    });
+    const plan = fc.record({
+      webhooks: fc.array(webhook, { minLength: 20, maxLength: 40 }),
+      delayMs: fc.constantFrom(0, 5, 20),
+      /** After which of the webhooks something happens, and what. */
+      faults: fc.array(
+        fc.record({ after: fc.nat(39), what: fc.constantFrom('kill', 'pause', 'patch') }),
+        { maxLength: 2 },
+      ),
+    });
+    await fc.assert(
+      fc.asyncProperty(plan, async ({ webhooks, delayMs, faults }) => {
+        const judge = createOrderJudge(ATTEMPTS, () => delayMs * Math.random());
+        const receiver = await startReceiver(t, judge.answer);
+        const id = await subscribe(api, receiver.url);
+        for (const [n, given] of webhooks.entries()) {
+          await send(n % 2 === 0 ? api : other, id, { n, ...given });
+          for (const { what } of faults.filter(({ after }) => after === n)) {
+            if (what === 'kill') {
+              doomed?.kill('SIGKILL');
+              await doomed?.exited;
+            } else if (what === 'pause') {
+              await other.request('POST', `/v1/subscriptions/${id}/pause`);
+              await api.request('POST', `/v1/subscriptions/${id}/resume`);
+            } else {
+              const rate = { limit: 2_000, per: '1s' };
+              await other.request('PATCH', `/v1/subscriptions/${id}`, { rate_limit: rate });
+            }
+          }
+        }
+        await until('all have ended', () => judge.ended === webhooks.length);
+        await receiver.close();
+        if (doomed?.child.signalCode != null) await startDoomed(t);
+        if (judge.violations.length > 0) throw new Error(judge.violations.join('; '));
+      }),
+      { numRuns: 6, endOnFailure: true },
+    );
+  },
+);
+
+t.test('one that fails holds back those of its key, and no others', async (t) => {
+  const judge = createOrderJudge(1_000, () => 0);
+  const receiver = await startReceiver(t, judge.answer);
+  const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '1h' });
+  const id = await subscribe(posthorn, receiver.url);
+  const keys = Array.from({ length: 30 }, (_, n) => `key ${n}`);
+  for (const [n, key] of ['blocked', ...keys, 'blocked', ...keys].entries())
+    await send(posthorn, id, { n, key, failures: key === 'blocked' ? 1_000 : 0 });
+  await until('all others have ended', () => judge.ended === 60);
+  t.strictSame(judge.violations, []);
+  const held = (await posthorn.request('GET', '/v1/deliveries?state=held')).json.data;
+  t.strictSame(
+    held.map((one: { attempts_made: number }) => one.attempts_made),
+    [0, 1],
+    'the one that failed is held for its retry, and the one behind it',
+  );
+});
+
+t.test('the order goes on after the death of who kept it, with the one it had begun', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const receiver = await startReceiver(t, (response, _request, nth) => {
+    if (nth > 3) response.end();
+  });
+  const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
+  const doomed = await startCli(t, ['start'], {
+    DATABASE_URL: databaseUrl,
+    POSTHORN_ROLE: 'worker',
+  });
+  await doomed.url();
+  const id = await subscribe(api, receiver.url);
+  for (let n = 0; n < 9; n++)
+    await send(api, id, { n, key: ['a', 'b', 'c'][n % 3] as string, failures: 0 });
+  await receiver.waitFor(3);
+  doomed.kill('SIGKILL');
+  await doomed.exited;
+  await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'worker' });
+  const numbers = (await receiver.waitFor(12)).map(({ body }) => JSON.parse(body.toString()).n);
+  t.strictSame(numbers.slice(0, 3).sort(), [0, 1, 2], 'one of each key was under way');
+  for (const key of [0, 1, 2])
+    t.strictSame(
+      numbers.slice(3).filter((n) => n % 3 === key),
+      [key, key + 3, key + 6],
+    );
+});
