@@ -9,11 +9,16 @@ export interface Candidate {
   readonly dueAt: number;
 }
 
-/** Keys in memory at once: when so many are blocked, what is behind them waits. */
-const MAX_KEYS = 10_000;
-/** Deliveries in memory at once, of all keys, and of one. */
-const MAX_QUEUED = 20_000;
-const MAX_QUEUED_OF_KEY = 100;
+/** What a line may have in memory. */
+export interface LineBounds {
+  /** Keys at once: when so many are blocked, what is behind them waits. */
+  readonly keys: number;
+  /** Deliveries, beyond the next one of each key, and of one key. */
+  readonly queued: number;
+  readonly queuedOfKey: number;
+}
+
+const BOUNDS: LineBounds = { keys: 10_000, queued: 20_000, queuedOfKey: 100 };
 
 /** The deliveries that wait for each other. */
 interface Key {
@@ -58,7 +63,7 @@ export interface Line {
  * However long the backlog, what is in memory is bounded: what is behind a key that is blocked is
  * passed, and read again when the key is free.
  */
-export function createLine(strict: boolean): Line {
+export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
   const keys = new Map<string, Key>();
   const underWay = new Map<string, Key>();
   /** Keys whose next one may be sent, the oldest first, and those whose next one is due later. */
@@ -96,8 +101,8 @@ export function createLine(strict: boolean): Line {
 
   /** Returns whether there was room. */
   function queue(key: Key, one: Candidate): boolean {
-    if (key.queue.length >= MAX_QUEUED_OF_KEY) return false;
-    if (key.queue.length > 0 && queued >= MAX_QUEUED) return false;
+    if (key.queue.length >= bounds.queuedOfKey) return false;
+    if (key.queue.length > 0 && queued >= bounds.queued) return false;
     key.queue.push(one);
     queued += 1;
     if (key.queue.length === 1) place(key);
@@ -115,7 +120,7 @@ export function createLine(strict: boolean): Line {
       return first;
     },
     get full() {
-      return keys.size >= MAX_KEYS;
+      return keys.size >= bounds.keys;
     },
     ready(now) {
       look(now);
@@ -151,7 +156,7 @@ export function createLine(strict: boolean): Line {
         const name = nameOf(one);
         let key = keys.get(name);
         if (key === undefined) {
-          if (keys.size >= MAX_KEYS) return;
+          if (keys.size >= bounds.keys) return;
           key = { name, queue: [], underWay: null, passedAfter: null };
           keys.set(name, key);
         }
