@@ -546,7 +546,7 @@ begin
   end if;
 
   if jobs is not null then
-    perform graphile_worker.add_jobs(jobs);
+    perform posthorn.add_deliver_jobs(jobs, (select sum(d) from unnest(deliveries) as d)::integer);
   end if;
   if backlogs is not null then
     -- A notification holds 8,000 bytes; and each waits for the same lock of all of Postgres at commit.

@@ -34,7 +34,7 @@ async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: num
   await Promise.all(
     [1, 2].map(async () => {
       while (nowMs() < startedAt + ms) {
-        await acceptWebhooks(pool, webhooks);
+        await acceptWebhooks(pool, webhooks, false);
         accepted += batch;
       }
     }),

@@ -43,8 +43,9 @@ export interface Deliverer {
    *
    * @param signal when it aborts, requests under way are ended; those deliveries are due again at
    *   once, without having used up an attempt.
+   * @param bulk whether it is one of many that came at once, and all others go first.
    */
-  deliver(job: DeliverJob, signal: AbortSignal): Promise<void>;
+  deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void>;
   /**
    * Makes the attempt of a delivery that was held, unless its receiver has no room after all, or it
    * may not begin: then it is as it was.
@@ -93,10 +94,10 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     },
   });
 
-  async function deliver(job: DeliverJob, signal: AbortSignal): Promise<void> {
+  async function deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void> {
     const count = job.webhooks.length;
     pace.watch();
-    await crowd.join(job.subscriptions, slots.acquire(count, job.bytes));
+    await crowd.join(job.subscriptions, slots.acquire(count, job.bytes, bulk));
     let released = 0;
     const releaseOne = () => {
       released += 1;

@@ -54,6 +54,7 @@ export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
  * text, escaped, twice the size) and a row of parameters for each webhook (a statement to parse
  * for every group size). What nobody in the group has is null, which costs nothing.
  *
+ * @param bulk whether they are among so many of their sender that others go before them.
  * @param allOrNone whether one that is refused for its filters is an error, SQLSTATE 54000.
  * @returns the webhooks in their order; null where the subscription does not exist.
  * @throws OutcomeUnknownError when they may have been committed; after any other error they were not.
@@ -61,6 +62,7 @@ export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
 export async function acceptWebhooks(
   pool: pg.Pool,
   webhooks: readonly IncomingWebhook[],
+  bulk: boolean,
   allOrNone = false,
 ): Promise<(AcceptedWebhook | Refusal | null)[]> {
   const starts: number[] = [];
@@ -74,7 +76,7 @@ export async function acceptWebhooks(
   const { rows } = await queryToKnow<Answer>(pool, {
     name: 'accept',
     text: `select ids::text[], deliveries, outcomes
-      from posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+      from set_config('posthorn.bulk', $14, true), posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     values: [
       webhooks.length === 1 ? webhooks[0]?.body : Buffer.concat(webhooks.map(({ body }) => body)),
       plainArray(starts),
@@ -101,6 +103,7 @@ export async function acceptWebhooks(
         bytesArray,
       ),
       allOrNone,
+      bulk ? 'on' : 'off',
     ],
   });
   const { ids, deliveries, outcomes } = rows[0] as Answer;

@@ -3,13 +3,14 @@ import { endSoon } from '../db/ending.ts';
 import { OutcomeUnknownError } from '../db/outcome.ts';
 import { createPool, FIXED_PLANS } from '../db/pool.ts';
 import { errorCode } from '../lib/errors.ts';
-import { createGroupCommit, TooManyWaitingError } from '../lib/group-commit.ts';
+import { createGroupCommit, type GroupCommit, TooManyWaitingError } from '../lib/group-commit.ts';
 import {
   type AcceptedWebhook,
   acceptWebhooks,
   type IncomingWebhook,
   type Refusal,
 } from './accept.sql.ts';
+import { createBulkDetector } from './bulk.ts';
 
 /** Two groups at a time keep Postgres busy while the next ones gather; more only make them smaller. */
 const CONNECTIONS = 2;
@@ -69,6 +70,8 @@ export interface Intake {
 
 type Answer = AcceptedWebhook | Refusal | null;
 
+type Groups = GroupCommit<IncomingWebhook, Answer>;
+
 /** Webhooks that arrive together are committed together. */
 export function createIntake(databaseUrl: string): Intake {
   const pool: pg.Pool = createPool({
@@ -77,15 +80,21 @@ export function createIntake(databaseUrl: string): Intake {
     max: CONNECTIONS,
     settings: { ...FIXED_PLANS, enable_hashjoin: 'off', enable_mergejoin: 'off' },
   });
-  const groups = createGroupCommit<IncomingWebhook, Answer>({
-    concurrency: CONNECTIONS,
-    maxItems: MAX_GROUP,
-    weigh: ({ body }) => body.length,
-    maxWeight: MAX_GROUP_BYTES,
-    maxWaiting: MAX_WAITING,
-    maxWaitingWeight: MAX_WAITING_BYTES,
-    run: (webhooks) => acceptWebhooks(pool, webhooks),
-  });
+  // Those of who sends many at once wait for each other, and not the others for them.
+  const [groups, bulkGroups] = [false, true].map((bulk) =>
+    createGroupCommit<IncomingWebhook, Answer>({
+      concurrency: CONNECTIONS,
+      maxItems: MAX_GROUP,
+      weigh: ({ body }) => body.length,
+      maxWeight: MAX_GROUP_BYTES,
+      maxWaiting: MAX_WAITING,
+      maxWaitingWeight: MAX_WAITING_BYTES,
+      run: (webhooks) => acceptWebhooks(pool, webhooks, bulk),
+    }),
+  ) as [Groups, Groups];
+  const detector = createBulkDetector();
+  const isBulk = ({ subscriptionId, tenant, eventType }: IncomingWebhook, count: number) =>
+    detector.count(subscriptionId ?? `${tenant}\n${eventType}`, count);
   // A batch is a group already; what it shares with single webhooks is the number of connections.
   const batches = createGroupCommit<readonly IncomingWebhook[], Answer[]>({
     concurrency: 1,
@@ -93,7 +102,11 @@ export function createIntake(databaseUrl: string): Intake {
     weigh: (webhooks) => webhooks.reduce((bytes, { body }) => bytes + body.length, 0),
     maxWaiting: MAX_WAITING_BATCHES,
     maxWaitingWeight: MAX_WAITING_BYTES,
-    run: async ([webhooks = []]) => [await acceptWebhooks(pool, webhooks, true)],
+    run: async ([webhooks = []]) => {
+      // Whatever its types, a large batch is many.
+      const bulk = webhooks[0] !== undefined && isBulk(webhooks[0], webhooks.length);
+      return [await acceptWebhooks(pool, webhooks, bulk, true)];
+    },
   });
 
   async function explained<T>(work: Promise<T>): Promise<T> {
@@ -136,11 +149,11 @@ export function createIntake(databaseUrl: string): Intake {
   }
 
   return {
-    accept: (webhook) => alone(webhook, async () => accepted(await explained(groups.add(webhook)))),
+    accept: (webhook) => alone(webhook, async () => accepted(await explained((isBulk(webhook, 1) ? bulkGroups : groups).add(webhook)))),
     acceptAll: (webhooks) =>
       alone(webhooks[0], async () => (await explained(batches.add(webhooks))).map(accepted)),
     async stop() {
-      await Promise.all([groups.idle(), batches.idle()]);
+      await Promise.all([groups.idle(), bulkGroups.idle(), batches.idle()]);
       await endSoon(pool.end());
     },
   };

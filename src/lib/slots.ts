@@ -1,7 +1,11 @@
 /** What an acquirer holds until it lets go of it, in parts if it likes. */
 export interface Slots {
-  /** Waits until `count` places and `weight` are free, in the order of asking. */
-  acquire(count: number, weight: number): Promise<void>;
+  /**
+   * Waits until `count` places and `weight` are free, in the order of asking.
+   *
+   * @param last whether all others that wait go first.
+   */
+  acquire(count: number, weight: number, last?: boolean): Promise<void>;
   release(count: number, weight: number): void;
   /** Changes how many places there are. What is held beyond a smaller number is kept until released. */
   resize(maxCount: number): void;
@@ -10,6 +14,12 @@ export interface Slots {
   readonly waiting: number;
   /** Places released so far. */
   readonly released: number;
+}
+
+interface Waiting {
+  readonly count: number;
+  readonly weight: number;
+  readonly go: () => void;
 }
 
 /**
@@ -21,18 +31,18 @@ export function createSlots(maxCount: number, maxWeight: number): Slots {
   let count = 0;
   let weight = 0;
   let released = 0;
-  const waiting: { count: number; weight: number; go: () => void }[] = [];
+  const waiting: Waiting[] = [];
+  const waitingLast: Waiting[] = [];
 
   const fits = (moreCount: number, moreWeight: number) =>
     count === 0 || (count + moreCount <= limit && weight + moreWeight <= maxWeight);
 
   function letIn(): void {
-    for (
-      let next = waiting[0];
-      next !== undefined && fits(next.count, next.weight);
-      next = waiting[0]
-    ) {
-      waiting.shift();
+    for (;;) {
+      const line = waiting.length > 0 ? waiting : waitingLast;
+      const [next] = line;
+      if (next === undefined || !fits(next.count, next.weight)) return;
+      line.shift();
       count += next.count;
       weight += next.weight;
       next.go();
@@ -44,19 +54,24 @@ export function createSlots(maxCount: number, maxWeight: number): Slots {
       return count;
     },
     get waiting() {
-      return waiting.length;
+      return waiting.length + waitingLast.length;
     },
     get released() {
       return released;
     },
-    acquire(askedCount, askedWeight) {
-      if (waiting.length === 0 && fits(askedCount, askedWeight)) {
+    acquire(askedCount, askedWeight, last = false) {
+      const nobodyFirst = waiting.length === 0 && (!last || waitingLast.length === 0);
+      if (nobodyFirst && fits(askedCount, askedWeight)) {
         count += askedCount;
         weight += askedWeight;
         return Promise.resolve();
       }
       return new Promise((resolve) => {
-        waiting.push({ count: askedCount, weight: askedWeight, go: resolve });
+        (last ? waitingLast : waiting).push({
+          count: askedCount,
+          weight: askedWeight,
+          go: resolve,
+        });
       });
     },
     release(freedCount, freedWeight) {

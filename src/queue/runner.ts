@@ -21,8 +21,11 @@ import type { Presence } from './presence.ts';
  * One fetch, one completion and LISTEN at a time, and some room for retries of those.
  */
 export const QUEUE_CONNECTIONS = 5;
-/** Jobs fetched at once. Each names up to 25 deliveries, so this is far more work than it looks. */
-const PREFETCH = 100;
+/**
+ * Jobs fetched at once. Each names up to 25 deliveries, so this is far more work than it looks; and
+ * what comes with a better priority waits until they have begun.
+ */
+const PREFETCH = 40;
 /** Before the next pool begins; longer each time that one did not last. */
 const REPLACE_MIN_MS = 250;
 const REPLACE_MAX_MS = 4_000;

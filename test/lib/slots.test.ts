@@ -155,3 +155,18 @@ t.test('whatever is asked for and let go, its laws hold', async (t) => {
   );
   for (const [what, times] of Object.entries(seen)) t.ok(times > 10, `${what}: ${times} were seen`);
 });
+
+t.test('those that let others go first wait until no other does', async (t) => {
+  const slots = createSlots(1, 100);
+  await slots.acquire(1, 1);
+  const order: string[] = [];
+  void slots.acquire(1, 1, true).then(() => order.push('last'));
+  void slots.acquire(1, 1).then(() => order.push('first'));
+  void slots.acquire(1, 1).then(() => order.push('second'));
+  t.equal(slots.waiting, 3);
+  for (const expected of [['first'], ['first', 'second'], ['first', 'second', 'last']]) {
+    slots.release(1, 1);
+    await told();
+    t.strictSame(order, expected);
+  }
+});

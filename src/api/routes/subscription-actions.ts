@@ -44,7 +44,7 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
         ),
         response: {
           200: described('The subscription, paused.', Subscription),
-          ...problems(400, 401, 403, 404, 409, 413, 415),
+          ...problems(400, 401, 404, 409, 413, 415),
         },
       },
     },
@@ -67,7 +67,7 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
         params: Params,
         response: {
           200: described('The subscription, active.', Subscription),
-          ...problems(400, 401, 403, 404, 409),
+          ...problems(400, 401, 404, 409),
         },
       },
     },
