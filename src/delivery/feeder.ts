@@ -4,16 +4,15 @@ import { errorMessage } from '../lib/errors.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
 import { loadOwed, type OwedDelivery } from './claim.sql.ts';
 import type { MayBegin, Outcome } from './courier.ts';
-import { readHeld, readLastStarts } from './hold.sql.ts';
+import { readLastStarts } from './hold.sql.ts';
 import type { Lanes } from './lanes.ts';
-import { createLine, type Line } from './line.ts';
-import { type Feed, mayFeed } from './may-feed.ts';
-import { createRate, type Rate, type RateLimit } from './rate.ts';
+import { createLine } from './line.ts';
+import { mayFeed } from './may-feed.ts';
+import { createOwned, isDone, type Owned, permitsOf, readOn, rereadInMs } from './owned.ts';
+import type { Rate } from './rate.ts';
 
-/** Backlogs that one round looks into, and what it reads of one: ids, without bodies. */
+/** Backlogs that one round looks into. */
 const MAX_ROUND = 500;
-const MAX_PAGE = 1_000;
-const MIN_PAGE = 100;
 /** Held deliveries in memory at once, and what their bodies weigh, as far as that is known before. */
 const MAX_LOADED = 1_000;
 const MAX_LOADED_BYTES = 32 * 1024 * 1024;
@@ -21,8 +20,8 @@ const MAX_LOADED_BYTES = 32 * 1024 * 1024;
 const UNPROVEN_SHARE = 0.5;
 /** What found no place, or was not to begin, is not tried again before that. */
 const NO_PLACE_MS = 100;
-/** Reading a long backlog again from its beginning takes that share of the time at most. */
-const REREAD_SHARE = 0.05;
+/** A retry may be due in a year, and no timer goes that far. */
+const MAX_TIMER_MS = 3_600_000;
 
 export interface FeederOptions {
   readonly pool: pg.Pool;
@@ -72,33 +71,6 @@ export interface Feeder {
   idle(): Promise<void>;
 }
 
-interface Owned {
-  readonly id: number;
-  readonly since: number;
-  strict: boolean;
-  line: Line;
-  /** What of the line is under way. */
-  underWay: number;
-  /** There may be more after the line's front. */
-  more: boolean;
-  /** Something came that may be anywhere, since transactions do not commit in the order of their ids. */
-  again: boolean;
-  /** What reading from the beginning has cost, and when it began. */
-  pass: { rows: number; ms: number; at: number };
-  rate: Rate | null;
-  limit: RateLimit | null;
-  /** Nothing begins before: what should have, found no place. */
-  notBefore: number;
-  /** When the last request began; undefined: it is not known. */
-  lastStart: number | null | undefined;
-  /** Of what may be sent, by the last look. */
-  what: Feed['what'];
-  leaving: boolean;
-  looked: boolean;
-  activeAt: number;
-  timer: NodeJS.Timeout | undefined;
-}
-
 /**
  * Sends what is held of the backlogs that this process owns: the oldest first, at most what their
  * subscriptions allow (status, rate, requests at once, order) and their receivers take.
@@ -125,7 +97,7 @@ export function createFeeder(options: FeederOptions): Feeder {
       wake(0);
       return;
     }
-    one.timer = setTimeout(() => wants(one, 0), Math.ceil(inMs));
+    one.timer = setTimeout(() => wants(one, 0), Math.ceil(Math.min(inMs, MAX_TIMER_MS)));
     one.timer.unref();
   }
 
@@ -156,23 +128,9 @@ export function createFeeder(options: FeederOptions): Feeder {
     const most = what === 'probe' ? 1 - one.underWay : lanes.roomFor(one.id);
     // What came by the queue has all the room, and does not tell when it leaves.
     if (most <= 0 && one.underWay === 0) wants(one, NO_PLACE_MS);
-    return Math.min(most, permits(one, subscription?.rateLimit ?? null, now));
-  }
-
-  function permits(one: Owned, limit: RateLimit | null, now: number): number {
-    if (limit === null) {
-      one.rate = null;
-      one.limit = null;
-      return Number.POSITIVE_INFINITY;
-    }
-    if (one.limit?.limit !== limit.limit || one.limit.perMs !== limit.perMs) {
-      one.limit = limit;
-      one.rate = createRate(limit, now, one.lastStart ?? undefined);
-    }
-    const rate = one.rate as Rate;
-    const most = rate.permits(now);
-    if (most === 0) wants(one, rate.nextInMs(now));
-    return most;
+    const permits = permitsOf(one, subscription?.rateLimit ?? null, now);
+    if (permits === 0) wants(one, (one.rate as Rate).nextInMs(now));
+    return Math.min(most, permits);
   }
 
   /** Waits until all that is hungry is known: its subscription, and when it was last sent to. */
@@ -197,64 +155,6 @@ export function createFeeder(options: FeederOptions): Feeder {
       }
     }
     return known;
-  }
-
-  /** Reads on where what is known does not fill the room. */
-  async function read(allowed: ReadonlyMap<Owned, number>, now: number): Promise<void> {
-    const asked = [];
-    for (const [one, most] of allowed) {
-      const { line, strict } = one;
-      if (most <= 0) continue;
-      if (one.again && rereadInMs(one, now) === 0) {
-        line.restart();
-        one.again = false;
-        one.more = true;
-        one.pass = { rows: 0, ms: 0, at: now };
-      }
-      if (line.ready(now) >= most) continue;
-      const passed = line.passedAfter;
-      if (passed === null && (!one.more || line.full)) continue;
-      asked.push({
-        one,
-        fill: passed !== null,
-        subscriptionId: one.id,
-        after: passed ?? line.front,
-        most: strict ? MAX_PAGE : Math.min(MAX_PAGE, Math.max(MIN_PAGE, 2 * most)),
-        keyed: strict,
-      });
-    }
-    if (asked.length === 0) return;
-    const startedAt = performance.now();
-    const rows = await readHeld(pool, asked);
-    const at = performance.now();
-    const pages = Map.groupBy(rows, ({ subscriptionId }) => subscriptionId);
-    for (const { one, fill, subscriptionId, most } of asked) {
-      const page = (pages.get(subscriptionId) ?? []).map(({ webhookId, key, dueInMs }) => ({
-        webhookId,
-        key,
-        dueAt: dueInMs <= 0 ? at : at + dueInMs,
-      }));
-      const full = page.length === most;
-      if (fill) {
-        one.line.fill(page, full);
-        continue;
-      }
-      one.line.add(page);
-      one.more = full;
-      one.pass.rows += page.length;
-      one.pass.ms += (at - startedAt) / asked.length;
-    }
-  }
-
-  /**
-   * When it may be read again from the beginning: at once if that is little, or nothing of it is left
-   * but what is under way. Otherwise seldom, and not before its end was reached: what is found then
-   * was committed later than ids that are greater.
-   */
-  function rereadInMs({ strict, more, pass }: Owned, now: number): number {
-    if (pass.rows <= MAX_PAGE) return 0;
-    if (more) return Number.POSITIVE_INFINITY;
-    return strict ? Math.max(0, pass.ms / REREAD_SHARE - (now - pass.at)) : 0;
   }
 
   /** Chooses who is next and loads what is to be sent. */
@@ -353,7 +253,7 @@ export function createFeeder(options: FeederOptions): Feeder {
     }
     let sent: Sent;
     try {
-      await read(allowed, now);
+      await readOn(pool, allowed, now);
       sent = await send(allowed);
     } catch (error) {
       for (const one of some) hungry.add(one);
@@ -399,26 +299,7 @@ export function createFeeder(options: FeederOptions): Feeder {
     add(id) {
       const known = owned.get(id);
       if (known !== undefined) return look(known);
-      const now = performance.now();
-      const one: Owned = {
-        id,
-        since: now,
-        strict: false,
-        line: createLine(false),
-        underWay: 0,
-        more: true,
-        again: false,
-        pass: { rows: 0, ms: 0, at: now },
-        rate: null,
-        limit: null,
-        notBefore: 0,
-        lastStart: undefined,
-        what: 'nothing',
-        leaving: false,
-        looked: false,
-        activeAt: now,
-        timer: undefined,
-      };
+      const one = createOwned(id, performance.now());
       owned.set(id, one);
       lanes.setBacklogged(id, true);
       wants(one, 0);
@@ -447,7 +328,10 @@ export function createFeeder(options: FeederOptions): Feeder {
     idleFor(ms) {
       const before = performance.now() - ms;
       return [...owned.values()]
-        .filter((one) => one.activeAt < before && !underWayOf.has(one.id) && isDone(one))
+        .filter(
+          (one) =>
+            one.activeAt < before && !underWayOf.has(one.id) && isDone(one, performance.now()),
+        )
         .map(({ id }) => id);
     },
     giveUpAfter(ms) {
@@ -463,12 +347,6 @@ export function createFeeder(options: FeederOptions): Feeder {
       await Promise.all(attempts);
     },
   };
-
-  function isDone(one: Owned): boolean {
-    const nothing =
-      one.line.ready(performance.now()) === 0 && one.line.dueAt === Number.POSITIVE_INFINITY;
-    return nothing && !one.more && !one.again && !hungry.has(one);
-  }
 }
 
 /** When a delivery is due again after that, by the clock of `performance.now()`; null: it has ended. */

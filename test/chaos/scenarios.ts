@@ -7,6 +7,7 @@ import { hostile } from './hostile.ts';
 import { kill } from './kill.ts';
 import type { Scenario } from './lib/scenario.ts';
 import { migrations } from './migrations.ts';
+import { order } from './order.ts';
 import { partition } from './partition.ts';
 import { connections, diskFull, readOnly } from './refusals.ts';
 import { restart } from './restart.ts';
@@ -21,6 +22,7 @@ export const scenarios: readonly Scenario[] = [
   takeover,
   restart,
   frozen,
+  order,
   partition,
   readOnly,
   connections,

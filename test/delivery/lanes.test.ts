@@ -61,6 +61,20 @@ t.test('a backlog goes before what comes from the queue', async (t) => {
   t.not(await lanes.enter(1, 'queue'), null);
 });
 
+t.test('a pinned receiver gets so many requests at once, whatever it answers', async (t) => {
+  const lanes = start(t, 1000);
+  lanes.pin(1, 3);
+  const places = await enter(lanes, 1, 20);
+  t.equal(places.length, 3);
+  for (const place of places.splice(0)) lanes.leave(place, 'success', 5);
+  await Promise.resolve();
+  t.equal(lanes.inFlight, 3, 'no more when it answers');
+  t.equal(lanes.roomFor(1), -14, 'and none for those that would wait behind them');
+  lanes.pin(1, 5);
+  await Promise.resolve();
+  t.equal(lanes.inFlight, 5);
+});
+
 t.test('whatever happens, places add up and stay within their bounds', async () => {
   const status = fc.constantFrom('success', 'failed', 'timeout', 'blocked', null);
   const step = fc.oneof(

@@ -20,6 +20,17 @@ export interface OrderJudge {
   readonly mostOpen: number;
 }
 
+interface Latest {
+  readonly n: number;
+  ended: boolean;
+}
+
+function problemOf(n: number, before: Latest | undefined): string | null {
+  if (before === undefined || before.n === n) return null;
+  if (before.n > n) return `${n} came after ${before.n}`;
+  return before.ended ? null : `${n} came before ${before.n} had ended`;
+}
+
 /**
  * A receiver that fails attempts as each webhook says, and judges the order: of one key, no webhook
  * may come before the one before it has ended, by a success or by its last attempt.
@@ -28,7 +39,7 @@ export interface OrderJudge {
  * @param delayMs until it answers.
  */
 export function createOrderJudge(attempts: number, delayMs: () => number): OrderJudge {
-  const last = new Map<string | null, { n: number; ended: boolean }>();
+  const last = new Map<string | null, Latest>();
   const tries = new Map<number, number>();
   const done = new Set<number>();
   const violations: string[] = [];
@@ -45,15 +56,16 @@ export function createOrderJudge(attempts: number, delayMs: () => number): Order
     answer(response, { body }) {
       const { n, key, failures } = JSON.parse(body.toString()) as Numbered;
       const before = last.get(key);
-      if (before !== undefined && before.n > n) violations.push(`${n} came after ${before.n}`);
-      if (before !== undefined && before.n < n && !before.ended)
-        violations.push(`${n} came before ${before.n} had ended`);
+      const problem = problemOf(n, before);
       const current = before?.n === n ? before : { n, ended: false };
       if (before === undefined || before.n <= n) last.set(key, current);
       open += 1;
       mostOpen = Math.max(mostOpen, open);
       setTimeout(() => {
         open -= 1;
+        // Whoever sent it has been killed, and this machine was too busy to read it before.
+        if (response.destroyed) return;
+        if (problem !== null) violations.push(problem);
         const nth = (tries.get(n) ?? 0) + 1;
         tries.set(n, nth);
         const fails = nth <= failures;
