@@ -149,7 +149,10 @@ export function createIntake(databaseUrl: string): Intake {
   }
 
   return {
-    accept: (webhook) => alone(webhook, async () => accepted(await explained((isBulk(webhook, 1) ? bulkGroups : groups).add(webhook)))),
+    accept: (webhook) =>
+      alone(webhook, async () =>
+        accepted(await explained((isBulk(webhook, 1) ? bulkGroups : groups).add(webhook))),
+      ),
     acceptAll: (webhooks) =>
       alone(webhooks[0], async () => (await explained(batches.add(webhooks))).map(accepted)),
     async stop() {
