@@ -172,7 +172,7 @@ export function createBacklog(options: BacklogOptions): Backlog {
       if (await endBacklog(pool, me, id)) release(id);
       else feeder.look(id);
     }
-    await leave(me, unwanted);
+    await leave(me, unwanted, true);
   }
 
   async function take(me: string): Promise<void> {
@@ -197,10 +197,10 @@ export function createBacklog(options: BacklogOptions): Backlog {
     }
   }
 
-  /** Leaves what is not to be sent for now. */
-  async function leave(me: string, ids: readonly number[]): Promise<void> {
+  /** Leaves them to whoever takes them next, who is told unless nothing is held. */
+  async function leave(me: string, ids: readonly number[], tell: boolean): Promise<void> {
     if (ids.length === 0) return;
-    await leaveBacklogs(pool, me, ids, false);
+    await leaveBacklogs(pool, me, ids, tell);
     for (const id of ids) release(id);
   }
 
@@ -231,7 +231,7 @@ export function createBacklog(options: BacklogOptions): Backlog {
     for (const [id, until] of elsewhere) if (until < sweptAt) elsewhere.delete(id);
     for (let after: number | null = 0; after !== null && !stopped; )
       after = (await findHeld(pool, after, true)).next;
-    await leave(me, feeder.idleFor(IDLE_MS));
+    await leave(me, feeder.idleFor(IDLE_MS), false);
   }
 
   async function beginAnew(): Promise<void> {

@@ -4,11 +4,10 @@ import { errorMessage } from '../lib/errors.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
 import { loadOwed, type OwedDelivery } from './claim.sql.ts';
 import type { MayBegin, Outcome } from './courier.ts';
-import { readLastStarts } from './hold.sql.ts';
 import type { Lanes } from './lanes.ts';
 import { createLine } from './line.ts';
 import { mayFeed } from './may-feed.ts';
-import { createOwned, isDone, type Owned, permitsOf, readOn, rereadInMs } from './owned.ts';
+import { createOwned, isDone, lookUp, type Owned, permitsOf, readOn, rereadInMs } from './owned.ts';
 import type { Rate } from './rate.ts';
 
 /** Backlogs that one round looks into. */
@@ -20,6 +19,8 @@ const MAX_LOADED_BYTES = 32 * 1024 * 1024;
 const UNPROVEN_SHARE = 0.5;
 /** What found no place, or was not to begin, is not tried again before that. */
 const NO_PLACE_MS = 100;
+/** And where all the room is taken, not before something ends or that time. */
+const NO_ROOM_MS = 1_000;
 /** A retry may be due in a year, and no timer goes that far. */
 const MAX_TIMER_MS = 3_600_000;
 
@@ -126,35 +127,11 @@ export function createFeeder(options: FeederOptions): Feeder {
       return 0;
     }
     const most = what === 'probe' ? 1 - one.underWay : lanes.roomFor(one.id);
-    // What came by the queue has all the room, and does not tell when it leaves.
-    if (most <= 0 && one.underWay === 0) wants(one, NO_PLACE_MS);
+    // What came by the queue may have the room, and does not tell when it leaves.
+    if (most <= 0) wants(one, one.underWay === 0 ? NO_PLACE_MS : NO_ROOM_MS);
     const permits = permitsOf(one, subscription?.rateLimit ?? null, now);
     if (permits === 0) wants(one, (one.rate as Rate).nextInMs(now));
     return Math.min(most, permits);
-  }
-
-  /** Waits until all that is hungry is known: its subscription, and when it was last sent to. */
-  async function know(some: readonly Owned[]): Promise<Map<Owned, CachedSubscription | null>> {
-    const known = new Map<Owned, CachedSubscription | null>();
-    await Promise.all(
-      some.map(async (one) => {
-        const peeked = subscriptions.peek(one.id);
-        known.set(one, peeked === undefined ? await subscriptions.get(one.id) : peeked);
-      }),
-    );
-    const unknown = some.filter(
-      (one) => one.lastStart === undefined && known.get(one)?.rateLimit != null,
-    );
-    if (unknown.length > 0) {
-      const ids = unknown.map(({ id }) => id);
-      const ago = await readLastStarts(pool, ids);
-      const now = performance.now();
-      for (const one of unknown) {
-        const agoMs = ago.get(one.id);
-        one.lastStart ??= agoMs === undefined ? null : now - agoMs;
-      }
-    }
-    return known;
   }
 
   /** Chooses who is next and loads what is to be sent. */
@@ -175,11 +152,10 @@ export function createFeeder(options: FeederOptions): Feeder {
       for (const webhookId of ids) chosen.set(`${webhookId}.${one.id}`, one);
     }
     if (chosen.size === 0) return sent;
-    const keys = { webhooks: [] as string[], subscriptions: [] as number[] };
-    for (const [key, { id }] of chosen) {
-      keys.webhooks.push(key.slice(0, 36));
-      keys.subscriptions.push(id);
-    }
+    const keys = {
+      webhooks: [...chosen.keys()].map(webhookOf),
+      subscriptions: [...chosen.values()].map(({ id }) => id),
+    };
     try {
       for (const delivery of await loadOwed(pool, keys, 'held')) {
         const key = `${delivery.webhookId}.${delivery.subscriptionId}`;
@@ -190,10 +166,10 @@ export function createFeeder(options: FeederOptions): Feeder {
         sent.begun.set(one, (sent.begun.get(one) ?? 0) + 1);
       }
       // What is not held any more has ended: it was cancelled, or this process lost its ownership.
-      for (const [key, one] of chosen) one.line.settled(key.slice(0, 36), null);
+      for (const [key, one] of chosen) one.line.settled(webhookOf(key), null);
       return sent;
     } catch (error) {
-      for (const [key, one] of chosen) one.line.settled(key.slice(0, 36), now);
+      for (const [key, one] of chosen) one.line.settled(webhookOf(key), now);
       throw error;
     }
   }
@@ -238,7 +214,7 @@ export function createFeeder(options: FeederOptions): Feeder {
 
   async function feed(): Promise<Finished> {
     const some = [...hungry].slice(0, MAX_ROUND);
-    const known = await know(some);
+    const known = await lookUp(pool, subscriptions, some);
     const finished: Finished = { empty: [], unwanted: [] };
     const allowed = new Map<Owned, number>();
     const now = performance.now();
@@ -348,6 +324,9 @@ export function createFeeder(options: FeederOptions): Feeder {
     },
   };
 }
+
+/** Of the keys of what was chosen: a UUID, and the subscription. */
+const webhookOf = (key: string) => key.slice(0, 36);
 
 /** When a delivery is due again after that, by the clock of `performance.now()`; null: it has ended. */
 function dueAfter(outcome: Outcome): number | null {

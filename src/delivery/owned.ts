@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { readHeld } from './hold.sql.ts';
+import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
+import { readHeld, readLastStarts } from './hold.sql.ts';
 import { createLine, type Line } from './line.ts';
 import type { Feed } from './may-feed.ts';
 import { createRate, type Rate, type RateLimit } from './rate.ts';
@@ -28,8 +29,8 @@ export interface Owned {
   limit: RateLimit | null;
   /** Nothing begins before: what should have, found no place. */
   notBefore: number;
-  /** When the last request began; undefined: it is not known. */
-  lastStart: number | null | undefined;
+  /** When the last request began, minus infinity when none did; undefined: it is not known. */
+  lastStart: number | undefined;
   /** Of what may be sent, by the last look. */
   what: Feed['what'];
   leaving: boolean;
@@ -61,6 +62,32 @@ export function createOwned(id: number, now: number): Owned {
   };
 }
 
+/** Finds out what their subscriptions say, and when those that have a rate were last sent to. */
+export async function lookUp(
+  pool: pg.Pool,
+  subscriptions: SubscriptionCache,
+  some: readonly Owned[],
+): Promise<Map<Owned, CachedSubscription | null>> {
+  const known = new Map<Owned, CachedSubscription | null>();
+  await Promise.all(
+    some.map(async (one) => {
+      const peeked = subscriptions.peek(one.id);
+      known.set(one, peeked === undefined ? await subscriptions.get(one.id) : peeked);
+    }),
+  );
+  const unknown = some.filter(
+    (one) => one.lastStart === undefined && known.get(one)?.rateLimit != null,
+  );
+  if (unknown.length > 0) {
+    const ids = unknown.map(({ id }) => id);
+    const agoMs = await readLastStarts(pool, ids);
+    const now = performance.now();
+    for (const one of unknown)
+      one.lastStart ??= now - (agoMs.get(one.id) ?? Number.POSITIVE_INFINITY);
+  }
+  return known;
+}
+
 /** How many requests its rate lets begin now. */
 export function permitsOf(one: Owned, limit: RateLimit | null, now: number): number {
   if (limit === null) {
@@ -70,7 +97,7 @@ export function permitsOf(one: Owned, limit: RateLimit | null, now: number): num
   }
   if (one.limit?.limit !== limit.limit || one.limit.perMs !== limit.perMs) {
     one.limit = limit;
-    one.rate = createRate(limit, now, one.lastStart ?? undefined);
+    one.rate = createRate(limit, now, one.lastStart);
   }
   return (one.rate as Rate).permits(now);
 }
