@@ -5,6 +5,11 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { type Networks, parseNetworks } from './delivery/address-guard.ts';
 import { parseRetrySchedule, type RetrySchedule } from './delivery/backoff.ts';
+import {
+  type CircuitPolicy,
+  DEFAULT_CIRCUIT,
+  parseCircuitPolicy,
+} from './delivery/circuit-policy.ts';
 import { type EgressProxy, parseEgressProxy } from './delivery/egress-proxy.ts';
 import { type Ports, parsePorts } from './delivery/ports.ts';
 import { parseBytes } from './lib/bytes.ts';
@@ -34,6 +39,10 @@ export interface Settings {
   /** Unset: deliveries go straight to their receivers. */
   readonly egressProxy: EgressProxy | undefined;
   readonly maxBodyBytes: number;
+  /** When a circuit opens and how it is probed; null: never. */
+  readonly circuit: CircuitPolicy | null;
+  /** Failing for so long without a success, a subscription is disabled; null: never. */
+  readonly disableAfterMs: number | null;
   readonly retentionMs: number;
   /** Of payloads and of answers; at most the retention. */
   readonly payloadRetentionMs: number;
@@ -87,6 +96,16 @@ export const SETTINGS = {
     '15s',
     'Bound of one attempt, from DNS to the last byte of the answer',
     durationBetween(100, 5 * 60_000, '100ms to 5m'),
+  ),
+  POSTHORN_CIRCUIT: setting(
+    DEFAULT_CIRCUIT,
+    'After so many failures in a row, over at least such a time, all is held and only probes are sent: after 5s, 10s, … up to 5m. `off`: never',
+    parseCircuitPolicy,
+  ),
+  POSTHORN_DISABLE_AFTER: setting(
+    '5d',
+    'A subscription that fails for so long without one success is disabled. `off`: never',
+    durationOrOff(1_000, 365 * 86_400_000, '1s to 365d'),
   ),
   POSTHORN_ALLOW_NETWORKS: setting(
     '',
@@ -210,6 +229,8 @@ export function loadSettings(
     allowPorts: value('POSTHORN_ALLOW_PORTS'),
     egressProxy: value('POSTHORN_EGRESS_PROXY'),
     maxBodyBytes: value('POSTHORN_MAX_BODY'),
+    circuit: value('POSTHORN_CIRCUIT'),
+    disableAfterMs: value('POSTHORN_DISABLE_AFTER'),
     retentionMs,
     payloadRetentionMs: value('POSTHORN_PAYLOAD_RETENTION') ?? retentionMs,
     adminKey: adminKeyGiven,
@@ -343,6 +364,22 @@ function durationBetween(minMs: number, maxMs: number, range: string): (text: st
     const durationMs = parseDuration(text);
     if (durationMs < minMs || durationMs > maxMs) throw new Error(`"${text}" is outside ${range}`);
     return durationMs;
+  };
+}
+
+function durationOrOff(
+  minMs: number,
+  maxMs: number,
+  range: string,
+): (text: string) => number | null {
+  const read = durationBetween(minMs, maxMs, range);
+  return (text) => {
+    if (text.trim() === 'off') return null;
+    try {
+      return read(text);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}, or off`);
+    }
   };
 }
 

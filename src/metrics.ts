@@ -8,16 +8,37 @@ import {
   Registry,
 } from 'prom-client';
 import type { AttemptResult } from './delivery/record.sql.ts';
+import type { ReceiverCounts } from './subscriptions/health.sql.ts';
 
 export interface Metrics {
   readonly accepted: Counter;
   readonly refused: Counter;
   /** Counts an attempt by its status, and times it. */
   observeAttempt(result: AttemptResult): void;
+  /** Counts held deliveries that expired. */
+  observeExpired(deliveries: number): void;
+  /** Shows how many subscriptions fail, as the database knows it at each scrape. */
+  watchReceivers(count: () => Promise<ReceiverCounts>): void;
   /** Shows how many requests are open at the moment of each scrape. */
   watchInFlight(inFlight: () => number): void;
   readonly contentType: string;
   text(): Promise<string>;
+}
+
+/** Gauges of one scrape are read at one time. */
+const COUNTS_FRESH_MS = 1_000;
+
+/** The same answer for all who ask within this time. */
+function once<T>(ask: () => Promise<T>, freshMs: number): () => Promise<T> {
+  let answer: Promise<T> | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (answer === undefined || performance.now() - askedAt > freshMs) {
+      askedAt = performance.now();
+      answer = ask();
+    }
+    return answer;
+  };
 }
 
 /** What a process asks the supervisor, and is answered: the figures of all processes. */
@@ -82,6 +103,11 @@ export function createMetrics(): Metrics {
     buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   });
+  const expired = new Counter({
+    name: 'posthorn_deliveries_expired_total',
+    help: 'Held deliveries that failed because their receiver did not come back in time',
+    registers,
+  });
   return {
     accepted: new Counter({
       name: 'posthorn_webhooks_accepted_total',
@@ -96,6 +122,31 @@ export function createMetrics(): Metrics {
     observeAttempt({ status, durationMs }) {
       attempts.inc({ status });
       duration.observe(durationMs / 1000);
+    },
+    observeExpired: (deliveries) => expired.inc(deliveries),
+    watchReceivers(count) {
+      const gauge = (name: string, help: string, key: keyof ReceiverCounts) =>
+        new Gauge({
+          name,
+          help,
+          registers,
+          // All processes see the same database.
+          aggregator: 'max',
+          async collect() {
+            // Without the database these are not known, and the rest is wanted all the more.
+            const counts = await latest().catch(() => undefined);
+            if (counts === undefined) this.remove();
+            else this.set(counts[key]);
+          },
+        });
+      const latest = once(count, COUNTS_FRESH_MS);
+      gauge(
+        'posthorn_subscriptions_failing',
+        'Subscriptions that fail: several times, and no success since',
+        'failing',
+      );
+      gauge('posthorn_circuits_open', 'Subscriptions whose circuit is open', 'open');
+      gauge('posthorn_subscriptions_disabled', 'Subscriptions that are disabled', 'disabled');
     },
     watchInFlight(inFlight) {
       new Gauge({

@@ -19,6 +19,7 @@ import { createSealer } from './lib/sealing.ts';
 import { createMetrics } from './metrics.ts';
 import { createSiblingReadiness, isServedByOthers, tellReadiness } from './siblings.ts';
 import { createSubscriptionCache } from './subscriptions/cache.ts';
+import { receiverCounts } from './subscriptions/health.sql.ts';
 import { reportSecrets } from './subscriptions/report-secrets.ts';
 import { createTenantCache } from './tenants/cache.ts';
 import { createWorker, type Worker } from './worker.ts';
@@ -76,6 +77,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     const tenants = createTenantCache(pool, session);
     const eventTypes = createEventTypeCache(pool, session);
     const metrics = createMetrics();
+    metrics.watchReceivers(() => receiverCounts(pool));
 
     let worker: Worker | undefined;
     if (settings.role !== 'api') {
@@ -87,6 +89,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
         subscriptions,
         log,
         onAttempt: metrics.observeAttempt,
+        onExpired: metrics.observeExpired,
       });
       metrics.watchInFlight(() => (worker as Worker).inFlight);
     }

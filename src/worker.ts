@@ -10,6 +10,7 @@ import { createPatience } from './db/patience.ts';
 import { createPool, FIXED_PLANS } from './db/pool.ts';
 import type { Session } from './db/session.ts';
 import { createBacklog } from './delivery/backlog.ts';
+import { createCircuits } from './delivery/circuits.ts';
 import { connectorOptionsOf } from './delivery/connector.ts';
 import { createCourier } from './delivery/courier.ts';
 import { createCrowd } from './delivery/crowd.ts';
@@ -19,6 +20,7 @@ import { createLanes } from './delivery/lanes.ts';
 import type { AttemptResult } from './delivery/record.sql.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from './delivery/recorder.ts';
 import { createBodyKeeper } from './queue/bodies.ts';
+import { createHeldKeeper } from './queue/held-keeper.ts';
 import { lacksIndexes, makeMissingIndexes } from './queue/indexes.ts';
 import { keepPartitions } from './queue/partitions.ts';
 import { createPresence } from './queue/presence.ts';
@@ -56,6 +58,8 @@ export interface WorkerOptions {
   readonly subscriptions: SubscriptionCache;
   readonly log: Logger;
   readonly onAttempt: (result: AttemptResult) => void;
+  /** Told how many held deliveries expired. */
+  readonly onExpired: (deliveries: number) => void;
 }
 
 export interface Worker {
@@ -63,13 +67,14 @@ export interface Worker {
   /** Lets deliveries in flight finish, within the grace period, and hands back the rest. */
   stop(): Promise<void>;
   readonly inFlight: number;
-  /** For how long no job was begun, no attempt ended, and the queue was not found empty either. */
+  /** For how long no job was begun, no request was open, and the queue was not found empty either. */
   readonly quietForMs: number;
 }
 
 /** Assembles the delivering half of the service. */
 export function createWorker(options: WorkerOptions): Worker {
-  const { settings, databaseUrl, pool, session, subscriptions, log, onAttempt } = options;
+  const { settings, databaseUrl, pool, session, subscriptions, log, onAttempt, onExpired } =
+    options;
   const client = createHttpClient(connectorOptionsOf(settings));
   // Aborts when a stop has waited for as long as it may.
   const ending = new AbortController();
@@ -81,12 +86,24 @@ export function createWorker(options: WorkerOptions): Worker {
     max: 2 * LOAD_CONNECTIONS + RECORDER_CONNECTIONS,
     settings: DELIVERY_PLANS,
   });
+  const crowd = createCrowd();
+  const lanes = createLanes(settings.maxInFlight, crowd.othersWait);
+  const circuits = createCircuits({
+    pool,
+    subscriptions,
+    patience,
+    policy: settings.circuit,
+    disableAfterMs: settings.disableAfterMs,
+    onClosed: (subscriptionId) => lanes.startSlowly(subscriptionId),
+    log,
+  });
   let attemptAt = performance.now();
   const courier = createCourier({
     pool: deliveryPool,
     subscriptions,
     client,
     recorder: createRecorder(deliveryPool, patience, log, (delayMs) => runner.wakeIn(delayMs)),
+    circuits,
     patience,
     schedule: settings.retrySchedule,
     timeoutMs: settings.deliveryTimeoutMs,
@@ -97,8 +114,6 @@ export function createWorker(options: WorkerOptions): Worker {
       onAttempt(result);
     },
   });
-  const crowd = createCrowd();
-  const lanes = createLanes(settings.maxInFlight, crowd.othersWait);
   const deliverer = createDeliverer({
     pool: deliveryPool,
     courier,
@@ -108,7 +123,7 @@ export function createWorker(options: WorkerOptions): Worker {
     maxInFlight: settings.maxInFlight,
     onHeld: (subscriptionIds) => backlog.notice(subscriptionIds),
   });
-  const presence = createPresence(pool, session, log);
+  const presence = createPresence(pool, session, log, lanes.inFlightBySubscription);
   const backlogPool = createPool({
     connectionString: databaseUrl,
     purpose: 'backlog',
@@ -132,7 +147,8 @@ export function createWorker(options: WorkerOptions): Worker {
   let wakings = 0;
   const waker = createWaker({
     pool,
-    lostAfterMs: settings.deliveryTimeoutMs + LOST_AFTER_MS,
+    lostAfterMs: LOST_AFTER_MS,
+    timeoutMs: settings.deliveryTimeoutMs,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
     also: async () => {
       wakings += 1;
@@ -149,6 +165,12 @@ export function createWorker(options: WorkerOptions): Worker {
     pool,
     retentionMs: settings.retentionMs,
     payloadRetentionMs: settings.payloadRetentionMs,
+    log,
+  });
+  const heldKeeper = createHeldKeeper({
+    pool,
+    schedule: settings.retrySchedule,
+    onExpired,
     log,
   });
   const runner = createQueueRunner({
@@ -176,6 +198,7 @@ export function createWorker(options: WorkerOptions): Worker {
       presence.start();
       await runner.start();
       waker.start();
+      heldKeeper.start();
       backlog.start();
     },
     async stop() {
@@ -183,7 +206,7 @@ export function createWorker(options: WorkerOptions): Worker {
       taskRunner.stop();
       bodyKeeper.stop();
       const timer = setTimeout(() => ending.abort(), finishMs(settings.shutdownGraceMs));
-      await waker.stop();
+      await Promise.all([waker.stop(), heldKeeper.stop()]);
       await Promise.all([runner.stop(), backlog.stop()]);
       clearTimeout(timer);
       await presence.stop().catch(() => {});
@@ -194,6 +217,8 @@ export function createWorker(options: WorkerOptions): Worker {
       return lanes.inFlight;
     },
     get quietForMs() {
+      // A subscription may give its attempts minutes; they end.
+      if (lanes.inFlight > 0) return 0;
       return Math.min(runner.quietForMs, performance.now() - attemptAt);
     },
   };

@@ -9,7 +9,7 @@ export const DEMO_SECRET = `whsec_${randomBytes(32).toString('base64')}`;
 /** How the receiver treats a webhook, and so how its delivery should end. */
 interface Plan {
   /** What it answers to the attempts in turn, the last answer standing for all further ones. */
-  readonly answers: readonly (200 | 410 | 500 | 'silence')[];
+  readonly answers: readonly (200 | 404 | 500 | 'silence')[];
   readonly state: 'succeeded' | 'failed';
   readonly attempts: number;
 }
@@ -17,7 +17,7 @@ interface Plan {
 /** The plan for webhook number `n`: most are well, some meet trouble. */
 export function planOf(n: number): Plan {
   if (n % 100 === 99) return { answers: [500], state: 'failed', attempts: 4 };
-  if (n % 50 === 11) return { answers: [410], state: 'failed', attempts: 1 };
+  if (n % 50 === 11) return { answers: [404], state: 'failed', attempts: 4 };
   if (n % 50 === 7) return { answers: ['silence', 200], state: 'succeeded', attempts: 2 };
   if (n % 10 === 3) return { answers: [500, 500, 200], state: 'succeeded', attempts: 3 };
   if (n % 10 === 5) return { answers: [500, 200], state: 'succeeded', attempts: 2 };
@@ -31,7 +31,7 @@ export interface DemoReceiver {
   close(): Promise<void>;
 }
 
-/** A receiver that checks signatures as a customer's would, then fails, stalls or says 410 as planned. */
+/** A receiver that checks signatures as a customer's would, then fails, stalls or refuses as planned. */
 export async function startDemoReceiver(): Promise<DemoReceiver> {
   const seen = new Map<number, number>();
   let refused = 0;

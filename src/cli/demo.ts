@@ -164,8 +164,7 @@ async function report(
   const groups: [name: string, belongs: (row: Outcome) => boolean][] = [
     ['delivered first time', ({ state, attempts }) => state === 'succeeded' && attempts === 1],
     ['delivered after retries', ({ state, attempts }) => state === 'succeeded' && attempts > 1],
-    ['failed: 410, never again', ({ state, attempts }) => state === 'failed' && attempts === 1],
-    ['failed: schedule exhausted', ({ state, attempts }) => state === 'failed' && attempts > 1],
+    ['failed: schedule exhausted', ({ state }) => state === 'failed'],
     ['not ended', ({ state }) => state !== 'succeeded' && state !== 'failed'],
   ];
   say(

@@ -1,12 +1,12 @@
 /**
- * Writes values that need no quoting (numbers, UUIDs, words of an enum) as a Postgres array.
+ * Writes values that need no quoting (numbers, booleans, UUIDs, words of an enum) as a Postgres array.
  *
  * node-postgres writes arrays too, but escapes every element, twice, and adds them one by one to a
  * growing string: an eighth of what a delivery allocates.
  *
  * @example plainArray([1, null, 3]) // '{1,NULL,3}'
  */
-export function plainArray(values: readonly (string | number | null)[]): string {
+export function plainArray(values: readonly (string | number | boolean | null)[]): string {
   return `{${values.map((value) => value ?? 'NULL').join(',')}}`;
 }
 

@@ -67,6 +67,7 @@ interface DeliveriesTable {
   queued: Generated<boolean>;
   reason: string | null;
   schedule_offset: Generated<number | null>;
+  probe_count: Generated<number>;
 }
 
 interface DeliveryAttemptsTable {

@@ -14,6 +14,8 @@ export interface OwedDelivery {
   readonly attemptCount: number;
   /** How many of these attempts were made before its schedule began anew. */
   readonly scheduleOffset: number;
+  /** Of these attempts, those that were probes: they use up nothing of the retry schedule. */
+  readonly probeCount: number;
   readonly contentType: string;
   readonly body: Buffer;
 }
@@ -42,7 +44,7 @@ export async function loadOwed(
     pool.query<DeliveryRow>({
       name: `load-${state}`,
       text: `
-        select webhook_id, subscription_id, attempt_count, schedule_offset
+        select webhook_id, subscription_id, attempt_count, schedule_offset, probe_count
         from posthorn.deliveries
         where webhook_id = any($1::uuid[]) and webhook_id between $2 and $3
           -- The sum keeps it out of the index condition, where Postgres before 17 would look up
@@ -63,7 +65,7 @@ export async function loadOwed(
   ]);
   const payloadOf = new Map(payloads.rows.map((row) => [row.id, row]));
   return deliveries.rows.flatMap(
-    ({ webhook_id, subscription_id, attempt_count, schedule_offset }) => {
+    ({ webhook_id, subscription_id, attempt_count, schedule_offset, probe_count }) => {
       const payload = payloadOf.get(webhook_id);
       if (payload === undefined) return [];
       return {
@@ -71,6 +73,7 @@ export async function loadOwed(
         subscriptionId: subscription_id,
         attemptCount: attempt_count,
         scheduleOffset: schedule_offset ?? 0,
+        probeCount: probe_count,
         contentType: payload.content_type,
         body: payload.body,
       };
@@ -83,6 +86,7 @@ interface DeliveryRow {
   subscription_id: number;
   attempt_count: number;
   schedule_offset: number | null;
+  probe_count: number;
 }
 
 interface PayloadRow {

@@ -56,6 +56,21 @@ export function classifyAnswer({ statusCode, location, cutOff }: HttpAnswer): Ve
   };
 }
 
+/**
+ * What an attempt says of its receiver: `well`; `down`, it did not do its part; `refused`, it is there
+ * and does not want this; `gone`, it wants nothing any more; `unsent`, nothing, for no request was made.
+ */
+export type Sign = 'well' | 'down' | 'refused' | 'gone' | 'unsent';
+
+/** Reads it from a verdict, and from the status of the answer where there was one. */
+export function signOf({ status, errorCode }: Verdict, statusCode: number | undefined): Sign {
+  if (status === 'success') return 'well';
+  if (errorCode === 'gone') return 'gone';
+  if (status === 'blocked' || errorCode === 'subscription') return 'unsent';
+  if (statusCode === undefined) return 'down';
+  return statusCode >= 500 || statusCode === 408 || statusCode === 429 ? 'down' : 'refused';
+}
+
 /** The subscription's own row makes sending impossible. */
 export class InvalidSubscriptionError extends Error {
   override readonly name = 'InvalidSubscriptionError';

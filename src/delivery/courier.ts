@@ -5,23 +5,31 @@ import type { AttemptStatus } from '../db/types.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
 import { VERSION } from '../version.ts';
 import { nextDelayMs, parseRetryAfter, type RetrySchedule } from './backoff.ts';
+import type { Circuits } from './circuits.ts';
 import type { OwedDelivery } from './claim.sql.ts';
 import {
   classifyAnswer,
   classifyFailure,
   InvalidSubscriptionError,
+  signOf,
   type Verdict,
 } from './classify.ts';
 import type { HttpAnswer, HttpClient } from './http-client.ts';
 import { type AttemptResult, cancelDeliveries } from './record.sql.ts';
 import type { Recorder } from './recorder.ts';
 
+const USER_AGENT = `Posthorn/${VERSION}`;
+/** Answers whose `Retry-After` is about the receiver, and not about this delivery alone. */
+const PACED = new Set<number | undefined>([429, 503]);
+
 export interface CourierOptions {
   readonly pool: pg.Pool;
   readonly subscriptions: SubscriptionCache;
   readonly client: HttpClient;
   readonly recorder: Recorder;
+  readonly circuits: Circuits;
   readonly patience: Patience;
+  /** For subscriptions that have none of their own, as is the bound of an attempt. */
   readonly schedule: RetrySchedule;
   readonly timeoutMs: number;
   readonly log: Logger;
@@ -48,6 +56,8 @@ export interface Courier {
    * @param sent called as soon as the request has ended, before it is recorded: with how it ended, or
    *   null when none was made. Not called when this rejects before.
    * @param mayBegin given by the owner of a backlog; without it the delivery comes by the queue.
+   *   While the circuit of the subscription is open it is a probe: if it fails it stays held, and uses
+   *   up nothing of its schedule.
    */
   attempt(
     delivery: OwedDelivery,
@@ -59,7 +69,7 @@ export interface Courier {
 
 /** From a delivery to a recorded attempt: sign, post, classify, back off. */
 export function createCourier(options: CourierOptions): Courier {
-  const { pool, subscriptions, client, recorder, patience, schedule, timeoutMs, log } = options;
+  const { pool, subscriptions, client, recorder, circuits, patience, log } = options;
   const { onAttempt = () => {}, random = Math.random, now = Date.now } = options;
 
   async function attempt(
@@ -86,6 +96,9 @@ export function createCourier(options: CourierOptions): Courier {
       sent(null, 0);
       return 'untouched';
     }
+    const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
+    const schedule = subscription.schedule ?? options.schedule;
+    const probe = mayBegin !== undefined && subscription.circuitOpen;
     const startedAt = performance.now();
     let answer: HttpAnswer | undefined;
     let verdict: Verdict;
@@ -95,6 +108,7 @@ export function createCourier(options: CourierOptions): Courier {
         url: subscription.url,
         headers: headersOf(delivery, subscription, Math.floor(now() / 1000)),
         body: delivery.body,
+        timeoutMs,
         signal,
       });
       verdict = classifyAnswer(answer);
@@ -107,15 +121,19 @@ export function createCourier(options: CourierOptions): Courier {
     }
     const durationMs = performance.now() - startedAt;
     sent(verdict.status, durationMs);
+    const sign = signOf(verdict, answer?.statusCode);
+    const retryAfterMs = parseRetryAfter(answer?.retryAfter, now());
     const attemptNumber = delivery.attemptCount + 1;
-    const retryInMs = verdict.retry
-      ? nextDelayMs(
-          schedule,
-          attemptNumber - delivery.scheduleOffset,
-          random(),
-          parseRetryAfter(answer?.retryAfter, now()),
-        )
-      : null;
+    const stays = probe && sign === 'down';
+    const retryInMs =
+      verdict.retry && !stays
+        ? nextDelayMs(
+            schedule,
+            attemptNumber - delivery.scheduleOffset - delivery.probeCount,
+            random(),
+            retryAfterMs,
+          )
+        : null;
     const result: AttemptResult = {
       webhookId: delivery.webhookId,
       subscriptionId: delivery.subscriptionId,
@@ -126,11 +144,21 @@ export function createCourier(options: CourierOptions): Courier {
       error: verdict.error,
       durationMs: Math.round(durationMs),
       responseExcerpt: answer?.excerpt ?? null,
-      state: stateAfter(verdict, retryInMs, subscription),
+      state: stays ? 'held' : stateAfter(verdict, retryInMs, subscription),
       retryInMs,
       bytes: delivery.body.length,
     };
-    await recorder.record(result);
+    const noted = circuits.observe(subscription, {
+      sign,
+      durationMs,
+      probe,
+      pauseMs: PACED.has(answer?.statusCode) ? retryAfterMs : undefined,
+      errorCode: verdict.errorCode,
+      error: verdict.error,
+    });
+    // What follows for the subscription is committed before its next delivery is looked for.
+    const recorded = recorder.record(result);
+    await (noted === undefined ? recorded : Promise.all([recorded, noted]));
     onAttempt(result);
     if (log.isLevelEnabled('debug')) {
       const { webhookId, subscriptionId, status, responseCode, errorCode, durationMs, state } =
@@ -173,14 +201,12 @@ function stateAfter(
  */
 export function headersOf(
   { webhookId, contentType, body }: Pick<OwedDelivery, 'webhookId' | 'contentType' | 'body'>,
-  { signer }: CachedSubscription,
+  { signer, headers: custom }: CachedSubscription,
   timestamp: number,
 ): string[] {
   const headers = [
     'content-type',
     contentType,
-    'user-agent',
-    `Posthorn/${VERSION}`,
     'accept-encoding',
     'identity',
     'webhook-id',
@@ -188,6 +214,12 @@ export function headersOf(
     'webhook-timestamp',
     String(timestamp),
   ];
+  if (custom.length === 0 || !namesUserAgent(custom)) headers.push('user-agent', USER_AGENT);
+  if (custom.length > 0) headers.push(...custom);
   signer?.addHeaders(headers, webhookId, timestamp, body);
   return headers;
+}
+
+function namesUserAgent(headers: readonly string[]): boolean {
+  return headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'user-agent');
 }

@@ -17,6 +17,9 @@ const MAX_LOADED = 1_000;
 const MAX_LOADED_BYTES = 32 * 1024 * 1024;
 /** Of those, what receivers may have that have not answered yet. */
 const UNPROVEN_SHARE = 0.5;
+/** When a probe is due and nothing is held, its owner looks that often, and for so long; then the sweep does. */
+const LOOK_EVERY_MS = 1_000;
+const LOOK_FOR_MS = 60_000;
 /** What found no place, or was not to begin, is not tried again before that. */
 const NO_PLACE_MS = 100;
 /** And where all the room is taken, not before something ends or that time. */
@@ -113,6 +116,9 @@ export function createFeeder(options: FeederOptions): Feeder {
     }
     lanes.pin(one.id, subscription?.maxInFlight ?? null);
     const { what, againInMs } = mayFeed(subscription);
+    if (what === 'all') one.probed.clear();
+    // Intake does not tell of what it holds for an open circuit.
+    else if (what === 'probe' && one.what !== what) one.more = one.again = true;
     one.what = what;
     if (what === 'nothing') {
       if (againInMs !== null) wants(one, againInMs);
@@ -145,7 +151,7 @@ export function createFeeder(options: FeederOptions): Feeder {
     for (const [one, most] of allowed) {
       const proven = lanes.isProven(one.id);
       const room = Math.min(most, free, proven ? free : freeUnproven);
-      const ids = room <= 0 ? [] : one.line.next(room, now);
+      const ids = room <= 0 ? [] : one.line.next(room, now, turnOf(one));
       if (room < most && ids.length >= room) sent.starved.add(one);
       free -= ids.length;
       if (!proven) freeUnproven -= ids.length;
@@ -174,12 +180,19 @@ export function createFeeder(options: FeederOptions): Feeder {
     }
   }
 
+  /** One webhook that its receiver cannot take must not be all that is tried, for as long as it is held. */
+  function turnOf({ what, probed }: Owned): ((webhookId: string) => number) | undefined {
+    return what === 'probe' ? (webhookId) => probed.get(webhookId) ?? 0 : undefined;
+  }
+
   function begin(one: Owned, delivery: OwedDelivery): void {
     const { id, line, what: began } = one;
     const proven = lanes.isProven(id);
     const now = performance.now();
     one.rate?.take(1, now);
     one.lastStart = now;
+    if (began === 'probe')
+      one.probed.set(delivery.webhookId, (one.probed.get(delivery.webhookId) ?? 0) + 1);
     one.underWay += 1;
     underWayOf.set(id, (underWayOf.get(id) ?? 0) + 1);
     if (!proven) unproven += 1;
@@ -237,8 +250,10 @@ export function createFeeder(options: FeederOptions): Feeder {
     }
     for (const [one, most] of allowed) {
       if (sent.starved.has(one)) hungry.add(one);
-      else if (isEmpty(one, (sent.begun.get(one) ?? 0) >= most) && !known.get(one)?.throughBacklog)
-        finished.empty.push(one.id);
+      else if (isEmpty(one, (sent.begun.get(one) ?? 0) >= most)) {
+        if (!known.get(one)?.throughBacklog) finished.empty.push(one.id);
+        else if (one.what === 'probe') lookForProbe(one);
+      }
     }
     return finished;
   }
@@ -260,6 +275,14 @@ export function createFeeder(options: FeederOptions): Feeder {
       return !underWayOf.has(one.id);
     }
     return false;
+  }
+
+  /** A probe is due, and there is nothing to probe with. */
+  function lookForProbe(one: Owned): void {
+    if (performance.now() - one.activeAt > LOOK_FOR_MS) return;
+    one.more = true;
+    one.again = true;
+    wants(one, LOOK_EVERY_MS);
   }
 
   function look(one: Owned): void {
@@ -332,5 +355,6 @@ const webhookOf = (key: string) => key.slice(0, 36);
 function dueAfter(outcome: Outcome): number | null {
   if (outcome === 'untouched') return performance.now();
   if (typeof outcome === 'string' || outcome.state !== 'held') return null;
-  return performance.now() + (outcome.retryInMs as number);
+  // A probe that failed has no time of its own: when the next one is due is the circuit's to say.
+  return performance.now() + (outcome.retryInMs ?? 0);
 }

@@ -13,6 +13,8 @@ export interface HttpRequest {
   /** Names and values in turn. */
   readonly headers: string[];
   readonly body: Buffer;
+  /** Bound of this attempt, where it is not the client's own. */
+  readonly timeoutMs?: number | undefined;
   /** Ends the request early; it then rejects with the signal's reason. */
   readonly signal: AbortSignal;
   /** Told of the head of the answer as soon as it is there. */
@@ -68,14 +70,30 @@ export interface HttpClient {
  * answer: most answers are a handful of bytes, and the streams cost as much as all the rest.
  */
 export function createHttpClient(options: ConnectorOptions): HttpClient {
-  const { timeoutMs } = options;
-  const agent = new Agent({
-    connect: createConnector(options),
-    pipelining: 1,
-    allowH2: false,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
+  const agents = new Map<number, Agent>();
+  const agentFor = (boundMs: number): Agent => {
+    let agent = agents.get(boundMs);
+    if (agent === undefined) {
+      agent = new Agent({
+        connect: createConnector({ ...options, timeoutMs: boundMs }),
+        pipelining: 1,
+        allowH2: false,
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      });
+      agents.set(boundMs, agent);
+    }
+    return agent;
+  };
+  const ordinary = agentFor(options.timeoutMs);
+  /**
+   * A connection that is being made has a bound of its own. Attempts that have longer share the
+   * agents of twice, four times, … the ordinary bound, so that there are few.
+   */
+  const agentOf = (timeoutMs: number): Agent => {
+    if (timeoutMs <= options.timeoutMs) return ordinary;
+    return agentFor(options.timeoutMs * 2 ** Math.ceil(Math.log2(timeoutMs / options.timeoutMs)));
+  };
 
   // One listener a signal for however many requests: adding and removing one for each would cost as
   // much as a tenth of a request.
@@ -98,6 +116,7 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
           reject(request.signal.reason);
           return;
         }
+        const { timeoutMs = options.timeoutMs } = request;
         const exchange = new Exchange(
           exchangesOf(request.signal),
           timeoutMs,
@@ -106,7 +125,7 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
           reject,
         );
         try {
-          agent.dispatch(
+          agentOf(timeoutMs).dispatch(
             {
               origin: request.url.origin,
               path: request.url.pathname + request.url.search,
@@ -120,7 +139,9 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
           exchange.onResponseError(null, error as Error);
         }
       }),
-    close: () => agent.destroy(),
+    async close() {
+      await Promise.all([...agents.values()].map((agent) => agent.destroy()));
+    },
   };
 }
 

@@ -70,6 +70,10 @@ export interface Lanes {
   pin(subscriptionId: number, window: number | null): void;
   /** Whether what comes for a receiver has to line up behind its backlog. */
   setBacklogged(subscriptionId: number, backlogged: boolean): void;
+  /** A receiver is back: it gets one request, then two, then four, as it answers. */
+  startSlowly(subscriptionId: number): void;
+  /** The receivers that requests are open to, and how many. */
+  inFlightBySubscription(): [subscriptionId: number, inFlight: number][];
   /** How many requests there may be at once to all receivers together. */
   resize(limit: number): void;
   readonly inFlight: number;
@@ -274,6 +278,15 @@ export function createLanes(
     setBacklogged(id, backlogged) {
       laneOf(id).backlogged = backlogged;
     },
+    startSlowly(id) {
+      const lane = laneOf(id);
+      lane.window = 1;
+      lane.stalled = false;
+    },
+    inFlightBySubscription: () =>
+      [...lanes.values()]
+        .filter((lane) => lane.inFlight > 0)
+        .map((lane) => [lane.id, lane.inFlight]),
     resize(max) {
       maxInFlight = max;
       letOthersIn();

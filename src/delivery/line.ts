@@ -19,6 +19,8 @@ export interface LineBounds {
 }
 
 const BOUNDS: LineBounds = { keys: 10_000, queued: 20_000, queuedOfKey: 100 };
+/** How many of those that are ready are compared, where the order is not by age alone. */
+const MAX_RANKED = 100;
 
 /** The deliveries that wait for each other. */
 interface Key {
@@ -40,8 +42,12 @@ export interface Line {
   readonly full: boolean;
   /** How many may be sent now. */
   ready(now: number): number;
-  /** The next that may be sent, at most so many. They are under way from then on. */
-  next(most: number, now: number): string[];
+  /**
+   * The next that may be sent, at most so many. They are under way from then on.
+   *
+   * @param rank those of which it says less go first, among the next ones.
+   */
+  next(most: number, now: number, rank?: (webhookId: string) => number): string[];
   /** What was under way has ended (null), or is due again. */
   settled(webhookId: string, dueAt: number | null): void;
   /** Adds a page that was read from `front`. */
@@ -109,6 +115,20 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
     return true;
   }
 
+  /** Of the first that are ready, the one of the lowest rank; of several, the oldest. */
+  function popRanked(rank: (webhookId: string) => number): Key | undefined {
+    const first: Key[] = [];
+    while (first.length < MAX_RANKED) {
+      const key = ready.pop();
+      if (key === undefined) break;
+      first.push(key);
+    }
+    const ranks = first.map(({ queue }) => rank((queue[0] as Candidate).webhookId));
+    const [chosen] = first.splice(ranks.indexOf(Math.min(...ranks)), 1);
+    for (const key of first) ready.push(key);
+    return chosen;
+  }
+
   return {
     get front() {
       return front;
@@ -126,11 +146,11 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
       look(now);
       return ready.size;
     },
-    next(most, now) {
+    next(most, now, rank) {
       look(now);
       const chosen: string[] = [];
       while (chosen.length < most) {
-        const key = ready.pop();
+        const key = rank === undefined ? ready.pop() : popRanked(rank);
         if (key === undefined) break;
         const { webhookId } = key.queue.shift() as Candidate;
         queued -= 1;

@@ -16,6 +16,7 @@ export interface Feed {
 }
 
 const ALL: Feed = { what: 'all', againInMs: null };
+const PROBE: Feed = { what: 'probe', againInMs: null };
 const NOTHING: Feed = { what: 'nothing', againInMs: null };
 
 /**
@@ -25,6 +26,10 @@ const NOTHING: Feed = { what: 'nothing', againInMs: null };
  */
 export function mayFeed(subscription: CachedSubscription | null): Feed {
   if (subscription === null) return ALL;
-  if (subscription.status !== 'active' || subscription.circuitOpen) return NOTHING;
-  return ALL;
+  if (subscription.status !== 'active') return NOTHING;
+  if (!subscription.circuitOpen) return ALL;
+  const { probeAt } = subscription;
+  if (probeAt === null) return NOTHING;
+  const inMs = probeAt - performance.now();
+  return inMs <= 0 ? PROBE : { what: 'nothing', againInMs: inMs };
 }

@@ -53,7 +53,9 @@ export async function oweAgain(
             ended_at = null,
             reason = null,
             queued = not s.through_backlog,
-            schedule_offset = case d.state when 'pending' then d.schedule_offset else d.attempt_count end
+            -- Probes used up nothing of the schedule, before it begins anew or after.
+            schedule_offset = case d.state when 'pending' then d.schedule_offset
+              else d.attempt_count - d.probe_count end
         from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
         join bodies b on b.id = k.webhook_id
         join posthorn.subscriptions s on s.id = k.subscription_id and s.deleted_at is null

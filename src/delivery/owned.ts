@@ -33,6 +33,8 @@ export interface Owned {
   lastStart: number | undefined;
   /** Of what may be sent, by the last look. */
   what: Feed['what'];
+  /** While its circuit is open: how often each was probed, so that they take turns. */
+  readonly probed: Map<string, number>;
   leaving: boolean;
   looked: boolean;
   activeAt: number;
@@ -55,6 +57,7 @@ export function createOwned(id: number, now: number): Owned {
     notBefore: 0,
     lastStart: undefined,
     what: 'nothing',
+    probed: new Map(),
     leaving: false,
     looked: false,
     activeAt: now,

@@ -15,7 +15,10 @@ export interface AttemptResult {
   readonly error: string | null;
   readonly durationMs: number;
   readonly responseExcerpt: string | null;
-  /** The delivery's state from now on: `pending` and `held` mean that another attempt follows. */
+  /**
+   * The delivery's state from now on: `pending` and `held` mean that another attempt follows. Held
+   * without a time of its next attempt: this was a probe, and all is as it was but for the count.
+   */
   readonly state: 'pending' | 'held' | 'succeeded' | 'failed';
   /** Until the next attempt, where there is one. */
   readonly retryInMs: number | null;
@@ -27,6 +30,11 @@ export interface AttemptResult {
 export const NEAR_MS = 60_000;
 /** Retries due within this time of each other share a job, and so are late by as much at most. */
 const JOB_STEP_MS = 100;
+
+/** It was a probe that failed. */
+const PROBE = `(r.state = 'held' and r.retry_in_ms is null)`;
+/** The delivery ended while its attempt was under way, and that stands. */
+const OVER = `(d.state = 'cancelled' or d.reason = 'expired' and r.state <> 'succeeded')`;
 
 /** What became of a group of results. */
 export interface Recorded {
@@ -44,7 +52,7 @@ export interface Recorded {
  * The fence: a delivery moves only if it still counts one attempt fewer than this one's number.
  * Whoever comes second (a worker that was frozen while another took over) finds it moved; his
  * attempt is logged without a number and changes nothing. A delivery that was cancelled meanwhile
- * stays cancelled, but the attempt counts.
+ * stays cancelled, and one that expired stays failed unless this was a success; the attempt counts.
  */
 export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
   const webhooks = results.map(({ webhookId }) => webhookId);
@@ -66,16 +74,18 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
       ), moved as (
         update posthorn.deliveries d
         set attempt_count = r.attempt_number,
-            state = case d.state when 'cancelled' then d.state else r.state end,
-            next_attempt_at = case when d.state <> 'cancelled' and r.state in ('pending', 'held')
-              then now() + r.retry_in_ms * interval '1 millisecond' end,
-            ended_at = case when d.state = 'cancelled' then d.ended_at
+            probe_count = d.probe_count + ${PROBE}::integer,
+            state = case when ${OVER} then d.state else r.state end,
+            reason = case when ${OVER} then d.reason end,
+            next_attempt_at = case when ${OVER} then null when ${PROBE} then d.next_attempt_at
+              when r.state in ('pending', 'held') then now() + r.retry_in_ms * interval '1 millisecond' end,
+            ended_at = case when ${OVER} then d.ended_at
               when r.state not in ('pending', 'held') then now() end,
             queued = r.state <> 'held' and (r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS})
         from r
         where d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
           and d.attempt_count = r.attempt_number - 1
-          and d.state in ('pending', 'held', 'cancelled')
+          and (d.state in ('pending', 'held', 'cancelled') or d.reason = 'expired')
           and d.webhook_id = any($1::uuid[]) and d.webhook_id between $13 and $14
         returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, d.queued, r.bytes
       ), logged as (

@@ -23,8 +23,9 @@ export interface Woken {
  * Gives a job to deliveries that are owed soon and have none: retries that were too far off when
  * they were recorded, and those whose job was lost, by whatever fault.
  *
- * A delivery counts as lost when it is overdue by `lostAfterMs`, and all that waits in the queue or
- * was taken from it within that time is due later than it: its job, had it one, was taken before, and
+ * A delivery counts as lost when it is overdue by `lostAfterMs` and the time of an attempt (`timeoutMs`,
+ * or the longest that a subscription has of its own), and all that waits in the queue or was taken
+ * from it within that time is due later than it: its job, had it one, was taken before, and
  * its attempt would long have ended. Should that job appear after all, the attempt's number makes one
  * of the two stale.
  *
@@ -32,18 +33,26 @@ export interface Woken {
  * scans are of partial indexes in the order of time: `deliveries_unqueued` holds only far retries,
  * and of `deliveries_owed` only what is overdue is read.
  */
-export async function wakeDeliveries(pool: pg.Pool, lostAfterMs: number): Promise<Woken> {
+export async function wakeDeliveries(
+  pool: pg.Pool,
+  lostAfterMs: number,
+  timeoutMs: number,
+): Promise<Woken> {
   const { rows } = await pool.query<{ woken: number; lost: number; wake_in_ms: number[] | null }>({
     name: 'wake',
     text: `
       with mine as materialized (
         select pg_try_advisory_xact_lock(${LOCK}) as yes
+      ), bound as materialized (
+        select now() - ($2 + greatest($4, (
+            select max(timeout_ms) from posthorn.subscriptions where timeout_ms is not null and deleted_at is null
+          ))) * interval '1 millisecond' as earliest
       ), queue as materialized (
         -- A job is due with the last of its deliveries, a second after the first at most.
         select coalesce(min(run_at) - interval '2 seconds', 'infinity') as oldest
         from graphile_worker.jobs
         where task_identifier = 'deliver'
-          and (locked_at is null or locked_at > now() - $2 * interval '1 millisecond')
+          and (locked_at is null or locked_at > (select earliest from bound))
       ), due as materialized (
         (select webhook_id, subscription_id, false as lost
           from posthorn.deliveries
@@ -57,7 +66,7 @@ export async function wakeDeliveries(pool: pg.Pool, lostAfterMs: number): Promis
           where (select yes from mine) and state = 'pending' and queued
             -- As a scalar, so that the index is read no further than that.
             and next_attempt_at
-              < least((select oldest from queue), now() - $2 * interval '1 millisecond')
+              < least((select oldest from queue), (select earliest from bound))
           order by next_attempt_at
           limit $3)
       ), woken as (
@@ -80,7 +89,7 @@ export async function wakeDeliveries(pool: pg.Pool, lostAfterMs: number): Promis
         (select array_agg(greatest(0, ceil(extract(epoch from run_at - now()) * 1000))::integer) from jobs)
           as wake_in_ms,
         (select jobs from added) as jobs`,
-    values: [NEAR_MS, lostAfterMs, MAX_WOKEN],
+    values: [NEAR_MS, lostAfterMs, MAX_WOKEN, timeoutMs],
   });
   const [row] = rows;
   const woken = row?.woken ?? 0;

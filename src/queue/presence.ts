@@ -19,6 +19,8 @@ const LEASE_MARGIN_MS = 1_000;
  * Postgres all sessions are gone, and every worker would look dead to the first one that asks.
  */
 const SETTLED_MS = 3_000;
+/** Of the receivers that requests are open to, so many are shown: those with the most. */
+const MAX_SHOWN = 1_000;
 const AWAY_MS = 3 * BEAT_EVERY_MS;
 
 export interface Presence {
@@ -58,8 +60,14 @@ interface Waiting {
  * killed process only after four hours.
  *
  * @param session must be given here before it is started.
+ * @param inFlight the requests that are open, by subscription: others can see it, as of the last beat.
  */
-export function createPresence(pool: pg.Pool, session: Session, log: Logger): Presence {
+export function createPresence(
+  pool: pg.Pool,
+  session: Session,
+  log: Logger,
+  inFlight: () => [subscriptionId: number, requests: number][] = () => [],
+): Presence {
   const known = new Set<string>();
   let waiting: Waiting[] = [];
   let client: pg.Client | undefined;
@@ -124,7 +132,8 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
       name: 'beat',
       text: `
         with mine as (
-          update posthorn.workers set seen_at = clock_timestamp()
+          update posthorn.workers
+          set seen_at = clock_timestamp(), in_flight = case when pool_id = ($1::text[])[1] then $3::jsonb end
           where pool_id = any($1)
           returning pool_id
         ), dead as (
@@ -143,7 +152,7 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
         select (select count(*) from dead)::integer as pools,
           (select array_agg(pool_id) from mine) as mine,
           (select count(*) from freed) as freed`,
-      values: [asked, only],
+      values: [asked, only, inFlightAsJson()],
     });
     aliveAt = performance.now();
     renewedAt = sentAt;
@@ -155,6 +164,13 @@ export function createPresence(pool: pg.Pool, session: Session, log: Logger): Pr
     }
     if ((row?.pools ?? 0) > 0) for (const listener of freedListeners) listener();
     return row?.pools ?? 0;
+  }
+
+  function inFlightAsJson(): string | null {
+    const open = inFlight();
+    if (open.length === 0) return null;
+    open.sort(([, a], [, b]) => b - a);
+    return JSON.stringify(Object.fromEntries(open.slice(0, MAX_SHOWN)));
   }
 
   function beatLater(): void {

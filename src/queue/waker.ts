@@ -8,8 +8,10 @@ const EVERY_MS = 15_000;
 
 export interface WakerOptions {
   readonly pool: pg.Pool;
-  /** A delivery that is overdue by this much, with nothing older in the queue, has lost its job. */
+  /** A delivery that is overdue by this and the time of an attempt, with nothing older in the queue, has lost its job. */
   readonly lostAfterMs: number;
+  /** Bound of an attempt to subscriptions that have none of their own. */
+  readonly timeoutMs: number;
   /** Told in how many milliseconds each job is due that was added. */
   readonly wakeIn: (delayMs: number) => void;
   /** Looks after what else may have lost its job, at the same times. */
@@ -25,14 +27,21 @@ export interface Waker {
 }
 
 /** Sees to it that what is owed soon has a job in the queue. */
-export function createWaker({ pool, lostAfterMs, wakeIn, also, log }: WakerOptions): Waker {
+export function createWaker({
+  pool,
+  lostAfterMs,
+  timeoutMs,
+  wakeIn,
+  also,
+  log,
+}: WakerOptions): Waker {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   let running: Promise<unknown> = Promise.resolve();
 
   async function runOnce(): Promise<number> {
     for (let total = 0; ; ) {
-      const { woken, lost, wakeInMs, more } = await wakeDeliveries(pool, lostAfterMs);
+      const { woken, lost, wakeInMs, more } = await wakeDeliveries(pool, lostAfterMs, timeoutMs);
       wakeInMs.forEach(wakeIn);
       total += woken;
       if (lost > 0)

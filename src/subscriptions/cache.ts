@@ -25,6 +25,10 @@ export interface CachedSubscription {
   readonly verifier: Verifier | null;
   readonly status: SubscriptionStatus;
   readonly circuitOpen: boolean;
+  /** Its attempts have failed several times in a row, and none has succeeded since. */
+  readonly failing: boolean;
+  /** While its circuit is open: when a probe may be sent, as `performance.now()` tells the time. */
+  readonly probeAt: number | null;
   /** Its deliveries are held from the start; the owner of its backlog sends them. */
   readonly throughBacklog: boolean;
   /** What of its policy differs from the settings; null where it does not. */
@@ -99,11 +103,15 @@ export function createSubscriptionCache(
       const { rows } = await pool.query<SubscriptionRow>({
         name: 'subscriptions-load',
         text: `
-          select id, tenant, url, secret, status, circuit_open, through_backlog, retry_schedule, timeout_ms,
-            headers, max_in_flight, rate_limit, rate_limit_per_ms, ordering, retired_secrets,
-            signature_header, signature_template, signature_content, verify, verify_secret
-          from posthorn.subscriptions
-          where id = any($1) and deleted_at is null`,
+          select s.id, s.tenant, s.url, s.secret, s.status, s.circuit_open, s.through_backlog,
+            s.retry_schedule, s.timeout_ms, s.headers, s.max_in_flight, s.rate_limit, s.rate_limit_per_ms,
+            s.ordering, s.retired_secrets, s.signature_header, s.signature_template, s.signature_content,
+            s.verify, s.verify_secret,
+            c.subscription_id is not null as failing,
+            (extract(epoch from c.probe_at - now()) * 1000)::float8 as probe_in_ms
+          from posthorn.subscriptions s
+          left join posthorn.circuits c on c.subscription_id = s.id
+          where s.id = any($1) and s.deleted_at is null`,
         values: [[...new Set(ids)]],
       });
       const found = new Map(rows.map((row) => [row.id, read(row, sealer)]));
@@ -142,6 +150,8 @@ interface SubscriptionRow extends PolicyColumns, SecretColumns, SigningColumns {
   readonly verify: Verification | null;
   readonly status: SubscriptionStatus;
   readonly circuit_open: boolean;
+  readonly failing: boolean;
+  readonly probe_in_ms: number | null;
   readonly through_backlog: boolean;
 }
 
@@ -153,6 +163,8 @@ function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
     tenant: row.tenant,
     status: row.status,
     circuitOpen: row.circuit_open,
+    failing: row.failing,
+    probeAt: row.probe_in_ms === null ? null : performance.now() + row.probe_in_ms,
     throughBacklog: row.through_backlog,
     timeoutMs: row.timeout_ms,
     headers: headersOf(row),

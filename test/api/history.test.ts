@@ -159,10 +159,10 @@ t.test('logs are filtered and paged, newest first, without gaps or repeats', asy
 
 t.test('deliveries are filtered by state and subscription, and paged', async (t) => {
   const receiver = await startReceiver(t, (response, { path }) => {
-    response.statusCode = path === '/gone' ? 410 : 200;
+    response.statusCode = path === '/gone' ? 404 : 200;
     response.end();
   });
-  const posthorn = await startTestService(t);
+  const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '20ms' });
   const good = await posthorn.subscribe(`${receiver.url}/good`);
   const gone = await posthorn.subscribe(`${receiver.url}/gone`);
   for (let n = 0; n < 10; n++) await posthorn.ingest(n % 2 === 0 ? good : gone, { n });

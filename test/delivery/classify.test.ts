@@ -6,6 +6,7 @@ import {
   classifyAnswer,
   classifyFailure,
   InvalidSubscriptionError,
+  signOf,
 } from '../../src/delivery/classify.ts';
 import { ProxyError } from '../../src/delivery/egress-proxy.ts';
 import {
@@ -263,4 +264,16 @@ t.test("of a name with several addresses, the first one's failure is told", asyn
   const blocked = new AggregateError([new BlockedAddressError('a resolves to b')]);
   t.match(classifyFailure(blocked, TIMEOUT_MS), { status: 'blocked', retry: false });
   t.match(classifyFailure(new AggregateError([]), TIMEOUT_MS), { errorCode: 'connection' });
+});
+
+t.test('what was not sent says nothing of its receiver; a redirect is an answer', async (t) => {
+  const signOfFailure = (error: unknown) => signOf(classifyFailure(error, TIMEOUT_MS), undefined);
+  t.equal(signOfFailure(new BlockedAddressError('a is private')), 'unsent');
+  t.equal(signOfFailure(new InvalidSubscriptionError('no URL')), 'unsent');
+  t.equal(signOfFailure(new ProxyError('the proxy is away')), 'down');
+  t.equal(signOfFailure(coded('ENOTFOUND')), 'down');
+  const signs = [200, 302, 404, 410, 429, 503].map((status) =>
+    signOf(classifyAnswer(answer(status)), status),
+  );
+  t.strictSame(signs, ['well', 'refused', 'refused', 'gone', 'down', 'down']);
 });

@@ -114,3 +114,17 @@ t.test('whatever happens, places add up and stay within their bounds', async () 
     { numRuns: 300 },
   );
 });
+
+t.test('a receiver that is back gets one request, then two, then four', async (t) => {
+  const lanes = start(t, 1000);
+  const first = await enter(lanes, 1, 10);
+  for (const place of first) lanes.leave(place, 'timeout', 1_000);
+  lanes.startSlowly(1);
+  const places = await enter(lanes, 1, 100);
+  for (const expected of [1, 2, 4, 8]) {
+    t.equal(lanes.inFlight, expected);
+    for (const place of places.splice(0)) lanes.leave(place, 'success', 5);
+    await Promise.resolve();
+    await Promise.resolve();
+  }
+});

@@ -167,7 +167,9 @@ t.test('a job for an attempt that was already made ends without a request', asyn
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const webhookId = await posthorn.ingest(await posthorn.subscribe(receiver.url));
-  await receiver.waitFor(1);
+  await until('the attempt is recorded', async () => {
+    return (await posthorn.request('GET', '/v1/stats')).json.succeeded === 1;
+  });
   const client = await connect(t, posthorn.databaseUrl);
   await client.query(
     `select from graphile_worker.add_job('deliver', json_build_object('attempt', 1, 'bytes', 2,

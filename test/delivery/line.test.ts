@@ -118,3 +118,18 @@ t.test('however long the backlog of a blocked key, others behind it are found', 
   line.add([{ webhookId: idOf(500_000), key: 'other', dueAt: 0 }]);
   t.strictSame(line.next(10, 1), [idOf(500_000)]);
 });
+
+t.test('where they are to take turns, the one that had fewest goes first', async (t) => {
+  const line = createLine(false);
+  line.add([1, 2, 3].map((n) => ({ webhookId: idOf(n), key: null, dueAt: 0 })));
+  const turns = new Map<string, number>();
+  const order: string[] = [];
+  for (let n = 0; n < 5; n++) {
+    const [next] = line.next(1, 1, (webhookId) => turns.get(webhookId) ?? 0);
+    turns.set(next as string, (turns.get(next as string) ?? 0) + 1);
+    order.push(next as string);
+    line.settled(next as string, 0);
+  }
+  t.strictSame(order, [1, 2, 3, 1, 2].map(idOf));
+  t.strictSame(line.next(3, 1), [1, 2, 3].map(idOf), 'and none is left out');
+});

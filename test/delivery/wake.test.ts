@@ -92,7 +92,7 @@ t.test('what a worker has taken and not yet recorded is not taken for lost', asy
   await client.query(`update posthorn.deliveries set next_attempt_at = now() - interval '1 hour'`);
   await client.query(`update graphile_worker._private_jobs set run_at = now() - interval '1 hour'`);
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
-  const woken = await wakeDeliveries(pool, 60_000);
+  const woken = await wakeDeliveries(pool, 0, 60_000);
   await pool.end();
   t.match(woken, { woken: 0, lost: 0 });
   for (const answer of answers) answer();

@@ -115,6 +115,13 @@ export function nullable<T extends TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()]);
 }
 
+export const DeliveryReason = nullable(
+  Type.String({
+    description:
+      'Why it ended without an attempt that says so: expired, it was held for as long as its retries would have taken; skipped, its subscription was enabled without its backlog.',
+  }),
+);
+
 /** A schema with what it means as an answer. */
 export function described<T extends TSchema>(description: string, schema: T): T {
   return { ...schema, description };

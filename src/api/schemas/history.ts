@@ -3,6 +3,7 @@ import type { To } from '../links.ts';
 import {
   ATTEMPT_STATUSES,
   DELIVERY_STATES,
+  DeliveryReason,
   nullable,
   oneOf,
   SubscriptionId,
@@ -28,7 +29,7 @@ const DeliveryFields = {
   subscription_url: Type.String(),
   event_type: nullable(Type.String()),
   state: oneOf(DELIVERY_STATES),
-  reason: nullable(Type.String({ description: 'Why it ended, where no attempt says so.' })),
+  reason: DeliveryReason,
   attempts_made: Type.Integer(),
   next_attempt_at: nullable(Timestamp),
   ended_at: nullable(Timestamp),

@@ -1,0 +1,110 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { subscriptionHealth } from '../../subscriptions/health.sql.ts';
+import { notFound } from '../problems.ts';
+import {
+  described,
+  nullable,
+  oneOf,
+  problems,
+  SUBSCRIPTION_STATUSES,
+  SubscriptionId,
+  Timestamp,
+} from '../schemas/common.ts';
+import type { ApiServices } from '../services.ts';
+
+const Health = Type.Object({
+  subscription_id: SubscriptionId,
+  status: oneOf(SUBSCRIPTION_STATUSES),
+  status_reason: nullable(Type.String()),
+  circuit: Type.Object({
+    state: oneOf(
+      ['closed', 'open', 'half_open'],
+      'open: what is owed is held until next_probe_at; half_open: a probe is due or under way.',
+    ),
+    opened_at: nullable(Timestamp),
+    next_probe_at: nullable(Timestamp),
+  }),
+  failing_since: nullable({
+    ...Timestamp,
+    description: 'When attempts began to fail that no success followed, after three in a row.',
+  }),
+  failures: Type.Integer({ description: 'Attempts that failed since then, at least.' }),
+  held: Type.Integer({ description: 'Deliveries that are held, counted up to 10,000.' }),
+  held_more: Type.Boolean({ description: 'Whether there are more than that.' }),
+  oldest_held_at: nullable({
+    ...Timestamp,
+    description: 'When the oldest webhook was accepted of which a delivery is held.',
+  }),
+  in_flight: Type.Integer({
+    description: 'Requests that are open, of all workers, as of five seconds ago at most.',
+  }),
+  recent: Type.Object(
+    {
+      attempts: Type.Integer(),
+      success_rate: nullable(Type.Number({ description: '0 to 1' })),
+      per_second: Type.Number({ description: 'Attempts a second over the last minute.' }),
+    },
+    { description: 'Its newest attempts, up to 1,000 of them.' },
+  ),
+  last_error: nullable(
+    Type.Object(
+      { at: Timestamp, error_code: nullable(Type.String()), error: nullable(Type.String()) },
+      { description: 'The newest among its recent attempts.' },
+    ),
+  ),
+});
+
+/** How a receiver fares. */
+export const healthRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { pool } },
+) => {
+  app.get(
+    '/v1/subscriptions/:subscription_id/health',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getSubscriptionHealth',
+        summary: 'How a receiver fares: circuit, backlog, rate, last error',
+        tags: ['subscriptions'],
+        params: Type.Object({ subscription_id: SubscriptionId }),
+        response: { 200: described('As of now.', Health), ...problems(400, 401, 404) },
+      },
+    },
+    async (request, reply) => {
+      const { subscription_id } = request.params;
+      const row = await subscriptionHealth(pool, request.tenant, subscription_id);
+      if (row === undefined) throw notFound('subscription', subscription_id);
+      return reply.send({
+        subscription_id,
+        status: row.status,
+        status_reason: row.status_reason,
+        circuit: {
+          state: row.circuit,
+          opened_at: row.opened_at,
+          next_probe_at: row.next_probe_at,
+        },
+        failing_since: row.failing_since,
+        failures: row.failures ?? 0,
+        held: row.held,
+        held_more: row.held_more,
+        oldest_held_at: row.oldest_held_at,
+        in_flight: row.in_flight,
+        recent: {
+          attempts: row.recent_attempts,
+          success_rate: row.recent_success_rate,
+          per_second: row.attempts_per_second,
+        },
+        last_error:
+          row.recent_error_at === null
+            ? null
+            : {
+                at: row.recent_error_at,
+                error_code: row.recent_error_code,
+                error: row.recent_error,
+              },
+      } as never);
+    },
+  );
+};

@@ -1,0 +1,107 @@
+import type pg from 'pg';
+import { plainArray, textArray } from '../db/arrays.ts';
+
+/** Failures of a subscription since they were last told of. */
+export interface FailureReport {
+  readonly subscriptionId: number;
+  readonly failures: number;
+  /** How long ago the first of them began that no success followed. */
+  readonly sinceMs: number;
+  /** Whether there were so many that its circuit is to open. */
+  readonly open: boolean;
+  /** For how long the receiver asked not to be called; its circuit is open for that time. */
+  readonly pauseMs: number | null;
+  /** Whether this was a probe: the next one is due after a longer time. */
+  readonly probe: boolean;
+  /** It asked never to be called again: it is disabled. */
+  readonly gone: boolean;
+  readonly errorCode: string | null;
+  readonly error: string | null;
+}
+
+/** When probes are due, and when a subscription is disabled. */
+export interface CircuitTimes {
+  /** Until the first probe; twice as long after each that fails. */
+  readonly firstProbeMs: number;
+  readonly maxProbeMs: number;
+  /** Failing for so long without a success, a subscription is disabled; null: never. */
+  readonly disableAfterMs: number | null;
+}
+
+/** Which subscriptions a report has changed. */
+export interface Reported {
+  readonly opened: number[];
+  readonly disabled: number[];
+}
+
+/**
+ * Writes down that attempts failed, in one transaction with all that follows from it: circuits that
+ * open, probes that are put off, subscriptions that are disabled, and the operational webhooks. The
+ * functions are in migrations/0006_health.sql.
+ *
+ * It may be told of a thing twice, or by several processes.
+ */
+export async function reportFailures(
+  pool: pg.Pool,
+  reports: readonly FailureReport[],
+  { firstProbeMs, maxProbeMs, disableAfterMs }: CircuitTimes,
+): Promise<Reported> {
+  // They lock their subscriptions' rows: in order, so that processes do not wait for each other.
+  const sorted = reports.toSorted((a, b) => a.subscriptionId - b.subscriptionId);
+  const { rows } = await pool.query<{ id: number; opened: boolean; disabled: boolean }>({
+    name: 'report-failures',
+    text: `
+      select r.id, done.opened, done.disabled
+      from unnest(
+        $1::integer[], $2::integer[], $3::float8[], $4::boolean[], $5::float8[], $6::boolean[], $7::boolean[],
+        $8::text[], $9::text[]
+      ) as r (id, failures, since_ms, open, pause_ms, probe, gone, error_code, error)
+      cross join lateral posthorn.report_failure(
+        r.id, r.failures, r.since_ms, r.open, r.pause_ms, r.probe, r.gone, r.error_code, r.error,
+        $10, $11, $12) as done`,
+    values: [
+      plainArray(sorted.map(({ subscriptionId }) => subscriptionId)),
+      plainArray(sorted.map(({ failures }) => failures)),
+      plainArray(sorted.map(({ sinceMs }) => Math.round(sinceMs))),
+      plainArray(sorted.map(({ open }) => open)),
+      plainArray(sorted.map(({ pauseMs }) => pauseMs)),
+      plainArray(sorted.map(({ probe }) => probe)),
+      plainArray(sorted.map(({ gone }) => gone)),
+      textArray(sorted.map(({ errorCode }) => errorCode)),
+      textArray(sorted.map(({ error }) => error)),
+      firstProbeMs,
+      maxProbeMs,
+      disableAfterMs,
+    ],
+  });
+  return {
+    opened: rows.filter(({ opened }) => opened).map(({ id }) => id),
+    disabled: rows.filter(({ disabled }) => disabled).map(({ id }) => id),
+  };
+}
+
+/** Writes down that subscriptions which failed have succeeded. Returns those whose circuits it closed. */
+export async function reportSuccesses(pool: pg.Pool, ids: readonly number[]): Promise<number[]> {
+  return await closing(pool, 'report_success', ids);
+}
+
+/** The same of those that answered, if only by refusing: they are there, although they fail. */
+export async function reportAnswers(pool: pg.Pool, ids: readonly number[]): Promise<number[]> {
+  return await closing(pool, 'report_answer', ids);
+}
+
+async function closing(
+  pool: pg.Pool,
+  report: 'report_success' | 'report_answer',
+  ids: readonly number[],
+): Promise<number[]> {
+  const { rows } = await pool.query<{ id: number; closed: boolean }>({
+    name: report,
+    text: `
+      select r.id, done.closed
+      from unnest($1::integer[]) as r (id)
+      cross join lateral posthorn.${report}(r.id) as done (closed)`,
+    values: [plainArray(ids.toSorted((a, b) => a - b))],
+  });
+  return rows.filter(({ closed }) => closed).map(({ id }) => id);
+}

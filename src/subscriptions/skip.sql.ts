@@ -1,0 +1,62 @@
+import type pg from 'pg';
+
+/** Deliveries that are cancelled in one transaction. */
+const MAX_SKIPPED = 2_000;
+
+/** Why a subscription is paused while what it was owed is being skipped. */
+export const SKIPPING = 'It is being enabled: what it was owed is being skipped.';
+
+/** Subscriptions whose backlogs are being skipped. */
+export async function subscriptionsSkipping(pool: pg.Pool): Promise<number[]> {
+  const { rows } = await pool.query<{ id: number }>({
+    name: 'skipping',
+    text: 'select id from posthorn.subscriptions where skip_until is not null order by id',
+  });
+  return rows.map(({ id }) => id);
+}
+
+/**
+ * Cancels some of what a subscription was owed when it was to be skipped: the reason is `skipped`.
+ * What is held is found by its own index; what waits for a retry among all that is owed.
+ *
+ * @returns how many; 0 when there are no more.
+ */
+export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<number> {
+  for (const state of ['held', 'pending'] as const) {
+    const { rowCount } = await pool.query({
+      name: `skip-${state}`,
+      text: `
+        with chosen as materialized (
+          select d.webhook_id
+          from posthorn.deliveries d
+          where d.subscription_id = $1 and d.state = '${state}'
+            and d.webhook_id <= (select skip_until from posthorn.subscriptions where id = $1)
+          limit ${MAX_SKIPPED}
+          for update skip locked
+        )
+        update posthorn.deliveries d
+        set state = 'cancelled', reason = 'skipped', ended_at = now(), next_attempt_at = null
+        from chosen
+        where d.webhook_id = chosen.webhook_id and d.subscription_id = $1 and d.state = '${state}'`,
+      values: [subscriptionId],
+    });
+    if ((rowCount ?? 0) > 0) return rowCount ?? 0;
+  }
+  return 0;
+}
+
+/** All is skipped: the subscription is active, unless somebody has paused or disabled it meanwhile. */
+export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promise<void> {
+  await pool.query({
+    name: 'end-skipping',
+    text: `
+      update posthorn.subscriptions
+      set skip_until = null,
+          status = case when status_reason = $2 then 'active' else status end,
+          status_changed_at = case when status_reason = $2 then now() else status_changed_at end,
+          status_reason = case when status_reason = $2 then null else status_reason end,
+          updated_at = now()
+      where id = $1 and skip_until is not null`,
+    values: [subscriptionId, SKIPPING],
+  });
+}
