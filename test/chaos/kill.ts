@@ -17,7 +17,7 @@ export const kill: Scenario = {
   name: 'kill',
   promise: 'a 202 means durable: kill -9 of API, worker, both, a child or its supervisor',
   quick: true,
-  timeoutMs: 420_000,
+  timeoutMs: 1_500_000,
   async run(run) {
     const rounds = run.quick ? 3 : 100;
     const supervisedRounds = run.quick ? 2 : 30;

@@ -17,7 +17,7 @@ export const restart: Scenario = {
   promise:
     'Postgres restarts as after a crash, under load: sending again within 10 s, nothing stranded',
   quick: true,
-  timeoutMs: 420_000,
+  timeoutMs: 900_000,
   async run(run) {
     const rounds = run.quick ? 2 : 30;
     const postgres = await startPostgres(run);
