@@ -81,6 +81,7 @@ export function boundReads(socket: Socket): Socket {
         socket.destroy(new errors.HeadersOverflowError());
         return null;
       }
+      if (chunk.length <= PIECE_BYTES) return chunk;
       unparsed = chunk;
     }
     const piece = unparsed.subarray(0, PIECE_BYTES);
