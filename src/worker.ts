@@ -45,7 +45,7 @@ const LOST_TASK_MS = 30_000;
 /** Looked for once in so many rounds of the waker: a minute, since an idle process asks for little. */
 const TASKS_EVERY = 4;
 /** What a stop needs for handing back what has not finished. */
-const HAND_BACK_MS = 2_000;
+const HAND_BACK_MS = 3_000;
 /** What an index of one day may take. */
 const INDEX_MS = 10 * 60_000;
 

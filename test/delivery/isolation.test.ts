@@ -119,3 +119,33 @@ t.test('what is held for a subscription that is deleted is cancelled', async (t)
   t.equal(await list('cancelled'), 50);
   t.equal(receiver.received.length, 10, 'a receiver that has not answered gets ten at once');
 });
+
+t.test('what is held is sent, whatever the number of its subscription', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const receiver = await startReceiver(t);
+  const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
+  const client = await connect(t, databaseUrl);
+  const ids = [1, 127, 128, 157, 255, 256, 495, 32_768, 40_000, 2_147_483_647];
+  const payload = { text: 'é 🎺 \u007f\u0080' };
+  for (const id of ids) {
+    await client.query(
+      'insert into posthorn.subscriptions (id, url) overriding system value values ($1, $2)',
+      [id, `${receiver.url}/${id}`],
+    );
+    await api.ingest(id, payload);
+  }
+  // As a worker leaves them that has no place for them.
+  await client.query('delete from graphile_worker._private_jobs');
+  await client.query(`update posthorn.deliveries set state = 'held'`);
+  await client.query(
+    'insert into posthorn.backlogs (subscription_id) select unnest($1::integer[])',
+    [ids],
+  );
+  await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'worker' });
+  const requests = await receiver.waitFor(ids.length);
+  t.strictSame(
+    requests.map(({ path }) => Number(path.slice(1))).sort((a, b) => a - b),
+    ids,
+  );
+  for (const { body } of requests) t.equal(body.toString(), JSON.stringify(payload));
+});

@@ -134,21 +134,30 @@ export async function startPostgres(run: Run, options: PostgresOptions = {}): Pr
     await client.end();
   }
   let asking: pg.Client | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  async function ask<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
+    asking ??= await connect();
+    try {
+      return (await asking.query<Row>(text, values)).rows;
+    } catch (error) {
+      asking.end().catch(() => {});
+      asking = undefined;
+      throw error;
+    }
+  }
+
   run.onEnd(() => asking?.end().catch(() => {}));
   return {
     url,
     port,
     cluster,
     identity: owner.identity,
-    async query(text, values) {
-      asking ??= await connect();
-      try {
-        return (await asking.query(text, values)).rows;
-      } catch (error) {
-        asking.end().catch(() => {});
-        asking = undefined;
-        throw error;
-      }
+    query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
+      // One after the other: there is one connection.
+      const answer = turn.then(() => ask<Row>(text, values));
+      turn = answer.catch(() => {});
+      return answer;
     },
     start,
     stopImmediately,
