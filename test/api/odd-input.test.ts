@@ -211,3 +211,14 @@ t.test('the answer to a thousand mistakes is short', async (t) => {
   t.equal(json.errors.length, 20);
   t.ok(text.length < 10_000, `${text.length} characters`);
 });
+
+t.test('a content-type without a body is no mistake where no body is wanted', async (t) => {
+  const posthorn = await startTestService(t);
+  const id = await posthorn.subscribe('https://example.com');
+  const typed = { 'content-type': 'application/json' };
+  const remove = () => posthorn.request('DELETE', `/v1/subscriptions/${id}`, undefined, typed);
+  t.equal((await remove()).status, 200);
+  t.equal((await remove()).status, 404);
+  const wanted = await posthorn.request('POST', '/v1/subscriptions', '', typed);
+  t.match(wanted.json, { status: 400, type: 'urn:posthorn:problem:invalid-json', detail: /empty/ });
+});

@@ -43,13 +43,18 @@ export function declareAccess(app: FastifyInstance): void {
     const { scope } = route.config ?? {};
     if (scope === undefined || scope === 'open') return;
     const named = namesTenant(route);
+    // Outside of /v1 all is of one tenant, and is not there for the keys of others.
+    const hides = named || !route.url.startsWith('/v1/');
     const { response = {}, querystring } = route.schema as {
       response?: object;
       querystring?: { properties?: object };
     };
     route.schema = {
       ...route.schema,
-      response: { ...problems(401, 403, 429, ...(named ? [400, 404] : [])), ...response },
+      response: {
+        ...problems(401, 403, 429, ...(named ? [400] : []), ...(hides ? [404] : [])),
+        ...response,
+      },
       ...(named ? { querystring: withTenant(querystring) } : {}),
     };
   });

@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { Settings } from '../../config.ts';
 import { VERSION } from '../../version.ts';
 import type { Needed } from './access.ts';
+import { completeDocument, type OpenApiDocument } from './document.ts';
 
 const HSTS_SECONDS = 180 * 86_400;
 
@@ -15,6 +16,10 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
       schema: withScope(schema, route.config?.scope, settings.authRequired),
       url,
     }),
+    transformObject: (made) => {
+      const { openapiObject } = made as unknown as { openapiObject: OpenApiDocument };
+      return completeDocument(openapiObject) as never;
+    },
     openapi: {
       openapi: '3.1.0',
       info: {
@@ -24,6 +29,7 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
           'Webhook delivery that needs nothing but Postgres. Hand a webhook in; it is stored, delivered signed, retried with growing delays, and every attempt is logged.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
+      servers: [{ url: '/', description: 'This service.' }],
       tags: [
         { name: 'tenants', description: 'Whose things they are.' },
         { name: 'keys', description: 'Who may ask what.' },

@@ -34,7 +34,7 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     {
       config: { scope: 'read' },
       schema: {
-        operationId: 'listAttemptsV1',
+        operationId: 'listAttempts',
         summary: 'List attempts, newest first',
         description: SCANNED_PAGES,
         tags: ['history'],
@@ -42,14 +42,20 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           {
             subscription_id: Type.Optional(SubscriptionId),
             webhook_id: Type.Optional(WebhookId),
-            status: Type.Optional(oneOf(ATTEMPT_STATUSES)),
+            status: Type.Optional(oneOf(ATTEMPT_STATUSES, 'How it ended.')),
             response_code: Type.Optional(
-              Type.Integer({ minimum: 100, maximum: 999, examples: [500] }),
+              Type.Integer({
+                minimum: 100,
+                maximum: 999,
+                description: 'What the receiver answered.',
+                examples: [500],
+              }),
             ),
             error_code: Type.Optional(
               Type.String({
                 maxLength: 50,
                 pattern: '^[a-z0-9_]+$',
+                description: 'Why it failed, in a word for programs.',
                 examples: ['timeout_connect'],
               }),
             ),

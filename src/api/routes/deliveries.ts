@@ -58,7 +58,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
           {
             subscription_id: Type.Optional(SubscriptionId),
             webhook_id: Type.Optional(WebhookId),
-            state: Type.Optional(oneOf(DELIVERY_STATES)),
+            state: Type.Optional(oneOf(DELIVERY_STATES, 'What has become of it.')),
             event_type: Type.Optional(EventType),
             since: Type.Optional({
               ...Timestamp,

@@ -218,7 +218,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
     {
       config: { scope: 'manage' },
       schema: {
-        operationId: 'patchEventType',
+        operationId: 'updateEventType',
         summary: 'Change or archive an event type',
         description: 'What is not given stays as it is.',
         tags: ['event types'],
@@ -292,7 +292,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
     {
       config: { scope: 'manage' },
       schema: {
-        operationId: 'patchEventTypeSettings',
+        operationId: 'updateEventTypeSettings',
         summary: 'Ask that event types are registered, or that data fit their schemas',
         tags: ['event types'],
         body: EventTypeSettingsChange,

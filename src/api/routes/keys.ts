@@ -16,6 +16,7 @@ import { MAX_TENANT_LENGTH } from '../plugins/access.ts';
 import { invalidField, notFound } from '../problems.ts';
 import {
   described,
+  named,
   nullable,
   oneOf,
   problems,
@@ -24,7 +25,12 @@ import {
 } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 
-const KeyId = Type.Integer({ minimum: 1, maximum: 2_147_483_647, examples: [1] });
+const KeyId = Type.Integer({
+  minimum: 1,
+  maximum: 2_147_483_647,
+  description: 'The id of a key.',
+  examples: [1],
+});
 const Tenant = Type.String({ maxLength: MAX_TENANT_LENGTH, pattern: STORABLE_TEXT });
 const Name = nullable(Type.String({ maxLength: 200, pattern: STORABLE_TEXT }));
 const Scopes = Type.Array(oneOf(SCOPES), {
@@ -39,7 +45,7 @@ const Environment = oneOf(
   'It is in the key, for people and for secret scanners to see. Posthorn treats both alike.',
 );
 
-const Key = Type.Object({
+const Key = named('Key', {
   id: KeyId,
   tenant: nullable(Type.String({ description: 'Whose things it may see. Null: of all.' })),
   name: Name,

@@ -34,14 +34,14 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
     {
       config: { scope: 'read' },
       schema: {
-        operationId: 'listAttempts',
+        operationId: 'listAttemptsLegacy',
         summary: 'List attempts, newest first',
         tags: ['history'],
         querystring: Type.Object(
           {
             subscription_id: Type.Optional(SubscriptionId),
             webhook_id: Type.Optional(WebhookId),
-            status: Type.Optional(oneOf(ATTEMPT_STATUSES)),
+            status: Type.Optional(oneOf(ATTEMPT_STATUSES, 'How it ended.')),
             since: Type.Optional({ ...Timestamp, description: 'Ended at or after this.' }),
             until: Type.Optional({ ...Timestamp, description: 'Ended before this.' }),
             ...PageQuery,

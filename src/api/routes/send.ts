@@ -8,6 +8,7 @@ import { notFound } from '../problems.ts';
 import {
   Channel,
   described,
+  named,
   problems,
   SentEventType,
   STORABLE_TEXT,
@@ -86,7 +87,7 @@ const SendBatch = Type.Object(
   },
 );
 
-const Accepted = Type.Object({
+const Accepted = named('AcceptedWebhook', {
   status: Type.Literal('accepted'),
   webhook_id: WebhookId,
   deliveries: Type.Integer({ description: 'To how many subscriptions it goes.' }),

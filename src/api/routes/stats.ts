@@ -2,13 +2,20 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
 import { invalidField } from '../problems.ts';
-import { described, nullable, problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
+import {
+  described,
+  named,
+  nullable,
+  problems,
+  SubscriptionId,
+  Timestamp,
+} from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 
 const MAX_WINDOW_MS = 31 * 86_400_000;
 
 const Milliseconds = nullable(Type.Number({ description: 'Milliseconds' }));
-const Stats = Type.Object({
+const Stats = named('Stats', {
   window: Type.String({ description: 'The time looked at, up to now.' }),
   subscription_id: nullable(SubscriptionId),
   accepted: Type.Integer({

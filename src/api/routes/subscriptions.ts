@@ -25,7 +25,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
     {
       config: { scope: 'manage' },
       schema: {
-        operationId: 'createSubscription',
+        operationId: 'createSubscriptionLegacy',
         summary: 'Create a subscription',
         tags: ['subscriptions'],
         body: Type.Object(
@@ -51,7 +51,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
     {
       config: { scope: 'read' },
       schema: {
-        operationId: 'listSubscriptions',
+        operationId: 'listSubscriptionsLegacy',
         summary: 'List the subscriptions',
         tags: ['subscriptions'],
         response: {
@@ -68,7 +68,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
     {
       config: { scope: 'manage' },
       schema: {
-        operationId: 'updateSubscription',
+        operationId: 'updateSubscriptionLegacy',
         summary: "Change a subscription's URL or secret",
         tags: ['subscriptions'],
         body: Type.Object(
@@ -104,7 +104,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
     {
       config: { scope: 'manage' },
       schema: {
-        operationId: 'deleteSubscription',
+        operationId: 'deleteSubscriptionLegacy',
         summary: 'Delete a subscription',
         description:
           'What is still owed to it is cancelled: a thousand deliveries at once, more by a task. None of them is sent meanwhile. Its history stays.',

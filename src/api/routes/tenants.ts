@@ -24,6 +24,7 @@ import { MAX_TENANT_LENGTH } from '../plugins/access.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import {
   described,
+  named,
   nullable,
   problems,
   STORABLE_TEXT,
@@ -49,7 +50,7 @@ const Retention = nullable(
   }),
 );
 
-const Tenant = Type.Object({
+const Tenant = named('Tenant', {
   id: Type.String(),
   name: Name,
   metadata: Metadata,
@@ -63,6 +64,7 @@ const Params = Type.Object({
   tenant_id: Type.String({
     maxLength: MAX_TENANT_LENGTH,
     pattern: STORABLE_TEXT,
+    description: 'The id of a tenant.',
     examples: ['acme'],
   }),
 });
@@ -172,7 +174,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
     {
       config: { scope: 'admin' },
       schema: {
-        operationId: 'patchTenant',
+        operationId: 'updateTenant',
         summary: 'Change a tenant',
         description: 'What is not given stays as it is.',
         tags: ['tenants'],

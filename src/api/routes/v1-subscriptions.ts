@@ -45,7 +45,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     {
       config: { scope: 'manage' },
       schema: {
-        operationId: 'createSubscriptionV1',
+        operationId: 'createSubscription',
         summary: 'Create a subscription',
         description:
           'Without a secret, its deliveries are not signed. With signature_scheme ed25519 and no secret, a private key is made, and never shown.',
@@ -111,7 +111,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     {
       config: { scope: 'read' },
       schema: {
-        operationId: 'listSubscriptionsV1',
+        operationId: 'listSubscriptions',
         summary: 'List the subscriptions, by id',
         tags: ['subscriptions'],
         querystring: Type.Object(PageQuery, { additionalProperties: false }),
@@ -145,7 +145,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     {
       config: { scope: 'read' },
       schema: {
-        operationId: 'getSubscriptionV1',
+        operationId: 'getSubscription',
         summary: 'A subscription',
         tags: ['subscriptions'],
         params: Params,
@@ -180,7 +180,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     {
       config: { scope: 'manage' },
       schema: {
-        operationId: 'patchSubscriptionV1',
+        operationId: 'updateSubscription',
         summary: 'Change a subscription',
         description:
           'What is not given stays as it is. A secret takes the place of the one before at once; rotate-secret lets both sign for a while. A secret of null removes the secret.',
@@ -225,7 +225,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     {
       config: { scope: 'manage' },
       schema: {
-        operationId: 'deleteSubscriptionV1',
+        operationId: 'deleteSubscription',
         summary: 'Delete a subscription',
         description:
           'What is still owed to it is cancelled: a thousand deliveries at once, more by a task. None of them is sent meanwhile. Its history stays.',

@@ -1,4 +1,4 @@
-import { type TSchema, Type } from 'typebox';
+import { type TObject, type TProperties, type TSchema, Type } from 'typebox';
 
 /** The body of every error answer (RFC 9457). */
 export const ProblemSchema = Type.Object(
@@ -15,7 +15,7 @@ export const ProblemSchema = Type.Object(
       }),
     ),
   },
-  { description: 'A problem (RFC 9457)' },
+  { title: 'Problem', description: 'A problem (RFC 9457)' },
 );
 
 const MEANINGS: Record<number, string> = {
@@ -23,11 +23,14 @@ const MEANINGS: Record<number, string> = {
   401: 'The signature or the key is missing or wrong.',
   403: 'The key lacks the scope that is needed.',
   404: 'There is no such thing.',
+  408: 'The request took too long to arrive.',
   409: 'It cannot be done as things stand; `detail` says what stands in the way.',
   413: 'The body is larger than POSTHORN_MAX_BODY.',
+  414: 'A part of the path is longer than any id is.',
   415: 'The content-type is not JSON.',
   422: 'The `Idempotency-Key` was used for another request in the last 24 hours.',
   429: 'Too many requests came within the time; try again after `Retry-After`.',
+  431: 'The request line and the headers are too large.',
   500: 'Something went wrong on our side; the log says what.',
   503: 'The database cannot be used right now; try again after `Retry-After`. With the type `…:unavailable` nothing was done; with `…:outcome-unknown` it may have been.',
 };
@@ -45,7 +48,12 @@ export function problems(...statuses: (keyof typeof MEANINGS)[]): Record<number,
   );
 }
 
-export const SubscriptionId = Type.Integer({ minimum: 1, maximum: 2_147_483_647, examples: [1] });
+export const SubscriptionId = Type.Integer({
+  minimum: 1,
+  maximum: 2_147_483_647,
+  description: 'The id of a subscription.',
+  examples: [1],
+});
 export const WebhookId = Type.String({
   format: 'uuid',
   description: 'A UUIDv7: it tells when the webhook came.',
@@ -121,6 +129,13 @@ export const DeliveryReason = nullable(
       'Why it ended without an attempt that says so: expired, it was held for as long as its retries would have taken; skipped, its subscription was enabled without its backlog.',
   }),
 );
+/**
+ * An object that the document shows once, under that name, and refers to wherever it is used. Clients
+ * that are made from the document get a type of that name.
+ */
+export function named<P extends TProperties>(name: string, properties: P): TObject<P> {
+  return Type.Object(properties, { title: name });
+}
 
 /** A schema with what it means as an answer. */
 export function described<T extends TSchema>(description: string, schema: T): T {

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { EventType as EventTypeName, nullable, STORABLE_TEXT, Timestamp } from './common.ts';
+import { EventType as EventTypeName, named, nullable, STORABLE_TEXT, Timestamp } from './common.ts';
 
 /** What of an event type may be given when it is made or changed. */
 export const EVENT_TYPE_FIELDS = {
@@ -23,7 +23,7 @@ export const EVENT_TYPE_FIELDS = {
   ),
 };
 
-export const EventType = Type.Object({
+export const EventType = named('EventType', {
   name: EventTypeName,
   description: nullable(Type.String()),
   schema: nullable(Type.Unsafe<Record<string, unknown>>({ type: 'object' })),
@@ -45,7 +45,7 @@ const SETTINGS = {
   }),
 };
 
-export const EventTypeSettings = Type.Object(SETTINGS);
+export const EventTypeSettings = named('EventTypeSettings', SETTINGS);
 export const EventTypeSettingsChange = Type.Object(
   { strict: Type.Optional(SETTINGS.strict), validate: Type.Optional(SETTINGS.validate) },
   { additionalProperties: false, minProperties: 1, examples: [{ validate: true }] },

@@ -4,6 +4,7 @@ import {
   ATTEMPT_STATUSES,
   DELIVERY_STATES,
   DeliveryReason,
+  named,
   nullable,
   oneOf,
   SubscriptionId,
@@ -45,9 +46,9 @@ const DeliveryFields = {
   }),
 };
 
-export const Delivery = Type.Object(DeliveryFields);
+export const Delivery = named('Delivery', DeliveryFields);
 
-export const Attempt = Type.Object({
+export const Attempt = named('Attempt', {
   id: Type.Integer(),
   webhook_id: WebhookId,
   subscription_id: SubscriptionId,
@@ -71,7 +72,7 @@ export const Attempt = Type.Object({
   }),
 });
 
-export const WebhookRow = Type.Object({
+export const WebhookRow = named('Webhook', {
   webhook_id: WebhookId,
   accepted_at: Timestamp,
   event_type: nullable(Type.String()),

@@ -3,6 +3,7 @@ import { VERIFY_SCHEMES } from '../../intake/verify/schemes.ts';
 import {
   Channel,
   EventTypePattern,
+  named,
   nullable,
   oneOf,
   STORABLE_TEXT,
@@ -234,7 +235,7 @@ export const Deleted = Type.Object({
   ),
 });
 
-export const Subscription = Type.Object({
+export const Subscription = named('Subscription', {
   id: SubscriptionId,
   url: Url,
   status: oneOf(

@@ -4,6 +4,7 @@ import type { To } from '../links.ts';
 import {
   DELIVERY_STATES,
   EventTypePattern,
+  named,
   nullable,
   oneOf,
   SubscriptionId,
@@ -12,6 +13,7 @@ import {
 
 export const TaskId = Type.String({
   format: 'uuid',
+  description: 'The id of a task.',
   examples: ['01890a5d-ac96-774b-bcce-b302099a8057'],
 });
 
@@ -21,7 +23,7 @@ export const ENDED_STATES = ['succeeded', 'failed', 'cancelled'] as const;
 export const OWED_STATES = ['pending', 'held'] as const;
 export const DEFAULT_RATE = 100;
 
-export const Task = Type.Object({
+export const Task = named('Task', {
   id: TaskId,
   kind: oneOf(TASK_KINDS, 'delete: it cancels what was owed to a deleted subscription.'),
   state: oneOf(TASK_STATES),

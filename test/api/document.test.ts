@@ -1,0 +1,145 @@
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import t from 'tap';
+import {
+  bodyExamplesOf,
+  bodySchemaOf,
+  operationsOf,
+  readDocument,
+  resolve,
+  type Schema,
+} from '../helpers/openapi.ts';
+import { startTestService } from '../helpers/service.ts';
+
+/** Laws of the document that whoever adds a route keeps too. */
+
+/** The first system's paths, which are as they were. */
+const FIRST_SYSTEM = /^\/(subscriptions|ingest|logs)\//;
+
+const RULES = {
+  'operation-tag-defined': 'error',
+  'operation-singular-tag': 'error',
+  'parameter-description': 'error',
+  'path-params-defined': 'error',
+  'operation-4xx-problem-details-rfc7807': 'error',
+  'component-name-unique': 'error',
+  'array-parameter-serialization': 'error',
+  // Off, as `recommended` has them: operation-description (each has a summary, and a description
+  // where there is more to say), info-contact (whoever runs the service is to be asked),
+  // path-segment-plural and no-http-verbs-in-paths (the first system's paths are what they are),
+  // scalar-property-missing-example (bodies have examples as a whole, which is checked below).
+} as const;
+
+const keyed = await startTestService(t, { POSTHORN_ADMIN_KEY: 'an admin key of some length' });
+const posthorn = await startTestService(t);
+const document = await readDocument(posthorn);
+
+for (const [how, { request }] of Object.entries({ 'with a key': keyed, 'without one': posthorn })) {
+  t.test(`the linter finds nothing in the document, ${how}`, async (t) => {
+    const { text } = await request('GET', '/api/docs/json');
+    const config = await createConfig({ extends: ['recommended'], rules: RULES });
+    const found = await lintFromString({ source: text, absoluteRef: '/openapi.json', config });
+    t.strictSame(
+      found.map(
+        ({ severity, ruleId, message, location }) =>
+          `${severity} ${ruleId}: ${message} at ${location.map(({ pointer }) => pointer)}`,
+      ),
+      [],
+    );
+  });
+}
+
+t.test('every body has an example that its own schema takes', async (t) => {
+  const ajv = addFormats.default(new Ajv2020({ strict: false, allErrors: true }));
+  let seen = 0;
+  for (const operation of operationsOf(document)) {
+    const schema = bodySchemaOf(operation);
+    if (schema === undefined) continue;
+    const name = `${operation.operationId} (${operation.method} ${operation.path})`;
+    const examples = bodyExamplesOf(operation);
+    t.ok(examples.length > 0, `${name} has an example`);
+    for (const example of examples)
+      t.ok(
+        ajv.validate({ ...schema, components: document.components }, example),
+        `${name}: ${ajv.errorsText()} in ${JSON.stringify(example)}`,
+      );
+    seen += 1;
+  }
+  t.ok(seen >= 7, `${seen} bodies`);
+});
+
+t.test('every list has pages, and shows the way to the next one', async (t) => {
+  const lists = operationsOf(document).filter(
+    ({ operationId, path }) => /^list[A-Z]/.test(operationId) && !FIRST_SYSTEM.test(path),
+  );
+  t.ok(lists.length >= 2);
+  for (const operation of lists) {
+    const name = `${operation.operationId} (${operation.method} ${operation.path})`;
+    const query = new Map(operation.parameters.map((one) => [one.name, one]));
+    t.match(query.get('limit'), { in: 'query', schema: { type: 'integer', minimum: 1 } }, name);
+    t.match(query.get('cursor'), { in: 'query', schema: { type: 'string' } }, name);
+    const { headers, content } = operation.responses['200'] ?? {};
+    t.match(headers, { Link: { schema: { type: 'string' } } }, `${name} tells of the Link header`);
+    const page = resolve(document, content?.['application/json']?.schema ?? {});
+    t.match(page, { properties: { data: { type: 'array' }, next_cursor: {} } }, name);
+    t.strictSame([...page.required].sort(), ['data', 'next_cursor'], name);
+  }
+});
+
+/** What methods are called in a client that is made from the document. */
+const VERBS: Record<string, RegExp> = {
+  get: /^(get|list|ping$|healthz$|readyz$|metrics$)/,
+  put: /^(update|put)/,
+  patch: /^update/,
+  delete: /^(delete|revoke)/,
+  post: /^[a-z]+/,
+};
+
+t.test('operations are named as the methods of a client are', async (t) => {
+  for (const { operationId, method, path } of operationsOf(document)) {
+    const name = `${operationId} (${method} ${path})`;
+    t.match(operationId, VERBS[method], name);
+    t.match(operationId, /^[a-z]+([A-Z][a-z]+)*$/, `${name}: words, and no version`);
+  }
+});
+
+t.test('fields are in snake_case, and what is a time ends in _at or _until', async (t) => {
+  let times = 0;
+  for (const operation of operationsOf(document)) {
+    const { operationId, parameters, requestBody, responses } = operation;
+    const asked = parameters.filter((one) => one.in !== 'header');
+    const fields = [
+      ...asked.map(({ name, schema }) => [name, schema] as const),
+      ...fieldsOf(requestBody),
+      ...fieldsOf(responses),
+    ];
+    for (const [name, schema] of fields) {
+      t.match(name, /^[a-z0-9]+(_[a-z0-9]+)*$/, `${operationId}: ${name}`);
+      if (!isTime(schema)) continue;
+      times += 1;
+      t.ok(/_(at|until)$/.test(name) || OTHER_TIMES.has(name), `${operationId}: ${name} is a time`);
+    }
+  }
+  t.ok(times > 0);
+});
+
+/** Bounds to ask with, and the first system's word for an attempt's end. */
+const OTHER_TIMES = new Set(['since', 'until', 'timestamp']);
+/** What is not a schema, though it may look like one. */
+const VALUES = new Set(['default', 'enum', 'const', 'example', 'examples']);
+
+/** Every field of every schema in a part of the document. */
+function* fieldsOf(node: unknown): Generator<readonly [string, Schema]> {
+  if (typeof node !== 'object' || node === null) return;
+  const { properties = {}, ...rest } = resolve(document, node);
+  for (const [name, schema] of Object.entries<Schema>(properties)) {
+    yield [name, schema];
+    yield* fieldsOf(schema);
+  }
+  for (const [key, value] of Object.entries(rest)) if (!VALUES.has(key)) yield* fieldsOf(value);
+}
+
+function isTime({ format, anyOf = [] }: Schema): boolean {
+  return [format, ...anyOf.map((one: Schema) => one.format)].includes('date-time');
+}
