@@ -1,0 +1,139 @@
+import { Agent, request as httpRequest } from 'node:http';
+import fc from 'fast-check';
+import t from 'tap';
+import { createJudge, type FuzzAnswer } from '../helpers/fuzz/judge.ts';
+import { createPool, type Pool } from '../helpers/fuzz/pool.ts';
+import { type FuzzRequest, requestsFor } from '../helpers/fuzz/requests.ts';
+import { createValues } from '../helpers/fuzz/values.ts';
+import { type OpenApi, type Operation, operationsOf, readDocument } from '../helpers/openapi.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService, type TestService } from '../helpers/service.ts';
+
+/**
+ * POSTHORN_FUZZ_RUNS requests for each operation of the document, as POSTHORN_FUZZ_SEED has them. A
+ * failure prints its seed; since the ids of what exists differ from run to run, so may the requests.
+ */
+const RUNS = Number(process.env.POSTHORN_FUZZ_RUNS ?? 60);
+const SEED = Number(process.env.POSTHORN_FUZZ_SEED ?? 20_261_124);
+/** When the suite's share of time is used up, the rest is left for another seed. */
+const TIME_LIMIT_MS = RUNS > 60 ? 3_600_000 : 25_000;
+const AT_ONCE = 4;
+const KEY = 'an admin key of some length';
+
+t.test('whatever is sent, the answer is one that the document tells', async (t) => {
+  const receiver = await startReceiver(t, (response, _request, nth) => {
+    response.statusCode = [200, 200, 500, 410, 302][nth % 5] as number;
+    response.end(nth % 7 === 0 ? '\u0000\ud800' : 'answer');
+  });
+  const posthorn = await startTestService(t, {
+    POSTHORN_ADMIN_KEY: KEY,
+    POSTHORN_MAX_BODY: '64KiB',
+    POSTHORN_DELIVERY_TIMEOUT: '500ms',
+  });
+  const document = await readDocument(posthorn);
+  const pool = createPool(document);
+  await seed(posthorn, pool, receiver.url);
+  const agent = new Agent({ keepAlive: true });
+  t.teardown(() => agent.destroy());
+  const judge = createJudge(document);
+  const values = createValues(document, pool);
+  const endsAt = Date.now() + TIME_LIMIT_MS;
+  // Those that end things come last, so that there are some for the others.
+  const ends = ({ method, path }: Operation) => Number(method === 'delete' || /revoke/.test(path));
+  const waiting = operationsOf(document).sort((one, other) => ends(one) - ends(other));
+  t.ok(waiting.length >= 20);
+
+  async function fuzz(operation: Operation): Promise<void> {
+    let succeeded = false;
+    const property = fc.asyncProperty(
+      requestsFor(operation, values, pool, KEY),
+      async (request) => {
+        fc.pre(!isOther(document, operation.path, request.target));
+        const answer = await send(posthorn.url, agent, request);
+        const json = judge(operation, answer);
+        if (isGone(request, answer)) pool.forget(request.target);
+        if (answer.status >= 300) return;
+        succeeded = true;
+        pool.learn(operation.path, json);
+      },
+    );
+    const result = await fc.check(property, {
+      numRuns: RUNS,
+      seed: SEED,
+      // A share of what is left, so that a slow machine asks each operation less, and none nothing.
+      interruptAfterTimeLimit: ((endsAt - Date.now()) * AT_ONCE) / (waiting.length + AT_ONCE),
+    });
+    const { failed, counterexample, errorInstance, numRuns, interrupted } = result;
+    const name = `${operation.method} ${operation.path}`;
+    if (failed && counterexample !== null)
+      t.fail(`${name}: ${errorInstance}\nPOSTHORN_FUZZ_SEED=${SEED} ${show(counterexample[0])}`);
+    // Otherwise it would show only that all is refused.
+    else t.ok(succeeded || interrupted, `${name}: ${numRuns} requests, some as they are meant`);
+  }
+
+  const take = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await fuzz(next);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, take));
+});
+
+/** Whether what was asked for is not there for anybody, or was just taken away. */
+function isGone({ method, target, headers }: FuzzRequest, { status }: FuzzAnswer): boolean {
+  const sawAll = headers.authorization === `Bearer ${KEY}` && !target.includes('tenant=');
+  return (status === 404 && sawAll) || (status < 300 && method === 'DELETE');
+}
+
+/** A request for people, who do not read ten thousand brackets. */
+function show({ method, target, headers, body }: FuzzRequest): string {
+  const text = body === null ? '' : JSON.stringify(body.toString('latin1'));
+  return `${method} ${target} ${JSON.stringify(headers)} ${text}`.slice(0, 4000);
+}
+
+/** What there is to be asked for. */
+async function seed(posthorn: TestService, pool: Pool, url: string): Promise<void> {
+  const request = (path: string, body: unknown) =>
+    posthorn.request('POST', path, body, { authorization: `Bearer ${KEY}` });
+  pool.add('url', `${url}/hook`);
+  for (const scope of ['read', 'send', 'manage']) {
+    const { json } = await request('/v1/keys', { scopes: [scope] });
+    pool.add('key', json.key);
+  }
+  for (let n = 0; n < 6; n++) {
+    const { json } = await request('/v1/subscriptions', {
+      url: `${url}/${n}`,
+      ...(n < 2 ? {} : { signature_scheme: 'ed25519' }),
+    });
+    pool.learn('/v1/subscriptions', json);
+    const sent = await request('/v1/webhooks', { event_type: 'order.created', data: n });
+    pool.learn('/v1/webhooks', sent.json);
+  }
+}
+
+/** Whether a target is another operation's: an id may be what a fixed part of a path is called. */
+function isOther({ paths }: OpenApi, path: string, target: string): boolean {
+  const own = target.split('?')[0] as string;
+  return own !== path && Object.keys(paths).some((one) => one !== path && one === own);
+}
+
+function send(base: string, agent: Agent, sent: FuzzRequest): Promise<FuzzAnswer> {
+  const { hostname, port } = new URL(base);
+  const { method, target, headers, body } = sent;
+  return new Promise((resolve, reject) => {
+    const length = body === null ? {} : { 'content-length': String(body.length) };
+    const options = { hostname, port, agent, method, path: target };
+    const request = httpRequest({ ...options, headers: { ...headers, ...length } }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode as number,
+          contentType: response.headers['content-type'],
+          body: Buffer.concat(chunks),
+        }),
+      );
+    });
+    request.on('error', reject);
+    request.end(body ?? undefined);
+  });
+}
