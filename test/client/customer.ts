@@ -1,0 +1,150 @@
+// A customer's program: written against the client that test/api/client.test.ts makes from the
+// document, beside which it is put to be compiled and run. It is excluded from our own tsconfig.json,
+// since here there is no client.ts.
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { Webhook } from 'standardwebhooks';
+// From either of its two places.
+import type { Place } from '../../test/client/place.ts';
+import { Api, type Problem } from './client.ts';
+
+function clientOf(baseUrl: string, key: string) {
+  return new Api({
+    baseUrl,
+    baseApiParams: { secure: true },
+    securityWorker: () => ({ headers: { authorization: `Bearer ${key}` } }),
+  });
+}
+
+/** What the client throws: the response, with the problem that the document describes. */
+async function problemOf(asking: Promise<unknown>): Promise<Problem> {
+  try {
+    await asking;
+  } catch (error) {
+    return (error as { error: Problem }).error;
+  }
+  throw new Error('That should not have worked.');
+}
+
+type Client = ReturnType<typeof clientOf>;
+
+interface Day extends Place {
+  readonly posthorn: Client;
+  readonly subscriptionId: number;
+  readonly secret: string;
+}
+
+/** A day in the life of a customer, from the key to the end of the subscription. */
+export async function day(place: Place): Promise<void> {
+  const { baseUrl, adminKey, receiver } = place;
+  const admin = clientOf(baseUrl, adminKey);
+  const tenant = await admin.tenants.createTenant({ id: 'acme', name: 'Acme Ltd.' });
+  const { id: keyId, key } = await admin.keys.createKey({
+    tenant: tenant.id,
+    scopes: ['manage', 'send', 'read'],
+  });
+  const posthorn = clientOf(baseUrl, key);
+  equal((await posthorn.service.readyz()).status, 'ok');
+  equal((await problemOf(clientOf(baseUrl, 'not a key').history.getStats())).status, 401);
+  equal((await problemOf(posthorn.tenants.listTenants())).status, 403);
+
+  const secret = `whsec_${randomBytes(32).toString('base64')}`;
+  const subscriptionId = await subscribe(posthorn, `${receiver.url}/orders`, secret);
+  const today: Day = { ...place, posthorn, subscriptionId, secret };
+  await sendSome(today);
+  await haveABadHour(today);
+  await changeTheSecret(today);
+  await leave(today);
+
+  // Nobody else saw any of it; and the key has had its day.
+  deepEqual((await admin.history.listDeliveries({ tenant: 'default' })).data, []);
+  await admin.keys.revokeKey(keyId);
+  equal((await problemOf(posthorn.history.getStats())).status, 401);
+}
+
+async function subscribe(posthorn: Client, url: string, secret: string): Promise<number> {
+  const refused = await problemOf(
+    posthorn.subscriptions.createSubscription({ url: 'ftp://example.com' }),
+  );
+  equal(refused.status, 400);
+  equal(refused.errors?.[0]?.field, 'body.url');
+  const { id, status } = await posthorn.subscriptions.createSubscription({
+    url,
+    secret,
+    event_types: ['order.*'],
+    retry_schedule: '50ms,50ms',
+  });
+  equal(status, 'active');
+  const { data } = await posthorn.subscriptions.listSubscriptions({ limit: 10 });
+  deepEqual(
+    data.map((one) => [one.id, one.url]),
+    [[id, url]],
+  );
+  return id;
+}
+
+/** What is sent arrives, and its signature holds. */
+async function sendSome({ posthorn, receiver, secret }: Day): Promise<void> {
+  const sent = await posthorn.ingest.sendWebhook({ event_type: 'order.created', data: { id: 7 } });
+  equal(sent.deliveries, 1);
+  const [first] = await receiver.waitFor('/orders', 1);
+  ok(first);
+  const received = new Webhook(secret).verify(first.body, first.headers);
+  match(JSON.stringify(received), /"type":"order.created".*"data":{"id":7}/);
+  equal(first.headers['webhook-id'], sent.webhook_id);
+
+  const batch = await posthorn.ingest.sendWebhooks({
+    webhooks: [
+      { event_type: 'order.paid', data: { id: 7 } },
+      { event_type: 'invoice.paid', data: { id: 1 } },
+      { event_type: 'order.shipped', data: { id: 7 } },
+    ],
+  });
+  deepEqual(
+    batch.webhooks.map(({ deliveries }) => deliveries),
+    [1, 0, 1],
+  );
+  await receiver.waitFor('/orders', 3);
+}
+
+/** The receiver is down for longer than retries go on. */
+async function haveABadHour({ posthorn, receiver, until }: Day): Promise<void> {
+  receiver.answer(503);
+  const lost = await posthorn.ingest.sendWebhook({ event_type: 'order.lost', data: null });
+  const failed = await until('it has failed', async () => {
+    const { data } = await posthorn.history.listDeliveries({ state: 'failed' });
+    return data[0] ?? false;
+  });
+  equal(failed.webhook_id, lost.webhook_id);
+  equal(failed.attempts_made, 3);
+  const { deliveries } = await posthorn.history.getWebhook(lost.webhook_id);
+  deepEqual(
+    deliveries[0]?.attempts.map(({ response_code }) => response_code),
+    [503, 503, 503],
+  );
+  equal((await posthorn.history.getStats({ window: '1h' })).failed, 1);
+  receiver.answer(200);
+}
+
+/** Receivers that know the new secret, and those that know the one before, both find a signature. */
+async function changeTheSecret(today: Day): Promise<void> {
+  const { posthorn, receiver, subscriptionId, secret } = today;
+  const rotated = await posthorn.subscriptions.rotateSecret(subscriptionId, { overlap: '1h' });
+  ok(rotated.secret);
+  ok(rotated.previous_valid_until);
+  const { webhook_id } = await posthorn.ingest.sendWebhook({ event_type: 'order.new', data: {} });
+  const received = await receiver.waitForWebhook(webhook_id);
+  for (const one of [secret, rotated.secret])
+    new Webhook(one).verify(received.body, received.headers);
+}
+
+async function leave({ posthorn, subscriptionId }: Day): Promise<void> {
+  const changed = await posthorn.subscriptions.updateSubscription(subscriptionId, {
+    description: 'orders',
+    metadata: { customer: 'c_17' },
+  });
+  equal(changed.metadata?.customer, 'c_17');
+  equal((await posthorn.subscriptions.deleteSubscription(subscriptionId)).cancelled, 0);
+  const gone = await problemOf(posthorn.subscriptions.getSubscription(subscriptionId));
+  equal(gone.status, 404);
+}
