@@ -51,9 +51,12 @@ export async function day(place: Place): Promise<void> {
   const secret = `whsec_${randomBytes(32).toString('base64')}`;
   const subscriptionId = await subscribe(posthorn, `${receiver.url}/orders`, secret);
   const today: Day = { ...place, posthorn, subscriptionId, secret };
+  await describeTypes(today);
   await sendSome(today);
-  await haveABadHour(today);
+  await sendOnce(today);
+  const lost = await haveABadHour(today);
   await changeTheSecret(today);
+  await seeToIt(today, lost);
   await leave(today);
 
   // Nobody else saw any of it; and the key has had its day.
@@ -107,8 +110,35 @@ async function sendSome({ posthorn, receiver, secret }: Day): Promise<void> {
   await receiver.waitFor('/orders', 3);
 }
 
+/** What the customer sends, for those who receive it. */
+async function describeTypes({ posthorn }: Day): Promise<void> {
+  const eventTypes = posthorn.eventTypes;
+  await eventTypes.createEventType({
+    name: 'order.paid',
+    schema: { type: 'object', required: ['id'] },
+    example: { id: 7 },
+  });
+  await eventTypes.updateEventTypeSettings({ validate: true });
+  const refused = await problemOf(
+    posthorn.ingest.sendWebhook({ event_type: 'order.paid', data: { total: 12.5 } }),
+  );
+  equal(refused.status, 400);
+  match(refused.errors?.[0]?.field ?? '', /^body\.data/);
+}
+
+/** A program that does not know whether it has sent may send again. */
+async function sendOnce({ posthorn }: Day): Promise<void> {
+  const order = { event_type: 'order.held', data: { id: 9 } };
+  const headers = { 'Idempotency-Key': 'order-9' };
+  const first = await posthorn.ingest.sendWebhook(order, {}, { headers });
+  const again = await posthorn.ingest.sendWebhook(order, {}, { headers });
+  equal(again.webhook_id, first.webhook_id);
+  const other = posthorn.ingest.sendWebhook({ ...order, data: { id: 10 } }, {}, { headers });
+  equal((await problemOf(other)).status, 422);
+}
+
 /** The receiver is down for longer than retries go on. */
-async function haveABadHour({ posthorn, receiver, until }: Day): Promise<void> {
+async function haveABadHour({ posthorn, receiver, until }: Day): Promise<string> {
   receiver.answer(503);
   const lost = await posthorn.ingest.sendWebhook({ event_type: 'order.lost', data: null });
   const failed = await until('it has failed', async () => {
@@ -124,6 +154,7 @@ async function haveABadHour({ posthorn, receiver, until }: Day): Promise<void> {
   );
   equal((await posthorn.history.getStats({ window: '1h' })).failed, 1);
   receiver.answer(200);
+  return failed.id;
 }
 
 /** Receivers that know the new secret, and those that know the one before, both find a signature. */
@@ -136,6 +167,41 @@ async function changeTheSecret(today: Day): Promise<void> {
   const received = await receiver.waitForWebhook(webhook_id);
   for (const one of [secret, rotated.secret])
     new Webhook(one).verify(received.body, received.headers);
+}
+
+/** What was lost is sent again: by hand, and all of the day at once. */
+async function seeToIt(today: Day, lost: string): Promise<void> {
+  const { posthorn, receiver, subscriptionId, until } = today;
+  const outcome = await posthorn.subscriptions.testSubscription(subscriptionId, {});
+  deepEqual([outcome.status, outcome.response?.status_code], ['success', 200]);
+
+  const { webhook_id } = await posthorn.history.retryDelivery(lost);
+  await receiver.waitForWebhook(webhook_id, 4);
+  await until('it has succeeded', async () => {
+    return (await posthorn.history.getDelivery(lost)).state === 'succeeded';
+  });
+  const { data } = await posthorn.history.listAttempts({ webhook_id });
+  deepEqual(
+    data.map(({ attempt_number, status }) => [attempt_number, status]),
+    [
+      [4, 'success'],
+      [3, 'failed'],
+      [2, 'failed'],
+      [1, 'failed'],
+    ],
+  );
+
+  const replay = await posthorn.tasks.replaySubscription(subscriptionId, {
+    since: new Date(Date.now() - 3_600_000).toISOString(),
+    states: ['succeeded'],
+    event_types: ['order.lost'],
+  });
+  const ended = await until('the replay has ended', async () => {
+    const task = await posthorn.tasks.getTask(replay.id);
+    return task.ended_at !== null && task;
+  });
+  deepEqual([ended.state, ended.changed, ended.progress], ['succeeded', 1, 1]);
+  await receiver.waitForWebhook(webhook_id, 5);
 }
 
 async function leave({ posthorn, subscriptionId }: Day): Promise<void> {

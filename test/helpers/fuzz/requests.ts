@@ -1,5 +1,5 @@
 import fc, { type Arbitrary } from 'fast-check';
-import { bodySchemaOf, type Operation, type Parameter } from '../openapi.ts';
+import { bodyExamplesOf, bodySchemaOf, type Operation, type Parameter } from '../openapi.ts';
 import {
   encode,
   ODD_BODIES,
@@ -128,14 +128,12 @@ export function requestsFor(
       return operation.method === 'get'
         ? fc.constant(null)
         : blend(mood, fc.constant(null), fc.constant(null), odd);
+    // The document keeps the examples of a body beside its schema.
+    const examples = bodyExamplesOf(operation).map((one) => at(String(pool.pick('url', 0)), one));
+    const body = valid({ ...schema, examples });
     const json = (values: Arbitrary<unknown>) =>
       values.map((value) => ({ type: 'application/json', bytes: bytesOf(value) }));
-    return blend(
-      mood,
-      json(valid(schema)),
-      json(spoiled(valid(schema))),
-      fc.oneof(odd, fc.constant(null)),
-    );
+    return blend(mood, json(body), json(spoiled(body)), fc.oneof(odd, fc.constant(null)));
   }
 
   return fc.oneof(
@@ -164,6 +162,11 @@ function partOf(value: unknown): string {
 
 function spoiledPart(values: Arbitrary<unknown>): Arbitrary<string> {
   return spoiled(values).map(partOf);
+}
+
+/** An example that is delivered to a receiver of ours, and not to somebody out there. */
+function at(url: string, example: unknown): unknown {
+  return JSON.parse(JSON.stringify(example).replaceAll(/https:\/\/example\.com[^"]*/g, url));
 }
 
 function bytesOf(value: unknown): Buffer {
