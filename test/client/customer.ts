@@ -57,6 +57,7 @@ export async function day(place: Place): Promise<void> {
   const lost = await haveABadHour(today);
   await changeTheSecret(today);
   await seeToIt(today, lost);
+  await takeABreak(today);
   await leave(today);
 
   // Nobody else saw any of it; and the key has had its day.
@@ -127,7 +128,7 @@ async function describeTypes({ posthorn }: Day): Promise<void> {
 }
 
 /** A program that does not know whether it has sent may send again. */
-async function sendOnce({ posthorn }: Day): Promise<void> {
+async function sendOnce({ posthorn, receiver }: Day): Promise<void> {
   const order = { event_type: 'order.held', data: { id: 9 } };
   const headers = { 'Idempotency-Key': 'order-9' };
   const first = await posthorn.ingest.sendWebhook(order, {}, { headers });
@@ -135,6 +136,7 @@ async function sendOnce({ posthorn }: Day): Promise<void> {
   equal(again.webhook_id, first.webhook_id);
   const other = posthorn.ingest.sendWebhook({ ...order, data: { id: 10 } }, {}, { headers });
   equal((await problemOf(other)).status, 422);
+  await receiver.waitForWebhook(first.webhook_id);
 }
 
 /** The receiver is down for longer than retries go on. */
@@ -202,6 +204,22 @@ async function seeToIt(today: Day, lost: string): Promise<void> {
   });
   deepEqual([ended.state, ended.changed, ended.progress], ['succeeded', 1, 1]);
   await receiver.waitForWebhook(webhook_id, 5);
+}
+
+/** What is sent while the receiver is worked on waits, and then comes. */
+async function takeABreak({ posthorn, receiver, subscriptionId }: Day): Promise<void> {
+  const paused = await posthorn.subscriptions.pauseSubscription(subscriptionId, {
+    reason: 'an upgrade',
+  });
+  deepEqual([paused.status, paused.status_reason], ['paused', 'an upgrade']);
+  const { webhook_id } = await posthorn.ingest.sendWebhook({ event_type: 'order.new', data: {} });
+  const { data } = await posthorn.history.listDeliveries({ webhook_id });
+  deepEqual(
+    data.map(({ state }) => state),
+    ['held'],
+  );
+  equal((await posthorn.subscriptions.resumeSubscription(subscriptionId)).status, 'active');
+  await receiver.waitForWebhook(webhook_id);
 }
 
 async function leave({ posthorn, subscriptionId }: Day): Promise<void> {
