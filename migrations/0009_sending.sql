@@ -2,9 +2,9 @@
 --
 -- Why it looks like this:
 -- * A filter is run in the statement that accepts everybody's webhooks, so it is judged where it is
---   stored, by a trigger: whoever writes it, its cost grows with the size of the data times the steps
---   that it has, and never faster. What is tested there is the filter in a form that gives something
---   if it matches and nothing if it does not.
+--   stored, by a trigger: whoever writes it, its cost grows with the number of elements in the data
+--   times the steps that it has, and never faster. What is tested there is the filter in a form that
+--   finds something if it matches and nothing if it does not.
 -- * An idempotency key is exact through its advisory lock: whoever has it reads and writes the key's
 --   row, whoever does not get it at once is told so and waits for nobody. An application's open
 --   transaction that has sent under a key therefore stops nobody's group. The rows lie in a partition
@@ -163,6 +163,12 @@ create function posthorn.data_of(body bytea, event_type text) returns jsonb
   end;
 comment on function posthorn.data_of(bytea, text) is
   'What a webhook that was sent by type carries: its data, without the envelope that Posthorn has put around.';
+
+create function posthorn.json_elements(body bytea) returns integer
+  language sql immutable strict parallel safe
+  return length(convert_from(body, 'UTF8')) - length(translate(convert_from(body, 'UTF8'), ',[{', ''));
+comment on function posthorn.json_elements(bytea) is
+  'At least as many as the JSON has values in arrays and objects. Characters in strings may count too.';
 
 -- Idempotency --------------------------------------------------------------------------------------
 
@@ -400,9 +406,8 @@ create function posthorn.accept(
 ) language plpgsql as $$
 declare
   today constant date := (clock_timestamp() at time zone 'UTC')::date;
-  -- Steps of filters times bytes of data. At the very worst (numbers of one digit, none of which
-  -- matches) they take half a second; of what people send, a twentieth of that.
-  max_filters_cost constant bigint := 16 * 1024 * 1024;
+  -- Steps of filters times elements of data: half a second of a core where none matches.
+  max_filters_cost constant bigint := 4 * 1024 * 1024;
   jobs graphile_worker.job_spec[];
   backlogs integer[];
   costly uuid[];
@@ -452,7 +457,10 @@ begin
     select id, place, length, start, data_start, event_type,
       array_agg(subscription_id) as subscription_ids, array_agg(filter_test) as tests,
       array_agg(through_backlog) as through_backlogs, array_agg(moving) as movings,
-      sum(filter_cost) * length > max_filters_cost as too_costly
+      -- An element takes two bytes or more, so most need not be counted.
+      sum(filter_cost) * length / 2 > max_filters_cost
+        and sum(filter_cost) * posthorn.json_elements(substring(bodies from start + 1 for length))
+          > max_filters_cost as too_costly
     from candidates
     where filter_test is not null
     group by id, place, length, start, data_start, event_type
@@ -525,7 +533,7 @@ begin
     if all_or_none then
       raise exception 'a webhook is too large for as many filters as its subscriptions have'
         using errcode = 'program_limit_exceeded',
-          detail = 'Steps of filters times bytes of data may be 16 Mi.',
+          detail = 'Steps of filters times elements of data may be 4 Mi.',
           hint = 'Send less data, or have fewer or shorter filters: docs/filters.md.';
     end if;
     select

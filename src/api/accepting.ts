@@ -85,6 +85,6 @@ const REFUSALS: Record<Refusal, () => Problem> = {
   filters_cost: () =>
     new Problem(
       'too-large',
-      'The data are too large for as many filters as the subscriptions for this type have: the bytes of the data times the steps of the filters may be 16 Mi. Send less, or have fewer or shorter filters (docs/filters.md).',
+      'The data have too many elements for as many filters as the subscriptions for this type have: the elements times the steps of the filters may be 4 Mi. Send less, or have fewer or shorter filters (docs/filters.md).',
     ),
 };
