@@ -6,6 +6,12 @@ export const MAX_TRIED = 100;
 /** Of bodies to be read for that, in bytes. The statement must not take the seconds that would be cut off. */
 const MAX_TRIED_BYTES = 4 * 1024 * 1024;
 
+/**
+ * Among how many of the last webhooks they are looked for. Those of the default tenant have no index
+ * of their own, so there it is the last of all tenants.
+ */
+const LOOKED_AT = 10_000;
+
 /** What a subscription may say of the webhooks that it wants. */
 export interface Wanted {
   readonly filter: string;
@@ -57,9 +63,16 @@ export async function tryFilter(
 ): Promise<TriedWebhook[]> {
   const { rows } = await pool.query<TriedWebhook>(
     `with latest as materialized (
-       select id, accepted_at, event_type, channels, body
-       from posthorn.webhook_payloads
+       select *
+       from (
+         select id, tenant, accepted_at, event_type, channels, body
+         from posthorn.webhook_payloads
+         where $1 = 'default' or tenant = $1
+         order by id desc
+         limit $7
+       ) as last
        where tenant = $1 and event_type is not null and event_type not like 'posthorn.%'
+         and body is not null
        order by id desc
        limit $2
      ), bounded as (
@@ -75,7 +88,7 @@ export async function tryFilter(
      from bounded
      where bytes <= $3
      order by id desc`,
-    [tenant, MAX_TRIED, MAX_TRIED_BYTES, filter, event_types, channels],
+    [tenant, MAX_TRIED, MAX_TRIED_BYTES, filter, event_types, channels, LOOKED_AT],
   );
   return rows;
 }
