@@ -22,6 +22,8 @@ const LOOK_EVERY_MS = 1_000;
 const LOOK_FOR_MS = 60_000;
 /** What found no place, or was not to begin, is not tried again before that. */
 const NO_PLACE_MS = 100;
+/** A receiver that is back is given more step by step: at most twice as much after that time. */
+const REFILL_MS = 100;
 /** And where all the room is taken, not before something ends or that time. */
 const NO_ROOM_MS = 1_000;
 /** A retry may be due in a year, and no timer goes that far. */
@@ -249,9 +251,14 @@ export function createFeeder(options: FeederOptions): Feeder {
       throw error;
     }
     for (const [one, most] of allowed) {
+      const subscription = known.get(one) ?? null;
+      const noRoomLeft = (sent.begun.get(one) ?? 0) >= most;
+      // Where nothing else sets the pace, as many wait in the lane as go until then.
+      if (noRoomLeft && !one.strict && one.rate === null && subscription?.maxInFlight == null)
+        one.notBefore = performance.now() + REFILL_MS;
       if (sent.starved.has(one)) hungry.add(one);
-      else if (isEmpty(one, (sent.begun.get(one) ?? 0) >= most)) {
-        if (!known.get(one)?.throughBacklog) finished.empty.push(one.id);
+      else if (isEmpty(one, noRoomLeft)) {
+        if (!subscription?.throughBacklog) finished.empty.push(one.id);
         else if (one.what === 'probe') lookForProbe(one);
       }
     }

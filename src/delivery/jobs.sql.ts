@@ -7,8 +7,9 @@ const MAX_JOB = 25;
  *
  * @param due SQL that gives webhook_id, subscription_id, attempt_count, next_attempt_at, bytes and
  *   `step`, which is the same for what is due together. A job is due with the last of its deliveries.
+ * @param priority of the jobs; those of a lower number go first.
  */
-export function addJobsOf(due: string): string {
+export function addJobsOf(due: string, priority: 0 | 1 = 0): string {
   return `
       jobs as (
         select
@@ -28,7 +29,7 @@ export function addJobsOf(due: string): string {
         select count(job.id) as jobs
         from (
           select array_agg(
-            ('deliver', payload, null, run_at, 32767, null, null, null)::graphile_worker.job_spec) as specs
+            ('deliver', payload, null, run_at, 32767, null, ${priority}, null)::graphile_worker.job_spec) as specs
           from jobs
           having count(*) > 0
         ) as given, graphile_worker.add_jobs(given.specs) as job

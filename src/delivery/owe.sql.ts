@@ -13,6 +13,9 @@ export const BODIES_LOCK = '1347637332, -2';
  */
 export const MAX_ATTEMPTS = 30_000;
 
+/** More than so many at once go after what others are sent meanwhile. */
+const MANY = 25;
+
 /** What became of deliveries that were to be owed anew. */
 export interface Owed {
   /** How many are owed now that were not, or that would have been due later. */
@@ -38,6 +41,7 @@ export async function oweAgain(
   states: readonly DeliveryState[],
 ): Promise<Owed> {
   if (webhooks.length === 0) return { owed: 0 };
+  const priority = webhooks.length > MANY ? 1 : 0;
   // A statement of its own, so that the next one sees what was committed before it was granted.
   await client.query(`select pg_advisory_xact_lock_shared(${BODIES_LOCK})`);
   const { rows } = await client.query<{ owed: number }>(
@@ -71,7 +75,7 @@ export async function oweAgain(
         select distinct subscription_id from owed where state = 'held' order by subscription_id
         on conflict (subscription_id) do update set added_at = clock_timestamp()
         returning subscription_id
-      ), ${addJobsOf(`select *, 0 as step from owed where state = 'pending'`)}
+      ), ${addJobsOf(`select *, 0 as step from owed where state = 'pending'`, priority)}
       select
         (select count(*) from owed)::integer as owed,
         (select count(pg_notify('posthorn_backlogs', subscription_id::text)) from backlogs) as told,

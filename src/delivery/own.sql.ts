@@ -4,7 +4,7 @@ import { BACKLOG_CHANNEL } from './hold.sql.ts';
 import { MAY_OWN } from './may-feed.ts';
 
 /** First key of our advisory locks (see queue/presence.ts); the second one of the sweep's. */
-const LOCK = '1347637332, -2';
+const LOCK = '1347637332, -4';
 /** Subscriptions with held deliveries that one statement finds, each by a look at every partition. */
 const MAX_FOUND = 500;
 

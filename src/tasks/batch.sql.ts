@@ -159,20 +159,31 @@ function read({ webhooks, subscriptions, examined, ended, ...place }: ChosenRow)
   return { webhooks, subscriptions, examined, place: ended ? null : place };
 }
 
-/** Cancels deliveries that are owed. Returns how many were. */
+/**
+ * Cancels deliveries that are owed, and tells the owners of their backlogs: with strict order, one
+ * that waited for its retry holds up nobody any more. Returns how many were owed.
+ */
 export async function cancelOwed(
   client: Client,
   { webhooks, subscriptions }: DeliveryKeys,
 ): Promise<number> {
   if (webhooks.length === 0) return 0;
-  const { rowCount } = await client.query(
-    `update posthorn.deliveries d
-     set state = 'cancelled', ended_at = now(), next_attempt_at = null
-     from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
-     where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
-       and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
-       and d.state in ('pending', 'held')`,
+  const { rows } = await client.query<{ cancelled: number }>(
+    `with cancelled as (
+       update posthorn.deliveries d
+       set state = 'cancelled', ended_at = now(), next_attempt_at = null
+       from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
+       where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
+         and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
+         and d.state in ('pending', 'held')
+       returning d.subscription_id
+     ), told as (
+       select pg_notify('posthorn_backlogs', b.subscription_id::text)
+       from posthorn.backlogs b
+       where b.subscription_id in (select subscription_id from cancelled)
+     )
+     select (select count(*) from cancelled)::integer as cancelled, (select count(*) from told)`,
     [plainArray(webhooks), plainArray(subscriptions), ...bounds(webhooks)],
   );
-  return rowCount ?? 0;
+  return rows[0]?.cancelled ?? 0;
 }

@@ -133,3 +133,25 @@ t.test('the order goes on after the death of who kept it, with the one it had be
       [key, key + 3, key + 6],
     );
 });
+
+t.test('one that is cancelled while it waits for its retry holds up nobody any more', async (t) => {
+  const judge = createOrderJudge(1_000, () => 0);
+  const receiver = await startReceiver(t, judge.answer);
+  const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '1h' });
+  const id = await subscribe(posthorn, receiver.url);
+  await send(posthorn, id, { n: 0, key: null, failures: 1_000 });
+  await until('it waits for its retry', async () => {
+    const [held] = (await posthorn.request('GET', '/v1/deliveries?state=held')).json.data;
+    return held?.attempts_made === 1;
+  });
+  await send(posthorn, id, { n: 1, key: null, failures: 0 });
+  const [behind] = (await posthorn.request('GET', '/v1/deliveries?state=held')).json.data;
+  const { accepted_at } = (await posthorn.request('GET', `/v1/webhooks/${behind.webhook_id}`)).json;
+  const { status } = await posthorn.request('POST', '/v1/deliveries/cancel', {
+    subscription_id: id,
+    until: accepted_at,
+  });
+  t.equal(status, 202);
+  const [, second] = await receiver.waitFor(2, 10_000);
+  t.equal(JSON.parse(String(second?.body)).n, 1);
+});
