@@ -7,7 +7,18 @@ import type { MayBegin, Outcome } from './courier.ts';
 import type { Lanes } from './lanes.ts';
 import { createLine } from './line.ts';
 import { mayFeed } from './may-feed.ts';
-import { createOwned, isDone, lookUp, type Owned, permitsOf, readOn, rereadInMs } from './owned.ts';
+import {
+  createOwned,
+  isDone,
+  LOOK_EVERY_MS,
+  looksForProbe,
+  lookUp,
+  type Owned,
+  permitsOf,
+  readOn,
+  rereadInMs,
+  turnOf,
+} from './owned.ts';
 import type { Rate } from './rate.ts';
 
 /** Backlogs that one round looks into. */
@@ -17,9 +28,6 @@ const MAX_LOADED = 1_000;
 const MAX_LOADED_BYTES = 32 * 1024 * 1024;
 /** Of those, what receivers may have that have not answered yet. */
 const UNPROVEN_SHARE = 0.5;
-/** When a probe is due and nothing is held, its owner looks that often, and for so long; then the sweep does. */
-const LOOK_EVERY_MS = 1_000;
-const LOOK_FOR_MS = 60_000;
 /** What found no place, or was not to begin, is not tried again before that. */
 const NO_PLACE_MS = 100;
 /** A receiver that is back is given more step by step: at most twice as much after that time. */
@@ -182,11 +190,6 @@ export function createFeeder(options: FeederOptions): Feeder {
     }
   }
 
-  /** One webhook that its receiver cannot take must not be all that is tried, for as long as it is held. */
-  function turnOf({ what, probed }: Owned): ((webhookId: string) => number) | undefined {
-    return what === 'probe' ? (webhookId) => probed.get(webhookId) ?? 0 : undefined;
-  }
-
   function begin(one: Owned, delivery: OwedDelivery): void {
     const { id, line, what: began } = one;
     const proven = lanes.isProven(id);
@@ -259,7 +262,7 @@ export function createFeeder(options: FeederOptions): Feeder {
       if (sent.starved.has(one)) hungry.add(one);
       else if (isEmpty(one, noRoomLeft)) {
         if (!subscription?.throughBacklog) finished.empty.push(one.id);
-        else if (one.what === 'probe') lookForProbe(one);
+        else if (looksForProbe(one, now)) wants(one, LOOK_EVERY_MS);
       }
     }
     return finished;
@@ -282,14 +285,6 @@ export function createFeeder(options: FeederOptions): Feeder {
       return !underWayOf.has(one.id);
     }
     return false;
-  }
-
-  /** A probe is due, and there is nothing to probe with. */
-  function lookForProbe(one: Owned): void {
-    if (performance.now() - one.activeAt > LOOK_FOR_MS) return;
-    one.more = true;
-    one.again = true;
-    wants(one, LOOK_EVERY_MS);
   }
 
   function look(one: Owned): void {

@@ -11,6 +11,10 @@ const MIN_PAGE = 100;
 /** Reading a long backlog again from its beginning takes that share of the time at most. */
 const REREAD_SHARE = 0.05;
 
+/** When a probe is due and nothing is held, its owner looks that often, and for so long. */
+export const LOOK_EVERY_MS = 1_000;
+const LOOK_FOR_MS = 60_000;
+
 /** What its owner knows of a backlog. */
 export interface Owned {
   readonly id: number;
@@ -169,4 +173,21 @@ export async function readOn(
     one.pass.rows += page.length;
     one.pass.ms += (at - now) / asked.length;
   }
+}
+
+/** One webhook that its receiver cannot take must not be all that is tried, for as long as it is held. */
+export function turnOf({ what, probed }: Owned): ((webhookId: string) => number) | undefined {
+  return what === 'probe' ? (webhookId) => probed.get(webhookId) ?? 0 : undefined;
+}
+
+/**
+ * A probe is due, and there is nothing to probe with: it is to be read again, after a little while.
+ *
+ * @returns false when that has gone on for long; the sweep finds what comes then.
+ */
+export function looksForProbe(one: Owned, now: number): boolean {
+  if (one.what !== 'probe' || now - one.activeAt > LOOK_FOR_MS) return false;
+  one.more = true;
+  one.again = true;
+  return true;
 }
