@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { generateApi } from 'swagger-typescript-api';
 import type { Test } from 'tap';
@@ -53,9 +54,11 @@ export async function generateClient(t: Test, document: OpenApi, program: string
 
 /** What our compiler, as strict as with our own files, says of a program and its client. */
 export async function complaintsOfTypes(program: string): Promise<string> {
-  const compiler = join(REPOSITORY, 'node_modules', '.bin', 'tsc');
+  // The compiler itself: its launcher is a program of Node's, into which tap would put its loader.
+  const launcher = join(REPOSITORY, 'node_modules', 'typescript', 'lib', 'getExePath.js');
+  const { default: pathOfCompiler } = await import(pathToFileURL(launcher).href);
   try {
-    await promisify(execFile)(compiler, ['--noEmit', '--project', join(program, '..')]);
+    await promisify(execFile)(pathOfCompiler(), ['--noEmit', '--project', join(program, '..')]);
     return '';
   } catch (error) {
     return (error as { stdout: string }).stdout || String(error);
