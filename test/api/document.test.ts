@@ -104,7 +104,7 @@ t.test('operations are named as the methods of a client are', async (t) => {
   }
 });
 
-t.test('fields are in snake_case, and what is a time ends in _at or _until', async (t) => {
+t.test('fields are in snake_case, and what is a time ends in at, until or since', async (t) => {
   let times = 0;
   for (const operation of operationsOf(document)) {
     const { operationId, parameters, requestBody, responses } = operation;
@@ -118,14 +118,17 @@ t.test('fields are in snake_case, and what is a time ends in _at or _until', asy
       t.match(name, /^[a-z0-9]+(_[a-z0-9]+)*$/, `${operationId}: ${name}`);
       if (!isTime(schema)) continue;
       times += 1;
-      t.ok(/_(at|until)$/.test(name) || OTHER_TIMES.has(name), `${operationId}: ${name} is a time`);
+      t.ok(
+        /(^|_)(at|until|since)$/.test(name) || OTHER_TIMES.has(name),
+        `${operationId}: ${name} is a time`,
+      );
     }
   }
   t.ok(times > 0);
 });
 
-/** Bounds to ask with, and the first system's word for an attempt's end. */
-const OTHER_TIMES = new Set(['since', 'until', 'timestamp']);
+/** The first system's word for an attempt's end. */
+const OTHER_TIMES = new Set(['timestamp']);
 /** What is not a schema, though it may look like one. */
 const VALUES = new Set(['default', 'enum', 'const', 'example', 'examples']);
 

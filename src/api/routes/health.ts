@@ -4,6 +4,7 @@ import { subscriptionHealth } from '../../subscriptions/health.sql.ts';
 import { notFound } from '../problems.ts';
 import {
   described,
+  named,
   nullable,
   oneOf,
   problems,
@@ -13,7 +14,7 @@ import {
 } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 
-const Health = Type.Object({
+const Health = named('SubscriptionHealth', {
   subscription_id: SubscriptionId,
   status: oneOf(SUBSCRIPTION_STATUSES),
   status_reason: nullable(Type.String()),
