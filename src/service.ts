@@ -9,7 +9,7 @@ import { createPool, LIST_PLANS } from './db/pool.ts';
 import { createSession } from './db/session.ts';
 import { createDatabase } from './db/types.ts';
 import { connectorOptionsOf } from './delivery/connector.ts';
-import { createProber } from './delivery/probe.ts';
+import { createTestSender } from './delivery/test-send.ts';
 import { createEventTypeCache } from './event-types/cache.ts';
 import { createSchemaJudge } from './event-types/schema-judge.ts';
 import { createIntake } from './intake/intake.ts';
@@ -29,7 +29,7 @@ const POOL_CONNECTIONS = 5;
 /** For lists of history, which share their few prepared statements. */
 const LIST_CONNECTIONS = 3;
 /** Test requests that a process has under way at once. */
-const MAX_PROBES = 10;
+const MAX_TESTS = 10;
 const NO_JOBS_TAKEN_MS = 60_000;
 
 export interface Service {
@@ -119,7 +119,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     const othersSilence = createSiblingReadiness();
     const intake = createIntake(databaseUrl);
     const schemas = createSchemaJudge();
-    const prober = createProber(connectorOptionsOf(settings), MAX_PROBES);
+    const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS);
     const app = await createApp({
       settings,
       pool,
@@ -132,7 +132,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       tenants,
       eventTypes,
       schemas,
-      prober,
+      testSender,
       metrics,
       log,
       serves: settings.role === 'worker' ? 'service' : 'everything',
@@ -147,7 +147,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     });
     stopApi = async () => {
       const timer = setTimeout(() => {
-        prober.stop();
+        testSender.stop();
         app.server.closeAllConnections();
       }, settings.shutdownGraceMs);
       await app.close();

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
 import type { Database } from '../db/types.ts';
-import type { Prober } from '../delivery/probe.ts';
+import type { TestSender } from '../delivery/test-send.ts';
 import type { EventTypeCache } from '../event-types/cache.ts';
 import type { SchemaJudge } from '../event-types/schema-judge.ts';
 import type { Intake } from '../intake/intake.ts';
@@ -27,7 +27,7 @@ export interface ApiServices {
   readonly tenants: TenantCache;
   readonly eventTypes: EventTypeCache;
   readonly schemas: SchemaJudge;
-  readonly prober: Prober;
+  readonly testSender: TestSender;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** A worker alone serves only what says whether all is well. */

@@ -52,7 +52,7 @@ const Outcome = Type.Object({
 /** Trying a receiver out. */
 export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { pool, prober, subscriptions } },
+  { services: { pool, testSender, subscriptions } },
 ) => {
   app.post(
     '/v1/subscriptions/:subscription_id/test',
@@ -98,7 +98,7 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       if (rows[0] === undefined || subscription === null) throw notFound('subscription', id);
       const { webhook_id } = rows[0];
       const timestamp = new Date().toISOString();
-      const result = await prober.send(
+      const result = await testSender.send(
         {
           webhookId: webhook_id,
           contentType: 'application/json',

@@ -7,7 +7,7 @@ import { headersOf } from './courier.ts';
 import { createHttpClient } from './http-client.ts';
 
 /** Milliseconds of each phase that was reached; null for those that were not, or cannot be told apart. */
-export interface ProbeTiming {
+export interface TestTiming {
   /** Until the name was resolved. */
   readonly dns: number | null;
   /** From there until TCP was connected; through an egress proxy, until all of the connection was. */
@@ -19,7 +19,7 @@ export interface ProbeTiming {
 }
 
 /** An answer, of which the body may not have come in full. */
-export interface ProbeAnswer {
+export interface TestAnswer {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** The first KiB of the body; null where there was none, or it broke off. */
@@ -27,40 +27,40 @@ export interface ProbeAnswer {
 }
 
 /** What a receiver said to one webhook. */
-export interface ProbeResult {
+export interface TestResult {
   readonly status: AttemptStatus;
   readonly errorCode: string | null;
   readonly error: string | null;
   /** Null when none came. */
-  readonly answer: ProbeAnswer | null;
-  readonly timing: ProbeTiming;
+  readonly answer: TestAnswer | null;
+  readonly timing: TestTiming;
 }
 
-export interface Probe {
+export interface TestWebhook {
   /** What is sent; nothing of it is stored. */
   readonly webhookId: string;
   readonly contentType: string;
   readonly body: Buffer;
 }
 
-export interface Prober {
+export interface TestSender {
   /**
    * Sends one webhook to a subscription now, guarded, signed and bounded as a delivery is, on a
    * connection of its own, so that each phase can be told.
    *
    * @returns what came of it, or null while as many are under way as may be.
    */
-  send(probe: Probe, subscription: CachedSubscription): Promise<ProbeResult | null>;
+  send(webhook: TestWebhook, subscription: CachedSubscription): Promise<TestResult | null>;
   /** Ends those under way. */
   stop(): void;
 }
 
 /** @param maxAtOnce how many may be under way: each is a connection that a caller waits for. */
-export function createProber(options: ConnectorOptions, maxAtOnce: number): Prober {
+export function createTestSender(options: ConnectorOptions, maxAtOnce: number): TestSender {
   const ending = new AbortController();
   let underWay = 0;
 
-  async function send(probe: Probe, subscription: CachedSubscription): Promise<ProbeResult> {
+  async function send(webhook: TestWebhook, subscription: CachedSubscription): Promise<TestResult> {
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
     const clock = createPhaseClock();
     const resolve = options.resolve ?? lookup;
@@ -78,20 +78,20 @@ export function createProber(options: ConnectorOptions, maxAtOnce: number): Prob
         connected: () => clock.mark(clock.has('connect') ? 'tls' : 'connect'),
       },
     });
-    let answer: ProbeAnswer | null = null;
+    let answer: TestAnswer | null = null;
     try {
       if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
       const whole = await client.post({
         url: subscription.url,
-        headers: headersOf(probe, subscription, Math.floor(Date.now() / 1000)),
-        body: probe.body,
+        headers: headersOf(webhook, subscription, Math.floor(Date.now() / 1000)),
+        body: webhook.body,
         signal: ending.signal,
         onHead(statusCode, headers) {
           clock.mark('first_byte');
           answer = { statusCode, headers, excerpt: null };
         },
       });
-      const said = answer as ProbeAnswer | null;
+      const said = answer as TestAnswer | null;
       answer = said && { ...said, excerpt: whole.excerpt };
       return { ...classifyAnswer(whole), answer, timing: clock.read(subscription.url) };
     } catch (error) {
@@ -103,11 +103,11 @@ export function createProber(options: ConnectorOptions, maxAtOnce: number): Prob
   }
 
   return {
-    async send(probe, subscription) {
+    async send(webhook, subscription) {
       if (underWay >= maxAtOnce) return null;
       underWay += 1;
       try {
-        return await send(probe, subscription);
+        return await send(webhook, subscription);
       } finally {
         underWay -= 1;
       }
@@ -127,7 +127,7 @@ function createPhaseClock() {
     mark(phase: Phase) {
       if (!ends.has(phase)) ends.set(phase, performance.now());
     },
-    read(url: URL): ProbeTiming {
+    read(url: URL): TestTiming {
       let from = startedAt;
       const took = (phase: Phase) => {
         const end = ends.get(phase);
