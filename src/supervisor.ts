@@ -66,6 +66,12 @@ export async function startProcesses(settings: Settings, log: Logger): Promise<S
     settings.role === 'all'
       ? rolesOf(settings.processes)
       : Array.from({ length: settings.processes }, () => settings.role);
+  const listening = [firstRole, ...otherRoles].filter((role) => role !== 'worker').length;
+  if (listening === 1) {
+    // It takes its connections itself. One that the primary has handed to a process that is just
+    // dying is nobody's, and its client would wait for ever: all clients, where there is one process.
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
+  }
   const first = fork(firstRole as Role);
   const address = await Promise.race([
     once(first, 'listening').then(([listening]) => listening as AddressInfo),

@@ -101,13 +101,19 @@ export const kill: Scenario = {
       faults: kills,
       inFlightMs: 1_000,
     });
-    return { rounds, ...figures, refused: load.refused['503'] ?? 0 };
+    return {
+      rounds,
+      ...figures,
+      'answered 503': load.refused['503'] ?? 0,
+      'not answered': load.refused.hung ?? 0,
+    };
   },
 };
 
 async function goesOn(load: { readonly lastAcceptedAt: number }): Promise<void> {
   const since = Date.now();
-  await until('webhooks are accepted', () => load.lastAcceptedAt > since);
+  // Longer than a client waits whose connection was lost with the process that was given it.
+  await until('webhooks are accepted', () => load.lastAcceptedAt > since, 45_000);
 }
 
 function alive(pid: number): boolean {
