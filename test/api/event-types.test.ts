@@ -107,8 +107,8 @@ t.test('any type and any data are taken until somebody asks for more', async (t)
 t.test('a strict tenant takes registered types alone, in a batch and from SQL too', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
-  await create(posthorn, ORDER);
-  await create(posthorn, { name: 'old' });
+  t.equal((await create(posthorn, ORDER)).status, 201);
+  t.equal((await create(posthorn, { name: 'old' })).status, 201);
   await posthorn.request('PATCH', '/v1/event-types/old', { archived: true });
   t.strictSame((await ask(posthorn, { strict: true })).json, { strict: true, validate: false });
 
