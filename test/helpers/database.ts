@@ -8,7 +8,10 @@ import { withDatabase } from './urls.ts';
 export async function createTestDatabase(t: Test, { migrated = true } = {}): Promise<string> {
   const { adminUrl, template } = readRun();
   const name = `posthorn_test_${randomBytes(6).toString('hex')}`;
-  await onServer(adminUrl, `create database ${name} template ${migrated ? template : 'template0'}`);
+  await onServer(
+    adminUrl,
+    `create database ${name} template ${migrated ? template : 'template0'} strategy = file_copy`,
+  );
   t.teardown(() => onServer(adminUrl, `drop database if exists ${name} with (force)`));
   return withDatabase(adminUrl, name);
 }
