@@ -137,7 +137,14 @@ export function judgeTargets({ measurements }: Results): Target[] {
     0.9,
     percent,
   );
-  ratio('two processes drain more than one', 'processes', 'drain, 2', 'drain, 1', 1, times);
+  ratio(
+    'two processes beat one, the whole path',
+    'processes',
+    'whole path, 2',
+    'whole path, 1',
+    1,
+    (value) => `${value.toFixed(2)} times`,
+  );
   ratio(
     'as many receivers that hang: 90 % is left for the healthy',
     'isolation',
