@@ -34,7 +34,6 @@ export async function startProcesses(settings: Settings, log: Logger): Promise<S
   function fork(role: Role): Worker {
     const worker = cluster.fork({
       DATABASE_URL: database.url,
-      // Whoever replaces the one process that listens must be found where that one was.
       PORT: String(port),
       ...(role === settings.role || role === 'all' ? {} : environmentOf(role)),
     });
@@ -81,7 +80,9 @@ export async function startProcesses(settings: Settings, log: Logger): Promise<S
     await database.close();
     throw new OperatorError('');
   }
-  port = address.port;
+  // With PORT=0, whoever replaces the one process that listens must be found where that one was. Several
+  // share what was asked for: another number would be another listener, and find the port taken.
+  if (listening === 1) port = address.port;
   const kept = [
     keepRunning(firstRole as Role, first),
     ...otherRoles.map((role) => keepRunning(role, fork(role))),

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/types.ts';
+import { SKIPPING } from './skip.sql.ts';
 import { getSubscription, type Subscription } from './store.ts';
 
 /**
@@ -43,8 +44,10 @@ export async function resumeSubscription(
   await db
     .updateTable('posthorn.subscriptions')
     .set({
-      status: 'active',
-      status_reason: null,
+      // One whose backlog is being skipped becomes active when that is done (skip.sql.ts), and not
+      // before: what is to be skipped would be sent.
+      status: sql`case when skip_until is null then 'active' else status end`,
+      status_reason: sql`case when skip_until is null then null else ${SKIPPING} end`,
       status_changed_at: sql`now()`,
       updated_at: sql`now()`,
     })

@@ -97,6 +97,8 @@ t.test(
     const of = async (webhookId: string) =>
       (await api.request('GET', `/v1/webhooks/${webhookId}`)).json.deliveries[0];
     t.match(await of(after), { state: 'held' });
+    const resumed = await api.request('POST', `/v1/subscriptions/${id}/resume`);
+    t.match(resumed.json, { status: 'paused' }, 'a resume does not send what is to be skipped');
     await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'worker' });
     await until('it is active', async () => (await healthOf(api, id)).status === 'active');
     const { rows } = await client.query(`

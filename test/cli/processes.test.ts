@@ -62,6 +62,19 @@ t.test('several processes share the work, and one that dies is replaced', async 
   t.equal(rows[0].left, 0);
 });
 
+t.test('of four processes two serve the API', async (t) => {
+  const cli = await startCli(t, ['start'], {
+    DATABASE_URL: await createTestDatabase(t),
+    POSTHORN_PROCESSES: '4',
+  });
+  await until('all are up', () => upProcesses(cli.output.stderr).length === 4);
+  const roles = [...cli.output.stderr.matchAll(/"role":"(\w+)".*"msg":"posthorn is up"/g)];
+  t.strictSame(roles.map(([, role]) => role).sort(), ['api', 'api', 'worker', 'worker']);
+  t.notMatch(cli.output.stderr, /a process died/);
+  cli.kill('SIGTERM');
+  t.equal(await cli.exited, 0);
+});
+
 t.test('what keeps several processes from starting is told in one line too', async (t) => {
   const cli = await startCli(t, ['start'], {
     DATABASE_URL: await createTestDatabase(t),
