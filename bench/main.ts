@@ -20,6 +20,8 @@ import { idle } from './scenarios/idle.ts';
 import { intake } from './scenarios/intake.ts';
 import { isolation } from './scenarios/isolation.ts';
 import { latency } from './scenarios/latency.ts';
+import { manySubscriptions } from './scenarios/many-subscriptions.ts';
+import { oneBig } from './scenarios/one-big.ts';
 import { processes } from './scenarios/processes.ts';
 import { sending } from './scenarios/sending.ts';
 import { slowReceivers } from './scenarios/slow-receivers.ts';
@@ -34,6 +36,8 @@ const SCENARIOS: readonly Scenario[] = [
   sending,
   latency,
   isolation,
+  oneBig,
+  manySubscriptions,
   slowReceivers,
   bigBodies,
   processes,

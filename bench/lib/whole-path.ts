@@ -43,7 +43,7 @@ export async function measureWholePath(
 export async function measureWholePathOf(
   bench: Bench,
   running: Running,
-  path: string,
+  path: string | readonly string[],
   round: number,
   { scenario, as, bodyBytes = 490, connections = 64, load: more = {} }: WholePathOptions,
 ): Promise<Measurement> {
@@ -54,7 +54,7 @@ export async function measureWholePathOf(
   const cost = await costOf(bench, running, async () => {
     const load = await runLoad({
       port: running.port,
-      paths: [path],
+      paths: [path].flat(),
       secret: SECRET,
       bodyBytes,
       connections,

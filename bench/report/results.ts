@@ -163,6 +163,24 @@ export function judgeTargets({ measurements }: Results): Target[] {
       kept: beside <= 2 * alone,
     });
   }
+  const [calm, bursting] = ['without', 'beside a burst'].map(
+    (side) => find('one big', side)?.latencyMs?.p99,
+  );
+  if (calm !== undefined && bursting !== undefined) {
+    targets.push({
+      promise: '100,000 at once delay the single webhook of another by less than a second (p99)',
+      figure: `${calm.toFixed(0)} ms, ${bursting.toFixed(0)} ms`,
+      kept: bursting - calm < 1_000,
+    });
+  }
+  ratio(
+    '20,000 subscriptions: 90 % of what 20 do',
+    'many subscriptions',
+    '20,000 subscriptions',
+    '20 subscriptions',
+    0.9,
+    percent,
+  );
   const added = find('latency', 'posthorn')?.latencyMs;
   if (added != null) {
     targets.push({
