@@ -97,7 +97,10 @@ export async function listDeliveries(
       : 'true';
 
   const p = createParameters();
-  const places = (after ?? start).map((value, index) =>
+  // A first page begins at its end of time: an index scan that began at the newest would read all that
+  // is newer (measured: 24 ms instead of 3 on days of a third of a million).
+  const first = !byDue && filter.until !== undefined ? [floorOf(filter.until), '0'] : start;
+  const places = (after ?? first).map((value, index) =>
     p.add(value, (byDue ? ['bigint', 'uuid', 'integer'] : ['uuid', 'integer'])[index] as string),
   );
   const where = [
@@ -154,4 +157,11 @@ export async function getDelivery(
 ): Promise<Delivery | undefined> {
   const { rows } = await listDeliveries(pool, { tenant, webhookId, subscriptionId }, 1, undefined);
   return rows[0];
+}
+
+/** The smallest id of a moment, as posthorn.uuidv7_floor makes it. */
+function floorOf(at: Date): string {
+  const ms = Math.min(Math.max(Math.floor(at.getTime()), 0), 2 ** 48 - 1);
+  const hex = ms.toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }
