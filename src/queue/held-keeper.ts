@@ -5,7 +5,8 @@ import { expireHeld, openCircuits } from '../delivery/expiry.sql.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { endSkipping, skipSome, subscriptionsSkipping } from '../subscriptions/skip.sql.ts';
 
-const EVERY_MS = 15_000;
+/** Nothing here is pressing, and an idle process asks for little. */
+const EVERY_MS = 30_000;
 /** However short a schedule is, a receiver has this time to come back. */
 const MIN_EXPIRY_MS = 3_600_000;
 
