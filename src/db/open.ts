@@ -26,8 +26,8 @@ export async function openDatabase(
   try {
     const onWait = (migration: string, blockedBy: string) =>
       log.warn({ migration, blockedBy }, 'a migration waits for its locks, and tries again');
-    for (const { name } of await migrate(url, { onWait }))
-      log.info({ migration: name }, 'migrated');
+    const migrations = (await migrate(url, { onWait })).map(({ name }) => name);
+    if (migrations.length > 0) log.info({ migrations }, 'migrated');
   } catch (error) {
     await embedded?.stop();
     throw error;

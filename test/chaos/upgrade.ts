@@ -71,7 +71,9 @@ async function upgradeFrom(run: Run, name: string, from: string, to: string): Pr
 
   const young = startPosthorn(run, { databaseUrl, root: to, env: { PORT: String(newPort) } });
   await young.up();
-  const migrated = young.log.filter(({ text }) => /"migrated"/.test(text)).length;
+  const migrated =
+    young.log.find(({ text }) => /"migrated"/.test(text))?.text.match(/\d{4}_\w+\.sql/g)?.length ??
+    0;
   promised(migrated > 0, 'the new version did not migrate');
   // Both serve for a while; then whoever sends goes over to the new one, and the old one ends.
   const toNew = startLoad({ port: newPort, subscriptionId, rate: 300 });
