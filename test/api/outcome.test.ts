@@ -56,8 +56,8 @@ for (const [what, request, webhooks] of kinds) {
     t.match(answer, UNKNOWN);
     t.equal(answer.headers.get('retry-after'), '1');
     t.equal(await stored(), 2 + webhooks, 'and it was');
-    // From now on it is known that nothing answers, and nothing is sent.
-    t.match(await ingest(2), NOTHING);
+    // From now on it is known that nothing answers, and nothing is sent, by intake or before it.
+    t.match(await ingest(2), { status: 503, json: { type: NOTHING.json.type } });
     way.swallowAnswers(false);
     await until('webhooks are accepted again', async () => (await ingest(3)).status === 202);
     t.equal(await stored(), 3 + webhooks, 'nothing that was said not to be accepted was');
