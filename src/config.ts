@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { type Networks, parseNetworks } from './delivery/address-guard.ts';
@@ -12,12 +11,21 @@ import {
 } from './delivery/circuit-policy.ts';
 import { type EgressProxy, parseEgressProxy } from './delivery/egress-proxy.ts';
 import { type Ports, parsePorts } from './delivery/ports.ts';
-import { parseBytes } from './lib/bytes.ts';
-import { parseDuration } from './lib/duration.ts';
 import { OperatorError } from './lib/errors.ts';
 import { nearest } from './lib/nearest.ts';
 import { parseRate, type Rate } from './lib/rate.ts';
 import { parseSealingKeys, type SealingKey } from './lib/sealing.ts';
+import {
+  adminKey,
+  bodyLimit,
+  durationBetween,
+  durationOrOff,
+  oneOf,
+  postgresUrl,
+  processCount,
+  trimmed,
+  wholeNumber,
+} from './setting-readers.ts';
 
 /** Which halves of the service a process runs. */
 export type Role = 'all' | 'api' | 'worker';
@@ -322,85 +330,4 @@ function withoutEmpty(env: Record<string, string | undefined>): Record<string, s
       (entry): entry is [string, string] => (entry[1] ?? '').trim() !== '',
     ),
   );
-}
-
-function trimmed(text: string): string {
-  return text.trim();
-}
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text);
-    if (!Number.isInteger(number) || number < min || number > max) {
-      throw new Error(`"${text}" is not a whole number from ${min} to ${max}`);
-    }
-    return number;
-  };
-}
-
-const MAX_PROCESSES = 64;
-
-function processCount(text: string): number {
-  if (text === 'auto') return availableParallelism();
-  const number = Number(text);
-  if (Number.isInteger(number) && number >= 1 && number <= MAX_PROCESSES) return number;
-  throw new Error(`"${text}" is not auto, and not a whole number from 1 to ${MAX_PROCESSES}`);
-}
-
-function oneOf<const T extends string>(choices: readonly T[]): (text: string) => T {
-  return (text) => {
-    if (!choices.includes(text as T)) {
-      const suggestion = nearest(text, choices);
-      throw new Error(
-        `"${text}" is none of ${choices.join(', ')}${suggestion ? `; did you mean ${suggestion}?` : ''}`,
-      );
-    }
-    return text as T;
-  };
-}
-
-function durationBetween(minMs: number, maxMs: number, range: string): (text: string) => number {
-  return (text) => {
-    const durationMs = parseDuration(text);
-    if (durationMs < minMs || durationMs > maxMs) throw new Error(`"${text}" is outside ${range}`);
-    return durationMs;
-  };
-}
-
-function durationOrOff(
-  minMs: number,
-  maxMs: number,
-  range: string,
-): (text: string) => number | null {
-  const read = durationBetween(minMs, maxMs, range);
-  return (text) => {
-    if (text.trim() === 'off') return null;
-    try {
-      return read(text);
-    } catch (error) {
-      throw new Error(`${(error as Error).message}, or off`);
-    }
-  };
-}
-
-function bodyLimit(text: string): number {
-  const bytes = parseBytes(text);
-  const limit = 64 * 1024 * 1024;
-  if (bytes < 1 || bytes > limit) throw new Error(`"${text}" is outside 1B to 64MiB`);
-  return bytes;
-}
-
-function postgresUrl(text: string): string {
-  if (!/^postgres(ql)?:\/\//.test(text)) {
-    throw new Error('it must look like postgres://user:password@host:5432/database');
-  }
-  return text;
-}
-
-function adminKey(text: string): string {
-  // A secret that was read from a file ends with a newline, which no header could carry.
-  const key = text.trim();
-  if (key.length < 16) throw new Error('it must have at least 16 characters');
-  if (!/^[ -~]+$/.test(key)) throw new Error('it may have only ASCII characters that can be seen');
-  return key;
 }
