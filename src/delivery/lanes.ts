@@ -1,7 +1,6 @@
 import type { AttemptStatus } from '../db/types.ts';
+import { FIRST_WINDOW, Window } from './window.ts';
 
-/** Requests that a receiver is given at once before anything is known of it. */
-const FIRST_WINDOW = 10;
 /** Receivers that answer within this time are quick, and have places that nobody else gets. */
 const QUICK_MS = 1_000;
 /** Of all places, what receivers may have that are not quick, and those that have not answered yet. */
@@ -12,8 +11,6 @@ const MAX_TIMEOUTS = 3;
 const TICK_MS = 250;
 /** A receiver that has answered nothing for so long while something waits for it has stalled. */
 const STALL_MS = 500;
-/** A window is halved once in this time at most. */
-const NARROW_EVERY_MS = 1_000;
 const FORGET_AFTER_MS = 60_000;
 
 /** A request's place, from `enter` until `leave`. */
@@ -21,6 +18,8 @@ export interface Place {
   readonly lane: Lane;
   readonly quick: boolean;
   readonly proven: boolean;
+  /** Of the lane's window, in which it began. */
+  readonly round: number;
 }
 
 interface Waiting {
@@ -31,8 +30,8 @@ interface Waiting {
 /** What is known of a receiver, and what is under way to it. */
 interface Lane {
   readonly id: number;
-  /** How many requests it may have at once: doubled with each round of answers, halved by a time-out. */
-  window: number;
+  /** How many requests it may have at once, by what it answers. */
+  readonly window: Window;
   /** How many its subscription says that it may have, whatever it answers. */
   pinned: number | null;
   inFlight: number;
@@ -41,7 +40,6 @@ interface Lane {
   proven: boolean;
   timeoutsInARow: number;
   meanMs: number;
-  narrowedAt: number;
   /** Requests that ended in this tick, and in the one before it. */
   ended: number;
   endedBefore: number;
@@ -83,8 +81,8 @@ export interface Lanes {
 }
 
 /**
- * A receiver can only hurt itself. Each has a window of requests, which grows while it answers and
- * shrinks when it times out. What exceeds it waits here, and is turned away to be held when the
+ * A receiver can only hurt itself. Each has a window of requests (window.ts), which grows while that
+ * brings more answers and shrinks when it times out. What exceeds it waits here, and is turned away to be held when the
  * receiver has stalled, or when others wait for the memory that it takes.
  * A fifth of all places is for receivers that are known to be quick, so that slow ones, however many,
  * never take the last place; and those that have never answered share half of them at most.
@@ -113,14 +111,13 @@ export function createLanes(
     if (lane === undefined) {
       lane = {
         id,
-        window: FIRST_WINDOW,
+        window: new Window(),
         pinned: null,
         inFlight: 0,
         waiting: [],
         proven: false,
         timeoutsInARow: 0,
         meanMs: 0,
-        narrowedAt: Number.NEGATIVE_INFINITY,
         ended: 0,
         endedBefore: 0,
         stalled: false,
@@ -132,7 +129,7 @@ export function createLanes(
     return lane;
   }
 
-  const windowOf = (lane: Lane) => lane.pinned ?? lane.window;
+  const windowOf = (lane: Lane) => lane.pinned ?? lane.window.size;
   const isQuick = (lane: Lane) => lane.proven && lane.meanMs < QUICK_MS;
 
   function mayStart(lane: Lane): boolean {
@@ -143,7 +140,7 @@ export function createLanes(
   }
 
   function start(lane: Lane): Place {
-    const place = { lane, quick: isQuick(lane), proven: lane.proven };
+    const place = { lane, quick: isQuick(lane), proven: lane.proven, round: lane.window.round };
     lane.inFlight += 1;
     lane.usedAt = now();
     inFlight += 1;
@@ -235,8 +232,8 @@ export function createLanes(
         crowded.add(lane);
       });
     },
-    leave({ lane, quick, proven }, status, durationMs) {
-      const full = lane.inFlight >= lane.window;
+    leave({ lane, quick, proven, round }, status, durationMs) {
+      const full = lane.inFlight >= lane.window.size;
       lane.inFlight -= 1;
       lane.usedAt = now();
       inFlight -= 1;
@@ -245,11 +242,7 @@ export function createLanes(
       if (status === 'timeout') {
         lane.timeoutsInARow += 1;
         if (lane.timeoutsInARow >= MAX_TIMEOUTS) lane.proven = false;
-        // Requests that were sent together time out together; that is one sign, not many.
-        if (now() - lane.narrowedAt > NARROW_EVERY_MS) {
-          lane.window = Math.max(1, lane.window >> 1);
-          lane.narrowedAt = now();
-        }
+        lane.window.timedOut(now());
       } else if (status !== null) {
         // Whatever it answered, it answered.
         lane.ended += 1;
@@ -257,7 +250,7 @@ export function createLanes(
         lane.proven = true;
         lane.stalled = false;
         lane.meanMs = lane.meanMs === 0 ? durationMs : lane.meanMs * 0.9 + durationMs * 0.1;
-        if (full || lane.window < FIRST_WINDOW) lane.window += 1;
+        lane.window.answered(full, round, now());
       }
       letIn(lane);
       if (crowded.size > 0 && inFlight < maxInFlight) letOthersIn();
@@ -265,7 +258,7 @@ export function createLanes(
     roomFor(id) {
       const lane = laneOf(id);
       const pace = Math.max(lane.ended, lane.endedBefore);
-      const most = lane.pinned ?? Math.max(lane.window, 2 * pace);
+      const most = lane.pinned ?? Math.max(lane.window.size, 2 * pace);
       return most - lane.inFlight - lane.waiting.length;
     },
     isProven: (id) => laneOf(id).proven,
@@ -280,7 +273,7 @@ export function createLanes(
     },
     startSlowly(id) {
       const lane = laneOf(id);
-      lane.window = 1;
+      lane.window.restart();
       lane.stalled = false;
     },
     inFlightBySubscription: () =>

@@ -24,13 +24,21 @@ t.test('a receiver of which nothing is known gets ten requests at once', async (
   t.equal((await enter(start(t, 1000), 1, 50)).length, 10);
 });
 
-t.test('one that answers gets more with each answer', async (t) => {
-  const lanes = start(t, 1000);
-  const places = await enter(lanes, 1, 400);
-  for (let round = 0; round < 5; round++)
-    for (const place of places.splice(0)) lanes.leave(place, 'success', 5);
-  await Promise.resolve();
-  t.ok(lanes.inFlight > 19 && lanes.inFlight <= 330, `${lanes.inFlight} in flight`);
+t.test('one that answers gets more with each round of answers', async (t) => {
+  let now = 0;
+  const lanes = createLanes(
+    1000,
+    () => false,
+    () => now,
+  );
+  t.teardown(() => lanes.stop());
+  const places = await enter(lanes, 1, 600);
+  for (let round = 0; round < 5; round++) {
+    now += 50;
+    for (const place of places.splice(0)) lanes.leave(place, 'success', 50);
+    await Promise.resolve();
+  }
+  t.ok(lanes.inFlight > 100 && lanes.inFlight <= 330, `${lanes.inFlight} in flight`);
 });
 
 t.test('receivers that have not answered yet share half of the places', async (t) => {

@@ -1,0 +1,125 @@
+/** Requests that a receiver is given at once before anything is known of it. */
+export const FIRST_WINDOW = 10;
+/** A round with twice the requests has to bring in so many more answers, or they only wait in line. */
+const WORTH = 1.25;
+/** A shorter round says more of our event loop than of the receiver. */
+const MIN_ROUND_MS = 25;
+/** Until more is tried again: longer each time that it was no use. */
+const FIRST_RETRY_MS = 2_000;
+const LAST_RETRY_MS = 60_000;
+/** A window is halved once in this time at most. */
+const NARROW_EVERY_MS = 1_000;
+
+/**
+ * How many requests a receiver may have at once: what it makes use of.
+ *
+ * It doubles from round to round as long as more requests bring more answers, and goes back when they
+ * do not: a receiver that does one thing after the other would only have a line of ours in front of
+ * it, which gets longer until all in it time out. More is tried again now and then. A round lasts
+ * until a request is answered that was sent in it, and counts if there were always as many under way
+ * as there may be. (So BBR finds out what a path can carry: draft-ietf-ccwg-bbr, 5.3.1.)
+ */
+export class Window {
+  size = FIRST_WINDOW;
+  /** Which round it is: each request is asked, when it is answered, in which it was sent. */
+  round = 0;
+  #growing = true;
+  /** Whether it has been found out once what the receiver makes use of. */
+  #settled = false;
+  /** The last round that was worth it: its answers a millisecond, and the window it began with. */
+  #rate = 0;
+  #worthwhile = FIRST_WINDOW;
+  /** Rounds since then. */
+  #flat = 0;
+  #roundFrom = FIRST_WINDOW;
+  #roundAt = Number.NEGATIVE_INFINITY;
+  #answers = 0;
+  #retryMs = FIRST_RETRY_MS;
+  #retryAt = 0;
+  #narrowedAt = Number.NEGATIVE_INFINITY;
+
+  /**
+   * An answer came, whatever it says.
+   *
+   * @param full whether as many requests were under way as there may be.
+   * @param sentIn the round in which its request was sent.
+   * @param now milliseconds of a clock that only goes forward.
+   */
+  answered(full: boolean, sentIn: number, now: number): void {
+    if (this.size < FIRST_WINDOW) {
+      this.size += 1;
+      this.#beginRound(now);
+      return;
+    }
+    if (!full) {
+      this.#roundAt = Number.NEGATIVE_INFINITY;
+      return;
+    }
+    if (this.#roundAt === Number.NEGATIVE_INFINITY) {
+      this.#beginRound(now);
+      return;
+    }
+    this.#answers += 1;
+    if (this.#growing && this.#flat === 0 && this.size < 2 * this.#roundFrom) this.size += 1;
+    const elapsedMs = now - this.#roundAt;
+    if (sentIn !== this.round || elapsedMs < MIN_ROUND_MS) return;
+    this.#judge(this.#answers / elapsedMs, now);
+    this.#beginRound(now);
+  }
+
+  /** Requests that were sent together time out together: that is one sign, not many. */
+  timedOut(now: number): void {
+    if (now - this.#narrowedAt <= NARROW_EVERY_MS) return;
+    this.#narrowedAt = now;
+    this.#settle(Math.max(1, this.size >> 1), now);
+  }
+
+  /** One request, then two, then four, as the receiver answers. */
+  restart(): void {
+    this.size = 1;
+    this.#growing = true;
+    this.#settled = false;
+    this.#rate = 0;
+    this.#flat = 0;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#roundAt = Number.NEGATIVE_INFINITY;
+  }
+
+  #beginRound(now: number): void {
+    this.round += 1;
+    this.#roundFrom = this.size;
+    this.#roundAt = now;
+    this.#answers = 0;
+  }
+
+  #judge(rate: number, now: number): void {
+    if (!this.#growing) {
+      this.#rate = rate;
+      this.#worthwhile = Math.ceil(this.size / 2);
+      if (now < this.#retryAt) return;
+      this.#growing = true;
+      this.#flat = 0;
+      return;
+    }
+    if (rate >= this.#rate * WORTH) {
+      this.#rate = rate;
+      this.#worthwhile = this.#roundFrom;
+      this.#flat = 0;
+      this.#retryMs = FIRST_RETRY_MS;
+      return;
+    }
+    this.#flat += 1;
+    // The first time, one round may have been somebody else's; it is looked at again, with no more.
+    if (this.#flat < (this.#settled ? 1 : 2)) return;
+    this.#settle(Math.max(FIRST_WINDOW, Math.min(this.size, 2 * this.#worthwhile)), now);
+  }
+
+  #settle(size: number, now: number): void {
+    this.size = size;
+    this.#growing = false;
+    this.#settled = true;
+    this.#retryAt = now + this.#retryMs;
+    this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2);
+    this.#roundAt = Number.NEGATIVE_INFINITY;
+  }
+}
