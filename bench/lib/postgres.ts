@@ -16,6 +16,8 @@ export interface BenchPostgres {
   dropDatabase(url: string): Promise<void>;
   /** Writes everything out, so that a measurement does not pay for the one before it. */
   settle(): Promise<void>;
+  /** Transactions committed in a database so far, as far as its connections have said. */
+  commits(databaseUrl: string): Promise<number>;
   /** Bytes of WAL written so far. */
   walBytes(): Promise<number>;
   stop(): Promise<void>;
@@ -50,8 +52,15 @@ export async function startBenchPostgres(
       await client.query(`create database ${name}`);
       return onDatabase(name);
     },
+    async commits(databaseUrl) {
+      const { rows } = await client.query(
+        'select xact_commit from pg_stat_database where datname = $1',
+        [nameOf(databaseUrl)],
+      );
+      return Number(rows[0].xact_commit);
+    },
     async dropDatabase(databaseUrl) {
-      const name = new URL(databaseUrl.replace('@/', '@localhost/')).pathname.slice(1);
+      const name = nameOf(databaseUrl);
       await client.query(`drop database if exists ${name} with (force)`);
     },
     async settle() {
@@ -68,6 +77,10 @@ export async function startBenchPostgres(
       await embedded?.stop();
     },
   };
+}
+
+function nameOf(databaseUrl: string): string {
+  return new URL(databaseUrl.replace('@/', '@localhost/')).pathname.slice(1);
 }
 
 async function postmasterOf(backend: number): Promise<number> {

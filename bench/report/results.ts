@@ -105,10 +105,18 @@ export function judgeTargets({ measurements }: Results): Target[] {
     times,
   );
   ratio(
-    'intake: half of its SQL function alone',
+    'intake: half of its SQL function alone, 100 webhooks a call',
     'intake',
     'posthorn',
     'floor: intake function',
+    0.5,
+    percent,
+  );
+  ratio(
+    'intake: half of it with as many a call as 64 connections bring together',
+    'intake',
+    'posthorn',
+    'floor: in groups of the same size',
     0.5,
     percent,
   );
