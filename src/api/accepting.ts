@@ -15,18 +15,42 @@ const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 
 type TakesBodies = Pick<FastifyInstance, 'removeAllContentTypeParsers' | 'addContentTypeParser'>;
 
-/** Takes JSON and nothing else, and takes it at its word: fastify's own parser mends bytes that are not UTF-8. */
-export function takeJson(app: TakesBodies): void {
+/**
+ * Takes JSON and nothing else, and takes it at its word: fastify's own parser mends bytes that are not
+ * UTF-8. A body of which nothing is required may be left out, and is then `{}`.
+ */
+export function takeJson(app: TakesBodies & Pick<FastifyInstance, 'addHook'>): void {
+  app.addHook('onRoute', (route) => {
+    if (!requiresNothing(route.schema?.body)) return;
+    route.preValidation = [
+      async (request: FastifyRequest) => {
+        request.body ??= {};
+      },
+      ...[route.preValidation ?? []].flat(),
+    ];
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     JSON_TYPE,
     { parseAs: 'buffer' },
     async (request: FastifyRequest, body: Buffer) => {
       // Clients that name the type of every body name it where there is none, too.
-      if (body.length === 0 && request.routeOptions.schema?.body === undefined) return undefined;
+      const expected = request.routeOptions.schema?.body;
+      if (body.length === 0 && (expected === undefined || requiresNothing(expected)))
+        return undefined;
       return parseJsonBody(body).value;
     },
   );
+}
+
+/** Whether a body is an object of which nothing is required, so that it may be left out. */
+export function requiresNothing(body: unknown): boolean {
+  const { type, required, minProperties } = (body ?? {}) as {
+    type?: unknown;
+    required?: readonly string[];
+    minProperties?: number;
+  };
+  return type === 'object' && (required ?? []).length === 0 && minProperties === undefined;
 }
 
 /** Leaves bodies in this scope the bytes that they are, and takes those of JSON only. */

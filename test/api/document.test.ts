@@ -87,6 +87,36 @@ t.test('every list has pages, and shows the way to the next one', async (t) => {
   }
 });
 
+t.test(
+  'a body that is not required may be left out, whatever its type is said to be',
+  async (t) => {
+    const optional = operationsOf(document).filter(
+      ({ requestBody }) => requestBody !== undefined && requestBody.required !== true,
+    );
+    const names = optional.map(({ operationId }) => operationId);
+    for (const known of [
+      'enableSubscription',
+      'pauseSubscription',
+      'rotateSecret',
+      'testSubscription',
+    ])
+      t.ok(names.includes(known), known);
+    const json = { 'content-type': 'application/json' };
+    for (const { operationId, method, path } of optional) {
+      // Of nothing that there is, where the body's turn comes before that is known.
+      const url = path.replaceAll(/\{\w+_id\}/g, '4711').replaceAll(/\{\w+\}/g, 'nobody');
+      const [empty, bare, typed] = [
+        await posthorn.request(method.toUpperCase(), url, {}, json),
+        await posthorn.request(method.toUpperCase(), url),
+        await posthorn.request(method.toUpperCase(), url, undefined, json),
+      ];
+      const answer = ({ status, json: said }: typeof empty) => [status, said?.detail, said?.errors];
+      t.strictSame(answer(bare), answer(empty), `${operationId} without a type`);
+      t.strictSame(answer(typed), answer(empty), `${operationId} with one`);
+    }
+  },
+);
+
 /** What methods are called in a client that is made from the document. */
 const VERBS: Record<string, RegExp> = {
   get: /^(get|list|ping$|healthz$|readyz$|metrics$)/,

@@ -1,8 +1,10 @@
+import { requiresNothing } from '../accepting.ts';
 import { problems } from '../schemas/common.ts';
 
 type Json = Record<string, unknown>;
 interface Operation extends Json {
   parameters?: { name: string; in: string }[];
+  requestBody?: { required?: boolean; content: Record<string, { schema?: Json }> };
   responses: Record<string, Json>;
 }
 export interface OpenApiDocument extends Json {
@@ -12,8 +14,9 @@ export interface OpenApiDocument extends Json {
 
 /**
  * Completes the document that the routes' schemas make: the answers that the server itself gives
- * before a route is asked, the `Link` header of lists, and one place for each schema that has a name (its `title`), so that a
- * client made from the document knows one `Subscription` and not as many as there are routes.
+ * before a route is asked, the `Link` header of lists, which bodies may be left out, and one place for
+ * each schema that has a name (its `title`), so that a client made from the document knows one
+ * `Subscription` and not as many as there are routes.
  *
  * @throws Error when one name stands for two different schemas.
  */
@@ -43,11 +46,19 @@ function withServerAnswers(paths: OpenApiDocument['paths']): OpenApiDocument['pa
     const withThem = Object.entries(operations).map(([method, operation]) => {
       const ofBody = method === 'get' ? [] : [413, 415];
       const always = problems(400, 408, 431, ...ofPath, ...ofBody);
-      return [method, { ...operation, responses: { ...always, ...withLink(operation) } }];
+      const responses = { ...always, ...withLink(operation) };
+      return [method, { ...operation, ...withBody(operation), responses }];
     });
     return [path, Object.fromEntries(withThem)];
   });
   return Object.fromEntries(mapped);
+}
+
+/** A body of which nothing is required is not required either. */
+function withBody({ requestBody }: Operation): Pick<Operation, 'requestBody'> {
+  if (requestBody === undefined) return {};
+  const schemas = Object.values(requestBody.content).map(({ schema }) => schema);
+  return { requestBody: { ...requestBody, required: !schemas.every(requiresNothing) } };
 }
 
 const LINK = {

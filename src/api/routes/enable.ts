@@ -21,10 +21,6 @@ export const enableRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
     '/v1/subscriptions/:subscription_id/enable',
     {
       config: { scope: 'manage' },
-      // A request without a body takes what is the default.
-      preValidation: async (request) => {
-        request.body ??= {};
-      },
       schema: {
         operationId: 'enableSubscription',
         summary: 'Make a subscription active, whatever it was',

@@ -73,10 +73,6 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           ...problems(400, 401, 404, 413, 415),
         },
       },
-      // All of it may be left out.
-      preValidation: async (request) => {
-        request.body ??= {};
-      },
     },
     async (request) => {
       const { subscription_id: id } = request.params;

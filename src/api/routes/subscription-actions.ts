@@ -17,10 +17,6 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
     '/v1/subscriptions/:subscription_id/pause',
     {
       config: { scope: 'manage' },
-      // There is nothing that must be said.
-      preValidation: async (request) => {
-        request.body ??= {};
-      },
       schema: {
         operationId: 'pauseSubscription',
         summary: 'Pause a subscription',

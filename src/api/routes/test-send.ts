@@ -58,10 +58,6 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
     '/v1/subscriptions/:subscription_id/test',
     {
       config: { scope: 'manage' },
-      // All of it may be left out.
-      preValidation: async (request) => {
-        request.body ??= {};
-      },
       schema: {
         operationId: 'testSubscription',
         summary: 'Send a test webhook now, and see what the receiver says',
