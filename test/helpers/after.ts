@@ -1,10 +1,7 @@
 // Runs once after the test files: leaves the machine as it was.
-import { rmSync } from 'node:fs';
-import { realpath } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { readRun } from './run.ts';
+import { endThrowaway } from './throwaway.ts';
 
 const { adminUrl, template, dataDir } = readRun();
 if (dataDir === null) {
@@ -13,9 +10,6 @@ if (dataDir === null) {
   await client.query(`drop database if exists ${template} with (force)`);
   await client.end();
 } else {
-  // Starting where a server runs takes it over; so it can be stopped.
-  await (await startEmbeddedPostgres(dataDir)).stop();
-  rmSync(await realpath(dataDir), { recursive: true, force: true });
-  rmSync(dirname(dataDir), { recursive: true, force: true });
+  await endThrowaway(dataDir);
 }
 process.exit();
