@@ -24,7 +24,7 @@ export async function startCli(
   cwd: string = import.meta.dirname,
 ): Promise<Cli> {
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(POSTHORN_|TAP|NODE_OPTIONS)/.test(name),
+    ([name]) => !/^(POSTHORN_|TAP|NODE_OPTIONS|NODE_COMPILE_CACHE)/.test(name),
   );
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd,
