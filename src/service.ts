@@ -62,14 +62,13 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       purpose: settings.role,
       max: POOL_CONNECTIONS,
     });
-    stops.push(() => endSoon(pool.end()));
     const listPool = createPool({
       connectionString: databaseUrl,
       purpose: 'lists',
       max: LIST_CONNECTIONS,
       settings: LIST_PLANS,
     });
-    stops.push(() => endSoon(listPool.end()));
+    stops.push(() => endSoon(pool.end(), listPool.end()));
     const session = createSession({ databaseUrl, purpose: 'session', log });
     const sealer = createSealer(settings.encryptionKeys);
     const subscriptions = createSubscriptionCache(pool, session, sealer);
