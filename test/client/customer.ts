@@ -169,7 +169,7 @@ async function haveABadHour({ posthorn, receiver, until }: Day): Promise<string>
 /** Receivers that know the new secret, and those that know the one before, both find a signature. */
 async function changeTheSecret(today: Day): Promise<void> {
   const { posthorn, receiver, subscriptionId, secret } = today;
-  const rotated = await posthorn.subscriptions.rotateSecret(subscriptionId, { overlap: '1h' });
+  const rotated = await posthorn.subscriptions.rotateSecret(subscriptionId, {}, { overlap: '1h' });
   ok(rotated.secret);
   ok(rotated.previous_valid_until);
   const { webhook_id } = await posthorn.ingest.sendWebhook({ event_type: 'order.new', data: {} });
@@ -215,9 +215,11 @@ async function seeToIt(today: Day, lost: string): Promise<void> {
 
 /** What is sent while the receiver is worked on waits, and then comes. */
 async function takeABreak({ posthorn, receiver, subscriptionId }: Day): Promise<void> {
-  const paused = await posthorn.subscriptions.pauseSubscription(subscriptionId, {
-    reason: 'an upgrade',
-  });
+  const paused = await posthorn.subscriptions.pauseSubscription(
+    subscriptionId,
+    {},
+    { reason: 'an upgrade' },
+  );
   deepEqual([paused.status, paused.status_reason], ['paused', 'an upgrade']);
   const { webhook_id } = await posthorn.ingest.sendWebhook({ event_type: 'order.new', data: {} });
   const { data } = await posthorn.history.listDeliveries({ webhook_id });
