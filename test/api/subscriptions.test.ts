@@ -3,7 +3,7 @@ import t from 'tap';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
-import { until } from '../helpers/until.ts';
+import { TOLD_MS, until } from '../helpers/until.ts';
 
 const CREATE = '/subscriptions/createsubscription';
 const UPDATE = '/subscriptions/updatesubscription';
@@ -196,7 +196,7 @@ t.test('a change takes effect within a second in every process', async (t) => {
   await until('the other process takes the new secret', async () => {
     return (await other.request('POST', `/ingest/${id}`, body, signed('new'))).status === 202;
   });
-  t.ok(Date.now() - changedAt < 1000);
+  t.ok(Date.now() - changedAt < TOLD_MS);
   t.equal((await other.request('POST', `/ingest/${id}`, body, signed('old'))).status, 401);
 
   await other.request('DELETE', DELETE, { id });
@@ -204,7 +204,7 @@ t.test('a change takes effect within a second in every process', async (t) => {
   await until('the first process knows it is gone', async () => {
     return (await one.request('POST', `/ingest/${id}`, body, signed('new'))).status === 404;
   });
-  t.ok(Date.now() - deletedAt < 1000);
+  t.ok(Date.now() - deletedAt < TOLD_MS);
 });
 
 t.test('with an admin key, every route but the public ones needs it', async (t) => {

@@ -78,6 +78,7 @@ t.test('a success in between, an answer, too short a time: it stays closed', asy
     ['a burst', 'failures=4,over=10m', [500]],
     ['never', 'off', [500]],
   ];
+  t.jobs = cases.length;
   for (const [name, POSTHORN_CIRCUIT, statuses] of cases) {
     await t.test(name, async (t) => {
       const posthorn = await startTestService(t, {

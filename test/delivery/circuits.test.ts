@@ -140,6 +140,7 @@ t.test('when nothing is held, the first that comes is the probe, and soon', asyn
 });
 
 t.test('a receiver that says when to come back is left alone until then', async (t) => {
+  t.jobs = 2;
   for (const status of [429, 503]) {
     await t.test(`by a ${status}`, async (t) => {
       const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '10ms,10ms' });

@@ -202,7 +202,7 @@ t.test('one dead receiver does not hold up the others', async (t) => {
   await Promise.all(
     Array.from({ length: 200 }, (_, n) => posthorn.ingest(n % 2 === 0 ? dead : alive, { n })),
   );
-  await good.waitFor(100, 10_000);
+  await good.waitFor(100);
 });
 
 t.test('a large body is delivered whole', async (t) => {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import t from 'tap';
 import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
@@ -20,7 +21,7 @@ t.test('receivers that hang, however many, leave places to those that answer', a
   for (let n = 0; n < 30; n++) dead.push(await posthorn.subscribe(hung.url));
   for (let round = 0; round < 20; round++)
     await Promise.all([...dead, alive, alive].map((id) => posthorn.ingest(id, { round })));
-  await good.waitFor(41, 10_000);
+  await good.waitFor(41);
   t.ok(hung.received.length <= 50, `${hung.received.length} requests hang: half of all at most`);
   const client = await connect(t, posthorn.databaseUrl);
   const { rows } = await client.query(
@@ -30,14 +31,15 @@ t.test('receivers that hang, however many, leave places to those that answer', a
 });
 
 t.test('what a receiver did not take is sent when it is back, the oldest first', async (t) => {
+  // It does not answer until it is back, and then has lost what it was asked before. Nothing is sent
+  // twice for an answer that a busy machine reads too late.
+  const lost: ServerResponse[] = [];
   let back = false;
   const receiver = await startReceiver(t, (response) => {
     if (back) response.end('ok');
+    else lost.push(response);
   });
-  const posthorn = await startTestService(t, {
-    POSTHORN_DELIVERY_TIMEOUT: '1s',
-    POSTHORN_RETRY_SCHEDULE: '1s,1s,1s,1s,1s,1s,1s,1s',
-  });
+  const posthorn = await startTestService(t, { POSTHORN_DELIVERY_TIMEOUT: '60s' });
   const id = await posthorn.subscribe(receiver.url);
   const client = await connect(t, posthorn.databaseUrl);
   const held = async () =>
@@ -46,10 +48,12 @@ t.test('what a receiver did not take is sent when it is back, the oldest first',
         `select count(*)::integer as held from posthorn.deliveries where state = 'held' and attempt_count = 0`,
       )
     ).rows[0].held;
-  for (let n = 0; n < 500; n++) await posthorn.ingest(id, { n });
+  for (let n = 0; n < 500; n += 10)
+    await Promise.all(Array.from({ length: 10 }, (_, m) => posthorn.ingest(id, { n: n + m })));
   await until('most of them are held', async () => (await held()) > 450);
   const before = receiver.received.length;
   back = true;
+  for (const response of lost) response.destroy();
   await until('all have succeeded', async () => {
     return (await posthorn.request('GET', '/v1/stats')).json.succeeded === 500;
   });
@@ -96,10 +100,12 @@ t.test('what is held outlives the process that held it', async (t) => {
   back = true;
   const startedAt = Date.now();
   await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'worker' });
-  await until('another one has delivered all', async () => {
-    return (await api.request('GET', '/v1/stats')).json.succeeded === 100;
-  });
-  t.ok(Date.now() - startedAt < 15_000);
+  await until(
+    'another one has delivered all',
+    async () => (await api.request('GET', '/v1/stats')).json.succeeded === 100,
+    60_000,
+  );
+  t.ok(Date.now() - startedAt < 25_000, 'by the lock, not by a silence of half a minute');
 });
 
 t.test('what is held for a subscription that is deleted is cancelled', async (t) => {

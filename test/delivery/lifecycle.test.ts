@@ -47,11 +47,12 @@ t.test(
       DATABASE_URL: databaseUrl,
       POSTHORN_DELIVERY_TIMEOUT: '30s',
     });
-    await until('every accepted webhook is delivered', async () => {
-      const { json } = await posthorn.request('GET', '/v1/stats');
-      return json.succeeded === 300;
-    });
-    t.ok(Date.now() - startedAt < 15_000);
+    await until(
+      'every accepted webhook is delivered',
+      async () => (await posthorn.request('GET', '/v1/stats')).json.succeeded === 300,
+      60_000,
+    );
+    t.ok(Date.now() - startedAt < 25_000, 'by the lock, not by a silence of half a minute');
     const { rows } = await client.query(
       'select webhook_id, attempt_count, state from posthorn.deliveries',
     );
@@ -85,10 +86,12 @@ t.test('when one of two workers is killed, the other takes over its jobs', async
   doomed.kill('SIGKILL');
   silent = false;
   const killedAt = Date.now();
-  await until('the other worker has delivered them', async () => {
-    return (await api.request('GET', '/v1/stats')).json.succeeded === 100;
-  });
-  t.ok(Date.now() - killedAt < 15_000);
+  await until(
+    'the other worker has delivered them',
+    async () => (await api.request('GET', '/v1/stats')).json.succeeded === 100,
+    60_000,
+  );
+  t.ok(Date.now() - killedAt < 25_000, 'by the lock, not by a silence of half a minute');
 });
 
 t.test('a stop lets deliveries in flight finish and leaves no job locked', async (t) => {

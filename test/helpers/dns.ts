@@ -24,10 +24,12 @@ const CODES = { SERVFAIL: 2, NXDOMAIN: 3 };
  * is 0).
  *
  * @param answer called for each question, so that it may say something else each time.
+ * @param timeoutMs after which there is none; a busy machine is not to be taken for silence.
  */
 export async function startDns(
   t: Test,
   answer: (name: string, type: 'A' | 'AAAA') => Answer,
+  timeoutMs = 20_000,
 ): Promise<Dns> {
   const questions: string[] = [];
   const server = createSocket('udp4', (message, { port, address }) => {
@@ -47,7 +49,7 @@ export async function startDns(
   });
   server.bind(0, '127.0.0.1');
   await once(server, 'listening');
-  const resolver = new Resolver({ timeout: 300, tries: 1 });
+  const resolver = new Resolver({ timeout: timeoutMs, tries: 1 });
   resolver.setServers([`127.0.0.1:${server.address().port}`]);
   t.teardown(() => {
     resolver.cancel();

@@ -21,6 +21,8 @@ import { parsePorts } from '../../src/delivery/ports.ts';
 
 /** The bound of attempts that only a bound ends. */
 export const SHORT_MS = 500;
+/** By when even a busy machine has ended them. Without the bound they would not end. */
+export const LATEST_MS = SHORT_MS + 5_000;
 /** Far more than an attempt takes that ends by itself, however busy the machine. */
 export const LONG_MS = 30_000;
 /** When an attempt does not end at all, tap ends the test. */

@@ -45,7 +45,10 @@ export async function startTestService(
       PORT: '0',
       POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8,::1/128',
       POSTHORN_RETRY_SCHEDULE: '100ms,200ms',
-      POSTHORN_DELIVERY_TIMEOUT: '2s',
+      // A busy machine may read an answer late; that would be an attempt used up.
+      POSTHORN_DELIVERY_TIMEOUT: '30s',
+      // The queue makes a worker for each at its start, and few tests have more under way.
+      POSTHORN_MAX_IN_FLIGHT: '200',
       POSTHORN_SHUTDOWN_GRACE: '2s',
       ...env,
       DATABASE_URL: databaseUrl,

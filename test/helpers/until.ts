@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
+ * Within this, what one process is told by another has reached it, which takes milliseconds where
+ * nothing else runs. What it would have to find out by itself takes half a minute or longer.
+ */
+export const TOLD_MS = 5_000;
+
+/**
  * Waits until `condition` gives something truthy and returns it. Errors count as "not yet".
  *
  * @throws Error naming what was waited for, with the last error or value, after `timeoutMs`.
