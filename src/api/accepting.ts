@@ -9,6 +9,7 @@ import {
 } from '../intake/intake.ts';
 import type { Metrics } from '../metrics.ts';
 import { outcomeUnknown, Problem, unavailable } from './problems.ts';
+import { bodyReader } from './read-body.ts';
 
 /** JSON, and what is built on it, such as CloudEvents. */
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
@@ -53,12 +54,14 @@ export function requiresNothing(body: unknown): boolean {
   return type === 'object' && (required ?? []).length === 0 && minProperties === undefined;
 }
 
-/** Leaves bodies in this scope the bytes that they are, and takes those of JSON only. */
-export function takeRawJson(app: TakesBodies): void {
+/**
+ * Leaves bodies in this scope the bytes that they are, and takes those of JSON only.
+ *
+ * @param maxBytes the limit of the scope's routes.
+ */
+export function takeRawJson(app: TakesBodies, maxBytes: number): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body, done) =>
-    done(null, body),
-  );
+  app.addContentTypeParser(JSON_TYPE, bodyReader(maxBytes));
 }
 
 /**

@@ -1,15 +1,17 @@
 import pg from 'pg';
 import { VERSION } from '../version.ts';
+import { FrugalClient } from './big-messages.ts';
 import { refuseWithoutAnswers } from './no-answer.ts';
 
 // bigint columns are counts, sizes and ids that stay far below 2^53: numbers are what people expect.
 const BIGINT_OID = 20;
-// In binary these bytes come as a Buffer, of which node-postgres would make a string.
+// In binary these bytes come as a Buffer, of which node-postgres would make a string, or as a string.
 const BYTEA_OID = 17;
 const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
     if (oid === BIGINT_OID && format !== 'binary') return Number;
-    if (oid === BYTEA_OID && format === 'binary') return (bytes: Buffer) => bytes;
+    if (oid === BYTEA_OID && format === 'binary')
+      return (bytes: Buffer | string) => (typeof bytes === 'string' ? Buffer.from(bytes) : bytes);
     return pg.types.getTypeParser(oid, format as 'text');
   }) as pg.CustomTypesConfig['getTypeParser'],
 };
@@ -86,6 +88,7 @@ export function createPool(options: PoolOptions): pg.Pool {
   const { connectionString, purpose, max, timeoutMs = TIMEOUT_MS, settings } = options;
   const pool = new pg.Pool({
     ...connectionConfig(connectionString, purpose),
+    Client: FrugalClient,
     max,
     query_timeout: timeoutMs,
     idleTimeoutMillis: 60_000,

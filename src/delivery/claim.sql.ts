@@ -55,15 +55,16 @@ export async function loadOwed(
     }),
     pool.query<PayloadRow>({
       name: 'load-payloads',
+      rowMode: 'array',
       text: `
         select id::text, content_type, body
         from posthorn.webhook_payloads
         where id = any($1::uuid[]) and id between $2 and $3`,
       values: [plainArray(ids), least, greatest],
       binary: true,
-    } as pg.QueryConfig),
+    } as pg.QueryArrayConfig),
   ]);
-  const payloadOf = new Map(payloads.rows.map((row) => [row.id, row]));
+  const payloadOf = new Map(payloads.rows.map((row) => [row[0], row]));
   return deliveries.rows.flatMap(
     ({ webhook_id, subscription_id, attempt_count, schedule_offset, probe_count }) => {
       const payload = payloadOf.get(webhook_id);
@@ -74,8 +75,8 @@ export async function loadOwed(
         attemptCount: attempt_count,
         scheduleOffset: schedule_offset ?? 0,
         probeCount: probe_count,
-        contentType: payload.content_type,
-        body: payload.body,
+        contentType: payload[1],
+        body: payload[2],
       };
     },
   );
@@ -89,11 +90,7 @@ interface DeliveryRow {
   probe_count: number;
 }
 
-interface PayloadRow {
-  id: string;
-  content_type: string;
-  body: Buffer;
-}
+type PayloadRow = [id: string, contentType: string, body: Buffer];
 
 /** The least and the greatest of ids that compare as their text does. */
 export function bounds(ids: readonly string[]): [least: string, greatest: string] {

@@ -12,7 +12,7 @@ import { createPace } from './pace.ts';
 import { requeue } from './requeue.sql.ts';
 
 /** Bodies in memory at once, so that large ones take turns. */
-const MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024;
+const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024;
 export const LOAD_CONNECTIONS = 2;
 const MAX_LOAD = 500;
 const MAX_HOLD = 500;

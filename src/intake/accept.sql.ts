@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { bytesArray, plainArray, textArray } from '../db/arrays.ts';
+import { oneAfterAnother } from '../db/big-messages.ts';
 import { queryToKnow } from '../db/outcome.ts';
 
 /** One webhook on its way into the database. */
@@ -78,7 +79,7 @@ export async function acceptWebhooks(
     text: `select ids::text[], deliveries, outcomes
       from set_config('posthorn.bulk', $14, true), posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     values: [
-      webhooks.length === 1 ? webhooks[0]?.body : Buffer.concat(webhooks.map(({ body }) => body)),
+      oneAfterAnother(webhooks.map(({ body }) => body)),
       plainArray(starts),
       plainArray(lengths),
       textArray(webhooks.map(({ contentType }) => contentType)),

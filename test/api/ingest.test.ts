@@ -1,4 +1,8 @@
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
+import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import { connect } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
@@ -36,6 +40,62 @@ t.test('any valid JSON is accepted and delivered byte for byte', async (t) => {
   const { rows } = await client.query('select id, body from posthorn.webhook_payloads');
   for (const { id: webhookId, body } of rows) t.equal(body.toString(), webhooks.get(webhookId));
 });
+
+t.test(
+  'a body that comes in parts is delivered byte for byte, whether or not its length is told',
+  async (t) => {
+    const receiver = await startReceiver(t);
+    const posthorn = await startTestService(t);
+    const id = await posthorn.subscribe(receiver.url);
+    const webhooks = new Map<string, string>();
+    for (const length of [0, 3, 70_000, 300_000, 900_000]) {
+      const body = JSON.stringify({ length, text: 'é😀x'.repeat(length / 7) });
+      for (const told of [true, false]) {
+        const bytes = Buffer.from(body);
+        const { status, webhookId } = await sendInParts(posthorn.url, id, bytes, told);
+        t.equal(status, 202);
+        webhooks.set(webhookId, body);
+      }
+    }
+    for (const { headers, body } of await receiver.waitFor(webhooks.size))
+      t.ok(body.toString() === webhooks.get(headers['webhook-id'] as string));
+  },
+);
+
+t.test(
+  'a body that grows past the limit is refused, whether or not its length is told',
+  async (t) => {
+    const posthorn = await startTestService(t);
+    const id = await posthorn.subscribe('http://127.0.0.1:9/');
+    const tooLong = Buffer.from(JSON.stringify('x'.repeat(1024 * 1024)));
+    for (const told of [true, false])
+      t.equal((await sendInParts(posthorn.url, id, tooLong, told)).status, 413);
+  },
+);
+
+/** Sends a body with pauses of a turn of the event loop, so that it does not come as one. */
+async function sendInParts(url: string, id: number, body: Buffer, told: boolean) {
+  const request = httpRequest(`${url}/ingest/${id}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(told ? { 'content-length': body.length } : { 'transfer-encoding': 'chunked' }),
+    },
+  });
+  request.on('error', () => {});
+  const answered = once(request, 'response');
+  for (let at = 0; at < body.length && !request.destroyed; at += 50_001) {
+    request.write(body.subarray(at, at + 50_001));
+    await setImmediate();
+  }
+  request.end();
+  const [response] = (await answered) as [IncomingMessage];
+  const answer = await json(response).catch(() => ({}));
+  return {
+    status: response.statusCode,
+    webhookId: (answer as { webhook_id: string }).webhook_id,
+  };
+}
 
 t.test('a 202 names the webhook by a UUIDv7 and means that it is committed', async (t) => {
   const receiver = await startReceiver(t);

@@ -6,6 +6,7 @@ import { Type } from 'typebox';
 import { createSigningKey, hubSignature, judgeSharedSecret } from '../../delivery/sign.ts';
 import type { AcceptedWebhook } from '../../intake/accept.sql.ts';
 import { createHubVerifier } from '../../intake/verify/hmac.ts';
+import { freeNow } from '../../lib/free-now.ts';
 import type { CachedSubscription } from '../../subscriptions/cache.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
@@ -82,7 +83,7 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   { services },
 ) => {
   const { intake, subscriptions, metrics } = services;
-  takeRawJson(app);
+  takeRawJson(app, services.settings.maxBodyBytes);
 
   const schema: FastifySchema = {
     operationId: 'ingest',
@@ -143,8 +144,7 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
       }
       request.tenant = subscription.tenant;
       if (app.countForTenant !== null) await app.countForTenant(request);
-      const { value } = parseJsonBody(body);
-      const challenge = subscription.verifier?.challenge?.(value) ?? null;
+      const challenge = challengeIn(body, subscription);
       if (challenge !== null) return { challenge };
 
       let webhook: AcceptedWebhook | null;
@@ -163,6 +163,8 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
       } catch (error) {
         throw explainRefusal(error, metrics);
       }
+      // It is Postgres's now.
+      freeNow(body as Buffer);
       if (webhook === null) throw notFound('subscription', id);
       if (webhook.replayed) markReplayed(reply);
       else metrics.accepted.inc();
@@ -220,6 +222,17 @@ function explainSignature(
   }
   const wrong = verifier?.check(headers, body ?? EMPTY, Date.now()) ?? null;
   if (wrong !== null) throw new Problem('unauthorized', wrong);
+}
+
+/**
+ * What is to be answered to one that is no webhook, or null. On its own, so that what was parsed is
+ * gone while the webhook is committed.
+ *
+ * @throws Problem (400) for what is not JSON.
+ */
+function challengeIn(body: Buffer | undefined, { verifier }: CachedSubscription): string | null {
+  const { value } = parseJsonBody(body);
+  return verifier?.challenge?.(value) ?? null;
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import { type Static, type TObject, Type } from 'typebox';
 import type { AcceptedWebhook, Idempotency, IncomingWebhook } from '../../intake/accept.sql.ts';
+import { freeNow } from '../../lib/free-now.ts';
 import { elementSources, memberSources } from '../../lib/json-source.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
@@ -103,13 +105,54 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
 ) => {
   const { intake, subscriptions, metrics, settings } = services;
   const requireTypes = createEventTypeCheck(services);
-  takeRawJson(app);
+  takeRawJson(app, settings.maxBodyBytes);
   // Bodies stay bytes here, so their schemas are for the document, and are checked in the handlers.
   const shared = {
     validatorCompiler: (route: { httpPart?: string }) =>
       route.httpPart === 'body' ? () => true : validatorCompiler(route as never),
     bodyLimit: settings.maxBodyBytes,
   };
+
+  // What a request was read from, as bytes, as text and as values, is gone while what it sends is
+  // committed: they are the same again three times over.
+  async function readOne(request: FastifyRequest): Promise<IncomingWebhook> {
+    const body = request.body as Buffer;
+    const { text, value } = parseJsonBody(body);
+    requireSend(value);
+    const sent = value as Static<typeof Send>;
+    const idempotency = readIdempotency(request, body);
+    freeNow(body);
+    const { subscription_id } = sent;
+    if (subscription_id !== undefined) {
+      // Quicker to know than to ask, and what the cache cannot know yet the intake function does.
+      const subscription = await subscriptions.get(subscription_id);
+      if (subscription?.tenant !== request.tenant) throw notFound('subscription', subscription_id);
+    }
+    const data = memberSources(text).get('data') as string;
+    const { tenant } = request;
+    await requireTypes(tenant, [{ ...sent, data, field: 'body' }]);
+    return {
+      ...incoming(tenant, sent, data, idempotency),
+      subscriptionId: subscription_id ?? null,
+    };
+  }
+
+  async function readBatch(request: FastifyRequest): Promise<IncomingWebhook[]> {
+    const body = request.body as Buffer;
+    const { text, value } = parseJsonBody(body);
+    requireBatch(value);
+    const idempotency = readIdempotency(request, body);
+    freeNow(body);
+    const sources = elementSources(memberSources(text).get('webhooks') as string);
+    const sent = (value as Static<typeof SendBatch>).webhooks.map((one, index) => ({
+      ...one,
+      data: memberSources(sources[index] as string).get('data') as string,
+      field: `body.webhooks.${index}`,
+    }));
+    const { tenant } = request;
+    await requireTypes(tenant, sent);
+    return sent.map((one) => incoming(tenant, one, one.data, idempotency));
+  }
 
   app.post(
     '/v1/webhooks',
@@ -130,29 +173,15 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       },
     },
     async (request, reply) => {
-      const body = request.body as unknown as Buffer;
-      const { text, value } = parseJsonBody(body);
-      requireSend(value);
-      const sent = value as Static<typeof Send>;
-      const idempotency = readIdempotency(request, body);
-      const { subscription_id } = sent;
-      if (subscription_id !== undefined) {
-        // Quicker to know than to ask, and what the cache cannot know yet the intake function does.
-        const subscription = await subscriptions.get(subscription_id);
-        if (subscription?.tenant !== request.tenant)
-          throw notFound('subscription', subscription_id);
-      }
-      const data = memberSources(text).get('data') as string;
-      const { tenant } = request;
-      await requireTypes(tenant, [{ ...sent, data, field: 'body' }]);
-      const webhook = incoming(tenant, sent, data, idempotency);
+      const webhook = await readOne(request);
       let accepted: AcceptedWebhook | null;
       try {
-        accepted = await intake.accept({ ...webhook, subscriptionId: subscription_id ?? null });
+        accepted = await intake.accept(webhook);
       } catch (error) {
         throw explainRefusal(error, metrics);
       }
-      if (accepted === null) throw notFound('subscription', subscription_id as number);
+      freeNow(webhook.body);
+      if (accepted === null) throw notFound('subscription', webhook.subscriptionId as number);
       if (accepted.replayed) markReplayed(reply);
       else metrics.accepted.inc();
       return reply.code(202).send(answerOf(accepted));
@@ -184,25 +213,14 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       },
     },
     async (request, reply) => {
-      const body = request.body as unknown as Buffer;
-      const { text, value } = parseJsonBody(body);
-      requireBatch(value);
-      const idempotency = readIdempotency(request, body);
-      const sources = elementSources(memberSources(text).get('webhooks') as string);
-      const sent = (value as Static<typeof SendBatch>).webhooks.map((one, index) => ({
-        ...one,
-        data: memberSources(sources[index] as string).get('data') as string,
-        field: `body.webhooks.${index}`,
-      }));
-      const { tenant } = request;
-      await requireTypes(tenant, sent);
-      const webhooks = sent.map((one) => incoming(tenant, one, one.data, idempotency));
+      const webhooks = await readBatch(request);
       let accepted: (AcceptedWebhook | null)[];
       try {
         accepted = await intake.acceptAll(webhooks);
       } catch (error) {
         throw explainRefusal(error, metrics);
       }
+      for (const { body } of webhooks) freeNow(body);
       if (accepted[0]?.replayed) markReplayed(reply);
       else metrics.accepted.inc(accepted.length);
       return reply.code(202).send({
