@@ -1,7 +1,8 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createServer } from '../lib/node-http.ts';
 
 /** A new one for every demo. */
 export const DEMO_SECRET = `whsec_${randomBytes(32).toString('base64')}`;

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { errors } from 'undici';
+import { errors } from './undici.ts';
 
 /**
  * What the parser is given at a time. It notices that there are too many headers with the first one

@@ -1,7 +1,7 @@
-import { STATUS_CODES } from 'node:http';
 import type { AttemptStatus } from '../db/types.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
+import { STATUS_CODES } from '../lib/node-http.ts';
 import { BlockedAddressError } from './address-guard.ts';
 import { ProxyError } from './egress-proxy.ts';
 import { AttemptTimeoutError, type HttpAnswer, InterimAnswersError } from './http-client.ts';

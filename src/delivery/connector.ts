@@ -1,6 +1,6 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { isIP, Socket } from 'node:net';
-import { buildConnector } from 'undici';
+import type { buildConnector as Build } from 'undici';
 import type { Settings } from '../config.ts';
 import {
   BlockedAddressError,
@@ -15,6 +15,7 @@ import { boundReads } from './bounded-reads.ts';
 import { createTunnelConnector, type EgressProxy } from './egress-proxy.ts';
 import { type Resolve, shareLookups } from './lookups.ts';
 import { portOf } from './ports.ts';
+import { buildConnector } from './undici.ts';
 
 export interface ConnectorOptions extends Reach {
   /** Bound of a connection, TLS included, and of the attempt that waits for it. */
@@ -54,7 +55,7 @@ export function connectorOptionsOf(
  * ports here, names by all the addresses they resolve to, in the lookup of the socket itself.
  * Behind an egress proxy the addresses of names are the proxy's to judge.
  */
-export function createConnector(options: ConnectorOptions): buildConnector.connector {
+export function createConnector(options: ConnectorOptions): Build.connector {
   const { timeoutMs, egressProxy, allowNetworks, allowPorts, watch } = options;
   const resolve = shareLookups(options.resolve ?? dnsLookup);
   const plain = { timeout: timeoutMs, allowH2: false };
@@ -63,7 +64,7 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     buildConnector({
       ...plain,
       lookup: createGuardedLookup(judge, resolve),
-    } as buildConnector.BuildOptions);
+    } as Build.BuildOptions);
 
   const judge = createResolvedJudge(options);
   const connect = withLookup(judge);
@@ -77,7 +78,7 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
       ? undefined
       : createTunnelConnector(egressProxy, timeoutMs, buildConnector(plain));
 
-  function choose(host: string, port: number): buildConnector.connector | string {
+  function choose(host: string, port: number): Build.connector | string {
     const what = judgeHost(host, options);
     if (what !== null) return `${host} is ${what}, which deliveries may not reach`;
     if (egressProxy !== undefined && isItself(egressProxy, host, port))

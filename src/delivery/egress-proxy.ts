@@ -1,7 +1,7 @@
-import { request as httpRequest, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { buildConnector } from 'undici';
 import { errorCode } from '../lib/errors.ts';
+import { request as httpRequest, STATUS_CODES } from '../lib/node-http.ts';
 import { unbracketed } from './address-guard.ts';
 import { portOf } from './ports.ts';
 

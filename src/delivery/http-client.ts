@@ -1,5 +1,6 @@
-import { Agent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { type ConnectorOptions, createConnector } from './connector.ts';
+import { Agent } from './undici.ts';
 
 /** Past this an answer is not read; nobody needs it, and a receiver must not fill our memory. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -70,8 +71,8 @@ export interface HttpClient {
  * answer: most answers are a handful of bytes, and the streams cost as much as all the rest.
  */
 export function createHttpClient(options: ConnectorOptions): HttpClient {
-  const agents = new Map<number, Agent>();
-  const agentFor = (boundMs: number): Agent => {
+  const agents = new Map<number, Dispatcher>();
+  const agentFor = (boundMs: number): Dispatcher => {
     let agent = agents.get(boundMs);
     if (agent === undefined) {
       agent = new Agent({
@@ -90,7 +91,7 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
    * A connection that is being made has a bound of its own. Attempts that have longer share the
    * agents of twice, four times, … the ordinary bound, so that there are few.
    */
-  const agentOf = (timeoutMs: number): Agent => {
+  const agentOf = (timeoutMs: number): Dispatcher => {
     if (timeoutMs <= options.timeoutMs) return ordinary;
     return agentFor(options.timeoutMs * 2 ** Math.ceil(Math.log2(timeoutMs / options.timeoutMs)));
   };

@@ -1,6 +1,6 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { parseRetrySchedule } from '../delivery/backoff.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
+import { validateHeaderName, validateHeaderValue } from '../lib/node-http.ts';
 
 /** How a subscription is delivered to, as people write it. What is null is as the settings have it. */
 export interface Policy {

@@ -1,4 +1,3 @@
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ErrorObject } from 'ajv';
 import type {
@@ -11,6 +10,7 @@ import type {
 import { isUnavailable } from '../../db/availability.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
+import { STATUS_CODES } from '../../lib/node-http.ts';
 import { rarely } from '../../lib/rarely.ts';
 import { invalidRequest, Problem, unavailable } from '../problems.ts';
 import { explainValidation } from '../validation.ts';
