@@ -1,4 +1,4 @@
-import { createHmac, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { isPrivateKey, readPrivateKey, signBytes } from './ed25519.ts';
 import { createSigningKey, hubSignature, type SigningKey, standardSignature } from './sign.ts';
 import { parseSignatureValue, parseSignedContent, type Template } from './signature-template.ts';
@@ -128,7 +128,7 @@ function createCustomSignature(key: Key, { header, template, content }: CustomSi
     );
     const signature =
       key.kind === 'hmac'
-        ? createHmac('sha256', key.signing.hub).update(bytes).digest()
+        ? key.signing.hub().update(bytes).digest()
         : signBytes(key.private, bytes);
     headers.push(
       name,
