@@ -1,13 +1,7 @@
 import cluster from 'node:cluster';
-import {
-  AggregatorRegistry,
-  Counter,
-  collectDefaultMetrics,
-  Gauge,
-  Histogram,
-  Registry,
-} from 'prom-client';
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AttemptResult } from './delivery/record.sql.ts';
+import { watchProcess } from './process-metrics.ts';
 import type { ReceiverCounts } from './subscriptions/health.sql.ts';
 
 export interface Metrics {
@@ -86,7 +80,7 @@ async function metricsOfAll(own: Registry): Promise<string> {
 export function createMetrics(): Metrics {
   const registers = [new Registry()];
   const [registry] = registers as [Registry];
-  collectDefaultMetrics({ register: registry });
+  watchProcess(registry);
   if (cluster.isWorker) {
     AggregatorRegistry.setRegistries(registers);
     new AggregatorRegistry();
