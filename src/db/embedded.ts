@@ -1,18 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { constants, existsSync } from 'node:fs';
-import { type FileHandle, open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { type Binaries, findBinaries, installedDir } from './embedded-binaries.ts';
-import { makeFolder, type Owner, prepareOwner } from './embedded-owner.ts';
+import { lastLine, prepareCluster, serverEnvironment, USER } from './embedded-cluster.ts';
+import { type Owner, prepareOwner } from './embedded-owner.ts';
 import { findSocketDir } from './embedded-socket.ts';
 import { lockFolder } from './instance-lock.ts';
 
-const MAJOR_VERSION = '18';
-const USER = 'posthorn';
 const DATABASE = 'posthorn';
 /**
  * Held on one session besides the folder's own lock: it also keeps out those who share the server
@@ -86,8 +84,7 @@ async function startLocked(
   const urlOf = (database: string) =>
     `postgresql://${USER}@/${database}?host=${encodeURIComponent(socketDir)}`;
 
-  if (!existsSync(join(cluster, 'PG_VERSION'))) await initialise(binaries, cluster, owner);
-  await requireMajorVersion(cluster);
+  await prepareCluster(binaries, cluster, owner);
 
   let child: ChildProcess | undefined;
   let session = await tryConnect(urlOf('postgres'));
@@ -144,63 +141,6 @@ async function startLocked(
       await rmdir(socketDir).catch(() => {});
     },
   };
-}
-
-async function initialise(binaries: Binaries, cluster: string, owner: Owner): Promise<void> {
-  // Made beside its place and renamed, so that an interrupted initdb leaves nothing half-made.
-  const unfinished = `${cluster}.new-${process.pid}`;
-  for (const name of await readdir(owner.dataDir)) {
-    if (!name.startsWith('postgres.new')) continue;
-    await rm(join(owner.dataDir, name), { recursive: true, force: true });
-  }
-  // By us, since the folder that it is in may be root's.
-  await makeFolder(unfinished, owner.identity);
-  const child = spawn(
-    binaries.initdb,
-    [
-      `--pgdata=${unfinished}`,
-      `--username=${USER}`,
-      '--auth-local=trust',
-      '--auth-host=scram-sha-256',
-      '--encoding=UTF8',
-      '--locale=C',
-      '--no-instructions',
-    ],
-    {
-      ...owner.identity,
-      cwd: unfinished,
-      env: serverEnvironment(),
-      // A terminal's Ctrl-C is for us: we stop when it has finished, a second or two later.
-      detached: true,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
-  const abandon = () => void child.kill();
-  process.once('exit', abandon);
-  let stderr = '';
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk;
-  });
-  const problem = await once(child, 'close').then(
-    ([code, signal]) =>
-      code === 0 ? undefined : signal === null ? lastLine(stderr) : `${signal} ended initdb`,
-    errorMessage,
-  );
-  process.off('exit', abandon);
-  if (problem !== undefined) {
-    await rm(unfinished, { recursive: true, force: true });
-    throw new OperatorError(`Postgres could not make its data folder ${cluster}: ${problem}`);
-  }
-  await rename(unfinished, cluster);
-}
-
-async function requireMajorVersion(cluster: string): Promise<void> {
-  const version = (await readFile(join(cluster, 'PG_VERSION'), 'utf8')).trim();
-  if (version !== MAJOR_VERSION) {
-    throw new OperatorError(
-      `The data in ${cluster} is of Postgres ${version}, and the embedded one is ${MAJOR_VERSION}. Dump it with Postgres ${version} and restore it into a new folder, or set POSTHORN_DATA_DIR to another one.`,
-    );
-  }
 }
 
 async function spawnServer(
@@ -342,17 +282,4 @@ async function openLog(logPath: string, { identity: { uid, gid } }: Owner): Prom
     // As root we would write to whatever a link leads to.
     return await open(logPath, O_WRONLY | O_APPEND | O_NOFOLLOW);
   }
-}
-
-function serverEnvironment(): NodeJS.ProcessEnv {
-  // PG* variables of the shell that starts us would change what the server and initdb do.
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG)/.test(name));
-  return { ...Object.fromEntries(inherited), LC_ALL: 'C', TZ: 'UTC' };
-}
-
-function lastLine(text: string): string {
-  const lines = text.trim().split('\n');
-  return (
-    lines.findLast((line) => /FATAL|ERROR|error:/.test(line)) ?? lines.at(-1) ?? 'no reason given'
-  );
 }
