@@ -34,7 +34,12 @@ const LASTED_MS = 10_000;
 const END_MS = 2_000;
 /** Wake-ups this close together are one. */
 const WAKE_STEP_MS = 50;
-/** Retries further off than this may be late by the queue's poll interval, two seconds. */
+/**
+ * Jobs are looked for this often where nobody tells of them: NOTIFY does of new ones, `wakeIn` of
+ * retries, and whoever frees what the dead had looks at once. It is half of what an idle process asks.
+ */
+const POLL_MS = 3_000;
+/** Retries further off than this may be late by the queue's poll interval. */
 const WAKE_HORIZON_MS = 60_000;
 
 /** When each recurring task runs, in cron's notation and UTC. */
@@ -139,6 +144,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
           events,
           logger: queueLogger(log),
           concurrentJobs: concurrency,
+          pollInterval: POLL_MS,
           localQueue: { size: PREFETCH },
           completeJobBatchDelay: 0,
           failJobBatchDelay: 0,
@@ -203,6 +209,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     if (!stopping) await patience(() => presence.retire(workerPool.id)).catch(() => {});
   }
 
+  presence.onFreed(() => current?.workerPool.nudge(1));
   presence.onTakenForDead((poolIds) => {
     // One that is being replaced already finishes what it has; its successor is not concerned.
     if (current !== undefined && poolIds.includes(current.workerPool.id)) replace();

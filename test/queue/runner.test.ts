@@ -19,7 +19,7 @@ t.test('a pool that is replaced before it was known leaves nobody waiting', asyn
   const pools: string[] = [];
   const retired: string[] = [];
   let takenForDead: (poolIds: readonly string[]) => void = () => {};
-  const presence: Pick<Presence, 'register' | 'retire' | 'onTakenForDead'> = {
+  const presence: Pick<Presence, 'register' | 'retire' | 'onTakenForDead' | 'onFreed'> = {
     async register(poolId) {
       pools.push(poolId);
       // Without a session, as after a partition, the second one waits for it, in vain.
@@ -31,6 +31,7 @@ t.test('a pool that is replaced before it was known leaves nobody waiting', asyn
     onTakenForDead(listener) {
       takenForDead = listener;
     },
+    onFreed() {},
   };
   let done = 0;
   const runner = createQueueRunner({
