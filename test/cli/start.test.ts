@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -152,6 +152,32 @@ t.test('several bad settings are told at once', async (t) => {
     /Bad settings:\n {2}- PORT: .*\n {2}- POSTHORN_ROLE: .*did you mean worker.*\n {2}- LOG_LEVEL: /,
   );
 });
+
+t.test(
+  'a service has malloc told what to keep, in the process that was started, and Postgres not',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const environmentOf = async (pid: number) =>
+      (await readFile(`/proc/${pid}/environ`, 'utf8'))
+        .split('\0')
+        .filter((one) => one.startsWith('MALLOC_'));
+    const dataDir = join(await temporaryFolder(t), 'data');
+    const cli = await startCli(t, ['start'], { POSTHORN_DATA_DIR: dataDir });
+    await cli.url();
+    const pid = cli.child.pid as number;
+    t.match((await environmentOf(pid)).join(' '), /MALLOC_ARENA_MAX=2 /);
+    const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8');
+    t.strictSame(await environmentOf(Number.parseInt(pidFile, 10)), []);
+    cli.kill('SIGTERM');
+    t.equal(await cli.exited, 0);
+
+    const own = await startCli(t, ['start'], { POSTHORN_DATA_DIR: dataDir, MALLOC_ARENA_MAX: '7' });
+    await own.url();
+    t.strictSame(await environmentOf(own.child.pid as number), ['MALLOC_ARENA_MAX=7']);
+    own.kill('SIGTERM');
+    t.equal(await own.exited, 0);
+  },
+);
 
 t.test('a .env file is read, and the environment is above it', async (t) => {
   const cwd = await temporaryFolder(t);
