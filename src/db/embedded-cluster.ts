@@ -86,7 +86,7 @@ async function requireMajorVersion(cluster: string): Promise<void> {
 /** What the programs of Postgres are given of our environment. */
 export function serverEnvironment(): NodeJS.ProcessEnv {
   // PG* variables of the shell that starts us would change what the server and initdb do; MALLOC_*
-  // is what main.js sets for our own process.
+  // is what main.ts sets for our own process.
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(PG|LC_|LANG|MALLOC_)/.test(name),
   );

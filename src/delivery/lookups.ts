@@ -11,7 +11,7 @@ export type Resolve = (
  * Lets requests for a name share one look-up while it is under way.
  *
  * The system's resolver takes a thread for as long as a name server takes to answer, and there are
- * not many (see main.js). A receiver whose name server is silent must not take one a request.
+ * not many (see main.ts). A receiver whose name server is silent must not take one a request.
  */
 export function shareLookups(resolve: Resolve): Resolve {
   type Callback = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void;

@@ -59,7 +59,7 @@ export const migrations: Scenario = {
     await application.query('begin');
     await application.query(`select posthorn.send('order.created', '{}')`);
     const began = performance.now();
-    const migrating = spawn(process.execPath, [join(ROOT, 'src', 'main.js'), 'migrate'], {
+    const migrating = spawn(process.execPath, [join(ROOT, 'src', 'main.ts'), 'migrate'], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

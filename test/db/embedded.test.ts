@@ -205,7 +205,7 @@ t.test('a lock of a process that is no more is taken over', async (t) => {
 
 t.test("a terminal's Ctrl-C during the first start ends it well", async (t) => {
   const dir = await openFolder(t);
-  const main = join(import.meta.dirname, '..', '..', 'src', 'main.js');
+  const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
   const child = spawn(process.execPath, [main, 'start'], {
     cwd: dir,
     env: { PATH: process.env.PATH, PORT: '0', POSTHORN_DATA_DIR: join(dir, 'data') },

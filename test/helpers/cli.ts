@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { until } from './until.ts';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.js');
+const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 
 export interface Cli {
   readonly child: ChildProcess;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, existsSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../../helpers/until.ts';
 import { childrenOf, ended } from './processes.ts';
@@ -20,12 +20,6 @@ export interface PosthornOptions {
 export interface LogLine {
   readonly at: number;
   readonly text: string;
-}
-
-/** Earlier versions have it as TypeScript. */
-function mainOf(root: string): string {
-  const main = join(root, 'src', 'main.js');
-  return existsSync(main) ? main : join(root, 'src', 'main.ts');
 }
 
 /** A service in a process of its own, as `posthorn start` runs it. */
@@ -54,7 +48,13 @@ export function startPosthorn(run: Run, options: PosthornOptions): Posthorn {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(POSTHORN_|NODE_|DATABASE_URL)/.test(name),
   );
-  const command = [...through, process.execPath, '--max-semi-space-size=16', mainOf(root), 'start'];
+  const command = [
+    ...through,
+    process.execPath,
+    '--max-semi-space-size=16',
+    join(root, 'src', 'main.ts'),
+    'start',
+  ];
   const child: ChildProcess = spawn(command[0] as string, command.slice(1), {
     cwd: run.dir,
     env: {

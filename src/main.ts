@@ -1,21 +1,24 @@
 #!/usr/bin/env -S node --max-semi-space-size=16
-// Not TypeScript: Node would load its compiler to strip this file, and keep it, 15 MiB, before there
-// is a cache in which all others are found without their types.
 import { enableCompileCache } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * How glibc's malloc is to deal with memory, which it reads when a process begins. As it comes it has
- * an arena for every other thread, of which we have seventy, and raises what it keeps of freed memory
- * with each large block: 20 to 50 MiB of a busy process. What others set is left as it is.
+ * What is read when a process begins.
+ *
+ * How glibc's malloc is to deal with memory: as it comes it has an arena for every other thread, of
+ * which we have seventy, and raises what it keeps of freed memory with each large block: 20 to 50 MiB
+ * of a busy process. And where Node finds this very file without its types: it would load its compiler
+ * to strip it, and keep that, another 15 MiB. What others set is left as it is.
  */
-const MALLOC = {
+const FROM_THE_START = {
   MALLOC_ARENA_MAX: '2',
   // Both are 128 KiB before they are raised; bodies that are mapped and unmapped one by one cost CPU.
   MALLOC_MMAP_THRESHOLD_: String(1024 * 1024),
   MALLOC_TRIM_THRESHOLD_: String(2 * 1024 * 1024),
 };
-const isSet = Object.keys(MALLOC).some((name) => name in process.env);
+const isSet = Object.keys(FROM_THE_START).some((name) => name in process.env);
 // So the service begins once more, in this same process: with its number, its terminal and its flags.
 // Not where a parent speaks to it by a channel, which would not outlive that: under a supervisor it
 // has these from there.
@@ -23,7 +26,11 @@ if (process.argv[2] === 'start' && process.platform === 'linux' && !isSet && !pr
   process.execve?.(
     process.execPath,
     [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
-    { ...process.env, ...MALLOC },
+    {
+      NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
+      ...process.env,
+      ...FROM_THE_START,
+    } as NodeJS.ProcessEnv,
   );
 }
 
