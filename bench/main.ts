@@ -12,6 +12,7 @@ import { describeMachine } from './report/machine.ts';
 import { writePerformancePage } from './report/page.ts';
 import { type Results, summarise } from './report/results.ts';
 import { compareTable, summaryTable, targetsTable } from './report/tables.ts';
+import { backlog } from './scenarios/backlog.ts';
 import { bigBodies } from './scenarios/big-bodies.ts';
 import { longHistory, longTransaction, retriesWaiting } from './scenarios/circumstances.ts';
 import { drain } from './scenarios/drain.ts';
@@ -36,6 +37,7 @@ const SCENARIOS: readonly Scenario[] = [
   sending,
   latency,
   isolation,
+  backlog,
   oneBig,
   manySubscriptions,
   slowReceivers,

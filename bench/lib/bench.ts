@@ -41,6 +41,8 @@ export interface Measurement {
   readonly walBytesPerWebhook?: number;
   /** Of the largest process of the service. */
   readonly peakMemoryMiB?: number;
+  /** What else was counted, by name. */
+  readonly facts?: Readonly<Record<string, number>>;
   readonly note?: string;
 }
 

@@ -87,6 +87,35 @@ export async function fillWaitingRetries(
   ]);
 }
 
+/**
+ * Deliveries that are held for a subscription whose circuit is open, as intake leaves them. Their
+ * bodies are numbered in the order of their ids.
+ */
+export async function fillHeld(
+  databaseUrl: string,
+  subscriptionId: number,
+  count: number,
+  orderingKey: string | null = null,
+): Promise<void> {
+  const batch = 100_000;
+  const batches = Array.from(
+    { length: Math.ceil(count / batch) },
+    (_, nth): [string, unknown[]] => [
+      `with ids as materialized (select posthorn.uuidv7() as id, n from generate_series($2::integer, $3) n),
+       payloads as (
+         insert into posthorn.webhook_payloads (id, content_type, body, ordering_key)
+         select id, 'application/json',
+           convert_to('{"type":"order.created","data":{"n":' || n || ',"note":"' || repeat('x', 440) || '"}}', 'UTF8'), $4
+         from ids
+       )
+       insert into posthorn.deliveries (webhook_id, subscription_id, state, queued)
+       select id, $1, 'held', false from ids`,
+      [subscriptionId, nth * batch + 1, Math.min(count, (nth + 1) * batch), orderingKey],
+    ],
+  );
+  await run(databaseUrl, [['set synchronous_commit = off'], ...batches, ['vacuum analyze']]);
+}
+
 /** Deliveries that succeeded over the last `days`, one attempt each, evenly among subscriptions. */
 export async function fillHistory(
   databaseUrl: string,

@@ -5,6 +5,9 @@
 //   /wait/200     answers 200 after 200 ms
 //   /hang         accepts and never answers
 //   /latency      answers 200 and notes how long ago the body says that it was sent
+//   /back         takes so many at once and for so long as it was told when it was revived; the bodies
+//                 are numbered, so it can tell in which order they came. Until then nothing listens here
+import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { createHistogram } from 'node:perf_hooks';
 import { readContentLength } from '../lib/http-text.ts';
@@ -18,8 +21,23 @@ let lastAt = 0;
 let latencies = createHistogram();
 let counts = new Map<string, number>();
 
+/** How `/back` takes requests. */
+let capacity: { readonly atOnce: number; readonly eachMs: number } | undefined;
+const NUMBER = Buffer.from('"n":');
+const SLOT_MS = 250;
+let backAt = 0;
+let waiting: Socket[] = [];
+let busy = 0;
+/** Since it is back: numbers in the order in which they came, and the most open at once by slots of time. */
+let taken = 0;
+let numbers: number[] = [];
+let mostOpen: number[] = [];
+
+const sockets = new Set<Socket>();
 const server = createServer((socket) => {
   socket.setNoDelay(true);
+  sockets.add(socket);
+  socket.on('close', () => sockets.delete(socket));
   socket.on('error', () => {});
   let pending: Buffer | undefined;
   socket.on('data', (chunk) => {
@@ -51,13 +69,46 @@ function receive(socket: Socket, request: Buffer, headEnd: number): void {
     const sentAtUs = Number.parseInt(request.toString('latin1', at, at + 20), 10);
     latencies.record(Math.max(1, Math.round(lastAt * 1000 - sentAtUs)));
     socket.write(OK);
+  } else if (path === '/back') {
+    take(socket, request, headEnd);
   } else if (path !== '/hang') {
     counts.set(path, (counts.get(path) ?? 0) + 1);
     socket.write(OK);
   }
 }
 
-server.listen(0, '127.0.0.1', () => {
+function take(socket: Socket, request: Buffer, headEnd: number): void {
+  const at = request.indexOf(NUMBER, headEnd);
+  taken += 1;
+  if (at !== -1) numbers.push(Number.parseInt(request.toString('latin1', at + 4, at + 20), 10));
+  waiting.push(socket);
+  const slot = Math.floor((nowMs() - backAt) / SLOT_MS);
+  mostOpen[slot] = Math.max(mostOpen[slot] ?? 0, busy + waiting.length);
+  serve();
+}
+
+function serve(): void {
+  while (capacity !== undefined && busy < capacity.atOnce) {
+    const socket = waiting.shift();
+    if (socket === undefined) return;
+    busy += 1;
+    setTimeout(() => {
+      busy -= 1;
+      socket.write(OK);
+      serve();
+    }, capacity.eachMs);
+  }
+}
+
+/** How far from its place in the order of their numbers a request came at most, of those that came once. */
+function furthestOutOfTurn(): number {
+  const seen = [...new Set(numbers)];
+  const places = new Map(seen.toSorted((a, b) => a - b).map((n, place) => [n, place]));
+  return seen.reduce((most, n, at) => Math.max(most, Math.abs(at - (places.get(n) as number))), 0);
+}
+
+server.listen(0, '127.0.0.1');
+server.once('listening', () => {
   const { port } = server.address() as { port: number };
   serveCommands({
     port: () => port,
@@ -75,5 +126,28 @@ server.listen(0, '127.0.0.1', () => {
       p99: latencies.percentile(99) / 1000,
     }),
     countsByPath: () => Object.fromEntries(counts),
+    async revive(atOnce: number, eachMs: number) {
+      backAt = nowMs();
+      taken = 0;
+      numbers = [];
+      mostOpen = [];
+      capacity = { atOnce, eachMs };
+      server.listen(port, '127.0.0.1');
+      await once(server, 'listening');
+    },
+    /** Connections are refused from now on. */
+    async die() {
+      const closed = once(server, 'close');
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      waiting = [];
+      await closed;
+    },
+    revived: () => ({
+      received: taken,
+      twice: numbers.length - new Set(numbers).size,
+      furthestOutOfTurn: furthestOutOfTurn(),
+      mostOpen: Array.from(mostOpen, (most = 0) => most),
+    }),
   });
 });

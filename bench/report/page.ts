@@ -6,7 +6,7 @@ import { cellsOf, HEAD } from './tables.ts';
 
 /**
  * Writes docs/performance.md and its charts from a run. The words are in page.md beside this file;
- * `{{targets}}`, `{{machine}}`, `{{table whole path}}`, `{{throughput whole path}}` and
+ * `{{targets}}`, `{{machine}}`, `{{table whole path}}`, `{{notes backlog}}`, `{{throughput whole path}}` and
  * `{{latency latency}}` stand for what comes from the run.
  */
 export async function writePerformancePage(root: string, results: Results): Promise<void> {
@@ -24,6 +24,8 @@ export async function writePerformancePage(root: string, results: Results): Prom
           return targetsOf(results);
         case 'table':
           return own.length === 0 ? '(not measured in this run)' : tableOf(own);
+        case 'notes':
+          return notesOf(own);
         case 'throughput':
         case 'latency': {
           if (own.length === 0) return '';
@@ -68,6 +70,12 @@ function tableOf(rows: readonly Summary[]): string {
     shown.map((at) => HEAD[at] ?? ''),
     cells.map((row) => shown.map((at) => row[at] ?? '')),
   );
+}
+
+function notesOf(rows: readonly Summary[]): string {
+  return rows
+    .flatMap(({ side, note }) => (note === null ? [] : [`- *${side}*: ${note}.`]))
+    .join('\n');
 }
 
 function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {

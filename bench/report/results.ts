@@ -23,6 +23,8 @@ export interface Summary {
   readonly postgresCpu: number | null;
   readonly walBytes: number | null;
   readonly peakMemoryMiB: number | null;
+  /** Medians, each by its name. */
+  readonly facts: Readonly<Record<string, number>>;
   readonly note: string | null;
 }
 
@@ -53,6 +55,12 @@ export function summarise(measurements: readonly Measurement[]): Summary[] {
       postgresCpu: of((one) => one.cpuSecondsPerThousand?.postgres),
       walBytes: of((one) => one.walBytesPerWebhook),
       peakMemoryMiB: of((one) => one.peakMemoryMiB),
+      facts: Object.fromEntries(
+        Object.keys(first.facts ?? {}).map((name) => [
+          name,
+          of((one) => one.facts?.[name]) as number,
+        ]),
+      ),
       note: first.note ?? null,
     };
   });
@@ -171,6 +179,7 @@ export function judgeTargets({ measurements }: Results): Target[] {
       kept: beside <= 2 * alone,
     });
   }
+  targets.push(...backlogTargets(find));
   const [calm, bursting] = ['without', 'beside a burst'].map(
     (side) => find('one big', side)?.latencyMs?.p99,
   );
@@ -235,4 +244,40 @@ export function judgeTargets({ measurements }: Results): Target[] {
     });
   }
   return targets;
+}
+
+/** What others may notice of a million that are held for one receiver, and of its return. */
+function backlogTargets(find: (scenario: string, side: string) => Summary | undefined): Target[] {
+  const [without, beside, draining] = ['without', 'beside 1,000,000 held', 'while it drains'].map(
+    (side) => find('backlog', side),
+  );
+  if (without?.perSecond == null || beside?.perSecond == null || draining == null) return [];
+  const share = beside.perSecond / without.perSecond;
+  const p99 = (row: Summary) => row.latencyMs?.p99 ?? 0;
+  const { facts } = draining;
+  const [othersPerSecond = 0, mostJobs = 0] = [facts.othersPerSecond, facts.mostJobs];
+  const [early = 0, late = 0] = [facts.openInFirstHalfSecond, facts.openInTheEnd];
+  return [
+    {
+      promise: '1,000,000 held for a dead receiver: 95 % is left for the others',
+      figure: `${Math.round(share * 100)} %`,
+      kept: share >= 0.95,
+    },
+    {
+      promise: 'and the queue has no more rows than without',
+      figure: `${without.facts.mostJobs}, ${beside.facts.mostJobs}`,
+      kept: (beside.facts.mostJobs ?? 0) <= 2 * (without.facts.mostJobs ?? 0) + 100,
+    },
+    {
+      promise: 'while they drain, the others get all of theirs, and their p99 at most doubles',
+      figure: `${Math.round(othersPerSecond)} of 500/s, ${p99(without).toFixed(1)} ms, ${p99(draining).toFixed(1)} ms`,
+      kept: othersPerSecond >= 475 && p99(draining) <= 2 * p99(without) && mostJobs <= 1_000,
+    },
+    {
+      promise:
+        'the receiver that is back takes 20 at once: it gets no more in the first half second, and at most 100 in the end',
+      figure: `${Math.round(early)}, ${Math.round(late)}`,
+      kept: early <= 20 && late <= 100,
+    },
+  ];
 }
