@@ -233,7 +233,8 @@ export function createLanes(
       });
     },
     leave({ lane, quick, proven, round }, status, durationMs) {
-      const full = lane.inFlight >= lane.window.size;
+      // A window larger than all there is must still be found to be too large.
+      const full = lane.inFlight >= Math.min(lane.window.size, maxInFlight);
       lane.inFlight -= 1;
       lane.usedAt = now();
       inFlight -= 1;
@@ -252,8 +253,9 @@ export function createLanes(
         lane.meanMs = lane.meanMs === 0 ? durationMs : lane.meanMs * 0.9 + durationMs * 0.1;
         lane.window.answered(full, round, now());
       }
+      // Whose turn it is: one that has much to send would get each of its own places back.
+      if (crowded.size > 0) letOthersIn();
       letIn(lane);
-      if (crowded.size > 0 && inFlight < maxInFlight) letOthersIn();
     },
     roomFor(id) {
       const lane = laneOf(id);

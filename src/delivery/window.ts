@@ -15,7 +15,8 @@ const NARROW_EVERY_MS = 1_000;
  *
  * It doubles from round to round as long as more requests bring more answers, and goes back when they
  * do not: a receiver that does one thing after the other would only have a line of ours in front of
- * it, which gets longer until all in it time out. More is tried again now and then. A round lasts
+ * it, which gets longer until all in it time out. More is tried again now and then, and in turn with that
+ * half of it: where that brings as many answers, the rest was of a moment that is over. A round lasts
  * until a request is answered that was sent in it, and counts if there were always as many under way
  * as there may be. (So BBR finds out what a path can carry: draft-ietf-ccwg-bbr, 5.3.1.)
  */
@@ -37,6 +38,9 @@ export class Window {
   #retryMs = FIRST_RETRY_MS;
   #retryAt = 0;
   #narrowedAt = Number.NEGATIVE_INFINITY;
+  /** What it was before half of it was tried; and whether what was sent before that has been answered. */
+  #halved: { readonly from: number; readonly rate: number; flushed: boolean } | null = null;
+  #triedMore = false;
 
   /**
    * An answer came, whatever it says.
@@ -83,6 +87,7 @@ export class Window {
     this.#flat = 0;
     this.#retryMs = FIRST_RETRY_MS;
     this.#roundAt = Number.NEGATIVE_INFINITY;
+    this.#halved = null;
   }
 
   #beginRound(now: number): void {
@@ -93,12 +98,22 @@ export class Window {
   }
 
   #judge(rate: number, now: number): void {
+    if (this.#halved !== null) {
+      this.#judgeHalf(this.#halved, rate, now);
+      return;
+    }
     if (!this.#growing) {
       this.#rate = rate;
       this.#worthwhile = Math.ceil(this.size / 2);
       if (now < this.#retryAt) return;
-      this.#growing = true;
       this.#flat = 0;
+      this.#triedMore = !this.#triedMore || this.size === FIRST_WINDOW;
+      if (this.#triedMore) {
+        this.#growing = true;
+      } else {
+        this.#halved = { from: this.size, rate, flushed: false };
+        this.size = Math.max(FIRST_WINDOW, this.size >> 1);
+      }
       return;
     }
     if (rate >= this.#rate * WORTH) {
@@ -114,8 +129,28 @@ export class Window {
     this.#settle(Math.max(FIRST_WINDOW, Math.min(this.size, 2 * this.#worthwhile)), now);
   }
 
+  #judgeHalf(
+    half: { from: number; rate: number; flushed: boolean },
+    rate: number,
+    now: number,
+  ): void {
+    if (!half.flushed) {
+      half.flushed = true;
+      return;
+    }
+    if (rate * WORTH < half.rate) {
+      this.#settle(half.from, now);
+      return;
+    }
+    // There may be more of that.
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#triedMore = true;
+    this.#settle(this.size, now);
+  }
+
   #settle(size: number, now: number): void {
     this.size = size;
+    this.#halved = null;
     this.#growing = false;
     this.#settled = true;
     this.#retryAt = now + this.#retryMs;

@@ -41,6 +41,23 @@ t.test('one that answers gets more with each round of answers', async (t) => {
   t.ok(lanes.inFlight > 100 && lanes.inFlight <= 330, `${lanes.inFlight} in flight`);
 });
 
+t.test('one that has much to get leaves free places to others, in their turn', async (t) => {
+  const lanes = start(t, 20);
+  const places = await enter(lanes, 1, 2_000);
+  for (let round = 0; round < 10 && lanes.inFlight < 20; round++) {
+    for (const place of places.splice(0)) lanes.leave(place, 'success', 5);
+    await Promise.resolve();
+    await Promise.resolve();
+  }
+  t.equal(lanes.inFlight, 20, 'it has all places');
+  const other = await enter(lanes, 2, 1);
+  t.equal(other.length, 0);
+  for (let n = 0; n < 2; n++) lanes.leave(places.pop() as Place, 'success', 5);
+  await Promise.resolve();
+  await Promise.resolve();
+  t.equal(other.length, 1, 'of the next two that are free one is not its own again');
+});
+
 t.test('receivers that have not answered yet share half of the places', async (t) => {
   const lanes = start(t, 100);
   for (let id = 1; id <= 30; id++) await enter(lanes, id, 10);

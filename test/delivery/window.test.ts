@@ -4,8 +4,8 @@ import { FIRST_WINDOW, Window } from '../../src/delivery/window.ts';
 const TIMEOUT_MS = 15_000;
 
 interface Receiver {
-  /** Requests that it works on at the same time; the others wait in line. */
-  readonly atOnce: number;
+  /** Requests that it works on at the same time; the others wait in line. By time, where that changes. */
+  readonly atOnce: number | ((now: number) => number);
   /** What each takes, by turns. */
   readonly takesMs: readonly number[];
 }
@@ -30,6 +30,7 @@ function simulate({ atOnce, takesMs }: Receiver, forMs: number, limit = 1_000) {
   let answeredLately = 0;
   let timeouts = 0;
   let widest = 0;
+  const room = () => (typeof atOnce === 'number' ? atOnce : atOnce(now)) - busy.length;
   const begin = (request: Omit<Sent, 'endsAt'>) => {
     const endsAt = now + (takesMs[begun % takesMs.length] as number);
     begun += 1;
@@ -39,21 +40,20 @@ function simulate({ atOnce, takesMs }: Receiver, forMs: number, limit = 1_000) {
   while (now < forMs) {
     while (busy.length + line.length < Math.min(limit, window.size)) {
       const request = { sentAt: now, round: window.round };
-      if (busy.length < atOnce) begin(request);
+      if (room() > 0) begin(request);
       else line.push(request);
     }
     const inFlight = busy.length + line.length;
     const { endsAt, sentAt, round } = busy.shift() as Sent;
     now = endsAt;
-    const next = line.shift();
-    if (next !== undefined) begin(next);
+    while (line.length > 0 && room() > 0) begin(line.shift() as Omit<Sent, 'endsAt'>);
     if (now - sentAt > TIMEOUT_MS) {
       timeouts += 1;
       window.timedOut(now);
     } else {
       answered += 1;
       if (now > forMs / 2) answeredLately += 1;
-      window.answered(inFlight >= window.size, round, now);
+      window.answered(inFlight >= Math.min(limit, window.size), round, now);
     }
     widest = Math.max(widest, window.size);
   }
@@ -95,6 +95,16 @@ t.test('one whose answers are now quick and now slow is not taken for full', asy
   const { answeredLately } = simulate({ atOnce: 10_000, takesMs }, 20_000);
   // A thousand requests that take 74 ms on average.
   t.ok(answeredLately >= (10 * 1_000 * 0.8) / 0.07375, `${answeredLately / 10} a second`);
+});
+
+t.test('when it can take less than before, it soon gets less', async (t) => {
+  const { window, answeredLately, timeouts } = simulate(
+    { atOnce: (now) => (now < 10_000 ? 200 : 20), takesMs: [15, 20, 25] },
+    60_000,
+  );
+  t.equal(timeouts, 0);
+  t.ok(window.size <= 80, `${window.size} at once`);
+  t.ok(answeredLately >= 30 * 1_000 * 0.95, `${answeredLately / 30} a second of 1,000`);
 });
 
 t.test('when it can take more than before, it soon gets more', async (t) => {
