@@ -2,12 +2,14 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { errorMessage } from '../lib/errors.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
+import { createBegun } from './begun.ts';
 import { loadOwed, type OwedDelivery } from './claim.sql.ts';
 import type { MayBegin, Outcome } from './courier.ts';
 import type { Lanes } from './lanes.ts';
 import { createLine } from './line.ts';
 import { mayFeed } from './may-feed.ts';
 import {
+  beginPass,
   createOwned,
   isDone,
   LOOK_EVERY_MS,
@@ -15,19 +17,13 @@ import {
   lookUp,
   type Owned,
   permitsOf,
-  readOn,
-  rereadInMs,
   turnOf,
 } from './owned.ts';
 import type { Rate } from './rate.ts';
+import { canReadOn, createReader, sweepInMs } from './reader.ts';
 
 /** Backlogs that one round looks into. */
 const MAX_ROUND = 500;
-/** Held deliveries in memory at once, and what their bodies weigh, as far as that is known before. */
-const MAX_LOADED = 1_000;
-const MAX_LOADED_BYTES = 32 * 1024 * 1024;
-/** Of those, what receivers may have that have not answered yet. */
-const UNPROVEN_SHARE = 0.5;
 /** What found no place, or was not to begin, is not tried again before that. */
 const NO_PLACE_MS = 100;
 /** A receiver that is back is given more step by step: at most twice as much after that time. */
@@ -81,7 +77,7 @@ export interface Feeder {
   giveUpAfter(ms: number): void;
   /** Sends what there is room for. */
   feed(): Promise<Finished>;
-  /** Resolves when nothing is under way. */
+  /** Reads nothing more, and resolves when nothing is under way. */
   idle(): Promise<void>;
 }
 
@@ -97,11 +93,8 @@ export function createFeeder(options: FeederOptions): Feeder {
   const owned = new Map<number, Owned>();
   /** Those that have something to send, or may have. */
   const hungry = new Set<Owned>();
-  /** Attempts under way by subscription, also those of an ownership that was lost, or of another order. */
-  const underWayOf = new Map<number, number>();
-  const attempts = new Set<Promise<void>>();
-  let meanBytes = 1024;
-  let unproven = 0;
+  const begun = createBegun(lanes);
+  const reader = createReader(pool, wants);
 
   function wants(one: Owned, inMs: number): void {
     clearTimeout(one.timer);
@@ -123,6 +116,8 @@ export function createFeeder(options: FeederOptions): Feeder {
       one.line = createLine(strict);
       one.underWay = 0;
       one.more = true;
+      one.barren = null;
+      one.pass = beginPass(now);
     }
     lanes.pin(one.id, subscription?.maxInFlight ?? null);
     const { what, againInMs } = mayFeed(subscription);
@@ -137,7 +132,7 @@ export function createFeeder(options: FeederOptions): Feeder {
       return 0;
     }
     // What began under another order, or before the ownership was lost, has to end first.
-    if ((underWayOf.get(one.id) ?? 0) > one.underWay) return 0;
+    if (begun.of(one.id) > one.underWay) return 0;
     if (one.notBefore > now) {
       wants(one, one.notBefore - now);
       return 0;
@@ -154,17 +149,13 @@ export function createFeeder(options: FeederOptions): Feeder {
   async function send(allowed: ReadonlyMap<Owned, number>): Promise<Sent> {
     const now = performance.now();
     const sent: Sent = { begun: new Map(), starved: new Set() };
-    let free =
-      Math.max(1, Math.min(MAX_LOADED, Math.floor(MAX_LOADED_BYTES / meanBytes))) - attempts.size;
-    let freeUnproven = MAX_LOADED * UNPROVEN_SHARE - unproven;
+    const room = begun.room();
     const chosen = new Map<string, Owned>();
     for (const [one, most] of allowed) {
-      const proven = lanes.isProven(one.id);
-      const room = Math.min(most, free, proven ? free : freeUnproven);
-      const ids = room <= 0 ? [] : one.line.next(room, now, turnOf(one));
-      if (room < most && ids.length >= room) sent.starved.add(one);
-      free -= ids.length;
-      if (!proven) freeUnproven -= ids.length;
+      const free = room.for(one.id, most);
+      const ids = free === 0 ? [] : one.line.next(free, now, turnOf(one));
+      if (free < most && ids.length >= free) sent.starved.add(one);
+      room.take(one.id, ids.length);
       for (const webhookId of ids) chosen.set(`${webhookId}.${one.id}`, one);
     }
     if (chosen.size === 0) return sent;
@@ -192,42 +183,31 @@ export function createFeeder(options: FeederOptions): Feeder {
 
   function begin(one: Owned, delivery: OwedDelivery): void {
     const { id, line, what: began } = one;
-    const proven = lanes.isProven(id);
     const now = performance.now();
     one.rate?.take(1, now);
     one.lastStart = now;
     if (began === 'probe')
       one.probed.set(delivery.webhookId, (one.probed.get(delivery.webhookId) ?? 0) + 1);
     one.underWay += 1;
-    underWayOf.set(id, (underWayOf.get(id) ?? 0) + 1);
-    if (!proven) unproven += 1;
-    meanBytes = meanBytes * 0.9 + delivery.body.length * 0.1;
     const mayBegin: MayBegin = (subscription) => {
       const { what } = mayFeed(subscription);
       // What waited for a place since before the circuit opened is no probe.
       return ownsStill() && owned.get(id) === one && (what === 'all' || what === began);
     };
-    const done = attempt(delivery, mayBegin)
-      .catch((error: unknown): Outcome => {
-        log.debug({ reason: errorMessage(error) }, 'an attempt of a held delivery failed');
-        return 'untouched';
-      })
-      .then((outcome) => {
-        attempts.delete(done);
-        if (!proven) unproven -= 1;
-        const left = (underWayOf.get(id) as number) - 1;
-        if (left === 0) underWayOf.delete(id);
-        else underWayOf.set(id, left);
-        line.settled(delivery.webhookId, dueAfter(outcome));
-        if (outcome === 'untouched') one.notBefore = performance.now() + NO_PLACE_MS;
-        // The order may have changed meanwhile, or the ownership.
-        if (line === one.line) one.underWay -= 1;
-        const now = owned.get(id);
-        if (now === undefined) return wake(0);
-        now.activeAt = performance.now();
-        wants(now, 0);
-      });
-    attempts.add(done);
+    const recorded = attempt(delivery, mayBegin).catch((error: unknown): Outcome => {
+      log.debug({ reason: errorMessage(error) }, 'an attempt of a held delivery failed');
+      return 'untouched';
+    });
+    begun.add(id, delivery.body.length, recorded, (outcome) => {
+      line.settled(delivery.webhookId, dueAfter(outcome));
+      if (outcome === 'untouched') one.notBefore = performance.now() + NO_PLACE_MS;
+      // The order may have changed meanwhile, or the ownership.
+      if (line === one.line) one.underWay -= 1;
+      const now = owned.get(id);
+      if (now === undefined) return wake(0);
+      now.activeAt = performance.now();
+      wants(now, 0);
+    });
   }
 
   async function feed(): Promise<Finished> {
@@ -243,11 +223,11 @@ export function createFeeder(options: FeederOptions): Feeder {
       if (owned.get(one.id) !== one) continue;
       const most = one.leaving ? 0 : allowance(one, known.get(one) ?? null, now);
       if (most > 0) allowed.set(one, most);
-      else if (one.leaving && !underWayOf.has(one.id)) finished.unwanted.push(one.id);
+      else if (one.leaving && begun.of(one.id) === 0) finished.unwanted.push(one.id);
     }
     let sent: Sent;
     try {
-      await readOn(pool, allowed, now);
+      await reader.read(allowed, now);
       sent = await send(allowed);
     } catch (error) {
       for (const one of some) hungry.add(one);
@@ -272,24 +252,24 @@ export function createFeeder(options: FeederOptions): Feeder {
   function isEmpty(one: Owned, noRoomLeft: boolean): boolean {
     const { line, rate } = one;
     const now = performance.now();
-    const toRead = line.passedAfter !== null || (one.more && !line.full);
+    const toRead = !one.reading && canReadOn(one, now);
     if (line.ready(now) > 0 || toRead) {
       // With no room left, whatever ends makes some, and the time makes room in a rate.
       if (!noRoomLeft) wants(one, 0);
       else if (rate !== null) wants(one, Math.max(1, rate.nextInMs(now)));
-    } else if (one.again) {
-      wants(one, rereadInMs(one, now));
-    } else if (line.dueAt < Number.POSITIVE_INFINITY) {
-      wants(one, Math.max(1, line.dueAt - now));
-    } else {
-      return !underWayOf.has(one.id);
+      return false;
     }
+    if (one.reading) return false;
+    const inMs = Math.min(sweepInMs(one, now), Math.max(1, line.dueAt - now));
+    if (inMs === Number.POSITIVE_INFINITY) return begun.of(one.id) === 0;
+    wants(one, inMs);
     return false;
   }
 
   function look(one: Owned): void {
     one.more = true;
     one.again = true;
+    one.news += 1;
     one.looked = true;
     one.leaving = false;
     one.activeAt = performance.now();
@@ -331,7 +311,7 @@ export function createFeeder(options: FeederOptions): Feeder {
       return [...owned.values()]
         .filter(
           (one) =>
-            one.activeAt < before && !underWayOf.has(one.id) && isDone(one, performance.now()),
+            one.activeAt < before && begun.of(one.id) === 0 && isDone(one, performance.now()),
         )
         .map(({ id }) => id);
     },
@@ -345,7 +325,7 @@ export function createFeeder(options: FeederOptions): Feeder {
     },
     feed,
     async idle() {
-      await Promise.all(attempts);
+      await Promise.all([reader.stop(), begun.idle()]);
     },
   };
 }

@@ -46,58 +46,6 @@ export async function holdDeliveries(
   });
 }
 
-/** Where to read on in what is held for a subscription. */
-export interface HeldAsked {
-  readonly subscriptionId: number;
-  /** Read after that one; null: from the oldest. */
-  readonly after: string | null;
-  readonly most: number;
-  /** Whether the keys are wanted, which are the webhooks'. */
-  readonly keyed: boolean;
-}
-
-export interface HeldFound {
-  readonly subscriptionId: number;
-  readonly webhookId: string;
-  readonly key: string | null;
-  /** Until its next attempt is due: 0 or less when it is. */
-  readonly dueInMs: number;
-}
-
-/**
- * Reads what is held for several subscriptions, the oldest of each first, without the bodies: as
- * many index entries of `deliveries_held` as are asked for, however many there are.
- */
-export async function readHeld(pool: pg.Pool, asked: readonly HeldAsked[]): Promise<HeldFound[]> {
-  const { rows } = await pool.query<HeldFound>({
-    name: 'read-held',
-    text: `
-      select a.subscription_id as "subscriptionId", h.webhook_id as "webhookId",
-        case when a.keyed then
-          (select p.ordering_key from posthorn.webhook_payloads p where p.id = h.webhook_id)
-        end as key,
-        coalesce(extract(epoch from h.next_attempt_at - now()) * 1000, 0)::float8 as "dueInMs"
-      from unnest($1::integer[], $2::uuid[], $3::integer[], $4::boolean[])
-        as a (subscription_id, after, most, keyed)
-      cross join lateral (
-        select d.webhook_id, d.next_attempt_at
-        from posthorn.deliveries d
-        where d.subscription_id = a.subscription_id and d.state = 'held'
-          and d.webhook_id > coalesce(a.after, '00000000-0000-0000-0000-000000000000')
-        order by d.webhook_id
-        limit a.most
-      ) as h
-      order by h.webhook_id`,
-    values: [
-      plainArray(asked.map(({ subscriptionId }) => subscriptionId)),
-      plainArray(asked.map(({ after }) => after)),
-      plainArray(asked.map(({ most }) => most)),
-      plainArray(asked.map(({ keyed }) => String(keyed))),
-    ],
-  });
-  return rows;
-}
-
 /**
  * When the last attempts of subscriptions began that are logged: in how many milliseconds of the
  * past. None for those that had none.

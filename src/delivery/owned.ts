@@ -1,19 +1,21 @@
 import type pg from 'pg';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
-import { readHeld, readLastStarts } from './hold.sql.ts';
-import { createLine, type Line } from './line.ts';
+import { readLastStarts } from './hold.sql.ts';
+import { createLine, type Line, type ReadKind } from './line.ts';
 import type { Feed } from './may-feed.ts';
 import { createRate, type Rate, type RateLimit } from './rate.ts';
-
-/** What is read of a backlog at once: ids, without bodies. */
-const MAX_PAGE = 1_000;
-const MIN_PAGE = 100;
-/** Reading a long backlog again from its beginning takes that share of the time at most. */
-const REREAD_SHARE = 0.05;
 
 /** When a probe is due and nothing is held, its owner looks that often, and for so long. */
 export const LOOK_EVERY_MS = 1_000;
 const LOOK_FOR_MS = 60_000;
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** Reading a backlog from its beginning to its end. */
+export interface Pass {
+  rows: number;
+  ms: number;
+  readonly at: number;
+}
 
 /** What its owner knows of a backlog. */
 export interface Owned {
@@ -27,8 +29,20 @@ export interface Owned {
   more: boolean;
   /** Something came that may be anywhere, since transactions do not commit in the order of their ids. */
   again: boolean;
-  /** What reading from the beginning has cost, and when it began. */
-  pass: { rows: number; ms: number; at: number };
+  /** Counts what was told of: while a page is read, something may come that is not on it. */
+  news: number;
+  /** A page is being read beside the rounds. */
+  reading: boolean;
+  lastRead: ReadKind | null;
+  /** Of the last page of that kind nothing may be sent: there is much to read until something may. */
+  barren: ReadKind | null;
+  /** The sweep that goes on does so then. */
+  sweepAt: number;
+  /** So many pages in a row did not get as far as the one before. */
+  stuck: number;
+  /** What reading all of it has cost, and when that began; and the same of the sweep that goes on. */
+  pass: Pass;
+  sweep: Pass;
   rate: Rate | null;
   limit: RateLimit | null;
   /** Nothing begins before: what should have, found no place. */
@@ -55,7 +69,14 @@ export function createOwned(id: number, now: number): Owned {
     underWay: 0,
     more: true,
     again: false,
-    pass: { rows: 0, ms: 0, at: now },
+    news: 0,
+    reading: false,
+    lastRead: null,
+    barren: null,
+    sweepAt: 0,
+    stuck: 0,
+    pass: beginPass(now),
+    sweep: beginPass(now),
     rate: null,
     limit: null,
     notBefore: 0,
@@ -68,6 +89,8 @@ export function createOwned(id: number, now: number): Owned {
     timer: undefined,
   };
 }
+
+export const beginPass = (at: number): Pass => ({ rows: 0, ms: 0, at });
 
 /** Finds out what their subscriptions say, and when those that have a rate were last sent to. */
 export async function lookUp(
@@ -100,7 +123,7 @@ export function permitsOf(one: Owned, limit: RateLimit | null, now: number): num
   if (limit === null) {
     one.rate = null;
     one.limit = null;
-    return Number.POSITIVE_INFINITY;
+    return NEVER;
   }
   if (one.limit?.limit !== limit.limit || one.limit.perMs !== limit.perMs) {
     one.limit = limit;
@@ -110,69 +133,9 @@ export function permitsOf(one: Owned, limit: RateLimit | null, now: number): num
 }
 
 /** Whether nothing of it is known to be held, and nothing has to be read. */
-export function isDone({ line, more, again }: Owned, now: number): boolean {
-  return line.ready(now) === 0 && line.dueAt === Number.POSITIVE_INFINITY && !more && !again;
-}
-
-/**
- * When it may be read again from the beginning: at once if that is little, or nothing of it is left
- * but what is under way. Otherwise seldom, and not before its end was reached: what is found then
- * was committed later than ids that are greater.
- */
-export function rereadInMs({ strict, more, pass }: Owned, now: number): number {
-  if (pass.rows <= MAX_PAGE) return 0;
-  if (more) return Number.POSITIVE_INFINITY;
-  return strict ? Math.max(0, pass.ms / REREAD_SHARE - (now - pass.at)) : 0;
-}
-
-/** Reads on in each of these backlogs whose line does not fill the room that it has. */
-export async function readOn(
-  pool: pg.Pool,
-  rooms: ReadonlyMap<Owned, number>,
-  now: number,
-): Promise<void> {
-  const asked = [];
-  for (const [one, room] of rooms) {
-    const { line, strict } = one;
-    if (one.again && rereadInMs(one, now) === 0) {
-      line.restart();
-      one.again = false;
-      one.more = true;
-      one.pass = { rows: 0, ms: 0, at: now };
-    }
-    if (line.ready(now) >= room) continue;
-    const passed = line.passedAfter;
-    if (passed === null && (!one.more || line.full)) continue;
-    asked.push({
-      one,
-      fills: passed !== null,
-      subscriptionId: one.id,
-      after: passed ?? line.front,
-      most: strict ? MAX_PAGE : Math.min(MAX_PAGE, Math.max(MIN_PAGE, 2 * room)),
-      keyed: strict,
-    });
-  }
-  if (asked.length === 0) return;
-  const rows = await readHeld(pool, asked);
-  const at = performance.now();
-  const pages = Map.groupBy(rows, ({ subscriptionId }) => subscriptionId);
-  for (const { one, fills, subscriptionId, most } of asked) {
-    const page = (pages.get(subscriptionId) ?? []).map(({ webhookId, key, dueInMs }) => ({
-      webhookId,
-      key,
-      dueAt: dueInMs <= 0 ? at : at + dueInMs,
-    }));
-    const full = page.length === most;
-    if (fills) {
-      one.line.fill(page, full);
-      continue;
-    }
-    one.line.add(page);
-    // Something may have come since the page was read.
-    one.more = full || one.looked;
-    one.pass.rows += page.length;
-    one.pass.ms += (at - now) / asked.length;
-  }
+export function isDone({ line, more, again, reading }: Owned, now: number): boolean {
+  const toRead = more || again || reading || line.isSweeping;
+  return !toRead && line.ready(now) === 0 && Math.min(line.dueAt, line.sweepAt) === NEVER;
 }
 
 /** One webhook that its receiver cannot take must not be all that is tried, for as long as it is held. */

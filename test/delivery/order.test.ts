@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { type Cli, startCli } from '../helpers/cli.ts';
-import { createTestDatabase } from '../helpers/database.ts';
+import { connect, createTestDatabase } from '../helpers/database.ts';
 import { createOrderJudge, type Numbered } from '../helpers/order.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService, type TestService } from '../helpers/service.ts';
@@ -154,4 +154,37 @@ t.test('one that is cancelled while it waits for its retry holds up nobody any m
   t.equal(status, 202);
   const [, second] = await receiver.waitFor(2, 10_000);
   t.equal(JSON.parse(String(second?.body)).n, 1);
+});
+
+t.test('however many keys are blocked, others are sent, and these when they are due', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const receiver = await startReceiver(t);
+  const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
+  const id = await subscribe(api, receiver.url);
+  const client = await connect(t, databaseUrl);
+  // As their receiver left them: of each key one has failed. The last ones are due soon.
+  await client.query(
+    `with ids as materialized (select posthorn.uuidv7() as id, n from generate_series(1, 12000) n),
+     payloads as (
+       insert into posthorn.webhook_payloads (id, content_type, body, ordering_key)
+       select id, 'application/json', convert_to('{"n":' || n || '}', 'UTF8'), 'key ' || n from ids
+     )
+     insert into posthorn.deliveries (webhook_id, subscription_id, state, queued, attempt_count, next_attempt_at)
+     select id, $1, 'held', false, 1,
+       now() + case when n > 11980 then interval '3 s' else interval '1 hour' end
+     from ids`,
+    [id],
+  );
+  // Nothing of these keys may go before.
+  for (const n of [5, 11_990]) await send(api, id, { n: -n, key: `key ${n}`, failures: 0 });
+  await send(api, id, { n: 0, key: 'free', failures: 0 });
+  await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'worker' });
+  await until('those that are due have come', () => receiver.received.length === 22, 30_000);
+  const numbers = receiver.received.map(({ body }) => JSON.parse(body.toString()).n);
+  t.equal(numbers[0], 0);
+  t.ok(numbers.indexOf(-11_990) > numbers.indexOf(11_990));
+  t.strictSame(
+    numbers.filter((n) => n > 0).sort((a, b) => a - b),
+    Array.from({ length: 20 }, (_, n) => 11_981 + n),
+  );
 });

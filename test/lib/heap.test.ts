@@ -3,18 +3,35 @@ import t from 'tap';
 import { createHeap } from '../../src/lib/heap.ts';
 
 t.test('whatever is put in and taken out, the least comes first', async () => {
-  const steps = fc.array(fc.oneof(fc.integer({ min: 0, max: 20 }), fc.constant('pop' as const)));
+  const steps = fc.array(
+    fc.oneof(
+      { arbitrary: fc.integer({ min: 0, max: 20 }), weight: 3 },
+      fc.constantFrom('pop', 'popLate', 'delete'),
+    ),
+    { maxLength: 400 },
+  );
   fc.assert(
     fc.property(steps, (given) => {
-      const heap = createHeap<number>((a, b) => a < b);
-      const model: number[] = [];
+      const heap = createHeap<{ n: number }>((a, b) => a.n < b.n);
+      const model: { n: number }[] = [];
       for (const step of given) {
+        model.sort((a, b) => a.n - b.n);
         if (step === 'pop') {
-          model.sort((a, b) => a - b);
-          if (heap.peek() !== model[0] || heap.pop() !== model.shift()) return false;
+          if (heap.peek()?.n !== model[0]?.n) return false;
+          const popped = heap.pop();
+          if (popped?.n !== model[0]?.n) return false;
+          if (popped !== undefined) model.splice(model.indexOf(popped), 1);
+        } else if (step === 'popLate') {
+          const popped = heap.popLate();
+          if (popped === undefined ? model.length > 0 : !model.includes(popped)) return false;
+          if (popped !== undefined) model.splice(model.indexOf(popped), 1);
+        } else if (step === 'delete') {
+          const [item] = model.splice(model.length >> 1, 1);
+          if (item !== undefined) heap.delete(item);
         } else {
-          heap.push(step);
-          model.push(step);
+          const item = { n: step };
+          heap.push(item);
+          model.push(item);
         }
         if (heap.size !== model.length) return false;
       }
