@@ -56,6 +56,9 @@ export class Window {
       return;
     }
     if (!full) {
+      // What a round that is broken off has added was not found to be worth it, and is not used.
+      if (this.#growing && this.#roundAt !== Number.NEGATIVE_INFINITY)
+        this.size = Math.min(this.size, this.#roundFrom);
       this.#roundAt = Number.NEGATIVE_INFINITY;
       return;
     }

@@ -17,10 +17,15 @@ interface Sent {
 }
 
 /**
- * A receiver for which there is always more, on a clock that jumps from answer to answer: no socket
+ * A receiver for which there is always more, or what was `offered` by then, on a clock that jumps from answer to answer: no socket
  * and no event loop adds its own noise to what the window does.
  */
-function simulate({ atOnce, takesMs }: Receiver, forMs: number, limit = 1_000) {
+function simulate(
+  { atOnce, takesMs }: Receiver,
+  forMs: number,
+  limit = 1_000,
+  offered: (now: number) => number = () => Number.POSITIVE_INFINITY,
+) {
   const window = new Window();
   const line: Omit<Sent, 'endsAt'>[] = [];
   const busy: Sent[] = [];
@@ -30,6 +35,7 @@ function simulate({ atOnce, takesMs }: Receiver, forMs: number, limit = 1_000) {
   let answeredLately = 0;
   let timeouts = 0;
   let widest = 0;
+  let sent = 0;
   const room = () => (typeof atOnce === 'number' ? atOnce : atOnce(now)) - busy.length;
   const begin = (request: Omit<Sent, 'endsAt'>) => {
     const endsAt = now + (takesMs[begun % takesMs.length] as number);
@@ -38,12 +44,17 @@ function simulate({ atOnce, takesMs }: Receiver, forMs: number, limit = 1_000) {
     busy.splice(at === -1 ? busy.length : at, 0, { ...request, endsAt });
   };
   while (now < forMs) {
-    while (busy.length + line.length < Math.min(limit, window.size)) {
+    while (busy.length + line.length < Math.min(limit, window.size) && sent < offered(now)) {
+      sent += 1;
       const request = { sentAt: now, round: window.round };
       if (room() > 0) begin(request);
       else line.push(request);
     }
     const inFlight = busy.length + line.length;
+    if (inFlight === 0) {
+      now += 1;
+      continue;
+    }
     const { endsAt, sentAt, round } = busy.shift() as Sent;
     now = endsAt;
     while (line.length > 0 && room() > 0) begin(line.shift() as Omit<Sent, 'endsAt'>);
@@ -95,6 +106,18 @@ t.test('one whose answers are now quick and now slow is not taken for full', asy
   const { answeredLately } = simulate({ atOnce: 10_000, takesMs }, 20_000);
   // A thousand requests that take 74 ms on average.
   t.ok(answeredLately >= (10 * 1_000 * 0.8) / 0.07375, `${answeredLately / 10} a second`);
+});
+
+t.test('one that gets all in bursts is not given more for that', async (t) => {
+  const { answeredLately, widest, window } = simulate(
+    { atOnce: 20, takesMs: [18, 20, 22] },
+    20_000,
+    1_000,
+    (now) => 60 * (1 + Math.floor(now / 100)),
+  );
+  t.ok(widest <= 40, `at most ${widest} at once`);
+  t.ok(window.size <= 20, `${window.size} in the end`);
+  t.ok(answeredLately >= 10 * 600 * 0.95, `${answeredLately / 10} a second of 600`);
 });
 
 t.test('when it can take less than before, it soon gets less', async (t) => {
