@@ -157,7 +157,7 @@ export function createCourier(options: CourierOptions): Courier {
       error: verdict.error,
     });
     // What follows for the subscription is committed before its next delivery is looked for.
-    const recorded = recorder.record(result);
+    const recorded = recorder.record(result, mayBegin !== undefined);
     await (noted === undefined ? recorded : Promise.all([recorded, noted]));
     onAttempt(result);
     if (log.isLevelEnabled('debug')) {

@@ -5,6 +5,11 @@ export interface GroupCommitOptions<In, Out> {
   /** Groups that may run at the same time. */
   readonly concurrency: number;
   readonly maxItems: number;
+  /**
+   * How long the first item of a group may wait for company, in milliseconds. Without it, it never
+   * waits longer than until fewer than `concurrency` groups are running.
+   */
+  readonly gatherMs?: number;
   /** What an item weighs (its bytes, say); a group weighs at most `maxWeight`, or is a single item. */
   readonly weigh?: (item: In) => number;
   readonly maxWeight?: number;
@@ -15,8 +20,12 @@ export interface GroupCommitOptions<In, Out> {
 }
 
 export interface GroupCommit<In, Out> {
-  /** Joins the next group; settles as that group's work does. */
-  add(item: In): Promise<Out>;
+  /**
+   * Joins the next group; settles as that group's work does.
+   *
+   * @param urgent whether the group is not to wait for company any longer.
+   */
+  add(item: In, urgent?: boolean): Promise<Out>;
   /** Resolves once nothing waits and nothing runs. */
   idle(): Promise<void>;
 }
@@ -36,9 +45,9 @@ interface Waiting<In, Out> {
 /**
  * Lets callers that come at the same time share one piece of work, such as a transaction.
  *
- * There is no timer: a group leaves as soon as fewer than `concurrency` groups are running. A lone
- * item therefore never waits for company, and under load a group is whatever has come while the
- * ones before it ran.
+ * Without `gatherMs` there is no timer: a group leaves as soon as fewer than `concurrency` groups are
+ * running. A lone item then never waits for company, and under load a group is whatever has come while
+ * the ones before it ran. With it, what nobody waits for costs a group's work only so often.
  */
 export function createGroupCommit<In, Out>(
   options: GroupCommitOptions<In, Out>,
@@ -47,6 +56,7 @@ export function createGroupCommit<In, Out>(
     run,
     concurrency,
     maxItems,
+    gatherMs = 0,
     weigh = () => 1,
     maxWeight = Number.POSITIVE_INFINITY,
     maxWaiting = Number.POSITIVE_INFINITY,
@@ -56,10 +66,25 @@ export function createGroupCommit<In, Out>(
   let waitingWeight = 0;
   let running = 0;
   let scheduled = false;
+  /** Since when the first of those waits. */
+  let since = 0;
+  let urgent = gatherMs === 0;
+  let timer: NodeJS.Timeout | undefined;
   let onIdle: (() => void)[] = [];
 
   function schedule(): void {
     if (scheduled || waiting.length === 0 || running >= concurrency) return;
+    const mayWait = !urgent && waiting.length < maxItems;
+    const leftMs = mayWait ? since + gatherMs - performance.now() : 0;
+    if (leftMs > 0) {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        schedule();
+      }, leftMs);
+      return;
+    }
+    clearTimeout(timer);
+    timer = undefined;
     scheduled = true;
     // Not at once: what arrives in the same turn of the event loop travels together.
     setImmediate(leave);
@@ -69,6 +94,7 @@ export function createGroupCommit<In, Out>(
     scheduled = false;
     if (waiting.length === 0 || running >= concurrency) return;
     const group = takeGroup();
+    urgent = gatherMs === 0;
     running += 1;
     schedule();
     void work(group);
@@ -110,7 +136,7 @@ export function createGroupCommit<In, Out>(
   }
 
   return {
-    add(item) {
+    add(item, isUrgent = false) {
       const weight = weigh(item);
       if (
         waiting.length >= maxWaiting ||
@@ -119,8 +145,10 @@ export function createGroupCommit<In, Out>(
         return Promise.reject(new TooManyWaitingError('Too many are waiting already'));
       }
       return new Promise<Out>((resolve, reject) => {
+        if (gatherMs > 0 && waiting.length === 0) since = performance.now();
         waiting.push({ item, weight, resolve, reject });
         waitingWeight += weight;
+        urgent ||= isUrgent;
         schedule();
       });
     },

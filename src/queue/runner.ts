@@ -32,6 +32,8 @@ const REPLACE_MAX_MS = 4_000;
 const LASTED_MS = 10_000;
 /** What graphile-worker may take to end once nothing runs any more. */
 const END_MS = 2_000;
+/** Jobs that end within this time are completed by one statement: nobody waits for that. */
+const COMPLETE_MS = 20;
 /** Wake-ups this close together are one. */
 const WAKE_STEP_MS = 50;
 /**
@@ -146,7 +148,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
           concurrentJobs: concurrency,
           pollInterval: POLL_MS,
           localQueue: { size: PREFETCH },
-          completeJobBatchDelay: 0,
+          completeJobBatchDelay: COMPLETE_MS,
           failJobBatchDelay: 0,
         },
       },

@@ -83,6 +83,42 @@ t.test('a lone item waits for no company', async (t) => {
   t.strictSame(ns(left), [[1], [2]]);
 });
 
+t.test('what nobody waits for gathers for a time, unless it is urgent or enough', async (t) => {
+  const limits = { ...unlimited, concurrency: 2, maxItems: 3 };
+  const slow = createWatched({ ...limits, gatherMs: 60_000 });
+  void slow.groups.add(item(1));
+  await slow.settle();
+  t.strictSame(ns(slow.left), [], 'one waits');
+  void slow.groups.add(item(2), true);
+  await slow.settle();
+  t.strictSame(ns(slow.left), [[1, 2]], 'an urgent one takes it along');
+  for (const n of [3, 4, 5]) void slow.groups.add(item(n));
+  await slow.settle();
+  t.strictSame(
+    ns(slow.left),
+    [
+      [1, 2],
+      [3, 4, 5],
+    ],
+    'and so many are a group',
+  );
+  void slow.groups.add(item(6), true);
+  await slow.settle();
+  slow.running[0]?.succeed();
+  await slow.settle();
+  t.strictSame(
+    ns(slow.left),
+    [[1, 2], [3, 4, 5], [6]],
+    'urgent it is still, once a group may leave',
+  );
+
+  const quick = createWatched({ ...limits, gatherMs: 1 });
+  const added = quick.groups.add(item(1));
+  while (quick.left.length === 0) await turn();
+  quick.running[0]?.succeed();
+  t.equal(await added, 10, 'the time runs out by itself');
+});
+
 t.test('who comes while all groups are running joins the next one', async (t) => {
   const { groups, left, running, settle } = createWatched(unlimited);
   void groups.add(item(1));
