@@ -47,8 +47,8 @@ export async function writePerformancePage(root: string, results: Results): Prom
   await writeFile(join(root, 'docs', 'performance.md'), page);
 }
 
-function machineOf({ at, machine, versions, seconds, rounds }: Results): string {
-  return `Measured on ${at.slice(0, 10)}: ${machine}. Posthorn ${versions.posthorn}, Node ${versions.node}, Postgres ${versions.postgres}. ${rounds} rounds of ${seconds} s a side, alternating; the tables show medians, and ± half the distance between the least and the greatest round.`;
+function machineOf({ at, machine, versions, seconds, rounds, note }: Results): string {
+  return `Measured on ${at.slice(0, 10)}: ${machine}. Posthorn ${versions.posthorn}, Node ${versions.node}, Postgres ${versions.postgres}. ${rounds} rounds of ${seconds} s a side, alternating; the tables show medians, and ± half the distance between the least and the greatest round.${note === undefined ? '' : ` ${note}`}`;
 }
 
 function targetsOf(results: Results): string {
