@@ -98,7 +98,7 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
   let front: string | null = null;
   /** Up to there nothing is committed any more that is not known. */
   let settledTo: string | null = null;
-  /** How far the sweep has come that goes on, and the how manieth it is. */
+  /** How far the sweep has come that goes on, and how many there have been. */
   let sweptTo: string | null | undefined;
   let sweeps = 0;
   let queued = 0;

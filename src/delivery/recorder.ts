@@ -8,7 +8,7 @@ export const RECORDER_CONNECTIONS = 2;
 const MAX_GROUP = 500;
 /**
  * Nobody waits for a record, and at some hundred deliveries a second each would be a transaction of its
- * own: at 500 a second, without this, Postgres has a third more to do. What ended in this time before a
+ * own: at 500 a second, without this, Postgres has a quarter more to do. What ended in this time before a
  * crash is sent again.
  */
 const GATHER_MS = 10;
