@@ -3,8 +3,15 @@ import { formatDuration } from '../lib/duration.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import { STATUS_CODES } from '../lib/node-http.ts';
 import { BlockedAddressError } from './address-guard.ts';
+import {
+  HeadTooLargeError,
+  type HttpAnswer,
+  InterimAnswersError,
+  ProtocolError,
+} from './answer-reader.ts';
+import { ConnectionClosedError } from './connections.ts';
 import { ProxyError } from './egress-proxy.ts';
-import { AttemptTimeoutError, type HttpAnswer, InterimAnswersError } from './http-client.ts';
+import { AttemptTimeoutError } from './http-client.ts';
 
 /** What an attempt came to, in a word for programs and a sentence for people. */
 export interface Verdict {
@@ -76,6 +83,8 @@ export class InvalidSubscriptionError extends Error {
   override readonly name = 'InvalidSubscriptionError';
 }
 
+const CLOSED = 'The receiver closed the connection before it had answered in full.';
+
 /** Node's codes for OpenSSL's errors, and for what it finds wrong with a certificate. */
 const TLS_CODE =
   /CERT|CRL|TLS|SSL|SIGNATURE|ISSUER|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH/;
@@ -109,6 +118,15 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
       'The receiver sent interim answers (1xx) without end, and none that says whether it took the webhook.',
     );
   }
+  if (error instanceof ProtocolError)
+    return failed('protocol', `The receiver's answer is not valid HTTP/1.1: ${error.message}.`);
+  if (error instanceof HeadTooLargeError) {
+    return failed(
+      'too_large',
+      "The receiver's answer has more headers than are read (16 KiB, 500 lines).",
+    );
+  }
+  if (error instanceof ConnectionClosedError) return failed('reset', CLOSED);
   const bound = formatDuration(timeoutMs);
   if (error instanceof AttemptTimeoutError) {
     return error.phase === 'connect'
@@ -139,40 +157,12 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
       return failed('unreachable', "There is no route to the receiver's address.");
     case 'ECONNRESET':
     case 'EPIPE':
-    case 'UND_ERR_SOCKET':
-      if (isProtocolError(error, code)) break;
-      return failed('reset', 'The receiver closed the connection before it had answered in full.');
-    case 'UND_ERR_HEADERS_OVERFLOW':
-    case 'HPE_HEADER_OVERFLOW':
-      return failed(
-        'too_large',
-        "The receiver's answer has more headers than are read (16 KiB, 500 lines).",
-      );
-  }
-  if (isProtocolError(error, code)) {
-    return failed(
-      'protocol',
-      `The receiver's answer is not valid HTTP/1.1 (${errorMessage(error).replace(/\s+/g, ' ').trim()}).`,
-    );
+      return failed('reset', CLOSED);
   }
   if (TLS_CODE.test(code)) {
     return failed('tls', `A secure connection to the receiver failed: ${tlsReason(error)}.`);
   }
   return failed('connection', `The request failed: ${errorMessage(error)}.`);
-}
-
-function isProtocolError(error: unknown, code: string): boolean {
-  if (!(error instanceof Error)) return false;
-  return (
-    // What undici's parser refuses has a name, and in 8.13 no code.
-    error.name === 'HTTPParserError' ||
-    code.startsWith('HPE_') ||
-    code.startsWith('UND_ERR_RES') ||
-    code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH' ||
-    // A status of 100 or 101 that nobody asked for, and one below 100.
-    (code === 'UND_ERR_SOCKET' && /^bad (response|upgrade)$/.test(error.message)) ||
-    code === 'ERR_ASSERTION'
-  );
 }
 
 /** OpenSSL's messages are lines of a log; what says something to people is the reason in them. */

@@ -11,7 +11,6 @@ import {
   type Reach,
   unbracketed,
 } from './address-guard.ts';
-import { boundReads } from './bounded-reads.ts';
 import { createTunnelConnector, type EgressProxy } from './egress-proxy.ts';
 import { type Resolve, shareLookups } from './lookups.ts';
 import { portOf } from './ports.ts';
@@ -98,7 +97,7 @@ export function createConnector(options: ConnectorOptions): Build.connector {
         const [error, socket] = result;
         if (error === null) {
           watch?.connected();
-          callback(null, boundReads(socket));
+          callback(null, socket);
         } else callback(error, null);
       });
       if (connecting instanceof Socket) watch?.socket(connecting);

@@ -4,6 +4,7 @@ import type { Patience } from '../db/patience.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
 import { VERSION } from '../version.ts';
+import type { HttpAnswer } from './answer-reader.ts';
 import { nextDelayMs, parseRetryAfter, type RetrySchedule } from './backoff.ts';
 import type { Circuits } from './circuits.ts';
 import type { OwedDelivery } from './claim.sql.ts';
@@ -14,7 +15,7 @@ import {
   signOf,
   type Verdict,
 } from './classify.ts';
-import type { HttpAnswer, HttpClient } from './http-client.ts';
+import type { HttpClient } from './http-client.ts';
 import { type AttemptResult, cancelDeliveries } from './record.sql.ts';
 import type { Recorder } from './recorder.ts';
 

@@ -93,7 +93,7 @@ export function createTunnelConnector(
 
     request.on('error', (error) => done(failureOf(error), null));
     request.once('connect', ({ statusCode = 0 }, socket: Socket, head) => {
-      // TLS reports what happens to the socket beneath it, and undici has listeners of its own.
+      // TLS reports what happens to the socket beneath it, and a connection has listeners of its own.
       socket.on('error', () => {});
       if (statusCode < 200 || statusCode > 299) {
         socket.destroy();
@@ -107,8 +107,7 @@ export function createTunnelConnector(
         connectTls({ ...target, httpSocket: socket }, done);
         return;
       }
-      // undici sends its request in here. What a receiver said before that must come after: with an
-      // answer to no request undici would connect again, and again, until the time is over.
+      // The request is sent in here. What a receiver said before that must come after it.
       done(null, socket);
       if (head.length > 0) socket.unshift(head);
     });

@@ -37,7 +37,6 @@ const endless: [name: string, attack: Attack][] = [
   ['drips chunks', drip(CHUNKED, '1\r\nx\r\n')],
   ['drips a chunk extension', drip(`${CHUNKED}1;`, 'a')],
   ['drips trailers', drip(`${CHUNKED}0\r\n`, 'a: b\r\n')],
-  ['pours out a chunk extension', pour(`${CHUNKED}1;`, HUGE)],
   ['drips 103s', drip('', HINTS)],
   ['keeps the last byte back', say(`${OK}content-length: 3\r\n\r\nab`)],
 ];
@@ -133,19 +132,21 @@ t.test('a receiver that does not read a large request ends its attempt', AT_MOST
   await receiver.closed();
 });
 
-const bodies: [name: string, attack: Attack][] = [
-  ['of no length', pour(`${OK}\r\n`, HUGE)],
-  ['in chunks', pour(CHUNKED, `10000\r\n${HUGE}\r\n`)],
-  ['of a terabyte', pour(`${OK}content-length: 1000000000000\r\n\r\n`, HUGE)],
+const X = 'x'.repeat(1024);
+const bodies: [name: string, attack: Attack, kept: string | null][] = [
+  ['of no length', pour(`${OK}\r\n`, HUGE), X],
+  ['in chunks', pour(CHUNKED, `10000\r\n${HUGE}\r\n`), X],
+  ['of a terabyte', pour(`${OK}content-length: 1000000000000\r\n\r\n`, HUGE), X],
+  ['in a chunk whose head has no end', pour(`${CHUNKED}1;`, HUGE), null],
 ];
 
-for (const [name, attack] of bodies) {
-  t.test(`an endless body ${name} is cut off, and of it a KiB kept`, AT_MOST, async (t) => {
+for (const [name, attack, kept] of bodies) {
+  t.test(`an endless body ${name} is cut off, and of it a KiB at most kept`, AT_MOST, async (t) => {
     const receiver = await startHostile(t, attack);
     const client = createClient(t, LONG_MS);
     const { answer, verdict } = await attempt(client, `http://${receiver.authority}/`);
     t.match(verdict, { status: 'success', errorCode: 'answer_cut_off' });
-    t.equal(answer?.excerpt, 'x'.repeat(1024));
+    t.equal(answer?.excerpt, kept);
     await receiver.closed();
   });
 }

@@ -10,13 +10,10 @@ import {
 import { Worker } from 'node:worker_threads';
 import type { Test } from 'tap';
 import { parseNetworks, type Reach } from '../../src/delivery/address-guard.ts';
+import type { HttpAnswer } from '../../src/delivery/answer-reader.ts';
 import { classifyAnswer, classifyFailure, type Verdict } from '../../src/delivery/classify.ts';
 import type { ConnectorOptions } from '../../src/delivery/connector.ts';
-import {
-  createHttpClient,
-  type HttpAnswer,
-  type HttpClient,
-} from '../../src/delivery/http-client.ts';
+import { createHttpClient, type HttpClient } from '../../src/delivery/http-client.ts';
 import { parsePorts } from '../../src/delivery/ports.ts';
 
 /** The bound of attempts that only a bound ends. */
