@@ -29,21 +29,22 @@ export class ConnectionClosedError extends Error {
 /** Open connections to receivers, one request at a time on each. */
 export class Connections {
   readonly #all = new Set<Connection>();
-  /** Those without a request, the ones that have been idle for longest first. */
-  readonly #idle = new Set<Connection>();
-  readonly #idleByOrigin = new Map<string, Connection[]>();
+  /** Those without a request, by origin, the one that was used last at the end. */
+  readonly #idle = new Map<string, Connection[]>();
+  #idleCount = 0;
   #sweeping: NodeJS.Timeout | undefined;
   #closed = false;
 
   /** Takes one that is open and idle, the one that was used last. */
   take(origin: string): Connection | undefined {
-    const idle = this.#idleByOrigin.get(origin);
+    const idle = this.#idle.get(origin);
     for (;;) {
       const connection = idle?.pop();
       if (connection === undefined) return undefined;
-      if (idle?.length === 0) this.#idleByOrigin.delete(origin);
-      this.#idle.delete(connection);
-      if (connection.idleUntil > performance.now()) return connection;
+      const { idleUntil } = connection;
+      connection.idleUntil = 0;
+      this.#idleCount -= 1;
+      if (idleUntil > performance.now()) return connection;
       connection.destroy();
     }
   }
@@ -77,16 +78,15 @@ export class Connections {
 
   /** Takes back one whose request has ended. */
   release(connection: Connection, keepMs: number): void {
-    if (this.#closed || keepMs === 0) {
+    if (this.#closed || keepMs === 0 || this.#idleCount >= MAX_IDLE) {
       connection.destroy();
       return;
     }
     connection.idleUntil = performance.now() + keepMs;
-    this.#idle.add(connection);
-    const others = this.#idleByOrigin.get(connection.origin);
-    if (others === undefined) this.#idleByOrigin.set(connection.origin, [connection]);
+    this.#idleCount += 1;
+    const others = this.#idle.get(connection.origin);
+    if (others === undefined) this.#idle.set(connection.origin, [connection]);
     else others.push(connection);
-    if (this.#idle.size > MAX_IDLE) this.#idle.values().next().value?.destroy();
     if (this.#sweeping !== undefined) return;
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_EVERY_MS);
     this.#sweeping.unref();
@@ -94,11 +94,11 @@ export class Connections {
 
   forget(connection: Connection): void {
     this.#all.delete(connection);
-    if (!this.#idle.delete(connection)) return;
-    const idle = this.#idleByOrigin.get(connection.origin) ?? [];
-    const at = idle.indexOf(connection);
-    if (at !== -1) idle.splice(at, 1);
-    if (idle.length === 0) this.#idleByOrigin.delete(connection.origin);
+    if (connection.idleUntil === 0) return;
+    connection.idleUntil = 0;
+    this.#idleCount -= 1;
+    const idle = this.#idle.get(connection.origin);
+    idle?.splice(idle.indexOf(connection), 1);
   }
 
   close(): void {
@@ -109,7 +109,10 @@ export class Connections {
 
   #sweep(): void {
     const now = performance.now();
-    for (const connection of this.#idle) if (connection.idleUntil <= now) connection.destroy();
+    for (const [origin, idle] of this.#idle) {
+      for (const connection of [...idle]) if (connection.idleUntil <= now) connection.destroy();
+      if (idle.length === 0) this.#idle.delete(origin);
+    }
     if (this.#idle.size > 0) return;
     clearInterval(this.#sweeping);
     this.#sweeping = undefined;
@@ -119,6 +122,7 @@ export class Connections {
 /** A connection to a receiver. What it says unasked ends it. */
 export class Connection {
   readonly origin: string;
+  /** Until when it may be idle, by the monotonic clock; 0 while it is not. */
   idleUntil = 0;
   readonly #socket: Socket;
   readonly #connections: Connections;
@@ -140,21 +144,14 @@ export class Connection {
     });
   }
 
-  /** @param head of the request, in latin1. */
-  send(head: string, body: Buffer, asker: Asker): void {
+  send(pieces: readonly Buffer[], asker: Asker): void {
     this.#asker = asker;
     this.#requests += 1;
     this.#heard = false;
     this.#reader.begin(asker.onHead);
-    const socket = this.#socket;
-    if (body.length === 0) {
-      socket.write(head, 'latin1');
-      return;
-    }
-    socket.cork();
-    socket.write(head, 'latin1');
-    socket.write(body);
-    socket.uncork();
+    if (pieces.length > 1) this.#socket.cork();
+    for (const piece of pieces) this.#socket.write(piece);
+    if (pieces.length > 1) this.#socket.uncork();
   }
 
   /** Ends it, and tells nobody. */

@@ -111,10 +111,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       );
       const unfinished: OwedDelivery[] = [];
       const outcomes = await Promise.allSettled(
-        owed.map(async (delivery) => {
-          const done = await attemptOrHold(delivery, signal, releaseOne);
-          if (!done) unfinished.push(delivery);
-        }),
+        owed.map((delivery) => attemptOrHold(delivery, signal, releaseOne, unfinished)),
       );
       if (unfinished.length > 0) {
         await requeue(pool, {
@@ -132,23 +129,24 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     }
   }
 
-  /** Returns false when nothing came of it, and the delivery is as it was. */
+  /** @param unfinished gets the delivery when nothing came of it, and it is as it was. */
   async function attemptOrHold(
     delivery: OwedDelivery,
     signal: AbortSignal,
     release: () => void,
-  ): Promise<boolean> {
+    unfinished: OwedDelivery[],
+  ): Promise<void> {
     const entered = lanes.enter(delivery.subscriptionId, 'queue');
     const place = entered instanceof Promise ? await entered : entered;
     if (place === null) {
       release();
-      if (stopping) return false;
-      await holds.add(delivery);
-      return true;
+      if (stopping) unfinished.push(delivery);
+      else await holds.add(delivery);
+      return;
     }
     const outcome = await attemptIn(place, delivery, signal, release);
     if (outcome === 'hold') await holds.add(delivery);
-    return outcome !== 'untouched';
+    else if (outcome === 'untouched') unfinished.push(delivery);
   }
 
   async function attemptIn(

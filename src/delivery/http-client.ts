@@ -111,17 +111,41 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
 
 const CONNECTED_FOR_NOTHING_MS = 1_000;
 
-/** The head of a request (RFC 9112, 3 and 5). */
-function headOf({ url, headers, body }: HttpRequest): string {
-  let head = `POST ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\nconnection: keep-alive\r\n`;
+/** A request up to so much is written in one piece, which costs less than two. */
+const MAX_COPIED_BYTES = 16 * 1024;
+const CR = 0x0d;
+const LF = 0x0a;
+
+/**
+ * A request (RFC 9112, 3 and 5) in one piece, or in two: strings that are added up are garbage of as
+ * much again, and were a fifteenth of what a delivery allocated.
+ */
+function piecesOf({ url, headers, body }: HttpRequest): readonly Buffer[] {
+  const start = `POST ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\nconnection: keep-alive\r\n`;
+  const end = `content-length: ${body.length}\r\n\r\n`;
+  let length = start.length + end.length;
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at] as string;
     const value = headers[at + 1] as string;
     if (!TOKEN.test(name)) throw new Error(`"${name}" is not the name of a header`);
     if (NO_TEXT.test(value)) throw new Error(`the header ${name} has a value that cannot be sent`);
-    head += `${name}: ${value}\r\n`;
+    length += name.length + value.length + 4;
   }
-  return `${head}content-length: ${body.length}\r\n\r\n`;
+  const inOne = length + body.length <= MAX_COPIED_BYTES;
+  const bytes = Buffer.allocUnsafe(inOne ? length + body.length : length);
+  let place = bytes.write(start, 'latin1');
+  for (let at = 0; at < headers.length; at += 2) {
+    place += bytes.write(headers[at] as string, place, 'latin1');
+    bytes[place++] = 0x3a;
+    bytes[place++] = 0x20;
+    place += bytes.write(headers[at + 1] as string, place, 'latin1');
+    bytes[place++] = CR;
+    bytes[place++] = LF;
+  }
+  place += bytes.write(end, place, 'latin1');
+  if (!inOne) return [bytes, body];
+  body.copy(bytes, place);
+  return [bytes];
 }
 
 /** One request and its answer. */
@@ -130,8 +154,7 @@ class Exchange implements Asker {
   readonly signal: AbortSignal;
   readonly url: URL;
   readonly timeoutMs: number;
-  readonly #head: string;
-  readonly #body: Buffer;
+  readonly #pieces: readonly Buffer[];
   readonly #connect: (exchange: Exchange) => void;
   readonly #underWay: Set<Exchange>;
   readonly #timer: NodeJS.Timeout;
@@ -152,8 +175,7 @@ class Exchange implements Asker {
     this.signal = request.signal;
     this.url = request.url;
     this.timeoutMs = timeoutMs;
-    this.#head = headOf(request);
-    this.#body = request.body;
+    this.#pieces = piecesOf(request);
     this.#connect = connect;
     this.#underWay = underWay;
     this.#resolve = resolve;
@@ -166,7 +188,7 @@ class Exchange implements Asker {
 
   begin(connection: Connection): void {
     this.#connection = connection;
-    connection.send(this.#head, this.#body, this);
+    connection.send(this.#pieces, this);
   }
 
   /** It is sent once more, on a connection of its own. Who gets it twice knows it by its id. */

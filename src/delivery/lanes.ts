@@ -168,7 +168,7 @@ export function createLanes(
       if (inFlight >= maxInFlight || looks === 0) return;
       looks -= 1;
       letIn(lane);
-      if (lane.waiting.length === 0) continue;
+      if (lane.waiting.length === 0 || crowded.size === 1) continue;
       // To the end of the line.
       crowded.delete(lane);
       crowded.add(lane);
@@ -255,7 +255,7 @@ export function createLanes(
       }
       // Whose turn it is: one that has much to send would get each of its own places back.
       if (crowded.size > 0) letOthersIn();
-      letIn(lane);
+      if (lane.waiting.length > 0) letIn(lane);
     },
     roomFor(id) {
       const lane = laneOf(id);
