@@ -44,6 +44,21 @@ export interface Recorded {
   readonly wakeInMs: readonly number[];
 }
 
+/** The delivery of a result `r`, if it still counts one attempt fewer. */
+const ITS_DELIVERY = `d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
+  and d.attempt_count = r.attempt_number - 1
+  and (d.state in ('pending', 'held', 'cancelled') or d.reason = 'expired')
+  and d.webhook_id = any($1::uuid[])`;
+
+const logAs = (status: string) => `
+  insert into posthorn.delivery_attempts (
+    webhook_id, subscription_id, attempt_number, status, response_code,
+    error_code, error, duration_ms, response_excerpt)
+  select r.webhook_id, r.subscription_id, moved.attempt_count, ${status}, r.response_code,
+    r.error_code, r.error, r.duration_ms, r.response_excerpt
+  from r
+  left join moved using (webhook_id, subscription_id)`;
+
 /**
  * Records attempts, moves their deliveries on, and adds the jobs of those that are tried again soon,
  * in one statement and so in one transaction. What stays held needs none: the owner of its backlog
@@ -55,6 +70,55 @@ export interface Recorded {
  * stays cancelled, and one that expired stays failed unless this was a success; the attempt counts.
  */
 export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
+  const allSucceeded = results.every(({ state }) => state === 'succeeded');
+  return allSucceeded ? await recordSuccesses(pool, results) : await recordAny(pool, results);
+}
+
+/** What `recordAny` does, where nothing follows: half of what a call costs is to begin its statement. */
+async function recordSuccesses(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
+  const webhooks = results.map(({ webhookId }) => webhookId);
+  const { rows } = await pool.query<{ moved: number }>({
+    name: 'record-successes',
+    text: `
+      with r as materialized (
+        select *
+        from unnest(
+          $1::uuid[], $2::integer[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
+          $7::integer[], $8::text[]
+        ) as r (
+          webhook_id, subscription_id, attempt_number, response_code, error_code, error,
+          duration_ms, response_excerpt
+        )
+      ), moved as (
+        update posthorn.deliveries d
+        set attempt_count = r.attempt_number,
+            state = case d.state when 'cancelled' then d.state else 'succeeded' end,
+            reason = case d.state when 'cancelled' then d.reason end,
+            ended_at = case d.state when 'cancelled' then d.ended_at else now() end,
+            next_attempt_at = null,
+            queued = true
+        from r
+        where ${ITS_DELIVERY} and d.webhook_id between $9 and $10
+        returning d.webhook_id, d.subscription_id, d.attempt_count
+      ), logged as (${logAs(`'success'`)}
+      )
+      select count(*)::integer as moved from moved`,
+    values: [
+      plainArray(webhooks),
+      plainArray(results.map(({ subscriptionId }) => subscriptionId)),
+      plainArray(results.map(({ attemptNumber }) => attemptNumber)),
+      plainArray(results.map(({ responseCode }) => responseCode)),
+      textArray(results.map(({ errorCode }) => errorCode)),
+      textArray(results.map(({ error }) => error)),
+      plainArray(results.map(({ durationMs }) => durationMs)),
+      textArray(results.map(({ responseExcerpt }) => responseExcerpt)),
+      ...bounds(webhooks),
+    ],
+  });
+  return { moved: rows[0]?.moved ?? 0, wakeInMs: [] };
+}
+
+async function recordAny(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
   const webhooks = results.map(({ webhookId }) => webhookId);
   const [least, greatest] = bounds(webhooks);
   const { rows } = await pool.query<{ moved: number; wake_in_ms: number[] | null }>({
@@ -83,19 +147,9 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
               when r.state not in ('pending', 'held') then now() end,
             queued = r.state <> 'held' and (r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS})
         from r
-        where d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
-          and d.attempt_count = r.attempt_number - 1
-          and (d.state in ('pending', 'held', 'cancelled') or d.reason = 'expired')
-          and d.webhook_id = any($1::uuid[]) and d.webhook_id between $13 and $14
+        where ${ITS_DELIVERY} and d.webhook_id between $13 and $14
         returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, d.queued, r.bytes
-      ), logged as (
-        insert into posthorn.delivery_attempts (
-          webhook_id, subscription_id, attempt_number, status, response_code,
-          error_code, error, duration_ms, response_excerpt)
-        select r.webhook_id, r.subscription_id, moved.attempt_count, r.status, r.response_code,
-          r.error_code, r.error, r.duration_ms, r.response_excerpt
-        from r
-        left join moved using (webhook_id, subscription_id)
+      ), logged as (${logAs('r.status')}
       ), ${addJobsOf(`
             select *, floor(extract(epoch from next_attempt_at) * ${1000 / JOB_STEP_MS}) as step
             from moved
