@@ -48,7 +48,7 @@ export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
 
 /**
  * Commits webhooks, what is owed for them and their jobs in one transaction: one call of
- * `posthorn.accept` (migrations/0009_sending.sql), which is where fan-out, filtering, idempotency and
+ * `posthorn.accept` (migrations/0011_accepting.sql), which is where fan-out, filtering, idempotency and
  * enqueueing live.
  *
  * The bodies travel as one binary parameter with their places. Tried and left: a bytea[] (sent as

@@ -1,0 +1,119 @@
+import fc from 'fast-check';
+import pg from 'pg';
+import t from 'tap';
+import { acceptWebhooks, type IncomingWebhook } from '../../src/intake/accept.sql.ts';
+import { createTestDatabase } from '../helpers/database.ts';
+
+/** What may be given as the subscription: an index into those of the test. */
+const KINDS = ['active', 'of another tenant', 'held', 'paused', 'deleted'] as const;
+
+const WEBHOOKS = fc.array(
+  fc.record({
+    kind: fc.nat(KINDS.length - 1),
+    eventType: fc.option(fc.constantFrom('order.created', 'order.paid')),
+    channels: fc.option(fc.uniqueArray(fc.constantFrom('a', 'b', 'c,"d'), { minLength: 1 })),
+    orderingKey: fc.option(fc.constantFrom('k', 'l')),
+    body: fc.uint8Array({ minLength: 0, maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+  }),
+  { minLength: 1, maxLength: 80 },
+);
+
+t.test(
+  'what goes to given subscriptions is stored alike, whichever statement does it',
+  { timeout: 60_000 },
+  async (t) => {
+    const databaseUrl = await createTestDatabase(t);
+    const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
+    t.teardown(() => pool.end());
+    await pool.query(`insert into posthorn.tenants (id) values ('other')`);
+    const { rows } = await pool.query<{ id: number }>(`
+      insert into posthorn.subscriptions (url, tenant, max_in_flight, status, deleted_at)
+      values ('http://a.example/', 'default', null, 'active', null),
+        ('http://a.example/', 'other', null, 'active', null),
+        ('http://a.example/', 'default', 2, 'active', null),
+        ('http://a.example/', 'default', null, 'paused', null),
+        ('http://a.example/', 'default', null, 'active', now())
+      returning id`);
+    let keys = 0;
+
+    /** Accepts them, and says what is there that was not before, in their order. */
+    async function accept(webhooks: IncomingWebhook[], count: number) {
+      await pool.query(
+        'truncate posthorn.deliveries, posthorn.webhook_payloads, graphile_worker._private_jobs',
+      );
+      const answers = (await acceptWebhooks(pool, webhooks, false)).slice(0, count);
+      const places = new Map(
+        answers.map((answer, place) => [(answer as { id: string })?.id, place]),
+      );
+      const stored = await pool.query(`
+        select p.id, p.tenant, p.event_type, p.content_type, p.body, p.channels, p.ordering_key,
+          d.subscription_id, d.state, d.queued, d.attempt_count, d.ended_at,
+          d.next_attempt_at <= now() as due
+        from posthorn.webhook_payloads p
+        left join posthorn.deliveries d on d.webhook_id = p.id`);
+      const jobs = await pool.query<{ payload: JobPayload }>(
+        'select payload from graphile_worker._private_jobs',
+      );
+      const byPlace = (a: Placed, b: Placed) => (a.place ?? 0) - (b.place ?? 0);
+      return {
+        answers: answers.map((answer) =>
+          answer === null ? null : { ...(answer as object), id: undefined },
+        ),
+        stored: stored.rows
+          .filter(({ id }) => places.has(id))
+          .map((row) => ({ ...row, id: undefined, place: places.get(row.id) }))
+          .sort(byPlace),
+        woken: jobs.rows
+          .flatMap(({ payload: { webhooks: ids, subscriptions, attempt } }) =>
+            ids.map((id, at) => ({
+              place: places.get(id),
+              subscription: subscriptions[at],
+              attempt,
+              inOne: ids.length <= 25,
+            })),
+          )
+          .filter(({ place }) => place !== undefined)
+          .sort(byPlace),
+        bytes: jobs.rows.reduce((sum, { payload }) => sum + payload.bytes, 0),
+      };
+    }
+
+    await fc.assert(
+      fc.asyncProperty(WEBHOOKS, async (given) => {
+        const webhooks = given.map(
+          ({ kind, ...rest }): IncomingWebhook => ({
+            ...rest,
+            subscriptionId: rows[kind]?.id as number,
+            tenant: 'default',
+            contentType: 'application/json',
+            dataStart: 0,
+            idempotency: null,
+          }),
+        );
+        const direct = await accept(webhooks, webhooks.length);
+        // A key makes it a matter of the statement that can do everything.
+        keys += 1;
+        const keyed: IncomingWebhook = {
+          ...(webhooks[0] as IncomingWebhook),
+          body: Buffer.alloc(0),
+          idempotency: { key: `key-${keys}`, fingerprint: Buffer.alloc(32) },
+        };
+        const general = await accept([...webhooks, keyed], webhooks.length);
+        t.strictSame(direct, general);
+        t.equal(direct.stored.length, given.filter(({ kind }) => KINDS[kind] !== 'deleted').length);
+      }),
+      { numRuns: 40 },
+    );
+  },
+);
+
+interface JobPayload {
+  readonly attempt: number;
+  readonly bytes: number;
+  readonly webhooks: string[];
+  readonly subscriptions: number[];
+}
+
+interface Placed {
+  readonly place?: number | undefined;
+}
