@@ -1,3 +1,5 @@
+import { NO_TEXT, TOKEN } from '../lib/http-syntax.ts';
+
 /** Past this an answer's body is not read; nobody needs it, and a receiver must not fill our memory. */
 const MAX_BODY_BYTES = 64 * 1024;
 /** What is kept of it, for the person who asks why it failed. */
@@ -13,9 +15,6 @@ const MAX_SIZE_DIGITS = 13;
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const VERSION = Buffer.from('HTTP/1.');
 const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: .*)?$/;
-/** RFC 9110, 5.6.2. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const NO_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
 const CR = 0x0d;
 const LF = 0x0a;
 

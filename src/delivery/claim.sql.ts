@@ -18,6 +18,8 @@ export interface OwedDelivery {
   readonly probeCount: number;
   readonly contentType: string;
   readonly body: Buffer;
+  /** No other delivery has this body, and its memory may be given back as soon as it is sent. */
+  readonly ownBody: boolean;
 }
 
 /**
@@ -65,6 +67,8 @@ export async function loadOwed(
     } as pg.QueryArrayConfig),
   ]);
   const payloadOf = new Map(payloads.rows.map((row) => [row[0], row]));
+  const ownBody =
+    new Set(deliveries.rows.map((row) => row.webhook_id)).size === deliveries.rowCount;
   return deliveries.rows.flatMap(
     ({ webhook_id, subscription_id, attempt_count, schedule_offset, probe_count }) => {
       const payload = payloadOf.get(webhook_id);
@@ -77,6 +81,7 @@ export async function loadOwed(
         probeCount: probe_count,
         contentType: payload[1],
         body: payload[2],
+        ownBody,
       };
     },
   );

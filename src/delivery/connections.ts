@@ -11,7 +11,8 @@ const SWEEP_EVERY_MS = 1_000;
 export interface Asker {
   /** Told of the head of the answer as soon as it is there. */
   readonly onHead: OnHead | undefined;
-  answered(answer: HttpAnswer): void;
+  /** @param sent whether the request had left this process as a whole. */
+  answered(answer: HttpAnswer, sent: boolean): void;
   /** @param reason what the socket threw, ConnectionClosedError, or what `AnswerReader` throws. */
   failed(reason: unknown): void;
   /**
@@ -187,9 +188,10 @@ export class Connection {
     const asker = this.#asker as Asker;
     this.#asker = null;
     const { answer, keepMs } = this.#reader;
+    const sent = this.#socket.writableLength === 0;
     // A request that is not read to its end leaves nothing that another could follow.
-    this.#connections.release(this, this.#socket.writableLength > 0 ? 0 : keepMs);
-    asker.answered(answer);
+    this.#connections.release(this, sent ? keepMs : 0);
+    asker.answered(answer, sent);
   }
 
   #fail(reason: unknown): void {

@@ -100,6 +100,7 @@ export function createCourier(options: CourierOptions): Courier {
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
     const schedule = subscription.schedule ?? options.schedule;
     const probe = mayBegin !== undefined && subscription.circuitOpen;
+    const bytes = delivery.body.length;
     const startedAt = performance.now();
     let answer: HttpAnswer | undefined;
     let verdict: Verdict;
@@ -109,6 +110,7 @@ export function createCourier(options: CourierOptions): Courier {
         url: subscription.url,
         headers: headersOf(delivery, subscription, Math.floor(now() / 1000)),
         body: delivery.body,
+        ownBody: delivery.ownBody,
         timeoutMs,
         signal,
       });
@@ -147,7 +149,7 @@ export function createCourier(options: CourierOptions): Courier {
       responseExcerpt: answer?.excerpt ?? null,
       state: stays ? 'held' : stateAfter(verdict, retryInMs, subscription),
       retryInMs,
-      bytes: delivery.body.length,
+      bytes,
     };
     const noted = circuits.observe(subscription, {
       sign,

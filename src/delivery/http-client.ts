@@ -1,17 +1,16 @@
+import { freeNow } from '../lib/free-now.ts';
+import { NO_TEXT, TOKEN } from '../lib/http-syntax.ts';
 import type { HttpAnswer, OnHead } from './answer-reader.ts';
 import { type Asker, type Connection, Connections } from './connections.ts';
 import { type ConnectorOptions, createConnector } from './connector.ts';
-
-/** RFC 9110, 5.6.2. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** What may not be in a value: above all what would end its line. */
-const NO_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
 
 export interface HttpRequest {
   readonly url: URL;
   /** Names and values in turn. */
   readonly headers: readonly string[];
   readonly body: Buffer;
+  /** Nobody else reads the body: once it is sent and answered, it may be empty. */
+  readonly ownBody?: boolean;
   /** Bound of this attempt, where it is not the client's own. */
   readonly timeoutMs?: number | undefined;
   /** Ends the request early; it then rejects with the signal's reason. */
@@ -48,8 +47,7 @@ export interface HttpClient {
  * An HTTP/1.1 client for receivers one does not trust, with one timer over everything.
  *
  * It is our own, down to the sockets that undici's connector makes: undici's dispatcher cost 80 µs
- * a request where this costs 25, took heads of any number of headers, and a general client has no use
- * for a bound on what is read.
+ * a request where this costs 50, and it reads heads of any number of headers.
  */
 export function createHttpClient(options: ConnectorOptions): HttpClient {
   const connections = new Connections();
@@ -155,6 +153,7 @@ class Exchange implements Asker {
   readonly url: URL;
   readonly timeoutMs: number;
   readonly #pieces: readonly Buffer[];
+  readonly #ownBody: Buffer | undefined;
   readonly #connect: (exchange: Exchange) => void;
   readonly #underWay: Set<Exchange>;
   readonly #timer: NodeJS.Timeout;
@@ -176,6 +175,7 @@ class Exchange implements Asker {
     this.url = request.url;
     this.timeoutMs = timeoutMs;
     this.#pieces = piecesOf(request);
+    this.#ownBody = request.ownBody ? request.body : undefined;
     this.#connect = connect;
     this.#underWay = underWay;
     this.#resolve = resolve;
@@ -197,8 +197,9 @@ class Exchange implements Asker {
     this.#connect(this);
   }
 
-  answered(answer: HttpAnswer): void {
+  answered(answer: HttpAnswer, sent: boolean): void {
     this.#settle();
+    if (sent && this.#ownBody !== undefined) freeNow(this.#ownBody);
     this.#resolve(answer);
   }
 

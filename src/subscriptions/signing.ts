@@ -1,4 +1,5 @@
 import { parseSignatureValue, parseSignedContent } from '../delivery/signature-template.ts';
+import { TOKEN } from '../lib/http-syntax.ts';
 import { PolicyError, RESERVED } from './policy.ts';
 
 /** A signature header of a subscription's own, for receivers that were made for another sender. */
@@ -12,7 +13,6 @@ export interface SigningColumns {
 }
 
 const MAX_NAME_LENGTH = 100;
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Headers that say what the body is, and those of Standard Webhooks. */
 const RESERVED_PREFIX = /^(?:content|webhook)-/;
 

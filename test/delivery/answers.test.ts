@@ -181,3 +181,26 @@ t.test('one that had begun to answer is not asked again', AT_MOST, async (t) => 
   t.match(verdict, { status: 'failed', errorCode: 'reset' });
   t.equal(receiver.sockets.length, 1);
 });
+
+t.test('a header that would begin another one is not sent', AT_MOST, async (t) => {
+  const receiver = await startHostile(t, end(OK));
+  const client = createClient(t, LONG_MS);
+  for (const header of [
+    ['x-a', 'b\r\nx-c: d'],
+    ['x-a', 'b\nx-c: d'],
+    ['x-a', 'b\0'],
+    ['x-a', 'ł'],
+    ['x-a: b\r\nx-c', 'd'],
+    ['x a', 'b'],
+    ['', 'b'],
+  ]) {
+    const posted = client.post({
+      url: new URL(`http://${receiver.authority}/`),
+      headers: header,
+      body: Buffer.from('{}'),
+      signal: new AbortController().signal,
+    });
+    await t.rejects(posted, /header/, JSON.stringify(header));
+  }
+  t.equal(receiver.sockets.length, 0);
+});

@@ -1,6 +1,7 @@
 import { isPublicKey, readPublicKey } from '../../delivery/ed25519.ts';
 import { judgeSharedSecret } from '../../delivery/sign.ts';
 import { errorMessage } from '../../lib/errors.ts';
+import { TOKEN } from '../../lib/http-syntax.ts';
 import { isSealed } from '../../lib/sealing.ts';
 import {
   type Algorithm,
@@ -38,7 +39,6 @@ export interface Verification {
 }
 
 const HMAC_FIELDS = ['header', 'algorithm', 'encoding', 'prefix'] as const;
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /** What is wrong with a verification, and with which of its fields; null when it can be used. */
 export function judgeVerification(
