@@ -91,9 +91,9 @@ async function measure(): Promise<void> {
   };
   const measurements: Measurement[] = [];
   try {
-    for (const { name, what, run } of chosen) {
+    for (const { name, what, once, run } of chosen) {
       process.stdout.write(`\n${name}: ${what}\n`);
-      const measured = await run(bench);
+      const measured = await run(once ? { ...bench, rounds: 1 } : bench);
       measurements.push(...measured);
       progress('');
       process.stdout.write(summaryTable(summarise(measured)));

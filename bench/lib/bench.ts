@@ -51,6 +51,8 @@ export interface Scenario {
   readonly name: string;
   /** What is measured, in a sentence. */
   readonly what: string;
+  /** It begins with so many rows that it is measured once, however many rounds there are. */
+  readonly once?: boolean;
   run(bench: Bench): Promise<Measurement[]>;
 }
 

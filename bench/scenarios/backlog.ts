@@ -32,6 +32,7 @@ const ENV = {
 
 export const backlog: Scenario = {
   name: SCENARIO,
+  once: true,
   what: `The whole path to ${OTHERS} receivers; then the same beside ${HELD.toLocaleString('en')} deliveries that are held for another one, which refuses connections; and while that one is back and takes ${(AT_ONCE / EACH_MS) * 1000} a second`,
   async run(bench) {
     const dead = startProgram('receiver.ts');

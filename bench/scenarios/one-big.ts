@@ -18,6 +18,7 @@ const BATCH = 1_000;
 
 export const oneBig: Scenario = {
   name: SCENARIO,
+  once: true,
   what: `${RATE} webhooks a second to one receiver; then the same while ${BURST} that were sent at once go to another one`,
   run: (bench) =>
     alternating(
