@@ -48,7 +48,7 @@ export async function writePerformancePage(root: string, results: Results): Prom
 }
 
 function machineOf({ at, machine, versions, seconds, rounds, note }: Results): string {
-  return `Measured on ${at.slice(0, 10)}: ${machine}. Posthorn ${versions.posthorn}, Node ${versions.node}, Postgres ${versions.postgres}. ${rounds} rounds of ${seconds} s a side, alternating; the tables show medians, and ± half the distance between the least and the greatest round. A backlog, a big customer and the soak are measured once.${note === undefined ? '' : ` ${note}`}`;
+  return `Measured on ${at.slice(0, 10)}: ${machine}. Posthorn ${versions.posthorn}, Node ${versions.node}, Postgres ${versions.postgres}. ${rounds} rounds of ${seconds} s a side, alternating; the tables show medians, and ± half the distance between the least and the greatest round. The whole path has twice as many; a backlog, a big customer and the soak are measured once.${note === undefined ? '' : ` ${note}`}`;
 }
 
 function targetsOf(results: Results): string {
