@@ -85,7 +85,9 @@ export function createReader(pool: pg.Pool, wake: (one: Owned, inMs: number) => 
     async read(rooms, now) {
       const asks: Ask[] = [];
       for (const [one, room] of rooms) {
-        const kind = one.reading || one.line.ready(now) >= room ? null : kindOf(one, now);
+        // Probes take turns with what has come since, though one at a time leaves room for none.
+        const enough = one.line.ready(now) >= room && !(one.what === 'probe' && one.more);
+        const kind = one.reading || enough ? null : kindOf(one, now);
         if (kind === null) continue;
         const ask = { one, line: one.line, kind, most: sizeOf(one, kind, room) };
         if (one.barren !== kind) {
