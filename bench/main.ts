@@ -77,6 +77,11 @@ async function measure(): Promise<void> {
   if (chosen.length === 0)
     throw new Error(`There are: ${SCENARIOS.map(({ name }) => name).join(', ')}`);
 
+  // Before today's file is written, which it may be.
+  const before =
+    options.compare === undefined
+      ? undefined
+      : (JSON.parse(await readFile(options.compare, 'utf8')) as Results);
   const postgres = await startBenchPostgres();
   const receiver = startProgram('receiver.ts');
   const port = await receiver.call<number>('port');
@@ -89,14 +94,25 @@ async function measure(): Promise<void> {
     rounds: Number(options.rounds ?? (quick ? 1 : 3)),
     say: progress,
   };
+  const machine = describeMachine(postgres.version);
   const measurements: Measurement[] = [];
+  const resultsOf = (scenarios: readonly Scenario[]): Results => ({
+    ...machine,
+    quick,
+    seconds: bench.seconds,
+    rounds: bench.rounds,
+    scenarios: scenarios.map(({ name, what }) => ({ name, what })),
+    measurements,
+  });
   try {
-    for (const { name, what, once, run } of chosen) {
+    for (const [index, { name, what, once, run }] of chosen.entries()) {
       process.stdout.write(`\n${name}: ${what}\n`);
       const measured = await run(once ? { ...bench, rounds: 1 } : bench);
       measurements.push(...measured);
       progress('');
       process.stdout.write(summaryTable(summarise(measured)));
+      // A run takes an hour; what it has measured is kept when it is broken off.
+      if (!quick) await write(resultsOf(chosen.slice(0, index + 1)));
     }
   } finally {
     await receiver.stop();
@@ -105,26 +121,21 @@ async function measure(): Promise<void> {
       await rm(join(process.cwd(), '.posthorn-bench'), { recursive: true, force: true });
   }
 
-  const results: Results = {
-    ...describeMachine(postgres.version),
-    quick,
-    seconds: bench.seconds,
-    rounds: bench.rounds,
-    scenarios: chosen.map(({ name, what }) => ({ name, what })),
-    measurements,
-  };
+  const results = resultsOf(chosen);
   process.stdout.write(`\n${targetsTable(results)}`);
-  if (options.compare !== undefined) {
-    const before = JSON.parse(await readFile(options.compare, 'utf8')) as Results;
-    process.stdout.write(`\n${compareTable(before, results)}`);
-  }
-  if (!quick) {
-    const file = join(ROOT, 'bench', 'results', `${results.at.slice(0, 10)}.json`);
-    await mkdir(join(ROOT, 'bench', 'results'), { recursive: true });
-    await writeFile(file, `${JSON.stringify(results, null, 1)}\n`);
-    process.stdout.write(`\nWritten to ${file}\n`);
-    if (only === undefined) await writePerformancePage(ROOT, results);
-  }
+  if (before !== undefined) process.stdout.write(`\n${compareTable(before, results)}`);
+  if (quick) return;
+  process.stdout.write(`\nWritten to ${await write(results)}\n`);
+  if (only === undefined) await writePerformancePage(ROOT, results);
+}
+
+/** Returns where to. */
+async function write(results: Results): Promise<string> {
+  const folder = join(ROOT, 'bench', 'results');
+  await mkdir(folder, { recursive: true });
+  const file = join(folder, `${results.at.slice(0, 10)}.json`);
+  await writeFile(file, `${JSON.stringify(results, null, 1)}\n`);
+  return file;
 }
 
 function progress(line: string): void {
