@@ -101,6 +101,7 @@ async function measure(): Promise<void> {
     quick,
     seconds: bench.seconds,
     rounds: bench.rounds,
+    note: 'The whole path has twice as many; a backlog, one big and the soak have one.',
     scenarios: scenarios.map(({ name, what }) => ({ name, what })),
     measurements,
   });

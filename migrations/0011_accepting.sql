@@ -56,10 +56,11 @@ begin
   end if;
 
   if idempotency_keys is null and array_position(subscription_ids, null) is null then
-    select array_agg(g.id), array_agg(s.tenant), count(*) = many and not bool_or(s.through_backlog)
+    select array_agg(g.id order by g.place), array_agg(s.tenant order by g.place),
+      count(*) = many and not bool_or(s.through_backlog)
     from (
-      select posthorn.uuidv7() as id, u.subscription_id
-      from unnest(subscription_ids) as u (subscription_id)
+      select posthorn.uuidv7() as id, u.subscription_id, u.place
+      from unnest(subscription_ids) with ordinality as u (subscription_id, place)
       offset 0
     ) as g
     join posthorn.subscriptions s on s.id = g.subscription_id and s.deleted_at is null

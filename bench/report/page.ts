@@ -6,7 +6,7 @@ import { cellsOf, HEAD } from './tables.ts';
 
 /**
  * Writes docs/performance.md and its charts from a run. The words are in page.md beside this file;
- * `{{targets}}`, `{{machine}}`, `{{table whole path}}`, `{{notes backlog}}`, `{{throughput whole path}}` and
+ * `{{targets}}`, `{{machine}}`, `{{remarks}}`, `{{table whole path}}`, `{{notes backlog}}`, `{{throughput whole path}}` and
  * `{{latency latency}}` stand for what comes from the run.
  */
 export async function writePerformancePage(root: string, results: Results): Promise<void> {
@@ -20,6 +20,8 @@ export async function writePerformancePage(root: string, results: Results): Prom
       switch (what) {
         case 'machine':
           return machineOf(results);
+        case 'remarks':
+          return results.remarks ?? '';
         case 'targets':
           return targetsOf(results);
         case 'table':
@@ -48,7 +50,7 @@ export async function writePerformancePage(root: string, results: Results): Prom
 }
 
 function machineOf({ at, machine, versions, seconds, rounds, note }: Results): string {
-  return `Measured on ${at.slice(0, 10)}: ${machine}. Posthorn ${versions.posthorn}, Node ${versions.node}, Postgres ${versions.postgres}. ${rounds} rounds of ${seconds} s a side, alternating; the tables show medians, and ± half the distance between the least and the greatest round. The whole path has twice as many; a backlog, a big customer and the soak are measured once.${note === undefined ? '' : ` ${note}`}`;
+  return `Measured on ${at.slice(0, 10)}: ${machine}. Posthorn ${versions.posthorn}, Node ${versions.node}, Postgres ${versions.postgres}. ${rounds} rounds of ${seconds} s a side, alternating; the tables show medians, and ± half the distance between the least and the greatest round.${note === undefined ? '' : ` ${note}`}`;
 }
 
 function targetsOf(results: Results): string {

@@ -8,6 +8,8 @@ export interface Results extends Machine {
   readonly rounds: number;
   /** What else a reader should know of how it was made. */
   readonly note?: string;
+  /** Markdown, written into the file by hand: what has changed since the run. */
+  readonly remarks?: string;
   readonly scenarios: readonly { readonly name: string; readonly what: string }[];
   readonly measurements: readonly Measurement[];
 }
