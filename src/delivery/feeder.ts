@@ -201,7 +201,7 @@ export function createFeeder(options: FeederOptions): Feeder {
     begun.add(id, delivery.body.length, recorded, (outcome) => {
       line.settled(delivery.webhookId, dueAfter(outcome));
       if (outcome === 'untouched') one.notBefore = performance.now() + NO_PLACE_MS;
-      // Nor of what has come since; the next probe may be one of these.
+      // Intake does not tell of what it has held meanwhile, and the next probe may be one of these.
       if (began === 'probe') one.more = true;
       // The order may have changed meanwhile, or the ownership.
       if (line === one.line) one.underWay -= 1;

@@ -255,7 +255,7 @@ export function createLanes(
       }
       // Whose turn it is: one that has much to send would get each of its own places back.
       if (crowded.size > 0) letOthersIn();
-      if (lane.waiting.length > 0) letIn(lane);
+      letIn(lane);
     },
     roomFor(id) {
       const lane = laneOf(id);

@@ -48,8 +48,8 @@ export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
 
 /**
  * Commits webhooks, what is owed for them and their jobs in one transaction: one call of
- * `posthorn.accept` (migrations/0011_accepting.sql), which is where fan-out, filtering, idempotency and
- * enqueueing live.
+ * `posthorn.accept_group` (migrations/0011_accepting.sql), in front of `posthorn.accept`
+ * (migrations/0009_sending.sql), which is where fan-out, filtering, idempotency and enqueueing live.
  *
  * The bodies travel as one binary parameter with their places. Tried and left: a bytea[] (sent as
  * text, escaped, twice the size) and a row of parameters for each webhook (a statement to parse
@@ -77,7 +77,7 @@ export async function acceptWebhooks(
   const { rows } = await queryToKnow<Answer>(pool, {
     name: 'accept',
     text: `select ids::text[], deliveries, outcomes
-      from set_config('posthorn.bulk', $14, true), posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+      from set_config('posthorn.bulk', $14, true), posthorn.accept_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     values: [
       oneAfterAnother(webhooks.map(({ body }) => body)),
       plainArray(starts),
