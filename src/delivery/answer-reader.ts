@@ -1,25 +1,22 @@
-import { NO_TEXT, TOKEN } from '../lib/http-syntax.ts';
+import {
+  type AnswerHead,
+  type AnswerHeaders,
+  HeadTooLargeError,
+  MAX_HEAD_BYTES,
+  ProtocolError,
+  readAnswerHead,
+} from './answer-head.ts';
+import { ChunkedBody } from './chunked-body.ts';
 
 /** Past this an answer's body is not read; nobody needs it, and a receiver must not fill our memory. */
 const MAX_BODY_BYTES = 64 * 1024;
 /** What is kept of it, for the person who asks why it failed. */
 const EXCERPT_BYTES = 1024;
-/** As Node bounds heads. */
-const MAX_HEAD_BYTES = 16 * 1024;
-const MAX_HEAD_LINES = 500;
 /** Answers of 1xx before the one that counts; a flood of them would cost us a core. */
 const MAX_INTERIM_ANSWERS = 100;
-/** More hex digits than a size of any sense has, and fewer than a number can tell apart. */
-const MAX_SIZE_DIGITS = 13;
-
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const VERSION = Buffer.from('HTTP/1.');
-const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: .*)?$/;
-const CR = 0x0d;
-const LF = 0x0a;
 
-/** What an answer said in its head. Names are in lower case. */
-export type AnswerHeaders = Readonly<Record<string, string | string[]>>;
 export type OnHead = (statusCode: number, headers: AnswerHeaders) => void;
 
 export interface HttpAnswer {
@@ -32,31 +29,10 @@ export interface HttpAnswer {
   readonly cutOff: boolean;
 }
 
-/** What the receiver said is not HTTP/1.1. Its message says what was wrong, as a clause. */
-export class ProtocolError extends Error {
-  override readonly name = 'ProtocolError';
-}
-
-/** The head of an answer, or its trailers, have more bytes or lines than are read. */
-export class HeadTooLargeError extends Error {
-  override readonly name = 'HeadTooLargeError';
-}
-
 /** The receiver sent answers of 1xx and none that counts. */
 export class InterimAnswersError extends Error {
   override readonly name = 'InterimAnswersError';
 }
-
-type State =
-  | 'head'
-  | 'length'
-  | 'until the end'
-  | 'chunk size'
-  | 'chunk extension'
-  | 'chunk'
-  | 'end of chunk'
-  | 'trailers'
-  | 'complete';
 
 /**
  * Reads the answers on a connection, one after the other, from receivers one does not trust: HTTP/1.1
@@ -64,20 +40,15 @@ type State =
  * mending and refusing, what could be read in two ways is refused.
  */
 export class AnswerReader {
-  #state: State = 'complete';
   #onHead: OnHead | undefined;
-  #statusCode = 0;
-  #retryAfter: string | undefined;
-  #location: string | undefined;
+  /** Of the answer that counts, once it is read. */
+  #head: AnswerHead | undefined;
   #interimAnswers = 0;
   /** Of the head, what has come of it so far. */
   #pending: Buffer | undefined;
-  /** Of the body or of a chunk, what is to come. */
+  /** Of a body of that length, what is to come. */
   #left = 0;
-  #digits = 0;
-  #lastByte = 0;
-  #trailerBytes = 0;
-  #trailerLines = 0;
+  #chunks: ChunkedBody | undefined;
   #bodyBytes = 0;
   #kept: Buffer[] = [];
   #keptBytes = 0;
@@ -86,10 +57,11 @@ export class AnswerReader {
 
   /** Gets ready for the answer to a request. */
   begin(onHead: OnHead | undefined): void {
-    this.#state = 'head';
     this.#onHead = onHead;
+    this.#head = undefined;
     this.#interimAnswers = 0;
     this.#pending = undefined;
+    this.#chunks = undefined;
     this.#bodyBytes = 0;
     this.#kept = [];
     this.#keptBytes = 0;
@@ -97,37 +69,32 @@ export class AnswerReader {
   }
 
   /**
-   * Takes what has come.
+   * Takes what has come, and returns whether the answer is complete.
    *
-   * @returns whether the answer is complete.
    * @throws ProtocolError, HeadTooLargeError, InterimAnswersError. It then reads no more.
    */
   push(bytes: Buffer): boolean {
     let rest = bytes;
-    while (this.#state === 'head' && rest.length > 0) rest = this.#readHead(rest);
-    if (this.#state === 'complete') {
-      // More than was asked for: nobody can tell what it is part of.
-      if (rest.length > 0) this.#keepMs = 0;
-      return true;
+    while (this.#head === undefined) {
+      if (rest.length === 0) return false;
+      rest = this.#readHead(rest);
     }
-    if (rest.length === 0) return false;
     this.#bodyBytes += rest.length;
-    const surplus = this.#readBody(rest);
-    if (this.#isComplete()) {
-      if (surplus > 0) this.#keepMs = 0;
+    const taken = this.#readBody(this.#head, rest);
+    if (this.#isComplete(this.#head)) {
+      // More than was asked for: nobody can tell what it is part of.
+      if (taken < rest.length) this.#keepMs = 0;
       return true;
     }
     if (this.#bodyBytes <= MAX_BODY_BYTES) return false;
     this.#cutOff = true;
-    this.#complete(0);
+    this.#keepMs = 0;
     return true;
   }
 
   /** The connection has ended. Returns whether that completes the answer. */
   end(): boolean {
-    if (this.#state !== 'until the end') return false;
-    this.#complete(0);
-    return true;
+    return this.#head?.body === 'until the end';
   }
 
   /** How long the connection may be kept for another request, in milliseconds; 0: not at all. */
@@ -137,22 +104,14 @@ export class AnswerReader {
 
   /** What was read, once it is complete. */
   get answer(): HttpAnswer {
+    const { statusCode, retryAfter, location } = this.#head as AnswerHead;
     return {
-      statusCode: this.#statusCode,
-      retryAfter: this.#retryAfter,
-      location: this.#location,
+      statusCode,
+      retryAfter,
+      location,
       excerpt: this.#keptBytes === 0 ? null : excerptOf(this.#kept),
       cutOff: this.#cutOff,
     };
-  }
-
-  #isComplete(): boolean {
-    return this.#state === 'complete';
-  }
-
-  #complete(keepMs: number): void {
-    this.#state = 'complete';
-    this.#keepMs = keepMs;
   }
 
   /** Returns what comes after the head. */
@@ -164,206 +123,41 @@ export class AnswerReader {
       throw new ProtocolError('it does not begin with HTTP/1');
     const end = seen.indexOf(END_OF_HEAD, Math.max(0, before + 1 - END_OF_HEAD.length));
     const length = end === -1 ? seen.length : end + END_OF_HEAD.length;
-    if (length > MAX_HEAD_BYTES) throw new HeadTooLargeError('too many bytes');
+    if (length > MAX_HEAD_BYTES) throw new HeadTooLargeError();
     if (end === -1) {
       this.#pending = seen;
       return bytes.subarray(bytes.length);
     }
     this.#pending = undefined;
-    this.#judgeHead(seen.toString('latin1', 0, end));
+    this.#take(readAnswerHead(seen.toString('latin1', 0, end), this.#onHead !== undefined));
     return seen.subarray(length);
   }
 
-  #judgeHead(text: string): void {
-    // A value may go on in the next line, which then begins with white space (RFC 9112, 5.2).
-    const head = text.includes('\r\n ') || text.includes('\r\n\t') ? unfolded(text) : text;
-    const lines = head.split('\r\n');
-    if (lines.length > MAX_HEAD_LINES) throw new HeadTooLargeError('too many lines');
-    const statusLine = STATUS_LINE.exec(lines[0] as string);
-    if (statusLine === null || NO_TEXT.test(lines[0] as string))
-      throw new ProtocolError('its status line is malformed');
-    const statusCode = Number(statusLine[2]);
-    if (statusCode < 100) throw new ProtocolError(`its status is ${statusLine[2]}`);
-    // Nobody asked for another protocol.
-    if (statusCode === 101) throw new ProtocolError('it switches protocols unasked');
-
-    const headers: Record<string, string | string[]> | undefined =
-      this.#onHead === undefined ? undefined : Object.create(null);
-    let length: string | undefined;
-    let codings: string | undefined;
-    let connection = '';
-    let keepAlive: string | undefined;
-    let retryAfter: string | undefined;
-    let location: string | undefined;
-    for (let at = 1; at < lines.length; at++) {
-      const line = lines[at] as string;
-      const colon = line.indexOf(':');
-      const name = line.slice(0, colon).toLowerCase();
-      if (colon < 1 || !TOKEN.test(name) || NO_TEXT.test(line))
-        throw new ProtocolError('one of its header lines is malformed');
-      const value = line.slice(colon + 1).trim();
-      if (headers !== undefined) add(headers, name, value);
-      switch (name) {
-        case 'content-length':
-          if (length !== undefined) throw new ProtocolError('it has several lengths');
-          length = value;
-          break;
-        case 'transfer-encoding':
-          codings = codings === undefined ? value : `${codings},${value}`;
-          break;
-        case 'connection':
-          connection += `,${value.toLowerCase()}`;
-          break;
-        case 'keep-alive':
-          keepAlive ??= value;
-          break;
-        case 'retry-after':
-          retryAfter ??= value;
-          break;
-        case 'location':
-          location ??= value;
-          break;
-      }
-    }
-    if (length !== undefined && !/^\d{1,15}$/.test(length))
-      throw new ProtocolError('its length is not a number of bytes');
-    if (length !== undefined && codings !== undefined)
-      throw new ProtocolError('it has a length and a transfer coding');
-    if (statusCode < 200) {
+  #take(head: AnswerHead): void {
+    if (head.statusCode < 200) {
       this.#interimAnswers += 1;
       if (this.#interimAnswers > MAX_INTERIM_ANSWERS) throw new InterimAnswersError();
       return;
     }
-    this.#statusCode = statusCode;
-    this.#retryAfter = retryAfter;
-    this.#location = location;
-    const old = statusLine[1] === '0';
-    const stays = old ? hasToken(connection, 'keep-alive') : !hasToken(connection, 'close');
-    this.#keepMs = stays ? keepMsOf(keepAlive) : 0;
-    this.#expectBody(statusCode, length, codings, old);
-    if (headers !== undefined) this.#onHead?.(statusCode, headers);
+    this.#head = head;
+    this.#keepMs = head.keepMs;
+    this.#left = typeof head.body === 'number' ? head.body : 0;
+    if (head.body === 'chunked') this.#chunks = new ChunkedBody((data) => this.#keep(data));
+    if (head.headers !== undefined) this.#onHead?.(head.statusCode, head.headers);
   }
 
-  /** RFC 9112, 6.3. */
-  #expectBody(
-    statusCode: number,
-    length: string | undefined,
-    codings: string | undefined,
-    old: boolean,
-  ): void {
-    if (statusCode === 204 || statusCode === 304) {
-      // One that says it has a body may well send it.
-      const said = codings !== undefined || (length !== undefined && statusCode === 204);
-      this.#complete(said ? 0 : this.#keepMs);
-    } else if (codings !== undefined) {
-      const chunked = /(?:^|,)[\t ]*chunked$/i.test(codings);
-      this.#state = chunked ? 'chunk size' : 'until the end';
-      this.#left = 0;
-      this.#digits = 0;
-      if (old || !chunked) this.#keepMs = 0;
-    } else if (length === undefined) {
-      this.#state = 'until the end';
-      this.#keepMs = 0;
-    } else {
-      this.#left = Number(length);
-      if (this.#left === 0) this.#complete(this.#keepMs);
-      else this.#state = 'length';
-    }
+  /** Returns how much of it was of the body. */
+  #readBody({ body }: AnswerHead, bytes: Buffer): number {
+    if (this.#chunks !== undefined) return this.#chunks.push(bytes);
+    const taken = body === 'until the end' ? bytes.length : Math.min(this.#left, bytes.length);
+    if (taken > 0) this.#keep(bytes.subarray(0, taken));
+    this.#left -= taken;
+    return taken;
   }
 
-  /** Returns how many bytes came after the end of the answer. */
-  #readBody(bytes: Buffer): number {
-    if (this.#state === 'until the end') {
-      this.#keep(bytes);
-      return 0;
-    }
-    if (this.#state === 'length') {
-      const taken = Math.min(this.#left, bytes.length);
-      this.#keep(taken === bytes.length ? bytes : bytes.subarray(0, taken));
-      this.#left -= taken;
-      if (this.#left === 0) this.#complete(this.#keepMs);
-      return bytes.length - taken;
-    }
-    let at = 0;
-    while (at < bytes.length && !this.#isComplete()) at = this.#readChunked(bytes, at);
-    return bytes.length - at;
-  }
-
-  /** Takes a step in a body of chunks (RFC 9112, 7.1), and returns where the next one begins. */
-  #readChunked(bytes: Buffer, at: number): number {
-    const byte = bytes[at] as number;
-    switch (this.#state) {
-      case 'chunk size': {
-        const digit = hexValue(byte);
-        if (digit === -1) {
-          if (this.#digits === 0 || !(byte === CR || byte === 0x3b || byte === 0x20 || byte === 9))
-            throw new ProtocolError('one of its chunks has no size');
-          this.#state = 'chunk extension';
-          this.#lastByte = 0;
-          return at;
-        }
-        this.#digits += 1;
-        if (this.#digits > MAX_SIZE_DIGITS)
-          throw new ProtocolError('one of its chunks has too large a size');
-        this.#left = this.#left * 16 + digit;
-        return at + 1;
-      }
-      case 'chunk extension': {
-        const end = this.#endOfLine(bytes, at);
-        if (end === -1) return bytes.length;
-        this.#state = this.#left === 0 ? 'trailers' : 'chunk';
-        this.#trailerBytes = 0;
-        this.#trailerLines = 0;
-        this.#lastByte = 0;
-        return end;
-      }
-      case 'chunk': {
-        const taken = Math.min(this.#left, bytes.length - at);
-        this.#keep(bytes.subarray(at, at + taken));
-        this.#left -= taken;
-        if (this.#left === 0) {
-          this.#state = 'end of chunk';
-          this.#lastByte = 0;
-        }
-        return at + taken;
-      }
-      case 'end of chunk':
-        if (byte !== (this.#lastByte === CR ? LF : CR))
-          throw new ProtocolError('one of its chunks is longer than its size');
-        this.#lastByte = byte;
-        if (byte === LF) {
-          this.#state = 'chunk size';
-          this.#digits = 0;
-        }
-        return at + 1;
-      default: {
-        const end = this.#endOfLine(bytes, at);
-        const next = end === -1 ? bytes.length : end;
-        this.#trailerBytes += next - at;
-        if (this.#trailerBytes > MAX_HEAD_BYTES) throw new HeadTooLargeError('too many bytes');
-        if (end === -1) return next;
-        if (this.#trailerBytes === 2) {
-          this.#complete(this.#keepMs);
-          return next;
-        }
-        this.#trailerLines += 1;
-        if (this.#trailerLines > MAX_HEAD_LINES) throw new HeadTooLargeError('too many lines');
-        this.#trailerBytes = 0;
-        this.#lastByte = 0;
-        return next;
-      }
-    }
-  }
-
-  /** Returns where the next line begins, or -1 when this one goes on. */
-  #endOfLine(bytes: Buffer, at: number): number {
-    const end = bytes.indexOf(LF, at);
-    const last = end === -1 ? bytes.length : end;
-    const before = last > at ? bytes[last - 1] : this.#lastByte;
-    this.#lastByte = before as number;
-    if (end === -1) return -1;
-    if (before !== CR) throw new ProtocolError('one of its lines ends without a carriage return');
-    return end + 1;
+  #isComplete({ body }: AnswerHead): boolean {
+    if (this.#chunks !== undefined) return this.#chunks.isComplete;
+    return body !== 'until the end' && this.#left === 0;
   }
 
   #keep(bytes: Buffer): void {
@@ -373,40 +167,6 @@ export class AnswerReader {
     this.#kept.push(Buffer.from(kept));
     this.#keptBytes += kept.length;
   }
-}
-
-/** While the receiver does not say how long it keeps a connection. */
-const KEEP_MS = 4_000;
-const MAX_KEEP_MS = 60_000;
-/** A connection that is used when it is just about to be closed costs a webhook an attempt. */
-const KEEP_MARGIN_MS = 2_000;
-
-/** @param keepAlive of an answer, such as `timeout=5, max=100`. */
-function keepMsOf(keepAlive: string | undefined): number {
-  const seconds = keepAlive === undefined ? null : /(?:^|[\s,])timeout=(\d+)/i.exec(keepAlive);
-  if (seconds === null) return KEEP_MS;
-  return Math.max(0, Math.min(MAX_KEEP_MS, Number(seconds[1]) * 1000 - KEEP_MARGIN_MS));
-}
-
-function hasToken(list: string, token: string): boolean {
-  return list !== '' && list.split(',').some((entry) => entry.trim() === token);
-}
-
-function unfolded(head: string): string {
-  return head.replace(/\r\n[\t ]+/g, ' ');
-}
-
-function add(headers: Record<string, string | string[]>, name: string, value: string): void {
-  const known = headers[name];
-  if (known === undefined) headers[name] = value;
-  else if (Array.isArray(known)) known.push(value);
-  else headers[name] = [known, value];
-}
-
-function hexValue(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const letter = byte | 0x20;
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 /** Text as Postgres takes it: without NUL, and with a mark where a character was cut or is none. */

@@ -3,12 +3,8 @@ import { formatDuration } from '../lib/duration.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import { STATUS_CODES } from '../lib/node-http.ts';
 import { BlockedAddressError } from './address-guard.ts';
-import {
-  HeadTooLargeError,
-  type HttpAnswer,
-  InterimAnswersError,
-  ProtocolError,
-} from './answer-reader.ts';
+import { HeadTooLargeError, ProtocolError } from './answer-head.ts';
+import { type HttpAnswer, InterimAnswersError } from './answer-reader.ts';
 import { ConnectionClosedError } from './connections.ts';
 import { ProxyError } from './egress-proxy.ts';
 import { AttemptTimeoutError } from './http-client.ts';

@@ -1,11 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import {
-  AnswerReader,
-  HeadTooLargeError,
-  InterimAnswersError,
-  ProtocolError,
-} from '../../src/delivery/answer-reader.ts';
+import { HeadTooLargeError, ProtocolError } from '../../src/delivery/answer-head.ts';
+import { AnswerReader, InterimAnswersError } from '../../src/delivery/answer-reader.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 

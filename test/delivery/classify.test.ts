@@ -1,12 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { BlockedAddressError } from '../../src/delivery/address-guard.ts';
-import {
-  HeadTooLargeError,
-  type HttpAnswer,
-  InterimAnswersError,
-  ProtocolError,
-} from '../../src/delivery/answer-reader.ts';
+import { HeadTooLargeError, ProtocolError } from '../../src/delivery/answer-head.ts';
+import { type HttpAnswer, InterimAnswersError } from '../../src/delivery/answer-reader.ts';
 import {
   classifyAnswer,
   classifyFailure,
