@@ -50,6 +50,25 @@ const ITS_DELIVERY = `d.webhook_id = r.webhook_id and d.subscription_id = r.subs
   and (d.state in ('pending', 'held', 'cancelled') or d.reason = 'expired')
   and d.webhook_id = any($1::uuid[])`;
 
+/** What is logged of each result, whatever came of it: $1 to $8. */
+const LOGGED = `$1::uuid[], $2::integer[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
+  $7::integer[], $8::text[]`;
+const LOGGED_NAMES = `webhook_id, subscription_id, attempt_number, response_code, error_code, error,
+  duration_ms, response_excerpt`;
+
+function loggedOf(results: AttemptResult[]): string[] {
+  return [
+    plainArray(results.map(({ webhookId }) => webhookId)),
+    plainArray(results.map(({ subscriptionId }) => subscriptionId)),
+    plainArray(results.map(({ attemptNumber }) => attemptNumber)),
+    plainArray(results.map(({ responseCode }) => responseCode)),
+    textArray(results.map(({ errorCode }) => errorCode)),
+    textArray(results.map(({ error }) => error)),
+    plainArray(results.map(({ durationMs }) => durationMs)),
+    textArray(results.map(({ responseExcerpt }) => responseExcerpt)),
+  ];
+}
+
 const logAs = (status: string) => `
   insert into posthorn.delivery_attempts (
     webhook_id, subscription_id, attempt_number, status, response_code,
@@ -74,21 +93,14 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
   return allSucceeded ? await recordSuccesses(pool, results) : await recordAny(pool, results);
 }
 
-/** What `recordAny` does, where nothing follows: half of what a call costs is to begin its statement. */
+/** As `recordAny`, where nothing follows: a lone one costs Postgres 385 µs here, and 545 there. */
 async function recordSuccesses(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
-  const webhooks = results.map(({ webhookId }) => webhookId);
   const { rows } = await pool.query<{ moved: number }>({
     name: 'record-successes',
     text: `
       with r as materialized (
         select *
-        from unnest(
-          $1::uuid[], $2::integer[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
-          $7::integer[], $8::text[]
-        ) as r (
-          webhook_id, subscription_id, attempt_number, response_code, error_code, error,
-          duration_ms, response_excerpt
-        )
+        from unnest(${LOGGED}) as r (${LOGGED_NAMES})
       ), moved as (
         update posthorn.deliveries d
         set attempt_count = r.attempt_number,
@@ -103,38 +115,21 @@ async function recordSuccesses(pool: pg.Pool, results: AttemptResult[]): Promise
       ), logged as (${logAs(`'success'`)}
       )
       select count(*)::integer as moved from moved`,
-    values: [
-      plainArray(webhooks),
-      plainArray(results.map(({ subscriptionId }) => subscriptionId)),
-      plainArray(results.map(({ attemptNumber }) => attemptNumber)),
-      plainArray(results.map(({ responseCode }) => responseCode)),
-      textArray(results.map(({ errorCode }) => errorCode)),
-      textArray(results.map(({ error }) => error)),
-      plainArray(results.map(({ durationMs }) => durationMs)),
-      textArray(results.map(({ responseExcerpt }) => responseExcerpt)),
-      ...bounds(webhooks),
-    ],
+    values: [...loggedOf(results), ...bounds(results.map(({ webhookId }) => webhookId))],
   });
   return { moved: rows[0]?.moved ?? 0, wakeInMs: [] };
 }
 
 async function recordAny(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
-  const webhooks = results.map(({ webhookId }) => webhookId);
-  const [least, greatest] = bounds(webhooks);
   const { rows } = await pool.query<{ moved: number; wake_in_ms: number[] | null }>({
     name: 'record',
     text: `
       with r as materialized (
         select *
         from unnest(
-          $1::uuid[], $2::integer[], $3::smallint[], $4::posthorn.attempt_status[], $5::smallint[],
-          $6::text[], $7::text[], $8::integer[], $9::text[], $10::posthorn.delivery_state[],
-          $11::bigint[], $12::integer[]
-        ) as r (
-          webhook_id, subscription_id, attempt_number, status, response_code,
-          error_code, error, duration_ms, response_excerpt, state,
-          retry_in_ms, bytes
-        )
+          ${LOGGED}, $11::posthorn.attempt_status[], $12::posthorn.delivery_state[],
+          $13::bigint[], $14::integer[]
+        ) as r (${LOGGED_NAMES}, status, state, retry_in_ms, bytes)
       ), moved as (
         update posthorn.deliveries d
         set attempt_count = r.attempt_number,
@@ -147,7 +142,7 @@ async function recordAny(pool: pg.Pool, results: AttemptResult[]): Promise<Recor
               when r.state not in ('pending', 'held') then now() end,
             queued = r.state <> 'held' and (r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS})
         from r
-        where ${ITS_DELIVERY} and d.webhook_id between $13 and $14
+        where ${ITS_DELIVERY} and d.webhook_id between $9 and $10
         returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, d.queued, r.bytes
       ), logged as (${logAs('r.status')}
       ), ${addJobsOf(`
@@ -159,20 +154,12 @@ async function recordAny(pool: pg.Pool, results: AttemptResult[]): Promise<Recor
         (select array_agg(ceil(extract(epoch from run_at - now()) * 1000)::integer) from jobs) as wake_in_ms,
         (select jobs from added) as jobs`,
     values: [
-      plainArray(webhooks),
-      plainArray(results.map(({ subscriptionId }) => subscriptionId)),
-      plainArray(results.map(({ attemptNumber }) => attemptNumber)),
+      ...loggedOf(results),
+      ...bounds(results.map(({ webhookId }) => webhookId)),
       plainArray(results.map(({ status }) => status)),
-      plainArray(results.map(({ responseCode }) => responseCode)),
-      textArray(results.map(({ errorCode }) => errorCode)),
-      textArray(results.map(({ error }) => error)),
-      plainArray(results.map(({ durationMs }) => durationMs)),
-      textArray(results.map(({ responseExcerpt }) => responseExcerpt)),
       plainArray(results.map(({ state }) => state)),
       plainArray(results.map(({ retryInMs }) => retryInMs)),
       plainArray(results.map(({ bytes }) => bytes)),
-      least,
-      greatest,
     ],
   });
   const [row] = rows;

@@ -112,6 +112,23 @@ t.test('probes use up nothing: the one that is probed is delivered in the end', 
   );
 });
 
+t.test('what comes while a circuit is open is probed too, and not after the rest', async (t) => {
+  const posthorn = await startTestService(t, {
+    ...SETTINGS,
+    POSTHORN_CIRCUIT: 'failures=3,over=0s,probe=100ms,max=100ms',
+  });
+  const { receiver } = await startBroken(t);
+  const id = await posthorn.subscribe(receiver.url);
+  await ingestUntilOpen(posthorn, id);
+  const first = await posthorn.ingest(id);
+  const probesOf = (webhookId: string) =>
+    receiver.received.filter(({ headers }) => headers['webhook-id'] === webhookId).length;
+  // The backlog has been read by then, and has something for every probe.
+  await until('the first was probed twice', () => probesOf(first) >= 2);
+  const later = await posthorn.ingest(id);
+  await until('the later one was probed', () => probesOf(later) >= 1);
+});
+
 t.test('when nothing is held, the first that comes is the probe, and soon', async (t) => {
   const posthorn = await startTestService(t, {
     ...SETTINGS,
