@@ -52,30 +52,68 @@ const SCENARIOS: readonly Scenario[] = [
 
 const ROOT = join(import.meta.dirname, '..');
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    compare: { type: 'string' },
-    /** Writes docs/performance.md anew from a file of results, and measures nothing. */
-    page: { type: 'string' },
-  },
-});
+const HELP = `npm run bench -- [options]
 
-if (options.page !== undefined) {
+  --quick            does it all work? Two minutes; the figures mean little
+  --only NAMES       scenarios, with commas between them:
+                     ${SCENARIOS.map(({ name }) => name)
+                       .join(', ')
+                       .replace(/(.{1,72},) /g, '$1\n                     ')}
+  --rounds N         rounds of each side, in turn (3)
+  --seconds N        seconds of load in a measurement (10)
+  --compare FILE     the results side by side with those of an earlier run
+  --page FILE        writes docs/performance.md from a file of results, and measures nothing
+
+DATABASE_URL is measured on, if it is set, and an embedded Postgres otherwise.
+`;
+const options = readOptions();
+
+if (options.help) {
+  process.stdout.write(HELP);
+} else if (options.page !== undefined) {
   await writePerformancePage(ROOT, JSON.parse(await readFile(options.page, 'utf8')) as Results);
 } else {
   await measure();
 }
 
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string' },
+        rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        compare: { type: 'string' },
+        page: { type: 'string' },
+      },
+    });
+    const only = values.only?.split(',').map((name) => name.trim());
+    const unknown = only?.find((name) => SCENARIOS.every((scenario) => scenario.name !== name));
+    if (unknown !== undefined) throw new Error(`--only: there is no scenario "${unknown}"`);
+    const { rounds, seconds } = values;
+    return {
+      ...values,
+      only,
+      rounds: numberOf('rounds', rounds),
+      seconds: numberOf('seconds', seconds),
+    };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
+    process.exit(2);
+  }
+}
+
+function numberOf(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${option}: "${text}" is no number above 0`);
+  return Number(text);
+}
+
 async function measure(): Promise<void> {
-  const { quick } = options;
-  const only = options.only?.split(',').map((name) => name.trim());
+  const { quick, only } = options;
   const chosen = SCENARIOS.filter(({ name }) => only === undefined || only.includes(name));
-  if (chosen.length === 0)
-    throw new Error(`There are: ${SCENARIOS.map(({ name }) => name).join(', ')}`);
 
   // Before today's file is written, which it may be.
   const before =
@@ -90,8 +128,8 @@ async function measure(): Promise<void> {
     receiver,
     receiverUrl: (path) => `http://127.0.0.1:${port}${path}`,
     quick,
-    seconds: Number(options.seconds ?? (quick ? 1 : 10)),
-    rounds: Number(options.rounds ?? (quick ? 1 : 3)),
+    seconds: options.seconds ?? (quick ? 1 : 10),
+    rounds: options.rounds ?? (quick ? 1 : 3),
     say: progress,
   };
   const machine = describeMachine(postgres.version);

@@ -1,8 +1,12 @@
 // What the parts alone can do, without the rest of the service around them.
+import type { AddressInfo } from 'node:net';
+import Fastify from 'fastify';
 import { run as runQueue } from 'graphile-worker';
-import { Agent } from 'undici';
 import { createPool, FIXED_PLANS } from '#src/db/pool.ts';
 import { silentQueueLogger } from '#src/db/queue-logger.ts';
+import { parseNetworks } from '#src/delivery/address-guard.ts';
+import { createHttpClient } from '#src/delivery/http-client.ts';
+import { parsePorts } from '#src/delivery/ports.ts';
 import { acceptWebhooks } from '#src/intake/accept.sql.ts';
 import { nowMs, serveCommands } from '../lib/processes.ts';
 
@@ -80,25 +84,40 @@ async function noOpJobs(databaseUrl: string, count: number) {
   return (count / (nowMs() - startedAt)) * 1000;
 }
 
-/** Requests a second of undici's dispatcher to a receiver. */
-async function undiciAlone(url: string, bodyBytes: number, connections: number, ms: number) {
-  const agent = new Agent({ connections, pipelining: 1 });
+/** Requests a second of the HTTP client that deliveries are made with, to a receiver. */
+async function requestsAlone(to: string, bodyBytes: number, connections: number, ms: number) {
+  const client = createHttpClient({
+    timeoutMs: 15_000,
+    allowNetworks: parseNetworks('127.0.0.0/8'),
+    denyNetworks: parseNetworks(''),
+    allowPorts: parsePorts('*'),
+  });
+  const url = new URL(to);
   const body = Buffer.alloc(bodyBytes, 'x');
-  const { origin, pathname } = new URL(url);
+  const { signal } = new AbortController();
   const startedAt = nowMs();
   let done = 0;
   await Promise.all(
     Array.from({ length: connections }, async () => {
       while (nowMs() < startedAt + ms) {
-        const answer = await agent.request({ origin, path: pathname, method: 'POST', body });
-        await answer.body.dump();
+        await client.post({ url, headers: [], body, ownBody: false, signal });
         done += 1;
       }
     }),
   );
   const perSecond = (done / (nowMs() - startedAt)) * 1000;
-  await agent.destroy();
+  await client.close();
   return perSecond;
 }
 
-serveCommands({ intakeFunction, noOpJobs, undiciAlone });
+/** A route of fastify that reads a body, looks at nothing and keeps nothing. Returns its port. */
+async function serveNothing(): Promise<number> {
+  const app = Fastify({ bodyLimit: 1024 * 1024 });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async () => null);
+  app.post('/', async (_request, reply) => reply.code(202).send({ status: 'accepted' }));
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  return (app.server.address() as AddressInfo).port;
+}
+
+serveCommands({ intakeFunction, noOpJobs, requestsAlone, serveNothing });

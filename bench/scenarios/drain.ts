@@ -23,7 +23,7 @@ export const drain: Scenario = {
         (round) => measureDrain(bench, POSTHORN, round, SCENARIO, '/ok', 100_000 / share),
       ],
       ['floor: no-op jobs', (round) => noOpJobs(bench, round, 100_000 / share)],
-      ['floor: undici alone', (round) => undiciAlone(bench, round)],
+      ['floor: requests alone', (round) => requestsAlone(bench, round)],
     ]);
   },
 };
@@ -41,17 +41,17 @@ async function noOpJobs(bench: Bench, round: number, count: number): Promise<Mea
 }
 
 /** Requests alone: nothing is loaded, signed or recorded. */
-async function undiciAlone(bench: Bench, round: number): Promise<Measurement> {
+async function requestsAlone(bench: Bench, round: number): Promise<Measurement> {
   const program = startProgram('floor.ts');
   try {
     const perSecond = await program.call<number>(
-      'undiciAlone',
+      'requestsAlone',
       bench.receiverUrl('/ok'),
       490,
       64,
       bench.seconds * 1000,
     );
-    return { scenario: SCENARIO, side: 'floor: undici alone', round, perSecond };
+    return { scenario: SCENARIO, side: 'floor: requests alone', round, perSecond };
   } finally {
     await program.stop();
   }

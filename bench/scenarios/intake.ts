@@ -30,12 +30,16 @@ export const intake: Scenario = {
       ],
       ['floor: intake function', (round) => floor(bench, round, 'floor: intake function', 100)],
       [FLOOR_ALIKE, (round) => floor(bench, round, FLOOR_ALIKE, group)],
+      [FLOOR_HTTP, (round) => fastifyAlone(bench, round)],
     ]);
   },
 };
 
 /** With as many webhooks a call as posthorn was found to put into a transaction just before. */
 const FLOOR_ALIKE = 'floor: in groups of the same size';
+const FLOOR_HTTP = 'floor: fastify alone';
+const CONNECTIONS = 64;
+const BODY_BYTES = 490;
 const API = {
   ordinary: { ORDINARY_ROLE: 'api' },
   posthorn: { POSTHORN_ROLE: 'api' },
@@ -53,10 +57,10 @@ async function measure(
       port: running.port,
       paths: [path],
       secret: SECRET,
-      bodyBytes: 490,
-      connections: 64,
+      bodyBytes: BODY_BYTES,
+      connections: CONNECTIONS,
     };
-    await runLoad({ ...load, durationMs: bench.quick ? 300 : 2_000 });
+    await runLoad({ ...load, durationMs: warmUpMs(bench) });
     await bench.postgres.settle();
     let perSecond = 0;
     let perCommit = 0;
@@ -104,7 +108,7 @@ async function floor(
         'intakeFunction',
         running.databaseUrl,
         batch,
-        490,
+        BODY_BYTES,
         bench.seconds * 1000,
       );
       return {
@@ -119,3 +123,28 @@ async function floor(
     }
   });
 }
+
+/** The same load on a route of fastify that reads bodies and forgets them. */
+async function fastifyAlone(bench: Bench, round: number): Promise<Measurement> {
+  const program = startProgram('floor.ts');
+  try {
+    const load = {
+      port: await program.call<number>('serveNothing'),
+      paths: ['/'],
+      secret: SECRET,
+      bodyBytes: BODY_BYTES,
+      connections: CONNECTIONS,
+    };
+    await runLoad({ ...load, durationMs: warmUpMs(bench) });
+    const { accepted, startedAt, endedAt } = await runLoad({
+      ...load,
+      durationMs: bench.seconds * 1000,
+    });
+    const perSecond = (accepted / (endedAt - startedAt)) * 1000;
+    return { scenario: SCENARIO, side: FLOOR_HTTP, round, perSecond };
+  } finally {
+    await program.stop();
+  }
+}
+
+const warmUpMs = ({ quick }: Bench) => (quick ? 300 : 2_000);
