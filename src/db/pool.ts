@@ -50,6 +50,12 @@ export const LIST_PLANS = {
 } as const;
 
 /**
+ * For deliveries that are found by lists of their keys, and joined with what was found after. A nested
+ * loop would look the rows up one by one, pruning partitions for each.
+ */
+export const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' } as const;
+
+/**
  * How values are written, which a database or a user may have set otherwise: node-postgres reads
  * dates, intervals and bytes in the forms that these give.
  */

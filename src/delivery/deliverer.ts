@@ -14,6 +14,8 @@ import { requeue } from './requeue.sql.ts';
 /** Bodies in memory at once, so that large ones take turns. */
 const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024;
 export const LOAD_CONNECTIONS = 2;
+/** What is asked for while others are loaded, which takes a millisecond or two, is loaded together. */
+const LOAD_BESIDE_MS = 10;
 const MAX_LOAD = 500;
 const MAX_HOLD = 500;
 
@@ -64,6 +66,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
 
   const loads = createGroupCommit<DeliveryKeys, OwedDelivery[]>({
     concurrency: LOAD_CONNECTIONS,
+    besideMs: LOAD_BESIDE_MS,
     maxItems: MAX_LOAD,
     weigh: ({ webhooks }) => webhooks.length,
     maxWeight: MAX_LOAD,

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { isIn } from './claim.sql.ts';
 
 /** First key of our advisory locks (see queue/presence.ts); the second one of this statement's. */
 const LOCK = '1347637332, -3';
@@ -71,7 +72,8 @@ export async function expireHeld(
       update posthorn.deliveries d
       set state = 'failed', reason = 'expired', ended_at = now(), next_attempt_at = null
       from due
-      where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id and d.state = 'held'`,
+      where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
+        and ${isIn('d', 'held')}`,
     values: [
       plainArray(expiries.map(({ subscriptionId }) => subscriptionId)),
       plainArray(expiries.map(({ afterMs }) => afterMs)),

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
-import { bounds, type OwedDelivery } from './claim.sql.ts';
+import { bounds, isIn, type OwedDelivery } from './claim.sql.ts';
 
 /** Tells owners of backlogs, and those who could be, of subscriptions: their ids with commas between. */
 export const BACKLOG_CHANNEL = 'posthorn_backlogs';
@@ -31,7 +31,7 @@ export async function holdDeliveries(
         from unnest($1::uuid[], $2::integer[], $3::smallint[]) as k (webhook_id, subscription_id, attempt_count)
         where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
           and d.webhook_id = any($1::uuid[]) and d.webhook_id between $4 and $5
-          and d.attempt_count = k.attempt_count and d.state = 'pending'
+          and d.attempt_count = k.attempt_count and ${isIn('d', 'pending')}
         returning d.subscription_id
       )
       select pg_notify('${BACKLOG_CHANNEL}', string_agg(distinct subscription_id::text, ','))

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { plainArray, textArray } from '../db/arrays.ts';
 import type { AttemptStatus } from '../db/types.ts';
-import { bounds } from './claim.sql.ts';
+import { bounds, isIn } from './claim.sql.ts';
 import { addJobsOf } from './jobs.sql.ts';
 
 /** What came of one attempt, and what follows from it. */
@@ -180,7 +180,7 @@ export async function cancelDeliveries(
       from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
       where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
         and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
-        and d.state in ('pending', 'held')`,
+        and ${isIn('d', 'pending', 'held')}`,
     values: [
       plainArray(webhooks),
       plainArray(deliveries.map(({ subscriptionId }) => subscriptionId)),

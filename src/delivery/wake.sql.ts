@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { isIn } from './claim.sql.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { NEAR_MS } from './record.sql.ts';
 
@@ -76,7 +77,7 @@ export async function wakeDeliveries(
             next_attempt_at = case when due.lost then now() else d.next_attempt_at end
         from due
         where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
-          and d.state = 'pending'
+          and ${isIn('d', 'pending')}
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, due.lost
       ), ${addJobsOf(`
             -- Due within a second of each other: they have waited for a minute at least.

@@ -12,8 +12,14 @@ import {
 } from './accept.sql.ts';
 import { createBulkDetector } from './bulk.ts';
 
-/** Two groups at a time keep Postgres busy while the next ones gather; more only make them smaller. */
+/** A second group goes only where the first takes long: one that waits for a lock holds nobody up. */
 const CONNECTIONS = 2;
+/**
+ * Webhooks that come while a group is committed, which takes some 2 ms, go in the next one. *Measured*
+ * against a second group at once, from 64 connections: a fifth less to do for Postgres, and a tenth
+ * more webhooks a second.
+ */
+const BESIDE_MS = 10;
 const MAX_GROUP = 250;
 /** Large bodies go alone, without a copy that puts them one behind the other. */
 const MAX_GROUP_BYTES = 1024 * 1024;
@@ -84,6 +90,7 @@ export function createIntake(databaseUrl: string): Intake {
   const [groups, bulkGroups] = [false, true].map((bulk) =>
     createGroupCommit<IncomingWebhook, Answer>({
       concurrency: CONNECTIONS,
+      besideMs: BESIDE_MS,
       maxItems: MAX_GROUP,
       weigh: ({ body }) => body.length,
       maxWeight: MAX_GROUP_BYTES,

@@ -10,6 +10,11 @@ export interface GroupCommitOptions<In, Out> {
    * waits longer than until fewer than `concurrency` groups are running.
    */
   readonly gatherMs?: number;
+  /**
+   * How long the latest group must have been running before another one leaves beside it, unless that
+   * is full, in milliseconds. Until then what comes joins a larger one, which costs less.
+   */
+  readonly besideMs?: number;
   /** What an item weighs (its bytes, say); a group weighs at most `maxWeight`, or is a single item. */
   readonly weigh?: (item: In) => number;
   readonly maxWeight?: number;
@@ -57,6 +62,7 @@ export function createGroupCommit<In, Out>(
     concurrency,
     maxItems,
     gatherMs = 0,
+    besideMs = 0,
     weigh = () => 1,
     maxWeight = Number.POSITIVE_INFINITY,
     maxWaiting = Number.POSITIVE_INFINITY,
@@ -69,32 +75,41 @@ export function createGroupCommit<In, Out>(
   /** Since when the first of those waits. */
   let since = 0;
   let urgent = gatherMs === 0;
+  /** When the latest group left. */
+  let leftAt = 0;
   let timer: NodeJS.Timeout | undefined;
   let onIdle: (() => void)[] = [];
 
   function schedule(): void {
     if (scheduled || waiting.length === 0 || running >= concurrency) return;
-    const mayWait = !urgent && waiting.length < maxItems;
-    const leftMs = mayWait ? since + gatherMs - performance.now() : 0;
-    if (leftMs > 0) {
+    const ms = msUntilNext();
+    if (ms > 0) {
       timer ??= setTimeout(() => {
         timer = undefined;
         schedule();
-      }, leftMs);
+      }, ms);
       return;
     }
-    clearTimeout(timer);
-    timer = undefined;
     scheduled = true;
     // Not at once: what arrives in the same turn of the event loop travels together.
     setImmediate(leave);
   }
 
+  /** Until what waits may leave, as far as time goes. */
+  function msUntilNext(): number {
+    if (waiting.length >= maxItems || waitingWeight >= maxWeight) return 0;
+    const at = Math.max(urgent ? 0 : since + gatherMs, running === 0 ? 0 : leftAt + besideMs);
+    return at === 0 ? 0 : at - performance.now();
+  }
+
   function leave(): void {
     scheduled = false;
     if (waiting.length === 0 || running >= concurrency) return;
+    clearTimeout(timer);
+    timer = undefined;
     const group = takeGroup();
     urgent = gatherMs === 0;
+    if (besideMs > 0) leftAt = performance.now();
     running += 1;
     schedule();
     void work(group);

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { plainArray } from '../db/arrays.ts';
 import { inTransaction } from '../db/transaction.ts';
-import { bounds } from '../delivery/claim.sql.ts';
+import { bounds, isIn } from '../delivery/claim.sql.ts';
 import { BODIES_LOCK } from '../delivery/owe.sql.ts';
 
 /** Webhooks that are gone through in one transaction. */
@@ -156,7 +156,8 @@ async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<num
   const { rows } = await client.query<{ id: string }>(
     `with owed as materialized (
        select distinct webhook_id from posthorn.deliveries
-       where webhook_id = any($1::uuid[]) and webhook_id between $2 and $3 and state in ('pending', 'held')
+       where webhook_id = any($1::uuid[]) and webhook_id between $2 and $3
+         and ${isIn('deliveries', 'pending', 'held')}
      ), left_over as (
        insert into posthorn.overdue_bodies (webhook_id) select webhook_id from owed on conflict do nothing
      )

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
-import { bounds, type DeliveryKeys } from '../delivery/claim.sql.ts';
+import { bounds, type DeliveryKeys, isIn } from '../delivery/claim.sql.ts';
 
 /** Deliveries that are looked at in a batch, at the most. */
 export const BATCH_SCAN = 5_000;
@@ -175,7 +175,7 @@ export async function cancelOwed(
        from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
        where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
          and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
-         and d.state in ('pending', 'held')
+         and ${isIn('d', 'pending', 'held')}
        returning d.subscription_id
      ), told as (
        select pg_notify('posthorn_backlogs', b.subscription_id::text)
