@@ -74,6 +74,8 @@ export interface Lanes {
   inFlightBySubscription(): [subscriptionId: number, inFlight: number][];
   /** How many requests there may be at once to all receivers together. */
   resize(limit: number): void;
+  /** Whether anything had to wait for that number, rather than for its receiver, since this was asked last. */
+  wereFull(): boolean;
   readonly inFlight: number;
   readonly waiting: number;
   /** Sends everyone away who waits. */
@@ -103,6 +105,7 @@ export function createLanes(
   let slowInFlight = 0;
   let unprovenInFlight = 0;
   let waiting = 0;
+  let full = false;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
@@ -133,10 +136,14 @@ export function createLanes(
   const isQuick = (lane: Lane) => lane.proven && lane.meanMs < QUICK_MS;
 
   function mayStart(lane: Lane): boolean {
-    if (lane.inFlight >= windowOf(lane) || inFlight >= maxInFlight) return false;
-    if (isQuick(lane)) return true;
-    if (slowInFlight >= maxInFlight * SLOW_SHARE) return false;
-    return lane.proven || unprovenInFlight < maxInFlight * UNPROVEN_SHARE;
+    if (lane.inFlight >= windowOf(lane)) return false;
+    const free =
+      inFlight < maxInFlight &&
+      (isQuick(lane) ||
+        (slowInFlight < maxInFlight * SLOW_SHARE &&
+          (lane.proven || unprovenInFlight < maxInFlight * UNPROVEN_SHARE)));
+    full ||= !free;
+    return free;
   }
 
   function start(lane: Lane): Place {
@@ -251,7 +258,7 @@ export function createLanes(
         lane.proven = true;
         lane.stalled = false;
         lane.meanMs = lane.meanMs === 0 ? durationMs : lane.meanMs * 0.9 + durationMs * 0.1;
-        lane.window.answered(full, round, now());
+        lane.window.answered(full, round, lane.meanMs, now());
       }
       // Whose turn it is: one that has much to send would get each of its own places back.
       if (crowded.size > 0) letOthersIn();
@@ -285,6 +292,11 @@ export function createLanes(
     resize(max) {
       maxInFlight = max;
       letOthersIn();
+    },
+    wereFull() {
+      const were = full;
+      full = false;
+      return were;
     },
     get inFlight() {
       return inFlight;

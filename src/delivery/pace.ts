@@ -12,7 +12,10 @@ export interface Observation {
   readonly utilization: number;
   /** How long a request holds its place on average, by Little's law; infinite when none ended. */
   readonly holdMs: number;
-  /** Whether anything has to wait for a place. */
+  /**
+   * Whether anything had to wait because there are no more places. What waits for a receiver that has
+   * as many requests as it makes use of would only wait in memory.
+   */
   readonly waiting: boolean;
 }
 
@@ -69,8 +72,8 @@ export function createPace(slots: Slots, lanes: Lanes, max: number): Pace {
       const ended = slots.released - released;
       limit = nextInFlight(limit, max, {
         utilization: performance.eventLoopUtilization(now, since).utilization,
-        holdMs: (slots.used / ended) * EVERY_MS,
-        waiting: slots.waiting > 0 || lanes.waiting > 0,
+        holdMs: (lanes.inFlight / ended) * EVERY_MS,
+        waiting: lanes.wereFull() || (slots.waiting > 0 && lanes.waiting === 0),
       });
       apply();
       since = now;

@@ -2,6 +2,11 @@
 export const FIRST_WINDOW = 10;
 /** A round with twice the requests has to bring in so many more answers, or they only wait in line. */
 const WORTH = 1.25;
+/**
+ * While answers come within this time there is no line to speak of. What bounds them may be this process, and more
+ * requests at once cost it less each: *measured*, 150 instead of 20 take a tenth less of its CPU.
+ */
+const NO_LINE_MS = 10;
 /** A shorter round says more of our event loop than of the receiver. */
 const MIN_ROUND_MS = 25;
 /** Until more is tried again: longer each time that it was no use. */
@@ -13,8 +18,8 @@ const NARROW_EVERY_MS = 1_000;
 /**
  * How many requests a receiver may have at once: what it makes use of.
  *
- * It doubles from round to round as long as more requests bring more answers, and goes back when they
- * do not: a receiver that does one thing after the other would only have a line of ours in front of
+ * It doubles from round to round as long as more requests bring more answers, or answers come at
+ * once, and goes back when they do not: a receiver that does one thing after the other would only have a line of ours in front of
  * it, which gets longer until all in it time out. More is tried again now and then, and in turn with that
  * half of it: where that brings as many answers, the rest was of a moment that is over. A round lasts
  * until a request is answered that was sent in it, and counts if there were always as many under way
@@ -41,15 +46,18 @@ export class Window {
   /** What it was before half of it was tried; and whether what was sent before that has been answered. */
   #halved: { readonly from: number; readonly rate: number; flushed: boolean } | null = null;
   #triedMore = false;
+  #meanMs = Number.POSITIVE_INFINITY;
 
   /**
    * An answer came, whatever it says.
    *
    * @param full whether as many requests were under way as there may be.
    * @param sentIn the round in which its request was sent.
+   * @param meanMs how long its answers take of late.
    * @param now milliseconds of a clock that only goes forward.
    */
-  answered(full: boolean, sentIn: number, now: number): void {
+  answered(full: boolean, sentIn: number, meanMs: number, now: number): void {
+    this.#meanMs = meanMs;
     if (this.size < FIRST_WINDOW) {
       this.size += 1;
       this.#beginRound(now);
@@ -119,7 +127,7 @@ export class Window {
       }
       return;
     }
-    if (rate >= this.#rate * WORTH) {
+    if (rate >= this.#rate * WORTH || this.#meanMs < NO_LINE_MS) {
       this.#rate = rate;
       this.#worthwhile = this.#roundFrom;
       this.#flat = 0;
@@ -141,7 +149,7 @@ export class Window {
       half.flushed = true;
       return;
     }
-    if (rate * WORTH < half.rate) {
+    if (rate * WORTH < half.rate || this.#meanMs < NO_LINE_MS) {
       this.#settle(half.from, now);
       return;
     }

@@ -41,6 +41,20 @@ t.test('one that answers gets more with each round of answers', async (t) => {
   t.ok(lanes.inFlight > 100 && lanes.inFlight <= 330, `${lanes.inFlight} in flight`);
 });
 
+t.test('places are all taken when something waits for one, not for its receiver', async (t) => {
+  const lanes = start(t, 100);
+  const [first] = await enter(lanes, 1, 50);
+  t.equal(lanes.inFlight, 10);
+  t.notOk(lanes.wereFull(), 'forty wait for their receiver');
+  for (let id = 2; lanes.inFlight < 50; id++) await enter(lanes, id, 10);
+  t.notOk(lanes.wereFull());
+  await enter(lanes, 99, 1);
+  t.ok(lanes.wereFull(), 'those that nothing is known of may have half of the places');
+  t.notOk(lanes.wereFull(), 'since it was asked last');
+  lanes.leave(first as Place, 'timeout', 15_000);
+  t.notOk(lanes.wereFull() && lanes.inFlight < 50, 'and one that became free is taken again');
+});
+
 t.test('one that has much to get leaves free places to others, in their turn', async (t) => {
   const lanes = start(t, 20);
   const places = await enter(lanes, 1, 2_000);

@@ -36,6 +36,7 @@ function simulate(
   let timeouts = 0;
   let widest = 0;
   let sent = 0;
+  let meanMs = 0;
   const room = () => (typeof atOnce === 'number' ? atOnce : atOnce(now)) - busy.length;
   const begin = (request: Omit<Sent, 'endsAt'>) => {
     const endsAt = now + (takesMs[begun % takesMs.length] as number);
@@ -64,7 +65,8 @@ function simulate(
     } else {
       answered += 1;
       if (now > forMs / 2) answeredLately += 1;
-      window.answered(inFlight >= Math.min(limit, window.size), round, now);
+      meanMs = answered === 1 ? now - sentAt : meanMs * 0.9 + (now - sentAt) * 0.1;
+      window.answered(inFlight >= Math.min(limit, window.size), round, meanMs, now);
     }
     widest = Math.max(widest, window.size);
   }
@@ -108,6 +110,15 @@ t.test('one whose answers are now quick and now slow is not taken for full', asy
   t.ok(answeredLately >= (10 * 1_000 * 0.8) / 0.07375, `${answeredLately / 10} a second`);
 });
 
+t.test('one that answers at once gets more, as far as that stays so', async (t) => {
+  // So it looks when it is this process that does no more than 16 a millisecond.
+  const { window, timeouts } = simulate({ atOnce: 4, takesMs: [0.25] }, 10_000);
+  t.ok(window.size >= 100 && window.size <= 400, `${window.size} at once`);
+  t.equal(timeouts, 0);
+  // And so when it does one thing after the other, each in 2 ms.
+  t.ok(simulate({ atOnce: 1, takesMs: [2] }, 10_000).window.size <= 20);
+});
+
 t.test('one that gets all in bursts is not given more for that', async (t) => {
   const { answeredLately, widest, window } = simulate(
     { atOnce: 20, takesMs: [18, 20, 22] },
@@ -136,7 +147,7 @@ t.test('when it can take more than before, it soon gets more', async (t) => {
   const answers = (count: number, perMs: number) => {
     for (let n = 0; n < count; n++) {
       now += 1 / perMs;
-      window.answered(true, window.round, now);
+      window.answered(true, window.round, window.size / perMs, now);
     }
   };
   answers(10_000, 1);
@@ -157,7 +168,7 @@ t.test(
     window.restart();
     const sizes = [1, 2, 4, 8].map((count) => {
       const { size } = window;
-      for (let n = 0; n < count; n++) window.answered(true, window.round, 2_000);
+      for (let n = 0; n < count; n++) window.answered(true, window.round, 20, 2_000);
       return size;
     });
     t.strictSame(sizes, [1, 2, 4, 8]);

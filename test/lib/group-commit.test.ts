@@ -119,6 +119,34 @@ t.test('what nobody waits for gathers for a time, unless it is urgent or enough'
   t.equal(await added, 10, 'the time runs out by itself');
 });
 
+t.test('a group waits for the one that is under way, but not for long', async (t) => {
+  const { groups, left, running, settle } = createWatched({
+    concurrency: 2,
+    maxItems: 3,
+    besideMs: 60_000,
+  });
+  void groups.add(item(1));
+  await settle();
+  for (const n of [2, 3]) {
+    void groups.add(item(n));
+    await settle();
+  }
+  t.strictSame(ns(left), [[1]], 'those that come meanwhile wait');
+  running[0]?.succeed();
+  await settle();
+  t.strictSame(ns(left), [[1], [2, 3]], 'and go when it has ended');
+  for (const n of [4, 5, 6]) void groups.add(item(n));
+  await settle();
+  t.strictSame(ns(left), [[1], [2, 3], [4, 5, 6]], 'a full one does not wait');
+
+  const quick = createWatched({ ...unlimited, concurrency: 2, besideMs: 1 });
+  void quick.groups.add(item(1));
+  await quick.settle();
+  void quick.groups.add(item(2));
+  while (quick.left.length < 2) await turn();
+  t.strictSame(ns(quick.left), [[1], [2]], 'nor does any for one that takes long');
+});
+
 t.test('who comes while all groups are running joins the next one', async (t) => {
   const { groups, left, running, settle } = createWatched(unlimited);
   void groups.add(item(1));
