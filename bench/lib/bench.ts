@@ -90,7 +90,9 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   }
 }
 
-/** Some load that is not counted: code is compiled, connections are made. */
+/** For how long there is load that is not counted: code is compiled, connections are made. */
+export const warmUpMs = ({ quick }: Bench) => (quick ? 300 : 4_000);
+
 export async function warmUp(
   bench: Bench,
   running: Running,
@@ -103,7 +105,7 @@ export async function warmUp(
     secret: SECRET,
     bodyBytes: 490,
     connections: 64,
-    durationMs: bench.quick ? 300 : 2_000,
+    durationMs: warmUpMs(bench),
     ...more,
   });
   await untilNothingIsDue(running);

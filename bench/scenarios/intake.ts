@@ -5,6 +5,7 @@ import {
   type Measurement,
   runLoad,
   type Scenario,
+  warmUpMs,
   withSide,
 } from '../lib/bench.ts';
 import { startProgram } from '../lib/processes.ts';
@@ -146,5 +147,3 @@ async function fastifyAlone(bench: Bench, round: number): Promise<Measurement> {
     await program.stop();
   }
 }
-
-const warmUpMs = ({ quick }: Bench) => (quick ? 300 : 2_000);
