@@ -15,7 +15,7 @@ import { requeue } from './requeue.sql.ts';
 const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024;
 export const LOAD_CONNECTIONS = 2;
 /** What is asked for while others are loaded, which takes a millisecond or two, is loaded together. */
-const LOAD_BESIDE_MS = 10;
+const LOAD_BESIDE_MS = 5;
 const MAX_LOAD = 500;
 const MAX_HOLD = 500;
 
