@@ -50,9 +50,10 @@ interface Waiting<In, Out> {
 /**
  * Lets callers that come at the same time share one piece of work, such as a transaction.
  *
- * Without `gatherMs` there is no timer: a group leaves as soon as fewer than `concurrency` groups are
- * running. A lone item then never waits for company, and under load a group is whatever has come while
- * the ones before it ran. With it, what nobody waits for costs a group's work only so often.
+ * Without `gatherMs` a group leaves as soon as fewer than `concurrency` groups are running, or, with
+ * `besideMs`, as the one before it has ended or has been running for so long. A lone item then never waits
+ * for company, and under load a group is whatever has come while the ones before it ran. With `gatherMs`,
+ * what nobody waits for costs a group's work only so often.
  */
 export function createGroupCommit<In, Out>(
   options: GroupCommitOptions<In, Out>,
