@@ -24,17 +24,25 @@ async function start(t: Test) {
   const way = await startWay(t, databaseUrl);
   const posthorn = await startTestService(t, { DATABASE_URL: way.url, POSTHORN_ROLE: 'api' });
   const id = await posthorn.subscribe('http://127.0.0.1:9/');
-  // From here on the subscription is known, and what is asked of event types, and what is asked of the
-  // database is to take webhooks.
-  await posthorn.ingest(id, { n: 0 });
-  await posthorn.request('POST', '/v1/webhooks', ANSWERED);
   const client = await connect(t, databaseUrl);
-  const stored = async () => {
+  const count = async () => {
     const { rows } = await client.query(
       'select count(*)::integer as stored from posthorn.webhook_payloads',
     );
     return rows[0].stored;
   };
+  // News of a subscription make it be looked up again, and come in their order: once those of another one
+  // are here, there are none on their way.
+  const toAnother = () => posthorn.request('POST', `/ingest/${id + 1}`, { n: 0 });
+  t.equal((await toAnother()).status, 404);
+  await client.query(`insert into posthorn.subscriptions (url) values ('http://127.0.0.1:9/')`);
+  await until('the other one is known', async () => (await toAnother()).status === 202);
+  const others = await count();
+  const stored = async () => (await count()) - others;
+  // From here on the subscription is known, and what is asked of event types, and what is asked of the
+  // database is to take webhooks.
+  await posthorn.ingest(id, { n: 0 });
+  await posthorn.request('POST', '/v1/webhooks', ANSWERED);
   const ingest = (n: number) => posthorn.request('POST', `/ingest/${id}`, { n });
   return { databaseUrl, way, posthorn, id, client, stored, ingest };
 }
