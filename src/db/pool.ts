@@ -39,7 +39,7 @@ export const FIXED_PLANS = {
 } as const;
 
 /**
- * For lists: rows are read in the order of an index, and what belongs to each is looked up, so that
+ * For lists, and for the queue, which is one: rows are read in the order of an index, and what belongs to each is looked up, so that
  * reading ends with the page. Anything else would read all that fits first.
  */
 export const LIST_PLANS = {

@@ -156,16 +156,13 @@ export function createLanes(
     return place;
   }
 
-  function letIn(lane: Lane): boolean {
-    let any = false;
+  function letIn(lane: Lane): void {
     while (lane.waiting.length > 0 && mayStart(lane)) {
       const next = lane.waiting.shift() as Waiting;
       waiting -= 1;
       next.resolve(start(lane));
-      any = true;
     }
     if (lane.waiting.length === 0) crowded.delete(lane);
-    return any;
   }
 
   /** Lets others in, whoever's turn it is, as far as a look at a few of them shows. */
