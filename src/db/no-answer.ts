@@ -4,8 +4,8 @@ import { errorMessage } from '../lib/errors.ts';
 
 /** How long after a statement without an answer the database is asked again. */
 const ASK_AGAIN_MS = 500;
-const TIMED_OUT =
-  /^(Query read timeout|timeout exceeded when trying to connect|Connection terminated due to connection timeout)/;
+/** A wait for a connection that others hold is not among these: it says nothing of the database. */
+const TIMED_OUT = /^(Query read timeout|Connection terminated due to connection timeout)/;
 
 /**
  * Makes a pool quick to say that the database does not answer. A server that is down refuses at

@@ -21,7 +21,10 @@ export interface PoolOptions {
   /** Shown in `pg_stat_activity`. */
   readonly purpose: string;
   readonly max: number;
-  /** A statement that has no answer by then is given up, and its connection with it. */
+  /**
+   * Bound of a statement. Postgres cancels it shortly before (SQLSTATE 57014); if even that brings no
+   * answer by then, the connection is given up.
+   */
   readonly timeoutMs?: number;
   /** Postgres settings of every connection of the pool. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -84,11 +87,14 @@ export function connectionConfig(connectionString: string, purpose: string): pg.
 
 /** Nothing of ours takes a tenth of it. An API's caller waits this long when packets are dropped. */
 const TIMEOUT_MS = 5_000;
+/** What is left of a statement's time for Postgres to say that it has cancelled it. */
+const SERVER_SHARE = 0.9;
 
 /**
  * A pool that survives the loss of connections: such a connection is replaced when it is next
  * needed, and whoever needs it then is told if that fails. Where packets are dropped rather than
- * refused, a statement's timeout tells; TCP alone would take a quarter of an hour.
+ * refused, a statement's timeout tells; TCP alone would take a quarter of an hour. A statement that is
+ * merely slow is cancelled in Postgres: its connection stays, and nobody else is refused for it.
  */
 export function createPool(options: PoolOptions): pg.Pool {
   const { connectionString, purpose, max, timeoutMs = TIMEOUT_MS, settings } = options;
@@ -98,7 +104,12 @@ export function createPool(options: PoolOptions): pg.Pool {
     max,
     query_timeout: timeoutMs,
     idleTimeoutMillis: 60_000,
-    onConnect: (client) => configure(client, settings),
+    // A statement that only we gave up would run on, and take a core from everybody else.
+    onConnect: (client) =>
+      configure(client, {
+        statement_timeout: `${Math.floor(timeoutMs * SERVER_SHARE)}ms`,
+        ...settings,
+      }),
   });
   pool.on('error', () => {});
   // A connection that breaks while somebody holds it tells them by their query; the event is extra.

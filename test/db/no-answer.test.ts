@@ -41,6 +41,30 @@ t.test('a connection that was taken out is ended with its statement', async (t) 
   t.strictSame(answer.rows, [{ two: 2 }]);
 });
 
+t.test(
+  'a statement that takes too long is cancelled in Postgres, and nobody else is refused',
+  async (t) => {
+    const url = await createTestDatabase(t);
+    const pool = createPool({ connectionString: url, purpose: 'slow', max: 2, timeoutMs: 1_000 });
+    t.teardown(() => pool.end());
+    // Both connections are busy, and the third statement waits for one of them for longer than that.
+    const slow = Array.from({ length: 4 }, () => pool.query('select pg_sleep(60)'));
+    const waiting = pool.query('select 1 as answer');
+    const settled = await Promise.allSettled([...slow, waiting]);
+    t.match(
+      settled,
+      [...slow.map(() => ({ reason: { code: '57014' } })), { value: { rows: [{ answer: 1 }] } }],
+      'each is told by Postgres, and who waited behind them gets an answer',
+    );
+    t.ok(pool.totalCount <= 2, 'the connections are kept');
+    const { rows } = await pool.query(
+      `select count(*)::integer as running from pg_stat_activity
+     where datname = current_database() and state = 'active' and query like '%pg_sleep%' and pid <> pg_backend_pid()`,
+    );
+    t.strictSame(rows, [{ running: 0 }], 'nothing runs on');
+  },
+);
+
 t.test('a service stops although the database does not answer', async (t) => {
   const way = await startWay(t, await createTestDatabase(t));
   const { service } = await startTestService(t, { DATABASE_URL: way.url });
