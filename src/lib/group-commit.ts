@@ -1,3 +1,5 @@
+import { FairQueue } from './fair-queue.ts';
+
 /** What `createGroupCommit` needs to know. */
 export interface GroupCommitOptions<In, Out> {
   /** Does the work of a group at once. It answers in the order of its items, or fails for all of them. */
@@ -15,6 +17,13 @@ export interface GroupCommitOptions<In, Out> {
    * is full, in milliseconds. Until then what comes joins a larger one, which costs less.
    */
   readonly besideMs?: number;
+  /**
+   * Whose an item is, such as a tenant's. Owners take turns, and none of them fills the queue, so that
+   * one with thousands of items holds up nobody else. Without it all have one owner.
+   */
+  readonly ownerOf?: (item: In) => unknown;
+  /** Whether a group has items of one owner only. */
+  readonly apart?: boolean;
   /** What an item weighs (its bytes, say); a group weighs at most `maxWeight`, or is a single item. */
   readonly weigh?: (item: In) => number;
   readonly maxWeight?: number;
@@ -64,13 +73,17 @@ export function createGroupCommit<In, Out>(
     maxItems,
     gatherMs = 0,
     besideMs = 0,
+    ownerOf = () => null,
+    apart = false,
     weigh = () => 1,
     maxWeight = Number.POSITIVE_INFINITY,
     maxWaiting = Number.POSITIVE_INFINITY,
     maxWaitingWeight = Number.POSITIVE_INFINITY,
   } = options;
-  let waiting: Waiting<In, Out>[] = [];
-  let waitingWeight = 0;
+  const waiting = new FairQueue<unknown, Waiting<In, Out>>(
+    { maxItems: maxWaiting, maxWeight: maxWaitingWeight },
+    options.ownerOf !== undefined,
+  );
   let running = 0;
   let scheduled = false;
   /** Since when the first of those waits. */
@@ -82,7 +95,7 @@ export function createGroupCommit<In, Out>(
   let onIdle: (() => void)[] = [];
 
   function schedule(): void {
-    if (scheduled || waiting.length === 0 || running >= concurrency) return;
+    if (scheduled || waiting.size === 0 || running >= concurrency) return;
     const ms = msUntilNext();
     if (ms > 0) {
       timer ??= setTimeout(() => {
@@ -98,39 +111,22 @@ export function createGroupCommit<In, Out>(
 
   /** Until what waits may leave, as far as time goes. */
   function msUntilNext(): number {
-    if (waiting.length >= maxItems || waitingWeight >= maxWeight) return 0;
+    if (waiting.size >= maxItems || waiting.weight >= maxWeight) return 0;
     const at = Math.max(urgent ? 0 : since + gatherMs, running === 0 ? 0 : leftAt + besideMs);
     return at === 0 ? 0 : at - performance.now();
   }
 
   function leave(): void {
     scheduled = false;
-    if (waiting.length === 0 || running >= concurrency) return;
+    if (waiting.size === 0 || running >= concurrency) return;
     clearTimeout(timer);
     timer = undefined;
-    const group = takeGroup();
+    const group = waiting.take(maxItems, maxWeight, apart);
     urgent = gatherMs === 0;
     if (besideMs > 0) leftAt = performance.now();
     running += 1;
     schedule();
     void work(group);
-  }
-
-  function takeGroup(): Waiting<In, Out>[] {
-    let count = 0;
-    let weight = 0;
-    for (const { weight: itemWeight } of waiting) {
-      if (count === maxItems || (count > 0 && weight + itemWeight > maxWeight)) break;
-      count += 1;
-      weight += itemWeight;
-    }
-    waitingWeight -= weight;
-    if (count === waiting.length) {
-      const all = waiting;
-      waiting = [];
-      return all;
-    }
-    return waiting.splice(0, count);
   }
 
   async function work(group: Waiting<In, Out>[]): Promise<void> {
@@ -144,7 +140,7 @@ export function createGroupCommit<In, Out>(
     } finally {
       running -= 1;
       schedule();
-      if (running === 0 && waiting.length === 0) {
+      if (running === 0 && waiting.size === 0) {
         for (const resolve of onIdle) resolve();
         onIdle = [];
       }
@@ -153,23 +149,19 @@ export function createGroupCommit<In, Out>(
 
   return {
     add(item, isUrgent = false) {
-      const weight = weigh(item);
-      if (
-        waiting.length >= maxWaiting ||
-        (waiting.length > 0 && waitingWeight + weight > maxWaitingWeight)
-      ) {
-        return Promise.reject(new TooManyWaitingError('Too many are waiting already'));
-      }
       return new Promise<Out>((resolve, reject) => {
-        if (gatherMs > 0 && waiting.length === 0) since = performance.now();
-        waiting.push({ item, weight, resolve, reject });
-        waitingWeight += weight;
+        const first = waiting.size === 0;
+        if (!waiting.push(ownerOf(item), { item, weight: weigh(item), resolve, reject })) {
+          reject(new TooManyWaitingError('Too many are waiting already'));
+          return;
+        }
+        if (gatherMs > 0 && first) since = performance.now();
         urgent ||= isUrgent;
         schedule();
       });
     },
     idle() {
-      if (running === 0 && waiting.length === 0) return Promise.resolve();
+      if (running === 0 && waiting.size === 0) return Promise.resolve();
       return new Promise((resolve) => {
         onIdle.push(resolve);
       });
