@@ -38,7 +38,7 @@ async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: num
   await Promise.all(
     [1, 2].map(async () => {
       while (nowMs() < startedAt + ms) {
-        await acceptWebhooks(pool, webhooks, false);
+        await acceptWebhooks(pool, webhooks, { bulk: false, apart: false });
         accepted += batch;
       }
     }),

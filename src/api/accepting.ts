@@ -112,6 +112,6 @@ const REFUSALS: Record<Refusal, () => Problem> = {
   filters_cost: () =>
     new Problem(
       'too-large',
-      'The data have too many elements for as many filters as the subscriptions for this type have: the elements times the steps of the filters may be 4 Mi. Send less, or have fewer or shorter filters (docs/filters.md).',
+      'The filters of the subscriptions for this type would take too long for these data: elements of the data times steps of the filters may be 4 Mi, and 16 Mi for a batch. Send less, or have fewer or shorter filters (docs/filters.md).',
     ),
 };

@@ -47,25 +47,37 @@ export interface AcceptedWebhook {
 export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
 
 /**
+ * Nothing was accepted: its tenant's filters and fan-out take too long for a statement that others
+ * share. It is to be accepted in one of its tenant's own.
+ */
+export type Apart = 'apart';
+
+export interface AcceptOptions {
+  /** Whether they are among so many of their sender that others go before them. */
+  readonly bulk: boolean;
+  /** Whether all are of one tenant, and no other tenant waits for them. */
+  readonly apart: boolean;
+  /** Whether one that is refused for its filters is an error, SQLSTATE 54000. Never `apart` then. */
+  readonly allOrNone?: boolean;
+}
+
+/**
  * Commits webhooks, what is owed for them and their jobs in one transaction: one call of
- * `posthorn.accept_group` (migrations/0011_accepting.sql), in front of `posthorn.accept`
- * (migrations/0009_sending.sql), which is where fan-out, filtering, idempotency and enqueueing live.
+ * `posthorn.accept_group`, in front of `posthorn.accept` (both in
+ * migrations/0012_fair_intake.sql), which is where fan-out, filtering, idempotency and enqueueing live.
  *
  * The bodies travel as one binary parameter with their places. Tried and left: a bytea[] (sent as
  * text, escaped, twice the size) and a row of parameters for each webhook (a statement to parse
  * for every group size). What nobody in the group has is null, which costs nothing.
  *
- * @param bulk whether they are among so many of their sender that others go before them.
- * @param allOrNone whether one that is refused for its filters is an error, SQLSTATE 54000.
  * @returns the webhooks in their order; null where the subscription does not exist.
  * @throws OutcomeUnknownError when they may have been committed; after any other error they were not.
  */
 export async function acceptWebhooks(
   pool: pg.Pool,
   webhooks: readonly IncomingWebhook[],
-  bulk: boolean,
-  allOrNone = false,
-): Promise<(AcceptedWebhook | Refusal | null)[]> {
+  { bulk, apart, allOrNone = false }: AcceptOptions,
+): Promise<(AcceptedWebhook | Refusal | Apart | null)[]> {
   const starts: number[] = [];
   const lengths: number[] = [];
   let start = 0;
@@ -77,7 +89,7 @@ export async function acceptWebhooks(
   const { rows } = await queryToKnow<Answer>(pool, {
     name: 'accept',
     text: `select ids::text[], deliveries, outcomes
-      from set_config('posthorn.bulk', $14, true), posthorn.accept_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+      from set_config('posthorn.bulk', $14, true), posthorn.accept_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15)`,
     values: [
       oneAfterAnother(webhooks.map(({ body }) => body)),
       plainArray(starts),
@@ -105,6 +117,7 @@ export async function acceptWebhooks(
       ),
       allOrNone,
       bulk ? 'on' : 'off',
+      apart,
     ],
   });
   const { ids, deliveries, outcomes } = rows[0] as Answer;
@@ -119,7 +132,7 @@ export async function acceptWebhooks(
 interface Answer {
   readonly ids: (string | null)[];
   readonly deliveries: number[];
-  readonly outcomes: (Refusal | 'replayed' | null)[] | null;
+  readonly outcomes: (Refusal | Apart | 'replayed' | null)[] | null;
 }
 
 function unlessAllNull<T>(

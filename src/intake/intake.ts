@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { isUnavailable } from '../db/availability.ts';
 import { endSoon } from '../db/ending.ts';
 import { OutcomeUnknownError } from '../db/outcome.ts';
 import { createPool, FIXED_PLANS } from '../db/pool.ts';
@@ -6,6 +7,7 @@ import { errorCode } from '../lib/errors.ts';
 import { createGroupCommit, type GroupCommit, TooManyWaitingError } from '../lib/group-commit.ts';
 import {
   type AcceptedWebhook,
+  type Apart,
   acceptWebhooks,
   type IncomingWebhook,
   type Refusal,
@@ -26,7 +28,14 @@ const MAX_GROUP = 250;
 const MAX_GROUP_BYTES = 1024 * 1024;
 const MAX_WAITING = 5_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** Batches, and webhooks of tenants that go apart: one statement of each kind at a time. */
+const APART_CONNECTIONS = 2;
+/** A webhook may go to a hundred thousand subscriptions, and only its own tenant waits for it. */
+const APART_TIMEOUT_MS = 15_000;
 const MAX_WAITING_BATCHES = 50;
+const MAX_WAITING_APART_BYTES = 32 * 1024 * 1024;
+/** A tenant whose webhooks took too long for a shared statement goes apart at once for so long. */
+const APART_FOR_MS = 10_000;
 
 /** Nothing was accepted, and the client should try again later. */
 export class IntakeUnavailableError extends Error {
@@ -51,6 +60,7 @@ export class IntakeRefusedError extends Error {
 
 /** What posthorn.accept raises when one of a batch is refused for its filters. */
 const PROGRAM_LIMIT_EXCEEDED = '54000';
+const QUERY_CANCELED = '57014';
 
 export interface Intake {
   /**
@@ -75,47 +85,95 @@ export interface Intake {
   stop(): Promise<void>;
 }
 
-type Answer = AcceptedWebhook | Refusal | null;
+type Answer = AcceptedWebhook | Refusal | Apart | null;
 
 type Groups = GroupCommit<IncomingWebhook, Answer>;
 
-/** Webhooks that arrive together are committed together. */
+/**
+ * Webhooks that arrive together are committed together, whosever they are, as long as that is quick. What
+ * takes longer (batches, large fan-out, many filters) goes in statements that hold up its own tenant only.
+ */
 export function createIntake(databaseUrl: string): Intake {
-  const pool: pg.Pool = createPool({
+  const settings = { ...FIXED_PLANS, enable_hashjoin: 'off', enable_mergejoin: 'off' };
+  const pool = createPool({
     connectionString: databaseUrl,
     purpose: 'intake',
     max: CONNECTIONS,
-    settings: { ...FIXED_PLANS, enable_hashjoin: 'off', enable_mergejoin: 'off' },
+    settings,
   });
-  // Those of who sends many at once wait for each other, and not the others for them.
+  const apartPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'intake apart',
+    max: APART_CONNECTIONS,
+    timeoutMs: APART_TIMEOUT_MS,
+    settings,
+  });
+  const common = {
+    maxItems: MAX_GROUP,
+    weigh: ({ body }: IncomingWebhook) => body.length,
+    maxWeight: MAX_GROUP_BYTES,
+    ownerOf: ({ tenant }: IncomingWebhook) => tenant,
+    maxWaiting: MAX_WAITING,
+  };
+  // Webhooks of a sender of thousands wait for each other, and others' do not wait for them.
   const [groups, bulkGroups] = [false, true].map((bulk) =>
     createGroupCommit<IncomingWebhook, Answer>({
+      ...common,
       concurrency: CONNECTIONS,
       besideMs: BESIDE_MS,
-      maxItems: MAX_GROUP,
-      weigh: ({ body }) => body.length,
-      maxWeight: MAX_GROUP_BYTES,
-      maxWaiting: MAX_WAITING,
       maxWaitingWeight: MAX_WAITING_BYTES,
-      run: (webhooks) => acceptWebhooks(pool, webhooks, bulk),
+      run: (webhooks) => acceptShared(pool, webhooks, bulk),
     }),
   ) as [Groups, Groups];
-  const detector = createBulkDetector();
-  const isBulk = ({ subscriptionId, tenant, eventType }: IncomingWebhook, count: number) =>
-    detector.count(subscriptionId ?? `${tenant}\n${eventType}`, count);
-  // A batch is a group already; what it shares with single webhooks is the number of connections.
+  const apartGroups = createGroupCommit<IncomingWebhook, Answer>({
+    ...common,
+    concurrency: 1,
+    apart: true,
+    maxWaitingWeight: MAX_WAITING_APART_BYTES,
+    // Bulk: others' deliveries go before as many as these are.
+    run: (webhooks) => acceptWebhooks(apartPool, webhooks, { bulk: true, apart: true }),
+  });
   const batches = createGroupCommit<readonly IncomingWebhook[], Answer[]>({
     concurrency: 1,
     maxItems: 1,
     weigh: (webhooks) => webhooks.reduce((bytes, { body }) => bytes + body.length, 0),
+    ownerOf: ([webhook]) => webhook?.tenant,
     maxWaiting: MAX_WAITING_BATCHES,
-    maxWaitingWeight: MAX_WAITING_BYTES,
+    maxWaitingWeight: MAX_WAITING_APART_BYTES,
     run: async ([webhooks = []]) => {
       // Whatever its types, a large batch is many.
       const bulk = webhooks[0] !== undefined && isBulk(webhooks[0], webhooks.length);
-      return [await acceptWebhooks(pool, webhooks, bulk, true)];
+      return [await acceptWebhooks(apartPool, webhooks, { bulk, apart: true, allOrNone: true })];
     },
   });
+  const detector = createBulkDetector();
+  const isBulk = ({ subscriptionId, tenant, eventType }: IncomingWebhook, count: number) =>
+    detector.count(tenant, subscriptionId ?? `${tenant}\n${eventType}`, count);
+  /** Until when webhooks of a tenant that go by their type go apart at once. */
+  const apartUntil = new Map<string, number>();
+
+  async function acceptOne(webhook: IncomingWebhook): Promise<Answer> {
+    const { tenant, subscriptionId } = webhook;
+    const bulk = isBulk(webhook, 1);
+    let answer: Answer = 'apart';
+    if (subscriptionId !== null || !goesApart(tenant)) {
+      answer = await (bulk ? bulkGroups : groups).add(webhook);
+      if (answer === 'apart') apartUntil.set(tenant, performance.now() + APART_FOR_MS);
+    }
+    while (answer === 'apart') answer = await apartGroups.add(webhook);
+    // Each of its deliveries takes as long as a webhook of its own.
+    if (answer !== null && typeof answer === 'object' && !answer.replayed && answer.deliveries > 1)
+      isBulk(webhook, answer.deliveries - 1);
+    return answer;
+  }
+
+  function goesApart(tenant: string): boolean {
+    const until = apartUntil.get(tenant);
+    if (until === undefined) return false;
+    if (until > performance.now()) return true;
+    apartUntil.delete(tenant);
+    return false;
+  }
 
   async function explained<T>(work: Promise<T>): Promise<T> {
     try {
@@ -157,20 +215,40 @@ export function createIntake(databaseUrl: string): Intake {
   }
 
   return {
-    accept: (webhook) =>
-      alone(webhook, async () =>
-        accepted(await explained((isBulk(webhook, 1) ? bulkGroups : groups).add(webhook))),
-      ),
+    accept: (webhook) => alone(webhook, async () => accepted(await explained(acceptOne(webhook)))),
     acceptAll: (webhooks) =>
       alone(webhooks[0], async () => (await explained(batches.add(webhooks))).map(accepted)),
     async stop() {
-      await Promise.all([groups.idle(), bulkGroups.idle(), batches.idle()]);
-      await endSoon(pool.end());
+      await Promise.all([groups.idle(), bulkGroups.idle()]);
+      await Promise.all([apartGroups.idle(), batches.idle()]);
+      await endSoon(pool.end(), apartPool.end());
     },
   };
 }
 
+/**
+ * Accepts webhooks of several tenants in one statement. If it fails for a reason that lies in one of
+ * them, each tenant's go in a statement of their own, so that only the tenant in question is told so.
+ */
+async function acceptShared(
+  pool: pg.Pool,
+  webhooks: IncomingWebhook[],
+  bulk: boolean,
+): Promise<Answer[]> {
+  try {
+    return await acceptWebhooks(pool, webhooks, { bulk, apart: false });
+  } catch (error) {
+    const liesInThem =
+      !(error instanceof OutcomeUnknownError) &&
+      (errorCode(error) === QUERY_CANCELED || !isUnavailable(error));
+    const { tenant } = webhooks[0] as IncomingWebhook;
+    if (!liesInThem || webhooks.every((webhook) => webhook.tenant === tenant)) throw error;
+    return webhooks.map(() => 'apart');
+  }
+}
+
 function accepted(answer: Answer): AcceptedWebhook | null {
+  if (answer === 'apart') throw new Error('a webhook was to go apart, and did not');
   if (typeof answer === 'string') throw new IntakeRefusedError(answer);
   return answer;
 }

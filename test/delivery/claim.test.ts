@@ -35,7 +35,7 @@ t.test(
           dataStart: 0,
           idempotency: null,
         })),
-        false,
+        { bulk: false, apart: false },
       );
       return accepted.map((one) => (one as { id: string }).id);
     };

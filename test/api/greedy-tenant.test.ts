@@ -1,0 +1,99 @@
+// One tenant, whatever it asks for, stops nobody else.
+import t, { type Test } from 'tap';
+import { connect } from '../helpers/database.ts';
+import { type Reply, startTestService } from '../helpers/service.ts';
+
+/** A service with two tenants, each with a way to make requests as itself. */
+async function startWithTwo(t: Test) {
+  const posthorn = await startTestService(t);
+  await posthorn.request('POST', '/v1/tenants', { id: 'greedy' });
+  await posthorn.request('POST', '/v1/tenants', { id: 'modest' });
+  const as = (tenant: string) => async (method: string, path: string, body?: unknown) =>
+    await posthorn.request(method, `${path}?tenant=${tenant}`, body);
+  const client = await connect(t, posthorn.databaseUrl);
+  return { posthorn, client, greedy: as('greedy'), modest: as('modest') };
+}
+
+type As = Awaited<ReturnType<typeof startWithTwo>>['greedy'];
+
+const send = (as: As, data: unknown): Promise<Reply> =>
+  as('POST', '/v1/webhooks', { event_type: 'order.created', data });
+const statuses = (replies: Reply[]) => [...new Set(replies.map(({ status }) => status))];
+
+t.test("a tenant's filters never make another's webhooks wait for long, or fail", async (t) => {
+  const { client, greedy, modest } = await startWithTwo(t);
+  await client.query(
+    `insert into posthorn.subscriptions (url, tenant, filter)
+     select 'http://127.0.0.1:9/', 'greedy',
+       '$[*] ? (@ == 1 || @ == 2 || @ == 3 || @ == 4 || @ == 5 || @ == 6 || @ == 7)'
+     from generate_series(1, 40)`,
+  );
+  await modest('POST', '/v1/subscriptions', { url: 'http://127.0.0.1:9/' });
+  // Each just within what one webhook may cost: together, seconds of a core.
+  const heavy = Array.from({ length: 8 }, () => send(greedy, Array(10_000).fill(8)));
+  let pending = true;
+  void Promise.allSettled(heavy).then(() => {
+    pending = false;
+  });
+  const since = performance.now();
+  for (let round = 0; round < 3; round++) {
+    const light = await Promise.all(Array.from({ length: 10 }, (_, n) => send(modest, n)));
+    t.strictSame(statuses(light), [202]);
+  }
+  t.ok(pending, `done in ${Math.round(performance.now() - since)} ms, before the others`);
+  t.ok(
+    (await Promise.all(heavy)).every(({ status }) => status === 202 || status === 503),
+    'the greedy ones are accepted too, or told to come back',
+  );
+});
+
+t.test("a tenant's fan-out to thousands is accepted, and counts", async (t) => {
+  const { client, greedy } = await startWithTwo(t);
+  await client.query(
+    `insert into posthorn.subscriptions (url, tenant, status)
+     select 'http://127.0.0.1:9/', 'greedy', 'paused' from generate_series(1, 6000)`,
+  );
+  const replies = await Promise.all([1, 2, 3].map((n) => send(greedy, n)));
+  t.strictSame(
+    replies.map(({ status, json }) => [status, json.deliveries]),
+    Array(3).fill([202, 6000]),
+  );
+});
+
+t.test("what fails a tenant's webhooks in the database fails no other tenant's", async (t) => {
+  const { client, greedy, modest } = await startWithTwo(t);
+  await client.query(`
+    create function posthorn.refuse_greedy() returns trigger language plpgsql as
+      $$ begin raise exception 'no' using errcode = '22000'; end $$;
+    create trigger refuse_greedy before insert on posthorn.webhook_payloads
+      for each row when (new.tenant = 'greedy') execute function posthorn.refuse_greedy()`);
+  const replies = await Promise.all(
+    Array.from({ length: 40 }, (_, n) => send(n % 2 === 0 ? greedy : modest, n)),
+  );
+  t.strictSame(statuses(replies.filter((_, n) => n % 2 === 0)), [503]);
+  t.strictSame(statuses(replies.filter((_, n) => n % 2 === 1)), [202]);
+});
+
+t.test('a tenant that reads as much as it can leaves connections for others', async (t) => {
+  const { client, greedy, modest } = await startWithTwo(t);
+  await send(greedy, { total: 1 });
+  // As slow as a statement can be: until it is cancelled.
+  await client.query(`
+    create or replace function posthorn.data_of(body bytea, event_type text) returns jsonb
+      language sql volatile as 'select pg_sleep(60); select null::jsonb'`);
+  const slow = Array.from({ length: 12 }, () =>
+    greedy('POST', '/v1/filters/test', { filter: '$.total > 1' }),
+  );
+  let pending = true;
+  void Promise.race(slow).then(() => {
+    pending = false;
+  });
+  for (let round = 0; round < 5; round++) {
+    t.equal((await modest('GET', '/v1/subscriptions')).status, 200);
+    t.equal((await modest('GET', '/v1/deliveries')).status, 200);
+    t.equal((await modest('POST', '/v1/filters/test', { filter: '$.total > 1' })).status, 200);
+  }
+  t.equal((await send(modest, 1)).status, 202);
+  t.ok(pending, "others' answers come before the first of the slow ones");
+  t.match(await Promise.all(slow.slice(0, 3)), Array(3).fill({ status: 503 }), 'and they end');
+});
