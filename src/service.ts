@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createApp } from './api/app.ts';
+import { READING } from './api/plugins/turns.ts';
 import type { Settings } from './config.ts';
 import type { EmbeddedPostgres } from './db/embedded.ts';
 import { endSoon } from './db/ending.ts';
@@ -26,8 +27,8 @@ import { createWorker, type Worker } from './worker.ts';
 
 /** For reading and for what is rare; intake, deliveries and the queue have their own connections. */
 const POOL_CONNECTIONS = 5;
-/** For lists of history, which share their few prepared statements. */
-const LIST_CONNECTIONS = 3;
+/** For lists of history, which share their few prepared statements. No tenant has all of them. */
+const LIST_CONNECTIONS = READING;
 /** Test requests that a process has under way at once. */
 const MAX_TESTS = 10;
 const NO_JOBS_TAKEN_MS = 60_000;

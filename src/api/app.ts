@@ -13,6 +13,7 @@ import {
 import { limitHeaders, registerLimits } from './plugins/limits.ts';
 import { watchMethods } from './plugins/methods.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
+import { registerTurns } from './plugins/turns.ts';
 import { attemptRoutes } from './routes/attempts.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { enableRoutes } from './routes/enable.ts';
@@ -67,6 +68,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   declareAccess(app as unknown as FastifyInstance);
   registerAuth(app as unknown as FastifyInstance, services);
   await registerLimits(app as unknown as FastifyInstance, services.settings);
+  registerTurns(app as unknown as FastifyInstance);
   const methods = watchMethods(app as unknown as FastifyInstance);
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 
