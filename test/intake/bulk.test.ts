@@ -9,16 +9,19 @@ t.test(
   async (t) => {
     let now = 0;
     const detector = createBulkDetector(() => now);
-    for (let n = 1; n <= 500; n++) t.notOk(detector.count(1, 1));
-    t.ok(detector.count(1, 1));
-    t.notOk(detector.count(2, 1), 'another one does not');
+    for (let n = 1; n <= 500; n++) t.notOk(detector.count('default', 1, 1));
+    t.ok(detector.count('default', 1, 1));
+    t.notOk(detector.count('default', 2, 1), 'another one does not');
     now += 1_500;
-    t.ok(detector.count(1, 1), 'and goes on doing so');
+    t.ok(detector.count('default', 1, 1), 'and goes on doing so');
     now += 1_000;
-    t.notOk(detector.count(1, 1), 'until it stops');
-    t.ok(detector.count('default\norder.created', 501), 'a batch counts by its size');
+    t.notOk(detector.count('default', 1, 1), 'until it stops');
+    t.ok(detector.count('default', 'default\norder.created', 501), 'a batch counts by its size');
     now += 60_000;
-    t.notOk(detector.count('default\norder.created', 1), 'and is forgotten');
+    t.notOk(detector.count('default', 'default\norder.created', 1), 'and is forgotten');
+    for (let n = 1; n <= 2_000; n++) t.notOk(detector.count('acme', `acme\ntype.${n}`, 1));
+    t.ok(detector.count('acme', 'acme\nanother', 1), 'nor does it help to use many types');
+    t.notOk(detector.count('modest', 'modest\nanother', 1), 'and other tenants do not pay for it');
   },
 );
 
