@@ -1,15 +1,10 @@
+import { mayTake } from './fair-share.ts';
+
 /** What a queue may hold, all owners together. */
 export interface FairQueueLimits {
   readonly maxItems: number;
   readonly maxWeight: number;
 }
-
-/**
- * One owner's items may take up four times what they leave free. A single greedy owner then gets 80 % of
- * the room, two get 44 % each, and there is always some left for the next owner (Choudhury and Hahne,
- * "Dynamic queue length thresholds", 1998).
- */
-const SHARE = 4;
 
 interface Line<T> {
   readonly items: T[];
@@ -24,14 +19,14 @@ export class FairQueue<Owner, T extends { readonly weight: number }> {
   /** Those whose turn is next come first. */
   readonly #lines = new Map<Owner, Line<T>>();
   readonly #limits: FairQueueLimits;
-  readonly #share: number;
+  readonly #shared: boolean;
   #size = 0;
   #weight = 0;
 
   /** @param shared whether one owner is to leave room for others, rather than may fill the queue. */
   constructor(limits: FairQueueLimits, shared: boolean) {
     this.#limits = limits;
-    this.#share = shared ? SHARE : Number.POSITIVE_INFINITY;
+    this.#shared = shared;
   }
 
   get size(): number {
@@ -92,13 +87,10 @@ export class FairQueue<Owner, T extends { readonly weight: number }> {
 
   #hasRoom(line: Line<T> | undefined, weight: number): boolean {
     const { maxItems, maxWeight } = this.#limits;
-    if (this.#size >= maxItems) return false;
+    const [items, ownWeight] =
+      this.#shared && line !== undefined ? [line.items.length, line.weight] : [0, 0];
+    if (!mayTake(1, items, this.#size, maxItems)) return false;
     // Something larger than the limit is let in alone rather than never.
-    if (this.#size > 0 && this.#weight + weight > maxWeight) return false;
-    if (line === undefined || this.#share === Number.POSITIVE_INFINITY) return true;
-    return (
-      line.items.length < this.#share * (maxItems - this.#size) &&
-      line.weight + weight <= this.#share * (maxWeight - this.#weight)
-    );
+    return this.#size === 0 || mayTake(weight, ownWeight, this.#weight, maxWeight);
   }
 }

@@ -9,9 +9,9 @@ declare module 'fastify' {
   }
 }
 
-/** One connection fewer than the smallest pool that is read with has. */
-export const READING_PER_TENANT = 3;
-export const READING = READING_PER_TENANT + 1;
+/** Requests that read at once: as many as the smallest pool that is read with has connections. */
+export const READING = 4;
+/** Of one tenant. */
 const MAX_WAITING = 100;
 
 /**
@@ -19,11 +19,7 @@ const MAX_WAITING = 100;
  * of a database connection, of which there are few: whatever one tenant asks for, others find one free.
  */
 export function registerTurns(app: FastifyInstance): void {
-  const turns = createTurns({
-    concurrency: READING,
-    perOwner: READING_PER_TENANT,
-    maxWaiting: MAX_WAITING,
-  });
+  const turns = createTurns({ max: READING, maxWaiting: MAX_WAITING });
   app.decorateRequest('endTurn', null);
 
   app.addHook('onRoute', (route) => {
