@@ -14,6 +14,7 @@ import { createTestSender } from './delivery/test-send.ts';
 import { createEventTypeCache } from './event-types/cache.ts';
 import { createSchemaJudge } from './event-types/schema-judge.ts';
 import { createIntake } from './intake/intake.ts';
+import { setSqlLimits } from './intake/limits.sql.ts';
 import { createKeyring } from './keys/keyring.ts';
 import { errorCode, errorMessage, OperatorError } from './lib/errors.ts';
 import { createSealer } from './lib/sealing.ts';
@@ -93,6 +94,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       });
       metrics.watchInFlight(() => (worker as Worker).inFlight);
     }
+    await setSqlLimits(pool, settings.maxBodyBytes);
     await reportSecrets(pool, settings.encryptionKeys, log);
     await session.start();
     stops.push(() => session.stop());

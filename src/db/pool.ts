@@ -69,6 +69,10 @@ const FORMS = {
   TimeZone: 'UTC',
   bytea_output: 'hex',
   extra_float_digits: '1',
+  // And how what is written in statements and migrations is read.
+  standard_conforming_strings: 'on',
+  transform_null_equals: 'off',
+  array_nulls: 'on',
 } as const;
 
 /** The connection settings that every client of ours shares. */
