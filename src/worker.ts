@@ -17,6 +17,8 @@ import { createCrowd } from './delivery/crowd.ts';
 import { createDeliverer, LOAD_CONNECTIONS } from './delivery/deliverer.ts';
 import { createHttpClient } from './delivery/http-client.ts';
 import { createLanes } from './delivery/lanes.ts';
+import { createLargeBodies, LARGE_BODY_CONNECTIONS } from './delivery/large-bodies.ts';
+import { maxLoadedBytes } from './delivery/payloads.sql.ts';
 import type { AttemptResult } from './delivery/record.sql.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from './delivery/recorder.ts';
 import { createBodyKeeper } from './queue/bodies.ts';
@@ -38,6 +40,8 @@ const LOST_AFTER_MS = 60_000;
 const LOST_TASK_MS = 30_000;
 /** Looked for once in so many rounds of the waker: a minute, since an idle process asks for little. */
 const TASKS_EVERY = 4;
+/** What reading one large body may take: 64 MiB at a speed that a database far away has. */
+const LARGE_BODY_MS = 10_000;
 /** What a stop needs for handing back what has not finished. */
 const HAND_BACK_MS = 3_000;
 /** What an index of one day may take. */
@@ -80,6 +84,13 @@ export function createWorker(options: WorkerOptions): Worker {
     max: 2 * LOAD_CONNECTIONS + RECORDER_CONNECTIONS,
     settings: DELIVERY_PLANS,
   });
+  const bodyPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'large bodies',
+    max: LARGE_BODY_CONNECTIONS,
+    timeoutMs: LARGE_BODY_MS,
+    settings: FIXED_PLANS,
+  });
   const crowd = createCrowd();
   const lanes = createLanes(settings.maxInFlight, crowd.othersWait);
   const circuits = createCircuits({
@@ -96,6 +107,12 @@ export function createWorker(options: WorkerOptions): Worker {
     pool: deliveryPool,
     subscriptions,
     client,
+    largeBodies: createLargeBodies({
+      pool: bodyPool,
+      sizesPool: deliveryPool,
+      patience,
+      maxBodyBytes: maxLoadedBytes(settings.maxBodyBytes),
+    }),
     recorder: createRecorder(deliveryPool, patience, log, (delayMs) => runner.wakeIn(delayMs)),
     circuits,
     patience,
@@ -209,7 +226,7 @@ export function createWorker(options: WorkerOptions): Worker {
       clearTimeout(timer);
       await presence.stop().catch(() => {});
       await client.close();
-      await endSoon(queuePool.end(), deliveryPool.end(), backlogPool.end());
+      await endSoon(queuePool.end(), deliveryPool.end(), backlogPool.end(), bodyPool.end());
     },
     get inFlight() {
       return lanes.inFlight;

@@ -145,6 +145,7 @@ export function createCircuits(options: CircuitsOptions): Circuits {
 
   function observe(subscription: CachedSubscription, end: AttemptEnd): Promise<void> | undefined {
     const { sign } = end;
+    if (sign === 'unread') return undefined;
     if (sign === 'well') {
       if (failing.size > 0) failing.delete(subscription.id);
       if (!subscription.failing) return undefined;

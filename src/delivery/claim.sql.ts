@@ -1,6 +1,9 @@
 import type pg from 'pg';
-import { plainArray } from '../db/arrays.ts';
+import { bounds, plainArray } from '../db/arrays.ts';
 import type { DeliveryState } from '../db/types.ts';
+import { loadPayloads, MISSING } from './payloads.sql.ts';
+
+export { bounds };
 
 /** What names a delivery, as columns: the nth webhook is owed to the nth subscription. */
 export interface DeliveryKeys {
@@ -18,9 +21,14 @@ export interface OwedDelivery {
   /** Of these attempts, those that were probes: they use up nothing of the retry schedule. */
   readonly probeCount: number;
   readonly contentType: string;
-  readonly body: Buffer;
+  /** Of the body. */
+  readonly bytes: number;
+  /** Null: it is large, and is loaded when it can be sent (large-bodies.ts); or `problem` says why. */
+  readonly body: Buffer | null;
   /** No other delivery has this body, and its memory may be given back as soon as it is sent. */
   readonly ownBody: boolean;
+  /** Why its body cannot be sent. */
+  readonly problem: string | null;
 }
 
 /**
@@ -43,7 +51,7 @@ export async function loadOwed(
 ): Promise<OwedDelivery[]> {
   const ids = [...new Set(webhooks)];
   const [least, greatest] = bounds(ids);
-  const [deliveries, payloads] = await Promise.all([
+  const [deliveries, payloadOf] = await Promise.all([
     pool.query<DeliveryRow>({
       name: `load-${state}`,
       text: `
@@ -56,35 +64,20 @@ export async function loadOwed(
           and ${isIn('deliveries', state)}`,
       values: [plainArray(ids), least, greatest, plainArray([...new Set(subscriptions)])],
     }),
-    pool.query<PayloadRow>({
-      name: 'load-payloads',
-      rowMode: 'array',
-      text: `
-        select id::text, content_type, body
-        from posthorn.webhook_payloads
-        where id = any($1::uuid[]) and id between $2 and $3`,
-      values: [plainArray(ids), least, greatest],
-      binary: true,
-    } as pg.QueryArrayConfig),
+    loadPayloads(pool, ids),
   ]);
-  const payloadOf = new Map(payloads.rows.map((row) => [row[0], row]));
   const ownBody =
     new Set(deliveries.rows.map((row) => row.webhook_id)).size === deliveries.rowCount;
-  return deliveries.rows.flatMap(
-    ({ webhook_id, subscription_id, attempt_count, schedule_offset, probe_count }) => {
-      const payload = payloadOf.get(webhook_id);
-      if (payload === undefined) return [];
-      return {
-        webhookId: webhook_id,
-        subscriptionId: subscription_id,
-        attemptCount: attempt_count,
-        scheduleOffset: schedule_offset ?? 0,
-        probeCount: probe_count,
-        contentType: payload[1],
-        body: payload[2],
-        ownBody,
-      };
-    },
+  return deliveries.rows.map(
+    ({ webhook_id, subscription_id, attempt_count, schedule_offset, probe_count }) => ({
+      webhookId: webhook_id,
+      subscriptionId: subscription_id,
+      attemptCount: attempt_count,
+      scheduleOffset: schedule_offset ?? 0,
+      probeCount: probe_count,
+      ownBody,
+      ...(payloadOf.get(webhook_id) ?? MISSING),
+    }),
   );
 }
 
@@ -95,8 +88,6 @@ interface DeliveryRow {
   schedule_offset: number | null;
   probe_count: number;
 }
-
-type PayloadRow = [id: string, contentType: string, body: Buffer];
 
 /**
  * SQL: whether a delivery that is found by its key is in one of these states.
@@ -109,15 +100,4 @@ type PayloadRow = [id: string, contentType: string, body: Buffer];
  */
 export function isIn(delivery: string, ...states: readonly DeliveryState[]): string {
   return `${delivery}.state::text in (${states.map((state) => `'${state}'`).join(', ')})`;
-}
-
-/** The least and the greatest of ids that compare as their text does. */
-export function bounds(ids: readonly string[]): [least: string, greatest: string] {
-  let least = ids[0] as string;
-  let greatest = least;
-  for (const id of ids) {
-    if (id < least) least = id;
-    if (id > greatest) greatest = id;
-  }
-  return [least, greatest];
 }

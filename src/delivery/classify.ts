@@ -61,14 +61,16 @@ export function classifyAnswer({ statusCode, location, cutOff }: HttpAnswer): Ve
 
 /**
  * What an attempt says of its receiver: `well`; `down`, it did not do its part; `refused`, it is there
- * and does not want this; `gone`, it wants nothing any more; `unsent`, nothing, for no request was made.
+ * and does not want this; `gone`, it wants nothing any more; `unsent`, no request was made, because of
+ * the subscription; `unread`, none was made, because of the webhook alone.
  */
-export type Sign = 'well' | 'down' | 'refused' | 'gone' | 'unsent';
+export type Sign = 'well' | 'down' | 'refused' | 'gone' | 'unsent' | 'unread';
 
 /** Reads it from a verdict, and from the status of the answer where there was one. */
 export function signOf({ status, errorCode }: Verdict, statusCode: number | undefined): Sign {
   if (status === 'success') return 'well';
   if (errorCode === 'gone') return 'gone';
+  if (errorCode === 'payload_unreadable') return 'unread';
   if (status === 'blocked' || errorCode === 'subscription') return 'unsent';
   if (statusCode === undefined) return 'down';
   return statusCode >= 500 || statusCode === 408 || statusCode === 429 ? 'down' : 'refused';
@@ -77,6 +79,11 @@ export function signOf({ status, errorCode }: Verdict, statusCode: number | unde
 /** The subscription's own row makes sending impossible. */
 export class InvalidSubscriptionError extends Error {
   override readonly name = 'InvalidSubscriptionError';
+}
+
+/** The webhook's body cannot be loaded, or is too large to be. */
+export class UnreadablePayloadError extends Error {
+  override readonly name = 'UnreadablePayloadError';
 }
 
 const CLOSED = 'The receiver closed the connection before it had answered in full.';
@@ -107,6 +114,8 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
       `Not sent: the subscription is not valid (${error.message}). Correct it.`,
     );
   }
+  if (error instanceof UnreadablePayloadError)
+    return failed('payload_unreadable', `Not sent: ${error.message}.`);
   if (error instanceof ProxyError) return failed('proxy', `${error.message}.`);
   if (error instanceof InterimAnswersError) {
     return failed(

@@ -13,9 +13,11 @@ import {
   classifyFailure,
   InvalidSubscriptionError,
   signOf,
+  UnreadablePayloadError,
   type Verdict,
 } from './classify.ts';
 import type { HttpClient } from './http-client.ts';
+import type { LargeBodies, TakenBody } from './large-bodies.ts';
 import { type AttemptResult, cancelDeliveries } from './record.sql.ts';
 import type { Recorder } from './recorder.ts';
 
@@ -27,6 +29,7 @@ export interface CourierOptions {
   readonly pool: pg.Pool;
   readonly subscriptions: SubscriptionCache;
   readonly client: HttpClient;
+  readonly largeBodies: LargeBodies;
   readonly recorder: Recorder;
   readonly circuits: Circuits;
   readonly patience: Patience;
@@ -70,7 +73,7 @@ export interface Courier {
 
 /** From a delivery to a recorded attempt: sign, post, classify, back off. */
 export function createCourier(options: CourierOptions): Courier {
-  const { pool, subscriptions, client, recorder, circuits, patience, log } = options;
+  const { pool, subscriptions, client, largeBodies, recorder, circuits, patience, log } = options;
   const { onAttempt = () => {}, random = Math.random, now = Date.now } = options;
 
   async function attempt(
@@ -80,9 +83,7 @@ export function createCourier(options: CourierOptions): Courier {
     mayBegin?: MayBegin,
   ): Promise<Outcome> {
     const { subscriptionId } = delivery;
-    const known = subscriptions.peek(subscriptionId);
-    const subscription =
-      known === undefined ? await patience(() => subscriptions.get(subscriptionId)) : known;
+    let subscription = await find(subscriptionId);
     if (subscription === null) {
       sent(null, 0);
       await cancelDeliveries(pool, [delivery]);
@@ -93,24 +94,38 @@ export function createCourier(options: CourierOptions): Courier {
       sent(null, 0);
       return 'hold';
     }
+    let taken: Pick<OwedDelivery, 'body' | 'ownBody' | 'problem'> & Partial<TakenBody> = delivery;
+    if (delivery.body === null && delivery.problem === null) {
+      const loaded = await largeBodies.take(delivery, signal);
+      if (loaded === null) {
+        sent(null, 0);
+        return 'untouched';
+      }
+      taken = loaded;
+      // It may have waited for its turn.
+      subscription = (await find(subscriptionId)) ?? subscription;
+    }
     if (signal.aborted || mayBegin?.(subscription) === false) {
+      taken.release?.();
       sent(null, 0);
       return 'untouched';
     }
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
     const schedule = subscription.schedule ?? options.schedule;
     const probe = mayBegin !== undefined && subscription.circuitOpen;
-    const bytes = delivery.body.length;
+    const { bytes } = delivery;
     const startedAt = performance.now();
     let answer: HttpAnswer | undefined;
     let verdict: Verdict;
     try {
       if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
+      const { body, ownBody, problem } = taken;
+      if (body === null) throw new UnreadablePayloadError(problem ?? 'it has no body');
       answer = await client.post({
         url: subscription.url,
-        headers: headersOf(delivery, subscription, Math.floor(now() / 1000)),
-        body: delivery.body,
-        ownBody: delivery.ownBody,
+        headers: headersOf({ ...delivery, body }, subscription, Math.floor(now() / 1000)),
+        body,
+        ownBody,
         timeoutMs,
         signal,
       });
@@ -121,10 +136,12 @@ export function createCourier(options: CourierOptions): Courier {
         return 'untouched';
       }
       verdict = classifyFailure(error, timeoutMs);
+    } finally {
+      taken.release?.();
     }
     const durationMs = performance.now() - startedAt;
-    sent(verdict.status, durationMs);
     const sign = signOf(verdict, answer?.statusCode);
+    sent(sign === 'unread' ? null : verdict.status, durationMs);
     const retryAfterMs = parseRetryAfter(answer?.retryAfter, now());
     const attemptNumber = delivery.attemptCount + 1;
     const stays = probe && sign === 'down';
@@ -183,6 +200,11 @@ export function createCourier(options: CourierOptions): Courier {
     return result;
   }
 
+  async function find(subscriptionId: number): Promise<CachedSubscription | null> {
+    const known = subscriptions.peek(subscriptionId);
+    return known === undefined ? await patience(() => subscriptions.get(subscriptionId)) : known;
+  }
+
   return { attempt };
 }
 
@@ -203,7 +225,11 @@ function stateAfter(
  * @param timestamp whole seconds since the epoch.
  */
 export function headersOf(
-  { webhookId, contentType, body }: Pick<OwedDelivery, 'webhookId' | 'contentType' | 'body'>,
+  {
+    webhookId,
+    contentType,
+    body,
+  }: Pick<OwedDelivery, 'webhookId' | 'contentType'> & { readonly body: Buffer },
   { signer, headers: custom }: CachedSubscription,
   timestamp: number,
 ): string[] {

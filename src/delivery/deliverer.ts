@@ -9,9 +9,10 @@ import type { Crowd } from './crowd.ts';
 import { holdDeliveries } from './hold.sql.ts';
 import type { Lanes, Place } from './lanes.ts';
 import { createPace } from './pace.ts';
+import { SMALL_BODY_BYTES } from './payloads.sql.ts';
 import { requeue } from './requeue.sql.ts';
 
-/** Bodies in memory at once, so that large ones take turns. */
+/** Small bodies in memory at once; large ones have a bound of their own (large-bodies.ts). */
 const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024;
 export const LOAD_CONNECTIONS = 2;
 /** What is asked for while others are loaded, which takes a millisecond or two, is loaded together. */
@@ -100,12 +101,13 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   async function deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void> {
     const count = job.webhooks.length;
     pace.watch();
-    await crowd.join(job.subscriptions, slots.acquire(count, job.bytes, bulk));
+    const bytes = Math.min(job.bytes, count * SMALL_BODY_BYTES);
+    await crowd.join(job.subscriptions, slots.acquire(count, bytes, bulk));
     let released = 0;
     const releaseOne = () => {
       released += 1;
       // The bytes go back with the last one: they are of the job, and jobs are short.
-      slots.release(1, released === count ? job.bytes : 0);
+      slots.release(1, released === count ? bytes : 0);
     };
     try {
       if (stopping) return await requeue(pool, job);
@@ -119,7 +121,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       if (unfinished.length > 0) {
         await requeue(pool, {
           attempt: job.attempt,
-          bytes: unfinished.reduce((sum, { body }) => sum + body.length, 0),
+          bytes: unfinished.reduce((sum, { bytes }) => sum + bytes, 0),
           webhooks: unfinished.map(({ webhookId }) => webhookId),
           subscriptions: unfinished.map(({ subscriptionId }) => subscriptionId),
         });

@@ -19,6 +19,7 @@ import {
   permitsOf,
   turnOf,
 } from './owned.ts';
+import { SMALL_BODY_BYTES } from './payloads.sql.ts';
 import type { Rate } from './rate.ts';
 import { canReadOn, createReader, sweepInMs } from './reader.ts';
 
@@ -198,7 +199,7 @@ export function createFeeder(options: FeederOptions): Feeder {
       log.debug({ reason: errorMessage(error) }, 'an attempt of a held delivery failed');
       return 'untouched';
     });
-    begun.add(id, delivery.body.length, recorded, (outcome) => {
+    begun.add(id, Math.min(delivery.bytes, SMALL_BODY_BYTES), recorded, (outcome) => {
       line.settled(delivery.webhookId, dueAfter(outcome));
       if (outcome === 'untouched') one.notBefore = performance.now() + NO_PLACE_MS;
       // Intake does not tell of what it has held meanwhile, and the next probe may be one of these.

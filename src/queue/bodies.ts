@@ -7,6 +7,8 @@ import { BODIES_LOCK } from '../delivery/owe.sql.ts';
 
 /** Webhooks that are gone through in one transaction. */
 const BATCH = 1_000;
+/** What the bodies may have together that one statement erases: Postgres deletes each of their pages. */
+const STATEMENT_BYTES = 64 * 1024 * 1024;
 /** A run leaves what it has not come to for the next hour's. */
 const MAX_RUN_MS = 10 * 60_000;
 /** Of all tenants, where they have no retention of their own. */
@@ -173,10 +175,31 @@ async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<num
      where webhook_id = any($1::uuid[]) and webhook_id between $2 and $3 and response_excerpt is not null`,
     them,
   );
-  const { rowCount } = await client.query(
-    `update posthorn.webhook_payloads set body = null
+  const { rows: bodies } = await client.query<{ id: string; bytes: number }>(
+    `select id::text, length(body) as bytes from posthorn.webhook_payloads
      where id = any($1::uuid[]) and id between $2 and $3 and body is not null`,
     them,
   );
-  return rowCount ?? 0;
+  for (const portion of portionsOf(bodies, STATEMENT_BYTES))
+    await client.query(
+      `update posthorn.webhook_payloads set body = null
+       where id = any($1::uuid[]) and id between $2 and $3`,
+      [plainArray(portion), ...bounds(portion)],
+    );
+  return bodies.length;
+}
+
+/** Ids in portions whose bodies have at most so many bytes together, or of one id each. */
+function portionsOf(bodies: readonly { id: string; bytes: number }[], most: number): string[][] {
+  const portions: string[][] = [];
+  let total = Number.POSITIVE_INFINITY;
+  for (const { id, bytes } of bodies) {
+    if (total + bytes > most) {
+      portions.push([]);
+      total = 0;
+    }
+    portions.at(-1)?.push(id);
+    total += bytes;
+  }
+  return portions;
 }

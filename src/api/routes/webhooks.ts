@@ -1,10 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { sql } from 'kysely';
 import { Type } from 'typebox';
+import { maxLoadedBytes, readBody } from '../../delivery/payloads.sql.ts';
 import { listWebhooks } from '../../history/webhooks.ts';
+import { formatBytes } from '../../lib/bytes.ts';
 import { linksOf } from '../links.ts';
 import { CURSOR_UUID, DEFAULT_LIMIT, nextPage, PageQuery, readCursor } from '../paging.ts';
-import { notFound } from '../problems.ts';
+import { invalidField, notFound } from '../problems.ts';
 import {
   ATTEMPT_STATUSES,
   described,
@@ -64,8 +66,9 @@ function pick(row: Row, fields: readonly string[]): Row {
 /** What became of a webhook, and what is owed. */
 export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db, listPool } },
+  { services: { db, listPool, settings } },
 ) => {
+  const maxShownBytes = maxLoadedBytes(settings.maxBodyBytes);
   app.get(
     '/v1/webhooks',
     {
@@ -203,19 +206,22 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           },
           to,
         ),
-        ...(request.query.include === 'body' ? { body: await bodyOf(webhook_id) } : {}),
+        ...(request.query.include === 'body' ? { body: await bodyOf(webhook_id, bytes) } : {}),
         deliveries,
       } as never);
     },
   );
 
   /** By itself: in the statement above it would come once an attempt. */
-  async function bodyOf(webhookId: string): Promise<string | null> {
-    const row = await db
-      .selectFrom('posthorn.webhook_payloads')
-      .select('body')
-      .where('id', '=', webhookId)
-      .executeTakeFirst();
-    return row?.body?.toString('utf8') ?? null;
+  async function bodyOf(webhookId: string, bytes: number | null): Promise<string | null> {
+    if (bytes !== null && bytes > maxShownBytes) {
+      const most = formatBytes(maxShownBytes);
+      throw invalidField(
+        'query.include',
+        `is refused for this webhook: its body has ${bytes} bytes, and at most ${most} are shown; read it by SQL`,
+      );
+    }
+    const body = await readBody(listPool, webhookId);
+    return body?.toString('utf8') ?? null;
   }
 };
