@@ -15,6 +15,7 @@ export interface DeliveryKeys {
 export interface OwedDelivery {
   readonly webhookId: string;
   readonly subscriptionId: number;
+  readonly tenant: string;
   readonly attemptCount: number;
   /** How many of these attempts were made before its schedule began anew. */
   readonly scheduleOffset: number;

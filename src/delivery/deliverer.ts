@@ -141,7 +141,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     release: () => void,
     unfinished: OwedDelivery[],
   ): Promise<void> {
-    const entered = lanes.enter(delivery.subscriptionId, 'queue');
+    const entered = lanes.enter(delivery.subscriptionId, delivery.tenant, 'queue');
     const place = entered instanceof Promise ? await entered : entered;
     if (place === null) {
       release();
@@ -177,7 +177,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   return {
     deliver,
     async deliverHeld(delivery, signal, mayBegin) {
-      const place = await lanes.enter(delivery.subscriptionId, 'backlog');
+      const place = await lanes.enter(delivery.subscriptionId, delivery.tenant, 'backlog');
       if (place === null) return 'untouched';
       return await attemptIn(place, delivery, signal, () => {}, mayBegin);
     },

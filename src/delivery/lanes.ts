@@ -1,11 +1,9 @@
 import type { AttemptStatus } from '../db/types.ts';
+import { type ReceiverKind, TotalLimit } from './total-limit.ts';
 import { FIRST_WINDOW, Window } from './window.ts';
 
 /** Receivers that answer within this time are quick, and have places that nobody else gets. */
 const QUICK_MS = 1_000;
-/** Of all places, what receivers may have that are not quick, and those that have not answered yet. */
-const SLOW_SHARE = 0.8;
-const UNPROVEN_SHARE = 0.5;
 /** A receiver that timed out so often in a row has to prove itself again. */
 const MAX_TIMEOUTS = 3;
 const TICK_MS = 250;
@@ -16,8 +14,8 @@ const FORGET_AFTER_MS = 60_000;
 /** A request's place, from `enter` until `leave`. */
 export interface Place {
   readonly lane: Lane;
-  readonly quick: boolean;
-  readonly proven: boolean;
+  /** As its receiver was when it was given. */
+  readonly kind: ReceiverKind;
   /** Of the lane's window, in which it began. */
   readonly round: number;
 }
@@ -30,6 +28,8 @@ interface Waiting {
 /** What is known of a receiver, and what is under way to it. */
 interface Lane {
   readonly id: number;
+  /** Whose it is; known from the first delivery on. */
+  tenant: string;
   /** How many requests it may have at once, by what it answers. */
   readonly window: Window;
   /** How many its subscription says that it may have, whatever it answers. */
@@ -57,7 +57,11 @@ export interface Lanes {
    *
    * @returns null when the delivery should rather be held, outside of memory and of the queue.
    */
-  enter(subscriptionId: number, from: 'queue' | 'backlog'): Place | null | Promise<Place | null>;
+  enter(
+    subscriptionId: number,
+    tenant: string,
+    from: 'queue' | 'backlog',
+  ): Place | null | Promise<Place | null>;
   /** @param status how the attempt ended, or null when none was made. */
   leave(place: Place, status: AttemptStatus | null, durationMs: number): void;
   /** How many more the backlog of a receiver may bring in now. */
@@ -85,9 +89,8 @@ export interface Lanes {
 /**
  * A receiver can only hurt itself. Each has a window of requests (window.ts), which grows while that
  * brings more answers and shrinks when it times out. What exceeds it waits here, and is turned away to be held when the
- * receiver has stalled, or when others wait for the memory that it takes.
- * A fifth of all places is for receivers that are known to be quick, so that slow ones, however many,
- * never take the last place; and those that have never answered share half of them at most.
+ * receiver has stalled, or when others wait for the memory that it takes. How many there are of all
+ * receivers together is bounded too, and shared out (total-limit.ts).
  *
  * @param othersWait whether deliveries to other subscriptions wait to be loaded.
  * @param now milliseconds of a clock that only goes forward.
@@ -100,10 +103,7 @@ export function createLanes(
   const lanes = new Map<number, Lane>();
   /** Lanes in which somebody waits, the one whose turn is next first. */
   const crowded = new Set<Lane>();
-  let maxInFlight = limit;
-  let inFlight = 0;
-  let slowInFlight = 0;
-  let unprovenInFlight = 0;
+  const total = new TotalLimit(limit);
   let waiting = 0;
   let full = false;
   let timer: NodeJS.Timeout | undefined;
@@ -114,6 +114,7 @@ export function createLanes(
     if (lane === undefined) {
       lane = {
         id,
+        tenant: '',
         window: new Window(),
         pinned: null,
         inFlight: 0,
@@ -133,34 +134,32 @@ export function createLanes(
   }
 
   const windowOf = (lane: Lane) => lane.pinned ?? lane.window.size;
-  const isQuick = (lane: Lane) => lane.proven && lane.meanMs < QUICK_MS;
+  const kindOf = ({ proven, meanMs }: Lane): ReceiverKind => ({
+    quick: proven && meanMs < QUICK_MS,
+    proven,
+  });
 
-  function mayStart(lane: Lane): boolean {
-    if (lane.inFlight >= windowOf(lane)) return false;
-    const free =
-      inFlight < maxInFlight &&
-      (isQuick(lane) ||
-        (slowInFlight < maxInFlight * SLOW_SHARE &&
-          (lane.proven || unprovenInFlight < maxInFlight * UNPROVEN_SHARE)));
-    full ||= !free;
-    return free;
-  }
-
-  function start(lane: Lane): Place {
-    const place = { lane, quick: isQuick(lane), proven: lane.proven, round: lane.window.round };
+  /** Gives a place, if there is one for it. */
+  function tryStart(lane: Lane): Place | null {
+    if (lane.inFlight >= windowOf(lane)) return null;
+    const kind = kindOf(lane);
+    if (!total.hasRoom(lane.tenant, kind)) {
+      full = true;
+      return null;
+    }
+    total.begin(lane.tenant, kind);
     lane.inFlight += 1;
     lane.usedAt = now();
-    inFlight += 1;
-    if (!place.quick) slowInFlight += 1;
-    if (!place.proven) unprovenInFlight += 1;
-    return place;
+    return { lane, kind, round: lane.window.round };
   }
 
   function letIn(lane: Lane): void {
-    while (lane.waiting.length > 0 && mayStart(lane)) {
+    while (lane.waiting.length > 0) {
+      const place = tryStart(lane);
+      if (place === null) break;
       const next = lane.waiting.shift() as Waiting;
       waiting -= 1;
-      next.resolve(start(lane));
+      next.resolve(place);
     }
     if (lane.waiting.length === 0) crowded.delete(lane);
   }
@@ -169,7 +168,7 @@ export function createLanes(
   function letOthersIn(): void {
     let looks = 20;
     for (const lane of crowded) {
-      if (inFlight >= maxInFlight || looks === 0) return;
+      if (total.inFlight >= total.max || looks === 0) return;
       looks -= 1;
       letIn(lane);
       if (lane.waiting.length === 0 || crowded.size === 1) continue;
@@ -220,7 +219,7 @@ export function createLanes(
   }
 
   return {
-    enter(id, from) {
+    enter(id, tenant, from) {
       if (stopped) return null;
       if (timer === undefined) {
         timer = setInterval(tick, TICK_MS);
@@ -228,7 +227,9 @@ export function createLanes(
       }
       const lane = laneOf(id);
       if (from === 'queue' && lane.backlogged) return null;
-      if (lane.waiting.length === 0 && mayStart(lane)) return start(lane);
+      lane.tenant = tenant;
+      const place = lane.waiting.length === 0 ? tryStart(lane) : null;
+      if (place !== null) return place;
       if (lane.stalled) return null;
       return new Promise((resolve) => {
         lane.waiting.push({ since: now(), resolve });
@@ -236,14 +237,12 @@ export function createLanes(
         crowded.add(lane);
       });
     },
-    leave({ lane, quick, proven, round }, status, durationMs) {
+    leave({ lane, kind, round }, status, durationMs) {
       // A window larger than all there is must still be found to be too large.
-      const full = lane.inFlight >= Math.min(lane.window.size, maxInFlight);
+      const full = lane.inFlight >= Math.min(lane.window.size, total.max);
       lane.inFlight -= 1;
       lane.usedAt = now();
-      inFlight -= 1;
-      if (!quick) slowInFlight -= 1;
-      if (!proven) unprovenInFlight -= 1;
+      total.end(lane.tenant, kind);
       if (status === 'timeout') {
         lane.timeoutsInARow += 1;
         if (lane.timeoutsInARow >= MAX_TIMEOUTS) lane.proven = false;
@@ -287,7 +286,7 @@ export function createLanes(
         .filter((lane) => lane.inFlight > 0)
         .map((lane) => [lane.id, lane.inFlight]),
     resize(max) {
-      maxInFlight = max;
+      total.resize(max);
       letOthersIn();
     },
     wereFull() {
@@ -296,7 +295,7 @@ export function createLanes(
       return were;
     },
     get inFlight() {
-      return inFlight;
+      return total.inFlight;
     },
     get waiting() {
       return waiting;

@@ -1,13 +1,13 @@
 import type pg from 'pg';
 import type { Patience } from '../db/patience.ts';
 import { errorMessage } from '../lib/errors.ts';
-import { createSlots } from '../lib/slots.ts';
+import { createTurns } from '../lib/turns.ts';
 import type { OwedDelivery } from './claim.sql.ts';
 import { cannotBeRead, mayBeOfTheRows, readBody, readSizes } from './payloads.sql.ts';
 
-/** Bodies that are read from Postgres at once. */
-export const LARGE_BODY_CONNECTIONS = 2;
-/** Of large bodies in memory, so that they take turns. */
+/** Bodies that are read from Postgres at once, two of them of one tenant. */
+export const LARGE_BODY_CONNECTIONS = 3;
+/** Of large bodies in memory, which tenants share. */
 const MAX_BYTES = 32 * 1024 * 1024;
 const TIMED_OUT = /^Query read timeout/;
 
@@ -40,28 +40,39 @@ export interface LargeBodies {
 interface Shared {
   users: number;
   readonly loaded: Promise<Buffer | string>;
+  /** Gives back its memory. */
+  free(): void;
 }
 
 /**
  * Loads bodies that are too large to be loaded with others: each by itself, when its delivery has its
  * place at the receiver and nothing is left but to send it. So a body that is slow, or cannot be read
- * at all, holds up no small one of anybody; large ones wait for each other's memory.
+ * at all, holds up no small one of anybody; and tenants take turns with memory and with reading, of which
+ * none has all.
  */
 export function createLargeBodies(options: LargeBodiesOptions): LargeBodies {
   const { pool, sizesPool, patience, maxBodyBytes } = options;
-  const memory = createSlots(Number.POSITIVE_INFINITY, MAX_BYTES);
-  const reading = createSlots(LARGE_BODY_CONNECTIONS, Number.POSITIVE_INFINITY);
+  const memory = createTurns({ max: MAX_BYTES });
+  const reading = createTurns({ max: LARGE_BODY_CONNECTIONS });
   const shared = new Map<string, Shared>();
 
+  function share({ webhookId, tenant, bytes }: OwedDelivery, signal: AbortSignal): Shared {
+    const room = memory.take(tenant, bytes);
+    return {
+      users: 0,
+      loaded: room.then(() => load(webhookId, tenant, bytes, signal)),
+      free: () => void room.then((free) => free()),
+    };
+  }
+
   /** Resolves to the body, or to why there is none. */
-  async function load(webhookId: string, bytes: number, signal: AbortSignal) {
-    await memory.acquire(1, bytes);
-    await reading.acquire(1, 0);
+  async function load(webhookId: string, tenant: string, bytes: number, signal: AbortSignal) {
+    const endReading = await reading.take(tenant);
     try {
       if (signal.aborted) return 'Posthorn is stopping';
       return await patience(() => readTwice(webhookId, bytes));
     } finally {
-      reading.release(1, 0);
+      endReading();
     }
   }
 
@@ -79,20 +90,20 @@ export function createLargeBodies(options: LargeBodiesOptions): LargeBodies {
   }
 
   return {
-    async take({ webhookId, bytes }, signal) {
+    async take(delivery, signal) {
+      const { webhookId, bytes } = delivery;
       if (bytes > maxBodyBytes) {
         const problem = `its body has ${bytes} bytes, and one with more than ${maxBodyBytes} is not loaded. Send less, such as a link to the rest`;
         return { body: null, ownBody: false, problem, release: () => {} };
       }
-      const known = shared.get(webhookId);
-      const asked = known ?? { users: 0, loaded: load(webhookId, bytes, signal) };
+      const asked = shared.get(webhookId) ?? share(delivery, signal);
       asked.users += 1;
       shared.set(webhookId, asked);
       const release = () => {
         asked.users -= 1;
         if (asked.users > 0) return;
         if (shared.get(webhookId) === asked) shared.delete(webhookId);
-        memory.release(1, bytes);
+        asked.free();
       };
       try {
         const loaded = await asked.loaded;

@@ -18,6 +18,7 @@ export function maxLoadedBytes(maxBodyBytes: number): number {
 
 /** What is to be sent for a webhook, as far as it is loaded. */
 export interface Payload {
+  readonly tenant: string;
   readonly contentType: string;
   readonly bytes: number;
   /** Null: it is larger than `SMALL_BODY_BYTES`, or `problem` says why. */
@@ -27,6 +28,7 @@ export interface Payload {
 }
 
 export const MISSING: Payload = {
+  tenant: '',
   contentType: 'application/octet-stream',
   bytes: 0,
   body: null,
@@ -89,13 +91,13 @@ export async function readBody(pool: pg.Pool, id: string): Promise<Buffer | null
 
 async function readPayloads(pool: pg.Pool, ids: readonly string[]): Promise<Map<string, Payload>> {
   const { rows } = await pool.query<
-    [id: string, contentType: string, bytes: string | null, body: Buffer | null]
+    [id: string, tenant: string, contentType: string, bytes: string | null, body: Buffer | null]
   >({
     name: 'load-payloads',
     rowMode: 'array',
     // The length is in the row, also of a body that lies beside the table, and is not read for it.
     text: `
-      select id::text, content_type, length(body)::text,
+      select id::text, tenant, content_type, length(body)::text,
         case when length(body) <= ${SMALL_BODY_BYTES} then body end
       from posthorn.webhook_payloads
       where id = any($1::uuid[]) and id between $2 and $3`,
@@ -103,9 +105,9 @@ async function readPayloads(pool: pg.Pool, ids: readonly string[]): Promise<Map<
     binary: true,
   } as pg.QueryArrayConfig);
   return new Map(
-    rows.map(([id, contentType, bytes, body]) => [
+    rows.map(([id, tenant, contentType, bytes, body]) => [
       id,
-      { contentType, bytes: Number(bytes), body, problem: bytes === null ? ERASED : null },
+      { tenant, contentType, bytes: Number(bytes), body, problem: bytes === null ? ERASED : null },
     ]),
   );
 }
@@ -129,10 +131,13 @@ export async function readSizes(
 /** Cancelled for its time, out of memory, and a file that cannot be read: one row may be why. */
 const MAY_BE_ONE_ROW = ['57014', '53200', '58030'];
 
-/** Whether a statement may have failed because of the rows that it read, and not of the database. */
+/**
+ * Whether a statement may have failed because of the rows that it read, rather than of the database or of the
+ * statement itself (class 42: no such column, no right to read it).
+ */
 export function mayBeOfTheRows(error: unknown): boolean {
   const code = errorCode(error) ?? '';
-  if (!/^[0-9A-Z]{5}$/.test(code)) return false;
+  if (!/^[0-9A-Z]{5}$/.test(code) || code.startsWith('42')) return false;
   return MAY_BE_ONE_ROW.includes(code) || !isUnavailable(error);
 }
 

@@ -9,10 +9,15 @@ function start(t: Test, limit: number): Lanes {
 }
 
 /** Asks for places at once, and returns those that were given without waiting. */
-async function enter(lanes: Lanes, id: number, count: number): Promise<Place[]> {
+async function enter(
+  lanes: Lanes,
+  id: number,
+  count: number,
+  tenant = 'default',
+): Promise<Place[]> {
   const given: Place[] = [];
   for (let n = 0; n < count; n++)
-    void Promise.resolve(lanes.enter(id, 'queue')).then(
+    void Promise.resolve(lanes.enter(id, tenant, 'queue')).then(
       (place) => place !== null && given.push(place),
     );
   await Promise.resolve();
@@ -46,13 +51,16 @@ t.test('places are all taken when something waits for one, not for its receiver'
   const [first] = await enter(lanes, 1, 50);
   t.equal(lanes.inFlight, 10);
   t.notOk(lanes.wereFull(), 'forty wait for their receiver');
-  for (let id = 2; lanes.inFlight < 50; id++) await enter(lanes, id, 10);
+  for (let id = 2; lanes.inFlight < 40; id++) await enter(lanes, id, 10);
   t.notOk(lanes.wereFull());
   await enter(lanes, 99, 1);
-  t.ok(lanes.wereFull(), 'those that nothing is known of may have half of the places');
+  t.ok(
+    lanes.wereFull(),
+    'a tenant has four fifths of the half for receivers that nothing is known of',
+  );
   t.notOk(lanes.wereFull(), 'since it was asked last');
   lanes.leave(first as Place, 'timeout', 15_000);
-  t.equal(lanes.inFlight, 50, 'and one that became free is taken again');
+  t.equal(lanes.inFlight, 40, 'and one that became free is taken again');
 });
 
 t.test('one that has much to get leaves free places to others, in their turn', async (t) => {
@@ -74,19 +82,39 @@ t.test('one that has much to get leaves free places to others, in their turn', a
 
 t.test('receivers that have not answered yet share half of the places', async (t) => {
   const lanes = start(t, 100);
-  for (let id = 1; id <= 30; id++) await enter(lanes, id, 10);
+  for (let id = 1; id <= 300; id++) await enter(lanes, id, 10, `tenant ${id}`);
   t.equal(lanes.inFlight, 50);
 });
+
+t.test(
+  'a tenant, however many receivers it has, leaves places to the receivers of others',
+  async (t) => {
+    const lanes = start(t, 100);
+    for (let id = 1; id <= 100; id++) await enter(lanes, id, 10, 'greedy');
+    t.equal(lanes.inFlight, 40, 'of those that have not answered yet');
+    t.equal((await enter(lanes, 101, 5, 'modest')).length, 5);
+    t.equal((await enter(lanes, 102, 1, 'another')).length, 1);
+
+    const slow = start(t, 100);
+    for (let id = 1; id <= 41; id++) {
+      const [place] = await enter(slow, id, 1, id === 41 ? 'modest' : 'greedy');
+      slow.leave(place as Place, 'success', 20_000);
+    }
+    for (let id = 1; id <= 40; id++) await enter(slow, id, 10, 'greedy');
+    t.equal(slow.inFlight, 64, 'and of those that answer slowly');
+    t.equal((await enter(slow, 41, 5, 'modest')).length, 5);
+  },
+);
 
 t.test('receivers that answer slowly never take the last fifth from the quick ones', async (t) => {
   const lanes = start(t, 100);
   for (let id = 1; id <= 40; id++) {
-    const [place] = await enter(lanes, id, 1);
+    const [place] = await enter(lanes, id, 1, `tenant ${id}`);
     lanes.leave(place as Place, 'success', 20_000);
   }
   const [place] = await enter(lanes, 99, 1);
   lanes.leave(place as Place, 'success', 10);
-  for (let id = 1; id <= 40; id++) await enter(lanes, id, 10);
+  for (let id = 1; id <= 40; id++) await enter(lanes, id, 10, `tenant ${id}`);
   t.equal(lanes.inFlight, 80);
   t.equal((await enter(lanes, 99, 10)).length, 10);
 });
@@ -94,10 +122,10 @@ t.test('receivers that answer slowly never take the last fifth from the quick on
 t.test('a backlog goes before what comes from the queue', async (t) => {
   const lanes = start(t, 100);
   lanes.setBacklogged(1, true);
-  t.equal(await lanes.enter(1, 'queue'), null);
-  t.not(await lanes.enter(1, 'backlog'), null);
+  t.equal(await lanes.enter(1, 'default', 'queue'), null);
+  t.not(await lanes.enter(1, 'default', 'backlog'), null);
   lanes.setBacklogged(1, false);
-  t.not(await lanes.enter(1, 'queue'), null);
+  t.not(await lanes.enter(1, 'default', 'queue'), null);
 });
 
 t.test('a pinned receiver gets so many requests at once, whatever it answers', async (t) => {
@@ -128,7 +156,7 @@ t.test('whatever happens, places add up and stay within their bounds', async () 
       let largest = 40;
       for (const one of steps) {
         if ('enter' in one) {
-          void Promise.resolve(lanes.enter(one.enter, 'queue')).then(
+          void Promise.resolve(lanes.enter(one.enter, `tenant ${one.enter % 3}`, 'queue')).then(
             (place) => place !== null && held.push(place),
           );
         } else if ('limit' in one) {

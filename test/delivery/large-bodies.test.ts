@@ -145,11 +145,11 @@ t.test('large bodies on their way to receivers that hang hold up no small one', 
   );
   const small = await subscribe(posthorn, receiver.url);
   for (const id of slow) await posthorn.ingest(id, 'x'.repeat(15 * MIB).replace(/^|$/g, '"'));
-  // Two of the three fill the memory of large bodies.
-  await until('they are on their way', () => open.length === 2);
+  // A second one would leave too little of the memory of large bodies to other tenants.
+  await until('the first is on its way', () => open.length === 1);
   for (let n = 0; n < 20; n++) await posthorn.ingest(small);
   await receiver.waitFor(20, TOLD_MS);
-  t.equal(open.length, 2);
+  t.equal(open.length, 1);
 });
 
 t.test(
@@ -196,7 +196,7 @@ t.test(
     await client.query('alter table posthorn.webhook_payloads rename to stored_payloads');
     await client.query(
       `create view posthorn.webhook_payloads as
-     select id, content_type, case when body is not null then public.read(body) end as body
+     select id, tenant, content_type, case when body is not null then public.read(body) end as body
      from posthorn.stored_payloads`,
     );
     const keys = { webhooks, subscriptions: webhooks.map(() => subscription) };

@@ -1,0 +1,84 @@
+import { mayTake } from '../lib/fair-share.ts';
+
+/** Of all requests, what receivers may have that are not quick, and those that have not answered yet. */
+const SLOW_SHARE = 0.8;
+const UNPROVEN_SHARE = 0.5;
+
+/** What is known of a receiver that a request goes to. */
+export interface ReceiverKind {
+  /** It answers quickly, and so holds its place for a short time only. */
+  readonly quick: boolean;
+  /** It has answered, and has not timed out several times in a row since. */
+  readonly proven: boolean;
+}
+
+interface Use {
+  slow: number;
+  unproven: number;
+}
+
+const NONE: Readonly<Use> = { slow: 0, unproven: 0 };
+
+/**
+ * How many requests there may be at once to all receivers together, and who may have them. A fifth is for
+ * receivers that are known to be quick, so that slow ones, however many, never take the last place; and those
+ * that have never answered share half at most. Of both, a tenant leaves some to others (lib/fair-share.ts).
+ */
+export class TotalLimit {
+  #max: number;
+  #inFlight = 0;
+  readonly #all: Use = { slow: 0, unproven: 0 };
+  /** Of tenants that have requests to receivers that are not quick. */
+  readonly #tenants = new Map<string, Use>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get max(): number {
+    return this.#max;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Changes how many there may be. Those under way stay. */
+  resize(max: number): void {
+    this.#max = max;
+  }
+
+  /** Whether a tenant may begin one more request to such a receiver. */
+  hasRoom(tenant: string, { quick, proven }: ReceiverKind): boolean {
+    if (this.#inFlight >= this.#max) return false;
+    if (quick) return true;
+    const { slow, unproven } = this.#tenants.get(tenant) ?? NONE;
+    if (!mayTake(1, slow, this.#all.slow, this.#max * SLOW_SHARE)) return false;
+    return proven || mayTake(1, unproven, this.#all.unproven, this.#max * UNPROVEN_SHARE);
+  }
+
+  /** Counts a request, until `end` is called with the same. */
+  begin(tenant: string, kind: ReceiverKind): void {
+    this.#inFlight += 1;
+    this.#count(tenant, kind, 1);
+  }
+
+  end(tenant: string, kind: ReceiverKind): void {
+    this.#inFlight -= 1;
+    this.#count(tenant, kind, -1);
+  }
+
+  #count(tenant: string, { quick, proven }: ReceiverKind, change: 1 | -1): void {
+    if (quick && proven) return;
+    let own = this.#tenants.get(tenant);
+    if (own === undefined) {
+      own = { slow: 0, unproven: 0 };
+      this.#tenants.set(tenant, own);
+    }
+    for (const use of [this.#all, own]) {
+      if (!quick) use.slow += change;
+      if (!proven) use.unproven += change;
+    }
+    if (own.slow === 0 && own.unproven === 0) this.#tenants.delete(tenant);
+  }
+}
