@@ -29,7 +29,7 @@ import { createPresence } from './queue/presence.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from './queue/runner.ts';
 import { createWaker } from './queue/waker.ts';
 import type { SubscriptionCache } from './subscriptions/cache.ts';
-import { createTaskRunner } from './tasks/run.ts';
+import { createTaskRunner, TASK_CONNECTIONS } from './tasks/run.ts';
 import { forgetTasks, wakeTasks } from './tasks/store.ts';
 
 /** Bodies and deliveries are loaded side by side. */
@@ -171,8 +171,13 @@ export function createWorker(options: WorkerOptions): Worker {
     },
     log,
   });
+  const taskPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'tasks',
+    max: TASK_CONNECTIONS,
+  });
   const taskRunner = createTaskRunner({
-    pool,
+    pool: taskPool,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
     log,
   });
@@ -226,7 +231,13 @@ export function createWorker(options: WorkerOptions): Worker {
       clearTimeout(timer);
       await presence.stop().catch(() => {});
       await client.close();
-      await endSoon(queuePool.end(), deliveryPool.end(), backlogPool.end(), bodyPool.end());
+      await endSoon(
+        queuePool.end(),
+        deliveryPool.end(),
+        backlogPool.end(),
+        bodyPool.end(),
+        taskPool.end(),
+      );
     },
     get inFlight() {
       return lanes.inFlight;

@@ -4,6 +4,7 @@ import { isUnavailable } from '../db/availability.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { oweAgain } from '../delivery/owe.sql.ts';
 import { errorMessage } from '../lib/errors.ts';
+import { createSlots } from '../lib/slots.ts';
 import {
   BATCH_CHANGES,
   cancelOwed,
@@ -14,6 +15,8 @@ import {
 } from './batch.sql.ts';
 import { enqueueTask, type TaskKind } from './store.ts';
 
+/** Tasks that are worked on at once, each with a connection. */
+export const TASK_CONNECTIONS = 2;
 /** After so long a task leaves its place among the running jobs, and goes on with its next one. */
 const TURN_MS = 1_000;
 /** A task that is late makes up for so much of its rate at the most. */
@@ -32,6 +35,7 @@ export interface TaskRunner {
 }
 
 export interface TaskRunnerOptions {
+  /** For tasks alone: a tenant may have many, and others wait for none of them. */
   readonly pool: pg.Pool;
   /** Told in how many milliseconds a task's next job is due. */
   readonly wakeIn: (delayMs: number) => void;
@@ -41,8 +45,18 @@ export interface TaskRunnerOptions {
 /** Works on tasks, a batch a transaction: what is done and how far it has come are committed together. */
 export function createTaskRunner({ pool, wakeIn, log }: TaskRunnerOptions): TaskRunner {
   let stopping = false;
+  const slots = createSlots(TASK_CONNECTIONS, Number.POSITIVE_INFINITY);
 
-  async function run({ task: id }: TaskJob): Promise<void> {
+  async function run(job: TaskJob): Promise<void> {
+    await slots.acquire(1, 0);
+    try {
+      await runTurn(job);
+    } finally {
+      slots.release(1, 0);
+    }
+  }
+
+  async function runTurn({ task: id }: TaskJob): Promise<void> {
     const startedAt = performance.now();
     let dueInMs = 0;
     do {

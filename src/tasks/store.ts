@@ -67,15 +67,34 @@ const VISIBLE = `
   end::float8 as progress,
   error, created_at, started_at, ended_at`;
 
-/** Stores a task. Nobody works on it before `enqueueTask`. */
+/** Tasks of one tenant that are not done yet, those that subscriptions leave behind aside. */
+const MAX_UNFINISHED = 20;
+
+/** A tenant has as many unfinished tasks as it may have. */
+export class TooManyTasksError extends Error {
+  override readonly name = 'TooManyTasksError';
+
+  constructor() {
+    super(`There are ${MAX_UNFINISHED} tasks that are not done yet`);
+  }
+}
+
+/**
+ * Stores a task. Nobody works on it before `enqueueTask`.
+ *
+ * @throws TooManyTasksError
+ */
 export async function createTask(client: Client, task: NewTask): Promise<Task> {
   const { rows } = await client.query<Task>(
     `insert into posthorn.tasks
        (tenant, kind, subscription_id, since_id, until_id, states, event_types, rate)
-     values ($1, $2, $3,
+     select $1, $2, $3,
        coalesce(posthorn.uuidv7_floor($4::timestamptz), '${FIRST_ID}'),
        coalesce(posthorn.uuidv7_floor($5::timestamptz), '${LAST_ID}'),
-       $6::text[]::posthorn.delivery_state[], $7::text[], $8)
+       $6::text[]::posthorn.delivery_state[], $7::text[], $8
+     where (
+       select count(*) from posthorn.tasks
+       where tenant = $1 and state in ('waiting', 'running') and kind <> 'delete') < ${MAX_UNFINISHED}
      returning ${VISIBLE}`,
     [
       task.tenant,
@@ -88,7 +107,9 @@ export async function createTask(client: Client, task: NewTask): Promise<Task> {
       task.rate,
     ],
   );
-  return rows[0] as Task;
+  const [created] = rows;
+  if (created === undefined) throw new TooManyTasksError();
+  return created;
 }
 
 /**

@@ -97,3 +97,17 @@ t.test('a tenant that reads as much as it can leaves connections for others', as
   t.ok(pending, "others' answers come before the first of the slow ones");
   t.match(await Promise.all(slow.slice(0, 3)), Array(3).fill({ status: 503 }), 'and they end');
 });
+
+t.test('a tenant has twenty tasks that are not done yet, and no more', async (t) => {
+  const { posthorn, greedy, modest } = await startWithTwo(t);
+  // They cannot be worked on, as if there was very much to do.
+  const locker = await connect(t, posthorn.databaseUrl);
+  await locker.query('begin; lock table posthorn.deliveries in access exclusive mode');
+  const cancel = (as: As) => as('POST', '/v1/deliveries/cancel', { event_types: ['a'] });
+  for (let n = 0; n < 20; n++) t.equal((await cancel(greedy)).status, 202);
+  const refused = await cancel(greedy);
+  t.match(refused, { status: 409, json: { detail: /20 tasks/ } });
+  t.equal((await cancel(modest)).status, 202);
+  t.equal((await modest('GET', '/v1/subscriptions')).status, 200, 'nor do they take connections');
+  await locker.query('rollback');
+});

@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import { inTransaction } from '../../db/transaction.ts';
 import { type RetryRefusal, retryDelivery } from '../../delivery/retry.ts';
 import { getDelivery, isListedByDue, listDeliveries } from '../../history/deliveries.ts';
-import { createTask, enqueueTask } from '../../tasks/store.ts';
+import { beginTask } from '../begin-task.ts';
 import { linksOf } from '../links.ts';
 import {
   CURSOR_ID,
@@ -162,7 +162,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         body: CancelFilter,
         response: {
           202: described('The task that does it.', Task),
-          ...problems(400, 401, 404, 413, 415),
+          ...problems(400, 401, 404, 409, 413, 415),
         },
       },
     },
@@ -175,19 +175,15 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         );
       if (subscription_id !== undefined)
         await tenantSubscription(pool, request.tenant, subscription_id);
-      const task = await inTransaction(pool, async (client) => {
-        const created = await createTask(client, {
-          tenant: request.tenant,
-          kind: 'cancel',
-          subscriptionId: subscription_id ?? null,
-          since: since === undefined ? null : new Date(since),
-          until: new Date(until ?? Date.now()),
-          states: states ?? ['pending', 'held'],
-          eventTypes: event_types ?? null,
-          rate: null,
-        });
-        await enqueueTask(client, created.id);
-        return created;
+      const task = await beginTask(pool, {
+        tenant: request.tenant,
+        kind: 'cancel',
+        subscriptionId: subscription_id ?? null,
+        since: since === undefined ? null : new Date(since),
+        until: new Date(until ?? Date.now()),
+        states: states ?? ['pending', 'held'],
+        eventTypes: event_types ?? null,
+        rate: null,
       });
       reply.header('location', linksOf(request)(`/v1/tasks/${task.id}`));
       return reply.code(202).send(linkTask(task, linksOf(request)) as never);

@@ -1,15 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { inTransaction } from '../../db/transaction.ts';
-import {
-  cancelTask,
-  createTask,
-  enqueueTask,
-  getTask,
-  listTasks,
-  type NewTask,
-} from '../../tasks/store.ts';
+import { cancelTask, getTask, listTasks, type NewTask } from '../../tasks/store.ts';
+import { beginTask } from '../begin-task.ts';
 import { linksOf } from '../links.ts';
 import { CURSOR_UUID, DEFAULT_LIMIT, nextPage, PageQuery, readCursor } from '../paging.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
@@ -44,11 +37,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         until === undefined ? 'must be in the past' : 'must be before body.until',
       );
     await tenantSubscription(pool, task.tenant, task.subscriptionId);
-    return await inTransaction(pool, async (client) => {
-      const created = await createTask(client, { ...task, since: from, until: to, rate });
-      await enqueueTask(client, created.id);
-      return created;
-    });
+    return await beginTask(pool, { ...task, since: from, until: to, rate });
   }
 
   app.post(
@@ -65,7 +54,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         body: ReplayFilter,
         response: {
           202: described('The task that does it.', Task),
-          ...problems(400, 401, 404, 413, 415),
+          ...problems(400, 401, 404, 409, 413, 415),
         },
       },
     },
@@ -96,7 +85,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         body: RecoverFilter,
         response: {
           202: described('The task that does it.', Task),
-          ...problems(400, 401, 404, 413, 415),
+          ...problems(400, 401, 404, 409, 413, 415),
         },
       },
     },

@@ -1,0 +1,28 @@
+import type pg from 'pg';
+import { inTransaction } from '../db/transaction.ts';
+import {
+  createTask,
+  enqueueTask,
+  type NewTask,
+  type Task,
+  TooManyTasksError,
+} from '../tasks/store.ts';
+import { Problem } from './problems.ts';
+
+/**
+ * Stores a task, and sees to it that it is worked on.
+ *
+ * @throws Problem (409) when its tenant has too many that are not done yet.
+ */
+export async function beginTask(pool: pg.Pool, task: NewTask): Promise<Task> {
+  try {
+    return await inTransaction(pool, async (client) => {
+      const created = await createTask(client, task);
+      await enqueueTask(client, created.id);
+      return created;
+    });
+  } catch (error) {
+    if (!(error instanceof TooManyTasksError)) throw error;
+    throw new Problem('conflict', `${error.message}; wait until one is, or cancel one.`);
+  }
+}
