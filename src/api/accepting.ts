@@ -65,21 +65,35 @@ export function takeRawJson(app: TakesBodies, maxBytes: number): void {
 }
 
 /**
+ * The bytes of a request's body as text.
+ *
+ * @throws Problem (400) that says why they cannot be JSON.
+ */
+export function textOfBody(body: Buffer | undefined): string {
+  if (body === undefined || body.length === 0)
+    throw new Problem('invalid-json', 'The body is empty; send JSON.');
+  if (!isUtf8(body))
+    throw new Problem('invalid-json', 'The body is not UTF-8, which JSON must be.');
+  return body.toString('utf8');
+}
+
+/**
  * Parses the bytes of a request's body.
  *
  * @throws Problem (400) that says why they are not JSON.
  */
 export function parseJsonBody(body: Buffer | undefined): { text: string; value: unknown } {
-  if (body === undefined || body.length === 0)
-    throw new Problem('invalid-json', 'The body is empty; send JSON.');
-  if (!isUtf8(body))
-    throw new Problem('invalid-json', 'The body is not UTF-8, which JSON must be.');
-  const text = body.toString('utf8');
+  const text = textOfBody(body);
   try {
     return { text, value: JSON.parse(text) };
   } catch (error) {
-    throw new Problem('invalid-json', `The body is not valid JSON: ${(error as Error).message}.`);
+    throw notJson((error as Error).message);
   }
+}
+
+/** A 400 for a body that JSON.parse does not take, with its reason. */
+export function notJson(reason: string): Problem {
+  return new Problem('invalid-json', `The body is not valid JSON: ${reason}.`);
 }
 
 /** What a failure of intake is for the client: whether anything was accepted, and what to do. */

@@ -17,6 +17,7 @@ import { registerTurns } from './plugins/turns.ts';
 import { attemptRoutes } from './routes/attempts.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { enableRoutes } from './routes/enable.ts';
+import { eventTypeImportRoutes } from './routes/event-type-import.ts';
 import { eventTypeRoutes } from './routes/event-types.ts';
 import { filterRoutes } from './routes/filters.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -79,6 +80,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(v1SubscriptionRoutes, { services });
     await app.register(filterRoutes, { services });
     await app.register(eventTypeRoutes, { services });
+    await app.register(eventTypeImportRoutes, { services });
     await app.register(subscriptionActionRoutes, { services });
     await app.register(enableRoutes, { services });
     await app.register(healthRoutes, { services });

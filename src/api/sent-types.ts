@@ -1,7 +1,7 @@
-import { TooManyQuestionsError } from '../event-types/schema-judge.ts';
-import { type FieldProblem, invalidRequest, unavailable } from './problems.ts';
+import type { Judgement } from '../event-types/schema-judge.ts';
+import { explainJudgement, judgeForTenant, warnOfSlowSchema } from './judge-event-type.ts';
+import { type FieldProblem, invalidRequest } from './problems.ts';
 import type { ApiServices } from './services.ts';
-import { explainValidation } from './validation.ts';
 
 /** A webhook that somebody wants to send. */
 interface Sent {
@@ -21,7 +21,7 @@ const MAX_TOLD = 20;
  *
  * @returns a function that throws a Problem (400) naming the fields.
  */
-export function createEventTypeCheck({ eventTypes, schemas }: ApiServices) {
+export function createEventTypeCheck({ eventTypes, schemas, log }: ApiServices) {
   return async (tenant: string, sent: readonly Sent[]): Promise<void> => {
     const known = eventTypes.peek(tenant);
     const rules = known === undefined ? await eventTypes.get(tenant) : known;
@@ -36,22 +36,20 @@ export function createEventTypeCheck({ eventTypes, schemas }: ApiServices) {
           message: `${event_type} is ${type === undefined ? 'not registered' : 'archived'}, and only registered types are taken; POST /v1/event-types registers one`,
         });
       } else if (rules.validate && type !== undefined && type.schema !== null) {
-        problems.push(...(await judge(event_type, type.schema, data, `${field}.data`)));
+        const { schema } = type;
+        const judgement = await judgeForTenant(() => schemas.judge(tenant, schema, data));
+        warnOfSlowSchema(log, judgement, tenant, event_type);
+        problems.push(...explain(judgement, event_type, `${field}.data`));
+        // The rest of a batch could take as long.
+        if (judgement.gaveUp !== undefined) break;
       }
     }
     if (problems.length > 0) throw invalidRequest(problems.slice(0, MAX_TOLD));
   };
+}
 
-  async function judge(event_type: string, schema: string, data: string, field: string) {
-    try {
-      const { problem, errors } = await schemas.judge(schema, data);
-      if (problem === null) return explainValidation(errors, field);
-      return [
-        { field, message: `could not be validated by the schema of ${event_type}: ${problem}` },
-      ];
-    } catch (error) {
-      if (!(error instanceof TooManyQuestionsError)) throw error;
-      throw unavailable(`${error.message}. Nothing was accepted; send it again.`, error);
-    }
-  }
+function explain(judgement: Judgement, event_type: string, field: string): FieldProblem[] {
+  const { problem } = judgement;
+  if (problem === null) return explainJudgement(judgement, field);
+  return [{ field, message: `could not be validated by the schema of ${event_type}: ${problem}` }];
 }

@@ -22,7 +22,10 @@ interface Row {
   readonly tenant: string;
   readonly strict: boolean;
   readonly validate: boolean;
-  readonly types: { name: string; archived: boolean; schema: object | null }[] | null;
+  /** Null where the tenant has no types. */
+  readonly name: string | null;
+  readonly archived: boolean;
+  readonly schema: string | null;
 }
 
 /**
@@ -40,31 +43,24 @@ export function createEventTypeCache(pool: pg.Pool, session: Session): EventType
         name: 'event-types-load',
         text: `
           select t.id as tenant, t.strict_event_types as strict, t.validate_event_types as validate,
-            e.types
+            e.name, e.archived_at is not null as archived,
+            case when t.validate_event_types then e.schema::text end as schema
           from posthorn.tenants t
-          left join lateral (
-            select json_agg(json_build_object('name', e.name, 'archived', e.archived_at is not null,
-              'schema', case when t.validate_event_types then e.schema end)) as types
-            from posthorn.event_types e
-            where e.tenant = t.id
-          ) e on true
+          left join posthorn.event_types e on e.tenant = t.id
           where t.id = any($1) and (t.strict_event_types or t.validate_event_types)`,
         values: [tenants],
       });
-      return new Map(rows.map((row) => [row.tenant, read(row)]));
+      return rulesByTenant(rows);
     },
   });
 }
 
-function read({ strict, validate, types }: Row): EventTypeRules {
-  return {
-    strict,
-    validate,
-    types: new Map(
-      (types ?? []).map(({ name, archived, schema }) => [
-        name,
-        { archived, schema: schema === null ? null : JSON.stringify(schema) },
-      ]),
-    ),
-  };
+function rulesByTenant(rows: readonly Row[]): Map<string, EventTypeRules> {
+  const rules = new Map<string, EventTypeRules & { types: Map<string, CachedEventType> }>();
+  for (const { tenant, strict, validate, name, archived, schema } of rows) {
+    const own = rules.get(tenant) ?? { strict, validate, types: new Map() };
+    rules.set(tenant, own);
+    if (name !== null) own.types.set(name, { archived, schema });
+  }
+  return rules;
 }

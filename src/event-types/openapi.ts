@@ -1,26 +1,25 @@
 import { isObject } from '../lib/objects.ts';
+import { bundledSchema } from './bundled-schema.ts';
+import {
+  isDeeperThan,
+  MAX_DEPTH,
+  MAX_DESCRIPTION_LENGTH,
+  MAX_EVENT_TYPES,
+  MAX_EXAMPLE_BYTES,
+  MAX_TOTAL_BYTES,
+  shortened,
+} from './limits.ts';
+import { followed, type Json, OpenApiError } from './openapi-references.ts';
 
 /** An event type as an OpenAPI document describes it. */
 export interface DescribedEventType {
   readonly name: string;
   readonly description: string | null;
-  readonly schema: Record<string, unknown> | null;
-  readonly example: unknown;
+  /** A JSON text. */
+  readonly schema: string | null;
+  /** A JSON text. */
+  readonly example: string | null;
 }
-
-/** What of a document cannot be read, and where. */
-export class OpenApiError extends Error {
-  override readonly name = 'OpenApiError';
-  /** Such as `webhooks.order.created`. */
-  readonly place: string;
-
-  constructor(place: string, message: string) {
-    super(message);
-    this.place = place;
-  }
-}
-
-type Json = Record<string, unknown>;
 
 /**
  * Reads the event types out of the `webhooks` of an OpenAPI 3.1 document: for each its POST's
@@ -30,38 +29,79 @@ type Json = Record<string, unknown>;
  * A body that is described as the envelope that goes over the wire, `{"type", "timestamp", "data"}`,
  * stands for its `data`.
  *
- * @throws OpenApiError naming what cannot be read.
+ * Its work is bounded by the limits of limits.ts, which are checked while schemas are copied.
+ *
+ * @throws OpenApiError naming what cannot be read, and the limit where there is one.
  */
-export function readWebhooks(document: Json): DescribedEventType[] {
-  if (typeof document.openapi !== 'string' || !/^3\.[1-9]/.test(document.openapi))
+export function readWebhooks(document: unknown): DescribedEventType[] {
+  if (!isObject(document)) throw new OpenApiError('', 'must be an OpenAPI document, an object');
+  const { openapi, webhooks } = document;
+  if (typeof openapi !== 'string' || !/^3\.[1-9]/.test(openapi))
     throw new OpenApiError('openapi', 'must be "3.1.0" or a later version 3, which have webhooks');
-  if (!isObject(document.webhooks) || Object.keys(document.webhooks).length === 0)
+  if (webhooks === undefined) throw new OpenApiError('webhooks', 'is missing');
+  if (!isObject(webhooks) || Object.keys(webhooks).length === 0)
     throw new OpenApiError('webhooks', 'must have one webhook or more, by their event types');
-  return Object.entries(document.webhooks).map(([name, item]) => {
-    const place = `webhooks.${name}`;
-    const { post } = followed(document, item, place);
-    if (!isObject(post)) throw new OpenApiError(place, 'must have a post, which is how it is sent');
-    const { summary, description, requestBody } = post;
-    const text = [description, summary].find((one) => typeof one === 'string') ?? null;
-    const about = { name, description: text as string | null };
-    if (requestBody === undefined) return { ...about, schema: null, example: null };
-    const { content } = followed(document, requestBody, `${place}.post.requestBody`);
-    const json = isObject(content) ? content['application/json'] : undefined;
-    if (!isObject(json)) return { ...about, schema: null, example: null };
-    return { ...about, ...readBody(document, json, `${place}.post.requestBody`) };
+  const number = Object.keys(webhooks).length;
+  if (number > MAX_EVENT_TYPES)
+    throw new OpenApiError(
+      'webhooks',
+      `has ${number} webhooks; at most ${MAX_EVENT_TYPES} are taken`,
+    );
+  let total = 0;
+  return Object.entries(webhooks).map(([name, item]) => {
+    const type = readWebhook(document, name, item);
+    total += (type.schema?.length ?? 0) + (type.example?.length ?? 0);
+    if (total > MAX_TOTAL_BYTES)
+      throw new OpenApiError(
+        'webhooks',
+        `have more than ${MAX_TOTAL_BYTES} bytes of schemas and examples, each with all that it refers to, up to ${shortened(name)}; import fewer at a time, or refer to less`,
+      );
+    return type;
   });
+}
+
+function readWebhook(document: Json, name: string, item: unknown): DescribedEventType {
+  const place = `webhooks.${name}`;
+  const { post } = followed(document, item, place);
+  if (!isObject(post)) throw new OpenApiError(place, 'must have a post, which is how it is sent');
+  const about = { name, description: descriptionOf(post, `${place}.post`) };
+  const nothing = { ...about, schema: null, example: null };
+  if (post.requestBody === undefined) return nothing;
+  const bodyPlace = `${place}.post.requestBody`;
+  const { content } = followed(document, post.requestBody, bodyPlace);
+  const media = isObject(content) ? content['application/json'] : undefined;
+  return isObject(media) ? { ...about, ...readBody(document, media, bodyPlace) } : nothing;
+}
+
+function descriptionOf(post: Json, place: string): string | null {
+  const field = ['description', 'summary'].find((name) => typeof post[name] === 'string');
+  if (field === undefined) return null;
+  const text = post[field] as string;
+  // A character may be two units of UTF-16.
+  const { length } = text.length > 2 * MAX_DESCRIPTION_LENGTH ? text : [...text];
+  if (length > MAX_DESCRIPTION_LENGTH)
+    throw new OpenApiError(
+      `${place}.${field}`,
+      `has ${length} characters; at most ${MAX_DESCRIPTION_LENGTH} are taken`,
+    );
+  if (text.includes('\0') || !text.isWellFormed())
+    throw new OpenApiError(
+      `${place}.${field}`,
+      'may not contain U+0000 or half of a surrogate pair',
+    );
+  return text;
 }
 
 function readBody(document: Json, media: Json, place: string) {
   const example = exampleOf(document, media, place);
-  if (!isObject(media.schema)) return { schema: null, example };
+  if (!isObject(media.schema)) return { schema: null, example: writtenExample(example, place) };
   const body = followed(document, media.schema, place);
   const { type, timestamp, data } = isObject(body.properties) ? body.properties : ({} as Json);
   const wrapped = type !== undefined && timestamp !== undefined && isObject(data);
   const shown = example ?? (Array.isArray(body.examples) ? body.examples[0] : body.example) ?? null;
   return {
-    schema: bundled(document, (wrapped ? data : media.schema) as Json, place),
-    example: wrapped && isObject(shown) ? (shown.data ?? null) : shown,
+    schema: bundledSchema(document, wrapped ? data : media.schema, place),
+    example: writtenExample(wrapped && isObject(shown) ? (shown.data ?? null) : shown, place),
   };
 }
 
@@ -71,70 +111,19 @@ function exampleOf(document: Json, media: Json, place: string): unknown {
   return first === undefined ? null : (followed(document, first, place).value ?? null);
 }
 
-/** An object, or what it refers to. */
-function followed(document: Json, value: unknown, place: string): Json {
-  const seen = new Set<unknown>();
-  let found = value;
-  while (isObject(found) && typeof found.$ref === 'string') {
-    if (seen.has(found)) throw new OpenApiError(place, `refers to itself by ${found.$ref}`);
-    seen.add(found);
-    found = referredTo(document, found.$ref, place);
-  }
-  if (!isObject(found)) throw new OpenApiError(place, 'must be an object');
-  return found;
-}
-
-function referredTo(document: Json, reference: string, place: string): unknown {
-  if (!reference.startsWith('#/'))
-    throw new OpenApiError(place, `refers to ${reference}; only what begins with #/ is followed`);
-  let found: unknown = document;
-  for (const part of reference.slice(2).split('/')) {
-    const name = unescapePointer(part);
-    found = isObject(found) && Object.hasOwn(found, name) ? found[name] : undefined;
-  }
-  if (found === undefined)
-    throw new OpenApiError(place, `refers to ${reference}, which is not there`);
-  return found;
-}
-
-/** RFC 6901 within a URI's fragment. */
-function unescapePointer(part: string): string {
-  let text = part;
-  try {
-    text = decodeURIComponent(part);
-  } catch {
-    // Then it stands for itself.
-  }
-  return text.replaceAll('~1', '/').replaceAll('~0', '~');
-}
-
-const COMPONENT = /^#\/components\/schemas\/([^/]+)(.*)$/;
-
-/** The schema with all that it refers to in `$defs`, so that it stands alone. */
-function bundled(document: Json, schema: Json, place: string): Json {
-  const definitions: Json = {};
-  function copy(value: unknown): unknown {
-    if (Array.isArray(value)) return value.map(copy);
-    if (!isObject(value)) return value;
-    return Object.fromEntries(
-      Object.entries(value).map(([name, member]) => [
-        name,
-        name === '$ref' && typeof member === 'string' ? moved(member) : copy(member),
-      ]),
+function writtenExample(example: unknown, place: string): string | null {
+  if (example === null) return null;
+  if (isDeeperThan(example, MAX_DEPTH))
+    throw new OpenApiError(
+      place,
+      `has an example that is nested too deeply; at most ${MAX_DEPTH} levels are taken`,
     );
-  }
-  function moved(reference: string): string {
-    const [, part = '', rest = ''] = COMPONENT.exec(reference) ?? [];
-    if (part === '') return reference;
-    const name = unescapePointer(part);
-    if (!Object.hasOwn(definitions, name)) {
-      // Before its parts are copied, which may refer to it.
-      definitions[name] = true;
-      definitions[name] = copy(referredTo(document, `#/components/schemas/${part}`, place));
-    }
-    return `#/$defs/${part}${rest}`;
-  }
-  const whole = copy(schema) as Json;
-  if (Object.keys(definitions).length === 0) return whole;
-  return { ...whole, $defs: { ...(isObject(whole.$defs) ? whole.$defs : {}), ...definitions } };
+  const text = JSON.stringify(example);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_EXAMPLE_BYTES)
+    throw new OpenApiError(
+      place,
+      `has an example of ${bytes} bytes; at most ${MAX_EXAMPLE_BYTES} are taken`,
+    );
+  return text;
 }

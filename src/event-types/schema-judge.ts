@@ -1,166 +1,151 @@
-import { Worker } from 'node:worker_threads';
-import type { ErrorObject } from 'ajv';
+import { createHash } from 'node:crypto';
 import { errorMessage } from '../lib/errors.ts';
+import { createJudgingThread, type Outcome, type ThreadJob } from './judging-thread.ts';
+import { createTenantQueues, type Job, type Lane } from './tenant-queues.ts';
+import type { Reading, Task, Verdict } from './thread-messages.ts';
 
-/** For the thread: whether data (a JSON text; null: none) fit a schema (a JSON text). */
-export interface Question {
-  readonly schema: string;
-  readonly data: string | null;
+export { TooMuchWaitingError } from './tenant-queues.ts';
+export type { Reading } from './thread-messages.ts';
+
+/** Nothing could be judged within the time that a caller waits. */
+export class NotJudgedError extends Error {
+  override readonly name = 'NotJudgedError';
 }
 
-/** What is wrong with the schema or with judging by it, or what is wrong with the data. */
-export interface Verdict {
-  readonly problem: string | null;
-  readonly errors: readonly ErrorObject[];
-}
-
-/** More are asked than can be answered: the caller should come back later. */
-export class TooManyQuestionsError extends Error {
-  override readonly name = 'TooManyQuestionsError';
+export interface Judgement extends Verdict {
+  /** Judging took more than it may, and was ended: `now`, or a while `ago`, so that it was not tried again. */
+  readonly gaveUp?: 'now' | 'ago';
+  readonly cpuMs: number;
 }
 
 export interface SchemaJudge {
   /**
-   * Judges whether data fit a JSON Schema (draft 2020-12).
+   * Judges for a tenant whether data (a JSON text; null: none) fit a JSON Schema (draft 2020-12, a JSON
+   * text).
    *
-   * @throws TooManyQuestionsError when too many are waiting.
+   * @throws TooMuchWaitingError when too much of this tenant is waiting.
+   * @throws NotJudgedError
    */
-  judge(schema: string, data: string | null): Promise<Verdict>;
+  judge(tenant: string, schema: string, data: string | null): Promise<Judgement>;
+  /**
+   * Reads the event types of an OpenAPI document (a JSON text) for a tenant.
+   *
+   * @throws TooMuchWaitingError when too much of this tenant is waiting.
+   * @throws NotJudgedError
+   */
+  readDocument(tenant: string, document: string): Promise<Reading>;
   stop(): Promise<void>;
 }
 
-export interface SchemaJudgeOptions {
-  /** What one judgement may take. */
-  readonly timeLimitMs?: number;
-}
+/** What one task may use of a core, in each of the two threads. */
+const LIMITS_MS = { quick: 200, slow: 1_000 };
+/** How long a caller waits until its task is begun. */
+const MAX_WAIT_MS = 10_000;
+/** A schema that took too long is not tried again for so long, which leaves time for the tenant's others. */
+const GIVEN_UP_FOR_MS = 60_000;
+/** Of a tenant; and tenants that have any. */
+const MAX_GIVEN_UP = 1_000;
+const SWEEP_MS = 100;
 
-const TIME_LIMIT_MS = 1_000;
-/** The limit is of the thread's own time; on a machine that is busy with other things it may take so much longer. */
-const MAX_STRETCH = 10;
-/** A schema that took longer is not tried again for so long, or one tenant could have the thread. */
-const SLOW_FOR_MS = 60_000;
-const MAX_WAITING = 1_000;
-const MAX_SLOW = 1_000;
-
-interface Asked {
-  readonly question: Question;
-  readonly resolve: (verdict: Verdict) => void;
-  readonly reject: (error: unknown) => void;
-}
+type JudgeJob = Job & ThreadJob;
 
 /**
- * Judges data by schemas that other people write. A schema can have a regular expression that never
- * ends, or parts that multiply, so this runs in a thread of its own, which is ended when one
- * judgement takes too long or too much memory. Nothing runs until somebody asks.
+ * Judges data by schemas that other people write, and reads their documents. A schema can have a regular
+ * expression that never ends, or parts that multiply, so this runs in two threads, which are replaced when
+ * a task takes too long or too much memory:
+ *
+ * ```
+ * a task ─► quick thread ─► answered
+ *             └─► took 200 ms ─► its tenant's tasks, with this one, go to the
+ *                                slow thread for ten minutes ─► answered
+ *                                  └─► took 1 s ─► given up, and told
+ * ```
+ *
+ * So a tenant can hold up others for a fifth of a second, once in ten minutes, and from then on only those
+ * that were slow too. Within a thread the tenants take turns (tenant-queues.ts). Nothing runs until
+ * somebody asks.
  */
-export function createSchemaJudge({
-  timeLimitMs = TIME_LIMIT_MS,
-}: SchemaJudgeOptions = {}): SchemaJudge {
-  const slow = new Map<string, number>();
-  // In the order in which the thread answers.
-  let waiting: Asked[] = [];
-  let thread: Worker | undefined;
-  let ready = false;
-  let timer: NodeJS.Timeout | undefined;
+export function createSchemaJudge(): SchemaJudge {
+  const queues = createTenantQueues<JudgeJob>();
+  const givenUp = createGivenUp();
+  let sweeper: NodeJS.Timeout | undefined;
   let stopped = false;
 
-  function start(): void {
-    const fresh = new Worker(new URL('./schema-thread.ts', import.meta.url), {
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 32 },
+  const threadOf = (lane: Lane) =>
+    createJudgingThread<JudgeJob>({
+      name: lane,
+      limitMs: LIMITS_MS[lane],
+      take: () => queues.take(lane, performance.now()),
+      putBack: (jobs) => queues.putBack(jobs, performance.now()),
     });
-    fresh.unref();
-    thread = fresh;
-    ready = false;
-    fresh.on('message', (message: Verdict | 'ready') => {
-      if (thread !== fresh) return;
-      if (message === 'ready') {
-        ready = true;
-        for (const { question } of waiting) fresh.postMessage(question);
-      } else {
-        waiting.shift()?.resolve(message);
-      }
-      watch();
-    });
-    let reason: unknown = new Error('it ended');
-    fresh.on('error', (error) => {
-      reason = error;
-    });
-    fresh.on('exit', () => {
-      if (thread === fresh) lose(`took more memory than it may (${errorMessage(reason)})`, reason);
+  const threads = { quick: threadOf('quick'), slow: threadOf('slow') };
+
+  function wake(): void {
+    if (queues.has('quick', performance.now())) threads.quick.wake();
+    if (queues.has('slow', performance.now())) threads.slow.wake();
+    if (!queues.isEmpty) sweeper ??= setInterval(sweep, SWEEP_MS).unref();
+  }
+
+  function sweep(): void {
+    for (const { fail } of queues.takeOlderThan(performance.now() - MAX_WAIT_MS))
+      fail(new NotJudgedError(`It was not validated within ${MAX_WAIT_MS / 1000} s`));
+    if (queues.isEmpty) {
+      clearInterval(sweeper);
+      sweeper = undefined;
+    } else {
+      // Tenants that had used more than their share may go on.
+      wake();
+    }
+  }
+
+  async function run(tenant: string, task: Task, bytes: number, lane: Lane): Promise<Outcome> {
+    if (stopped) throw new NotJudgedError('The service is stopping');
+    return await new Promise<Outcome>((resolve, reject) => {
+      const settle = (outcome: Outcome) => {
+        const now = performance.now();
+        queues.charge(tenant, outcome.cpuMs, now);
+        if (outcome.kind === 'ended') queues.markSlow(tenant, now);
+        resolve(outcome);
+      };
+      const fail = (error: unknown) => {
+        const known = error instanceof NotJudgedError;
+        const message = `The thread that validates did not start: ${errorMessage(error)}`;
+        reject(known ? error : new NotJudgedError(message, { cause: error }));
+      };
+      queues.add({ tenant, task, bytes, lane, since: performance.now(), settle, fail });
+      wake();
     });
   }
 
-  /** The thread is gone, or is to be: whatever was under way is why. */
-  function lose(what: string, reason: unknown): void {
-    const lost = thread;
-    const wasReady = ready;
-    thread = undefined;
-    clearTimeout(timer);
-    void lost?.terminate();
-    if (!wasReady) {
-      for (const { reject } of waiting) reject(reason);
-      waiting = [];
-      return;
-    }
-    const first = waiting.shift();
-    if (first !== undefined) {
-      if (slow.size >= MAX_SLOW) slow.delete(slow.keys().next().value as string);
-      slow.set(first.question.schema, performance.now() + SLOW_FOR_MS);
-      first.resolve(tooMuch(what));
-    }
-    if (waiting.length > 0 && !stopped) start();
-  }
-
-  function watch(): void {
-    clearTimeout(timer);
-    if (waiting.length === 0) {
-      thread?.unref();
-      return;
-    }
-    thread?.ref();
-    if (!ready) return;
-    const [first] = waiting;
-    const asked = thread;
-    const since = performance.now();
-    const before = cpuMsOf(asked);
-    const look = async () => {
-      const usedMs = (await cpuMsOf(asked)) - (await before);
-      if (waiting[0] !== first || thread !== asked) return;
-      const tookMs = performance.now() - since;
-      if (usedMs < timeLimitMs && tookMs < MAX_STRETCH * timeLimitMs)
-        timer = setTimeout(look, Math.max(10, timeLimitMs - usedMs));
-      else lose(`took longer than ${timeLimitMs} ms`, new Error('too slow'));
-    };
-    timer = setTimeout(look, timeLimitMs);
+  async function ask(tenant: string, task: Task, bytes: number, lane: Lane): Promise<Outcome> {
+    const outcome = await run(tenant, task, bytes, lane);
+    const goesOn = outcome.kind === 'ended' && outcome.by === 'quick';
+    return goesOn ? await run(tenant, task, bytes, 'slow') : outcome;
   }
 
   return {
-    async judge(schema, data) {
-      const slowUntil = slow.get(schema);
-      if (slowUntil !== undefined) {
-        if (slowUntil > performance.now()) return tooMuch('took too long a moment ago');
-        slow.delete(schema);
-      }
-      if (stopped || waiting.length >= MAX_WAITING)
-        throw new TooManyQuestionsError('More data are to be validated than can be');
-      return await new Promise<Verdict>((resolve, reject) => {
-        const question = { schema, data };
-        waiting.push({ question, resolve, reject });
-        if (thread === undefined) start();
-        else if (ready) thread.postMessage(question);
-        if (waiting.length === 1) watch();
-      });
+    async judge(tenant, schema, data) {
+      if (givenUp.has(tenant, schema))
+        return { ...tooMuch('took too long a moment ago'), gaveUp: 'ago', cpuMs: 0 };
+      const bytes = schema.length + (data?.length ?? 0);
+      const outcome = await ask(tenant, { kind: 'judge', tenant, schema, data }, bytes, 'quick');
+      const { cpuMs } = outcome;
+      if (outcome.kind === 'answered') return { ...(outcome.result as Verdict), cpuMs };
+      givenUp.add(tenant, schema);
+      return { ...tooMuch(outcome.why), gaveUp: 'now', cpuMs };
+    },
+    async readDocument(tenant, document) {
+      const task = { kind: 'read-document', document } as const;
+      const outcome = await ask(tenant, task, document.length, 'slow');
+      if (outcome.kind === 'answered') return outcome.result as Reading;
+      return { place: '', message: `cannot be read: that ${outcome.why}; import less at a time` };
     },
     async stop() {
       stopped = true;
-      clearTimeout(timer);
-      const last = thread;
-      thread = undefined;
-      for (const { reject } of waiting)
-        reject(new TooManyQuestionsError('The service is stopping'));
-      waiting = [];
-      await last?.terminate();
+      clearInterval(sweeper);
+      await Promise.all([threads.quick.stop(), threads.slow.stop()]);
+      for (const { fail } of queues.takeOlderThan(Number.POSITIVE_INFINITY))
+        fail(new NotJudgedError('The service is stopping'));
     },
   };
 }
@@ -169,12 +154,28 @@ function tooMuch(what: string): Verdict {
   return { problem: `judging by it ${what}; simplify it`, errors: [] };
 }
 
-/** What a thread has used of a core; infinite for one that has ended. */
-async function cpuMsOf(thread: Worker | undefined): Promise<number> {
-  try {
-    const { user = 0, system = 0 } = (await thread?.cpuUsage()) ?? {};
-    return (user + system) / 1000;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
+/** Which schemas of which tenant took too long, for a minute. */
+function createGivenUp() {
+  const tenants = new Map<string, Map<string, number>>();
+  const digestOf = (schema: string) => createHash('sha256').update(schema).digest('base64');
+  return {
+    has(tenant: string, schema: string): boolean {
+      const own = tenants.get(tenant);
+      if (own === undefined) return false;
+      const digest = digestOf(schema);
+      const until = own.get(digest);
+      if (until === undefined || until > performance.now()) return until !== undefined;
+      own.delete(digest);
+      if (own.size === 0) tenants.delete(tenant);
+      return false;
+    },
+    add(tenant: string, schema: string): void {
+      const own = tenants.get(tenant) ?? new Map<string, number>();
+      if (own.size >= MAX_GIVEN_UP) own.delete(own.keys().next().value as string);
+      own.set(digestOf(schema), performance.now() + GIVEN_UP_FOR_MS);
+      tenants.delete(tenant);
+      tenants.set(tenant, own);
+      if (tenants.size > MAX_GIVEN_UP) tenants.delete(tenants.keys().next().value as string);
+    },
+  };
 }

@@ -1,51 +1,80 @@
-// Runs in a thread of its own, because the schemas are other people's: see schema-judge.ts.
+// Runs in a thread of its own, because schemas and documents are other people's: see schema-judge.ts.
 import { parentPort } from 'node:worker_threads';
-import type { ErrorObject, ValidateFunction } from 'ajv';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
-import type { Question, Verdict } from './schema-judge.ts';
+import type { ErrorObject } from 'ajv';
+import { compileSchema, createCompiledSchemas } from './compiled-schemas.ts';
+import { shortened } from './limits.ts';
+import { readWebhooks } from './openapi.ts';
+import { OpenApiError } from './openapi-references.ts';
+import type { Answer, Question, Reading, Task, Verdict } from './thread-messages.ts';
+import { WANTS_MORE } from './thread-messages.ts';
 
-const addFormats = formats as unknown as typeof formats.default;
-const MAX_COMPILED = 500;
-const compiled = new Map<string, ValidateFunction | string>();
+/** After this, what is left of a batch is given back, so that whoever came meanwhile gets a turn. */
+const BATCH_MS = 20;
+const MAX_ERRORS = 20;
 
-parentPort?.on('message', (question: Question) => parentPort?.postMessage(judge(question)));
-parentPort?.postMessage('ready');
+const schemas = createCompiledSchemas();
 
-function judge({ schema, data }: Question): Verdict {
-  const fits = compiledOf(schema);
-  if (typeof fits === 'string') return { problem: fits, errors: [] };
+// The first compilation takes 50 ms, which no tenant is to pay for.
+compileSchema('{"properties":{"a":{"type":"string","format":"email"}}}');
+parentPort?.on('message', answerBatch);
+post({ id: WANTS_MORE, cpuMs: usedCpuMs() });
+
+function answerBatch(questions: readonly Question[]): void {
+  const start = usedCpuMs();
+  for (const { id, task } of questions) {
+    const result = task.kind === 'judge' ? judge(task) : readDocument(task.document);
+    const cpuMs = usedCpuMs();
+    post({ id, cpuMs, result });
+    if (cpuMs - start > BATCH_MS) break;
+  }
+  post({ id: WANTS_MORE, cpuMs: usedCpuMs() });
+}
+
+function post(answer: Answer): void {
+  parentPort?.postMessage(answer);
+}
+
+function usedCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+function judge({ tenant, schema, data }: Task & { kind: 'judge' }): Verdict {
+  const fits = schemas.get(tenant, schema);
+  if (typeof fits === 'string') return { problem: shortened(fits), errors: [] };
   if (data === null) return { problem: null, errors: [] };
   try {
     if (fits(JSON.parse(data))) return { problem: null, errors: [] };
-    return { problem: null, errors: (fits.errors ?? []).map(plain) };
+    return { problem: null, errors: (fits.errors ?? []).slice(0, MAX_ERRORS).map(plain) };
   } catch (error) {
-    // Data or a schema that call themselves deeper than the stack is.
-    return { problem: `it could not be applied: ${(error as Error).message}`, errors: [] };
-  }
-}
-
-function compiledOf(schema: string): ValidateFunction | string {
-  let fits = compiled.get(schema);
-  if (fits === undefined) {
-    fits = compile(schema);
-    if (compiled.size >= MAX_COMPILED) compiled.delete(compiled.keys().next().value as string);
-    compiled.set(schema, fits);
-  }
-  return fits;
-}
-
-function compile(schema: string): ValidateFunction | string {
-  // An instance a schema: none can refer to another's parts, or stand in its way by the same $id.
-  const ajv = addFormats(new Ajv2020({ strict: false, logger: false }));
-  try {
-    return ajv.compile(JSON.parse(schema));
-  } catch (error) {
-    return (error as Error).message;
+    // The schema follows the data, or calls itself, deeper than the stack is.
+    const message = shortened((error as Error).message);
+    return { problem: `it could not be applied: ${message}`, errors: [] };
   }
 }
 
 /** What can be sent to another thread, without the data. */
-function plain({ instancePath, schemaPath, keyword, params, message }: ErrorObject) {
-  return { instancePath, schemaPath, keyword, params, message: message ?? 'is not valid' };
+function plain({ instancePath, schemaPath, keyword, params, message }: ErrorObject): ErrorObject {
+  return {
+    instancePath: shortened(instancePath),
+    schemaPath: shortened(schemaPath),
+    keyword,
+    params,
+    message: shortened(message ?? 'is not valid'),
+  };
+}
+
+function readDocument(text: string): Reading {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    return { notJson: (error as Error).message };
+  }
+  try {
+    return { types: readWebhooks(document) };
+  } catch (error) {
+    if (!(error instanceof OpenApiError)) throw error;
+    return { place: error.place, message: error.message };
+  }
 }

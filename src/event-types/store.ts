@@ -1,5 +1,8 @@
 import { sql } from 'kysely';
+import { textArray } from '../db/arrays.ts';
 import type { Database } from '../db/types.ts';
+import { MAX_EVENT_TYPES, MAX_TOTAL_BYTES } from './limits.ts';
+import type { DescribedEventType } from './openapi.ts';
 
 /** A type of webhooks that a tenant has described. */
 export interface EventType {
@@ -16,9 +19,10 @@ export interface EventType {
 /** What of an event type can be set. It is expected to have been judged. */
 export interface EventTypeFields {
   description?: string | null | undefined;
-  schema?: object | null | undefined;
-  /** Undefined stays as it is; null is none. */
-  example?: unknown;
+  /** A JSON text. */
+  schema?: string | null | undefined;
+  /** A JSON text. Undefined stays as it is; null is none. */
+  example?: string | null | undefined;
   archived?: boolean | undefined;
 }
 
@@ -30,10 +34,10 @@ export interface EventTypeSettings {
   readonly validate: boolean;
 }
 
-/** A tenant has no more. */
-export const MAX_EVENT_TYPES = 1000;
+/** Types that are stored by one statement: at most 5 MiB. */
+const PUT_AT_ONCE = 50;
 
-/** The tenant has as many event types as it may. */
+/** The tenant would have more event types, or more in them, than it may. */
 export class TooManyEventTypesError extends Error {
   override readonly name = 'TooManyEventTypesError';
 }
@@ -48,7 +52,11 @@ const VISIBLE = [
   'updated_at',
 ] as const;
 
-/** Stores an event type. Undefined when there is one of that name. */
+/**
+ * Stores an event type. Undefined when there is one of that name.
+ *
+ * @throws TooManyEventTypesError when the tenant would have more than it may.
+ */
 export async function createEventType(
   db: Database,
   tenant: string,
@@ -76,22 +84,27 @@ export async function createEventType(
 export async function putEventTypes(
   db: Database,
   tenant: string,
-  types: readonly (EventTypeFields & { name: string })[],
+  types: readonly DescribedEventType[],
 ): Promise<string[]> {
+  // In one order, so that two imports at once never wait for each other.
+  const sorted = types.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   return await db.transaction().execute(async (transaction) => {
     const created: string[] = [];
-    for (const { name, ...fields } of types) {
-      const { inserted } = await transaction
-        .insertInto('posthorn.event_types')
-        .values({ tenant, name, ...columns(fields) })
-        .onConflict((conflict) =>
-          conflict
-            .columns(['tenant', 'name'])
-            .doUpdateSet({ ...columns(fields), updated_at: sql`now()` }),
-        )
-        .returning(sql<boolean>`xmax = 0`.as('inserted'))
-        .executeTakeFirstOrThrow();
-      if (inserted) created.push(name);
+    for (let start = 0; start < sorted.length; start += PUT_AT_ONCE) {
+      const group = sorted.slice(start, start + PUT_AT_ONCE);
+      const column = (name: 'name' | 'description' | 'schema' | 'example') =>
+        textArray(group.map((type) => type[name] ?? null));
+      const { rows } = await sql<{ name: string; inserted: boolean }>`
+        insert into posthorn.event_types as e (tenant, name, description, schema, example)
+        select ${tenant}, t.name, t.description, t.schema::json, t.example::json
+        from unnest(${column('name')}::text[], ${column('description')}::text[],
+          ${column('schema')}::text[], ${column('example')}::text[])
+          as t (name, description, schema, example)
+        on conflict (tenant, name) do update
+          set description = excluded.description, schema = excluded.schema,
+            example = excluded.example, updated_at = now()
+        returning e.name, xmax = 0 as inserted`.execute(transaction);
+      for (const { name, inserted } of rows) if (inserted) created.push(name);
     }
     await requireRoom(transaction, tenant);
     return created;
@@ -99,13 +112,21 @@ export async function putEventTypes(
 }
 
 async function requireRoom(db: Database, tenant: string): Promise<void> {
-  const { number } = await db
+  const { number, bytes } = await db
     .selectFrom('posthorn.event_types')
-    .select(sql<number>`count(*)`.as('number'))
+    .select([
+      sql<number>`count(*)`.as('number'),
+      sql<number>`coalesce(sum(octet_length(schema::text)), 0)
+        + coalesce(sum(octet_length(example::text)), 0)`.as('bytes'),
+    ])
     .where('tenant', '=', tenant)
     .executeTakeFirstOrThrow();
   if (number > MAX_EVENT_TYPES)
     throw new TooManyEventTypesError(`A tenant has at most ${MAX_EVENT_TYPES} event types`);
+  if (bytes > MAX_TOTAL_BYTES)
+    throw new TooManyEventTypesError(
+      `The schemas and examples of a tenant have at most ${MAX_TOTAL_BYTES} bytes together`,
+    );
 }
 
 /** Event types by name, after `after`, at most `limit`. */
@@ -139,20 +160,29 @@ export async function getEventType(
     .executeTakeFirst();
 }
 
-/** Changes what is given of an event type. Undefined when there is none of that name. */
+/**
+ * Changes what is given of an event type. Undefined when there is none of that name.
+ *
+ * @throws TooManyEventTypesError when the tenant would have more in them than it may.
+ */
 export async function updateEventType(
   db: Database,
   tenant: string,
   name: string,
   change: EventTypeFields,
 ): Promise<EventType | undefined> {
-  return await db
-    .updateTable('posthorn.event_types')
-    .set({ ...columns(change), updated_at: sql`now()` })
-    .where('tenant', '=', tenant)
-    .where('name', '=', name)
-    .returning(VISIBLE)
-    .executeTakeFirst();
+  return await db.transaction().execute(async (transaction) => {
+    const row = await transaction
+      .updateTable('posthorn.event_types')
+      .set({ ...columns(change), updated_at: sql`now()` })
+      .where('tenant', '=', tenant)
+      .where('name', '=', name)
+      .returning(VISIBLE)
+      .executeTakeFirst();
+    const grows = change.schema !== undefined || change.example !== undefined;
+    if (row !== undefined && grows) await requireRoom(transaction, tenant);
+    return row;
+  });
 }
 
 /** Deletes an event type. Returns whether there was one. */
@@ -204,10 +234,8 @@ export async function changeEventTypeSettings(
 function columns({ description, schema, example, archived }: EventTypeFields) {
   return {
     ...(description === undefined ? {} : { description }),
-    ...(schema === undefined ? {} : { schema: schema && JSON.stringify(schema) }),
-    ...(example === undefined
-      ? {}
-      : { example: example === null ? null : JSON.stringify(example) }),
+    ...(schema === undefined ? {} : { schema }),
+    ...(example === undefined ? {} : { example }),
     ...(archived === undefined
       ? {}
       : { archived_at: archived ? sql<Date>`coalesce(archived_at, now())` : null }),

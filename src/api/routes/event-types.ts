@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { type DescribedEventType, OpenApiError, readWebhooks } from '../../event-types/openapi.ts';
 import {
   changeEventTypeSettings,
   createEventType,
@@ -8,20 +7,17 @@ import {
   getEventType,
   getEventTypeSettings,
   listEventTypes,
-  MAX_EVENT_TYPES,
-  putEventTypes,
   TooManyEventTypesError,
   updateEventType,
 } from '../../event-types/store.ts';
-import { createEventTypeJudge } from '../judge-event-type.ts';
+import { createEventTypeJudge, writeFields } from '../judge-event-type.ts';
 import { DEFAULT_LIMIT, linkNext, PageQuery, readCursor, writeCursor } from '../paging.ts';
-import { type FieldProblem, invalidField, invalidRequest, notFound, Problem } from '../problems.ts';
+import { invalidField, notFound, Problem } from '../problems.ts';
 import {
   described,
   EventType as EventTypeName,
   nullable,
   problems,
-  SENT_EVENT_TYPE,
   SentEventType,
 } from '../schemas/common.ts';
 import {
@@ -33,17 +29,17 @@ import {
 import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({ event_type: EventTypeName });
-const IMPORT = 'import';
+/** A name that no event type has, because it is that of a route. */
+export const IMPORT = 'import';
 const CURSOR_NAME = /^[A-Za-z0-9_.-]{1,128}$/;
-const SENDABLE = new RegExp(SENT_EVENT_TYPE);
 
 /** The types of webhooks that a tenant sends, described for those who receive them. */
 export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services },
 ) => {
-  const { db, schemas, eventTypes } = services;
-  const judge = createEventTypeJudge(schemas);
+  const { db, eventTypes } = services;
+  const judge = createEventTypeJudge(services);
 
   app.post(
     '/v1/event-types',
@@ -78,76 +74,18 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       },
     },
     async (request, reply) => {
-      const { name, ...fields } = request.body;
+      const { tenant } = request;
+      const { name, description } = request.body;
       if (name === IMPORT) throw invalidField('body.name', 'cannot be "import", which is a route');
-      await judge(fields);
-      const type = await withinRoom(() => createEventType(db, request.tenant, name, fields));
+      const { schema = null, example = null } = writeFields(request.body);
+      await judge({ tenant, name, schema, example }, 'body');
+      const fields = { description, schema, example };
+      const type = await withinRoom(() => createEventType(db, tenant, name, fields));
       if (type === undefined)
         throw new Problem('conflict', `There is an event type ${name} already; PATCH changes it.`);
       eventTypes.forget(request.tenant);
       reply.header('location', `/v1/event-types/${name}`);
       return reply.code(201).send(type as never);
-    },
-  );
-
-  app.post(
-    '/v1/event-types/import',
-    {
-      config: { scope: 'manage' },
-      schema: {
-        operationId: 'importEventTypes',
-        summary: 'Register the webhooks of an OpenAPI document',
-        description:
-          'The body is an OpenAPI 3.1 document as JSON; of it, `webhooks` is read, and what that refers to in `components`. All are registered or none. Those that there are already get the description, schema and example of the document; those that it does not name stay as they are.',
-        tags: ['event types'],
-        body: Type.Object(
-          {
-            openapi: Type.String(),
-            webhooks: Type.Record(Type.String(), Type.Any(), { maxProperties: MAX_EVENT_TYPES }),
-          },
-          {
-            additionalProperties: true,
-            examples: [
-              {
-                openapi: '3.1.0',
-                webhooks: {
-                  'invoice.paid': {
-                    post: {
-                      summary: 'An invoice was paid.',
-                      requestBody: {
-                        content: {
-                          'application/json': {
-                            schema: { type: 'object', required: ['id'] },
-                            example: { id: 'in_7' },
-                          },
-                        },
-                      },
-                    },
-                  },
-                },
-              },
-            ],
-          },
-        ),
-        response: {
-          200: described(
-            'The names of those that were not there, and of those that were.',
-            Type.Object({
-              created: Type.Array(EventTypeName),
-              updated: Type.Array(EventTypeName),
-            }),
-          ),
-          ...problems(400, 401, 409, 413, 415),
-        },
-      },
-    },
-    async (request, reply) => {
-      const types = readDocument(request.body);
-      for (const type of types) await judge(type, `body.webhooks.${type.name}`);
-      const created = await withinRoom(() => putEventTypes(db, request.tenant, types));
-      eventTypes.forget(request.tenant);
-      const updated = types.map(({ name }) => name).filter((name) => !created.includes(name));
-      return reply.send({ created, updated });
     },
   );
 
@@ -229,17 +167,27 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
         ),
         response: {
           200: described('The event type as it is now.', EventType),
-          ...problems(400, 401, 404, 413, 415),
+          ...problems(400, 401, 404, 409, 413, 415),
         },
       },
     },
     async (request, reply) => {
       const { event_type: name } = request.params;
-      const change = request.body;
-      const before = await getEventType(db, request.tenant, name);
-      if (before === undefined) throw notFound('event type', name);
-      await judge({ schema: before.schema, example: before.example, ...change });
-      const type = await updateEventType(db, request.tenant, name, change);
+      const { tenant } = request;
+      const { description, archived } = request.body;
+      const written = writeFields(request.body);
+      if (written.schema !== undefined || written.example !== undefined) {
+        const before = await getEventType(db, tenant, name);
+        if (before === undefined) throw notFound('event type', name);
+        const { schema = null, example = null } = {
+          schema: before.schema && JSON.stringify(before.schema),
+          example: before.example === null ? null : JSON.stringify(before.example),
+          ...written,
+        };
+        await judge({ tenant, name, schema, example }, 'body');
+      }
+      const change = { description, archived, ...written };
+      const type = await withinRoom(() => updateEventType(db, tenant, name, change));
       if (type === undefined) throw notFound('event type', name);
       eventTypes.forget(request.tenant);
       return reply.send(type as never);
@@ -310,26 +258,8 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
   );
 };
 
-function readDocument(document: Record<string, unknown>): DescribedEventType[] {
-  let types: DescribedEventType[];
-  try {
-    types = readWebhooks(document);
-  } catch (error) {
-    if (!(error instanceof OpenApiError)) throw error;
-    throw invalidField(`body.${error.place}`, error.message);
-  }
-  const wrong: FieldProblem[] = types
-    .filter(({ name }) => name.length > 128 || name === IMPORT || !SENDABLE.test(name))
-    .map(({ name }) => ({
-      field: `body.webhooks.${name.slice(0, 128)}`,
-      message:
-        'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; not import, nor what begins with posthorn.',
-    }));
-  if (wrong.length > 0) throw invalidRequest(wrong.slice(0, 20));
-  return types;
-}
-
-async function withinRoom<T>(work: () => Promise<T>): Promise<T> {
+/** @throws Problem (409) where the work throws TooManyEventTypesError. */
+export async function withinRoom<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -1,0 +1,154 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import {
+  MAX_EVENT_TYPES,
+  MAX_EXAMPLE_BYTES,
+  MAX_SCHEMA_BYTES,
+  MAX_TOTAL_BYTES,
+  shortened,
+} from '../../event-types/limits.ts';
+import type { DescribedEventType } from '../../event-types/openapi.ts';
+import { putEventTypes } from '../../event-types/store.ts';
+import { freeNow } from '../../lib/free-now.ts';
+import { notJson, takeRawJson, textOfBody } from '../accepting.ts';
+import { createEventTypeJudge, judgeForTenant } from '../judge-event-type.ts';
+import { type FieldProblem, invalidField, invalidRequest, Problem } from '../problems.ts';
+import {
+  described,
+  EventType as EventTypeName,
+  problems,
+  SENT_EVENT_TYPE,
+} from '../schemas/common.ts';
+import type { ApiServices } from '../services.ts';
+import { validatorCompiler } from '../validation.ts';
+import { IMPORT, withinRoom } from './event-types.ts';
+
+const SENDABLE = new RegExp(SENT_EVENT_TYPE);
+/** What the schemas of one import may use of a core, all together. A thousand ordinary ones take 1 s. */
+const MAX_JUDGING_MS = 10_000;
+const MAX_WRONG_NAMES = 20;
+
+/** Event types from an OpenAPI document. */
+export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services },
+) => {
+  const { db, eventTypes, schemas, settings } = services;
+  const judge = createEventTypeJudge(services);
+  /** Tenants with an import under way. What an import holds is bounded, and so is how many there are. */
+  const importing = new Set<string>();
+  takeRawJson(app, settings.maxBodyBytes);
+
+  async function importDocument(tenant: string, body: Buffer) {
+    const document = textOfBody(body);
+    freeNow(body);
+    const reading = await judgeForTenant(() => schemas.readDocument(tenant, document));
+    if ('notJson' in reading) throw notJson(reading.notJson);
+    if ('place' in reading)
+      throw invalidField(['body', reading.place].filter(Boolean).join('.'), reading.message);
+    const { types } = reading;
+    requireNames(types);
+    let usedMs = 0;
+    for (const type of types) {
+      usedMs += await judge({ tenant, ...type }, `body.webhooks.${type.name}`);
+      if (usedMs > MAX_JUDGING_MS)
+        throw invalidField(
+          'body.webhooks',
+          `has schemas that take longer than ${MAX_JUDGING_MS} ms to compile, up to ${type.name}; import fewer at a time, or simplify them`,
+        );
+    }
+    const created = new Set(await withinRoom(() => putEventTypes(db, tenant, types)));
+    eventTypes.forget(tenant);
+    const names = types.map(({ name }) => name);
+    return {
+      created: names.filter((name) => created.has(name)),
+      updated: names.filter((name) => !created.has(name)),
+    };
+  }
+
+  app.post(
+    '/v1/event-types/import',
+    {
+      config: { scope: 'manage' },
+      // The body stays bytes here, so its schema is for the document; the thread for schemas parses it.
+      validatorCompiler: (route: { httpPart?: string }) =>
+        route.httpPart === 'body' ? () => true : validatorCompiler(route as never),
+      bodyLimit: settings.maxBodyBytes,
+      schema: {
+        operationId: 'importEventTypes',
+        summary: 'Register the webhooks of an OpenAPI document',
+        description: `The body is an OpenAPI 3.1 document as JSON; of it, \`webhooks\` is read, and what that refers to in \`components\`. All are registered or none. Those that there are already get the description, schema and example of the document; those that it does not name stay as they are. A schema has at most ${MAX_SCHEMA_BYTES} bytes with all that it refers to, an example ${MAX_EXAMPLE_BYTES}, and all together ${MAX_TOTAL_BYTES}. A tenant has one import under way at a time.`,
+        tags: ['event types'],
+        body: Type.Object(
+          {
+            openapi: Type.String(),
+            webhooks: Type.Record(Type.String(), Type.Any(), { maxProperties: MAX_EVENT_TYPES }),
+          },
+          {
+            additionalProperties: true,
+            examples: [
+              {
+                openapi: '3.1.0',
+                webhooks: {
+                  'invoice.paid': {
+                    post: {
+                      summary: 'An invoice was paid.',
+                      requestBody: {
+                        content: {
+                          'application/json': {
+                            schema: { type: 'object', required: ['id'] },
+                            example: { id: 'in_7' },
+                          },
+                        },
+                      },
+                    },
+                  },
+                },
+              },
+            ],
+          },
+        ),
+        response: {
+          200: described(
+            'The names of those that were not there, and of those that were.',
+            Type.Object({
+              created: Type.Array(EventTypeName),
+              updated: Type.Array(EventTypeName),
+            }),
+          ),
+          ...problems(400, 401, 409, 413, 415),
+        },
+      },
+    },
+    async (request) => {
+      const { tenant } = request;
+      if (importing.has(tenant))
+        throw new Problem(
+          'too-many-requests',
+          'An import of this tenant is under way; send it again when that has ended.',
+          { headers: { 'retry-after': '1' } },
+        );
+      importing.add(tenant);
+      try {
+        // The validator above leaves it what the parser gives.
+        return await importDocument(tenant, request.body as unknown as Buffer);
+      } finally {
+        importing.delete(tenant);
+      }
+    },
+  );
+};
+
+/** @throws Problem (400) naming those that cannot be event types. */
+function requireNames(types: readonly DescribedEventType[]): void {
+  const wrong: FieldProblem[] = types
+    .map(({ name }) => name)
+    .filter((name) => name.length > 128 || name === IMPORT || !SENDABLE.test(name))
+    .slice(0, MAX_WRONG_NAMES)
+    .map((name) => ({
+      field: `body.webhooks.${shortened(name, 128)}`,
+      message:
+        'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; not import, nor what begins with posthorn.; at most 128 characters',
+    }));
+  if (wrong.length > 0) throw invalidRequest(wrong);
+}

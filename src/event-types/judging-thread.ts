@@ -1,0 +1,202 @@
+import { Worker } from 'node:worker_threads';
+import { errorMessage } from '../lib/errors.ts';
+import type { Answer, Question, Task } from './thread-messages.ts';
+import { isAnswer, WANTS_MORE } from './thread-messages.ts';
+
+/** What the thread did: answered, or did not end within its limits and was ended. */
+export type Outcome =
+  | { readonly kind: 'answered'; readonly result: Answer['result']; readonly cpuMs: number }
+  | {
+      readonly kind: 'ended';
+      readonly why: string;
+      readonly cpuMs: number;
+      /** The name of the thread. */
+      readonly by: string;
+    };
+
+export interface ThreadJob {
+  readonly task: Task;
+  readonly bytes: number;
+  readonly settle: (outcome: Outcome) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+export interface JudgingThreadOptions<J extends ThreadJob> {
+  readonly name: string;
+  /** What one task may use of a core. */
+  readonly limitMs: number;
+  /** The next job, if there is one. */
+  readonly take: () => J | undefined;
+  /** Takes back jobs that were taken and not begun, or whose thread died of another one. */
+  readonly putBack: (jobs: readonly J[]) => void;
+}
+
+export interface JudgingThread {
+  /** There may be a job to take. */
+  wake(): void;
+  stop(): Promise<void>;
+}
+
+/** The limit is of the thread's own time; on a machine that is busy with other things it may take so much longer. */
+const MAX_STRETCH = 10;
+/** The thread gives back what it did not begin within 20 ms, and that is copied once more. */
+const MAX_BATCH = 64;
+const MAX_BATCH_BYTES = 1024 * 1024;
+
+/**
+ * A thread that does jobs one after the other, and is replaced when one takes too long or too much memory.
+ * It starts with the first job.
+ */
+export function createJudgingThread<J extends ThreadJob>(
+  options: JudgingThreadOptions<J>,
+): JudgingThread {
+  const { name, limitMs, take, putBack } = options;
+  let worker: Worker | undefined;
+  let wantsMore = false;
+  let stopped = false;
+  let lastId = 0;
+  /** In the order in which the thread does them. */
+  let underWay: { readonly id: number; readonly job: J }[] = [];
+  let begunAt = 0;
+  let cpuMsAtBegin = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  function start(): void {
+    const fresh = new Worker(new URL('./schema-thread.ts', import.meta.url), {
+      name: `schemas-${name}`,
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 32 },
+    });
+    fresh.unref();
+    worker = fresh;
+    let isReady = false;
+    fresh.on('message', (message: unknown) => {
+      if (worker !== fresh || !isAnswer(message)) return;
+      isReady = true;
+      receive(message);
+    });
+    let reason: unknown = new Error('it ended');
+    fresh.on('error', (error) => {
+      reason = error;
+    });
+    fresh.on('exit', () => {
+      if (worker !== fresh) return;
+      if (isReady) replace(`took more memory than it may (${errorMessage(reason)})`, limitMs);
+      else failAll(reason);
+    });
+  }
+
+  function receive({ id, cpuMs, result }: Answer): void {
+    if (id === WANTS_MORE) {
+      const left = underWay.map(({ job }) => job);
+      underWay = [];
+      putBack(left);
+      begin(cpuMs);
+      wantsMore = true;
+      fill();
+      return;
+    }
+    const [first] = underWay;
+    if (first?.id !== id) return;
+    underWay.shift();
+    const usedMs = cpuMs - cpuMsAtBegin;
+    begin(cpuMs);
+    first.job.settle({ kind: 'answered', result, cpuMs: usedMs });
+  }
+
+  function begin(cpuMs: number): void {
+    begunAt = performance.now();
+    cpuMsAtBegin = cpuMs;
+  }
+
+  function fill(): void {
+    if (!wantsMore || stopped) return;
+    let bytes = 0;
+    while (underWay.length < MAX_BATCH && bytes < MAX_BATCH_BYTES) {
+      const job = take();
+      if (job === undefined) break;
+      bytes += job.bytes;
+      lastId += 1;
+      underWay.push({ id: lastId, job });
+    }
+    if (underWay.length === 0) return;
+    wantsMore = false;
+    begunAt = performance.now();
+    const batch: Question[] = underWay.map(({ id, job }) => ({ id, task: job.task }));
+    worker?.postMessage(batch);
+    timer ??= setTimeout(look, limitMs).unref();
+  }
+
+  /** Ends the thread if the first job that is under way takes too long. */
+  async function look(): Promise<void> {
+    const [first] = underWay;
+    const asked = worker;
+    const before = cpuMsAtBegin;
+    timer = undefined;
+    if (first === undefined || asked === undefined) return;
+    let waitMs = limitMs - (performance.now() - begunAt);
+    if (waitMs <= 0) {
+      const usedMs = (await cpuMsOf(asked)) - before;
+      if (asked !== worker || stopped) return;
+      if (underWay[0] === first) {
+        const tookMs = performance.now() - begunAt;
+        if (usedMs >= limitMs || tookMs >= MAX_STRETCH * limitMs) {
+          replace(`took longer than ${limitMs} ms`, Math.min(usedMs, tookMs));
+          return;
+        }
+        waitMs = limitMs - usedMs;
+      }
+    }
+    if (underWay.length > 0) timer ??= setTimeout(look, Math.max(10, waitMs)).unref();
+  }
+
+  /** The first job that is under way is to blame; the others are done by the next thread. */
+  function replace(why: string, cpuMs: number): void {
+    const [first, ...others] = underWay;
+    drop();
+    putBack(others.map(({ job }) => job));
+    if (!stopped) start();
+    first?.job.settle({ kind: 'ended', why, cpuMs, by: name });
+  }
+
+  /** It did not start, which is nobody's fault who asks. The next one who asks tries again. */
+  function failAll(reason: unknown): void {
+    drop();
+    for (let job = take(); job !== undefined; job = take()) job.fail(reason);
+  }
+
+  function drop(): void {
+    const dropped = worker;
+    worker = undefined;
+    wantsMore = false;
+    underWay = [];
+    clearTimeout(timer);
+    timer = undefined;
+    void dropped?.terminate();
+  }
+
+  return {
+    wake() {
+      if (stopped) return;
+      if (worker === undefined) start();
+      else fill();
+    },
+    async stop() {
+      stopped = true;
+      const last = worker;
+      putBack(underWay.map(({ job }) => job));
+      drop();
+      await last?.terminate();
+    },
+  };
+}
+
+/** What a thread has used of a core; infinite for one that has ended. */
+async function cpuMsOf(thread: Worker): Promise<number> {
+  try {
+    const { user, system } = await thread.cpuUsage();
+    return (user + system) / 1000;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}

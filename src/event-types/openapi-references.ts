@@ -1,0 +1,85 @@
+import { isObject } from '../lib/objects.ts';
+import { shortened } from './limits.ts';
+
+/** What of a document cannot be read, and where. */
+export class OpenApiError extends Error {
+  override readonly name = 'OpenApiError';
+  /** Such as `webhooks.order.created`; empty: the document. */
+  readonly place: string;
+
+  constructor(place: string, message: string) {
+    super(message);
+    this.place = shortened(place);
+  }
+}
+
+export type Json = Record<string, unknown>;
+
+/** A `$ref` may lead to another one, so many times. */
+const MAX_CHAIN = 20;
+const MAX_REFERENCE_LENGTH = 1000;
+
+/**
+ * An object, or what its `$ref` leads to.
+ *
+ * @throws OpenApiError
+ */
+export function followed(document: Json, value: unknown, place: string): Json {
+  let found = value;
+  for (let followedRefs = 0; isObject(found) && typeof found.$ref === 'string'; followedRefs += 1) {
+    if (followedRefs === MAX_CHAIN)
+      throw new OpenApiError(
+        place,
+        `refers from one $ref to the next more than ${MAX_CHAIN} times, or to itself, at ${shortened(found.$ref)}`,
+      );
+    found = referredTo(document, found.$ref, place);
+  }
+  if (!isObject(found)) throw new OpenApiError(place, 'must be an object');
+  return found;
+}
+
+/**
+ * What a reference within the document leads to.
+ *
+ * @throws OpenApiError
+ */
+export function referredTo(document: Json, reference: string, place: string): unknown {
+  requireShort(reference, place);
+  if (!reference.startsWith('#/'))
+    throw new OpenApiError(
+      place,
+      `refers to ${shortened(reference)}; only what begins with #/ is followed`,
+    );
+  let found: unknown = document;
+  for (const part of reference.slice(2).split('/')) {
+    const name = unescapePointer(part);
+    // RFC 6901 section 4: an index of an array.
+    found =
+      (isObject(found) || Array.isArray(found)) && Object.hasOwn(found, name)
+        ? (found as Json)[name]
+        : undefined;
+  }
+  if (found === undefined)
+    throw new OpenApiError(place, `refers to ${shortened(reference)}, which is not there`);
+  return found;
+}
+
+/** @throws OpenApiError when a reference is longer than any is that a person writes. */
+export function requireShort(reference: string, place: string): void {
+  if (reference.length > MAX_REFERENCE_LENGTH)
+    throw new OpenApiError(
+      place,
+      `has a $ref of ${reference.length} characters; at most ${MAX_REFERENCE_LENGTH} are taken`,
+    );
+}
+
+/** RFC 6901 within a URI's fragment. */
+export function unescapePointer(part: string): string {
+  let text = part;
+  try {
+    text = decodeURIComponent(part);
+  } catch {
+    // Then it stands for itself.
+  }
+  return text.replaceAll('~1', '/').replaceAll('~0', '~');
+}
