@@ -24,3 +24,10 @@ export function isDeeperThan(value: unknown, most: number): boolean {
 export function shortened(text: string, length = 300): string {
   return text.length > length ? `${text.slice(0, length)}…` : text;
 }
+
+/** Why something failed that was thrown, for whoever wrote the schema or the data. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof RangeError && error.message.includes('call stack'))
+    return 'it is nested too deeply, or refers to itself without end';
+  return shortened(error instanceof Error ? error.message : String(error));
+}

@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import type { ErrorObject } from 'ajv';
 import { compileSchema, createCompiledSchemas } from './compiled-schemas.ts';
-import { shortened } from './limits.ts';
+import { reasonOf, shortened } from './limits.ts';
 import { readWebhooks } from './openapi.ts';
 import { OpenApiError } from './openapi-references.ts';
 import type { Answer, Question, Reading, Task, Verdict } from './thread-messages.ts';
@@ -41,15 +41,14 @@ function usedCpuMs(): number {
 
 function judge({ tenant, schema, data }: Task & { kind: 'judge' }): Verdict {
   const fits = schemas.get(tenant, schema);
-  if (typeof fits === 'string') return { problem: shortened(fits), errors: [] };
+  if (typeof fits === 'string') return { problem: fits, errors: [] };
   if (data === null) return { problem: null, errors: [] };
   try {
     if (fits(JSON.parse(data))) return { problem: null, errors: [] };
     return { problem: null, errors: (fits.errors ?? []).slice(0, MAX_ERRORS).map(plain) };
   } catch (error) {
     // The schema follows the data, or calls itself, deeper than the stack is.
-    const message = shortened((error as Error).message);
-    return { problem: `it could not be applied: ${message}`, errors: [] };
+    return { problem: `it could not be applied: ${reasonOf(error)}`, errors: [] };
   }
 }
 
