@@ -87,6 +87,8 @@ const meta = new Ajv2020({ strict: false, logger: false });
 export function compileSchema(schema: string): Compiled {
   try {
     const value = JSON.parse(schema);
+    // A keyword of ajv's own, which has the function answer with a promise.
+    if (value.$async !== undefined) return '$async is no keyword of it';
     meta.validateSchema(value, true);
     // An instance a schema: none can refer to another's parts, or stand in its way by the same $id.
     const ajv = addFormats(new Ajv2020(OPTIONS));

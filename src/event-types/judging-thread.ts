@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { errorMessage } from '../lib/errors.ts';
+import { errorCode, errorMessage } from '../lib/errors.ts';
 import type { Answer, Question, Task } from './thread-messages.ts';
 import { isAnswer, WANTS_MORE } from './thread-messages.ts';
 
@@ -37,8 +37,8 @@ export interface JudgingThread {
   stop(): Promise<void>;
 }
 
-/** The limit is of the thread's own time; on a machine that is busy with other things it may take so much longer. */
-const MAX_STRETCH = 10;
+/** The limits are of the thread's own time; on a machine that is busy with other things a task may take so long. */
+const MAX_TASK_MS = 10_000;
 /** The thread gives back what it did not begin within 20 ms, and that is copied once more. */
 const MAX_BATCH = 64;
 const MAX_BATCH_BYTES = 1024 * 1024;
@@ -81,8 +81,9 @@ export function createJudgingThread<J extends ThreadJob>(
     });
     fresh.on('exit', () => {
       if (worker !== fresh) return;
-      if (isReady) replace(`took more memory than it may (${errorMessage(reason)})`, limitMs);
-      else failAll(reason);
+      if (!isReady) failAll(reason);
+      else if (underWay.length === 0) drop();
+      else replace(whyOf(reason), limitMs);
     });
   }
 
@@ -140,7 +141,7 @@ export function createJudgingThread<J extends ThreadJob>(
       if (asked !== worker || stopped) return;
       if (underWay[0] === first) {
         const tookMs = performance.now() - begunAt;
-        if (usedMs >= limitMs || tookMs >= MAX_STRETCH * limitMs) {
+        if (usedMs >= limitMs || tookMs >= MAX_TASK_MS) {
           replace(`took longer than ${limitMs} ms`, Math.min(usedMs, tookMs));
           return;
         }
@@ -189,6 +190,12 @@ export function createJudgingThread<J extends ThreadJob>(
       await last?.terminate();
     },
   };
+}
+
+function whyOf(reason: unknown): string {
+  return errorCode(reason) === 'ERR_WORKER_OUT_OF_MEMORY'
+    ? 'took more memory than it may'
+    : `ended its thread (${errorMessage(reason)})`;
 }
 
 /** What a thread has used of a core; infinite for one that has ended. */

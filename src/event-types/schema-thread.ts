@@ -73,7 +73,7 @@ function readDocument(text: string): Reading {
   try {
     return { types: readWebhooks(document) };
   } catch (error) {
-    if (!(error instanceof OpenApiError)) throw error;
-    return { place: error.place, message: error.message };
+    if (error instanceof OpenApiError) return { place: error.place, message: error.message };
+    return { place: '', message: `cannot be read: ${reasonOf(error)}` };
   }
 }

@@ -48,3 +48,13 @@ t.test('a schema refers to nothing of another one', async (t) => {
   t.match(compileSchema('{"$ref":"https://example.com/b"}'), /resolve/);
   t.type(compileSchema('{"$ref":"https://json-schema.org/draft/2020-12/schema"}'), 'function');
 });
+
+t.test('what JSON Schema has not is no way around it', async (t) => {
+  t.match(compileSchema('{"$async":true,"type":"string"}'), /\$async/);
+  const nested = '{"$ref":"#/$defs/a","$defs":{"a":{"$async":true,"type":"string"}}}';
+  t.type(compileSchema(nested), 'string');
+  const inline = compileSchema('{"items":{"$async":true,"type":"string"}}');
+  t.equal(typeof inline === 'function' && inline([1]), false);
+  const data = compileSchema('{"properties":{"a":{"maximum":{"$data":"1/b"}}}}');
+  t.match(data, /must be number/);
+});
