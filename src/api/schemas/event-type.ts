@@ -1,25 +1,36 @@
 import { Type } from 'typebox';
+import {
+  MAX_DEPTH,
+  MAX_DESCRIPTION_LENGTH,
+  MAX_EXAMPLE_BYTES,
+  MAX_SCHEMA_BYTES,
+} from '../../event-types/limits.ts';
 import { EventType as EventTypeName, named, nullable, STORABLE_TEXT, Timestamp } from './common.ts';
 
 /** What of an event type may be given when it is made or changed. */
 export const EVENT_TYPE_FIELDS = {
   description: Type.Optional(
     nullable(
-      Type.String({ maxLength: 1000, pattern: STORABLE_TEXT, examples: ['Somebody buys.'] }),
+      Type.String({
+        maxLength: MAX_DESCRIPTION_LENGTH,
+        pattern: STORABLE_TEXT,
+        examples: ['Somebody buys.'],
+      }),
     ),
   ),
   schema: Type.Optional(
     nullable(
       Type.Unsafe<Record<string, unknown>>({
         type: 'object',
-        description:
-          'JSON Schema (draft 2020-12) of the data, up to 32 KiB, that refers to nothing outside of itself.',
+        description: `JSON Schema (draft 2020-12) of the data that refers to nothing outside of itself. At most ${MAX_SCHEMA_BYTES} bytes and ${MAX_DEPTH} levels.`,
         examples: [{ type: 'object', required: ['id'], properties: { id: { type: 'integer' } } }],
       }),
     ),
   ),
   example: Type.Optional(
-    Type.Any({ description: 'Data as they may be; they must fit the schema. Null: none.' }),
+    Type.Any({
+      description: `Data as they may be; they must fit the schema. Null: none. At most ${MAX_EXAMPLE_BYTES} bytes and ${MAX_DEPTH} levels.`,
+    }),
   ),
 };
 
