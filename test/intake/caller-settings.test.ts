@@ -13,8 +13,8 @@ const NEEDED = [
 ];
 /** Called for each webhook, by our own functions alone; nothing in it depends on a setting. */
 const WITHOUT = ['event_type_patterns'];
-/** What people who read the views may call. */
-const FOR_EVERYBODY = ['try_jsonb', 'uuidv7', 'uuidv7_floor', 'uuidv7_time'];
+/** What people who read the views may call; and the last one does nothing for who may create nothing. */
+const FOR_EVERYBODY = ['try_jsonb', 'uuidv7', 'uuidv7_floor', 'uuidv7_time', 'ensure_partitions'];
 /** These forbid to write, or end the session; that is what they are for. */
 const NOT_MEANT = [
   'default_transaction_read_only',

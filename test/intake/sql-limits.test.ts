@@ -1,0 +1,175 @@
+import type pg from 'pg';
+import t, { type Test } from 'tap';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
+
+const MIB = 1024 * 1024;
+
+async function start(t: Test): Promise<pg.Client> {
+  const client = await connect(t, await createTestDatabase(t));
+  await client.query(
+    `insert into posthorn.subscriptions (url, event_types) values ('http://a.example/', '{order.*}')`,
+  );
+  return client;
+}
+
+async function count(client: pg.Client, table: string): Promise<number> {
+  return (await client.query(`select count(*)::integer as n from posthorn.${table}`)).rows[0].n;
+}
+
+/** What `posthorn.send` puts around the data. */
+const ENVELOPE = '{"type":"order.paid","timestamp":"2026-11-28T10:00:00.000Z","data":""}'.length;
+
+t.test(
+  'a body of one MiB is sent from SQL, and one byte more is refused with a hint',
+  async (t) => {
+    const client = await start(t);
+    const send = (length: number) =>
+      client.query(`select posthorn.send('order.paid', to_jsonb(repeat('x', $1)))`, [length]);
+    await send(MIB - ENVELOPE);
+    const tooLarge = {
+      code: '54000',
+      message: /order\.paid.* 1048577 bytes.* 1048576/,
+      hint: /POSTHORN_MAX_BODY/,
+    };
+    await t.rejects(send(MIB - ENVELOPE + 1), tooLarge);
+    // Characters are not bytes, and eight bytes of a number may be 131,072 characters.
+    await t.rejects(
+      client.query(`select posthorn.send('order.paid', to_jsonb(repeat('é', $1)))`, [MIB / 2]),
+      { code: '54000' },
+    );
+    await t.rejects(
+      client.query(
+        `select posthorn.send('order.paid', ('[' || repeat('1e131071,', 9) || '1]')::jsonb)`,
+      ),
+      { code: '54000' },
+    );
+    t.equal(await count(client, 'webhook_payloads'), 1);
+  },
+);
+
+t.test('send_many sends none when one is too large, and says which', async (t) => {
+  const client = await start(t);
+  await t.rejects(
+    client.query(
+      `select posthorn.send_many(array_fill('order.paid'::text, array[2000]),
+         array_fill('1'::jsonb, array[1499]) || to_jsonb(repeat('x', 2000000)) || array_fill('1'::jsonb, array[500]))`,
+    ),
+    { code: '54000', detail: 'It is number 1500 of 2000 in this call.' },
+  );
+  t.equal(await count(client, 'webhook_payloads'), 0);
+  t.equal(await count(client, 'deliveries'), 0);
+});
+
+t.test('the limit is the setting of the process that started last', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t, { POSTHORN_MAX_BODY: '2KiB' });
+  await posthorn.subscribe(receiver.url);
+  const client = await connect(t, posthorn.databaseUrl);
+  const send = () =>
+    client.query(`select posthorn.send('order.paid', to_jsonb(repeat('x', 3000)))`);
+  await t.rejects(send(), { code: '54000', message: /2048/ });
+  await startTestService(t, { DATABASE_URL: posthorn.databaseUrl, POSTHORN_MAX_BODY: '4KiB' });
+  await send();
+  await client.query('set role posthorn_sender');
+  await t.rejects(client.query('update posthorn.limits set max_body_bytes = 1e9'), {
+    code: '42501',
+  });
+});
+
+t.test(
+  'many are sent in their order, whatever the shape of the arrays, all under one key',
+  async (t) => {
+    const client = await start(t);
+    const send = async (data: string, more = '') =>
+      (
+        await client.query(
+          `select array_length(ids, 1) as n, ids from (select posthorn.send_many(types, data ${more}) as ids
+         from (select array_agg('order.n' || n % 3) as types, ${data} as data from generate_series(1, 2500) as n) as g) as s`,
+        )
+      ).rows[0];
+    const data = `array_agg(to_jsonb(n || repeat('x', case n when 7 then 900000 else 1000 end)))`;
+    const { n, ids } = await send(
+      data,
+      `, idempotency_key => 'once', ordering_keys => array(select 'k' || i from generate_series(1, 2500) as i)`,
+    );
+    t.equal(n, 2500);
+    const { rows } = await client.query(
+      `select p.event_type, p.ordering_key, (convert_from(p.body, 'UTF8')::jsonb ->> 'data')::text as data,
+       (select count(*)::integer from posthorn.deliveries d where d.webhook_id = p.id) as owed
+     from unnest($1::uuid[]) with ordinality as u (id, place) join posthorn.webhook_payloads p using (id) order by place`,
+      [ids],
+    );
+    t.equal(rows.length, 2500);
+    t.ok(
+      rows.every(
+        ({ event_type, ordering_key, data, owed }, index) =>
+          event_type === `order.n${(index + 1) % 3}` &&
+          ordering_key === `k${index + 1}` &&
+          data.startsWith(`${index + 1}x`) &&
+          owed === 1,
+      ),
+    );
+    const again = await send(
+      data,
+      `, idempotency_key => 'once', ordering_keys => array(select 'k' || i from generate_series(1, 2500) as i)`,
+    );
+    t.strictSame(again.ids, ids, 'the same call returns the same ids');
+    await t.rejects(send(data, `, idempotency_key => 'once'`), { code: '23505' });
+    t.equal(await count(client, 'webhook_payloads'), 2500);
+    t.equal(await count(client, 'idempotency_keys'), 1);
+
+    const shapes = await client.query(
+      `select posthorn.send_many('{{order.a,order.b},{order.c,order.d}}', '[5:8]={1,2,3,4}'::jsonb[]) as ids`,
+    );
+    const sent = await client.query(
+      `select string_agg(event_type || (convert_from(body, 'UTF8')::jsonb ->> 'data'), ' ' order by place) as all
+     from unnest($1::uuid[]) with ordinality as u (id, place) join posthorn.webhook_payloads using (id)`,
+      [shapes.rows[0].ids],
+    );
+    t.equal(sent.rows[0].all, 'order.a1 order.b2 order.c3 order.d4');
+  },
+);
+
+t.test('a hundred thousand take some megabytes of the backend besides their arrays', async (t) => {
+  const client = await start(t);
+  const arrays = `select array_agg('order.paid'::text) as types, array_agg(jsonb_build_object('id', n, 'text', repeat('x', 200))) as data
+    from generate_series(1, 100000) as n`;
+  await client.query(`create table public.sizes (megabytes numeric)`);
+  await client.query(`
+    create function public.measure() returns trigger language plpgsql as $$
+    begin
+      insert into public.sizes select sum(total_bytes) / 1024 / 1024 from pg_backend_memory_contexts;
+      return null;
+    end $$`);
+  await client.query(
+    'create trigger measure after insert on posthorn.deliveries for each statement execute function public.measure()',
+  );
+  await client.query('begin');
+  await client.query(`select cardinality(posthorn.send_many(types, data)) from (${arrays}) as g`);
+  const { rows } = await client.query('select max(megabytes)::float as most from public.sizes');
+  await client.query('rollback');
+  // The arrays and one copy of them have 89 MB. When all went at once it was 470 MB.
+  t.ok(rows[0].most > 50 && rows[0].most < 140, `${rows[0].most} MB`);
+});
+
+t.test('what can be said beside the data has limits too', async (t) => {
+  const client = await start(t);
+  const cases: [sql: string, values: unknown[]][] = [
+    [`select posthorn.send($1, '1')`, ['x'.repeat(2 * MIB)]],
+    [`select posthorn.send('a', '1', channels => array[$1])`, ['x'.repeat(2 * MIB)]],
+    [`select posthorn.send('a', '1', channels => array_fill('a'::text, array[100000]))`, []],
+    [`select posthorn.send('a', '1', ordering_key => $1)`, ['x'.repeat(2 * MIB)]],
+    [`select posthorn.send('a', '1', idempotency_key => $1)`, ['x'.repeat(2 * MIB)]],
+  ];
+  for (const [sql, values] of cases) {
+    const error = (await client
+      .query(sql, values)
+      .catch((error: unknown) => error)) as pg.DatabaseError;
+    t.equal(error.code, '22023', sql);
+    t.ok(error.message.length < 500, 'and the error does not repeat it');
+  }
+  await until('nothing was sent', async () => (await count(client, 'webhook_payloads')) === 0);
+});
