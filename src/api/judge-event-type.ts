@@ -91,7 +91,11 @@ export function warnOfSlowSchema(
   tenant: string,
   event_type: string,
 ): void {
-  if (gaveUp === 'now') log.warn({ tenant, event_type, problem }, 'gave up validating by a schema');
+  if (gaveUp === 'now')
+    log.warn(
+      { tenant, event_type, problem },
+      'gave up on a JSON Schema that takes too long or too much memory',
+    );
 }
 
 /**

@@ -92,7 +92,9 @@ t.test(
       t.ok(status === 503 || status === 429, `${status}`);
       t.ok(Number(headers.get('retry-after')) > 0);
     }
-    const warned = lines.filter(({ msg }) => msg === 'gave up validating by a schema');
+    const warned = lines.filter(
+      ({ msg }) => msg === 'gave up on a JSON Schema that takes too long or too much memory',
+    );
     t.equal(warned.length, toldSlow.length, 'each is in the log once');
     t.match(warned, [{ level: 40, tenant: 'slow', event_type: /^slow\d+$/ }]);
   },
@@ -108,8 +110,8 @@ t.test('an attack that goes on has no other effect than one that begins', async 
     isOver = true;
   });
   const slowestMs = await sendUntil(t, ask, () => isOver);
-  // It has the quick thread to itself.
-  t.ok(slowestMs < 1_000, `the slowest webhook of the other took ${slowestMs.toFixed(0)} ms`);
+  // Its own thread is not replaced any more, so this is less than a slow schema takes, by the clock too.
+  t.ok(slowestMs < FAIR_MS / 2, `the slowest webhook of the other took ${slowestMs.toFixed(0)} ms`);
   await attack;
 });
 

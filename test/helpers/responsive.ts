@@ -2,7 +2,7 @@ import type { Test } from 'tap';
 import type { TestService } from './service.ts';
 
 /** Far more than a request of its kind takes on a busy machine, and far less than what it guards against. */
-export const PROMPT_MS = 1_000;
+export const PROMPT_MS = 2_000;
 
 /**
  * Asks the service whether it lives, again and again, while something is done, at least 20 times, and holds
