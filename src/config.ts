@@ -134,7 +134,11 @@ export const SETTINGS = {
     'Proxy that all deliveries leave by (CONNECT), as `http://user:password@host:port`',
     parseEgressProxy,
   ),
-  POSTHORN_MAX_BODY: setting('1MiB', 'Larger payloads are refused with 413', bodyLimit),
+  POSTHORN_MAX_BODY: setting(
+    '1MiB',
+    'Larger payloads are refused with 413, and in SQL with `54000`; at most `64MiB`',
+    bodyLimit,
+  ),
   POSTHORN_RETENTION: setting(
     '30d',
     'History older than this is dropped, a day at a time; never while a delivery is owed',

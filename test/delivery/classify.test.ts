@@ -8,6 +8,7 @@ import {
   classifyFailure,
   InvalidSubscriptionError,
   signOf,
+  UnreadablePayloadError,
 } from '../../src/delivery/classify.ts';
 import { ConnectionClosedError } from '../../src/delivery/connections.ts';
 import { ProxyError } from '../../src/delivery/egress-proxy.ts';
@@ -238,6 +239,7 @@ t.test('what was not sent says nothing of its receiver; a redirect is an answer'
   const signOfFailure = (error: unknown) => signOf(classifyFailure(error, TIMEOUT_MS), undefined);
   t.equal(signOfFailure(new BlockedAddressError('a is private')), 'unsent');
   t.equal(signOfFailure(new InvalidSubscriptionError('no URL')), 'unsent');
+  t.equal(signOfFailure(new UnreadablePayloadError('it is too large')), 'unread');
   t.equal(signOfFailure(new ProxyError('the proxy is away')), 'down');
   t.equal(signOfFailure(coded('ENOTFOUND')), 'down');
   const signs = [200, 302, 404, 410, 429, 503].map((status) =>
