@@ -55,6 +55,8 @@ export function serveClusterMetrics(): void {
   });
 }
 
+/** Longer than prom-client waits in the supervisor for processes that do not answer. */
+const ALL_METRICS_MS = 6_000;
 let questions = 0;
 
 /** In one of several processes: whichever of them is asked, the figures are of all. */
@@ -62,11 +64,16 @@ async function metricsOfAll(own: Registry): Promise<string> {
   questions += 1;
   const id = questions;
   const text = await new Promise<string | undefined>((resolve) => {
-    const onMessage = (message: AllMetrics) => {
-      if (message?.type !== ALL_METRICS || message.id !== id) return;
+    const finish = (answer?: string) => {
       process.off('message', onMessage);
-      resolve(message.text);
+      clearTimeout(timer);
+      resolve(answer);
     };
+    const onMessage = (message: AllMetrics) => {
+      if (message?.type === ALL_METRICS && message.id === id) finish(message.text);
+    };
+    // The supervisor may be frozen.
+    const timer = setTimeout(finish, ALL_METRICS_MS);
     process.on('message', onMessage);
     process.send?.({ type: ALL_METRICS, id } satisfies AllMetrics);
   });

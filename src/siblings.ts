@@ -1,5 +1,6 @@
 // What the processes of one supervisor know of each other.
 import cluster from 'node:cluster';
+import type { Logger } from 'pino';
 
 const NOT_READY = 'posthorn:not-ready';
 const TELL_MS = 5_000;
@@ -30,6 +31,20 @@ export function isServedByOthers(): boolean {
   return cluster.isWorker && process.env[SERVED_BY_OTHERS] === '1';
 }
 
+/**
+ * In a process under a supervisor: it ends with the supervisor, at once, since nobody would replace it
+ * or tell it to stop. Another worker takes over what it had in flight.
+ */
+export function endWithSupervisor(log: Logger): void {
+  if (!cluster.isWorker) return;
+  // Before Node's own listener, which exits.
+  process.prependOnceListener('disconnect', () => {
+    log.error('the supervisor has ended; this process ends too');
+  });
+  // A message that the supervisor did not live to read (`write EPIPE`); the disconnect follows.
+  process.on('error', (error) => log.debug({ err: error }, 'a message to the supervisor was lost'));
+}
+
 /** In the supervisor: passes on to all processes why one of them is not ready. */
 export function passOnReadiness(): void {
   const reasons = new Map<number, string | null>();
@@ -40,7 +55,8 @@ export function passOnReadiness(): void {
     }
   };
   cluster.on('message', (worker, message: NotReady) => {
-    if (message?.type !== NOT_READY) return;
+    // What a process said last may be read after it has exited, and would stay for ever.
+    if (message?.type !== NOT_READY || worker.isDead()) return;
     reasons.set(worker.id, message.reason);
     tell();
   });

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { isLoopback, loadSettings, type Settings } from '../config.ts';
 import { createLog } from '../log.ts';
 import type { Service } from '../service.ts';
+import { endWithSupervisor } from '../siblings.ts';
 import { VERSION } from '../version.ts';
 
 /** Interrupts this close together are one. */
@@ -32,6 +33,7 @@ Examples:
 async function start(): Promise<void> {
   const settings = loadSettings();
   const log = createLog(settings);
+  endWithSupervisor(log);
   // Here, so that --help and --version need not load all of the service.
   const several = settings.processes > 1 && cluster.isPrimary;
   const { startProcesses, killProcesses } = several
@@ -40,10 +42,12 @@ async function start(): Promise<void> {
 
   // Listened for from the beginning: a stop during start-up must not leave a database behind.
   let stopRequestedAt: number | undefined;
+  const stopRequested = new AbortController();
   let service: Service | undefined;
   const requestStop = (reason: string) => {
     if (stopRequestedAt !== undefined) return;
     stopRequestedAt = performance.now();
+    stopRequested.abort();
     if (!cluster.isWorker) {
       log.info({ reason }, 'stopping: letting deliveries in flight finish; Ctrl-C stops at once');
     }
@@ -89,7 +93,7 @@ async function start(): Promise<void> {
   if (process.env.npm_lifecycle_event !== undefined && cluster.isPrimary)
     stopWithParent(() => requestStop('npm has ended'));
 
-  service = await startProcesses(settings, log);
+  service = await startProcesses(settings, log, stopRequested.signal);
   if (stopRequestedAt !== undefined) return await stop();
   if (process.stdout.isTTY && !cluster.isWorker) process.stdout.write(banner(service, settings));
 }

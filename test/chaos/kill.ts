@@ -15,12 +15,13 @@ interface Part {
 
 export const kill: Scenario = {
   name: 'kill',
-  promise: 'a 202 means durable: kill -9 of API, worker, both, a child or its supervisor',
+  promise:
+    'a 202 means durable: kill -9 of API, worker, both, a child or its supervisor, and of a child whose supervisor is frozen',
   quick: true,
   timeoutMs: 1_500_000,
   async run(run) {
-    const rounds = run.quick ? 3 : 100;
-    const supervisedRounds = run.quick ? 2 : 30;
+    const rounds = run.quick ? 4 : 100;
+    const supervisedRounds = run.quick ? 3 : 30;
     const least = run.quick ? 0 : 50_000;
     const postgres = await startPostgres(run);
     const receiver = await startReceiver(run);
@@ -76,21 +77,32 @@ export const kill: Scenario = {
       await goesOn(load);
       await during(between(100, 1_500));
       const children = running.children;
-      kills.push(Date.now());
       // A supervisor waits longer each time a young process dies, so it is killed as often as they are.
-      if (round % 2 === 1) {
-        process.kill(children[Math.floor(between(0, children.length))] as number, 'SIGKILL');
-        await until('a process has been replaced', () => {
-          const now = running.children;
-          return now.length === 2 && now.some((pid) => !children.includes(pid));
-        });
-      } else {
+      if (round % 3 === 2) {
+        kills.push(Date.now());
         running.kill('SIGKILL');
         await running.exited();
         await until('its processes have ended with it', () => children.every((pid) => !alive(pid)));
         supervised.running = supervised.start();
         await supervised.running.up();
+        continue;
       }
+      // Its processes go on to send it messages, and it answers them when it goes on.
+      const frozen = round % 3 === 0;
+      if (frozen) {
+        running.kill('SIGSTOP');
+        await during(between(0, 6_000));
+      }
+      kills.push(Date.now());
+      process.kill(children[Math.floor(between(0, children.length))] as number, 'SIGKILL');
+      if (frozen) {
+        await during(between(0, 6_000));
+        running.kill('SIGCONT');
+      }
+      await until('a process has been replaced', () => {
+        const now = running.children;
+        return now.length === 2 && now.some((pid) => !children.includes(pid));
+      });
     }
     while (load.accepted.size < least) await during(100);
     await load.stop();
