@@ -10,6 +10,7 @@ import {
   MAX_HEADER_BYTES,
   registerErrors,
 } from './plugins/errors.ts';
+import { refuseForeignPages } from './plugins/foreign-pages.ts';
 import { limitHeaders, registerLimits } from './plugins/limits.ts';
 import { watchMethods } from './plugins/methods.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
@@ -66,6 +67,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   registerErrors(app as unknown as FastifyInstance);
   registerRequestLog(app as unknown as FastifyInstance, services.log);
   limitHeaders(app as unknown as FastifyInstance);
+  refuseForeignPages(app as unknown as FastifyInstance, services.settings);
   declareAccess(app as unknown as FastifyInstance);
   registerAuth(app as unknown as FastifyInstance, services);
   await registerLimits(app as unknown as FastifyInstance, services.settings);

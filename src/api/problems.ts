@@ -53,6 +53,7 @@ const CATALOGUE = {
   'invalid-json': { status: 400, title: 'The body is not valid JSON' },
   unauthorized: { status: 401, title: 'The request does not prove who sent it' },
   forbidden: { status: 403, title: 'The key may not do this' },
+  'foreign-page': { status: 403, title: 'A web page of another site may have sent this' },
   'not-found': { status: 404, title: 'There is no such thing' },
   'method-not-allowed': { status: 405, title: 'The path does not take this method' },
   'request-timeout': { status: 408, title: 'The request did not arrive in time' },

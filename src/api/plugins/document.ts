@@ -37,7 +37,7 @@ export function completeDocument(document: OpenApiDocument): OpenApiDocument {
 
 /**
  * What a request may get before its route is asked: any one when it is not HTTP, is late or too
- * large; one with ids in its path when they are too long; and one that may have a body, even where
+ * large, or comes from another site's page; one with ids in its path when they are too long; and one that may have a body, even where
  * none is wanted, when that cannot be read.
  */
 function withServerAnswers(paths: OpenApiDocument['paths']): OpenApiDocument['paths'] {
@@ -45,7 +45,7 @@ function withServerAnswers(paths: OpenApiDocument['paths']): OpenApiDocument['pa
     const ofPath = path.includes('{') ? [414] : [];
     const withThem = Object.entries(operations).map(([method, operation]) => {
       const ofBody = method === 'get' ? [] : [413, 415];
-      const always = problems(400, 408, 431, ...ofPath, ...ofBody);
+      const always = problems(400, 403, 408, 431, ...ofPath, ...ofBody);
       const responses = { ...always, ...withLink(operation) };
       return [method, { ...operation, ...withBody(operation), responses }];
     });

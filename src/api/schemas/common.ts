@@ -21,7 +21,7 @@ export const ProblemSchema = Type.Object(
 const MEANINGS: Record<number, string> = {
   400: 'The request is not valid; `errors` names the fields.',
   401: 'The signature or the key is missing or wrong.',
-  403: 'The key lacks the scope that is needed.',
+  403: 'The key lacks the scope that is needed; or, where no key is needed, a web page of another site may have sent this.',
   404: 'There is no such thing.',
   408: 'The request took too long to arrive.',
   409: 'It cannot be done as things stand; `detail` says what stands in the way.',
