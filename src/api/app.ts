@@ -1,15 +1,11 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { takeJson } from './accepting.ts';
+import { createApiServer } from './http-server.ts';
 import { declareAccess } from './plugins/access.ts';
 import { registerAuth } from './plugins/auth.ts';
 import { registerDocs } from './plugins/docs.ts';
-import {
-  answerClientError,
-  answerFrameworkError,
-  MAX_HEADER_BYTES,
-  registerErrors,
-} from './plugins/errors.ts';
+import { answerFrameworkError, registerErrors } from './plugins/errors.ts';
 import { refuseForeignPages } from './plugins/foreign-pages.ts';
 import { limitHeaders, registerLimits } from './plugins/limits.ts';
 import { watchMethods } from './plugins/methods.ts';
@@ -39,24 +35,21 @@ import { webhookRoutes } from './routes/webhooks.ts';
 import type { ApiServices } from './services.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** Longer than any body that fits the limit needs; it ends requests that drip. */
-const REQUEST_TIMEOUT_MS = 60_000;
-
 /** Assembles the API. It listens nowhere yet. */
 export async function createApp(services: ApiServices): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: services.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: services.settings.maxBodyBytes,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    serverFactory: createApiServer,
     // One logger for all: a child for each request costs more than most requests log.
     childLoggerFactory: (logger) => logger,
     // What comes on an open connection while we stop is still served; then the connection closes.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     frameworkErrors: answerFrameworkError as never,
-    clientErrorHandler: answerClientError,
+    // The server has its own, also where fastify makes a second one.
+    clientErrorHandler: () => {},
     routerOptions: { ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);

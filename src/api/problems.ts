@@ -62,6 +62,7 @@ const CATALOGUE = {
   'too-large': { status: 413, title: 'The body is too large' },
   'path-too-long': { status: 414, title: 'A part of the path is too long' },
   'unsupported-media-type': { status: 415, title: 'The body is not of a type that is taken' },
+  'expectation-failed': { status: 417, title: 'What the request expects cannot be met' },
   'idempotency-key-reused': {
     status: 422,
     title: 'The idempotency key was used for another request',

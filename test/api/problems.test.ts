@@ -3,7 +3,7 @@ import { connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import t from 'tap';
-import { answerClientError } from '../../src/api/plugins/errors.ts';
+import { answerClientError } from '../../src/api/http-server.ts';
 import { startTestService } from '../helpers/service.ts';
 
 /** Sends bytes and returns the answer, up to the connection's end. */
@@ -44,7 +44,7 @@ t.test('what has no route, or is no request at all, is answered by a problem', a
 t.test('a request that does not arrive in time is answered by a problem', async (t) => {
   // As Node reports it, without its minute of waiting.
   const late = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
-  const server = createServer((socket) => answerClientError(late as never, socket));
+  const server = createServer((socket) => answerClientError(undefined, late as never, socket));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   t.teardown(() => server.close());
   const { port } = server.address() as { port: number };

@@ -38,7 +38,7 @@ export function sendWith(
 export function sendBytes(url: string, bytes: string | Buffer): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), hostname);
+    const socket = connect(Number(port), hostname.replace(/^\[|\]$/g, ''));
     let answer = '';
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => {

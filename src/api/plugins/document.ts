@@ -45,7 +45,7 @@ function withServerAnswers(paths: OpenApiDocument['paths']): OpenApiDocument['pa
     const ofPath = path.includes('{') ? [414] : [];
     const withThem = Object.entries(operations).map(([method, operation]) => {
       const ofBody = method === 'get' ? [] : [413, 415];
-      const always = problems(400, 403, 408, 431, ...ofPath, ...ofBody);
+      const always = problems(400, 403, 408, 417, 431, ...ofPath, ...ofBody);
       const responses = { ...always, ...withLink(operation) };
       return [method, { ...operation, ...withBody(operation), responses }];
     });

@@ -1,22 +1,11 @@
-import type { Socket } from 'node:net';
 import type { ErrorObject } from 'ajv';
-import type {
-  ConnectionError,
-  FastifyError,
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-} from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isUnavailable } from '../../db/availability.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
-import { STATUS_CODES } from '../../lib/node-http.ts';
 import { rarely } from '../../lib/rarely.ts';
 import { invalidRequest, Problem, unavailable } from '../problems.ts';
 import { explainValidation } from '../validation.ts';
-
-/** Of the request line and the headers together. */
-export const MAX_HEADER_BYTES = 16 * 1024;
 
 /** Makes every error, from wherever, a problem+json answer (RFC 9457). */
 export function registerErrors(app: FastifyInstance): void {
@@ -56,34 +45,6 @@ export function answerFrameworkError(
   reply: FastifyReply,
 ): void {
   sendProblem(reply, toProblem(error, request));
-}
-
-/** Fastify's `clientErrorHandler`: what never became a request has but its socket to be answered on. */
-export function answerClientError(error: ConnectionError, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy(error);
-    return;
-  }
-  const problem = explainClientError(error);
-  const body = JSON.stringify(problem);
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-    () => socket.destroy(),
-  );
-}
-
-function explainClientError({ code }: ConnectionError): Problem {
-  switch (code) {
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new Problem('request-timeout', 'The request took too long to arrive; send it again.');
-    case 'HPE_HEADER_OVERFLOW':
-      return new Problem(
-        'headers-too-large',
-        `The request line and the headers have more than ${formatBytes(MAX_HEADER_BYTES)}.`,
-      );
-    default:
-      return new Problem('invalid-request', `This is not HTTP/1.1 (${code}).`);
-  }
 }
 
 /** Answers with a problem. */

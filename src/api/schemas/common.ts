@@ -28,6 +28,7 @@ const MEANINGS: Record<number, string> = {
   413: 'The body is larger than POSTHORN_MAX_BODY.',
   414: 'A part of the path is longer than any id is.',
   415: 'The content-type is not JSON.',
+  417: 'The `Expect` header is not 100-continue.',
   422: 'The `Idempotency-Key` was used for another request in the last 24 hours.',
   429: 'Too many requests came within the time; try again after `Retry-After`.',
   431: 'The request line and the headers are too large.',
