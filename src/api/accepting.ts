@@ -8,7 +8,7 @@ import {
   IntakeUnknownError,
 } from '../intake/intake.ts';
 import type { Metrics } from '../metrics.ts';
-import { outcomeUnknown, Problem, unavailable } from './problems.ts';
+import { invalidField, outcomeUnknown, Problem, unavailable } from './problems.ts';
 import { bodyReader } from './read-body.ts';
 
 /** JSON, and what is built on it, such as CloudEvents. */
@@ -25,7 +25,8 @@ export function takeJson(app: TakesBodies & Pick<FastifyInstance, 'addHook'>): v
     if (!requiresNothing(route.schema?.body)) return;
     route.preValidation = [
       async (request: FastifyRequest) => {
-        request.body ??= {};
+        // What is left out, not null.
+        if (request.body === undefined) request.body = {};
       },
       ...[route.preValidation ?? []].flat(),
     ];
@@ -94,6 +95,20 @@ export function parseJsonBody(body: Buffer | undefined): { text: string; value: 
 /** A 400 for a body that JSON.parse does not take, with its reason. */
 export function notJson(reason: string): Problem {
   return new Problem('invalid-json', `The body is not valid JSON: ${reason}.`);
+}
+
+/**
+ * Writes what was parsed. JSON.parse takes any depth, and JSON.stringify does not.
+ *
+ * @throws Problem (400) naming the field that is nested too deeply.
+ */
+export function compactJson(value: unknown, field: string): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw invalidField(field, 'is nested too deeply to be written');
+  }
 }
 
 /** What a failure of intake is for the client: whether anything was accepted, and what to do. */

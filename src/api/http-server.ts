@@ -18,7 +18,7 @@ type Answers = WeakMap<Duplex, ServerResponse>;
 
 /**
  * A server whose every answer is the handler's or problem+json: to what is not HTTP, to requests
- * without one `Host`, to an `Expect` that is not understood, and to CONNECT. fastify makes two of them
+ * without one `Host` or with a transfer coding that is not chunked, to an `Expect` that is not understood, and to CONNECT. fastify makes two of them
  * where the host is `localhost`.
  */
 export function createApiServer(handler: RequestListener): Server {
@@ -28,7 +28,7 @@ export function createApiServer(handler: RequestListener): Server {
     { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
     (request, response) => {
       answers.set(request.socket, response);
-      const problem = judgeHost(request);
+      const problem = judgeHost(request) ?? judgeFraming(request);
       if (problem === null) handler(request, response);
       else respond(response, problem);
     },
@@ -80,6 +80,14 @@ function judgeHost({
   return URL.parse(url)?.host === headers.host?.toLowerCase()
     ? null
     : invalidField('headers.host', 'is not the host of the URL; send the path alone');
+}
+
+/** RFC 9112, 6.3: where another coding comes last, the end of the body is not known. */
+function judgeFraming({ headers }: IncomingMessage): Problem | null {
+  const coding = headers['transfer-encoding'];
+  return coding === undefined || coding.toLowerCase() === 'chunked'
+    ? null
+    : invalidField('headers.transfer-encoding', `is ${coding}; only chunked is taken`);
 }
 
 /** Answers before the handler is asked. */

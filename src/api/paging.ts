@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { invalidField } from './problems.ts';
-import { STORABLE_TEXT } from './schemas/common.ts';
+import { isStorable } from './storable.ts';
 
 export const DEFAULT_LIMIT = 100;
 
@@ -69,7 +69,7 @@ export const CURSOR_ID: CursorShape = {
 export const CURSOR_BIGINT = /^\d{1,18}$/;
 /** An id of whatever form; the database compares it with those there are. */
 export const CURSOR_TEXT: CursorShape = {
-  test: (part) => part.length <= 256 && new RegExp(STORABLE_TEXT).test(part),
+  test: (part) => part.length <= 256 && isStorable(part),
 };
 /** A moment, in microseconds since 1970. */
 export const CURSOR_MICROSECONDS = /^\d{1,16}$/;

@@ -7,10 +7,10 @@ import {
   EVENT_TYPE,
   EVENT_TYPE_PATTERN,
   SENT_EVENT_TYPE,
-  STORABLE_TEXT,
   TENANT_ID,
 } from './schemas/common.ts';
 import { DELIVERY_ID } from './schemas/history.ts';
+import { findUnstorable } from './storable.ts';
 
 const addFormats = formats as unknown as typeof formats.default;
 
@@ -39,17 +39,44 @@ function createAjv(given: Options): Ajv {
 
 /** Compiles the schemas of requests. Unknown fields are refused, never dropped in silence. */
 export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpPart }) => {
-  const check = compileLate(schema);
+  const judge = createJudge(schema);
   const integers = httpPart === 'body' ? [] : integersOf(schema);
   return (part: Record<string, unknown>) => {
     for (const name of integers) {
       const text = part[name];
       if (typeof text === 'string' && INTEGER.test(text)) part[name] = Number(text);
     }
-    const fits = check();
-    return fits(part) || { error: (fits.errors ?? []) as FastifySchemaValidationError[] };
+    const errors = judge(part);
+    return errors === null || { error: errors as FastifySchemaValidationError[] };
   };
 };
+
+/** A function that finds what is wrong with a part of a request, or null. */
+function createJudge(schema: object): (part: unknown) => Partial<ErrorObject>[] | null {
+  const check = compileLate(schema);
+  return (part) => {
+    const unstorable = findUnstorable(part, schema);
+    if (unstorable !== null) {
+      const { path, message } = unstorable;
+      return [{ keyword: 'storable', instancePath: pointerTo(path), params: {}, message }];
+    }
+    const fits = check();
+    return fits(part) ? null : (fits.errors ?? []);
+  };
+}
+
+/** A JSON Pointer (RFC 6901), as Ajv writes them. */
+function pointerTo(path: readonly string[]): string {
+  return path.map((name) => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}
+
+/** A JSON Pointer as fields are written, none of its names longer than anybody reads. */
+function fieldAt(part: string, pointer: string): string {
+  const names = pointer.split('/').slice(1);
+  return [part, ...names.map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))]
+    .map((name) => name.slice(0, MAX_NAME_LENGTH))
+    .join('.');
+}
 
 /** At its first use: to compile the schemas of all routes is half of what a start costs. */
 function compileLate(schema: object): () => ValidateFunction {
@@ -73,10 +100,10 @@ function integersOf({ properties = {} }: { properties?: Record<string, { type?: 
  * @returns a function that throws a Problem (400) naming the fields of a body that does not fit.
  */
 export function createBodyCheck(schema: object): (body: unknown) => void {
-  const check = compileLate(schema);
+  const judge = createJudge(schema);
   return (body) => {
-    const fits = check();
-    if (!fits(body)) throw invalidRequest(explainValidation(fits.errors ?? [], 'body'));
+    const errors = judge(body);
+    if (errors !== null) throw invalidRequest(explainValidation(errors as ErrorObject[], 'body'));
   };
 }
 
@@ -86,10 +113,16 @@ const MAX_NAME_LENGTH = 100;
 
 /** Ajv's findings, the first of them, in words for the person who wrote the request. */
 export function explainValidation(errors: readonly ErrorObject[], part: string): FieldProblem[] {
-  return errors.slice(0, MAX_EXPLAINED).map((error) => {
-    const place = error.instancePath.slice(1).replaceAll('/', '.');
-    const within = [part, place].filter(Boolean).join('.');
-    const { params } = error;
+  // What is wrong with a name is told by the error that comes with this one.
+  const told = errors.filter(({ keyword }) => keyword !== 'propertyNames');
+  return told.slice(0, MAX_EXPLAINED).map((error) => {
+    const within = fieldAt(part, error.instancePath);
+    const { params, propertyName } = error;
+    if (propertyName !== undefined)
+      return {
+        field: `${within}.${propertyName.slice(0, MAX_NAME_LENGTH)}`,
+        message: `has a name that ${error.message}`,
+      };
     switch (error.keyword) {
       case 'required':
         return { field: `${within}.${params.missingProperty}`, message: 'is missing' };
@@ -125,7 +158,6 @@ export function explainValidation(errors: readonly ErrorObject[], part: string):
 }
 
 const PATTERNS: Record<string, string> = {
-  [STORABLE_TEXT]: 'may not contain U+0000 or half of a surrogate pair',
   [TENANT_ID]: 'must be letters, digits, _, - and dots, and not begin with a dot',
   [EVENT_TYPE]:
     'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created',

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Patience } from '../db/patience.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
+import { readAs } from '../subscriptions/policy.ts';
 import { VERSION } from '../version.ts';
 import type { HttpAnswer } from './answer-reader.ts';
 import { nextDelayMs, parseRetryAfter, type RetrySchedule } from './backoff.ts';
@@ -250,5 +251,5 @@ export function headersOf(
 }
 
 function namesUserAgent(headers: readonly string[]): boolean {
-  return headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'user-agent');
+  return headers.some((name, at) => at % 2 === 0 && readAs(name) === 'user-agent');
 }

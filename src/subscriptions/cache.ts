@@ -9,9 +9,9 @@ import type { Verifier } from '../intake/verify/verifier.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
 import type { Sealer } from '../lib/sealing.ts';
-import type { PolicyColumns } from './policy.ts';
+import { headerProblem, type PolicyColumns, readAs } from './policy.ts';
 import { openSecrets, type SecretColumns } from './secrets.ts';
-import type { SigningColumns } from './signing.ts';
+import { judgeHeaderName, type SigningColumns } from './signing.ts';
 
 /** What intake and delivery need to know of a subscription. */
 export interface CachedSubscription {
@@ -195,16 +195,20 @@ function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
   }
 }
 
-/** Not those that a signature has too: a header comes once. */
+/**
+ * Not those that a signature has too: a header comes once. Nor what is refused today, and was stored
+ * before that or by SQL.
+ */
 function headersOf({ headers, signature_header }: SubscriptionRow): string[] {
-  const own = signature_header?.toLowerCase();
+  const own = signature_header === null ? null : readAs(signature_header);
   return Object.entries(headers ?? {})
-    .filter(([name]) => name.toLowerCase() !== own)
+    .filter(([name, value]) => readAs(name) !== own && headerProblem(name, value) === null)
     .flat();
 }
 
 function readSigning(row: SubscriptionRow, sealer: Sealer) {
   const { id, verify, signature_header: header } = row;
+  if (header !== null) judgeHeaderName(header);
   const { secret, retired, verifySecret } = openSecrets(row, id, sealer);
   const nowMs = Date.now();
   const signer =

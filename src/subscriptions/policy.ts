@@ -48,11 +48,14 @@ const MIN_TIMEOUT_MS = 100;
 const MAX_TIMEOUT_MS = 5 * 60_000;
 const MIN_PER_MS = 100;
 const MAX_PER_MS = 86_400_000;
-const MAX_HEADERS = 32;
+export const MAX_HEADERS = 32;
 const MAX_HEADERS_LENGTH = 8_192;
 
-/** What a delivery sets itself, and what belongs to one connection (RFC 9110 section 7.6.1). */
-export const RESERVED = new Set([
+/**
+ * What a delivery sets itself, what belongs to one connection (RFC 9110 section 7.6.1), what proxies
+ * say of where a request comes from, and `proxy`, which CGI makes the setting HTTP_PROXY.
+ */
+const RESERVED = new Set([
   'accept-encoding',
   'connection',
   'content-encoding',
@@ -60,9 +63,11 @@ export const RESERVED = new Set([
   'content-type',
   'date',
   'expect',
+  'forwarded',
   'host',
   'http2-settings',
   'keep-alive',
+  'proxy',
   'proxy-authenticate',
   'proxy-authorization',
   'proxy-connection',
@@ -74,7 +79,40 @@ export const RESERVED = new Set([
   'webhook-signature',
   'webhook-timestamp',
   'x-hub-signature-256',
+  'x-real-ip',
 ]);
+const RESERVED_PREFIX = /^x-forwarded-/;
+
+/**
+ * A header's name as receivers may read it: CGI and WSGI (RFC 3875, 4.1.18) write `-` as `_`, so that
+ * `Content_Length` is theirs, and some servers do so with all that is no letter or digit.
+ */
+export function readAs(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-');
+}
+
+/** Whether a subscription may not set a header, as it may be read. */
+export function isReserved(name: string): boolean {
+  const read = readAs(name);
+  return RESERVED.has(read) || RESERVED_PREFIX.test(read);
+}
+
+/** Why a header cannot be sent with deliveries, or null. */
+export function headerProblem(name: string, value: unknown): string | null {
+  if (isReserved(name))
+    return 'is set by Posthorn, by a proxy or for the connection, or may be read as such a name; choose another name';
+  try {
+    validateHeaderName(name);
+  } catch {
+    return 'is not a header name; use letters, digits and -';
+  }
+  try {
+    validateHeaderValue(name, value as string);
+  } catch {
+    return 'has a value that no header can carry; use characters that can be seen';
+  }
+  return typeof value === 'string' ? null : 'has a value that is no text';
+}
 
 /**
  * What is given of a policy, as columns.
@@ -147,28 +185,13 @@ function judgeHeaders(headers: Record<string, string>): void {
   let length = 0;
   for (const [name, value] of entries) {
     const field = `headers.${name}`;
-    const lower = name.toLowerCase();
-    if (RESERVED.has(lower))
-      throw new PolicyError(
-        field,
-        'is set by Posthorn or belongs to the connection; choose another name',
-      );
-    if (seen.has(lower)) throw new PolicyError(field, 'is given twice, in different cases');
-    seen.add(lower);
+    const problem = headerProblem(name, value);
+    if (problem !== null) throw new PolicyError(field, problem);
+    const read = readAs(name);
+    if (seen.has(read))
+      throw new PolicyError(field, 'is given twice, in spellings that receivers read as one');
+    seen.add(read);
     length += name.length + value.length;
-    try {
-      validateHeaderName(name);
-    } catch {
-      throw new PolicyError(field, 'is not a header name; use letters, digits and -');
-    }
-    try {
-      validateHeaderValue(name, value);
-    } catch {
-      throw new PolicyError(
-        field,
-        'has a value that no header can carry; use characters that can be seen',
-      );
-    }
   }
   if (length > MAX_HEADERS_LENGTH)
     throw new PolicyError(

@@ -1,6 +1,6 @@
 import { parseSignatureValue, parseSignedContent } from '../delivery/signature-template.ts';
 import { TOKEN } from '../lib/http-syntax.ts';
-import { PolicyError, RESERVED } from './policy.ts';
+import { isReserved, PolicyError, readAs } from './policy.ts';
 
 /** A signature header of a subscription's own, for receivers that were made for another sender. */
 export interface SigningColumns {
@@ -29,15 +29,16 @@ export function signingColumns(given: Partial<SigningColumns>): Partial<SigningC
   return { signature_header, signature_template, signature_content } as Partial<SigningColumns>;
 }
 
-function judgeHeaderName(name: string): void {
+/** @throws PolicyError for what cannot be, or be read as, a name of its own. */
+export function judgeHeaderName(name: string): void {
   const refuse = (message: string) => {
     throw new PolicyError('signature_header', message);
   };
-  const lower = name.toLowerCase();
+  const read = readAs(name);
   if (!TOKEN.test(name)) refuse('it is not a header name; use letters, digits and -');
   if (name.length > MAX_NAME_LENGTH)
     refuse(`it has ${name.length} characters; at most ${MAX_NAME_LENGTH} are allowed`);
-  if (RESERVED.has(lower) || RESERVED_PREFIX.test(lower) || lower === 'user-agent') {
+  if (isReserved(name) || RESERVED_PREFIX.test(read) || read === 'user-agent') {
     refuse(
       'that header is set by Posthorn or belongs to the connection; choose another, such as X-Signature',
     );

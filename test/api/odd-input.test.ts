@@ -17,7 +17,7 @@ t.test('a URL is stored as the URL standard spells it, and shown as it is stored
     'https:a.b': 'https://a.b/',
     'http:\\\\a.b': 'http://a.b/',
     'https://EXAMPLE.com:443/x y': 'https://example.com/x%20y',
-    'https://a.b/\u0000c': 'https://a.b/%00c',
+    'https://a.b/\u0001c': 'https://a.b/%01c',
     'https://example.com': 'https://example.com',
     'https://example.com/webhooks?a=%20&b#c': 'https://example.com/webhooks?a=%20&b#c',
   };
@@ -76,6 +76,19 @@ t.test('what the database could not take is refused with the field', async (t) =
     ['GET', `/v1/deliveries?cursor=${cursor([urn.slice(9), 2 ** 31])}`, undefined, 'query.cursor'],
     ['GET', `/v1/subscriptions?cursor=${cursor([2 ** 31])}`, undefined, 'query.cursor'],
     ['POST', '/ingest/getsignature', `{"secret": "x", "payload": ${DEEP}}`, 'body.payload'],
+    ['POST', '/ingest/getsignature', '{"secret": "x", "payload": "\\ud800"}', 'body.payload'],
+    [
+      'POST',
+      '/v1/subscriptions',
+      { url, metadata: { 'a/~\u0000': 'x' } },
+      'body.metadata.a/~\u0000',
+    ],
+    ['POST', '/v1/tenants', { id: 'acme', metadata: { a: '\u0000' } }, 'body.metadata.a'],
+    ['POST', '/v1/tenants', 'null', 'body'],
+    ['POST', '/v1/tenants', '[]', 'body'],
+    ['POST', '/v1/subscriptions/1/pause', 'null', 'body'],
+    ['GET', '/v1/tenants/a%00b', undefined, 'path.tenant_id'],
+    ['GET', '/v1/keys?tenant=%00', undefined, 'query.tenant'],
   ];
   for (const [method, path, body, field] of cases) {
     const { status, json, text } = await posthorn.request(method, path, body);
@@ -101,6 +114,38 @@ t.test('a payload of any depth is delivered as it is', async (t) => {
     202,
   );
   for (const { body } of await receiver.waitFor(2)) t.ok(body.toString() === DEEP);
+});
+
+t.test('data that Postgres or a schema cannot read are no reason to fail', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  const { json } = await posthorn.request('POST', '/v1/subscriptions', {
+    url: receiver.url,
+    filter: '$.total > 100',
+  });
+  const send = (type: string, data: string) =>
+    posthorn.request('POST', '/v1/webhooks', `{"event_type": "${type}", "data": ${data}}`);
+  await posthorn.request('POST', '/v1/event-types', {
+    name: 'tree',
+    schema: { $defs: { tree: { items: { $ref: '#/$defs/tree' } } }, $ref: '#/$defs/tree' },
+  });
+  await posthorn.request('PUT', '/v1/event-type-settings', { validate_data: true });
+  for (const data of [DEEP, '"\\u0000"', '{"\\u0000": 1}', '"\\ud800"', '1e999999', '"\uffff"']) {
+    const name = data.slice(0, 20);
+    const sent = await send('order.created', data);
+    t.match(sent, { status: 202, json: { deliveries: 0 } }, `${name}: ${sent.text}`);
+    const judged = await send('tree', data);
+    t.ok([202, 400].includes(judged.status), `${name} by its schema: ${judged.text}`);
+    const tried = await posthorn.request('POST', '/v1/filters/test', { filter: '$.total > 100' });
+    t.equal(tried.status, 200, `${name}: ${tried.text}`);
+    const test = await posthorn.request(
+      'POST',
+      `/v1/subscriptions/${json.id}/test`,
+      `{"data": ${data}}`,
+    );
+    if (data === DEEP) t.match(test, { status: 400, json: { errors: [{ field: 'body.data' }] } });
+    else t.match(test, { status: 200, json: { status: 'success' } }, `${name}: ${test.text}`);
+  }
 });
 
 t.test('any time of RFC 3339 bounds a list, were it before 1970 or far off', async (t) => {

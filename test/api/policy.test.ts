@@ -41,6 +41,17 @@ test('a policy that cannot be kept is refused with its field and the reason', as
       /connection/,
     ],
     [{ headers: { 'Webhook-Id': '1' } }, 'body.headers.Webhook-Id', /set by Posthorn/],
+    ...[
+      ...['Content_Length', 'transfer_encoding', 'webhook_id', 'x_hub_signature_256', 'HOST'],
+      ...['x_forwarded_for', 'X-Forwarded-Host', 'X_Real_IP', 'Forwarded', 'Proxy', 'te'],
+      ...['content.type', 'webhook!timestamp', 'Proxy_Connection', 'Keep_Alive', 'EXPECT'],
+    ].map((name): [object, string, RegExp] => [
+      { headers: { [name]: '1' } },
+      `body.headers.${name}`,
+      /choose another name/,
+    ]),
+    [{ headers: { 'X-A_b': '1', 'x_a-B': '2' } }, 'body.headers.x_a-B', /read as one/],
+    [{ headers: { ['x'.repeat(5_000)]: '1' } }, `body.headers.${'x'.repeat(100)}`, /100 char/],
     [{ headers: { 'a b': '1' } }, 'body.headers.a b', /not a header name/],
     [{ headers: { 'x-a': 'one\r\ntwo' } }, 'body.headers.x-a', /no header can carry/],
     [{ headers: { 'x-a': '1', 'X-A': '2' } }, 'body.headers.X-A', /twice/],

@@ -294,6 +294,10 @@ t.test('what cannot be signed with is refused with the field and the reason', as
       'Webhook-Other',
       'X-Hub-Signature-256',
       'User-Agent',
+      'Content_Length',
+      'Webhook_Other',
+      'X_Forwarded_For',
+      'user.agent',
     ].map((name): [string, object, string, RegExp] => [
       CREATE,
       { url, signature_header: name },

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { connect } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService, type TestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
@@ -76,4 +77,32 @@ t.test("a subscription's headers are sent with every delivery, beside ours", asy
     const last = receiver.received.at(-1);
     return last?.headers['user-agent'] === 'Example/2' && !('x-environment' in last.headers);
   });
+});
+
+t.test('headers that were stored before they were refused, or by SQL, are not sent', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  const id = await subscribe(posthorn, { url: receiver.url });
+  const client = await connect(t, posthorn.databaseUrl);
+  const stored = {
+    'X-Environment': 'staging',
+    Content_Length: '3',
+    'Transfer-Encoding': 'chunked',
+    x_forwarded_for: '127.0.0.1',
+    'X-Line': 'one\r\nx-two: 2',
+    'X-Number': 1,
+    'x two': '2',
+  };
+  await client.query('update posthorn.subscriptions set headers = $1 where id = $2', [stored, id]);
+  await until('the headers are known', async () => {
+    await posthorn.ingest(id);
+    return receiver.received.at(-1)?.headers['x-environment'] === 'staging';
+  });
+  const { headers } = receiver.received.at(-1) as { headers: Record<string, unknown> };
+  t.match(headers, { 'content-length': /^\d\d$/, 'webhook-id': String });
+  for (const name of [
+    ...['content_length', 'transfer-encoding', 'x_forwarded_for', 'x-line', 'x-two'],
+    ...['x-number', 'x two'],
+  ])
+    t.notOk(name in headers, name);
 });

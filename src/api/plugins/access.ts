@@ -2,7 +2,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify';
 import { Type } from 'typebox';
 import type { Scope } from '../../keys/scopes.ts';
 import { DEFAULT_TENANT } from '../../tenants/store.ts';
-import { problems, STORABLE_TEXT } from '../schemas/common.ts';
+import { problems } from '../schemas/common.ts';
 
 /** What a route needs: a key with that scope; `own`: it checks for itself; `open`: nothing. */
 export type Needed = Scope | 'own' | 'open';
@@ -20,7 +20,6 @@ export const MAX_TENANT_LENGTH = 256;
 /** The query parameter of every route that is about a tenant's things. */
 const TenantQuery = Type.String({
   maxLength: MAX_TENANT_LENGTH,
-  pattern: STORABLE_TEXT,
   // No `default`: a client that sends defaults would name a tenant that its key is not of.
   description: `Whose: ${DEFAULT_TENANT}, where it is left out. A tenant's own key need not say it, and may say no other.`,
 });

@@ -8,7 +8,7 @@ import { hashKey } from '../../keys/store.ts';
 import type { TenantCache } from '../../tenants/cache.ts';
 import { DEFAULT_TENANT } from '../../tenants/store.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
-import { STORABLE_TEXT } from '../schemas/common.ts';
+import { isStorable } from '../storable.ts';
 import { MAX_TENANT_LENGTH, namesTenant } from './access.ts';
 
 declare module 'fastify' {
@@ -125,7 +125,7 @@ export function registerAuth(app: FastifyInstance, { settings, keyring, tenants 
   ): Promise<void> | undefined {
     if (typeof tenant !== 'string') throw invalidField('query.tenant', 'must be given once');
     if (tenant === request.tenant) return undefined;
-    if (access.tenant !== null || !STORABLE.test(tenant) || tenant.length > MAX_TENANT_LENGTH)
+    if (access.tenant !== null || !isStorable(tenant) || tenant.length > MAX_TENANT_LENGTH)
       throw notFound('tenant', tenant);
     request.tenant = tenant;
     if (tenants.peek(tenant) === true) return undefined;
@@ -134,8 +134,6 @@ export function registerAuth(app: FastifyInstance, { settings, keyring, tenants 
     });
   }
 }
-
-const STORABLE = new RegExp(STORABLE_TEXT);
 
 /** Whether somebody may see that tenant's things; who shows no key has to give other proof. */
 export function maySee(access: Access | null, tenant: string): boolean {

@@ -8,7 +8,7 @@ import type { AcceptedWebhook } from '../../intake/accept.sql.ts';
 import { createHubVerifier } from '../../intake/verify/hmac.ts';
 import { freeNow } from '../../lib/free-now.ts';
 import type { CachedSubscription } from '../../subscriptions/cache.ts';
-import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
+import { compactJson, explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
 import { maySee, missingScope } from '../plugins/auth.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
@@ -58,7 +58,12 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       const { payload, secret } = request.body as { payload: unknown; secret: string };
       const problem = judgeSharedSecret(secret);
       if (problem !== null) throw invalidField('body.secret', `cannot be used: ${problem}.`);
-      const text = typeof payload === 'string' ? payload : compactJson(payload);
+      const text = typeof payload === 'string' ? payload : compactJson(payload, 'body.payload');
+      if (!text.isWellFormed())
+        throw invalidField(
+          'body.payload',
+          'has half of a surrogate pair, which no bytes stand for',
+        );
       return {
         signature: hubSignature(createSigningKey(secret), Buffer.from(text)),
         signed_payload: text,
@@ -66,16 +71,6 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
     },
   );
 };
-
-/** JSON.parse takes any depth, and JSON.stringify does not. */
-function compactJson(payload: unknown): string {
-  try {
-    return JSON.stringify(payload);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw invalidField('body.payload', 'is nested too deeply to be written; give it as a string');
-  }
-}
 
 /** The hot route lives in a scope of its own, where bodies stay the bytes that they are. */
 const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (

@@ -14,15 +14,7 @@ import {
 } from '../paging.ts';
 import { MAX_TENANT_LENGTH } from '../plugins/access.ts';
 import { invalidField, notFound } from '../problems.ts';
-import {
-  described,
-  named,
-  nullable,
-  oneOf,
-  problems,
-  STORABLE_TEXT,
-  Timestamp,
-} from '../schemas/common.ts';
+import { described, named, nullable, oneOf, problems, Timestamp } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 
 const KeyId = Type.Integer({
@@ -31,8 +23,8 @@ const KeyId = Type.Integer({
   description: 'The id of a key.',
   examples: [1],
 });
-const Tenant = Type.String({ maxLength: MAX_TENANT_LENGTH, pattern: STORABLE_TEXT });
-const Name = nullable(Type.String({ maxLength: 200, pattern: STORABLE_TEXT }));
+const Tenant = Type.String({ maxLength: MAX_TENANT_LENGTH });
+const Name = nullable(Type.String({ maxLength: 200 }));
 const Scopes = Type.Array(oneOf(SCOPES), {
   minItems: 1,
   maxItems: SCOPES.length,

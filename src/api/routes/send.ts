@@ -13,7 +13,6 @@ import {
   named,
   problems,
   SentEventType,
-  STORABLE_TEXT,
   SubscriptionId,
   WebhookId,
 } from '../schemas/common.ts';
@@ -37,7 +36,6 @@ const Sent = {
     Type.String({
       minLength: 1,
       maxLength: 256,
-      pattern: STORABLE_TEXT,
       description:
         'At subscriptions with strict ordering, the webhooks of one key wait for each other, and no others.',
       examples: ['order-7'],

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { pauseSubscription, resumeSubscription } from '../../subscriptions/pause.ts';
 import type { Subscription as StoredSubscription } from '../../subscriptions/store.ts';
 import { notFound, Problem } from '../problems.ts';
-import { described, nullable, problems, STORABLE_TEXT, SubscriptionId } from '../schemas/common.ts';
+import { described, nullable, problems, SubscriptionId } from '../schemas/common.ts';
 import { Subscription } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
@@ -30,7 +30,6 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
               nullable(
                 Type.String({
                   maxLength: 1000,
-                  pattern: STORABLE_TEXT,
                   description: 'For people; shown as status_reason.',
                 }),
               ),

@@ -22,15 +22,7 @@ import {
 } from '../paging.ts';
 import { MAX_TENANT_LENGTH } from '../plugins/access.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
-import {
-  described,
-  named,
-  nullable,
-  problems,
-  STORABLE_TEXT,
-  TenantId,
-  Timestamp,
-} from '../schemas/common.ts';
+import { described, named, nullable, problems, TenantId, Timestamp } from '../schemas/common.ts';
 import { Deleted, Metadata } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
@@ -39,7 +31,7 @@ const GENERATED_LENGTH = 20;
 const MIN_RETENTION_MS = 3_600_000;
 const MAX_RETENTION_MS = 3650 * 86_400_000;
 
-const Name = nullable(Type.String({ maxLength: 200, pattern: STORABLE_TEXT }));
+const Name = nullable(Type.String({ maxLength: 200 }));
 
 const Retention = nullable(
   Type.String({
@@ -63,7 +55,6 @@ const Tenant = named('Tenant', {
 const Params = Type.Object({
   tenant_id: Type.String({
     maxLength: MAX_TENANT_LENGTH,
-    pattern: STORABLE_TEXT,
     description: 'The id of a tenant.',
     examples: ['acme'],
   }),

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { compactJson } from '../accepting.ts';
 import { notFound, Problem } from '../problems.ts';
 import {
   ATTEMPT_STATUSES,
@@ -98,7 +99,7 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         {
           webhookId: webhook_id,
           contentType: 'application/json',
-          body: Buffer.from(JSON.stringify({ type, timestamp, data })),
+          body: Buffer.from(compactJson({ type, timestamp, data }, 'body.data')),
         },
         subscription,
       );

@@ -1,4 +1,4 @@
-import { type TObject, type TProperties, type TSchema, Type } from 'typebox';
+import { type Static, type TObject, type TProperties, type TSchema, Type } from 'typebox';
 
 /** The body of every error answer (RFC 9457). */
 export const ProblemSchema = Type.Object(
@@ -70,9 +70,6 @@ const TYPE_WORDS = '[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*';
 export const EVENT_TYPE = `^${TYPE_WORDS}$`;
 export const EVENT_TYPE_PATTERN = `^(\\*|${TYPE_WORDS}(\\.\\*)?)$`;
 
-/** What a text column takes: no U+0000, and no half of a surrogate pair, which UTF-8 cannot write. */
-export const STORABLE_TEXT = '^[^\\u0000\\ud800-\\udfff]*$';
-
 export const EventType = Type.String({
   maxLength: 128,
   pattern: EVENT_TYPE,
@@ -116,6 +113,18 @@ export function oneOf<const T extends readonly string[]>(values: T, description?
     type: 'string',
     enum: values,
     ...(description === undefined ? {} : { description }),
+  });
+}
+
+/**
+ * An object whose keys are the client's to choose, of which `propertyNames` says how they may be.
+ * (Of the keys of a Record only a pattern is kept.)
+ */
+export function mapOf<T extends TSchema>(values: T, options: object) {
+  return Type.Unsafe<Record<string, Static<T>>>({
+    type: 'object',
+    ...options,
+    additionalProperties: values,
   });
 }
 

@@ -5,7 +5,7 @@ import {
   MAX_EXAMPLE_BYTES,
   MAX_SCHEMA_BYTES,
 } from '../../event-types/limits.ts';
-import { EventType as EventTypeName, named, nullable, STORABLE_TEXT, Timestamp } from './common.ts';
+import { EventType as EventTypeName, named, nullable, Timestamp } from './common.ts';
 
 /** What of an event type may be given when it is made or changed. */
 export const EVENT_TYPE_FIELDS = {
@@ -13,7 +13,6 @@ export const EVENT_TYPE_FIELDS = {
     nullable(
       Type.String({
         maxLength: MAX_DESCRIPTION_LENGTH,
-        pattern: STORABLE_TEXT,
         examples: ['Somebody buys.'],
       }),
     ),

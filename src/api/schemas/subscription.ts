@@ -1,12 +1,13 @@
 import { Type } from 'typebox';
 import { VERIFY_SCHEMES } from '../../intake/verify/schemes.ts';
+import { MAX_HEADERS } from '../../subscriptions/policy.ts';
 import {
   Channel,
   EventTypePattern,
+  mapOf,
   named,
   nullable,
   oneOf,
-  STORABLE_TEXT,
   SUBSCRIPTION_STATUSES,
   SubscriptionId,
   Timestamp,
@@ -22,7 +23,6 @@ export const Url = Type.String({
 
 export const Secret = Type.String({
   maxLength: 256,
-  pattern: STORABLE_TEXT,
   description:
     'Signs what is delivered and, for /ingest, what is handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks); or whsk_ and an Ed25519 private key in base64, which signs what is delivered alone. Never shown again.',
   examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
@@ -51,17 +51,17 @@ export const Filter = nullable(
   Type.String({
     minLength: 1,
     maxLength: 1000,
-    pattern: STORABLE_TEXT,
     description:
       'Of the webhooks that are sent by type, it gets those whose `data` match: a JSON path as Postgres has it, either a comparison or one with `?( )` that finds something. docs/filters.md has the rules. It is shown as Postgres writes it.',
     examples: ['$.total > 100'],
   }),
 );
 
-const Text = Type.String({ maxLength: 1000, pattern: STORABLE_TEXT });
+const Text = Type.String({ maxLength: 1000 });
 
 export const Metadata = nullable(
-  Type.Record(Type.String({ maxLength: 100, pattern: STORABLE_TEXT }), Text, {
+  mapOf(Text, {
+    propertyNames: { maxLength: 100 },
     maxProperties: 50,
     description: 'Yours to use.',
     examples: [{ customer: 'c_17' }],
@@ -90,7 +90,9 @@ const PolicyFields = {
     }),
   ),
   headers: nullable(
-    Type.Record(Type.String({ minLength: 1, maxLength: 100 }), Type.String({ maxLength: 2000 }), {
+    mapOf(Type.String({ maxLength: 2000 }), {
+      propertyNames: { minLength: 1, maxLength: 100 },
+      maxProperties: MAX_HEADERS,
       description:
         'Headers of every delivery. They are shown to whoever may read the subscription.',
       examples: [{ 'x-environment': 'staging' }],
@@ -191,7 +193,6 @@ const Verify = nullable(
       secret: Type.String({
         minLength: 1,
         maxLength: 256,
-        pattern: STORABLE_TEXT,
         description:
           'The one that the sender gave you. Its characters are the key; for standard-webhooks whsec_ and base64, or whpk_ and a public key. Never shown.',
       }),

@@ -23,6 +23,7 @@ const ODD_STRINGS = fc.oneof(
     ...['-1s', '1y', '999999999999h', '1e9ms', '1ms,,', '2026-01-31', '0000-01-01T00:00:00Z'],
     ...['$.a ? (@ > ', '$', 'strict $', 'whsec_', `whsec_${'A'.repeat(32)}`, 'whsec_!!!!'],
     ...['__proto__', 'constructor', 'toString', 'host', 'content-length', 'transfer-encoding'],
+    ...['Content_Length', 'x_forwarded_for', 'webhook.id', 'proxy', 'x'.repeat(5000), 'a\nb'],
   ),
   fc.string({ unit: 'binary', maxLength: 200 }),
 );
@@ -40,10 +41,10 @@ export const ODD_VALUES: Arbitrary<unknown> = fc.oneof(
   anything,
 );
 
-/** A value with one of its parts changed: left out, of another type, out of bounds, one too many. */
+/** A value with one of its parts changed: left out, of another type, out of bounds, one too many, renamed. */
 export function spoiled(values: Arbitrary<unknown>): Arbitrary<unknown> {
   return fc
-    .tuple(values, fc.nat(), fc.constantFrom('drop', 'put', 'put', 'add'), ODD_VALUES)
+    .tuple(values, fc.nat(), fc.constantFrom('drop', 'put', 'put', 'add', 'rename'), ODD_VALUES)
     .map(([value, at, how, odd]) => spoil(structuredClone(value), at, how, odd));
 }
 
@@ -54,10 +55,16 @@ function spoil(value: unknown, at: number, how: string, odd: unknown): unknown {
   const { parent, key } = place;
   if (how === 'put') parent[key] = odd;
   else if (how === 'add') parent[key] = extended(parent[key], odd);
-  else if (Array.isArray(parent)) parent.splice(Number(key), 1);
+  else if (how === 'rename' && !Array.isArray(parent)) {
+    // JSON's own, so that __proto__ is a name like others.
+    const name = typeof odd === 'string' ? odd : JSON.stringify(odd);
+    Object.defineProperty(parent, name, { ...DATA, value: parent[key] });
+  } else if (Array.isArray(parent)) parent.splice(Number(key), 1);
   else delete parent[key];
   return value;
 }
+
+const DATA = { enumerable: true, configurable: true, writable: true };
 
 function extended(value: unknown, odd: unknown): unknown {
   if (Array.isArray(value)) return [...value, odd];
@@ -107,6 +114,7 @@ export const ODD_BODIES: Arbitrary<Buffer> = fc.oneof(
       ],
       ...[
         deep('[', ']', 8000),
+        deep('[', ']', 30_000),
         deep('{"data":', '1}', 6000).replace(/1}/, '1}'),
         '[1,'.repeat(5000),
       ],

@@ -63,6 +63,9 @@ export function createValues(document: OpenApi, pool: Pool) {
     const [[pattern, values] = []] = Object.entries<Schema>(schema.patternProperties ?? {});
     if (pattern !== undefined && values !== undefined)
       return fc.dictionary(matching(pattern), valid(values), { maxKeys: 4 });
+    const { propertyNames = {}, additionalProperties } = schema;
+    if (typeof additionalProperties === 'object')
+      return fc.dictionary(text(propertyNames), valid(additionalProperties), { maxKeys: 4 });
     return known;
   }
 

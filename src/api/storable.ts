@@ -1,0 +1,96 @@
+// What no later step could take, whatever the field: text that Postgres cannot store, and depth.
+
+/** A JSON Schema, as far as it is looked into here. */
+export interface Schema {
+  readonly type?: unknown;
+  readonly anyOf?: readonly Schema[];
+  readonly enum?: unknown;
+  readonly const?: unknown;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: Schema | boolean;
+  readonly items?: Schema;
+}
+
+/** What is wrong with a part of a request, and the names that lead to it. */
+export interface Unstorable {
+  readonly path: readonly string[];
+  readonly message: string;
+}
+
+/** No field is nested as deeply by far. What recurses into 10,000 levels runs out of stack. */
+const MAX_DEPTH = 100;
+const TEXT_MESSAGE = 'may not contain U+0000 or half of a surrogate pair';
+
+/** Whether a text column takes it: Postgres has no U+0000, and UTF-8 no half of a surrogate pair. */
+export function isStorable(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\u0000');
+}
+
+/** A part of a value, with its place. */
+interface Part {
+  readonly value: unknown;
+  readonly schema: Schema | undefined;
+  readonly name: string;
+  readonly parent: Part | undefined;
+  readonly depth: number;
+}
+
+/**
+ * Looks through a part of a request for text that cannot be stored, in keys as in values, and for
+ * nesting that nobody means. It does not recurse, so that any depth can be looked through.
+ *
+ * What the schema describes as any JSON is left out: its route delivers it as it is, or judges it.
+ */
+export function findUnstorable(value: unknown, schema: Schema): Unstorable | null {
+  const waiting: Part[] = [{ value, schema, name: '', parent: undefined, depth: 0 }];
+  for (let part = waiting.pop(); part !== undefined; part = waiting.pop()) {
+    const { value, depth } = part;
+    const schema = known(part.schema);
+    if (schema !== undefined && isAnything(schema)) continue;
+    if (typeof value === 'string') {
+      if (!isStorable(value)) return { path: pathOf(part), message: TEXT_MESSAGE };
+      continue;
+    }
+    if (typeof value !== 'object' || value === null) continue;
+    if (depth >= MAX_DEPTH)
+      return { path: [], message: `is nested more than ${MAX_DEPTH} levels deep` };
+    for (const [name, child] of Object.entries(value)) {
+      const at = {
+        value: child,
+        schema: below(schema, name),
+        name,
+        parent: part,
+        depth: depth + 1,
+      };
+      if (!isStorable(name))
+        return { path: pathOf(at), message: `has a name that ${TEXT_MESSAGE}` };
+      waiting.push(at);
+    }
+  }
+  return null;
+}
+
+/** Whether it says nothing, or no more than that it is an object. */
+function isAnything(schema: Schema): boolean {
+  if (schema.type === 'object')
+    return !('properties' in schema || 'additionalProperties' in schema);
+  return !('type' in schema || 'anyOf' in schema || 'enum' in schema || 'const' in schema);
+}
+
+/** Of what may be null too, the rest. */
+function known(schema: Schema | undefined): Schema | undefined {
+  return schema?.anyOf?.[0] ?? schema;
+}
+
+/** The schema of a member of an object, or an element of an array. */
+function below(schema: Schema | undefined, name: string): Schema | undefined {
+  const { properties, additionalProperties, items } = schema ?? {};
+  if (properties !== undefined && Object.hasOwn(properties, name)) return properties[name];
+  return typeof additionalProperties === 'object' ? additionalProperties : items;
+}
+
+function pathOf(part: Part): string[] {
+  const path: string[] = [];
+  for (let at = part; at.parent !== undefined; at = at.parent) path.unshift(at.name);
+  return path;
+}
