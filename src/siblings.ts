@@ -41,8 +41,11 @@ export function endWithSupervisor(log: Logger): void {
   process.prependOnceListener('disconnect', () => {
     log.error('the supervisor has ended; this process ends too');
   });
-  // A message that the supervisor did not live to read (`write EPIPE`); the disconnect follows.
-  process.on('error', (error) => log.debug({ err: error }, 'a message to the supervisor was lost'));
+  // A message that the supervisor did not live to read (`write EPIPE`); the disconnect follows. Node
+  // gives the errors of `process` to the worker.
+  cluster.worker?.on('error', (error) =>
+    log.debug({ err: error }, 'a message to the supervisor was lost'),
+  );
 }
 
 /** In the supervisor: passes on to all processes why one of them is not ready. */

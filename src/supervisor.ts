@@ -1,4 +1,5 @@
 import cluster, { type Address, type Worker } from 'node:cluster';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Role, Settings } from './config.ts';
@@ -15,6 +16,8 @@ const RESTART_MAX_MS = 5_000;
 const HEALTHY_MS = 60_000;
 /** A process whose channel to us has closed ends by itself within this, or is ended. */
 const DISCONNECTED_MS = 5_000;
+
+const WORKER_START = join(import.meta.dirname, 'worker-start.cjs');
 
 /** How a process ended: by an exit code, by a signal, or because it could not be started. */
 interface End {
@@ -49,6 +52,7 @@ export async function startProcesses(
   let stopping = false;
   let { port } = settings;
   let restartDelayMs = RESTART_MIN_MS;
+  cluster.setupPrimary({ execArgv: [...process.execArgv, '--require', WORKER_START] });
   serveClusterMetrics();
   passOnReadiness();
 

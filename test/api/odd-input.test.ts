@@ -129,7 +129,8 @@ t.test('data that Postgres or a schema cannot read are no reason to fail', async
     name: 'tree',
     schema: { $defs: { tree: { items: { $ref: '#/$defs/tree' } } }, $ref: '#/$defs/tree' },
   });
-  await posthorn.request('PUT', '/v1/event-type-settings', { validate_data: true });
+  const set = await posthorn.request('PATCH', '/v1/event-type-settings', { validate: true });
+  t.equal(set.status, 200, set.text);
   for (const data of [DEEP, '"\\u0000"', '{"\\u0000": 1}', '"\\ud800"', '1e999999', '"\uffff"']) {
     const name = data.slice(0, 20);
     const sent = await send('order.created', data);
