@@ -90,10 +90,14 @@ export function createConnector(options: ConnectorOptions): Build.connector {
   }
 
   return (target, callback) => {
-    const chosen = choose(unbracketed(target.hostname), portOf(target));
+    const host = unbracketed(target.hostname);
+    const chosen = choose(host, portOf(target));
+    // RFC 6066, 3: without the dot that ends `hooks.example.`, with which Go's TLS refuses it; it is
+    // the name that the certificate is verified for, too. Literal addresses have none.
+    const servername = isIP(host) === 0 ? withoutDot(host) : '';
     if (typeof chosen === 'string') callback(new BlockedAddressError(chosen), null);
     else {
-      const connecting: unknown = chosen(target, (...result) => {
+      const connecting: unknown = chosen({ ...target, servername }, (...result) => {
         const [error, socket] = result;
         if (error === null) {
           watch?.connected();
@@ -106,7 +110,12 @@ export function createConnector(options: ConnectorOptions): Build.connector {
 }
 
 function isItself(proxy: EgressProxy, host: string, port: number): boolean {
-  return host === proxy.hostname && port === proxy.port;
+  return withoutDot(host) === withoutDot(proxy.hostname) && port === proxy.port;
+}
+
+/** A name without the dot that says that it is absolute. */
+function withoutDot(host: string): string {
+  return host.replace(/\.+$/, '');
 }
 
 /** Why a name that resolves to this address may not be connected to, as a clause, or null. */

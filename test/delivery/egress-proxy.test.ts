@@ -89,6 +89,8 @@ t.test('addresses and ports are put to the proxy as URLs have them', AT_MOST, as
 
 t.test('TLS is spoken with the receiver and verified, through the tunnel', AT_MOST, async (t) => {
   const certificate = certify(t, ['DNS:receiver.example']);
+  const names: (string | false | null)[] = [];
+  const server = createTlsServer(certificate, (socket) => names.push(socket.servername));
   let received = 0;
   const receiver = await startHostile(
     t,
@@ -97,7 +99,7 @@ t.test('TLS is spoken with the receiver and verified, through the tunnel', AT_MO
         received += 1;
         socket.write(GOOD);
       }),
-    { server: createTlsServer(certificate), event: 'secureConnection' },
+    { server, event: 'secureConnection' },
   );
   const proxy = await startProxy(t, () => ({ port: receiver.port }));
   const post = (url: string) => attempt(clientBehind(t, proxy.port), url);
@@ -108,13 +110,16 @@ t.test('TLS is spoken with the receiver and verified, through the tunnel', AT_MO
   trust(t, certificate);
   t.match((await post('https://receiver.example/')).verdict, { status: 'success' });
   t.equal(received, 1);
+  t.match((await post('https://receiver.example./')).verdict, { status: 'success' });
+  t.equal(names.at(-1), 'receiver.example');
+  t.equal(received, 2);
   for (const host of ['other.example', '8.8.8.8'])
     t.match(
       (await post(`https://${host}/`)).verdict,
       { errorCode: 'tls', error: /does not match/ },
       host,
     );
-  t.equal(received, 1);
+  t.equal(received, 2);
   t.equal(proxy.asked[0]?.url, 'receiver.example:443');
 });
 
@@ -144,6 +149,15 @@ t.test('what can be known is judged before the proxy is asked', AT_MOST, async (
     errorCode: 'blocked',
     error: /is the egress proxy/,
   });
+  const named = createClient(t, LONG_MS, {
+    ...reachOf('127.0.0.0/8'),
+    egressProxy: parseEgressProxy(`http://localhost:${proxy.port}`),
+  });
+  for (const host of ['localhost', 'localhost.'])
+    t.match((await attempt(named, `http://${host}:${proxy.port}/`)).verdict, {
+      errorCode: 'blocked',
+      error: /is the egress proxy/,
+    });
   t.equal(proxy.asked.length, 0);
 });
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import t from 'tap';
 import { certify, trust } from '../helpers/certificates.ts';
@@ -10,6 +11,7 @@ import {
   end,
   LATEST_MS,
   LONG_MS,
+  LOOPBACK,
   NOISE,
   OK,
   on,
@@ -17,6 +19,9 @@ import {
   say,
   startHostile,
 } from '../helpers/hostile.ts';
+
+/** Longer than a connection may be idle without being looked at. */
+const idle = () => sleep(20);
 
 const hanging: [name: string, attack: Attack][] = [
   ['says nothing', () => {}],
@@ -79,6 +84,76 @@ t.test("a certificate must be of the name in the receiver's URL", AT_MOST, async
   t.match(named.verdict, { status: 'success' });
   const other = await attempt(client, `https://${receiver.authority}/`);
   t.match(other.verdict, { status: 'failed', errorCode: 'tls', error: /does not match/ });
+});
+
+t.test('a dot at the end of a name is in the Host header, and not in TLS', AT_MOST, async (t) => {
+  const certificate = certify(t, ['DNS:hooks.example']);
+  trust(t, certificate);
+  const names: (string | false | null)[] = [];
+  let request = '';
+  const server = createTlsServer(certificate, (socket) => names.push(socket.servername));
+  const receiver = await startHostile(
+    t,
+    (socket) =>
+      socket.on('data', (bytes) => {
+        request = bytes.toString('latin1');
+        socket.end(`${OK}content-length: 0\r\n\r\n`);
+      }),
+    { server, event: 'secureConnection' },
+  );
+  const resolved: string[] = [];
+  const client = createClient(t, LONG_MS, {
+    ...LOOPBACK,
+    resolve: (hostname, _options, callback) => {
+      resolved.push(hostname);
+      callback(null, [{ address: '127.0.0.1', family: 4 }]);
+    },
+  });
+  for (const host of ['hooks.example.', 'hooks.example']) {
+    const { verdict } = await attempt(client, `https://${host}:${receiver.port}/`);
+    t.match(verdict, { status: 'success' }, host);
+    // As curl and Go have it.
+    t.match(request, `host: ${host}:${receiver.port}\r\n`);
+  }
+  t.strictSame(names, ['hooks.example', 'hooks.example']);
+  t.strictSame(resolved, ['hooks.example.', 'hooks.example'], 'DNS is asked for the absolute name');
+  const { verdict } = await attempt(client, `https://other.example.:${receiver.port}/`);
+  t.match(verdict, { errorCode: 'tls', error: /does not match/ });
+});
+
+t.test('a literal address is no name of a server', AT_MOST, async (t) => {
+  const certificate = certify(t, ['IP:127.0.0.1', 'IP:::1']);
+  trust(t, certificate);
+  const client = createClient(t, LONG_MS);
+  for (const host of ['127.0.0.1', '::1']) {
+    const names: (string | false | null)[] = [];
+    const server = createTlsServer(certificate, (socket) => names.push(socket.servername));
+    const receiver = await startHostile(t, end(`${OK}content-length: 0\r\n\r\n`), {
+      server,
+      event: 'secureConnection',
+      host,
+    });
+    const { verdict } = await attempt(client, `https://${receiver.authority}/`);
+    t.match(verdict, { status: 'success' });
+    t.strictSame(names, [false]);
+  }
+});
+
+t.test('a TLS connection that was idle is used again', AT_MOST, async (t) => {
+  const certificate = certify(t, ['IP:127.0.0.1']);
+  trust(t, certificate);
+  const receiver = await startHostile(
+    t,
+    (socket) => socket.on('data', () => socket.write(`${OK}content-length: 2\r\n\r\nok`)),
+    { server: createTlsServer(certificate), event: 'secureConnection' },
+  );
+  const client = createClient(t, LONG_MS);
+  for (let n = 0; n < 3; n++) {
+    const { answer } = await attempt(client, `https://${receiver.authority}/`);
+    t.match(answer, { statusCode: 200, excerpt: 'ok' });
+    await idle();
+  }
+  t.equal(receiver.sockets.length, 1);
 });
 
 const outOfDate: [what: string, validity: [from: string, to: string], says: RegExp][] = [
