@@ -1,19 +1,15 @@
-import { NO_TEXT, TOKEN } from '../lib/http-syntax.ts';
-
-/** As Node bounds heads. */
-export const MAX_HEAD_BYTES = 16 * 1024;
-export const MAX_HEAD_LINES = 500;
-const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: .*)?$/;
+/** Of all heads of an answer together, interim ones (1xx) among them: 60 cookies of 4 KiB fit. */
+export const MAX_HEAD_BYTES = 256 * 1024;
 
 /** What an answer said in its head. Names are in lower case. */
 export type AnswerHeaders = Readonly<Record<string, string | string[]>>;
 
-/** What the receiver said is not HTTP/1.1. Its message says what was wrong, as a clause. */
+/** What the receiver said has no status that HTTP/1.1 could mean. Its message says why, as a clause. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
 
-/** The head of an answer, or its trailers, have more bytes or lines than are read. */
+/** The head of an answer has more bytes than are read. */
 export class HeadTooLargeError extends Error {
   override readonly name = 'HeadTooLargeError';
 }
@@ -24,30 +20,50 @@ export interface AnswerHead {
   readonly retryAfter: string | undefined;
   readonly location: string | undefined;
   readonly headers: AnswerHeaders | undefined;
-  /** Where its body ends: after so many bytes, after the last chunk, or with the connection. */
-  readonly body: number | 'chunked' | 'until the end';
+  /**
+   * Where its body ends: after so many bytes, after the last chunk, or with the connection. When its
+   * length makes no sense nobody can tell, and what came with the head is all that is read.
+   */
+  readonly body: number | 'chunked' | 'until the end' | 'unclear';
   /** How long the connection may be kept for another request, in milliseconds; 0: not at all. */
   readonly keepMs: number;
 }
 
+/** A status in whatever spelling: Python reads `HTTP/1.1 +0200`, curl `HTTP/2 200`, browsers `ICY 200`. */
+const STATUS_LINE = /^(?:HTTP[!-~]*|ICY)[^!-~\n]+\+?0*([1-9]\d\d)(?!\d)/i;
+
+/** How long the names are that are read below: others are passed over without making a string. */
+const READ_LENGTHS = new Set(
+  'content-length transfer-encoding connection keep-alive retry-after location'
+    .split(' ')
+    .map(({ length }) => length),
+);
+
+/** A head to the letter of RFC 9112, 4 and 5, whose reason may be missing together with its space. */
+const REGULAR =
+  /^HTTP\/1\.[01] \d{3}(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*\r\n\r\n$/;
+
+/** The status at the beginning of a head, if there is one. */
+export function statusOf(text: string): number | undefined {
+  const status = STATUS_LINE.exec(text)?.[1];
+  return status === undefined ? undefined : Number(status);
+}
+
 /**
- * Reads a head (RFC 9112, 4 and 5), without the empty line at its end.
+ * Reads a head. All that must be there is a status. A head that is
+ * not regular may be read in two ways, and so can where its body ends: its connection is not kept.
  *
+ * @param text from the status line on, with the empty line at its end where that has come.
  * @param withHeaders whether all headers are wanted, rather than those that matter here.
- * @throws ProtocolError, HeadTooLargeError
+ * @throws ProtocolError when it has no status.
  */
 export function readAnswerHead(text: string, withHeaders: boolean): AnswerHead {
+  const statusCode = statusOf(text);
+  if (statusCode === undefined)
+    throw new ProtocolError('it does not begin with a status line and a status from 100 on');
+  const regular = REGULAR.test(text);
   // A value may go on in the next line, which then begins with white space (RFC 9112, 5.2).
-  const head = text.includes('\r\n ') || text.includes('\r\n\t') ? unfolded(text) : text;
-  const lines = head.split('\r\n');
-  if (lines.length > MAX_HEAD_LINES) throw new HeadTooLargeError();
-  const statusLine = STATUS_LINE.exec(lines[0] as string);
-  if (statusLine === null || NO_TEXT.test(lines[0] as string))
-    throw new ProtocolError('its status line is malformed');
-  const statusCode = Number(statusLine[2]);
-  if (statusCode < 100) throw new ProtocolError(`its status is ${statusLine[2]}`);
-  // Nobody asked for another protocol.
-  if (statusCode === 101) throw new ProtocolError('it switches protocols unasked');
+  const lines = regular ? text : text.replace(/\n[\t ]+/g, ' ');
 
   const headers: Record<string, string | string[]> | undefined = withHeaders
     ? Object.create(null)
@@ -58,18 +74,21 @@ export function readAnswerHead(text: string, withHeaders: boolean): AnswerHead {
   let keepAlive: string | undefined;
   let retryAfter: string | undefined;
   let location: string | undefined;
-  for (let at = 1; at < lines.length; at++) {
-    const line = lines[at] as string;
-    const colon = line.indexOf(':');
-    const name = line.slice(0, colon).toLowerCase();
-    if (colon < 1 || !TOKEN.test(name) || NO_TEXT.test(line))
-      throw new ProtocolError('one of its header lines is malformed');
-    const value = line.slice(colon + 1).trim();
+  let colon = 0;
+  for (let end = lines.indexOf('\n'); end !== -1; ) {
+    const start = end + 1;
+    end = lines.indexOf('\n', start);
+    if (colon < start) colon = lines.indexOf(':', start);
+    if (colon === -1) break;
+    // A line without a colon says nothing.
+    if (end !== -1 && colon > end) continue;
+    if (regular && headers === undefined && !READ_LENGTHS.has(colon - start)) continue;
+    const name = lines.slice(start, colon).trimEnd().toLowerCase();
+    const value = lines.slice(colon + 1, end === -1 ? undefined : end).trim();
     if (headers !== undefined) add(headers, name, value);
     switch (name) {
       case 'content-length':
-        if (length !== undefined) throw new ProtocolError('it has several lengths');
-        length = value;
+        length = length === undefined ? value : `${length},${value}`;
         break;
       case 'transfer-encoding':
         codings = codings === undefined ? value : `${codings},${value}`;
@@ -88,18 +107,14 @@ export function readAnswerHead(text: string, withHeaders: boolean): AnswerHead {
         break;
     }
   }
-  if (length !== undefined && !/^\d{1,15}$/.test(length))
-    throw new ProtocolError('its length is not a number of bytes');
-  if (length !== undefined && codings !== undefined)
-    throw new ProtocolError('it has a length and a transfer coding');
-  const old = statusLine[1] === '0';
+  const old = lines.startsWith('HTTP/1.0');
   const stays = old ? hasToken(connection, 'keep-alive') : !hasToken(connection, 'close');
-  const keepMs = stays ? keepMsOf(keepAlive) : 0;
+  const keepMs = regular && stays ? keepMsOf(keepAlive) : 0;
   const said = { statusCode, retryAfter, location, headers };
   return { ...said, ...bodyOf(statusCode, length, codings, old, keepMs) };
 }
 
-/** RFC 9112, 6.3. */
+/** RFC 9112, 6.3; of several lengths, the least that is a number. */
 function bodyOf(
   statusCode: number,
   length: string | undefined,
@@ -107,18 +122,28 @@ function bodyOf(
   old: boolean,
   keepMs: number,
 ): Pick<AnswerHead, 'body' | 'keepMs'> {
+  if (statusCode === 101) return { body: 0, keepMs: 0 };
   if (statusCode === 204 || statusCode === 304) {
     // One that says it has a body may well send it.
     const said = codings !== undefined || (length !== undefined && statusCode === 204);
     return { body: 0, keepMs: said ? 0 : keepMs };
   }
-  if (codings !== undefined) {
-    const chunked = /(?:^|,)[\t ]*chunked$/i.test(codings);
-    return { body: chunked ? 'chunked' : 'until the end', keepMs: old || !chunked ? 0 : keepMs };
-  }
+  if (codings !== undefined && CHUNKED_LAST.test(codings))
+    return {
+      body: 'chunked',
+      keepMs: old || length !== undefined || codings.length > 'chunked'.length ? 0 : keepMs,
+    };
   if (length === undefined) return { body: 'until the end', keepMs: 0 };
-  return { body: Number(length), keepMs };
+  if (LENGTH.test(length))
+    return { body: Number(length), keepMs: codings === undefined ? keepMs : 0 };
+  let least = Number.POSITIVE_INFINITY;
+  for (const entry of length.split(','))
+    if (LENGTH.test(entry.trim())) least = Math.min(least, Number(entry));
+  return { body: Number.isFinite(least) ? least : 'unclear', keepMs: 0 };
 }
+
+const LENGTH = /^\d{1,15}$/;
+const CHUNKED_LAST = /(?:^|,)[\t ]*chunked$/i;
 
 /** While the receiver does not say how long it keeps a connection. */
 const KEEP_MS = 4_000;
@@ -135,10 +160,6 @@ function keepMsOf(keepAlive: string | undefined): number {
 
 function hasToken(list: string, token: string): boolean {
   return list !== '' && list.split(',').some((entry) => entry.trim() === token);
-}
-
-function unfolded(head: string): string {
-  return head.replace(/\r\n[\t ]+/g, ' ');
 }
 
 function add(headers: Record<string, string | string[]>, name: string, value: string): void {

@@ -5,6 +5,7 @@ import {
   MAX_HEAD_BYTES,
   ProtocolError,
   readAnswerHead,
+  statusOf,
 } from './answer-head.ts';
 import { ChunkedBody } from './chunked-body.ts';
 
@@ -12,12 +13,25 @@ import { ChunkedBody } from './chunked-body.ts';
 const MAX_BODY_BYTES = 64 * 1024;
 /** What is kept of it, for the person who asks why it failed. */
 const EXCERPT_BYTES = 1024;
-/** Answers of 1xx before the one that counts; a flood of them would cost us a core. */
-const MAX_INTERIM_ANSWERS = 100;
-const END_OF_HEAD = Buffer.from('\r\n\r\n');
-const VERSION = Buffer.from('HTTP/1.');
+const CR = 0x0d;
+const LF = 0x0a;
+const NAMES = [Buffer.from('http'), Buffer.from('icy')];
 
 export type OnHead = (statusCode: number, headers: AnswerHeaders) => void;
+
+/**
+ * Why an answer was not read to its end: its body was longer than is read, was malformed, or had not
+ * ended when the connection (closed by the receiver, or broken), the time or this process did; or its
+ * head had not ended when the receiver closed the connection.
+ */
+export type CutOff =
+  | 'too long'
+  | 'malformed'
+  | 'closed'
+  | 'broken'
+  | 'time'
+  | 'stopped'
+  | 'closed in head';
 
 export interface HttpAnswer {
   readonly statusCode: number;
@@ -25,8 +39,8 @@ export interface HttpAnswer {
   readonly location: string | undefined;
   /** The first KiB of the body. */
   readonly excerpt: string | null;
-  /** The body went on past what we read, and the connection was closed on it. */
-  readonly cutOff: boolean;
+  /** Null when it was read to its end. */
+  readonly cutOff: CutOff | null;
 }
 
 /** The receiver sent answers of 1xx and none that counts. */
@@ -35,43 +49,48 @@ export class InterimAnswersError extends Error {
 }
 
 /**
- * Reads the answers on a connection, one after the other, from receivers one does not trust: HTTP/1.1
- * and 1.0 as RFC 9112 has them, with a bound on everything. Where that lets a reader choose between
- * mending and refusing, what could be read in two ways is refused.
+ * Reads the answers on a connection, one after the other, from receivers one does not trust, with a
+ * bound on everything. The head decides: once it is there, there is an answer, whatever its body does.
+ * Nobody reads the body but for an excerpt, so that what is dangerous to a proxy is harmless here, as
+ * long as nothing more is read from a connection whose answer was not regular.
  */
 export class AnswerReader {
   #onHead: OnHead | undefined;
   /** Of the answer that counts, once it is read. */
   #head: AnswerHead | undefined;
-  #interimAnswers = 0;
-  /** Of the head, what has come of it so far. */
+  /** Of the head, what has come so far: the first `#pendingBytes` of it. */
   #pending: Buffer | undefined;
+  #pendingBytes = 0;
+  /** Of what came before it: interim answers, and empty lines. */
+  #passedOverBytes = 0;
+  #interim = false;
   /** Of a body of that length, what is to come. */
   #left = 0;
   #chunks: ChunkedBody | undefined;
   #bodyBytes = 0;
   #kept: Buffer[] = [];
   #keptBytes = 0;
-  #cutOff = false;
+  #cutOff: CutOff | null = null;
   #keepMs = 0;
 
   /** Gets ready for the answer to a request. */
   begin(onHead: OnHead | undefined): void {
     this.#onHead = onHead;
     this.#head = undefined;
-    this.#interimAnswers = 0;
     this.#pending = undefined;
+    this.#passedOverBytes = 0;
+    this.#interim = false;
     this.#chunks = undefined;
     this.#bodyBytes = 0;
     this.#kept = [];
     this.#keptBytes = 0;
-    this.#cutOff = false;
+    this.#cutOff = null;
   }
 
   /**
-   * Takes what has come, and returns whether the answer is complete.
+   * Takes what has come, and returns whether no more is to be read.
    *
-   * @throws ProtocolError, HeadTooLargeError, InterimAnswersError. It then reads no more.
+   * @throws ProtocolError, HeadTooLargeError, InterimAnswersError, all of them before there is a head.
    */
   push(bytes: Buffer): boolean {
     let rest = bytes;
@@ -83,18 +102,25 @@ export class AnswerReader {
     const taken = this.#readBody(this.#head, rest);
     if (this.#isComplete(this.#head)) {
       // More than was asked for: nobody can tell what it is part of.
-      if (taken < rest.length) this.#keepMs = 0;
+      if (taken < rest.length || this.#chunks?.isRegular === false) this.#keepMs = 0;
       return true;
     }
-    if (this.#bodyBytes <= MAX_BODY_BYTES) return false;
-    this.#cutOff = true;
+    if (this.#chunks?.state === 'malformed') this.end('malformed');
+    else if (this.#bodyBytes > MAX_BODY_BYTES) this.end('too long');
+    return this.#cutOff !== null;
+  }
+
+  /** No more comes, for this reason. Returns whether there is an answer. */
+  end(why: CutOff): boolean {
+    if (this.#head === undefined) return why === 'closed' && this.#endHead();
+    if (why !== 'closed' || this.#head.body !== 'until the end') this.#cutOff = why;
     this.#keepMs = 0;
     return true;
   }
 
-  /** The connection has ended. Returns whether that completes the answer. */
-  end(): boolean {
-    return this.#head?.body === 'until the end';
+  /** Of the answer, once its head is there. */
+  get statusCode(): number | undefined {
+    return this.#head?.statusCode;
   }
 
   /** How long the connection may be kept for another request, in milliseconds; 0: not at all. */
@@ -102,7 +128,7 @@ export class AnswerReader {
     return this.#keepMs;
   }
 
-  /** What was read, once it is complete. */
+  /** What was read, once no more is. */
   get answer(): HttpAnswer {
     const { statusCode, retryAfter, location } = this.#head as AnswerHead;
     return {
@@ -116,48 +142,73 @@ export class AnswerReader {
 
   /** Returns what comes after the head. */
   #readHead(bytes: Buffer): Buffer {
-    const before = this.#pending?.length ?? 0;
-    const seen = this.#pending === undefined ? bytes : Buffer.concat([this.#pending, bytes]);
-    const likeHttp = Math.min(seen.length, VERSION.length);
-    if (seen.compare(VERSION, 0, likeHttp, 0, likeHttp) !== 0)
-      throw new ProtocolError('it does not begin with HTTP/1');
-    const end = seen.indexOf(END_OF_HEAD, Math.max(0, before + 1 - END_OF_HEAD.length));
-    const length = end === -1 ? seen.length : end + END_OF_HEAD.length;
-    if (length > MAX_HEAD_BYTES) throw new HeadTooLargeError();
+    const before = this.#pending === undefined ? 0 : this.#pendingBytes;
+    const seen = before === 0 ? bytes : this.#addToPending(bytes);
+    const start = before === 0 ? endOfEmptyLines(seen) : 0;
+    if (!mayBeStatusLine(seen, start)) throw new ProtocolError('it does not begin with HTTP');
+    const end = endOfHead(seen, Math.max(start, before - MAX_END_BYTES + 1));
+    const length = (end === -1 ? seen.length : end) - start;
+    this.#passedOverBytes += start;
+    if (this.#passedOverBytes + length > MAX_HEAD_BYTES)
+      throw this.#interim && this.#passedOverBytes > length
+        ? new InterimAnswersError()
+        : new HeadTooLargeError();
     if (end === -1) {
-      this.#pending = seen;
+      if (before === 0 && start < seen.length) this.#addToPending(seen.subarray(start));
       return bytes.subarray(bytes.length);
     }
     this.#pending = undefined;
-    this.#take(readAnswerHead(seen.toString('latin1', 0, end), this.#onHead !== undefined));
-    return seen.subarray(length);
+    const head = readAnswerHead(seen.toString('latin1', start, end), this.#onHead !== undefined);
+    if (isInterim(head.statusCode)) this.#interim = true;
+    else this.#take(head);
+    this.#passedOverBytes += length;
+    return seen.subarray(end);
+  }
+
+  /** Takes a head that the connection ended in: Python's http.client does, once it has a status. */
+  #endHead(): boolean {
+    const text = this.#pending?.toString('latin1', 0, this.#pendingBytes) ?? '';
+    if (isInterim(statusOf(text) ?? 100)) return false;
+    this.#take({ ...readAnswerHead(text, this.#onHead !== undefined), keepMs: 0 });
+    this.#cutOff = 'closed in head';
+    return true;
   }
 
   #take(head: AnswerHead): void {
-    if (head.statusCode < 200) {
-      this.#interimAnswers += 1;
-      if (this.#interimAnswers > MAX_INTERIM_ANSWERS) throw new InterimAnswersError();
-      return;
-    }
     this.#head = head;
-    this.#keepMs = head.keepMs;
+    // What comes before an answer is rare: such a connection is not worth a rule of its own.
+    this.#keepMs = this.#passedOverBytes === 0 ? head.keepMs : 0;
     this.#left = typeof head.body === 'number' ? head.body : 0;
     if (head.body === 'chunked') this.#chunks = new ChunkedBody((data) => this.#keep(data));
     if (head.headers !== undefined) this.#onHead?.(head.statusCode, head.headers);
   }
 
+  /** Adds to what has come of the head, in a buffer that doubles, and returns all of it. */
+  #addToPending(bytes: Buffer): Buffer {
+    const before = this.#pending === undefined ? 0 : this.#pendingBytes;
+    const length = before + bytes.length;
+    if (this.#pending === undefined || this.#pending.length < length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(MIN_PENDING_BYTES, 2 * length));
+      this.#pending?.copy(larger, 0, 0, before);
+      this.#pending = larger;
+    }
+    bytes.copy(this.#pending, before);
+    this.#pendingBytes = length;
+    return this.#pending.subarray(0, length);
+  }
+
   /** Returns how much of it was of the body. */
   #readBody({ body }: AnswerHead, bytes: Buffer): number {
     if (this.#chunks !== undefined) return this.#chunks.push(bytes);
-    const taken = body === 'until the end' ? bytes.length : Math.min(this.#left, bytes.length);
+    const taken = typeof body === 'number' ? Math.min(this.#left, bytes.length) : bytes.length;
     if (taken > 0) this.#keep(bytes.subarray(0, taken));
-    this.#left -= taken;
+    if (typeof body === 'number') this.#left -= taken;
     return taken;
   }
 
   #isComplete({ body }: AnswerHead): boolean {
-    if (this.#chunks !== undefined) return this.#chunks.isComplete;
-    return body !== 'until the end' && this.#left === 0;
+    if (this.#chunks !== undefined) return this.#chunks.state === 'complete';
+    return body === 'unclear' || (body !== 'until the end' && this.#left === 0);
   }
 
   #keep(bytes: Buffer): void {
@@ -167,6 +218,43 @@ export class AnswerReader {
     this.#kept.push(Buffer.from(kept));
     this.#keptBytes += kept.length;
   }
+}
+
+/** An empty line may end in CR CR LF, which some servers write. */
+const MAX_END_BYTES = 4;
+const MIN_PENDING_BYTES = 512;
+
+/** Whether another answer follows. Not after 101: what follows is another protocol, unasked. */
+function isInterim(statusCode: number): boolean {
+  return statusCode < 200 && statusCode !== 101;
+}
+
+/** Where the first line begins that is not empty. */
+function endOfEmptyLines(bytes: Buffer): number {
+  let at = 0;
+  while (at < bytes.length && (bytes[at] as number) <= 0x20) at += 1;
+  return at;
+}
+
+/** Whether what begins here, of which some may be to come, is perhaps a status line. */
+function mayBeStatusLine(bytes: Buffer, start: number): boolean {
+  for (const name of NAMES) {
+    const length = Math.min(name.length, bytes.length - start);
+    let same = 0;
+    while (same < length && ((bytes[start + same] as number) | 0x20) === name[same]) same += 1;
+    if (same === length) return true;
+  }
+  return false;
+}
+
+/** Where the first empty line ends, or -1; lines may end in LF alone. */
+function endOfHead(bytes: Buffer, from: number): number {
+  for (let at = bytes.indexOf(LF, from); at !== -1; at = bytes.indexOf(LF, at + 1)) {
+    let next = at + 1;
+    while (next < at + MAX_END_BYTES - 1 && bytes[next] === CR) next += 1;
+    if (bytes[next] === LF) return next + 1;
+  }
+  return -1;
 }
 
 /** Text as Postgres takes it: without NUL, and with a mark where a character was cut or is none. */

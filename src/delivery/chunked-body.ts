@@ -1,21 +1,22 @@
-import { HeadTooLargeError, MAX_HEAD_BYTES, MAX_HEAD_LINES, ProtocolError } from './answer-head.ts';
-
 /** More hex digits than a size of any sense has, and fewer than a number can tell apart. */
 const MAX_SIZE_DIGITS = 13;
 const CR = 0x0d;
 const LF = 0x0a;
+const COLON = 0x3a;
 
-type State = 'size' | 'extension' | 'data' | 'end of data' | 'trailers' | 'complete';
+type State = 'size' | 'extension' | 'data' | 'end of data' | 'trailers' | 'complete' | 'malformed';
 
-/** Reads a body of chunks, and the trailers after it (RFC 9112, 7.1). */
+/** Reads a body of chunks, and the trailers after it (RFC 9112, 7.1), whose lines may end in LF alone. */
 export class ChunkedBody {
-  #state: State = 'size';
+  state: State = 'size';
   /** Of the chunk, what is to come. */
   #left = 0;
   #digits = 0;
-  #lastByte = 0;
-  #trailerBytes = 0;
-  #trailerLines = 0;
+  #previous = 0;
+  #lineIsEmpty = true;
+  #lineHasColon = false;
+  /** Whether it is to the letter, and has no trailers. */
+  isRegular = true;
   readonly #keep: (data: Buffer) => void;
 
   /** @param keep given the data of the chunks, in the pieces in which they come. */
@@ -23,96 +24,70 @@ export class ChunkedBody {
     this.#keep = keep;
   }
 
-  get isComplete(): boolean {
-    return this.#state === 'complete';
-  }
-
-  /**
-   * Takes what has come, and returns how much of it was of this body.
-   *
-   * @throws ProtocolError, HeadTooLargeError
-   */
+  /** Takes what has come, and returns how much of it was of this body. */
   push(bytes: Buffer): number {
     let at = 0;
-    while (at < bytes.length && !this.isComplete) at = this.#step(bytes, at);
+    while (at < bytes.length && this.state !== 'complete' && this.state !== 'malformed') {
+      if (this.state !== 'data') {
+        this.#step(bytes[at] as number);
+        at += 1;
+        continue;
+      }
+      const taken = Math.min(this.#left, bytes.length - at);
+      this.#keep(bytes.subarray(at, at + taken));
+      at += taken;
+      this.#left -= taken;
+      if (this.#left === 0) this.state = 'end of data';
+    }
     return at;
   }
 
-  /** Returns where the next step begins. */
-  #step(bytes: Buffer, at: number): number {
-    const byte = bytes[at] as number;
-    switch (this.#state) {
+  #step(byte: number): void {
+    if ((byte === LF) !== (this.#previous === CR)) this.isRegular = false;
+    this.#previous = byte;
+    switch (this.state) {
       case 'size': {
         const digit = hexValue(byte);
-        if (digit === -1) {
-          if (this.#digits === 0 || !(byte === CR || byte === 0x3b || byte === 0x20 || byte === 9))
-            throw new ProtocolError('one of its chunks has no size');
-          this.#state = 'extension';
-          this.#lastByte = 0;
-          return at;
-        }
-        this.#digits += 1;
-        if (this.#digits > MAX_SIZE_DIGITS)
-          throw new ProtocolError('one of its chunks has too large a size');
-        this.#left = this.#left * 16 + digit;
-        return at + 1;
+        if (digit !== -1 && this.#digits < MAX_SIZE_DIGITS) {
+          this.#digits += 1;
+          this.#left = this.#left * 16 + digit;
+        } else if (digit !== -1 || this.#digits === 0) this.state = 'malformed';
+        else if (byte === LF) this.#endSize();
+        else if (byte === CR || byte === 0x3b || byte === 0x20 || byte === 9)
+          this.state = 'extension';
+        else this.state = 'malformed';
+        break;
       }
-      case 'extension': {
-        const end = this.#endOfLine(bytes, at);
-        if (end === -1) return bytes.length;
-        this.#state = this.#left === 0 ? 'trailers' : 'data';
-        this.#trailerBytes = 0;
-        this.#trailerLines = 0;
-        this.#lastByte = 0;
-        return end;
-      }
-      case 'data': {
-        const taken = Math.min(this.#left, bytes.length - at);
-        this.#keep(bytes.subarray(at, at + taken));
-        this.#left -= taken;
-        if (this.#left === 0) {
-          this.#state = 'end of data';
-          this.#lastByte = 0;
-        }
-        return at + taken;
-      }
+      case 'extension':
+        if (byte === LF) this.#endSize();
+        break;
       case 'end of data':
-        if (byte !== (this.#lastByte === CR ? LF : CR))
-          throw new ProtocolError('one of its chunks is longer than its size');
-        this.#lastByte = byte;
         if (byte === LF) {
-          this.#state = 'size';
+          this.state = 'size';
           this.#digits = 0;
-        }
-        return at + 1;
-      default: {
-        const end = this.#endOfLine(bytes, at);
-        const next = end === -1 ? bytes.length : end;
-        this.#trailerBytes += next - at;
-        if (this.#trailerBytes > MAX_HEAD_BYTES) throw new HeadTooLargeError();
-        if (end === -1) return next;
-        if (this.#trailerBytes === 2) {
-          this.#state = 'complete';
-          return next;
-        }
-        this.#trailerLines += 1;
-        if (this.#trailerLines > MAX_HEAD_LINES) throw new HeadTooLargeError();
-        this.#trailerBytes = 0;
-        this.#lastByte = 0;
-        return next;
-      }
+        } else if (byte !== CR) this.state = 'malformed';
+        break;
+      default:
+        this.#readTrailer(byte);
     }
   }
 
-  /** Returns where the next line begins, or -1 when this one goes on. */
-  #endOfLine(bytes: Buffer, at: number): number {
-    const end = bytes.indexOf(LF, at);
-    const last = end === -1 ? bytes.length : end;
-    const before = last > at ? bytes[last - 1] : this.#lastByte;
-    this.#lastByte = before as number;
-    if (end === -1) return -1;
-    if (before !== CR) throw new ProtocolError('one of its lines ends without a carriage return');
-    return end + 1;
+  #endSize(): void {
+    this.state = this.#left === 0 ? 'trailers' : 'data';
+  }
+
+  #readTrailer(byte: number): void {
+    if (byte === CR) return;
+    if (byte !== LF) {
+      this.isRegular = false;
+      this.#lineIsEmpty = false;
+      this.#lineHasColon ||= byte === COLON;
+      return;
+    }
+    if (this.#lineIsEmpty) this.state = 'complete';
+    else if (!this.#lineHasColon) this.state = 'malformed';
+    this.#lineIsEmpty = true;
+    this.#lineHasColon = false;
   }
 }
 

@@ -4,7 +4,7 @@ import { errorCode, errorMessage } from '../lib/errors.ts';
 import { STATUS_CODES } from '../lib/node-http.ts';
 import { BlockedAddressError } from './address-guard.ts';
 import { HeadTooLargeError, ProtocolError } from './answer-head.ts';
-import { type HttpAnswer, InterimAnswersError } from './answer-reader.ts';
+import { type CutOff, type HttpAnswer, InterimAnswersError } from './answer-reader.ts';
 import { ConnectionClosedError } from './connections.ts';
 import { ProxyError } from './egress-proxy.ts';
 import { AttemptTimeoutError } from './http-client.ts';
@@ -20,6 +20,17 @@ export interface Verdict {
 
 const SUCCESS: Verdict = { status: 'success', errorCode: null, error: null, retry: false };
 
+/** What became of the rest of an answer, after "The receiver answered 200 OK; ". */
+const CUT_OFF: Readonly<Record<CutOff, string>> = {
+  'too long': 'its body was longer than is read, and was cut off',
+  malformed: 'its body was malformed (chunks that are none), and was cut off',
+  closed: 'it closed the connection before the end of its body',
+  broken: 'the connection broke before the end of its body',
+  time: 'its body had not ended when the time of the attempt was over, and was cut off',
+  stopped: 'its body had not ended when Posthorn was stopped, and was cut off',
+  'closed in head': 'it closed the connection before the end of its headers',
+};
+
 /**
  * Judges an answer: any 2xx is a success; a redirect is a failure, since following it would let a
  * receiver choose whom we call; 410 asks us never to come back; everything else is tried again.
@@ -27,11 +38,11 @@ const SUCCESS: Verdict = { status: 'success', errorCode: null, error: null, retr
 export function classifyAnswer({ statusCode, location, cutOff }: HttpAnswer): Verdict {
   const named = `${statusCode} ${STATUS_CODES[statusCode] ?? ''}`.trim();
   if (statusCode >= 200 && statusCode < 300) {
-    if (!cutOff) return SUCCESS;
+    if (cutOff === null) return SUCCESS;
     return {
       ...SUCCESS,
       errorCode: 'answer_cut_off',
-      error: `The receiver answered ${named}; its body was longer than is read, and was cut off.`,
+      error: `The receiver answered ${named}; ${CUT_OFF[cutOff]}.`,
     };
   }
   if (statusCode === 410) {
@@ -43,7 +54,7 @@ export function classifyAnswer({ statusCode, location, cutOff }: HttpAnswer): Ve
     };
   }
   if (statusCode >= 300 && statusCode < 400) {
-    const to = location === undefined ? '' : ` to ${location.slice(0, 200)}`;
+    const to = location === undefined ? '' : ` to ${printable(location.slice(0, 200))}`;
     return {
       status: 'failed',
       errorCode: 'redirect',
@@ -57,6 +68,11 @@ export function classifyAnswer({ statusCode, location, cutOff }: HttpAnswer): Ve
     error: `The receiver answered ${named}.`,
     retry: true,
   };
+}
+
+/** Without control characters, of which Postgres takes no NUL and a line of log no end of line. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e\xa0-\xff]/g, '\ufffd');
 }
 
 /**
@@ -126,10 +142,7 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
   if (error instanceof ProtocolError)
     return failed('protocol', `The receiver's answer is not valid HTTP/1.1: ${error.message}.`);
   if (error instanceof HeadTooLargeError) {
-    return failed(
-      'too_large',
-      "The receiver's answer has more headers than are read (16 KiB, 500 lines).",
-    );
+    return failed('too_large', "The receiver's answer has more headers than are read (256 KiB).");
   }
   if (error instanceof ConnectionClosedError) return failed('reset', CLOSED);
   const bound = formatDuration(timeoutMs);

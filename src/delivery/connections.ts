@@ -1,14 +1,18 @@
+import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { buildConnector } from 'undici';
+import { errorCode } from '../lib/errors.ts';
 import { unbracketed } from './address-guard.ts';
-import { AnswerReader, type HttpAnswer, type OnHead } from './answer-reader.ts';
+import { AnswerReader, type CutOff, type HttpAnswer, type OnHead } from './answer-reader.ts';
 
 /** What is kept open for requests to come; more would take the file handles that others need. */
 const MAX_IDLE = 2_000;
 const SWEEP_EVERY_MS = 1_000;
+/** A receiver that has just answered does not give the connection up; no server waits so little. */
+const SILENT_MS = 5;
 
-/** Who waits for an answer, and is told once how that ended. */
-export interface Asker {
+/** Waits for an answer, and is told once how that ended. */
+export interface Requester {
   /** Told of the head of the answer as soon as it is there. */
   readonly onHead: OnHead | undefined;
   /** @param sent whether the request had left this process as a whole. */
@@ -16,13 +20,13 @@ export interface Asker {
   /** @param reason what the socket threw, ConnectionClosedError, or what `AnswerReader` throws. */
   failed(reason: unknown): void;
   /**
-   * The connection, which had been kept from a request before, ended without a byte of an answer. The
-   * receiver may have closed it before it knew of this request.
+   * The connection, which had been kept from a request before, ended without a byte of an answer, or
+   * with a 408 that closes it. The receiver most likely said so before it knew of this request.
    */
   unheard(): void;
 }
 
-/** The receiver closed the connection before it had answered in full. */
+/** The receiver closed the connection before there was a status. */
 export class ConnectionClosedError extends Error {
   override readonly name = 'ConnectionClosedError';
 }
@@ -36,16 +40,18 @@ export class Connections {
   #sweeping: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** Takes one that is open and idle, the one that was used last. */
+  /** Takes one that is open, idle and silent, the one that was used last. */
   take(origin: string): Connection | undefined {
     const idle = this.#idle.get(origin);
     for (;;) {
       const connection = idle?.pop();
       if (connection === undefined) return undefined;
-      const { idleUntil } = connection;
+      const { idleSince, idleUntil } = connection;
       connection.idleUntil = 0;
       this.#idleCount -= 1;
-      if (idleUntil > performance.now()) return connection;
+      const now = performance.now();
+      if (idleUntil > now && (now - idleSince < SILENT_MS || !connection.hasUnread()))
+        return connection;
       connection.destroy();
     }
   }
@@ -83,7 +89,8 @@ export class Connections {
       connection.destroy();
       return;
     }
-    connection.idleUntil = performance.now() + keepMs;
+    connection.idleSince = performance.now();
+    connection.idleUntil = connection.idleSince + keepMs;
     this.#idleCount += 1;
     const others = this.#idle.get(connection.origin);
     if (others === undefined) this.#idle.set(connection.origin, [connection]);
@@ -120,15 +127,20 @@ export class Connections {
   }
 }
 
+/** A receiver that waits no longer for a request says so with it (RFC 9110, 15.5.9). */
+const REQUEST_TIMEOUT = 408;
+const ONE_BYTE = Buffer.alloc(1);
+
 /** A connection to a receiver. What it says unasked ends it. */
 export class Connection {
   readonly origin: string;
+  idleSince = 0;
   /** Until when it may be idle, by the monotonic clock; 0 while it is not. */
   idleUntil = 0;
   readonly #socket: Socket;
   readonly #connections: Connections;
   readonly #reader = new AnswerReader();
-  #asker: Asker | null = null;
+  #requester: Requester | null = null;
   #requests = 0;
   #heard = false;
 
@@ -138,32 +150,62 @@ export class Connection {
     this.#connections = connections;
     socket.on('data', (bytes: Buffer) => this.#onData(bytes));
     socket.on('end', () => this.#onEnd());
-    socket.on('error', (error) => this.#fail(error));
+    socket.on('error', (error) => this.#fail(error, 'broken'));
     socket.on('close', () => {
       connections.forget(this);
       this.#onEnd();
     });
   }
 
-  send(pieces: readonly Buffer[], asker: Asker): void {
-    this.#asker = asker;
+  /**
+   * Whether something has come that Node has not read yet, or the end of the connection. It was sent
+   * before any request that follows, so it cannot be the answer to it. To be used while idle, and no
+   * more after `true`.
+   *
+   * Node reads when its event loop comes to it, which may be milliseconds after the request was
+   * written; so the kernel is asked, which costs 15 µs. Where there is no file descriptor (Windows),
+   * the event loop alone has to do.
+   */
+  hasUnread(): boolean {
+    const fd = (this.#socket as { _handle?: { fd?: number } })._handle?.fd ?? -1;
+    if (fd < 0) return this.#socket.destroyed;
+    try {
+      readSync(fd, ONE_BYTE, 0, 1, null);
+      return true;
+    } catch (error) {
+      return errorCode(error) !== 'EAGAIN';
+    }
+  }
+
+  send(pieces: readonly Buffer[], requester: Requester): void {
+    this.#requester = requester;
     this.#requests += 1;
     this.#heard = false;
-    this.#reader.begin(asker.onHead);
+    this.#reader.begin(requester.onHead);
     if (pieces.length > 1) this.#socket.cork();
     for (const piece of pieces) this.#socket.write(piece);
     if (pieces.length > 1) this.#socket.uncork();
   }
 
+  /** Ends it. The request on it is answered if the head of an answer has come, and fails otherwise. */
+  end(reason: unknown, why: CutOff): void {
+    if (this.#requester !== null && this.#reader.end(why)) this.#succeed();
+    else {
+      const requester = this.#requester;
+      this.destroy();
+      requester?.failed(reason);
+    }
+  }
+
   /** Ends it, and tells nobody. */
   destroy(): void {
-    this.#asker = null;
+    this.#requester = null;
     this.#connections.forget(this);
     this.#socket.destroy();
   }
 
   #onData(bytes: Buffer): void {
-    if (this.#asker === null) {
+    if (this.#requester === null) {
       this.destroy();
       return;
     }
@@ -172,32 +214,41 @@ export class Connection {
     try {
       complete = this.#reader.push(bytes);
     } catch (error) {
-      this.#fail(error);
+      this.#fail(error, 'malformed');
       return;
     }
-    if (complete) this.#succeed();
+    if (
+      this.#requests > 1 &&
+      this.#reader.statusCode === REQUEST_TIMEOUT &&
+      this.#reader.keepMs === 0
+    )
+      this.#resend();
+    else if (complete) this.#succeed();
   }
 
   #onEnd(): void {
-    if (this.#asker === null) this.destroy();
-    else if (this.#reader.end()) this.#succeed();
-    else this.#fail(new ConnectionClosedError());
+    if (this.#requester === null) this.destroy();
+    else this.#fail(new ConnectionClosedError(), 'closed');
   }
 
   #succeed(): void {
-    const asker = this.#asker as Asker;
-    this.#asker = null;
+    const requester = this.#requester as Requester;
+    this.#requester = null;
     const { answer, keepMs } = this.#reader;
     const sent = this.#socket.writableLength === 0;
     // A request that is not read to its end leaves nothing that another could follow.
     this.#connections.release(this, sent ? keepMs : 0);
-    asker.answered(answer, sent);
+    requester.answered(answer, sent);
   }
 
-  #fail(reason: unknown): void {
-    const asker = this.#asker;
+  #fail(reason: unknown, why: CutOff): void {
+    if (this.#requests > 1 && !this.#heard) this.#resend();
+    else this.end(reason, why);
+  }
+
+  #resend(): void {
+    const requester = this.#requester;
     this.destroy();
-    if (this.#requests > 1 && !this.#heard) asker?.unheard();
-    else asker?.failed(reason);
+    requester?.unheard();
   }
 }

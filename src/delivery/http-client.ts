@@ -1,7 +1,7 @@
 import { freeNow } from '../lib/free-now.ts';
 import { NO_TEXT, TOKEN } from '../lib/http-syntax.ts';
-import type { HttpAnswer, OnHead } from './answer-reader.ts';
-import { type Asker, type Connection, Connections } from './connections.ts';
+import type { CutOff, HttpAnswer, OnHead } from './answer-reader.ts';
+import { type Connection, Connections, type Requester } from './connections.ts';
 import { type ConnectorOptions, createConnector } from './connector.ts';
 
 export interface HttpRequest {
@@ -13,7 +13,7 @@ export interface HttpRequest {
   readonly ownBody?: boolean;
   /** Bound of this attempt, where it is not the client's own. */
   readonly timeoutMs?: number | undefined;
-  /** Ends the request early; it then rejects with the signal's reason. */
+  /** Ends the request early; where there is no head of an answer it rejects with the signal's reason. */
   readonly signal: AbortSignal;
   /** Told of the head of the answer as soon as it is there. */
   readonly onHead?: OnHead;
@@ -32,11 +32,13 @@ export class AttemptTimeoutError extends Error {
 
 export interface HttpClient {
   /**
-   * POSTs and reads the answer, within one bound of time from DNS to the last byte. Redirects are
-   * answers like any other. Nothing is decompressed.
+   * POSTs and reads the answer, within one bound of time from DNS to the last byte. Once the head of
+   * an answer has come this resolves, whatever becomes of the rest; `cutOff` tells of that. Redirects
+   * are answers like any other. Nothing is decompressed.
    *
-   * @throws AttemptTimeoutError, BlockedAddressError, ProxyError, ConnectionClosedError, ProtocolError,
-   *   HeadTooLargeError, InterimAnswersError, or what the socket or TLS threw.
+   * @throws before there is a head: AttemptTimeoutError, BlockedAddressError, ProxyError,
+   *   ConnectionClosedError, ProtocolError, HeadTooLargeError, InterimAnswersError, the signal's reason,
+   *   or what the socket or TLS threw.
    */
   post(request: HttpRequest): Promise<HttpAnswer>;
   /** Closes all connections, and with them what is under way. */
@@ -46,8 +48,7 @@ export interface HttpClient {
 /**
  * An HTTP/1.1 client for receivers one does not trust, with one timer over everything.
  *
- * It is our own, down to the sockets that undici's connector makes: undici's dispatcher cost 80 µs
- * a request where this costs 50, and it reads heads of any number of headers.
+ * It is our own, down to the sockets that undici's connector makes: docs/decisions/own-http-client.md.
  */
 export function createHttpClient(options: ConnectorOptions): HttpClient {
   const connections = new Connections();
@@ -76,7 +77,7 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
     watched.add(signal);
     signal.addEventListener('abort', () => {
       for (const exchange of underWay)
-        if (exchange.signal === signal) exchange.abort(signal.reason);
+        if (exchange.signal === signal) exchange.end(signal.reason, 'stopped');
     });
   };
 
@@ -101,7 +102,7 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
         else exchange.begin(idle);
       }),
     async close() {
-      for (const exchange of underWay) exchange.abort(new Error('the client is closed'));
+      for (const exchange of underWay) exchange.end(new Error('the client is closed'), 'stopped');
       connections.close();
     },
   };
@@ -147,7 +148,7 @@ function piecesOf({ url, headers, body }: HttpRequest): readonly Buffer[] {
 }
 
 /** One request and its answer. */
-class Exchange implements Asker {
+class Exchange implements Requester {
   readonly onHead: OnHead | undefined;
   readonly signal: AbortSignal;
   readonly url: URL;
@@ -181,7 +182,7 @@ class Exchange implements Asker {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#timer = setTimeout(() => {
-      this.abort(new AttemptTimeoutError(this.#connection === null ? 'connect' : 'response'));
+      this.end(new AttemptTimeoutError(this.#connection === null ? 'connect' : 'response'), 'time');
     }, timeoutMs);
     underWay.add(this);
   }
@@ -210,9 +211,9 @@ class Exchange implements Asker {
   }
 
   /** Ends it, and the connection that it is on. */
-  abort(reason: unknown): void {
-    this.failed(reason);
-    this.#connection?.destroy();
+  end(reason: unknown, why: CutOff): void {
+    if (this.#connection === null) this.failed(reason);
+    else this.#connection.end(reason, why);
   }
 
   #settle(): void {

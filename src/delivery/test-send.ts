@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns';
 import type { AttemptStatus } from '../db/types.ts';
 import type { CachedSubscription } from '../subscriptions/cache.ts';
+import type { AnswerHeaders } from './answer-head.ts';
 import { classifyAnswer, classifyFailure, InvalidSubscriptionError } from './classify.ts';
 import type { ConnectorOptions } from './connector.ts';
 import { headersOf } from './courier.ts';
@@ -21,8 +22,8 @@ export interface TestTiming {
 /** An answer, of which the body may not have come in full. */
 export interface TestAnswer {
   readonly statusCode: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The first KiB of the body; null where there was none, or it broke off. */
+  readonly headers: AnswerHeaders;
+  /** The first KiB of the body; null where there was none. */
   readonly excerpt: string | null;
 }
 
@@ -78,25 +79,28 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
         connected: () => clock.mark(clock.has('connect') ? 'tls' : 'connect'),
       },
     });
-    let answer: TestAnswer | null = null;
+    let headers: AnswerHeaders = {};
     try {
       if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
-      const whole = await client.post({
+      const answer = await client.post({
         url: subscription.url,
         headers: headersOf(webhook, subscription, Math.floor(Date.now() / 1000)),
         body: webhook.body,
         signal: ending.signal,
-        onHead(statusCode, headers) {
+        onHead(_statusCode, received) {
           clock.mark('first_byte');
-          answer = { statusCode, headers, excerpt: null };
+          headers = received;
         },
       });
-      const said = answer as TestAnswer | null;
-      answer = said && { ...said, excerpt: whole.excerpt };
-      return { ...classifyAnswer(whole), answer, timing: clock.read(subscription.url) };
+      const { statusCode, excerpt } = answer;
+      return {
+        ...classifyAnswer(answer),
+        answer: { statusCode, headers, excerpt },
+        timing: clock.read(subscription.url),
+      };
     } catch (error) {
       const verdict = classifyFailure(error, timeoutMs);
-      return { ...verdict, answer, timing: clock.read(subscription.url) };
+      return { ...verdict, answer: null, timing: clock.read(subscription.url) };
     } finally {
       await client.close();
     }

@@ -100,8 +100,9 @@ t.test('what kept the receiver from answering is said as for a delivery', async 
   });
   t.ok(silent.timing_ms.total >= 290 && silent.timing_ms.connect !== null);
   t.match(await outcome(`${receiver.url}/drip`), {
-    status: 'timeout',
-    response: { status_code: 500, body_excerpt: null },
+    status: 'failed',
+    error_code: 'http_status',
+    response: { status_code: 500, body_excerpt: 'so far' },
   });
   t.match(await outcome('http://127.0.0.1:9/'), {
     status: 'failed',

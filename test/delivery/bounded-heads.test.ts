@@ -20,19 +20,29 @@ const lines = (count: number) => 'a: b\r\n'.repeat(count);
 const BODY = 'content-length: 2\r\n\r\nok';
 const INTERIM = 'HTTP/1.1 103 Early Hints\r\n';
 
-t.test('an answer may have 16 KiB and 500 lines of a head, and no more', AT_MOST, async (t) => {
+t.test('an answer may have 256 KiB of a head, and no more', AT_MOST, async (t) => {
   const cases: [what: string, answer: string, errorCode: string | null][] = [
-    ['400 headers', `${OK}${lines(400)}${BODY}`, null],
-    ['600 headers', `${OK}${lines(600)}${BODY}`, 'too_large'],
-    ['a head of 15 KiB', `${OK}a: ${'b'.repeat(15_000)}\r\n${BODY}`, null],
-    ['a head of 17 KiB', `${OK}a: ${'b'.repeat(17_000)}\r\n${BODY}`, 'too_large'],
-    ['many interim answers', `${`${INTERIM}${lines(20)}\r\n`.repeat(50)}${OK}${BODY}`, null],
+    ['5,000 headers', `${OK}${lines(5_000)}${BODY}`, null],
+    ['40,000 headers', `${OK}${lines(40_000)}${BODY}`, null],
+    ['50,000 headers', `${OK}${lines(50_000)}${BODY}`, 'too_large'],
+    ['a header of 250 KiB', `${OK}a: ${'b'.repeat(250 * 1024)}\r\n${BODY}`, null],
+    ['a header of 257 KiB', `${OK}a: ${'b'.repeat(257 * 1024)}\r\n${BODY}`, 'too_large'],
+    ['many interim answers', `${`${INTERIM}${lines(20)}\r\n`.repeat(1_000)}${OK}${BODY}`, null],
     [
-      '600 headers behind an interim answer',
-      `${INTERIM}\r\n${OK}${lines(600)}${BODY}`,
+      '50,000 headers behind an interim answer',
+      `${INTERIM}\r\n${OK}${lines(50_000)}${BODY}`,
       'too_large',
     ],
-    ['an interim answer of 600 headers', `${INTERIM}${lines(600)}\r\n${OK}${BODY}`, 'too_large'],
+    [
+      'an interim answer of 50,000 headers',
+      `${INTERIM}${lines(50_000)}\r\n${OK}${BODY}`,
+      'too_large',
+    ],
+    [
+      'interim answers of 300 KB',
+      `${`${INTERIM}${lines(20)}\r\n`.repeat(2_000)}${OK}${BODY}`,
+      'protocol',
+    ],
     ['a body of 600 lines', `${OK}content-length: 2400\r\n\r\n${'ab\r\n'.repeat(600)}`, null],
     ['a body that looks like the end of a head', `${OK}content-length: 4\r\n\r\n\r\n\r\n`, null],
   ];
@@ -46,8 +56,8 @@ t.test('an answer may have 16 KiB and 500 lines of a head, and no more', AT_MOST
           let at = 0;
           const more = () => {
             if (socket.destroyed || at >= answer.length) return;
-            socket.write(answer.slice(at, at + 997), () => setImmediate(more));
-            at += 997;
+            socket.write(answer.slice(at, at + 9_973), () => setImmediate(more));
+            at += 9_973;
           };
           more();
         }),
@@ -102,7 +112,7 @@ t.test('thousands of headers do not hold the process up', AT_MOST, async (t) => 
   );
   delay.disable();
   const { user, system } = process.cpuUsage(before);
-  t.ok(outcomes.every(({ verdict }) => verdict.errorCode === 'too_large'));
+  t.ok(outcomes.every(({ verdict }) => verdict.status === 'success'));
   t.comment(`longest delay ${Math.round(delay.max / 1e6)} ms`);
   // It was 27 ms for each when the parser was left to notice.
   t.ok((user + system) / 1000 / AT_ONCE < 8, `${(user + system) / 1000 / AT_ONCE} ms of CPU each`);

@@ -12,8 +12,10 @@ const attacks: Record<string, Attack> = {
   'pours out a body': pour(`${OK}\r\n`, HUGE),
   'pours out a chunk extension': pour(`${CHUNKED}1;`, HUGE),
   'floods 103s': pour('', 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'.repeat(100)),
-  'sends 5,000 headers': say(`${OK}${'abc: d\r\n'.repeat(5000)}\r\n`),
-  'fills the headers and waits': say(`${OK}a: ${HUGE.slice(0, 15_000)}\r\nb: `),
+  'sends 5,000 headers': say(
+    `${OK}${'abc: d\r\n'.repeat(5000)}connection: close\r\ncontent-length: 0\r\n\r\n`,
+  ),
+  'fills the headers and waits': say(`${OK}a: ${HUGE.repeat(4).slice(0, 250_000)}\r\nb: `),
   'fills the body and waits': say(`${OK}content-length: 1000000\r\n\r\n${HUGE.slice(1)}`),
   'sends a gzip bomb': on((socket) => {
     socket.write(`${OK}content-encoding: gzip\r\ncontent-length: ${bomb.length + 1}\r\n\r\n`);

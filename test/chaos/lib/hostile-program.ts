@@ -41,8 +41,9 @@ const attacks: Record<Exclude<HostileKind, 'never accepts'>, Attack> = {
   'drips the body': drip(`${OK}content-length: 1000000\r\n\r\n`, 'x'),
   'endless body': pour(`${OK}\r\n`, HUGE),
   'endless chunks': pour(CHUNKED, `10000\r\n${HUGE}\r\n`),
-  '5,000 headers': say(`${OK}${'abc: d\r\n'.repeat(5000)}\r\n`),
-  'a header of 64 KiB': say(`${OK}a: ${HUGE}\r\n\r\n`),
+  '5,000 headers': each(`${OK}${'abc: d\r\n'.repeat(5000)}content-length: 0\r\n\r\n`),
+  'a header of 64 KiB': each(`${OK}a: ${HUGE}\r\ncontent-length: 0\r\n\r\n`),
+  'headers without an end': pour(OK, 'abc: d\r\n'.repeat(100)),
   'flood of 103': pour('', HINTS.repeat(100)),
   'gzip bomb': each(
     Buffer.concat([
