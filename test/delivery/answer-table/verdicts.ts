@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Case } from './cases.ts';
+
+/** The final status that each client reads of a case, or 0 where it reads none. */
+export interface Recorded {
+  /** Of what was answered, so that a case that has changed is recorded again. */
+  readonly raw: string;
+  readonly curl: number;
+  readonly go: number;
+  readonly python: number;
+  readonly undici: number;
+  readonly node: number;
+}
+
+export interface Verdicts {
+  readonly judges: readonly string[];
+  readonly cases: Readonly<Record<string, Recorded>>;
+}
+
+export function readVerdicts(): Verdicts {
+  return JSON.parse(readFileSync(join(import.meta.dirname, 'verdicts.json'), 'utf8'));
+}
+
+export function rawHash({ raw, then }: Case): string {
+  return createHash('sha256').update(`${then} ${raw}`).digest('hex').slice(0, 8);
+}
