@@ -1,0 +1,52 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { isolate } from '../../src/lib/isolate.ts';
+
+t.test('what can be done is done once, and what cannot is named', async (_t) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.boolean(), { maxLength: 300 }), async (fails) => {
+      const items = fails.map((bad, index) => ({ bad, index }));
+      const done: number[] = [];
+      const work = async (some: typeof items) => {
+        if (some.some(({ bad }) => bad)) throw new Error('one of them is bad');
+        done.push(...some.map(({ index }) => index));
+      };
+      const { errors, untried } = await isolate(items, work, () => true, 1_000);
+      const good = items.filter(({ bad }) => !bad).map(({ index }) => index);
+      return (
+        untried.length === 0 &&
+        JSON.stringify(done) === JSON.stringify(good) &&
+        [...errors.keys()].every(({ bad }) => bad) &&
+        errors.size === items.length - good.length
+      );
+    }),
+  );
+});
+
+t.test('where all fail it gives up early, and says what it knows nothing of', async (t) => {
+  let tries = 0;
+  const items = Array.from({ length: 500 }, (_, index) => index);
+  const { errors, untried } = await isolate(
+    items,
+    async () => {
+      tries += 1;
+      throw new Error('none of it works');
+    },
+    () => true,
+  );
+  t.equal(tries, 16);
+  t.strictSame([...errors.keys(), ...untried], items);
+});
+
+t.test('an error that no item can cause is thrown at once', async (t) => {
+  let tries = 0;
+  const work = async () => {
+    tries += 1;
+    throw new Error('the database is away');
+  };
+  await t.rejects(
+    isolate([1, 2, 3], work, () => false),
+    /is away/,
+  );
+  t.equal(tries, 1);
+});
