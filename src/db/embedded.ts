@@ -51,12 +51,14 @@ export interface EmbeddedPostgres {
  * refuses to run as root.
  *
  * @param serverSettings added to ours, for tests.
+ * @param onNotRevived told each time that a server which died could not be started anew; it is tried again.
  * @throws OperatorError when another Posthorn uses the folder, when the folder belongs to another
  *   major version, or when the server does not start; the message names its log.
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
   serverSettings: Record<string, string> = {},
+  onNotRevived: (error: unknown) => void = () => {},
 ): Promise<EmbeddedPostgres> {
   // Before any folder is made: without the programs there is nothing to make it for.
   await installedDir();
@@ -64,7 +66,7 @@ export async function startEmbeddedPostgres(
   const release = lockFolder(owner.dataDir);
   if (release === undefined) throw new OperatorError(inUse(dataDir));
   try {
-    const { stop, ...running } = await startLocked(owner, dataDir, serverSettings);
+    const { stop, ...running } = await startLocked(owner, dataDir, serverSettings, onNotRevived);
     return { ...running, stop: () => stop().finally(release) };
   } catch (error) {
     release();
@@ -76,6 +78,7 @@ async function startLocked(
   owner: Owner,
   dataDir: string,
   serverSettings: Record<string, string>,
+  onNotRevived: (error: unknown) => void,
 ): Promise<EmbeddedPostgres> {
   const binaries = await findBinaries(owner);
   const cluster = join(owner.dataDir, 'postgres');
@@ -108,7 +111,7 @@ async function startLocked(
   function watchOver(current: pg.Client): void {
     current.on('error', () => {});
     current.once('end', () => {
-      if (!stopping) revived = revive().catch(() => {});
+      if (!stopping && current === session) revived = revive();
     });
   }
 
@@ -116,15 +119,20 @@ async function startLocked(
     while (!stopping) {
       await sleep(REVIVE_MS);
       const back = await tryConnect(urlOf('postgres')).catch(() => undefined);
-      if (back !== undefined) {
-        session = back;
-        watchOver(back);
-        await lockInstance(back, dataDir);
-        return;
-      }
-      const pid = child?.pid ?? (await serverPid(cluster));
-      if (pid === undefined || !isRunning(pid, child)) {
-        child = await spawnServer(binaries, cluster, socketDir, logPath, owner, serverSettings);
+      try {
+        if (back !== undefined) {
+          watchOver(back);
+          await lockInstance(back, dataDir);
+          session = back;
+          return;
+        }
+        const pid = child?.pid ?? (await serverPid(cluster));
+        if (pid === undefined || !isRunning(pid, child)) {
+          child = await spawnServer(binaries, cluster, socketDir, logPath, owner, serverSettings);
+        }
+      } catch (error) {
+        onNotRevived(error);
+        await back?.end().catch(() => {});
       }
     }
   }

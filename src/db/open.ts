@@ -1,7 +1,11 @@
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
+import { errorMessage } from '../lib/errors.ts';
+import { rarely } from '../lib/rarely.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts';
 import { migrate } from './migrate.ts';
+
+const REPORT_EVERY_MS = 60_000;
 
 /** The database that the settings name, up to date. */
 export interface OpenDatabase {
@@ -21,7 +25,14 @@ export async function openDatabase(
   { databaseUrl, dataDir }: Pick<Settings, 'databaseUrl' | 'dataDir'>,
   log: Logger,
 ): Promise<OpenDatabase> {
-  const embedded = databaseUrl === undefined ? await startEmbeddedPostgres(dataDir) : undefined;
+  const onNotRevived = rarely<unknown>(REPORT_EVERY_MS, (error) =>
+    log.warn(
+      { reason: errorMessage(error) },
+      'the embedded Postgres died and cannot be started anew',
+    ),
+  );
+  const embedded =
+    databaseUrl === undefined ? await startEmbeddedPostgres(dataDir, {}, onNotRevived) : undefined;
   const url = databaseUrl ?? (embedded as EmbeddedPostgres).url;
   try {
     const onWait = (migration: string, blockedBy: string) =>
