@@ -2,7 +2,8 @@ import { hostname } from 'node:os';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Session } from '../db/session.ts';
-import { errorMessage } from '../lib/errors.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { createPeriodic } from '../lib/periodic.ts';
 
 /** First key of the advisory locks; the second is the worker's id. See migrations/0001_first.sql. */
 const LOCK_SPACE = 1_347_637_332;
@@ -60,18 +61,19 @@ interface Waiting {
  * killed process only after four hours.
  *
  * @param session must be given here before it is started.
+ * @param loop told how its beats go.
  * @param inFlight the requests that are open, by subscription: others can see it, as of the last beat.
  */
 export function createPresence(
   pool: pg.Pool,
   session: Session,
+  loop: Loop,
   log: Logger,
   inFlight: () => [subscriptionId: number, requests: number][] = () => [],
 ): Presence {
   const known = new Set<string>();
   let waiting: Waiting[] = [];
   let client: pg.Client | undefined;
-  let timer: NodeJS.Timeout | undefined;
   let aliveAt = performance.now();
   // Before the statement that renewed the lease was sent. By both clocks: one of them stands still
   // while a virtual machine does, and the other one can be set.
@@ -94,7 +96,11 @@ export function createPresence(
       resolve();
     }
     client = connected;
-    if (missing.length > 0) takenForDead(missing);
+    if (missing.length === 0) return;
+    // Others have what was theirs. Known as alive once more, they would keep what nobody has taken yet.
+    for (const poolId of missing) known.delete(poolId);
+    await connected.query('delete from posthorn.workers where pool_id = any($1)', [missing]);
+    takenForDead(missing);
   });
   session.onLost(() => {
     client = undefined;
@@ -173,19 +179,16 @@ export function createPresence(
     return JSON.stringify(Object.fromEntries(open.slice(0, MAX_SHOWN)));
   }
 
-  function beatLater(): void {
-    timer = setTimeout(async () => {
-      try {
-        const away = performance.now() - aliveAt > AWAY_MS || session.connectedForMs < SETTLED_MS;
-        const pools = await beat(away);
-        if (pools > 0) log.warn({ pools }, 'freed the jobs of workers that are gone');
-      } catch (error) {
-        log.debug({ reason: errorMessage(error) }, 'looking for workers that are gone failed');
-      }
-      if (timer !== undefined) beatLater();
-    }, BEAT_EVERY_MS);
-    timer.unref();
-  }
+  const beating = createPeriodic({
+    everyMs: BEAT_EVERY_MS,
+    firstInMs: BEAT_EVERY_MS,
+    loop,
+    async run() {
+      const away = performance.now() - aliveAt > AWAY_MS || session.connectedForMs < SETTLED_MS;
+      const pools = await beat(away);
+      if (pools > 0) log.warn({ pools }, 'freed the jobs of workers that are gone');
+    },
+  });
 
   async function retireAll(poolIds: readonly string[]): Promise<void> {
     for (const id of poolIds) known.delete(id);
@@ -212,10 +215,9 @@ export function createPresence(
     },
     retire: (poolId) => retireAll([poolId]),
     rescue: () => beat(false),
-    start: beatLater,
+    start: beating.start,
     async stop() {
-      clearTimeout(timer);
-      timer = undefined;
+      await beating.stop();
       if (known.size > 0) await retireAll([...known]);
     },
     get leaseLeftMs() {
