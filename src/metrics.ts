@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AttemptResult } from './delivery/record.sql.ts';
+import type { LoopState } from './lib/loop-health.ts';
 import { watchProcess } from './process-metrics.ts';
 import type { ReceiverCounts } from './subscriptions/health.sql.ts';
 
@@ -13,6 +14,8 @@ export interface Metrics {
   observeExpired(deliveries: number): void;
   /** Shows how many subscriptions fail, as the database knows it at each scrape. */
   watchReceivers(count: () => Promise<ReceiverCounts>): void;
+  /** Shows which background work fails, and how often it has. */
+  watchLoops(loops: () => readonly LoopState[]): void;
   /** Shows how many requests are open at the moment of each scrape. */
   watchInFlight(inFlight: () => number): void;
   readonly contentType: string;
@@ -148,6 +151,29 @@ export function createMetrics(): Metrics {
       );
       gauge('posthorn_circuits_open', 'Subscriptions whose circuit is open', 'open');
       gauge('posthorn_subscriptions_disabled', 'Subscriptions that are disabled', 'disabled');
+    },
+    watchLoops(loops) {
+      new Gauge({
+        name: 'posthorn_loop_failing',
+        help: 'Whether background work has failed at least twice in a row',
+        labelNames: ['loop'],
+        registers,
+        // In any of the processes.
+        aggregator: 'max',
+        collect() {
+          for (const { name, failing } of loops()) this.set({ loop: name }, Number(failing));
+        },
+      });
+      new Counter({
+        name: 'posthorn_loop_failures_total',
+        help: 'Failures of background work, each of which is tried again',
+        labelNames: ['loop'],
+        registers,
+        collect() {
+          this.reset();
+          for (const { name, failures } of loops()) this.inc({ loop: name }, failures);
+        },
+      });
     },
     watchInFlight(inFlight) {
       new Gauge({

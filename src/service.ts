@@ -1,8 +1,10 @@
+import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createApp } from './api/app.ts';
 import { READING } from './api/plugins/turns.ts';
 import type { Settings } from './config.ts';
+import { isTimeout, isUnavailable } from './db/availability.ts';
 import type { EmbeddedPostgres } from './db/embedded.ts';
 import { endSoon } from './db/ending.ts';
 import { openDatabase } from './db/open.ts';
@@ -17,6 +19,7 @@ import { createIntake } from './intake/intake.ts';
 import { setSqlLimits } from './intake/limits.sql.ts';
 import { createKeyring } from './keys/keyring.ts';
 import { errorCode, errorMessage, OperatorError } from './lib/errors.ts';
+import { createLoopHealth, watched } from './lib/loop-health.ts';
 import { createSealer } from './lib/sealing.ts';
 import { createMetrics } from './metrics.ts';
 import { createSiblingReadiness, isServedByOthers, tellReadiness } from './siblings.ts';
@@ -33,6 +36,10 @@ const LIST_CONNECTIONS = READING;
 /** Test requests that a process has under way at once. */
 const MAX_TESTS = 10;
 const NO_JOBS_TAKEN_MS = 60_000;
+/** Without requests nothing is loaded, and then nothing is known to fail. */
+const FORGOTTEN_MS = 30_000;
+/** Whoever scrapes metrics does so every minute or sooner. */
+const SCRAPE_FORGOTTEN_MS = 150_000;
 
 export interface Service {
   /** Where the API listens, such as `http://127.0.0.1:5000`; empty where other processes serve it. */
@@ -71,14 +78,27 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       settings: LIST_PLANS,
     });
     stops.push(() => endSoon(pool.end(), listPool.end()));
-    const session = createSession({ databaseUrl, purpose: 'session', log });
+    const health = createLoopHealth({
+      log,
+      isOutage: (error) => isUnavailable(error) && !isTimeout(error),
+    });
+    const loading = (what: string) =>
+      health.watch(`load_${what.replaceAll(' ', '_')}`, `loading ${what}`, FORGOTTEN_MS);
+    const sessionLoop = health.watch('session', 'keeping a database session open');
+    const session = createSession({ databaseUrl, purpose: 'session', loop: sessionLoop, log });
     const sealer = createSealer(settings.encryptionKeys);
-    const subscriptions = createSubscriptionCache(pool, session, sealer);
-    const keyring = createKeyring(pool, session, log);
-    const tenants = createTenantCache(pool, session);
-    const eventTypes = createEventTypeCache(pool, session);
+    const subscriptions = createSubscriptionCache(pool, session, sealer, loading('subscriptions'));
+    const keyring = createKeyring(pool, session, health);
+    const tenants = createTenantCache(pool, session, loading('tenants'));
+    const eventTypes = createEventTypeCache(pool, session, loading('event types'));
     const metrics = createMetrics();
-    metrics.watchReceivers(() => receiverCounts(pool));
+    const counting = health.watch(
+      'count_receivers',
+      'counting receivers that fail',
+      SCRAPE_FORGOTTEN_MS,
+    );
+    metrics.watchReceivers(() => watched(counting, () => receiverCounts(pool)));
+    metrics.watchLoops(() => health.loops);
 
     let worker: Worker | undefined;
     if (settings.role !== 'api') {
@@ -88,6 +108,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
         pool,
         session,
         subscriptions,
+        health,
         log,
         onAttempt: metrics.observeAttempt,
         onExpired: metrics.observeExpired,
@@ -107,18 +128,20 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       await Promise.all([stopApi(), worker?.stop()]);
     });
 
-    const silence = () =>
+    const ownReason = () =>
       worker !== undefined && worker.quietForMs > NO_JOBS_TAKEN_MS
         ? 'No jobs have been taken from the queue for a minute.'
-        : null;
-    if (isServedByOthers()) {
-      const stopTelling = tellReadiness(silence);
+        : health.reason();
+    if (cluster.isWorker) {
+      const stopTelling = tellReadiness(ownReason);
       stops.push(async () => stopTelling());
+    }
+    if (isServedByOthers()) {
       log.info({ role: settings.role }, 'posthorn is up');
       return { url: '', databaseUrl, embedded, stop };
     }
 
-    const othersSilence = createSiblingReadiness();
+    const othersReason = createSiblingReadiness();
     const intake = createIntake(databaseUrl);
     const schemas = createSchemaJudge();
     const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS);
@@ -144,7 +167,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
         } catch (error) {
           return `The database does not answer: ${errorMessage(error)}.`;
         }
-        return silence() ?? othersSilence();
+        return ownReason() ?? othersReason();
       },
     });
     stopApi = async () => {

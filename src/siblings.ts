@@ -48,13 +48,14 @@ export function endWithSupervisor(log: Logger): void {
   );
 }
 
-/** In the supervisor: passes on to all processes why one of them is not ready. */
+/** In the supervisor: tells each process why one of the others is not ready. */
 export function passOnReadiness(): void {
   const reasons = new Map<number, string | null>();
   const tell = () => {
-    const reason = [...reasons.values()].find((one) => one !== null) ?? null;
     for (const worker of Object.values(cluster.workers ?? {})) {
-      if (worker?.isConnected()) worker.send({ type: NOT_READY, reason } satisfies NotReady);
+      if (!worker?.isConnected()) continue;
+      const ofOthers = [...reasons].find(([id, reason]) => id !== worker.id && reason !== null);
+      worker.send({ type: NOT_READY, reason: ofOthers?.[1] ?? null } satisfies NotReady);
     }
   };
   cluster.on('message', (worker, message: NotReady) => {
@@ -69,20 +70,25 @@ export function passOnReadiness(): void {
 }
 
 /**
- * In a process that others serve: tells them every few seconds whether it is ready.
+ * In one of several processes: tells the others every few seconds whether it is ready.
  *
  * @param reason why it is not, or null.
  * @returns a function that stops it.
  */
 export function tellReadiness(reason: () => string | null): () => void {
+  let told: string | null = null;
   const timer = setInterval(() => {
-    process.send?.({ type: NOT_READY, reason: reason() } satisfies NotReady);
+    const current = reason();
+    // That all is well is told once: there are as many messages as processes, times that.
+    if (current === null && told === null) return;
+    told = current;
+    process.send?.({ type: NOT_READY, reason: current } satisfies NotReady);
   }, TELL_MS);
   timer.unref();
   return () => clearInterval(timer);
 }
 
-/** In a process that serves others: why one of them is not ready, or null, as it was last told. */
+/** In one of several processes: why one of the others is not ready, or null, as it was last told. */
 export function createSiblingReadiness(): () => string | null {
   let reason: string | null = null;
   if (cluster.isWorker) {

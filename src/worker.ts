@@ -21,8 +21,10 @@ import { createLargeBodies, LARGE_BODY_CONNECTIONS } from './delivery/large-bodi
 import { maxLoadedBytes } from './delivery/payloads.sql.ts';
 import type { AttemptResult } from './delivery/record.sql.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from './delivery/recorder.ts';
+import type { LoopHealth } from './lib/loop-health.ts';
+import { createPeriodic } from './lib/periodic.ts';
 import { createBodyKeeper } from './queue/bodies.ts';
-import { createHeldKeeper } from './queue/held-keeper.ts';
+import { createExpiry, createSkipping } from './queue/held-keeper.ts';
 import { lacksIndexes, makeMissingIndexes } from './queue/indexes.ts';
 import { keepPartitions } from './queue/partitions.ts';
 import { createPresence } from './queue/presence.ts';
@@ -38,10 +40,14 @@ const BACKLOG_CONNECTIONS = 2;
 const LOST_AFTER_MS = 60_000;
 /** And a task whose next batch is overdue by this. */
 const LOST_TASK_MS = 30_000;
-/** Looked for once in so many rounds of the waker: a minute, since an idle process asks for little. */
-const TASKS_EVERY = 4;
+/** Seldom, since an idle process asks for little. */
+const WAKE_TASKS_MS = 30_000;
 /** What reading one large body may take: 64 MiB at a speed that a database far away has. */
 const LARGE_BODY_MS = 10_000;
+/** Without deliveries nothing is loaded and held, and then nothing is known to fail. */
+const FORGOTTEN_MS = 60_000;
+/** Another process may have done the job that failed here; the queue tries it again after up to minutes. */
+const JOB_FORGOTTEN_MS = 5 * 60_000;
 /** What a stop needs for handing back what has not finished. */
 const HAND_BACK_MS = 3_000;
 /** What an index of one day may take. */
@@ -54,6 +60,7 @@ export interface WorkerOptions {
   readonly pool: pg.Pool;
   readonly session: Session;
   readonly subscriptions: SubscriptionCache;
+  readonly health: LoopHealth;
   readonly log: Logger;
   readonly onAttempt: (result: AttemptResult) => void;
   /** Told how many held deliveries expired. */
@@ -71,13 +78,13 @@ export interface Worker {
 
 /** Assembles the delivering half of the service. */
 export function createWorker(options: WorkerOptions): Worker {
-  const { settings, databaseUrl, pool, session, subscriptions, log, onAttempt, onExpired } =
-    options;
+  const { settings, databaseUrl, pool, session, subscriptions, health, log } = options;
+  const { onAttempt, onExpired } = options;
   const client = createHttpClient(connectorOptionsOf(settings));
   // Aborts when a stop has waited for as long as it may.
   const ending = new AbortController();
   setMaxListeners(0, ending.signal);
-  const patience = createPatience(log, ending.signal);
+  const patience = createPatience(ending.signal);
   const deliveryPool = createPool({
     connectionString: databaseUrl,
     purpose: 'delivery',
@@ -97,10 +104,21 @@ export function createWorker(options: WorkerOptions): Worker {
     pool,
     subscriptions,
     patience,
+    loop: health.watch('write_circuits', 'writing down which receivers fail', FORGOTTEN_MS),
+    ending: ending.signal,
     policy: settings.circuit,
     disableAfterMs: settings.disableAfterMs,
     onClosed: (subscriptionId) => lanes.startSlowly(subscriptionId),
     log,
+  });
+  const recorder = createRecorder({
+    pool: deliveryPool,
+    patience,
+    loop: health.watch('record_attempts', 'recording attempts'),
+    ending: ending.signal,
+    log,
+    wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    onKept: (subscriptionId) => backlog.notice([subscriptionId]),
   });
   let attemptAt = performance.now();
   const courier = createCourier({
@@ -113,7 +131,7 @@ export function createWorker(options: WorkerOptions): Worker {
       patience,
       maxBodyBytes: maxLoadedBytes(settings.maxBodyBytes),
     }),
-    recorder: createRecorder(deliveryPool, patience, log, (delayMs) => runner.wakeIn(delayMs)),
+    recorder,
     circuits,
     patience,
     schedule: settings.retrySchedule,
@@ -131,10 +149,18 @@ export function createWorker(options: WorkerOptions): Worker {
     lanes,
     crowd,
     patience,
+    loadLoop: health.watch('load_deliveries', 'loading deliveries', FORGOTTEN_MS),
+    holdLoop: health.watch('hold_deliveries', 'holding deliveries', FORGOTTEN_MS),
     maxInFlight: settings.maxInFlight,
     onHeld: (subscriptionIds) => backlog.notice(subscriptionIds),
   });
-  const presence = createPresence(pool, session, log, lanes.inFlightBySubscription);
+  const presence = createPresence(
+    pool,
+    session,
+    health.watch('presence', 'telling that this worker is alive'),
+    log,
+    lanes.inFlightBySubscription,
+  );
   const backlogPool = createPool({
     connectionString: databaseUrl,
     purpose: 'backlog',
@@ -148,7 +174,8 @@ export function createWorker(options: WorkerOptions): Worker {
     subscriptions,
     ownership: presence,
     attempt: (delivery, mayBegin) => deliverer.deliverHeld(delivery, ending.signal, mayBegin),
-    log,
+    mayRecord: recorder.hasRoom,
+    health,
   });
   const queuePool = createPool({
     connectionString: databaseUrl,
@@ -159,22 +186,23 @@ export function createWorker(options: WorkerOptions): Worker {
     // over. Fetching jobs cost Postgres 22 µs for each webhook of a full load, and costs 6.
     settings: LIST_PLANS,
   });
-  let wakings = 0;
   const waker = createWaker({
     pool,
     lostAfterMs: LOST_AFTER_MS,
     timeoutMs: settings.deliveryTimeoutMs,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
-    also: async () => {
-      wakings += 1;
-      if (wakings % TASKS_EVERY === 1) await wakeTasks(pool, LOST_TASK_MS);
-    },
+    loop: health.watch('wake_deliveries', 'giving jobs to what is due soon'),
     log,
   });
   const taskPool = createPool({
     connectionString: databaseUrl,
     purpose: 'tasks',
     max: TASK_CONNECTIONS,
+  });
+  const taskWaker = createPeriodic({
+    everyMs: WAKE_TASKS_MS,
+    run: () => wakeTasks(pool, LOST_TASK_MS),
+    loop: health.watch('wake_tasks', 'giving jobs to tasks that lost theirs'),
   });
   const taskRunner = createTaskRunner({
     pool: taskPool,
@@ -187,24 +215,49 @@ export function createWorker(options: WorkerOptions): Worker {
     payloadRetentionMs: settings.payloadRetentionMs,
     log,
   });
-  const heldKeeper = createHeldKeeper({
+  const expiry = createExpiry({
     pool,
     schedule: settings.retrySchedule,
     onExpired,
+    loop: health.watch('expire_held', 'ending what was held for too long'),
     log,
   });
+  const skipping = createSkipping(
+    pool,
+    health.watch('skip_held', 'cancelling what is to be skipped'),
+  );
+  const onClock = [waker, taskWaker, expiry, skipping];
+  // Each is told by an hourly job to run; a process in which it failed tries it again by itself.
+  const hourly = [
+    createPeriodic({
+      run: () => keepPartitions(pool, settings.retentionMs, log),
+      loop: health.watch('keep_partitions', 'making and dropping the partitions of days'),
+    }),
+    createPeriodic({
+      run: () => forgetTasks(pool, settings.retentionMs),
+      loop: health.watch('forget_tasks', 'deleting old tasks'),
+    }),
+    createPeriodic({
+      run: (goesOn) => bodyKeeper.run(goesOn),
+      loop: health.watch('erase_bodies', 'erasing expired bodies'),
+    }),
+    createPeriodic({
+      run: () => makeIndexes(databaseUrl, pool, ending.signal, log),
+      loop: health.watch('make_indexes', 'making indexes of past days'),
+    }),
+  ];
   const runner = createQueueRunner({
     pool: queuePool,
     presence,
     tasks: {
       deliver: deliverTask(deliverer),
       run_task: runTaskTask(taskRunner),
-      keep_partitions: keepPartitionsTask(
-        () => keepPartitions(pool, settings.retentionMs, log),
-        () => forgetTasks(pool, settings.retentionMs),
-        () => bodyKeeper.run(),
-        () => makeIndexes(databaseUrl, pool, ending.signal, log),
-      ),
+      keep_partitions: keepPartitionsTask(...hourly.map(({ runOnce }) => runOnce)),
+    },
+    loop: health.watch('take_jobs', 'taking and completing jobs of the queue'),
+    taskLoops: {
+      deliver: health.watch('deliver', 'delivering what jobs name', JOB_FORGOTTEN_MS),
+      run_task: health.watch('run_task', 'working on tasks', JOB_FORGOTTEN_MS),
     },
     concurrency: settings.maxInFlight,
     patience,
@@ -217,18 +270,17 @@ export function createWorker(options: WorkerOptions): Worker {
       await presence.rescue();
       presence.start();
       await runner.start();
-      waker.start();
-      heldKeeper.start();
+      for (const { start } of onClock) start();
       backlog.start();
     },
     async stop() {
       deliverer.stopBeginning();
       taskRunner.stop();
-      bodyKeeper.stop();
       const timer = setTimeout(() => ending.abort(), finishMs(settings.shutdownGraceMs));
-      await Promise.all([waker.stop(), heldKeeper.stop()]);
-      await Promise.all([runner.stop(), backlog.stop()]);
+      await Promise.all(onClock.map(({ stop }) => stop()));
+      await Promise.all([runner.stop(), backlog.stop(), ...hourly.map(({ stop }) => stop())]);
       clearTimeout(timer);
+      // If that fails, others find this worker dead within seconds, since its session ends.
       await presence.stop().catch(() => {});
       await client.close();
       await endSoon(

@@ -28,3 +28,18 @@ export function isUnavailable(error: unknown): boolean {
     errorMessage(error),
   );
 }
+
+/**
+ * Whether a statement took too long, or waited too long for a lock. That may be the database's trouble,
+ * or that of single rows which the statement is about.
+ */
+export function isTimeout(error: unknown): boolean {
+  const code = errorCode(error);
+  if (code === '57014' || code === '55P03') return true;
+  return /^Query read timeout/.test(errorMessage(error));
+}
+
+/** Whether an error may be caused by single rows of a statement, so that the others should go without them. */
+export function mayBeOfRows(error: unknown): boolean {
+  return !isUnavailable(error) || isTimeout(error);
+}

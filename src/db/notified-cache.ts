@@ -1,4 +1,5 @@
 import { createGroupCommit } from '../lib/group-commit.ts';
+import { type Loop, watched } from '../lib/loop-health.ts';
 import type { Session } from './session.ts';
 
 export interface NotifiedCacheOptions<V> {
@@ -6,6 +7,8 @@ export interface NotifiedCacheOptions<V> {
   readonly session: Session;
   /** Where the database says which name has changed. */
   readonly channel: string;
+  /** Told how loading goes. */
+  readonly loop: Loop;
   /** Asks the database for these names; what it does not answer for is absent. */
   readonly load: (names: string[]) => Promise<ReadonlyMap<string, V>>;
   /** Whether to remember what is absent, too. It costs a new name its first few milliseconds. */
@@ -40,7 +43,7 @@ const MAX_ENTRIES = 50_000;
  * never push out what is known.
  */
 export function createNotifiedCache<V>(options: NotifiedCacheOptions<V>): NotifiedCache<V> {
-  const { session, channel, load, rememberAbsent } = options;
+  const { session, channel, load, loop, rememberAbsent } = options;
   const known = new Map<string, Entry<V>>();
   const absent = new Map<string, Entry<V>>();
   // An answer that was under way while something changed may be the old one.
@@ -76,7 +79,7 @@ export function createNotifiedCache<V>(options: NotifiedCacheOptions<V>): Notifi
     maxItems: 1000,
     async run(names) {
       const changesBefore = changes;
-      const found = await load([...new Set(names)]);
+      const found = await watched(loop, () => load([...new Set(names)]));
       const freshMs = session.connected ? FRESH_MS : FRESH_WITHOUT_NOTIFICATIONS_MS;
       const freshUntil = performance.now() + freshMs;
       return names.map((name) => {

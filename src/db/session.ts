@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { errorMessage } from '../lib/errors.ts';
+import type { Loop } from '../lib/loop-health.ts';
 import { endSoon } from './ending.ts';
 import { configure, connectionConfig } from './pool.ts';
 
@@ -13,6 +14,8 @@ const RECONNECT_MAX_MS = 1_000;
 export interface SessionOptions {
   readonly databaseUrl: string;
   readonly purpose: string;
+  /** Told how reconnecting goes. */
+  readonly loop: Loop;
   readonly log: Logger;
 }
 
@@ -36,7 +39,7 @@ export interface Session {
  * Keeps one database session open, reconnecting with growing delays. A heartbeat finds connections
  * whose other end has silently gone.
  */
-export function createSession({ databaseUrl, purpose, log }: SessionOptions): Session {
+export function createSession({ databaseUrl, purpose, loop, log }: SessionOptions): Session {
   const channels = new Map<string, ((payload: string) => void)[]>();
   const preparations: ((client: pg.Client) => Promise<void>)[] = [];
   const losses: (() => void)[] = [];
@@ -105,8 +108,10 @@ export function createSession({ databaseUrl, purpose, log }: SessionOptions): Se
       if (stopped) return;
       try {
         await connect();
+        loop.succeeded();
         log.info({ purpose }, 'database session is back');
-      } catch {
+      } catch (error) {
+        loop.failed(error);
         reconnectLater();
       }
     }, delayMs);

@@ -1,30 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { Logger } from 'pino';
+import { isUnavailable, mayBeOfRows } from '../db/availability.ts';
 import type { Session } from '../db/session.ts';
-import { errorMessage } from '../lib/errors.ts';
+import { isolate } from '../lib/isolate.ts';
+import type { Loop, LoopHealth } from '../lib/loop-health.ts';
+import { createStep } from '../lib/step.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import type { OwedDelivery } from './claim.sql.ts';
 import type { MayBegin, Outcome } from './courier.ts';
 import { createFeeder } from './feeder.ts';
 import { BACKLOG_CHANNEL } from './hold.sql.ts';
 import type { Lanes } from './lanes.ts';
-import { endBacklog, findHeld, findOrphans, leaveBacklogs, takeBacklogs } from './own.sql.ts';
+import { endBacklog, findHeld, findOrphans, leaveBacklogs } from './own.sql.ts';
+import { createTaking } from './taking.ts';
 
 /** Rounds take that share of the time at most, and follow each other within these bounds. */
 const ROUND_SHARE = 0.2;
 const MIN_PAUSE_MS = 2;
 const MAX_PAUSE_MS = 50;
-const AFTER_FAILURE_MS = 1_000;
-/** A backlog that somebody else was found to send is not asked for again before that. */
-const ELSEWHERE_MS = 5_000;
+const NO_LEASE_MS = 250;
+/** Long reads only go on while there is a long backlog. */
+const READ_FORGOTTEN_MS = 60_000;
 /** What no notification told of is found within this time. */
 const SWEEP_MS = 30_000;
 /** A backlog with nothing to send is left to whoever is told of the next. */
 const IDLE_MS = 60_000;
-/** A process sends so many backlogs at a time, and gives up those it has had for long for others. */
-const MAX_OWNED = 20_000;
-const TURN_MS = 60_000;
 const MAX_ORPHANS = 2_000;
 
 /** Who is alive: an owner that is not any more has lost its backlogs. */
@@ -46,7 +46,9 @@ export interface BacklogOptions {
   readonly ownership: Ownership;
   /** Makes the attempt of a held delivery; settles when it is recorded. */
   readonly attempt: (delivery: OwedDelivery, mayBegin: MayBegin) => Promise<Outcome>;
-  readonly log: Logger;
+  /** Whether the result of another attempt could be written down. */
+  readonly mayRecord: (subscriptionId: number) => boolean;
+  readonly health: LoopHealth;
 }
 
 export interface Backlog {
@@ -65,13 +67,12 @@ export interface Backlog {
  * @param options.session must be given here before it is started, and after the subscriptions.
  */
 export function createBacklog(options: BacklogOptions): Backlog {
-  const { pool, session, lanes, subscriptions, ownership, attempt, log } = options;
+  const { pool, session, lanes, subscriptions, ownership, attempt, mayRecord, health } = options;
   let owner: string | undefined;
   let beginning = false;
-  /** Subscriptions to ask for, and when. */
-  const noticed = new Map<number, number>();
-  /** Those that have another owner, and until when they are not asked for again. */
-  const elsewhere = new Map<number, number>();
+  /** Those of which nothing is held any more, and those that are for others: their rows are to be changed. */
+  const ended = new Set<number>();
+  const left = new Set<number>();
   let orphans = false;
   let lookAround = false;
   let sweptAt = performance.now();
@@ -80,6 +81,17 @@ export function createBacklog(options: BacklogOptions): Backlog {
   let timer: NodeJS.Timeout | undefined;
   let dueAt = Number.POSITIVE_INFINITY;
   let running: Promise<void> | undefined;
+  const feedLoop = health.watch('send_backlogs', 'sending what is held');
+  const step = (loop: Loop) => createStep(loop, wake);
+  const ownStep = step(health.watch('own_backlogs', 'becoming an owner of backlogs'));
+  const findStep = step(health.watch('find_backlogs', 'finding backlogs that nobody sends'));
+  const takeLoop = health.watch('take_backlogs', 'taking backlogs');
+  const leaveStep = step(
+    health.watch('leave_backlogs', 'ending backlogs and leaving them to others'),
+  );
+  // A backlog that fails alone is no failure of these steps; who knows of it tells the loop of success.
+  const takeStep = step({ ...takeLoop, succeeded() {} });
+  const feedStep = step({ ...feedLoop, succeeded() {} });
   const feeder = createFeeder({
     pool,
     lanes,
@@ -87,8 +99,13 @@ export function createBacklog(options: BacklogOptions): Backlog {
     attempt,
     ownsStill: () => ownership.leaseLeftMs > 0,
     wake,
-    log,
+    mayRecord,
+    loop: feedLoop,
+    readLoop: health.watch('read_backlogs', 'reading long backlogs', READ_FORGOTTEN_MS),
   });
+
+  const taking = createTaking({ pool, feeder, ownerNow: () => owner, wake, loop: takeLoop });
+  const { notice } = taking;
 
   session.listen(BACKLOG_CHANNEL, (payload) => {
     const free = payload.startsWith('free:');
@@ -101,19 +118,6 @@ export function createBacklog(options: BacklogOptions): Backlog {
     lookAround = true;
     wake(0);
   });
-
-  function notice(ids: Iterable<number>, mayBeFree: boolean): void {
-    const now = performance.now();
-    for (const id of ids) {
-      if (feeder.has(id)) {
-        feeder.look(id);
-        continue;
-      }
-      const at = mayBeFree ? now : Math.max(now, elsewhere.get(id) ?? 0);
-      noticed.set(id, Math.min(at, noticed.get(id) ?? at));
-      wake(at - now);
-    }
-  }
 
   function wake(delayMs: number): void {
     const at = performance.now() + delayMs;
@@ -132,73 +136,72 @@ export function createBacklog(options: BacklogOptions): Backlog {
   function run(): void {
     dueAt = Number.POSITIVE_INFINITY;
     const startedAt = performance.now();
-    let pauseMs = AFTER_FAILURE_MS;
-    running = round()
-      .then(() => {
-        const tookMs = performance.now() - startedAt;
-        pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, tookMs / ROUND_SHARE - tookMs));
-      })
-      .catch((error: unknown) => {
-        log.debug({ reason: errorMessage(error) }, 'sending what is held failed');
-        dueAt = 0;
-      })
-      .finally(() => {
-        running = undefined;
-        if (stopped) return;
-        const earliest = performance.now() + pauseMs;
-        dueAt = Math.max(earliest, Math.min(dueAt, nextSweepAt()));
-        setTimer();
-      });
+    running = round().finally(() => {
+      running = undefined;
+      if (stopped) return;
+      const now = performance.now();
+      const tookMs = now - startedAt;
+      const pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, tookMs / ROUND_SHARE - tookMs));
+      dueAt = Math.max(now + pauseMs, Math.min(dueAt, nextSweepAt()));
+      setTimer();
+    });
   }
 
-  const nextSweepAt = () => sweptAt + SWEEP_MS;
+  const nextSweepAt = () => Math.max(sweptAt + SWEEP_MS, findStep.notBefore);
 
+  /** One round of all that there is to do. A step that fails is left out for a while and stops no other. */
   async function round(): Promise<void> {
     const me = owner;
     // Not waited for: without a session it may be long, and a stop waits for the round.
-    if (me === undefined && !beginning) void beginAnew();
+    if (me === undefined && !beginning) void ownStep.run(beginAnew);
     // Nothing is begun without a lease, and nothing loaded in vain. The next beat renews it.
-    if (me === undefined || ownership.leaseLeftMs === 0) return wake(AFTER_FAILURE_MS / 4);
-    if (lookAround) await look();
-    if (performance.now() >= nextSweepAt()) await sweep(me);
-    if (orphans) {
-      const ids = await findOrphans(pool, MAX_ORPHANS);
-      notice(ids, true);
-      orphans = ids.length === MAX_ORPHANS;
-    }
-    await take(me);
-    const { empty, unwanted } = await feeder.feed();
-    for (const id of empty) {
-      if (await endBacklog(pool, me, id)) release(id);
-      else feeder.look(id);
-    }
-    await leave(me, unwanted, true);
+    if (me === undefined || ownership.leaseLeftMs === 0) return wake(NO_LEASE_MS);
+    await findStep.run(() => find(me));
+    await takeStep.run(() => taking.run(me));
+    await feedStep.run(async () => {
+      const { empty, unwanted } = await feeder.feed();
+      for (const id of empty) ended.add(id);
+      for (const id of unwanted) left.add(id);
+    });
+    await leaveStep.run(() => leave(me));
   }
 
-  async function take(me: string): Promise<void> {
-    const now = performance.now();
-    const ids = [...noticed].filter(([, at]) => at <= now).map(([id]) => id);
-    if (ids.length === 0) return;
-    if (feeder.size >= MAX_OWNED) return feeder.giveUpAfter(TURN_MS);
-    const asked = ids.slice(0, MAX_OWNED - feeder.size);
-    // Those that are told of meanwhile are asked for again.
-    for (const id of asked) noticed.delete(id);
-    try {
-      const found = await takeBacklogs(pool, me, asked);
-      if (me !== owner) return;
-      for (const id of found.elsewhere) elsewhere.set(id, now + ELSEWHERE_MS);
-      for (const id of found.taken) {
-        elsewhere.delete(id);
-        feeder.add(id);
+  /** Finds for itself what it was not told of. */
+  async function find(me: string): Promise<void> {
+    if (lookAround) await look();
+    if (performance.now() >= sweptAt + SWEEP_MS) await sweep(me);
+    if (!orphans) return;
+    const ids = await findOrphans(pool, MAX_ORPHANS);
+    notice(ids, true);
+    orphans = ids.length === MAX_ORPHANS;
+  }
+
+  /** Ends the backlogs that are empty, and leaves those that are not to be sent to others. */
+  async function leave(me: string): Promise<void> {
+    const failures: unknown[] = [];
+    for (const id of ended) {
+      try {
+        if (await endBacklog(pool, me, id)) release(id);
+        else feeder.look(id);
+        ended.delete(id);
+      } catch (error) {
+        failures.push(error);
+        if (isUnavailable(error)) break;
       }
-    } catch (error) {
-      for (const id of asked) noticed.set(id, now);
-      throw error;
     }
+    const leaving = async (ids: number[]) => {
+      await leaveTo(me, ids, true);
+      for (const id of ids) left.delete(id);
+    };
+    // One that is wanted again meanwhile may have been sent of.
+    for (const id of left) if (!feeder.isUnwanted(id)) left.delete(id);
+    const { errors } = await isolate([...left], leaving, mayBeOfRows);
+    failures.push(...errors.values());
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Leaves them to whoever takes them next, who is told unless nothing is held. */
-  async function leave(me: string, ids: readonly number[], tell: boolean): Promise<void> {
+  async function leaveTo(me: string, ids: readonly number[], tell: boolean): Promise<void> {
     if (ids.length === 0) return;
     await leaveBacklogs(pool, me, ids, tell);
     for (const id of ids) release(id);
@@ -209,7 +212,6 @@ export function createBacklog(options: BacklogOptions): Backlog {
     if (feeder.remove(id)) notice([id], true);
   }
 
-  /** Finds for itself what it was not told of. */
   async function look(): Promise<void> {
     lookAround = false;
     for (const id of feeder.ids) feeder.look(id);
@@ -227,16 +229,23 @@ export function createBacklog(options: BacklogOptions): Backlog {
   }
 
   async function sweep(me: string): Promise<void> {
-    sweptAt = performance.now();
-    for (const [id, until] of elsewhere) if (until < sweptAt) elsewhere.delete(id);
+    const now = performance.now();
+    taking.forgetElsewhere();
     for (let after: number | null = 0; after !== null && !stopped; )
       after = (await findHeld(pool, after, true)).next;
-    await leave(me, feeder.idleFor(IDLE_MS), false);
+    await leaveTo(me, feeder.idleFor(IDLE_MS), false);
+    sweptAt = now;
+  }
+
+  function loseAll(): void {
+    owner = undefined;
+    ended.clear();
+    left.clear();
+    for (const id of feeder.ids) feeder.remove(id);
   }
 
   async function beginAnew(): Promise<void> {
-    owner = undefined;
-    for (const id of feeder.ids) feeder.remove(id);
+    loseAll();
     const next = `backlog ${randomUUID()}`;
     // Known as alive before anything is its own, or another one would take it for dead, and both send.
     beginning = true;
@@ -245,9 +254,6 @@ export function createBacklog(options: BacklogOptions): Backlog {
       owner = next;
       lookAround = true;
       wake(0);
-    } catch (error) {
-      // The next round tries again.
-      log.debug({ reason: errorMessage(error) }, 'the backlogs have no owner here yet');
     } finally {
       beginning = false;
     }
@@ -257,13 +263,15 @@ export function createBacklog(options: BacklogOptions): Backlog {
     start() {
       started = true;
       ownership.onTakenForDead((ownerIds) => {
-        if (owner !== undefined && ownerIds.includes(owner)) void beginAnew();
+        if (owner === undefined || !ownerIds.includes(owner)) return;
+        loseAll();
+        wake(0);
       });
       ownership.onFreed(() => {
         orphans = true;
         wake(0);
       });
-      void beginAnew();
+      void ownStep.run(beginAnew);
       wake(SWEEP_MS);
     },
     notice: (ids) => notice(ids, false),

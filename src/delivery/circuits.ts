@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { mayBeOfRows } from '../db/availability.ts';
 import type { Patience } from '../db/patience.ts';
-import { errorMessage } from '../lib/errors.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
+import { errorsOf, isolate } from '../lib/isolate.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { pauseAfter } from '../lib/pause-after.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
 import { type CircuitPolicy, DEFAULT_CIRCUIT_POLICY } from './circuit-policy.ts';
 import {
@@ -27,6 +30,9 @@ const MAX_PAUSE_MS = 3_600_000;
 const MAX_FAILING = 50_000;
 /** Each may send operational webhooks, which have to find who wants them. */
 const MAX_GROUP = 50;
+/** What cannot be written of a subscription is tried again after growing times, at most this. */
+const MAX_UNWRITTEN_PAUSE_MS = 60_000;
+const MAX_TIMEOUTS = 2;
 
 /** How an attempt ended, as far as it says something of its receiver. */
 export interface AttemptEnd {
@@ -44,6 +50,9 @@ export interface CircuitsOptions {
   readonly pool: pg.Pool;
   readonly subscriptions: SubscriptionCache;
   readonly patience: Patience;
+  readonly loop: Loop;
+  /** When it aborts, nothing is waited for any more. */
+  readonly ending: AbortSignal;
   /** Null: circuits never open. */
   readonly policy: CircuitPolicy | null;
   /** Failing for so long without a success, a subscription is disabled; null: never. */
@@ -77,9 +86,21 @@ interface Failing {
   askedToOpenAt: number;
 }
 
-type Report =
-  | FailureReport
-  | { readonly subscriptionId: number; readonly back: 'well' | 'answers' };
+interface BackReport {
+  readonly subscriptionId: number;
+  readonly back: 'well' | 'answers';
+}
+
+type Report = FailureReport | BackReport;
+
+/** Something of a subscription could not be written down, so often in a row. */
+interface Unwritten {
+  readonly failures: number;
+  readonly notBefore: number;
+}
+
+const back = (group: readonly Report[], how: BackReport['back']) =>
+  group.filter((one): one is BackReport => 'back' in one && one.back === how);
 
 /**
  * Notices receivers that are down. As long as all is well it writes nothing: it counts failures in
@@ -88,75 +109,102 @@ type Report =
  */
 export function createCircuits(options: CircuitsOptions): Circuits {
   const { pool, subscriptions, patience, policy, disableAfterMs, onClosed, log } = options;
-  const { now = () => performance.now() } = options;
+  const { loop, ending, now = () => performance.now() } = options;
   const failing = new Map<number, Failing>();
   // Circuits that were open when they were switched off are probed on.
   const { probeMs, maxMs } = policy ?? DEFAULT_CIRCUIT_POLICY;
   const times = { firstProbeMs: probeMs, maxProbeMs: maxMs, disableAfterMs };
 
-  const reports = createGroupCommit<Report, void>({
+  /** Subscriptions of which something could not be written down. */
+  const unwritten = new Map<number, Unwritten>();
+
+  const reports = createGroupCommit<Report, unknown>({
     concurrency: 1,
     maxItems: MAX_GROUP,
     async run(group) {
-      try {
-        await report(group);
-      } catch (error) {
-        // Attempts are recorded all the same; the next failure, or success, tells of it again. Not at
-        // once: a probe that could not be put off would be followed by the next.
-        log.error({ reason: errorMessage(error) }, 'it could not be written down who fails');
-        await sleep(REPORT_EVERY_MS);
-      }
-      return [];
+      const failures = group.filter((one): one is FailureReport => !('back' in one));
+      const parts = [
+        await isolate(failures, writeFailures, mayBeOfRows),
+        await isolate(back(group, 'answers'), close(reportAnswers), mayBeOfRows),
+        await isolate(back(group, 'well'), close(reportSuccesses), mayBeOfRows),
+      ];
+      const errors = new Map<Report, unknown>(
+        parts.flatMap(({ errors }): [Report, unknown][] => [...errors]),
+      );
+      const [first] = errors;
+      if (first !== undefined) loop.failed(first[1], { subscriptionId: first[0].subscriptionId });
+      return errorsOf(group, {
+        errors,
+        untried: parts.flatMap(({ untried }): Report[] => [...untried]),
+      });
     },
   });
 
-  async function report(group: readonly Report[]): Promise<void> {
-    const failures = group.filter((one): one is FailureReport => !('back' in one));
-    if (failures.length > 0) {
-      const { opened, disabled } = await patience(() => reportFailures(pool, failures, times));
-      for (const { subscriptionId } of failures) subscriptions.drop(subscriptionId);
-      for (const subscriptionId of opened)
-        log.warn({ subscriptionId }, 'its circuit is open: only probes are sent');
-      for (const subscriptionId of disabled)
-        log.warn({ subscriptionId }, 'the subscription was disabled');
+  /**
+   * Attempts are recorded all the same when this cannot be written down; the next failure, or success,
+   * tells of it again, after a growing time. A probe waits for that time too: since it could not be put
+   * off, the next probe would follow at once.
+   */
+  async function write(report: Report, probe: boolean): Promise<void> {
+    const { subscriptionId: id } = report;
+    const error = await reports.add(report).catch((error: unknown) => error);
+    if (error === undefined) {
+      unwritten.delete(id);
+      if (unwritten.size === 0) loop.succeeded();
+      return;
     }
-    const closed = [
-      ...(await close(group, 'answers', reportAnswers)),
-      ...(await close(group, 'well', reportSuccesses)),
-    ];
-    for (const subscriptionId of closed) {
-      onClosed(subscriptionId);
-      log.info({ subscriptionId }, 'its circuit is closed');
-    }
+    const failures = (unwritten.get(id)?.failures ?? 0) + 1;
+    const pauseMs = pauseAfter(failures + 1, MAX_UNWRITTEN_PAUSE_MS);
+    unwritten.delete(id);
+    if (unwritten.size >= MAX_FAILING) unwritten.delete(unwritten.keys().next().value as number);
+    unwritten.set(id, { failures, notBefore: now() + pauseMs });
+    if (probe) await sleep(pauseMs, undefined, { signal: ending }).catch(() => {});
   }
 
-  async function close(
-    group: readonly Report[],
-    back: 'well' | 'answers',
-    report: typeof reportSuccesses,
-  ): Promise<number[]> {
-    const ids = group.filter((one) => 'back' in one && one.back === back);
-    if (ids.length === 0) return [];
-    const distinct = [...new Set(ids.map(({ subscriptionId }) => subscriptionId))];
-    const closed = await patience(() => report(pool, distinct));
-    for (const id of distinct) subscriptions.drop(id);
-    return closed;
+  async function writeFailures(failures: FailureReport[]): Promise<void> {
+    const { opened, disabled } = await patience(
+      () => reportFailures(pool, failures, times),
+      loop,
+      MAX_TIMEOUTS,
+    );
+    for (const { subscriptionId } of failures) subscriptions.drop(subscriptionId);
+    for (const subscriptionId of opened)
+      log.warn({ subscriptionId }, 'its circuit is open: only probes are sent');
+    for (const subscriptionId of disabled)
+      log.warn({ subscriptionId }, 'the subscription was disabled');
   }
+
+  function close(report: typeof reportSuccesses): (reports: BackReport[]) => Promise<void> {
+    return async (reports) => {
+      const ids = [...new Set(reports.map(({ subscriptionId }) => subscriptionId))];
+      const closed = await patience(() => report(pool, ids), loop, MAX_TIMEOUTS);
+      for (const id of ids) subscriptions.drop(id);
+      for (const subscriptionId of closed) {
+        onClosed(subscriptionId);
+        log.info({ subscriptionId }, 'its circuit is closed');
+      }
+    };
+  }
+
+  /** What could not be written of a subscription just now is not tried with each of its attempts. */
+  const waits = (id: number) => (unwritten.get(id)?.notBefore ?? 0) > now();
 
   function observe(subscription: CachedSubscription, end: AttemptEnd): Promise<void> | undefined {
-    const { sign } = end;
+    const { sign, probe } = end;
+    const { id: subscriptionId } = subscription;
     if (sign === 'unread') return undefined;
+    const mayWrite = probe || !waits(subscriptionId);
     if (sign === 'well') {
-      if (failing.size > 0) failing.delete(subscription.id);
-      if (!subscription.failing) return undefined;
-      return reports.add({ subscriptionId: subscription.id, back: 'well' });
+      if (failing.size > 0) failing.delete(subscriptionId);
+      if (!subscription.failing || !mayWrite) return undefined;
+      return write({ subscriptionId, back: 'well' }, probe);
     }
     const answers =
-      sign === 'refused' && subscription.circuitOpen
-        ? reports.add({ subscriptionId: subscription.id, back: 'answers' })
+      sign === 'refused' && subscription.circuitOpen && mayWrite
+        ? write({ subscriptionId, back: 'answers' }, probe)
         : undefined;
-    const report = failed(subscription, end);
-    const reported = report && reports.add(report);
+    const report = failed(subscription, end, mayWrite);
+    const reported = report && write(report, probe);
     return answers === undefined ? reported : Promise.all([answers, reported]).then(() => {});
   }
 
@@ -164,6 +212,7 @@ export function createCircuits(options: CircuitsOptions): Circuits {
   function failed(
     { id, circuitOpen, failing: isFailing }: CachedSubscription,
     { sign, durationMs, probe, pauseMs, errorCode, error }: AttemptEnd,
+    mayWrite: boolean,
   ): FailureReport | undefined {
     const at = now();
     const known = failing.get(id);
@@ -197,7 +246,7 @@ export function createCircuits(options: CircuitsOptions): Circuits {
     // Until the cache has heard of it, and again if it has not: what is open needs no opening.
     const asksToOpen = (open || pause) && !circuitOpen && at - one.askedToOpenAt >= REPORT_EVERY_MS;
     const goesOn = one.failures >= WRITE_DOWN_AFTER && at - one.reportedAt >= one.reportEveryMs;
-    if (!asksToOpen && !goesOn && !probe && sign !== 'gone') return undefined;
+    if (!mayWrite || (!asksToOpen && !goesOn && !probe && sign !== 'gone')) return undefined;
     if (asksToOpen) one.askedToOpenAt = at;
     if (one.told > 0) one.reportEveryMs = Math.min(one.reportEveryMs * 2, REPORT_AT_LEAST_EVERY_MS);
     one.reportedAt = at;

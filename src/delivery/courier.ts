@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Patience } from '../db/patience.ts';
 import type { AttemptStatus } from '../db/types.ts';
+import { storableText } from '../lib/storable-text.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
 import { readAs } from '../subscriptions/policy.ts';
 import { VERSION } from '../version.ts';
@@ -23,6 +24,8 @@ import { type AttemptResult, cancelDeliveries } from './record.sql.ts';
 import type { Recorder } from './recorder.ts';
 
 const USER_AGENT = `Posthorn/${VERSION}`;
+/** Some of it is the receiver's: a certificate may name thousands of hosts. */
+const MAX_ERROR_CHARS = 1_000;
 /** Answers whose `Retry-After` is about the receiver, and not about this delivery alone. */
 const PACED = new Set<number | undefined>([429, 503]);
 
@@ -47,8 +50,9 @@ export interface CourierOptions {
 /**
  * What came of an attempt: what was recorded, or why nothing was. `cancelled`: its subscription is
  * gone. `hold`: it came by the queue, and has to go through the backlog. `untouched`: it is as it was.
+ * `kept`: it was sent before, and what came of that waits to be written.
  */
-export type Outcome = AttemptResult | 'cancelled' | 'hold' | 'untouched';
+export type Outcome = AttemptResult | 'cancelled' | 'hold' | 'untouched' | 'kept';
 
 /** Asked just before a request of what was held: whether it may still be made. */
 export type MayBegin = (subscription: CachedSubscription) => boolean;
@@ -90,6 +94,11 @@ export function createCourier(options: CourierOptions): Courier {
       await cancelDeliveries(pool, [delivery]);
       return 'cancelled';
     }
+    // After a while without a result its job counts as lost, and another one is made.
+    if (recorder.isKept(subscriptionId, delivery.webhookId)) {
+      sent(null, 0);
+      return 'kept';
+    }
     // Whether from a job of before the subscription changed, or from a process that has not heard.
     if (mayBegin === undefined && subscription.throughBacklog) {
       sent(null, 0);
@@ -110,6 +119,11 @@ export function createCourier(options: CourierOptions): Courier {
       taken.release?.();
       sent(null, 0);
       return 'untouched';
+    }
+    // What would come of it could not be written down, and it would be sent again.
+    if (!recorder.hasRoom(subscriptionId)) {
+      sent(null, 0);
+      return mayBegin === undefined ? 'hold' : 'untouched';
     }
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
     const schedule = subscription.schedule ?? options.schedule;
@@ -140,6 +154,7 @@ export function createCourier(options: CourierOptions): Courier {
     } finally {
       taken.release?.();
     }
+    const error = verdict.error === null ? null : storableText(verdict.error, MAX_ERROR_CHARS);
     const durationMs = performance.now() - startedAt;
     const sign = signOf(verdict, answer?.statusCode);
     sent(sign === 'unread' ? null : verdict.status, durationMs);
@@ -162,7 +177,7 @@ export function createCourier(options: CourierOptions): Courier {
       status: verdict.status,
       responseCode: answer?.statusCode ?? null,
       errorCode: verdict.errorCode,
-      error: verdict.error,
+      error,
       durationMs: Math.round(durationMs),
       responseExcerpt: answer?.excerpt ?? null,
       state: stays ? 'held' : stateAfter(verdict, retryInMs, subscription),
@@ -175,7 +190,7 @@ export function createCourier(options: CourierOptions): Courier {
       probe,
       pauseMs: PACED.has(answer?.statusCode) ? retryAfterMs : undefined,
       errorCode: verdict.errorCode,
-      error: verdict.error,
+      error,
     });
     // What follows for the subscription is committed before its next delivery is looked for.
     const recorded = recorder.record(result, mayBegin !== undefined);

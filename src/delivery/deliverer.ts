@@ -1,7 +1,10 @@
 import type pg from 'pg';
+import { mayBeOfRows } from '../db/availability.ts';
 import type { Patience } from '../db/patience.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
+import { errorsOf, isolate } from '../lib/isolate.ts';
+import { type Loop, watched } from '../lib/loop-health.ts';
 import { createSlots } from '../lib/slots.ts';
 import { type DeliveryKeys, loadOwed, type OwedDelivery } from './claim.sql.ts';
 import type { Courier, MayBegin, Outcome } from './courier.ts';
@@ -19,6 +22,8 @@ export const LOAD_CONNECTIONS = 2;
 const LOAD_BESIDE_MS = 5;
 const MAX_LOAD = 500;
 const MAX_HOLD = 500;
+/** Divided after so many timeouts in a row: one row may be locked by somebody. */
+const MAX_TIMEOUTS = 2;
 
 /** What a `deliver` job says: which deliveries to wake, and which attempt of theirs is due. */
 export interface DeliverJob extends DeliveryKeys {
@@ -33,6 +38,9 @@ export interface DelivererOptions {
   readonly lanes: Lanes;
   readonly crowd: Crowd;
   readonly patience: Patience;
+  /** Loading what is owed, and holding what finds no place. */
+  readonly loadLoop: Loop;
+  readonly holdLoop: Loop;
   readonly maxInFlight: number;
   /** Told of which subscriptions deliveries were held just now. */
   readonly onHeld: (subscriptionIds: Iterable<number>) => void;
@@ -60,7 +68,8 @@ export interface Deliverer {
 
 /** From a job to recorded attempts. */
 export function createDeliverer(options: DelivererOptions): Deliverer {
-  const { pool, courier, lanes, crowd, patience, maxInFlight, onHeld } = options;
+  const { pool, courier, lanes, crowd, patience, loadLoop, holdLoop, maxInFlight, onHeld } =
+    options;
   const slots = createSlots(maxInFlight, MAX_IN_FLIGHT_BYTES);
   const pace = createPace(slots, lanes, maxInFlight);
   let stopping = false;
@@ -76,7 +85,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
         webhooks: asked.flatMap(({ webhooks }) => webhooks),
         subscriptions: asked.flatMap(({ subscriptions }) => subscriptions),
       };
-      const owed = await patience(() => loadOwed(pool, keys));
+      const owed = await watched(loadLoop, () => patience(() => loadOwed(pool, keys), loadLoop));
       const byKey = new Map(
         owed.map((delivery) => [keyOf(delivery.webhookId, delivery.subscriptionId), delivery]),
       );
@@ -88,15 +97,28 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     },
   });
 
-  const holds = createGroupCommit<OwedDelivery, void>({
+  const holds = createGroupCommit<OwedDelivery, unknown>({
     concurrency: 1,
     maxItems: MAX_HOLD,
     run: async (deliveries) => {
-      await patience(() => holdDeliveries(pool, deliveries));
-      onHeld(new Set(deliveries.map(({ subscriptionId }) => subscriptionId)));
-      return [];
+      const held = await isolate(deliveries, holdAll, mayBeOfRows);
+      const [first] = held.errors;
+      if (first === undefined) holdLoop.succeeded();
+      else holdLoop.failed(first[1], { subscriptionId: first[0].subscriptionId });
+      return errorsOf(deliveries, held);
     },
   });
+
+  async function holdAll(deliveries: OwedDelivery[]): Promise<void> {
+    await patience(() => holdDeliveries(pool, deliveries), holdLoop, MAX_TIMEOUTS);
+    onHeld(new Set(deliveries.map(({ subscriptionId }) => subscriptionId)));
+  }
+
+  /** What cannot be held fails with its job, which the queue tries again after a growing time. */
+  async function hold(delivery: OwedDelivery): Promise<void> {
+    const error = await holds.add(delivery);
+    if (error !== undefined) throw error;
+  }
 
   async function deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void> {
     const count = job.webhooks.length;
@@ -146,11 +168,11 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     if (place === null) {
       release();
       if (stopping) unfinished.push(delivery);
-      else await holds.add(delivery);
+      else await hold(delivery);
       return;
     }
     const outcome = await attemptIn(place, delivery, signal, release);
-    if (outcome === 'hold') await holds.add(delivery);
+    if (outcome === 'hold') await hold(delivery);
     else if (outcome === 'untouched') unfinished.push(delivery);
   }
 

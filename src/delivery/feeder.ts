@@ -1,36 +1,31 @@
 import type pg from 'pg';
-import type { Logger } from 'pino';
-import { errorMessage } from '../lib/errors.ts';
-import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
+import { isTimeout, isUnavailable } from '../db/availability.ts';
+import { isolate } from '../lib/isolate.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import type { SubscriptionCache } from '../subscriptions/cache.ts';
+import { createAllowance, NO_PLACE_MS, UNRECORDED_MS } from './allowance.ts';
+import { createAside } from './aside.ts';
 import { createBegun } from './begun.ts';
 import { loadOwed, type OwedDelivery } from './claim.sql.ts';
 import type { MayBegin, Outcome } from './courier.ts';
 import type { Lanes } from './lanes.ts';
-import { createLine } from './line.ts';
 import { mayFeed } from './may-feed.ts';
 import {
-  beginPass,
   createOwned,
   isDone,
   LOOK_EVERY_MS,
   looksForProbe,
   lookUp,
   type Owned,
-  permitsOf,
   turnOf,
 } from './owned.ts';
 import { SMALL_BODY_BYTES } from './payloads.sql.ts';
-import type { Rate } from './rate.ts';
 import { canReadOn, createReader, sweepInMs } from './reader.ts';
 
 /** Backlogs that one round looks into. */
 const MAX_ROUND = 500;
-/** What found no place, or was not to begin, is not tried again before that. */
-const NO_PLACE_MS = 100;
 /** A receiver that is back is given more step by step: at most twice as much after that time. */
 const REFILL_MS = 100;
-/** And where all the room is taken, not before something ends or that time. */
-const NO_ROOM_MS = 1_000;
 /** A retry may be due in a year, and no timer goes that far. */
 const MAX_TIMER_MS = 3_600_000;
 
@@ -44,7 +39,12 @@ export interface FeederOptions {
   readonly ownsStill: () => boolean;
   /** Called when a round may have something to do, in so many milliseconds. */
   readonly wake: (delayMs: number) => void;
-  readonly log: Logger;
+  /** Whether the result of another attempt could be written down. */
+  readonly mayRecord: (subscriptionId: number) => boolean;
+  /** Told of rounds and attempts of single backlogs that fail, and when none of them does any more. */
+  readonly loop: Loop;
+  /** Told of the long reads beside the rounds. */
+  readonly readLoop: Loop;
 }
 
 /** What a round found that nothing more is to be sent of. */
@@ -76,6 +76,8 @@ export interface Feeder {
   idleFor(ms: number): number[];
   /** Gives up those that have been owned for that long, once nothing of them is under way. */
   giveUpAfter(ms: number): void;
+  /** Whether nothing more is to be sent of it, and nothing is under way. */
+  isUnwanted(subscriptionId: number): boolean;
   /** Sends what there is room for. */
   feed(): Promise<Finished>;
   /** Reads nothing more, and resolves when nothing is under way. */
@@ -90,16 +92,26 @@ export interface Feeder {
  * `held` until their attempt is recorded, so an owner that dies takes nothing with it.
  */
 export function createFeeder(options: FeederOptions): Feeder {
-  const { pool, lanes, subscriptions, attempt, ownsStill, wake, log } = options;
+  const { pool, lanes, subscriptions, attempt, ownsStill, wake, mayRecord, loop, readLoop } =
+    options;
   const owned = new Map<number, Owned>();
   /** Those that have something to send, or may have. */
   const hungry = new Set<Owned>();
+  const aside = createAside(loop, (one) => {
+    if (owned.get(one.id) !== one) return aside.forget(one);
+    hungry.delete(one);
+    wants(one, 0);
+  });
   const begun = createBegun(lanes);
-  const reader = createReader(pool, wants);
+  const reader = createReader(pool, wants, readLoop);
+  const allowance = createAllowance({ lanes, begun, mayRecord, wants });
+  let finished: Finished = { empty: [], unwanted: [] };
+  let timeouts = 0;
 
-  function wants(one: Owned, inMs: number): void {
+  function wants(one: Owned, wantedInMs: number): void {
     clearTimeout(one.timer);
     one.timer = undefined;
+    const inMs = Math.max(wantedInMs, one.asideUntil - performance.now());
     if (inMs <= 0) {
       hungry.add(one);
       wake(0);
@@ -107,43 +119,6 @@ export function createFeeder(options: FeederOptions): Feeder {
     }
     one.timer = setTimeout(() => wants(one, 0), Math.ceil(Math.min(inMs, MAX_TIMER_MS)));
     one.timer.unref();
-  }
-
-  /** Adapts to what the subscription says now. Returns how many may begin. */
-  function allowance(one: Owned, subscription: CachedSubscription | null, now: number) {
-    const strict = subscription?.ordering === 'strict';
-    if (strict !== one.strict) {
-      one.strict = strict;
-      one.line = createLine(strict);
-      one.underWay = 0;
-      one.more = true;
-      one.barren = null;
-      one.pass = beginPass(now);
-    }
-    lanes.pin(one.id, subscription?.maxInFlight ?? null);
-    const { what, againInMs } = mayFeed(subscription);
-    if (what === 'all') one.probed.clear();
-    // Intake does not tell of what it holds for an open circuit.
-    else if (what === 'probe' && one.what !== what) one.more = one.again = true;
-    one.what = what;
-    if (what === 'nothing') {
-      if (againInMs !== null) wants(one, againInMs);
-      // Whoever changes it tells us; an open circuit stays ours, so that its probe is made.
-      else one.leaving ||= subscription?.status !== 'active';
-      return 0;
-    }
-    // What began under another order, or before the ownership was lost, has to end first.
-    if (begun.of(one.id) > one.underWay) return 0;
-    if (one.notBefore > now) {
-      wants(one, one.notBefore - now);
-      return 0;
-    }
-    const most = what === 'probe' ? 1 - one.underWay : lanes.roomFor(one.id);
-    // What came by the queue may have the room, and does not tell when it leaves.
-    if (most <= 0) wants(one, one.underWay === 0 ? NO_PLACE_MS : NO_ROOM_MS);
-    const permits = permitsOf(one, subscription?.rateLimit ?? null, now);
-    if (permits === 0) wants(one, (one.rate as Rate).nextInMs(now));
-    return Math.min(most, permits);
   }
 
   /** Chooses who is next and loads what is to be sent. */
@@ -195,10 +170,16 @@ export function createFeeder(options: FeederOptions): Feeder {
       // What waited for a place since before the circuit opened is no probe.
       return ownsStill() && owned.get(id) === one && (what === 'all' || what === began);
     };
-    const recorded = attempt(delivery, mayBegin).catch((error: unknown): Outcome => {
-      log.debug({ reason: errorMessage(error) }, 'an attempt of a held delivery failed');
-      return 'untouched';
-    });
+    const recorded = attempt(delivery, mayBegin).then(
+      (outcome) => {
+        aside.attemptSucceeded(one);
+        return outcome;
+      },
+      (error: unknown): Outcome => {
+        aside.attemptFailed(one, error);
+        return 'untouched';
+      },
+    );
     begun.add(id, Math.min(delivery.bytes, SMALL_BODY_BYTES), recorded, (outcome) => {
       line.settled(delivery.webhookId, dueAfter(outcome));
       if (outcome === 'untouched') one.notBefore = performance.now() + NO_PLACE_MS;
@@ -215,8 +196,21 @@ export function createFeeder(options: FeederOptions): Feeder {
 
   async function feed(): Promise<Finished> {
     const some = [...hungry].slice(0, MAX_ROUND);
+    // Somebody's lock may hold up the statement for all, and so may a database that is slow just now.
+    const { errors } = await isolate(some, feedSome, (error) => {
+      if (isTimeout(error)) timeouts += 1;
+      return !isUnavailable(error) || (isTimeout(error) && timeouts >= 2);
+    });
+    if (errors.size === 0) timeouts = 0;
+    for (const [one, error] of errors) aside.roundFailed(one, error);
+    aside.report();
+    const found = finished;
+    finished = { empty: [], unwanted: [] };
+    return found;
+  }
+
+  async function feedSome(some: Owned[]): Promise<void> {
     const known = await lookUp(pool, subscriptions, some);
-    const finished: Finished = { empty: [], unwanted: [] };
     const allowed = new Map<Owned, number>();
     const now = performance.now();
     for (const one of some) {
@@ -226,7 +220,6 @@ export function createFeeder(options: FeederOptions): Feeder {
       if (owned.get(one.id) !== one) continue;
       const most = one.leaving ? 0 : allowance(one, known.get(one) ?? null, now);
       if (most > 0) allowed.set(one, most);
-      else if (one.leaving && begun.of(one.id) === 0) finished.unwanted.push(one.id);
     }
     let sent: Sent;
     try {
@@ -235,6 +228,10 @@ export function createFeeder(options: FeederOptions): Feeder {
     } catch (error) {
       for (const one of some) hungry.add(one);
       throw error;
+    }
+    for (const one of allowed.keys()) aside.roundSucceeded(one);
+    for (const one of some) {
+      if (owned.get(one.id) === one && isUnwanted(one)) finished.unwanted.push(one.id);
     }
     for (const [one, most] of allowed) {
       const subscription = known.get(one) ?? null;
@@ -248,8 +245,9 @@ export function createFeeder(options: FeederOptions): Feeder {
         else if (looksForProbe(one, now)) wants(one, LOOK_EVERY_MS);
       }
     }
-    return finished;
   }
+
+  const isUnwanted = (one: Owned) => one.leaving && begun.of(one.id) === 0;
 
   /** Decides when to look again at a backlog, and returns whether nothing of it is left. */
   function isEmpty(one: Owned, noRoomLeft: boolean): boolean {
@@ -294,6 +292,7 @@ export function createFeeder(options: FeederOptions): Feeder {
       clearTimeout(one.timer);
       owned.delete(id);
       hungry.delete(one);
+      aside.forget(one);
       lanes.pin(id, null);
       lanes.setBacklogged(id, false);
       return one.looked;
@@ -326,6 +325,10 @@ export function createFeeder(options: FeederOptions): Feeder {
         wants(one, 0);
       }
     },
+    isUnwanted(id) {
+      const one = owned.get(id);
+      return one !== undefined && isUnwanted(one);
+    },
     feed,
     async idle() {
       await Promise.all([reader.stop(), begun.idle()]);
@@ -339,6 +342,7 @@ const webhookOf = (key: string) => key.slice(0, 36);
 /** When a delivery is due again after that, by the clock of `performance.now()`; null: it has ended. */
 function dueAfter(outcome: Outcome): number | null {
   if (outcome === 'untouched') return performance.now();
+  if (outcome === 'kept') return performance.now() + UNRECORDED_MS;
   if (typeof outcome === 'string' || outcome.state !== 'held') return null;
   // A probe that failed has no time of its own: when the next one is due is the circuit's to say.
   return performance.now() + (outcome.retryInMs ?? 0);

@@ -57,6 +57,11 @@ export interface Owned {
   looked: boolean;
   activeAt: number;
   timer: NodeJS.Timeout | undefined;
+  /** Rounds, and attempts, that failed in a row. */
+  failedRounds: number;
+  failedAttempts: number;
+  /** It is left out of rounds until then. */
+  asideUntil: number;
 }
 
 /** A backlog that this process has just begun to own: nothing is known of it yet. */
@@ -87,6 +92,9 @@ export function createOwned(id: number, now: number): Owned {
     looked: false,
     activeAt: now,
     timer: undefined,
+    failedRounds: 0,
+    failedAttempts: 0,
+    asideUntil: 0,
   };
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import type { Loop } from '../lib/loop-health.ts';
 import type { HeldPage, Line, ReadKind } from './line.ts';
 import { beginPass, type Owned } from './owned.ts';
 import { type HeldAsked, readHeld } from './read-held.sql.ts';
@@ -16,7 +17,6 @@ const REST = 1;
 const SWEEP_REST = 4;
 /** Reading a long backlog again from its beginning takes that share of the time at most. */
 const SWEEP_SHARE = 0.05;
-const AFTER_FAILURE_MS = 1_000;
 
 /** What is to be read next of a backlog. */
 interface Ask {
@@ -46,8 +46,13 @@ export interface Reader {
  * so no backlog waits for the length of another.
  *
  * @param wake called when a backlog may have something to send.
+ * @param loop told of long pages; who asks for short ones is told by their errors.
  */
-export function createReader(pool: pg.Pool, wake: (one: Owned, inMs: number) => void): Reader {
+export function createReader(
+  pool: pg.Pool,
+  wake: (one: Owned, inMs: number) => void,
+  loop: Loop,
+): Reader {
   const long: Ask[] = [];
   let running = false;
   let reading: Promise<unknown> | undefined;
@@ -66,10 +71,11 @@ export function createReader(pool: pg.Pool, wake: (one: Owned, inMs: number) => 
         reading = pages;
         const page = (await pages).get(one.id) as HeldPage;
         if (one.line === line) take(asked, page, performance.now() - startedAt);
-      } catch {
-        // A round reads it then, and says what is wrong.
+        loop.succeeded();
+      } catch (error) {
+        // A round reads a short page of it then.
         one.barren = null;
-        inMs = AFTER_FAILURE_MS;
+        inMs = loop.failed(error, { subscriptionId: one.id });
       } finally {
         one.reading = false;
         wake(one, inMs);

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { createNotifiedCache, type NotifiedCache } from '../db/notified-cache.ts';
 import type { Session } from '../db/session.ts';
+import type { Loop } from '../lib/loop-health.ts';
 
 /** What a tenant that asks something of its event types asks. */
 export interface EventTypeRules {
@@ -32,10 +33,12 @@ interface Row {
  * Knows what tenants ask of their event types, and forgets it when it changes, by whichever process.
  *
  * @param session listens for changes; it must be given here before it is started.
+ * @param loop told how loading goes.
  */
-export function createEventTypeCache(pool: pg.Pool, session: Session): EventTypeCache {
+export function createEventTypeCache(pool: pg.Pool, session: Session, loop: Loop): EventTypeCache {
   return createNotifiedCache({
     session,
+    loop,
     channel: 'posthorn_event_types',
     rememberAbsent: true,
     async load(tenants) {

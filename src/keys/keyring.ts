@@ -1,10 +1,9 @@
 import { timingSafeEqual } from 'node:crypto';
 import type pg from 'pg';
-import type { Logger } from 'pino';
 import { createNotifiedCache } from '../db/notified-cache.ts';
 import type { Session } from '../db/session.ts';
-import { errorMessage } from '../lib/errors.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
+import { type LoopHealth, watched } from '../lib/loop-health.ts';
 import { allowedBy, type Scope } from './scopes.ts';
 
 /** What the shower of a key may do. */
@@ -30,6 +29,10 @@ export interface Keyring {
 }
 
 const NOTE_EVERY_MS = 60_000;
+/** After one that could not be noted. */
+const NOTE_AGAIN_MS = 5_000;
+/** Without requests nothing is loaded and noted, and then nothing is known to fail. */
+const FORGOTTEN_MS = 30_000;
 
 interface CachedKey extends KnownKey {
   readonly hash: Buffer;
@@ -41,10 +44,13 @@ interface CachedKey extends KnownKey {
  * whichever process, is refused within a second.
  *
  * @param session listens for changes; it must be given here before it is started.
+ * @param health told how loading keys and noting their use goes.
  */
-export function createKeyring(pool: pg.Pool, session: Session, log: Logger): Keyring {
+export function createKeyring(pool: pg.Pool, session: Session, health: LoopHealth): Keyring {
+  const noteLoop = health.watch('note_key_uses', 'noting when keys were used', FORGOTTEN_MS);
   const cache = createNotifiedCache<CachedKey>({
     session,
+    loop: health.watch('load_keys', 'loading keys', FORGOTTEN_MS),
     channel: 'posthorn_keys',
     rememberAbsent: true,
     async load(hashes) {
@@ -64,12 +70,14 @@ export function createKeyring(pool: pg.Pool, session: Session, log: Logger): Key
     concurrency: 1,
     maxItems: 1000,
     async run(ids) {
-      await pool.query({
-        name: 'keys-used',
-        text: `update posthorn.keys set last_used_at = now()
-          where id = any($1) and (last_used_at is null or last_used_at < now() - $2 * interval '1 millisecond')`,
-        values: [ids, NOTE_EVERY_MS],
-      });
+      await watched(noteLoop, () =>
+        pool.query({
+          name: 'keys-used',
+          text: `update posthorn.keys set last_used_at = now()
+            where id = any($1) and (last_used_at is null or last_used_at < now() - $2 * interval '1 millisecond')`,
+          values: [ids, NOTE_EVERY_MS],
+        }),
+      );
       return ids.map(() => undefined);
     },
   });
@@ -92,8 +100,9 @@ export function createKeyring(pool: pg.Pool, session: Session, log: Logger): Key
       const now = Date.now();
       if (now - cached.notedAt < NOTE_EVERY_MS) return;
       cached.notedAt = now;
-      notes.add(cached.keyId).catch((error: unknown) => {
-        log.debug({ key: cached.keyId, reason: errorMessage(error) }, 'last use was not noted');
+      notes.add(cached.keyId).catch(() => {
+        // The loop was told. A use that comes soon tries again.
+        cached.notedAt = now - NOTE_EVERY_MS + NOTE_AGAIN_MS;
       });
     },
   };

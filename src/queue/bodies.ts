@@ -25,10 +25,12 @@ export interface BodyKeeperOptions {
 }
 
 export interface BodyKeeper {
-  /** Makes the bodies and answers null whose retention is over. */
-  run(): Promise<void>;
-  /** From now on, a run ends with the batch that is under way. */
-  stop(): void;
+  /**
+   * Makes the bodies and answers null whose retention is over.
+   *
+   * @param mayGoOn asked before each batch.
+   */
+  run(mayGoOn: () => boolean): Promise<void>;
 }
 
 /**
@@ -48,11 +50,10 @@ export interface BodyKeeper {
  */
 export function createBodyKeeper(options: BodyKeeperOptions): BodyKeeper {
   const { pool, retentionMs, payloadRetentionMs, log } = options;
-  let stopping = false;
 
-  async function run(): Promise<void> {
+  async function run(mayGoOn: () => boolean): Promise<void> {
     const endAt = performance.now() + MAX_RUN_MS;
-    const goesOn = () => !stopping && performance.now() < endAt;
+    const goesOn = () => mayGoOn() && performance.now() < endAt;
     let erased = await eraseOverdue(goesOn);
     if (payloadRetentionMs < retentionMs) erased += await pass(ALL, payloadRetentionMs, goesOn);
     for (const { id, retention_ms } of await tenantsWithOwn())
@@ -114,12 +115,7 @@ export function createBodyKeeper(options: BodyKeeperOptions): BodyKeeper {
     return rows;
   }
 
-  return {
-    run,
-    stop() {
-      stopping = true;
-    },
-  };
+  return { run };
 }
 
 /** The ids that come next, the oldest first. */

@@ -1,8 +1,11 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { mayBeOfRows } from '../db/availability.ts';
 import { parseRetrySchedule, type RetrySchedule } from '../delivery/backoff.ts';
-import { expireHeld, openCircuits } from '../delivery/expiry.sql.ts';
-import { errorMessage } from '../lib/errors.ts';
+import { type Expiry, expireHeld, openCircuits } from '../delivery/expiry.sql.ts';
+import { isolate } from '../lib/isolate.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 import { endSkipping, skipSome, subscriptionsSkipping } from '../subscriptions/skip.sql.ts';
 
 /** Nothing here is pressing, and an idle process asks for little. */
@@ -10,31 +13,18 @@ const EVERY_MS = 30_000;
 /** However short a schedule is, a receiver has this time to come back. */
 const MIN_EXPIRY_MS = 3_600_000;
 
-export interface HeldKeeperOptions {
+export interface ExpiryOptions {
   readonly pool: pg.Pool;
   /** Of subscriptions that have none of their own. */
   readonly schedule: RetrySchedule;
   readonly onExpired: (deliveries: number) => void;
+  readonly loop: Loop;
   readonly log: Logger;
 }
 
-export interface HeldKeeper {
-  start(): void;
-  stop(): Promise<void>;
-}
-
-/** Ends what is held and will not be sent: what has waited for too long, and what is to be skipped. */
-export function createHeldKeeper({
-  pool,
-  schedule,
-  onExpired,
-  log,
-}: HeldKeeperOptions): HeldKeeper {
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  let running: Promise<unknown> = Promise.resolve();
-
-  async function expire(): Promise<void> {
+/** Ends what was held, with the circuit open, for as long as its retries would have taken. */
+export function createExpiry({ pool, schedule, onExpired, loop, log }: ExpiryOptions): Periodic {
+  async function run(goesOn: () => boolean): Promise<void> {
     const expiries = (await openCircuits(pool, MIN_EXPIRY_MS))
       .map(({ subscription_id, retry_schedule, open_ms }) => ({
         subscriptionId: subscription_id,
@@ -43,7 +33,12 @@ export function createHeldKeeper({
       }))
       // It has to be down for that time, not only slow.
       .filter(({ afterMs, openMs }) => openMs > afterMs);
-    while (expiries.length > 0 && !stopped) {
+    const { errors } = await isolate(expiries, (some) => expire(some, goesOn), mayBeOfRows);
+    for (const error of errors.values()) throw error;
+  }
+
+  async function expire(expiries: Expiry[], goesOn: () => boolean): Promise<void> {
+    while (goesOn()) {
       const { expired, more } = await expireHeld(pool, expiries);
       if (expired > 0) {
         onExpired(expired);
@@ -56,42 +51,33 @@ export function createHeldKeeper({
     }
   }
 
-  async function skip(): Promise<void> {
-    for (const id of await subscriptionsSkipping(pool)) {
-      let skipped = 0;
-      do {
-        if (stopped) return;
-        skipped = await skipSome(pool, id);
-      } while (skipped > 0);
-      await endSkipping(pool, id);
-    }
+  return createPeriodic({ everyMs: EVERY_MS, run, loop });
+}
+
+/** Cancels what subscriptions are to skip: those that were enabled without their backlog. */
+export function createSkipping(pool: pg.Pool, loop: Loop): Periodic {
+  async function run(goesOn: () => boolean): Promise<void> {
+    const ids = await subscriptionsSkipping(pool);
+    const { errors } = await isolate(
+      ids,
+      async (some) => {
+        for (const id of some) await skip(id, goesOn);
+      },
+      mayBeOfRows,
+    );
+    for (const error of errors.values()) throw error;
   }
 
-  function runLater(delayMs: number): void {
-    timer = setTimeout(() => {
-      running = expire()
-        .then(skip)
-        .catch((error: unknown) => {
-          log.debug(
-            { reason: errorMessage(error) },
-            'ending what is held and will not be sent failed',
-          );
-        })
-        .finally(() => {
-          if (!stopped) runLater(EVERY_MS);
-        });
-    }, delayMs);
-    timer.unref();
+  async function skip(id: number, goesOn: () => boolean): Promise<void> {
+    let skipped = 0;
+    do {
+      if (!goesOn()) return;
+      skipped = await skipSome(pool, id);
+    } while (skipped > 0);
+    await endSkipping(pool, id);
   }
 
-  return {
-    start: () => runLater(0),
-    async stop() {
-      stopped = true;
-      clearTimeout(timer);
-      await running;
-    },
-  };
+  return createPeriodic({ everyMs: EVERY_MS, run, loop });
 }
 
 /** How long a held delivery is owed: as long as its retries would take. */

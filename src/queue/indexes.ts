@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { isTimeout } from '../db/availability.ts';
 import { errorMessage } from '../lib/errors.ts';
 
 /** An index that a partition lacks. */
@@ -20,6 +21,7 @@ interface Missing {
  *
  * @param pool whose statements may take as long as an index of a day does.
  * @returns how many were made.
+ * @throws the first error that says more than that a lock could not be had, once the others were tried.
  */
 export async function makeMissingIndexes(
   pool: pg.Pool,
@@ -27,6 +29,7 @@ export async function makeMissingIndexes(
   log: Logger,
 ): Promise<number> {
   let made = 0;
+  const errors: unknown[] = [];
   for (const { parent, partition, definition, name, unfinished } of await missingIndexes(pool)) {
     if (!goesOn()) break;
     try {
@@ -44,9 +47,11 @@ export async function makeMissingIndexes(
       made += 1;
       log.info({ index: name }, 'an index of a day that was there before it is made');
     } catch (error) {
+      if (!isTimeout(error)) errors.push(error);
       log.info({ index: name, reason: errorMessage(error) }, 'an index will be made later');
     }
   }
+  if (errors.length > 0) throw errors[0];
   return made;
 }
 

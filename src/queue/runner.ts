@@ -11,11 +11,12 @@ import {
 } from 'graphile-worker';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { isUnavailable } from '../db/availability.ts';
 import type { Patience } from '../db/patience.ts';
 import { queueLogger } from '../db/queue-logger.ts';
-import { errorMessage } from '../lib/errors.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { createLoopParts } from '../lib/loop-parts.ts';
 import type { Presence } from './presence.ts';
+import { watchPool } from './watch-pool.ts';
 
 /**
  * One fetch, one completion and LISTEN at a time, and some room for retries of those.
@@ -44,6 +45,9 @@ const POLL_MS = 3_000;
 /** Retries further off than this may be late by the queue's poll interval. */
 const WAKE_HORIZON_MS = 60_000;
 
+/** The part of the loop that is no statement: to start a pool, and to make it known as alive. */
+const STARTING = 'starting';
+
 /** When each recurring task runs, in cron's notation and UTC. */
 const CRON = [
   { task: 'keep_partitions', match: '17 * * * *', options: { backfillPeriod: 3_600_000 } },
@@ -55,6 +59,10 @@ export interface QueueRunnerOptions {
   readonly presence: Presence;
   readonly patience: Patience;
   readonly tasks: TaskList;
+  /** Told how taking and completing jobs goes. */
+  readonly loop: Loop;
+  /** Told how the jobs of a task go, by its name; others tell for themselves. */
+  readonly taskLoops: Readonly<Record<string, Loop>>;
   /** Jobs that may run at once: as many as there may be requests in flight, since one may be all a job has. */
   readonly concurrency: number;
   /** Given to the tasks: when it aborts, they end what is under way. */
@@ -95,7 +103,8 @@ interface QueuePool {
  * already is stale by then, and ends without a request.
  */
 export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
-  const { pool, presence, patience, tasks, concurrency, ending, log } = options;
+  const { pool, presence, patience, tasks, loop, taskLoops, concurrency, ending, log } = options;
+  const parts = createLoopParts(loop);
   const draining = new Set<Promise<void>>();
   let current: QueuePool | undefined;
   let replacing: Promise<void> | undefined;
@@ -105,17 +114,19 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   let pauseMs = REPLACE_MIN_MS;
   let registered: Promise<void> = Promise.resolve();
   const wakeUps = new Map<number, NodeJS.Timeout>();
-  watch(pool, {
+  watchPool(pool, {
     // A pool that took jobs before it was known as alive could die in between, and nobody would
     // know whose jobs those were.
     before: () => registered,
     patience,
+    loop,
+    parts,
     onBroken: () => replace(),
   });
 
   async function startPool(): Promise<QueuePool> {
     const events: WorkerEvents = new EventEmitter();
-    const running = countRunning(tasks, ending);
+    const running = countRunning(tasks, taskLoops, ending);
     let workerPool: WorkerPool | undefined;
     let forgotten = false;
     const known = Promise.withResolvers<void>();
@@ -128,7 +139,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
       registered = known.promise;
       patience(async () => {
         if (!forgotten) await presence.register(id);
-      }).then(known.resolve, known.reject);
+      }, loop).then(known.resolve, known.reject);
     });
     events.on('pool:gracefulShutdown', () => replace());
     const active = () => {
@@ -169,9 +180,14 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   function use(next: QueuePool): void {
     current = next;
     startedAt = performance.now();
-    next.known.catch(() => {
-      if (current === next) replace();
-    });
+    next.known.then(
+      () => parts.succeeded(STARTING),
+      (error: unknown) => {
+        if (current !== next) return;
+        parts.failed(STARTING, error);
+        replace();
+      },
+    );
   }
 
   /** Puts the next pool into the place of the current one, which finishes what it has under way. */
@@ -199,7 +215,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
         log.info('the queue runner is back');
         return;
       } catch (error) {
-        log.warn({ reason: errorMessage(error) }, 'the queue runner cannot start yet');
+        parts.failed(STARTING, error);
       }
     }
   }
@@ -208,7 +224,8 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     const ended = runner.stop().catch(() => {});
     await idle();
     await Promise.race([ended, sleep(END_MS, undefined, { ref: false })]);
-    if (!stopping) await patience(() => presence.retire(workerPool.id)).catch(() => {});
+    // If that fails, it is found dead like that of any process that has ended, since it is silent.
+    if (!stopping) await patience(() => presence.retire(workerPool.id), loop).catch(loop.failed);
   }
 
   presence.onFreed(() => current?.workerPool.nudge(1));
@@ -245,18 +262,29 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   };
 }
 
-/** Passes tasks on with our signal, and knows how many of them run. */
+/** Passes tasks on with our signal, knows how many of them run, and tells their loops how jobs go. */
 function countRunning(
   tasks: TaskList,
+  loops: Readonly<Record<string, Loop>>,
   ending: AbortSignal,
 ): { tasks: TaskList; idle(): Promise<void> } {
   let running = 0;
   const onIdle: (() => void)[] = [];
-  const counted = (task: Task): Task => {
+  const counted = (name: string, task: Task): Task => {
+    const loop = loops[name];
+    let failedJob: string | undefined;
     return async (payload, helpers) => {
       running += 1;
       try {
-        return await task(payload, { ...helpers, abortSignal: ending });
+        const result = await task(payload, { ...helpers, abortSignal: ending });
+        failedJob = undefined;
+        loop?.succeeded();
+        return result;
+      } catch (error) {
+        // One odd job may fail again and again; the queue logs it, and all others may be well.
+        if (failedJob !== helpers.job.id && !ending.aborted) loop?.failed(error);
+        failedJob = helpers.job.id;
+        throw error;
       } finally {
         running -= 1;
         if (running === 0) for (const resolve of onIdle.splice(0)) resolve();
@@ -265,51 +293,10 @@ function countRunning(
   };
   return {
     tasks: Object.fromEntries(
-      Object.entries(tasks).map(([name, task]) => [name, counted(task as Task)]),
+      Object.entries(tasks).map(([name, task]) => [name, counted(name, task as Task)]),
     ),
     idle: async () => {
       if (running > 0) await new Promise<void>((resolve) => onIdle.push(resolve));
     },
   };
-}
-
-interface Watched {
-  before(): Promise<void>;
-  readonly patience: Patience;
-  /** Called when a statement broke off, so that nobody knows what it did. */
-  onBroken(): void;
-}
-
-/**
- * Makes those who ask the pool for a connection wait while the database cannot be used: to
- * graphile-worker, a completion without a connection is the end.
- */
-function watch(pool: pg.Pool, { before, patience, onBroken }: Watched): void {
-  const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>;
-  const connectPatiently = async () => {
-    await before();
-    return await patience(connect);
-  };
-  pool.connect = ((
-    callback?: (error: unknown, client?: pg.PoolClient, release?: unknown) => void,
-  ) => {
-    const connected = connectPatiently();
-    if (callback === undefined) return connected;
-    connected.then(
-      (client) => callback(undefined, client, client.release.bind(client)),
-      (error: unknown) => callback(error),
-    );
-  }) as typeof pool.connect;
-  pool.on('connect', (client) => {
-    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-    client.query = ((...args: unknown[]) => {
-      const answer = query(...args);
-      if (answer instanceof Promise) {
-        answer.catch((error: unknown) => {
-          if (isUnavailable(error)) onBroken();
-        });
-      }
-      return answer;
-    }) as typeof client.query;
-  });
 }

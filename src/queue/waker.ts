@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { wakeDeliveries } from '../delivery/wake.sql.ts';
-import { errorMessage } from '../lib/errors.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
 /** Often enough that a retry has its job well before it is due. */
 const EVERY_MS = 15_000;
@@ -14,62 +15,24 @@ export interface WakerOptions {
   readonly timeoutMs: number;
   /** Told in how many milliseconds each job is due that was added. */
   readonly wakeIn: (delayMs: number) => void;
-  /** Looks after what else may have lost its job, at the same times. */
-  readonly also: () => Promise<void>;
+  readonly loop: Loop;
   readonly log: Logger;
 }
 
-export interface Waker {
-  start(): void;
-  /** Gives their jobs to all deliveries that are owed soon and have none. Returns how many there were. */
-  runOnce(): Promise<number>;
-  stop(): Promise<void>;
-}
-
 /** Sees to it that what is owed soon has a job in the queue. */
-export function createWaker({
-  pool,
-  lostAfterMs,
-  timeoutMs,
-  wakeIn,
-  also,
-  log,
-}: WakerOptions): Waker {
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  let running: Promise<unknown> = Promise.resolve();
-
-  async function runOnce(): Promise<number> {
-    for (let total = 0; ; ) {
-      const { woken, lost, wakeInMs, more } = await wakeDeliveries(pool, lostAfterMs, timeoutMs);
-      wakeInMs.forEach(wakeIn);
-      total += woken;
-      if (lost > 0)
-        log.warn({ deliveries: lost }, 'their jobs were lost; they were given new ones');
-      if (!more || stopped) return total;
-    }
-  }
-
-  function runLater(delayMs: number): void {
-    timer = setTimeout(() => {
-      running = Promise.all([runOnce(), also()])
-        .catch((error: unknown) => {
-          log.debug({ reason: errorMessage(error) }, 'giving jobs to deliveries failed');
-        })
-        .finally(() => {
-          if (!stopped) runLater(EVERY_MS);
-        });
-    }, delayMs);
-    timer.unref();
-  }
-
-  return {
-    start: () => runLater(0),
-    runOnce,
-    async stop() {
-      stopped = true;
-      clearTimeout(timer);
-      await running;
+export function createWaker(options: WakerOptions): Periodic {
+  const { pool, lostAfterMs, timeoutMs, wakeIn, loop, log } = options;
+  return createPeriodic({
+    everyMs: EVERY_MS,
+    loop,
+    async run(goesOn) {
+      for (;;) {
+        const { lost, wakeInMs, more } = await wakeDeliveries(pool, lostAfterMs, timeoutMs);
+        wakeInMs.forEach(wakeIn);
+        if (lost > 0)
+          log.warn({ deliveries: lost }, 'their jobs were lost; they were given new ones');
+        if (!more || !goesOn()) return;
+      }
     },
-  };
+  });
 }

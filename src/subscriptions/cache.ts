@@ -8,6 +8,7 @@ import { createVerifier, type Verification } from '../intake/verify/schemes.ts';
 import type { Verifier } from '../intake/verify/verifier.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
+import { type Loop, watched } from '../lib/loop-health.ts';
 import type { Sealer } from '../lib/sealing.ts';
 import { headerProblem, type PolicyColumns, readAs } from './policy.ts';
 import { openSecrets, type SecretColumns } from './secrets.ts';
@@ -74,11 +75,13 @@ const MAX_ENTRIES = 50_000;
  * Subscriptions by id, kept in memory and dropped when they change, by whichever process.
  *
  * @param session listens for changes; it must be given here before it is started.
+ * @param loop told how loading goes.
  */
 export function createSubscriptionCache(
   pool: pg.Pool,
   session: Session,
   sealer: Sealer,
+  loop: Loop,
 ): SubscriptionCache {
   const entries = new Map<number, Entry>();
   // An answer that was under way while its subscription changed may be the old one.
@@ -95,25 +98,30 @@ export function createSubscriptionCache(
     entries.clear();
   });
 
+  async function load(ids: number[]): Promise<SubscriptionRow[]> {
+    const { rows } = await pool.query<SubscriptionRow>({
+      name: 'subscriptions-load',
+      text: `
+        select s.id, s.tenant, s.url, s.secret, s.status, s.circuit_open, s.through_backlog,
+          s.retry_schedule, s.timeout_ms, s.headers, s.max_in_flight, s.rate_limit, s.rate_limit_per_ms,
+          s.ordering, s.retired_secrets, s.signature_header, s.signature_template, s.signature_content,
+          s.verify, s.verify_secret,
+          c.subscription_id is not null as failing,
+          (extract(epoch from c.probe_at - now()) * 1000)::float8 as probe_in_ms
+        from posthorn.subscriptions s
+        left join posthorn.circuits c on c.subscription_id = s.id
+        where s.id = any($1) and s.deleted_at is null`,
+      values: [ids],
+    });
+    return rows;
+  }
+
   const loader = createGroupCommit<number, CachedSubscription | null>({
     concurrency: 1,
     maxItems: 1000,
     async run(ids) {
       const changesBefore = changes;
-      const { rows } = await pool.query<SubscriptionRow>({
-        name: 'subscriptions-load',
-        text: `
-          select s.id, s.tenant, s.url, s.secret, s.status, s.circuit_open, s.through_backlog,
-            s.retry_schedule, s.timeout_ms, s.headers, s.max_in_flight, s.rate_limit, s.rate_limit_per_ms,
-            s.ordering, s.retired_secrets, s.signature_header, s.signature_template, s.signature_content,
-            s.verify, s.verify_secret,
-            c.subscription_id is not null as failing,
-            (extract(epoch from c.probe_at - now()) * 1000)::float8 as probe_in_ms
-          from posthorn.subscriptions s
-          left join posthorn.circuits c on c.subscription_id = s.id
-          where s.id = any($1) and s.deleted_at is null`,
-        values: [[...new Set(ids)]],
-      });
+      const rows = await watched(loop, () => load([...new Set(ids)]));
       const found = new Map(rows.map((row) => [row.id, read(row, sealer)]));
       const freshMs = session.connected ? FRESH_MS : FRESH_WITHOUT_NOTIFICATIONS_MS;
       const freshUntil = performance.now() + freshMs;

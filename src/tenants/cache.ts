@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { createNotifiedCache, type NotifiedCache } from '../db/notified-cache.ts';
 import type { Session } from '../db/session.ts';
+import type { Loop } from '../lib/loop-health.ts';
 
 /** Which tenants there are, in memory. */
 export type TenantCache = NotifiedCache<true>;
@@ -11,10 +12,12 @@ export type TenantCache = NotifiedCache<true>;
  * there.
  *
  * @param session listens for changes; it must be given here before it is started.
+ * @param loop told how loading goes.
  */
-export function createTenantCache(pool: pg.Pool, session: Session): TenantCache {
+export function createTenantCache(pool: pg.Pool, session: Session, loop: Loop): TenantCache {
   return createNotifiedCache({
     session,
+    loop,
     channel: 'posthorn_tenants',
     rememberAbsent: false,
     async load(ids) {

@@ -62,6 +62,34 @@ t.test('several processes share the work, and one that dies is replaced', async 
   t.equal(rows[0].left, 0);
 });
 
+t.test('what fails in the background of one process is told by all', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const receiver = await startReceiver(t);
+  const client = await connect(t, databaseUrl);
+  const cli = await startCli(t, ['start'], { DATABASE_URL: databaseUrl, POSTHORN_PROCESSES: '2' });
+  const url = await cli.url();
+  await until('both are up', () => upProcesses(cli.output.stderr).length === 2);
+  const { id } = await post(`${url}/v1/subscriptions`, { url: receiver.url, max_in_flight: 1 });
+  await client.query('alter function posthorn.uuidv7_floor rename to broken');
+  await post(`${url}/ingest/${id}`, {});
+  const ready = async () => {
+    const response = await fetch(`${url}/readyz`, { headers: { connection: 'close' } });
+    return { status: response.status, text: await response.text() };
+  };
+  await until('the process that serves the API tells of the one that delivers', async () => {
+    const { status, text } = await ready();
+    return status === 503 && /send_backlogs/.test(text);
+  });
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  t.match(metrics, /posthorn_loop_failing\{loop="send_backlogs"\} 1\n/);
+  t.equal(receiver.received.length, 0);
+  await client.query('alter function posthorn.broken rename to uuidv7_floor');
+  await receiver.waitFor(1);
+  await until('all is well again', async () => (await ready()).status === 200);
+  cli.kill('SIGTERM');
+  t.equal(await cli.exited, 0);
+});
+
 t.test('of four processes two serve the API', async (t) => {
   const cli = await startCli(t, ['start'], {
     DATABASE_URL: await createTestDatabase(t),

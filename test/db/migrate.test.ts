@@ -7,6 +7,7 @@ import { createPool } from '../../src/db/pool.ts';
 import { createSession } from '../../src/db/session.ts';
 import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { anyLoop } from '../helpers/loops.ts';
 import { until } from '../helpers/until.ts';
 import { copyVersion } from '../helpers/version.ts';
 
@@ -156,7 +157,12 @@ t.test('a database that writes its values in other forms is read all the same', 
     sum: 0.1 + 0.2,
     text: 'ä€',
   });
-  const session = createSession({ databaseUrl, purpose: 'test', log: pino({ level: 'silent' }) });
+  const session = createSession({
+    databaseUrl,
+    purpose: 'test',
+    loop: anyLoop,
+    log: pino({ level: 'silent' }),
+  });
   session.onConnect(async (client) => {
     const { rows } = await client.query('select now() as now');
     t.ok(rows[0].now instanceof Date);

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { createNotifiedCache } from '../../src/db/notified-cache.ts';
 import type { Session } from '../../src/db/session.ts';
+import { anyLoop } from '../helpers/loops.ts';
 import { TOLD_MS, until } from '../helpers/until.ts';
 
 /** A cache over a table in memory, and hands on the session that it listens to. */
@@ -20,6 +21,7 @@ function start({ rememberAbsent = true } = {}) {
   };
   let answer: () => Promise<void> = async () => {};
   const cache = createNotifiedCache<number>({
+    loop: anyLoop,
     session: session as unknown as Session,
     channel: 'changes',
     rememberAbsent,

@@ -1,32 +1,30 @@
-import { pino } from 'pino';
 import t from 'tap';
 import { createPatience } from '../../src/db/patience.ts';
 
 const away = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+const slow = () => new Error('Query read timeout');
 
 function listenedTo() {
-  const lines: { reason: string; times: number }[] = [];
-  const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
-  return { lines, log };
+  const failures: unknown[] = [];
+  return { failures, loop: { succeeded() {}, failed: (error: unknown) => failures.push(error) } };
 }
 
-t.test('work waits for a database that is away, and is logged once', async (t) => {
-  const { lines, log } = listenedTo();
-  const patience = createPatience(log, new AbortController().signal);
+t.test('work waits for a database that is away, and its loop is told each time', async (t) => {
+  const { failures, loop } = listenedTo();
+  const patience = createPatience(new AbortController().signal);
   let tries = 0;
   const result = await patience(async () => {
     tries += 1;
     if (tries < 4) throw away();
     return 'done';
-  });
+  }, loop);
   t.equal(result, 'done');
   t.equal(tries, 4);
-  t.match(lines, [{ reason: 'connect ECONNREFUSED', times: 1 }]);
-  t.equal(lines.length, 1);
+  t.equal(failures.length, 3);
 });
 
 t.test('an error of the work itself is thrown at once', async (t) => {
-  const patience = createPatience(listenedTo().log, new AbortController().signal);
+  const patience = createPatience(new AbortController().signal);
   let tries = 0;
   const work = patience(async () => {
     tries += 1;
@@ -36,9 +34,24 @@ t.test('an error of the work itself is thrown at once', async (t) => {
   t.equal(tries, 1);
 });
 
+t.test('timeouts in a row are thrown, where the work can be divided', async (t) => {
+  const patience = createPatience(new AbortController().signal);
+  let tries = 0;
+  const work = patience(
+    async () => {
+      tries += 1;
+      throw tries === 2 ? away() : slow();
+    },
+    listenedTo().loop,
+    2,
+  );
+  await t.rejects(work, /Query read timeout/);
+  t.equal(tries, 4, 'what is between them begins the row anew');
+});
+
 t.test('once it is to give up, the last error is thrown', async (t) => {
   const giveUp = new AbortController();
-  const patience = createPatience(listenedTo().log, giveUp.signal);
+  const patience = createPatience(giveUp.signal);
   const work = patience(async () => {
     giveUp.abort();
     throw away();

@@ -31,7 +31,7 @@ async function start(t: Test) {
         retentionMs: 30 * DAY_MS,
         payloadRetentionMs: days * DAY_MS,
         log,
-      }).run(),
+      }).run(() => true),
     async add({ days, tenant = 'default', state = 'succeeded', count = 1 }: Aged) {
       await client.query(
         `with w as (

@@ -5,6 +5,7 @@ import { createPool } from '../../src/db/pool.ts';
 import { createSession } from '../../src/db/session.ts';
 import { createPresence } from '../../src/queue/presence.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { anyLoop } from '../helpers/loops.ts';
 import { until } from '../helpers/until.ts';
 import { startWay } from '../helpers/way.ts';
 
@@ -14,8 +15,8 @@ async function startPresence(t: Test) {
   const way = await startWay(t, databaseUrl);
   const log = pino({ level: 'silent' });
   const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
-  const session = createSession({ databaseUrl: way.url, purpose: 'session', log });
-  const presence = createPresence(pool, session, log);
+  const session = createSession({ databaseUrl: way.url, purpose: 'session', loop: anyLoop, log });
+  const presence = createPresence(pool, session, anyLoop, log);
   await session.start();
   const looking = await connect(t, databaseUrl);
   t.teardown(async () => {
@@ -77,6 +78,26 @@ t.test('whoever waits to be known is told when the pool is retired before', asyn
   await kept;
   t.notOk(await isKnown(looking, 'given up'));
 });
+
+t.test(
+  'a pool that was taken for dead while the session was away is not known again',
+  async (t) => {
+    const { way, session, presence, looking } = await startPresence(t);
+    const dead: string[] = [];
+    presence.onTakenForDead((poolIds) => void dead.push(...poolIds));
+    await presence.register('taken');
+    await presence.register('alive');
+    way.close(true);
+    await until('the session is lost', () => !session.connected);
+    await looking.query(`delete from posthorn.workers where pool_id = 'taken'`);
+    way.close(false);
+    await until('it hears of that', () => dead.length > 0);
+    t.strictSame(dead, ['taken']);
+    await presence.rescue();
+    t.notOk(await isKnown(looking, 'taken'), 'what it had and nobody has taken yet is free');
+    t.ok(await isKnown(looking, 'alive'));
+  },
+);
 
 t.test('a worker hears which of its pools was taken for dead', async (t) => {
   const { presence, looking } = await startPresence(t);

@@ -5,6 +5,7 @@ import { createPool } from '../../src/db/pool.ts';
 import type { Presence } from '../../src/queue/presence.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../../src/queue/runner.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { anyLoop } from '../helpers/loops.ts';
 import { until } from '../helpers/until.ts';
 
 t.test('a pool that is replaced before it was known leaves nobody waiting', async (t) => {
@@ -37,12 +38,14 @@ t.test('a pool that is replaced before it was known leaves nobody waiting', asyn
   const runner = createQueueRunner({
     pool,
     presence: presence as Presence,
-    patience: createPatience(log, ending.signal),
+    patience: createPatience(ending.signal),
     tasks: {
       async count() {
         done += 1;
       },
     },
+    loop: anyLoop,
+    taskLoops: {},
     concurrency: 2,
     ending: ending.signal,
     log,

@@ -70,7 +70,8 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       config: { scope: 'open' },
       schema: {
         operationId: 'readyz',
-        summary: 'The process can do its work: the database answers, and jobs are being taken',
+        summary:
+          'The process can do its work: the database answers, jobs are taken, and no background work fails',
         tags: ['service'],
         response: { 200: described('It can.', Ok), ...problems() },
       },
