@@ -1,4 +1,3 @@
-import { pino } from 'pino';
 import t from 'tap';
 import { createPatience } from '../../src/db/patience.ts';
 import { createPool } from '../../src/db/pool.ts';
@@ -19,7 +18,7 @@ t.test('large bodies take turns in memory, are shared, and fail by themselves', 
   const bodies = createLargeBodies({
     pool: createTestPool(1_000),
     sizesPool: createTestPool(5_000),
-    patience: createPatience(pino({ level: 'silent' }), new AbortController().signal),
+    patience: createPatience(new AbortController().signal),
     maxBodyBytes: 40 * MIB,
   });
   const { signal } = new AbortController();
@@ -31,6 +30,7 @@ t.test('large bodies take turns in memory, are shared, and fail by themselves', 
     );
     return {
       webhookId: rows[0].id,
+      tenant: 'default',
       subscriptionId: 1,
       attemptCount: 0,
       scheduleOffset: 0,
