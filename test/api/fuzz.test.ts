@@ -47,6 +47,7 @@ t.test('whatever is sent, the answer is one that the document tells', async (t) 
   t.ok(waiting.length >= 20);
 
   async function fuzz(operation: Operation): Promise<void> {
+    await refresh(posthorn, pool, receiver.url);
     let succeeded = false;
     const property = fc.asyncProperty(
       requestsFor(operation, values, pool, KEY),
@@ -113,6 +114,24 @@ async function seed(posthorn: TestService, pool: Pool, url: string): Promise<voi
     pool.learn('/v1/subscriptions', json);
     const sent = await request('/v1/webhooks', { event_type: 'order.created', data: n });
     pool.learn('/v1/webhooks', sent.json);
+  }
+}
+
+/** More of what others may have taken away, or changed, before an operation is asked for it. */
+async function refresh(posthorn: TestService, pool: Pool, url: string): Promise<void> {
+  const request = (path: string, body: unknown) =>
+    posthorn.request('POST', path, body, { authorization: `Bearer ${KEY}` });
+  for (let n = 0; n < 3; n++) {
+    const made = { url: `${url}/more`, event_types: [], signature_scheme: 'ed25519' };
+    const { json } = await request('/v1/subscriptions', made);
+    pool.learn('/v1/subscriptions', json);
+    const sent = await request('/v1/webhooks', {
+      event_type: 'order.created',
+      data: n,
+      subscription_id: json.id,
+    });
+    pool.learn('/v1/webhooks', sent.json);
+    pool.add('delivery_id', `${sent.json.webhook_id}.${json.id}`);
   }
 }
 
