@@ -31,7 +31,7 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** Batches, and webhooks of tenants that go apart: one statement of each kind at a time. */
 const APART_CONNECTIONS = 2;
 /** A webhook may go to a hundred thousand subscriptions, and only its own tenant waits for it. */
-const APART_TIMEOUT_MS = 15_000;
+const APART_TIMEOUT_MS = 10_000;
 const MAX_WAITING_BATCHES = 50;
 const MAX_WAITING_APART_BYTES = 32 * 1024 * 1024;
 /** A tenant whose webhooks took too long for a shared statement goes apart at once for so long. */

@@ -37,6 +37,8 @@ async function start(t: Test) {
   t.equal((await toAnother()).status, 404);
   await client.query(`insert into posthorn.subscriptions (url) values ('http://127.0.0.1:9/')`);
   await until('the other one is known', async () => (await toAnother()).status === 202);
+  // Batches have a connection of their own.
+  await posthorn.request('POST', '/v1/webhooks/batch', { webhooks: [ANSWERED] });
   const others = await count();
   const stored = async () => (await count()) - others;
   // From here on the subscription is known, and what is asked of event types, and what is asked of the
@@ -68,7 +70,10 @@ for (const [what, request, webhooks] of kinds) {
     t.equal(answer.headers.get('retry-after'), '1');
     t.equal(await stored(), 2 + webhooks, 'and it was');
     // From now on it is known that nothing answers, and nothing is sent, by intake or before it.
-    t.match(await ingest(2), { status: 503, json: { type: NOTHING.json.type } });
+    t.match(await posthorn.request('POST', ...request(id)), {
+      status: 503,
+      json: { type: NOTHING.json.type },
+    });
     way.swallowAnswers(false);
     await until('webhooks are accepted again', async () => (await ingest(3)).status === 202);
     t.equal(await stored(), 3 + webhooks, 'nothing that was said not to be accepted was');
@@ -96,6 +101,9 @@ t.test('a connection that is lost within the statement leaves it unknown', async
     'without a connection nothing can have happened',
   );
   way.close(false);
+  // Postgres does not notice that the connection is gone.
+  await waiting('pg_terminate_backend(pid)');
+  await until('nothing waits', async () => (await waiting('pid')).rowCount === 0);
 
   let terminated: Reply | undefined;
   await until('another one waits', async () => {

@@ -12,6 +12,7 @@ import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 
 const BAD = 7;
+const BODY = Buffer.from('{}');
 
 /** A database with one held delivery of each subscription, whose statements fail where the bad one is among them. */
 function createPoolOfHeld(): pg.Pool {
@@ -27,7 +28,9 @@ function createPoolOfHeld(): pg.Pool {
       return { rows: ids.map((id) => ({ subscription_id: id, settled_to, page: rowOf(id) })) };
     }
     if (name === 'load-payloads')
-      return { rows: listOf(values[0]).map((id) => [id, 'application/json', Buffer.from('{}')]) };
+      return {
+        rows: listOf(values[0]).map((id) => [id, 'default', 'application/json', '2', BODY]),
+      };
     const rows = listOf(values[0]).map((webhook_id) => ({
       webhook_id,
       subscription_id: Number(webhook_id.slice(-12)),
