@@ -2,7 +2,7 @@
 --
 -- A subscription whose deliveries have to wait for something (it is paused or disabled, its circuit
 -- is open, or it has a rate, an order or a number of requests to keep) gets them `held` from the
--- start: they never see the queue, and the one owner of its backlog sends them (delivery/backlog.ts).
+-- start: they never see the queue, and the one owner of its backlog sends them (backlog/backlogs.ts).
 -- Its row in `backlogs` is there for as long as that is so. Intake does not write to it: a
 -- transaction of an application that sends and stays open would stop all that is sent to the same
 -- subscription.

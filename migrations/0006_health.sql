@@ -3,7 +3,7 @@
 -- A row of `circuits` appears when a subscription's attempts have failed several times in a row, and is
 -- gone with the first success: while receivers are well, nothing is written here. As long as
 -- `opened_at` is set its circuit is open: all that is owed to it is held, and one delivery at a time,
--- the oldest, is sent as a probe (delivery/circuits.ts). `subscriptions.circuit_open` follows this
+-- the oldest, is sent as a probe (health/circuits.ts). `subscriptions.circuit_open` follows this
 -- table by a trigger, so that neither can be without the other.
 --
 -- Whoever writes to `circuits` locks the subscription's row first: so does everything that starts at

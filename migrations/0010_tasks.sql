@@ -10,7 +10,7 @@
 -- * The new indexes of history are of what failed, by subscription, which is what people ask for first,
 --   and of the webhooks of other tenants than the default one. They are made on the parents alone, so
 --   that the days to come have them and no row of today is read or locked. The keeper makes those of
---   the days that are there already, one by one and without locking them (src/queue/partitions.ts).
+--   the days that are there already, one by one and without locking them (src/maintenance/partitions.ts).
 --
 -- Locks: a nullable column, a dropped NOT NULL and indexes without their partitions are changes of the
 -- catalogue; each history table is locked for a moment, and subscriptions while its index is made. Processes of the version before go on:
@@ -73,7 +73,7 @@ create index tasks_of_tenant on posthorn.tasks (tenant, id);
 create index tasks_unfinished on posthorn.tasks (due_at) where state in ('waiting', 'running');
 
 -- Up to which webhook the bodies have been made null, in the order of ids: of a tenant with a retention
--- of its own, and ('') of all. See src/queue/bodies.ts.
+-- of its own, and ('') of all. See src/maintenance/bodies.ts.
 create table posthorn.expired_bodies (
   tenant text primary key,
   through_id uuid not null

@@ -1,5 +1,6 @@
 import type { Task } from 'graphile-worker';
-import type { Deliverer, DeliverJob } from '../src/delivery/deliverer.ts';
+import type { DeliverJob } from '../src/deliveries/jobs.sql.ts';
+import type { Deliverer } from '../src/sending/deliverer.ts';
 
 /** The `deliver` task: makes the attempts that its job names. */
 export function deliverTask(deliverer: Deliverer): Task {

@@ -1,5 +1,5 @@
 import type { Task } from 'graphile-worker';
-import type { TaskJob, TaskRunner } from '../src/tasks/run.ts';
+import type { TaskJob, TaskRunner } from '../src/bulk-operations/run.ts';
 
 /** The `run_task` task: works on the task that its job names, for a turn. */
 export function runTaskTask(runner: TaskRunner): Task {

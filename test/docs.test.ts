@@ -8,7 +8,7 @@ import { integer, pgTable } from 'drizzle-orm/pg-core';
 import { Kysely, sql as kyselySql, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import t, { type Test } from 'tap';
-import { SETTINGS } from '../src/config.ts';
+import { SETTINGS } from '../src/config/settings.ts';
 import { connect } from './helpers/database.ts';
 import { startReceiver } from './helpers/receiver.ts';
 import { startTestService } from './helpers/service.ts';

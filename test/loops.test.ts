@@ -202,7 +202,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
 /** Loops that cannot be broken by themselves in a running service, and where they are tested. */
 const ELSEWHERE = {
   // It reads by the same statement as the rounds of `send_backlogs`.
-  read_backlogs: 'test/delivery/reader.test.ts',
+  read_backlogs: 'test/backlog/reader.test.ts',
 };
 
 async function prepare(t: Test): Promise<Stage & ReturnType<typeof collectLog>> {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '#src/db/embedded.ts';
+import { startEmbeddedPostgres } from '#src/db/embedded/postgres.ts';
 
 /** The server that a run measures on. */
 export interface BenchPostgres {

@@ -4,9 +4,9 @@ import Fastify from 'fastify';
 import { run as runQueue } from 'graphile-worker';
 import { createPool, FIXED_PLANS } from '#src/db/pool.ts';
 import { silentQueueLogger } from '#src/db/queue-logger.ts';
-import { parseNetworks } from '#src/delivery/address-guard.ts';
-import { createHttpClient } from '#src/delivery/http-client.ts';
-import { parsePorts } from '#src/delivery/ports.ts';
+import { parseNetworks } from '#src/http/address-guard.ts';
+import { createHttpClient } from '#src/http/http-client.ts';
+import { parsePorts } from '#src/http/ports.ts';
 import { acceptWebhooks } from '#src/intake/accept.sql.ts';
 import { nowMs, serveCommands } from '../lib/processes.ts';
 

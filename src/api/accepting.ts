@@ -7,7 +7,7 @@ import {
   IntakeUnavailableError,
   IntakeUnknownError,
 } from '../intake/intake.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { invalidField, outcomeUnknown, Problem, unavailable } from './problems.ts';
 import { bodyReader } from './read-body.ts';
 

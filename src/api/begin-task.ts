@@ -1,12 +1,12 @@
 import type pg from 'pg';
-import { inTransaction } from '../db/transaction.ts';
 import {
   createTask,
   enqueueTask,
   type NewTask,
   type Task,
   TooManyTasksError,
-} from '../tasks/store.ts';
+} from '../bulk-operations/store.ts';
+import { inTransaction } from '../db/transaction.ts';
 import { Problem } from './problems.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { generatePrivateKey } from '../delivery/ed25519.ts';
-import { generateSecret } from '../delivery/sign.ts';
+import { generatePrivateKey } from '../signing/ed25519.ts';
+import { generateSecret } from '../signing/sign.ts';
 import { type SignatureScheme, schemeOf } from '../subscriptions/secrets.ts';
 import { invalidField } from './problems.ts';
 

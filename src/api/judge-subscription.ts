@@ -1,8 +1,8 @@
 import type pg from 'pg';
-import type { Settings } from '../config.ts';
-import { judgeUrl } from '../delivery/address-guard.ts';
-import { judgeSecret } from '../delivery/sign.ts';
-import { judgeVerification } from '../intake/verify/schemes.ts';
+import type { Settings } from '../config/settings.ts';
+import { judgeUrl } from '../http/address-guard.ts';
+import { judgeSecret } from '../signing/sign.ts';
+import { judgeVerification } from '../signing/verify/schemes.ts';
 import { filterProblem } from '../subscriptions/filter.ts';
 import { type Policy, PolicyError, policyColumns } from '../subscriptions/policy.ts';
 import { type SigningColumns, signingColumns } from '../subscriptions/signing.ts';

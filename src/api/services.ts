@@ -1,14 +1,14 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import type { Settings } from '../config.ts';
+import type { Settings } from '../config/settings.ts';
 import type { Database } from '../db/types.ts';
-import type { TestSender } from '../delivery/test-send.ts';
 import type { EventTypeCache } from '../event-types/cache.ts';
 import type { SchemaJudge } from '../event-types/schema-judge.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Sealer } from '../lib/sealing.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { TestSender } from '../sending/test-send.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import type { TenantCache } from '../tenants/cache.ts';
 

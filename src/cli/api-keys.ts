@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadAdminKey } from '../config.ts';
+import { loadAdminKey } from '../config/settings.ts';
 import { ENVIRONMENTS } from '../keys/format.ts';
 import { SCOPES } from '../keys/scopes.ts';
 import type { Key } from '../keys/store.ts';

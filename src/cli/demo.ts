@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import pg from 'pg';
-import { loadSettings } from '../config.ts';
-import { createSigningKey, hubSignature } from '../delivery/sign.ts';
-import { createLog } from '../log.ts';
-import type { Service } from '../service.ts';
+import { createLog } from '../app/log.ts';
+import type { Service } from '../app/service.ts';
+import { loadSettings } from '../config/settings.ts';
+import { createSigningKey, hubSignature } from '../signing/sign.ts';
 import { DEMO_SECRET, type DemoReceiver, planOf, startDemoReceiver } from './demo-receiver.ts';
 
 const WEBHOOKS = 1_000;
@@ -32,7 +32,7 @@ export function demoCommand(): Command {
 }
 
 async function demo({ keep = false }: { keep?: boolean }): Promise<void> {
-  const { startService } = await import('../service.ts');
+  const { startService } = await import('../app/service.ts');
   const dataDir = join(process.cwd(), '.posthorn-demo');
   // From a folder without a .env file: the demo is the same whatever is set for work in earnest.
   const settings = loadSettings(

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadSettings } from '../config.ts';
+import { loadSettings } from '../config/settings.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createSealer } from '../lib/sealing.ts';
 import { apiKeyCommands } from './api-keys.ts';
@@ -46,7 +46,7 @@ async function rotateEncryption(): Promise<void> {
       'POSTHORN_ENCRYPTION_KEY is not set, so there is nothing to encrypt with. Make a key with: openssl rand -base64 32',
     );
   }
-  const { openDatabase } = await import('../db/open.ts');
+  const { openDatabase } = await import('../app/open-database.ts');
   const { createPool } = await import('../db/pool.ts');
   const { resealSecrets } = await import('../subscriptions/reseal.ts');
   const { pino } = await import('pino');

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadSettings } from '../config.ts';
+import { loadSettings } from '../config/settings.ts';
 
 /** `posthorn migrate`: brings the database up to date, or shows where it is. */
 export function migrateCommand(): Command {
@@ -14,7 +14,7 @@ Examples:
   $ DATABASE_URL=postgres://… posthorn migrate --status`,
     )
     .action(async ({ status }: { status?: boolean }) => {
-      const { startEmbeddedPostgres } = await import('../db/embedded.ts');
+      const { startEmbeddedPostgres } = await import('../db/embedded/postgres.ts');
       const { databaseUrl, dataDir } = loadSettings();
       const embedded = databaseUrl === undefined ? await startEmbeddedPostgres(dataDir) : undefined;
       const url = databaseUrl ?? (embedded?.url as string);

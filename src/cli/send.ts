@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { loadAdminKey } from '../config.ts';
-import { createSigningKey, hubSignature, judgeSharedSecret } from '../delivery/sign.ts';
+import { loadAdminKey } from '../config/settings.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
+import { createSigningKey, hubSignature, judgeSharedSecret } from '../signing/sign.ts';
 import { call } from './call.ts';
 
 interface SendOptions {

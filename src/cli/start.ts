@@ -1,10 +1,10 @@
 import cluster from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { isLoopback, loadSettings, type Settings } from '../config.ts';
-import { createLog } from '../log.ts';
-import type { Service } from '../service.ts';
-import { endWithSupervisor } from '../siblings.ts';
+import { createLog } from '../app/log.ts';
+import type { Service } from '../app/service.ts';
+import { endWithSupervisor } from '../app/siblings.ts';
+import { isLoopback, loadSettings, type Settings } from '../config/settings.ts';
 import { VERSION } from '../version.ts';
 
 /** Interrupts this close together are one. */
@@ -37,8 +37,8 @@ async function start(): Promise<void> {
   // Here, so that --help and --version need not load all of the service.
   const several = settings.processes > 1 && cluster.isPrimary;
   const { startProcesses, killProcesses } = several
-    ? await import('../supervisor.ts')
-    : { startProcesses: (await import('../service.ts')).startService, killProcesses: () => {} };
+    ? await import('../app/supervisor.ts')
+    : { startProcesses: (await import('../app/service.ts')).startService, killProcesses: () => {} };
 
   // Listened for from the beginning: a stop during start-up must not leave a database behind.
   let stopRequestedAt: number | undefined;

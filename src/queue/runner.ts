@@ -15,7 +15,7 @@ import type { Patience } from '../db/patience.ts';
 import { queueLogger } from '../db/queue-logger.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createLoopParts } from '../lib/loop-parts.ts';
-import type { Presence } from './presence.ts';
+import type { Presence } from '../maintenance/presence.ts';
 import { watchPool } from './watch-pool.ts';
 
 /**

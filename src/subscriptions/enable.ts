@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { endSkipping, SKIPPING, skipSome } from './skip.sql.ts';
+import { endSkipping, SKIPPING, skipSome } from '../deliveries/skip.sql.ts';
 
 /** For so long a request skips; the rest is done by a worker. */
 const SKIP_MS = 2_000;
@@ -17,7 +17,7 @@ export interface Enabled {
 /**
  * Makes a subscription active, whatever it was, and forgets that its receiver failed. What it was owed
  * is sent, the oldest first; or it is cancelled, and not before that is done does anything flow: a
- * worker finishes it (queue/held-keeper.ts) when it is more than can be done at once, or when this
+ * worker finishes it (maintenance/held-keeper.ts) when it is more than can be done at once, or when this
  * process dies.
  *
  * @returns undefined when the tenant has no subscription of that id.

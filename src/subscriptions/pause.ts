@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/types.ts';
-import { SKIPPING } from './skip.sql.ts';
+import { SKIPPING } from '../deliveries/skip.sql.ts';
 import { getSubscription, type Subscription } from './store.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { parseRetrySchedule } from '../delivery/backoff.ts';
+import { parseRetrySchedule } from '../deliveries/retry-schedule.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import { validateHeaderName, validateHeaderValue } from '../lib/node-http.ts';
 

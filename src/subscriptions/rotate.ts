@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/types.ts';
-import { generatePrivateKey, readPrivateKey } from '../delivery/ed25519.ts';
-import { generateSecret } from '../delivery/sign.ts';
 import { SealError, type Sealer } from '../lib/sealing.ts';
+import { generatePrivateKey, readPrivateKey } from '../signing/ed25519.ts';
+import { generateSecret } from '../signing/sign.ts';
 import {
   openSecrets,
   placeOf,

@@ -1,7 +1,7 @@
-import { isPrivateKey } from '../delivery/ed25519.ts';
-import type { RetiredSecret } from '../delivery/signer.ts';
-import type { Verification } from '../intake/verify/schemes.ts';
 import type { Sealer } from '../lib/sealing.ts';
+import { isPrivateKey } from '../signing/ed25519.ts';
+import type { RetiredSecret } from '../signing/signer.ts';
+import type { Verification } from '../signing/verify/schemes.ts';
 
 /** What signs a subscription's deliveries: a secret that both ends have, or a private key. */
 export type SignatureScheme = 'hmac' | 'ed25519';

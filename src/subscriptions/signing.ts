@@ -1,5 +1,5 @@
-import { parseSignatureValue, parseSignedContent } from '../delivery/signature-template.ts';
 import { TOKEN } from '../lib/http-syntax.ts';
+import { parseSignatureValue, parseSignedContent } from '../signing/signature-template.ts';
 import { isReserved, PolicyError, readAs } from './policy.ts';
 
 /** A signature header of a subscription's own, for receivers that were made for another sender. */

@@ -1,7 +1,7 @@
 import { sql, type Transaction } from 'kysely';
 import type { Database, SubscriptionStatus, Tables } from '../db/types.ts';
-import type { Verification } from '../intake/verify/schemes.ts';
 import type { Sealer } from '../lib/sealing.ts';
+import type { Verification } from '../signing/verify/schemes.ts';
 import { type Policy, type PolicyColumns, policyOf } from './policy.ts';
 import { type GivenSecrets, type SignatureScheme, secretColumns } from './secrets.ts';
 import type { SigningColumns } from './signing.ts';
@@ -164,7 +164,7 @@ export async function updateSubscription(
  * stays. A webhook accepted at this very moment by another transaction is cancelled by the worker
  * that is woken for it.
  *
- * What is owed may be very much, so it is cancelled by a task, which `cancelDeleted` (tasks/delete.ts)
+ * What is owed may be very much, so it is cancelled by a task, which `cancelDeleted` (bulk-operations/delete.ts)
  * begins at once. Nothing is sent meanwhile: workers know of a deletion as soon as it is committed.
  *
  * @returns the id of the task, or undefined when the tenant has no subscription of that id.

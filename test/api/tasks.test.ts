@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { pino } from 'pino';
 import t from 'tap';
+import { createTaskRunner } from '../../src/bulk-operations/run.ts';
+import { wakeTasks } from '../../src/bulk-operations/store.ts';
 import { createPool } from '../../src/db/pool.ts';
-import { createTaskRunner } from '../../src/tasks/run.ts';
-import { wakeTasks } from '../../src/tasks/store.ts';
 import { connect } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService, type TestService } from '../helpers/service.ts';

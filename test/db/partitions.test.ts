@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import t from 'tap';
 import { createPool } from '../../src/db/pool.ts';
-import { keepPartitions } from '../../src/queue/partitions.ts';
+import { keepPartitions } from '../../src/maintenance/partitions.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';

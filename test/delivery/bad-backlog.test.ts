@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import t from 'tap';
-import { createFeeder } from '../../src/delivery/feeder.ts';
-import { createLanes } from '../../src/delivery/lanes.ts';
+import { createFeeder } from '../../src/backlog/sender.ts';
+import { createLanes } from '../../src/concurrency/receiver-limit.ts';
 import { createLoopHealth } from '../../src/lib/loop-health.ts';
 import type { SubscriptionCache } from '../../src/subscriptions/cache.ts';
 import { connect } from '../helpers/database.ts';

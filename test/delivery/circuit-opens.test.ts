@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import t, { type Test } from 'tap';
-import { parseCircuitPolicy } from '../../src/delivery/circuit-policy.ts';
+import { parseCircuitPolicy } from '../../src/health/circuit-policy.ts';
 import { healthOf, subscribeAs } from '../helpers/health.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { createPool, DELIVERY_PLANS } from '../../src/db/pool.ts';
-import { loadOwed } from '../../src/delivery/claim.sql.ts';
-import { holdDeliveries } from '../../src/delivery/hold.sql.ts';
+import { holdDeliveries } from '../../src/deliveries/hold.sql.ts';
+import { loadOwed } from '../../src/deliveries/load.sql.ts';
 import { acceptWebhooks } from '../../src/intake/accept.sql.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 

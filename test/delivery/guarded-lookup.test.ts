@@ -2,9 +2,9 @@ import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIPv4 } from 'node:net';
 import fc from 'fast-check';
 import t from 'tap';
-import { BlockedAddressError } from '../../src/delivery/address-guard.ts';
-import { createGuardedLookup, createResolvedJudge } from '../../src/delivery/connector.ts';
-import type { Resolve } from '../../src/delivery/lookups.ts';
+import { BlockedAddressError } from '../../src/http/address-guard.ts';
+import { createGuardedLookup, createResolvedJudge } from '../../src/http/connector.ts';
+import type { Resolve } from '../../src/http/lookups.ts';
 import { anyNumber, isDenied, networks, toAddress } from '../helpers/addresses.ts';
 import { reachOf } from '../helpers/hostile.ts';
 

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
-import type { CutOff } from '../../src/delivery/answer-reader.ts';
+import type { CutOff } from '../../src/http/answer-reader.ts';
 import {
   AT_MOST,
   type Attack,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { judgeAddress, judgeUrl } from '../../src/delivery/address-guard.ts';
+import { judgeAddress, judgeUrl } from '../../src/http/address-guard.ts';
 import { anyNumber, toAddress } from '../helpers/addresses.ts';
 import { reachOf } from '../helpers/hostile.ts';
 

@@ -1,8 +1,8 @@
 import t from 'tap';
 import { createPatience } from '../../src/db/patience.ts';
 import { createPool } from '../../src/db/pool.ts';
-import type { OwedDelivery } from '../../src/delivery/claim.sql.ts';
-import { createLargeBodies } from '../../src/delivery/large-bodies.ts';
+import type { OwedDelivery } from '../../src/deliveries/load.sql.ts';
+import { createLargeBodies } from '../../src/sending/large-bodies.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 
 const MIB = 1024 * 1024;

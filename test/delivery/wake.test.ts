@@ -1,6 +1,6 @@
 import pg from 'pg';
 import t from 'tap';
-import { wakeDeliveries } from '../../src/delivery/wake.sql.ts';
+import { wakeDeliveries } from '../../src/deliveries/wake.sql.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';

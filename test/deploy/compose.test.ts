@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { Ajv } from 'ajv';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
-import { loadSettings, SETTINGS } from '../../src/config.ts';
+import { loadSettings, SETTINGS } from '../../src/config/settings.ts';
 import { parseDuration } from '../../src/lib/duration.ts';
 
 interface Healthcheck {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { Test } from 'tap';
-import type { Resolve } from '../../src/delivery/lookups.ts';
+import type { Resolve } from '../../src/http/lookups.ts';
 
 /** Addresses (of both families), a code of RFC 1035 4.1.1, or no answer at all. */
 export type Answer = readonly string[] | 'SERVFAIL' | 'NXDOMAIN' | 'silence';

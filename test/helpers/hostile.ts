@@ -9,12 +9,12 @@ import {
 } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { Test } from 'tap';
-import { parseNetworks, type Reach } from '../../src/delivery/address-guard.ts';
-import type { HttpAnswer } from '../../src/delivery/answer-reader.ts';
-import { classifyAnswer, classifyFailure, type Verdict } from '../../src/delivery/classify.ts';
-import type { ConnectorOptions } from '../../src/delivery/connector.ts';
-import { createHttpClient, type HttpClient } from '../../src/delivery/http-client.ts';
-import { parsePorts } from '../../src/delivery/ports.ts';
+import { parseNetworks, type Reach } from '../../src/http/address-guard.ts';
+import type { HttpAnswer } from '../../src/http/answer-reader.ts';
+import type { ConnectorOptions } from '../../src/http/connector.ts';
+import { createHttpClient, type HttpClient } from '../../src/http/http-client.ts';
+import { parsePorts } from '../../src/http/ports.ts';
+import { classifyAnswer, classifyFailure, type Verdict } from '../../src/sending/classify.ts';
 
 /** The bound of attempts that only a bound ends. */
 export const SHORT_MS = 500;

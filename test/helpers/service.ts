@@ -1,7 +1,7 @@
 import { type Logger, pino } from 'pino';
 import type { Test } from 'tap';
-import { loadSettings } from '../../src/config.ts';
-import { type Service, startService } from '../../src/service.ts';
+import { type Service, startService } from '../../src/app/service.ts';
+import { loadSettings } from '../../src/config/settings.ts';
 import { createTestDatabase } from './database.ts';
 
 export interface Reply {

@@ -10,7 +10,7 @@ import {
 import { realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { startEmbeddedPostgres } from '../../src/db/embedded/postgres.ts';
 import { errorCode } from '../../src/lib/errors.ts';
 
 /**

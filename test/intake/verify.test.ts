@@ -5,10 +5,10 @@ import { Webhook as StandardWebhook } from 'standardwebhooks';
 import Stripe from 'stripe';
 import { Webhook as SvixWebhook } from 'svix';
 import t from 'tap';
-import { generatePrivateKey, readPrivateKey } from '../../src/delivery/ed25519.ts';
-import { generateSecret } from '../../src/delivery/sign.ts';
-import { createSigner } from '../../src/delivery/signer.ts';
-import { createVerifier, type Verification } from '../../src/intake/verify/schemes.ts';
+import { generatePrivateKey, readPrivateKey } from '../../src/signing/ed25519.ts';
+import { generateSecret } from '../../src/signing/sign.ts';
+import { createSigner } from '../../src/signing/signer.ts';
+import { createVerifier, type Verification } from '../../src/signing/verify/schemes.ts';
 
 type Headers = Record<string, string>;
 

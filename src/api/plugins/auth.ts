@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Settings } from '../../config.ts';
+import type { Settings } from '../../config/settings.ts';
 import { isKey, looksLikeKey } from '../../keys/format.ts';
 import type { Access, Keyring, KnownKey } from '../../keys/keyring.ts';
 import { allowedBy, type Scope } from '../../keys/scopes.ts';

@@ -2,7 +2,7 @@ import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
-import type { Settings } from '../../config.ts';
+import type { Settings } from '../../config/settings.ts';
 import { VERSION } from '../../version.ts';
 import type { Needed } from './access.ts';
 import { completeDocument, type OpenApiDocument } from './document.ts';

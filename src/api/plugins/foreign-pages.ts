@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { isLoopback, type Settings } from '../../config.ts';
-import { isLoopback as isLoopbackAddress } from '../../delivery/address-guard.ts';
+import { isLoopback, type Settings } from '../../config/settings.ts';
+import { isLoopback as isLoopbackAddress } from '../../http/address-guard.ts';
 import { Problem } from '../problems.ts';
 
 /**

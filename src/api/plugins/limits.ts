@@ -1,6 +1,6 @@
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Settings } from '../../config.ts';
+import type { Settings } from '../../config/settings.ts';
 import { formatDuration } from '../../lib/duration.ts';
 import type { Rate } from '../../lib/rate.ts';
 import { Problem } from '../problems.ts';

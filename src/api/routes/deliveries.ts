@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { inTransaction } from '../../db/transaction.ts';
-import { type RetryRefusal, retryDelivery } from '../../delivery/retry.ts';
+import { type RetryRefusal, retryDelivery } from '../../deliveries/retry.ts';
 import { getDelivery, isListedByDue, listDeliveries } from '../../history/deliveries.ts';
 import { beginTask } from '../begin-task.ts';
 import { linksOf } from '../links.ts';

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { subscriptionHealth } from '../../subscriptions/health.sql.ts';
+import { subscriptionHealth } from '../../health/health.sql.ts';
 import { notFound } from '../problems.ts';
 import {
   described,

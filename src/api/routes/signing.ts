@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { readPrivateKey } from '../../delivery/ed25519.ts';
-import { judgeSecret } from '../../delivery/sign.ts';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
+import { readPrivateKey } from '../../signing/ed25519.ts';
+import { judgeSecret } from '../../signing/sign.ts';
 import { publicKeysOf, rotateSecret, TooManySecretsError } from '../../subscriptions/rotate.ts';
 import { UnreadableSecretError } from '../../subscriptions/secrets.ts';
 import { requireScheme } from '../choose-secret.ts';

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { cancelTask, getTask, listTasks, type NewTask } from '../../tasks/store.ts';
+import { cancelTask, getTask, listTasks, type NewTask } from '../../bulk-operations/store.ts';
 import { beginTask } from '../begin-task.ts';
 import { linksOf } from '../links.ts';
 import { CURSOR_UUID, DEFAULT_LIMIT, nextPage, PageQuery, readCursor } from '../paging.ts';

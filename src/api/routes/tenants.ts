@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { cancelDeleted } from '../../bulk-operations/delete.ts';
 import { randomDigits } from '../../keys/format.ts';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
-import { cancelDeleted } from '../../tasks/delete.ts';
 import {
   createTenant,
   DEFAULT_TENANT,

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { cancelDeleted } from '../../bulk-operations/delete.ts';
 import {
   createSubscription,
   deleteSubscription,
@@ -7,7 +8,6 @@ import {
   listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
-import { cancelDeleted } from '../../tasks/delete.ts';
 import { chooseSecret } from '../choose-secret.ts';
 import { createFilterCheck, createSubscriptionJudge } from '../judge-subscription.ts';
 import {

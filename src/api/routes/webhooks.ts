@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { sql } from 'kysely';
 import { Type } from 'typebox';
-import { maxLoadedBytes, readBody } from '../../delivery/payloads.sql.ts';
+import { maxLoadedBytes, readBody } from '../../deliveries/payloads.sql.ts';
 import { listWebhooks } from '../../history/webhooks.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { linksOf } from '../links.ts';

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { VERIFY_SCHEMES } from '../../intake/verify/schemes.ts';
+import { VERIFY_SCHEMES } from '../../signing/verify/schemes.ts';
 import { MAX_HEADERS } from '../../subscriptions/policy.ts';
 import {
   Channel,

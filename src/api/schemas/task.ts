@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { TASK_KINDS, TASK_STATES, type Task as TaskRow } from '../../tasks/store.ts';
+import { TASK_KINDS, TASK_STATES, type Task as TaskRow } from '../../bulk-operations/store.ts';
 import type { To } from '../links.ts';
 import {
   DELIVERY_STATES,

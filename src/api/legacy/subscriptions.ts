@@ -1,0 +1,137 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { cancelDeleted } from '../../bulk-operations/delete.ts';
+import {
+  createSubscription,
+  deleteSubscription,
+  listSubscriptions,
+  updateSubscription,
+} from '../../subscriptions/store.ts';
+import { createSubscriptionJudge } from '../judge-subscription.ts';
+import { invalidField, notFound } from '../problems.ts';
+import { described, problems, SubscriptionId } from '../schemas/common.ts';
+import { Deleted, Secret, Subscription, Url } from '../schemas/subscription.ts';
+import type { ApiServices } from '../services.ts';
+
+/** The first system's routes for subscriptions. */
+export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+  app,
+  { services: { db, pool, sealer, settings, subscriptions } },
+) => {
+  const judge = createSubscriptionJudge(settings);
+
+  app.post(
+    '/subscriptions/createsubscription',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'createSubscriptionLegacy',
+        summary: 'Create a subscription',
+        tags: ['subscriptions'],
+        body: Type.Object(
+          { url: Url, secret: Type.Optional(Secret) },
+          { additionalProperties: false, examples: [{ url: 'https://example.com/webhooks' }] },
+        ),
+        response: {
+          201: described('The subscription. Its secret is never shown again.', Subscription),
+          ...problems(400, 401, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      // The first system knew no event types: such a subscription gets what is handed in for it.
+      const fields = { ...judge(request.body), event_types: [], tenant: request.tenant };
+      const subscription = await createSubscription(db, sealer, fields);
+      return reply.code(201).send(subscription as never);
+    },
+  );
+
+  app.get(
+    '/subscriptions/getsubscriptions',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listSubscriptionsLegacy',
+        summary: 'List the subscriptions',
+        tags: ['subscriptions'],
+        response: {
+          200: described('All of them, by id.', Type.Array(Subscription)),
+          ...problems(401),
+        },
+      },
+    },
+    async ({ tenant }, reply) => reply.send((await listSubscriptions(db, { tenant })) as never),
+  );
+
+  app.put(
+    '/subscriptions/updatesubscription',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'updateSubscriptionLegacy',
+        summary: "Change a subscription's URL or secret",
+        tags: ['subscriptions'],
+        body: Type.Object(
+          { id: SubscriptionId, url: Type.Optional(Url), secret: Type.Optional(Secret) },
+          {
+            additionalProperties: false,
+            examples: [{ id: 1, url: 'https://example.com/webhooks' }],
+          },
+        ),
+        response: {
+          200: described(
+            'The subscription as it is now.',
+            Type.Object({ message: Type.String(), ...Subscription.properties }),
+          ),
+          ...problems(400, 401, 404, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id, ...change } = request.body;
+      if (change.url === undefined && change.secret === undefined) {
+        throw invalidField('body', 'has nothing to change: give url, secret or both');
+      }
+      const subscription = await updateSubscription(db, sealer, request.tenant, id, judge(change));
+      if (subscription === undefined) throw notFound('subscription', id);
+      subscriptions.drop(id);
+      return reply.send({ message: 'Subscription updated successfully', ...subscription } as never);
+    },
+  );
+
+  app.delete(
+    '/subscriptions/deletesubscription',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'deleteSubscriptionLegacy',
+        summary: 'Delete a subscription',
+        description:
+          'What is still owed to it is cancelled: a thousand deliveries at once, more by a task. None of them is sent meanwhile. Its history stays.',
+        tags: ['subscriptions'],
+        body: Type.Object(
+          { id: SubscriptionId },
+          { additionalProperties: false, examples: [{ id: 1 }] },
+        ),
+        response: {
+          200: described(
+            'It is gone.',
+            Type.Object({
+              message: Type.String(),
+              ...Deleted.properties,
+            }),
+          ),
+          ...problems(400, 401, 404, 413, 415),
+        },
+      },
+    },
+    async (request) => {
+      const task = await deleteSubscription(db, request.tenant, request.body.id);
+      if (task === undefined) throw notFound('subscription', request.body.id);
+      return {
+        message: 'Subscription deleted successfully',
+        ...(await cancelDeleted(pool, task)),
+      };
+    },
+  );
+};

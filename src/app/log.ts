@@ -1,0 +1,51 @@
+import cluster from 'node:cluster';
+import { destination, type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+import type { Settings } from '../config/settings.ts';
+
+/**
+ * Names under which a secret could ever reach a log line. Nothing of ours logs them; this is for
+ * the day somebody does.
+ */
+const REDACTED = [
+  'secret',
+  'password',
+  'authorization',
+  'signature',
+  'body',
+  'payload',
+  'connectionString',
+];
+
+/** The log: JSON lines, or something a person can read on a terminal. Both go to stderr. */
+export function createLog({ logLevel }: Pick<Settings, 'logLevel'>): Logger {
+  const options = {
+    level: logLevel,
+    // Which one it is matters only where there are several.
+    base: cluster.isWorker ? { process: process.pid } : null,
+    redact: { paths: REDACTED.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
+    serializers: { err: describeError },
+  };
+  if (process.stderr.isTTY) {
+    // In this thread and at once: a line about stopping must not be lost by the exit that follows it.
+    return pino(
+      options,
+      pretty({ destination: 2, sync: true, translateTime: 'SYS:HH:MM:ss', singleLine: true }),
+    );
+  }
+  return pino(options, destination({ dest: 2, sync: false }));
+}
+
+/** An error without the rows, parameters and details that Postgres attaches: those may hold payloads. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { name, message, stack, cause } = error;
+  const code = (error as { code?: unknown }).code;
+  return {
+    type: name,
+    message,
+    code,
+    stack,
+    ...(cause === undefined ? {} : { cause: describeError(cause) }),
+  };
+}

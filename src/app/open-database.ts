@@ -1,0 +1,47 @@
+import type { Logger } from 'pino';
+import type { Settings } from '../config/settings.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded/postgres.ts';
+import { migrate } from '../db/migrate.ts';
+import { errorMessage } from '../lib/errors.ts';
+import { rarely } from '../lib/rarely.ts';
+
+const REPORT_EVERY_MS = 60_000;
+
+/** The database that the settings name, up to date. */
+export interface OpenDatabase {
+  readonly url: string;
+  readonly embedded: EmbeddedPostgres | undefined;
+  /** Stops the server, if it is ours. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the embedded Postgres where the settings name no other, and migrates.
+ *
+ * @throws OperatorError with one line that says what to do when the database cannot be used. A
+ *   server that was started for it is stopped again.
+ */
+export async function openDatabase(
+  { databaseUrl, dataDir }: Pick<Settings, 'databaseUrl' | 'dataDir'>,
+  log: Logger,
+): Promise<OpenDatabase> {
+  const onNotRevived = rarely<unknown>(REPORT_EVERY_MS, (error) =>
+    log.warn(
+      { reason: errorMessage(error) },
+      'the embedded Postgres died and cannot be started anew',
+    ),
+  );
+  const embedded =
+    databaseUrl === undefined ? await startEmbeddedPostgres(dataDir, {}, onNotRevived) : undefined;
+  const url = databaseUrl ?? (embedded as EmbeddedPostgres).url;
+  try {
+    const onWait = (migration: string, blockedBy: string) =>
+      log.warn({ migration, blockedBy }, 'a migration waits for its locks, and tries again');
+    const migrations = (await migrate(url, { onWait })).map(({ name }) => name);
+    if (migrations.length > 0) log.info({ migrations }, 'migrated');
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+  return { url, embedded, close: async () => await embedded?.stop() };
+}

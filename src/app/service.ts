@@ -1,0 +1,238 @@
+import cluster from 'node:cluster';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import { createApp } from '../api/app.ts';
+import { READING } from '../api/plugins/turns.ts';
+import type { Settings } from '../config/settings.ts';
+import { isTimeout, isUnavailable } from '../db/availability.ts';
+import type { EmbeddedPostgres } from '../db/embedded/postgres.ts';
+import { endSoon } from '../db/ending.ts';
+import { createPool, LIST_PLANS } from '../db/pool.ts';
+import { createSession } from '../db/session.ts';
+import { createDatabase } from '../db/types.ts';
+import { createEventTypeCache } from '../event-types/cache.ts';
+import { createSchemaJudge } from '../event-types/schema-judge.ts';
+import { receiverCounts } from '../health/health.sql.ts';
+import { createIntake } from '../intake/intake.ts';
+import { setSqlLimits } from '../intake/limits.sql.ts';
+import { createKeyring } from '../keys/keyring.ts';
+import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
+import { createLoopHealth, watched } from '../lib/loop-health.ts';
+import { createSealer } from '../lib/sealing.ts';
+import { createMetrics } from '../metrics/metrics.ts';
+import { createTestSender } from '../sending/test-send.ts';
+import { createSubscriptionCache } from '../subscriptions/cache.ts';
+import { reportSecrets } from '../subscriptions/report-secrets.ts';
+import { createTenantCache } from '../tenants/cache.ts';
+import { connectorOptionsOf } from './connector-options.ts';
+import { openDatabase } from './open-database.ts';
+import { createSiblingReadiness, isServedByOthers, tellReadiness } from './siblings.ts';
+import { createWorker, type Worker } from './worker.ts';
+
+/** For reading and for what is rare; intake, deliveries and the queue have their own connections. */
+const POOL_CONNECTIONS = 5;
+/** For lists of history, which share their few prepared statements. No tenant has all of them. */
+const LIST_CONNECTIONS = READING;
+/** Test requests that a process has under way at once. */
+const MAX_TESTS = 10;
+const NO_JOBS_TAKEN_MS = 60_000;
+/** Without requests nothing is loaded, and then nothing is known to fail. */
+const FORGOTTEN_MS = 30_000;
+/** Whoever scrapes metrics does so every minute or sooner. */
+const SCRAPE_FORGOTTEN_MS = 150_000;
+
+export interface Service {
+  /** Where the API listens, such as `http://127.0.0.1:5000`; empty where other processes serve it. */
+  readonly url: string;
+  readonly databaseUrl: string;
+  readonly embedded: EmbeddedPostgres | undefined;
+  /** Stops taking requests and jobs, lets what is under way finish, and closes everything. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts what the settings ask for: the database if it is ours, migrations, the API, the worker.
+ *
+ * @throws OperatorError with one line that says what to do, when the port is taken or the database
+ *   cannot be used. Nothing is left running then.
+ */
+export async function startService(settings: Settings, log: Logger): Promise<Service> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = once(async () => {
+    for (const stopOne of stops.reverse()) await stopOne();
+  });
+  try {
+    const database = await openDatabase(settings, log);
+    const { url: databaseUrl, embedded } = database;
+    stops.push(() => database.close());
+
+    const pool = createPool({
+      connectionString: databaseUrl,
+      purpose: settings.role,
+      max: POOL_CONNECTIONS,
+    });
+    const listPool = createPool({
+      connectionString: databaseUrl,
+      purpose: 'lists',
+      max: LIST_CONNECTIONS,
+      settings: LIST_PLANS,
+    });
+    stops.push(() => endSoon(pool.end(), listPool.end()));
+    const health = createLoopHealth({
+      log,
+      isOutage: (error) => isUnavailable(error) && !isTimeout(error),
+    });
+    const loading = (what: string) =>
+      health.watch(`load_${what.replaceAll(' ', '_')}`, `loading ${what}`, FORGOTTEN_MS);
+    const sessionLoop = health.watch('session', 'keeping a database session open');
+    const session = createSession({ databaseUrl, purpose: 'session', loop: sessionLoop, log });
+    const sealer = createSealer(settings.encryptionKeys);
+    const subscriptions = createSubscriptionCache(pool, session, sealer, loading('subscriptions'));
+    const keyring = createKeyring(pool, session, health);
+    const tenants = createTenantCache(pool, session, loading('tenants'));
+    const eventTypes = createEventTypeCache(pool, session, loading('event types'));
+    const metrics = createMetrics();
+    const counting = health.watch(
+      'count_receivers',
+      'counting receivers that fail',
+      SCRAPE_FORGOTTEN_MS,
+    );
+    metrics.watchReceivers(() => watched(counting, () => receiverCounts(pool)));
+    metrics.watchLoops(() => health.loops);
+
+    let worker: Worker | undefined;
+    if (settings.role !== 'api') {
+      worker = createWorker({
+        settings,
+        databaseUrl,
+        pool,
+        session,
+        subscriptions,
+        health,
+        log,
+        onAttempt: metrics.observeAttempt,
+        onExpired: metrics.observeExpired,
+      });
+      metrics.watchInFlight(() => (worker as Worker).inFlight);
+    }
+    await setSqlLimits(pool, settings.maxBodyBytes);
+    await reportSecrets(pool, settings.encryptionKeys, log);
+    await session.start();
+    stops.push(() => session.stop());
+    if (worker !== undefined) {
+      await worker.start();
+    }
+    // The two halves stop side by side: a client that does not let go must not keep jobs coming.
+    let stopApi = async (): Promise<void> => {};
+    stops.push(async () => {
+      await Promise.all([stopApi(), worker?.stop()]);
+    });
+
+    const ownReason = () =>
+      worker !== undefined && worker.quietForMs > NO_JOBS_TAKEN_MS
+        ? 'No jobs have been taken from the queue for a minute.'
+        : health.reason();
+    if (cluster.isWorker) {
+      const stopTelling = tellReadiness(ownReason);
+      stops.push(async () => stopTelling());
+    }
+    if (isServedByOthers()) {
+      log.info({ role: settings.role }, 'posthorn is up');
+      return { url: '', databaseUrl, embedded, stop };
+    }
+
+    const othersReason = createSiblingReadiness();
+    const intake = createIntake(databaseUrl);
+    const schemas = createSchemaJudge();
+    const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS);
+    const app = await createApp({
+      settings,
+      pool,
+      listPool,
+      db: createDatabase(pool),
+      intake,
+      subscriptions,
+      sealer,
+      keyring,
+      tenants,
+      eventTypes,
+      schemas,
+      testSender,
+      metrics,
+      log,
+      serves: settings.role === 'worker' ? 'service' : 'everything',
+      notReady: async () => {
+        try {
+          await pool.query('select 1');
+        } catch (error) {
+          return `The database does not answer: ${errorMessage(error)}.`;
+        }
+        return ownReason() ?? othersReason();
+      },
+    });
+    stopApi = async () => {
+      const timer = setTimeout(() => {
+        testSender.stop();
+        app.server.closeAllConnections();
+      }, settings.shutdownGraceMs);
+      await app.close();
+      clearTimeout(timer);
+      await Promise.all([intake.stop(), schemas.stop()]);
+    };
+    await listen(app, settings);
+    const url = urlOf(app.server.address() as AddressInfo, settings.host);
+    log.info({ url, role: settings.role, data: embedded?.dataDir }, 'posthorn is up');
+    return { url, databaseUrl, embedded, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Where an API that listens there is to be found. */
+export function urlOf(
+  { address, port }: Pick<AddressInfo, 'address' | 'port'>,
+  host: string,
+): string {
+  const name = address ?? host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+}
+
+async function listen(
+  app: Awaited<ReturnType<typeof createApp>>,
+  { host, port }: Settings,
+): Promise<void> {
+  try {
+    await app.listen({
+      host,
+      port,
+      listenTextResolver: (address) => `the API listens at ${address}`,
+    });
+  } catch (error) {
+    switch (errorCode(error)) {
+      case 'EADDRINUSE':
+        throw new OperatorError(
+          `Port ${port} on ${host} is taken. Stop what listens there, or set PORT to another one (PORT=0 finds a free one).`,
+        );
+      case 'EACCES':
+        throw new OperatorError(
+          `Port ${port} needs more rights than this user has. Set PORT to one above 1023.`,
+        );
+      case 'EADDRNOTAVAIL':
+      case 'ENOTFOUND':
+        throw new OperatorError(
+          `HOST=${host} is not an address of this machine. Use 127.0.0.1, or 0.0.0.0 for all.`,
+        );
+      default:
+        throw error;
+    }
+  }
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}

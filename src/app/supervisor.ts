@@ -1,0 +1,188 @@
+import cluster, { type Address, type Worker } from 'node:cluster';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Role, Settings } from '../config/settings.ts';
+import { OperatorError } from '../lib/errors.ts';
+import { serveClusterMetrics } from '../metrics/metrics.ts';
+import { openDatabase } from './open-database.ts';
+import { type Service, urlOf } from './service.ts';
+import { environmentOf, passOnReadiness, rolesOf } from './siblings.ts';
+
+/** What dies as soon as it is started must not keep the machine busy with starting it. */
+const RESTART_MIN_MS = 100;
+const RESTART_MAX_MS = 5_000;
+/** Whatever ends a process that has lived this long is not what ended the one before it. */
+const HEALTHY_MS = 60_000;
+/** A process whose channel to us has closed ends by itself within this, or is ended. */
+const DISCONNECTED_MS = 5_000;
+
+const WORKER_START = join(import.meta.dirname, 'worker-start.cjs');
+
+/** How a process ended: by an exit code, by a signal, or because it could not be started. */
+interface End {
+  readonly code?: number;
+  readonly signal?: string;
+  readonly err?: Error;
+}
+
+interface Child {
+  readonly pid: number | undefined;
+  readonly startedAt: number;
+  /** Where it listens, once it does. */
+  readonly listening: Promise<Address>;
+  readonly ended: Promise<End>;
+}
+
+/**
+ * Runs the service in `settings.processes` processes, some of which serve the API on one port and
+ * the others deliver, and replaces each process that ends, for any reason. The database is opened
+ * here, once, so that an embedded one outlives them.
+ *
+ * @param stopRequested ends the waiting for a first process that cannot be started.
+ * @throws OperatorError as `startService` does. Its message is empty when the first process gave up
+ *   starting, and has logged the reason itself, and when a stop was requested before it started.
+ */
+export async function startProcesses(
+  settings: Settings,
+  log: Logger,
+  stopRequested: AbortSignal,
+): Promise<Service> {
+  const database = await openDatabase(settings, log);
+  let stopping = false;
+  let { port } = settings;
+  let restartDelayMs = RESTART_MIN_MS;
+  cluster.setupPrimary({ execArgv: [...process.execArgv, '--require', WORKER_START] });
+  serveClusterMetrics();
+  passOnReadiness();
+
+  const start = (role: Role) =>
+    startChild(
+      {
+        DATABASE_URL: database.url,
+        PORT: String(port),
+        ...(role === settings.role || role === 'all' ? {} : environmentOf(role)),
+      },
+      log,
+    );
+
+  /** Waits until a new process may be started in the place of one that has ended. */
+  async function backOff({ pid, startedAt }: Child, { code, signal, err }: End): Promise<void> {
+    if (performance.now() - startedAt > HEALTHY_MS) restartDelayMs = RESTART_MIN_MS;
+    const restartInMs = restartDelayMs;
+    if (err !== undefined) {
+      log.error(
+        { reason: err.message, restartInMs },
+        'a process could not be started; trying again',
+      );
+    } else {
+      log.error(
+        { process: pid, code, signal, restartInMs },
+        'a process died; another one is started',
+      );
+    }
+    restartDelayMs = Math.min(RESTART_MAX_MS, restartDelayMs * 2);
+    await sleep(restartInMs, undefined, { signal: stopRequested }).catch(() => {});
+  }
+
+  async function keepRunning(role: Role, first: Child): Promise<void> {
+    for (let child = first; ; child = start(role)) {
+      const end = await child.ended;
+      if (stopping) return;
+      await backOff(child, end);
+      if (stopping) return;
+    }
+  }
+
+  /** Starts the process that tells whether the service can start at all. */
+  async function startFirst(role: Role): Promise<{ first: Child; address: Address }> {
+    for (;;) {
+      const first = start(role);
+      const outcome = await Promise.race([first.listening, first.ended]);
+      if ('port' in outcome) return { first, address: outcome };
+      // It gave up by itself. What was killed, or never ran, says nothing about the settings.
+      if (outcome.code === undefined) await backOff(first, outcome);
+      if (outcome.code === undefined && !stopRequested.aborted) continue;
+      await database.close();
+      throw new OperatorError('');
+    }
+  }
+
+  // Each half in processes of its own: two that do both would halve the groups that requests, loads
+  // and results share, and so pay most of them twice.
+  const [firstRole, ...otherRoles] =
+    settings.role === 'all'
+      ? rolesOf(settings.processes)
+      : Array.from({ length: settings.processes }, () => settings.role);
+  const listening = [firstRole, ...otherRoles].filter((role) => role !== 'worker').length;
+  if (listening === 1) {
+    // It takes its connections itself. One that the primary has handed to a process that is just
+    // dying is nobody's, and its client would wait for ever: all clients, where there is one process.
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
+  }
+  const { first, address } = await startFirst(firstRole as Role);
+  // With PORT=0, whoever replaces the one process that listens must be found where that one was. Several
+  // share what was asked for: another number would be another listener, and find the port taken.
+  if (listening === 1) port = address.port;
+  const kept = [
+    keepRunning(firstRole as Role, first),
+    ...otherRoles.map((role) => keepRunning(role, start(role))),
+  ];
+
+  return {
+    url: urlOf(address, settings.host),
+    databaseUrl: database.url,
+    embedded: database.embedded,
+    async stop() {
+      stopping = true;
+      for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGTERM');
+      await Promise.all(kept);
+      await database.close();
+    },
+  };
+}
+
+/**
+ * Starts a process. Nothing that happens to it throws, here or later: a message to a process that has
+ * just died is an error event of that process (`write EPIPE`), and so is a process that cannot be
+ * started for want of files or memory, which then never exits.
+ */
+function startChild(environment: Record<string, string>, log: Logger): Child {
+  const startedAt = performance.now();
+  let worker: Worker;
+  try {
+    worker = cluster.fork(environment);
+  } catch (error) {
+    return {
+      pid: undefined,
+      startedAt,
+      listening: new Promise(() => {}),
+      ended: Promise.resolve({ err: error as Error }),
+    };
+  }
+  const { pid } = worker.process;
+  // Not by events.once(), which rejects at the first error event.
+  const listening = new Promise<Address>((resolve) => {
+    worker.once('listening', resolve);
+  });
+  const ended = new Promise<End>((resolve) => {
+    worker.once('exit', (code, signal) => resolve(signal === null ? { code } : { signal }));
+    worker.on('error', (err) => {
+      log.debug({ err, process: pid }, 'a message to a process was lost');
+      if (pid !== undefined) return;
+      delete cluster.workers?.[worker.id];
+      resolve({ err });
+    });
+  });
+  worker.once('disconnect', () => {
+    // Without its channel it gets no connections and is not told to stop.
+    const timer = setTimeout(() => worker.process.kill('SIGKILL'), DISCONNECTED_MS);
+    void ended.then(() => clearTimeout(timer));
+  });
+  return { pid, startedAt, listening, ended };
+}
+
+/** Ends the processes at once, without letting anything finish. */
+export function killProcesses(): void {
+  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGKILL');
+}

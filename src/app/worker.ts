@@ -1,0 +1,330 @@
+import { once, setMaxListeners } from 'node:events';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { deliverTask } from '../../tasks/deliver.ts';
+import { keepPartitionsTask } from '../../tasks/keep-partitions.ts';
+import { runTaskTask } from '../../tasks/run-task.ts';
+import { createBacklog } from '../backlog/backlogs.ts';
+import { createTaskRunner, TASK_CONNECTIONS } from '../bulk-operations/run.ts';
+import { forgetTasks, wakeTasks } from '../bulk-operations/store.ts';
+import { createLanes } from '../concurrency/receiver-limit.ts';
+import { createCrowd } from '../concurrency/waiting-jobs.ts';
+import type { Settings } from '../config/settings.ts';
+import { endSoon } from '../db/ending.ts';
+import { createPatience } from '../db/patience.ts';
+import { createPool, DELIVERY_PLANS, FIXED_PLANS, LIST_PLANS } from '../db/pool.ts';
+import type { Session } from '../db/session.ts';
+import { maxLoadedBytes } from '../deliveries/payloads.sql.ts';
+import type { AttemptResult } from '../deliveries/record.sql.ts';
+import { createCircuits } from '../health/circuits.ts';
+import { createHttpClient } from '../http/http-client.ts';
+import type { LoopHealth } from '../lib/loop-health.ts';
+import { createPeriodic } from '../lib/periodic.ts';
+import { createBodyKeeper } from '../maintenance/bodies.ts';
+import { createExpiry, createSkipping } from '../maintenance/held-keeper.ts';
+import { lacksIndexes, makeMissingIndexes } from '../maintenance/indexes.ts';
+import { keepPartitions } from '../maintenance/partitions.ts';
+import { createPresence } from '../maintenance/presence.ts';
+import { createWaker } from '../maintenance/waker.ts';
+import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';
+import { createCourier } from '../sending/courier.ts';
+import { createDeliverer, LOAD_CONNECTIONS } from '../sending/deliverer.ts';
+import { createLargeBodies, LARGE_BODY_CONNECTIONS } from '../sending/large-bodies.ts';
+import { createRecorder, RECORDER_CONNECTIONS } from '../sending/recorder.ts';
+import type { SubscriptionCache } from '../subscriptions/cache.ts';
+import { connectorOptionsOf } from './connector-options.ts';
+
+/** Bodies and deliveries are loaded side by side. */
+const BACKLOG_CONNECTIONS = 2;
+/** A delivery that is overdue by this and the time of an attempt has lost its job. */
+const LOST_AFTER_MS = 60_000;
+/** And a task whose next batch is overdue by this. */
+const LOST_TASK_MS = 30_000;
+/** Seldom, since an idle process asks for little. */
+const WAKE_TASKS_MS = 30_000;
+/** What reading one large body may take: 64 MiB at a speed that a database far away has. */
+const LARGE_BODY_MS = 10_000;
+/** Without deliveries nothing is loaded and held, and then nothing is known to fail. */
+const FORGOTTEN_MS = 60_000;
+/** Another process may have done the job that failed here; the queue tries it again after up to minutes. */
+const JOB_FORGOTTEN_MS = 5 * 60_000;
+/** What a stop needs for handing back what has not finished. */
+const HAND_BACK_MS = 3_000;
+/** What an index of one day may take. */
+const INDEX_MS = 10 * 60_000;
+
+export interface WorkerOptions {
+  readonly settings: Settings;
+  readonly databaseUrl: string;
+  /** For what is rare; loading, recording and the queue have connections of their own. */
+  readonly pool: pg.Pool;
+  readonly session: Session;
+  readonly subscriptions: SubscriptionCache;
+  readonly health: LoopHealth;
+  readonly log: Logger;
+  readonly onAttempt: (result: AttemptResult) => void;
+  /** Told how many held deliveries expired. */
+  readonly onExpired: (deliveries: number) => void;
+}
+
+export interface Worker {
+  start(): Promise<void>;
+  /** Lets deliveries in flight finish, within the grace period, and hands back the rest. */
+  stop(): Promise<void>;
+  readonly inFlight: number;
+  /** For how long no job was begun, no request was open, and the queue was not found empty either. */
+  readonly quietForMs: number;
+}
+
+/** Assembles the delivering half of the service. */
+export function createWorker(options: WorkerOptions): Worker {
+  const { settings, databaseUrl, pool, session, subscriptions, health, log } = options;
+  const { onAttempt, onExpired } = options;
+  const client = createHttpClient(connectorOptionsOf(settings));
+  // Aborts when a stop has waited for as long as it may.
+  const ending = new AbortController();
+  setMaxListeners(0, ending.signal);
+  const patience = createPatience(ending.signal);
+  const deliveryPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'delivery',
+    max: 2 * LOAD_CONNECTIONS + RECORDER_CONNECTIONS,
+    settings: DELIVERY_PLANS,
+  });
+  const bodyPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'large bodies',
+    max: LARGE_BODY_CONNECTIONS,
+    timeoutMs: LARGE_BODY_MS,
+    settings: FIXED_PLANS,
+  });
+  const crowd = createCrowd();
+  const lanes = createLanes(settings.maxInFlight, crowd.othersWait);
+  const circuits = createCircuits({
+    pool,
+    subscriptions,
+    patience,
+    loop: health.watch('write_circuits', 'writing down which receivers fail', FORGOTTEN_MS),
+    ending: ending.signal,
+    policy: settings.circuit,
+    disableAfterMs: settings.disableAfterMs,
+    onClosed: (subscriptionId) => lanes.startSlowly(subscriptionId),
+    log,
+  });
+  const recorder = createRecorder({
+    pool: deliveryPool,
+    patience,
+    loop: health.watch('record_attempts', 'recording attempts'),
+    ending: ending.signal,
+    log,
+    wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    onKept: (subscriptionId) => backlog.notice([subscriptionId]),
+  });
+  let attemptAt = performance.now();
+  const courier = createCourier({
+    pool: deliveryPool,
+    subscriptions,
+    client,
+    largeBodies: createLargeBodies({
+      pool: bodyPool,
+      sizesPool: deliveryPool,
+      patience,
+      maxBodyBytes: maxLoadedBytes(settings.maxBodyBytes),
+    }),
+    recorder,
+    circuits,
+    patience,
+    schedule: settings.retrySchedule,
+    timeoutMs: settings.deliveryTimeoutMs,
+    log,
+    onAttempt(result) {
+      // With slow receivers a job may take minutes, and none is begun meanwhile.
+      attemptAt = performance.now();
+      onAttempt(result);
+    },
+  });
+  const deliverer = createDeliverer({
+    pool: deliveryPool,
+    courier,
+    lanes,
+    crowd,
+    patience,
+    loadLoop: health.watch('load_deliveries', 'loading deliveries', FORGOTTEN_MS),
+    holdLoop: health.watch('hold_deliveries', 'holding deliveries', FORGOTTEN_MS),
+    maxInFlight: settings.maxInFlight,
+    onHeld: (subscriptionIds) => backlog.notice(subscriptionIds),
+  });
+  const presence = createPresence(
+    pool,
+    session,
+    health.watch('presence', 'telling that this worker is alive'),
+    log,
+    lanes.inFlightBySubscription,
+  );
+  const backlogPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'backlog',
+    max: BACKLOG_CONNECTIONS,
+    settings: FIXED_PLANS,
+  });
+  const backlog = createBacklog({
+    pool: backlogPool,
+    session,
+    lanes,
+    subscriptions,
+    ownership: presence,
+    attempt: (delivery, mayBegin) => deliverer.deliverHeld(delivery, ending.signal, mayBegin),
+    mayRecord: recorder.hasRoom,
+    health,
+  });
+  const queuePool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'queue',
+    max: QUEUE_CONNECTIONS,
+    // The table of jobs is small and soon full of those that are done: a scan of it or of a bitmap reads
+    // them all, at each fetch, until it is vacuumed, and a scan of the index marks them and passes them
+    // over. Fetching jobs cost Postgres 22 µs for each webhook of a full load, and costs 6.
+    settings: LIST_PLANS,
+  });
+  const waker = createWaker({
+    pool,
+    lostAfterMs: LOST_AFTER_MS,
+    timeoutMs: settings.deliveryTimeoutMs,
+    wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    loop: health.watch('wake_deliveries', 'giving jobs to what is due soon'),
+    log,
+  });
+  const taskPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'tasks',
+    max: TASK_CONNECTIONS,
+  });
+  const taskWaker = createPeriodic({
+    everyMs: WAKE_TASKS_MS,
+    run: () => wakeTasks(pool, LOST_TASK_MS),
+    loop: health.watch('wake_tasks', 'giving jobs to tasks that lost theirs'),
+  });
+  const taskRunner = createTaskRunner({
+    pool: taskPool,
+    wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    log,
+  });
+  const bodyKeeper = createBodyKeeper({
+    pool,
+    retentionMs: settings.retentionMs,
+    payloadRetentionMs: settings.payloadRetentionMs,
+    log,
+  });
+  const expiry = createExpiry({
+    pool,
+    schedule: settings.retrySchedule,
+    onExpired,
+    loop: health.watch('expire_held', 'ending what was held for too long'),
+    log,
+  });
+  const skipping = createSkipping(
+    pool,
+    health.watch('skip_held', 'cancelling what is to be skipped'),
+  );
+  const onClock = [waker, taskWaker, expiry, skipping];
+  // Each is told by an hourly job to run; a process in which it failed tries it again by itself.
+  const hourly = [
+    createPeriodic({
+      run: () => keepPartitions(pool, settings.retentionMs, log),
+      loop: health.watch('keep_partitions', 'making and dropping the partitions of days'),
+    }),
+    createPeriodic({
+      run: () => forgetTasks(pool, settings.retentionMs),
+      loop: health.watch('forget_tasks', 'deleting old tasks'),
+    }),
+    createPeriodic({
+      run: (goesOn) => bodyKeeper.run(goesOn),
+      loop: health.watch('erase_bodies', 'erasing expired bodies'),
+    }),
+    createPeriodic({
+      run: () => makeIndexes(databaseUrl, pool, ending.signal, log),
+      loop: health.watch('make_indexes', 'making indexes of past days'),
+    }),
+  ];
+  const runner = createQueueRunner({
+    pool: queuePool,
+    presence,
+    tasks: {
+      deliver: deliverTask(deliverer),
+      run_task: runTaskTask(taskRunner),
+      keep_partitions: keepPartitionsTask(...hourly.map(({ runOnce }) => runOnce)),
+    },
+    loop: health.watch('take_jobs', 'taking and completing jobs of the queue'),
+    taskLoops: {
+      deliver: health.watch('deliver', 'delivering what jobs name', JOB_FORGOTTEN_MS),
+      run_task: health.watch('run_task', 'working on tasks', JOB_FORGOTTEN_MS),
+    },
+    concurrency: settings.maxInFlight,
+    patience,
+    ending: ending.signal,
+    log,
+  });
+
+  return {
+    async start() {
+      await presence.rescue();
+      presence.start();
+      await runner.start();
+      for (const { start } of onClock) start();
+      backlog.start();
+    },
+    async stop() {
+      deliverer.stopBeginning();
+      taskRunner.stop();
+      const timer = setTimeout(() => ending.abort(), finishMs(settings.shutdownGraceMs));
+      await Promise.all(onClock.map(({ stop }) => stop()));
+      await Promise.all([runner.stop(), backlog.stop(), ...hourly.map(({ stop }) => stop())]);
+      clearTimeout(timer);
+      // If that fails, others find this worker dead within seconds, since its session ends.
+      await presence.stop().catch(() => {});
+      await client.close();
+      await endSoon(
+        queuePool.end(),
+        deliveryPool.end(),
+        backlogPool.end(),
+        bodyPool.end(),
+        taskPool.end(),
+      );
+    },
+    get inFlight() {
+      return lanes.inFlight;
+    },
+    get quietForMs() {
+      // A subscription may give its attempts minutes; they end.
+      if (lanes.inFlight > 0) return 0;
+      return Math.min(runner.quietForMs, performance.now() - attemptAt);
+    },
+  };
+}
+
+/** On a connection of its own, since an index takes longer than any statement of ours may. */
+async function makeIndexes(
+  databaseUrl: string,
+  pool: pg.Pool,
+  ending: AbortSignal,
+  log: Logger,
+): Promise<void> {
+  if (!(await lacksIndexes(pool))) return;
+  const patientPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'indexes',
+    max: 1,
+    timeoutMs: INDEX_MS,
+  });
+  const ended = once(ending, 'abort');
+  const making = makeMissingIndexes(patientPool, () => !ending.aborted, log).finally(() =>
+    patientPool.end(),
+  );
+  // A stop does not wait for an index; what it leaves unfinished is made anew.
+  await Promise.race([making, ended]);
+}
+
+/** Of the grace period, what those in flight may use. */
+function finishMs(graceMs: number): number {
+  return Math.max(graceMs - HAND_BACK_MS, graceMs / 2);
+}

@@ -1,0 +1,287 @@
+import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import type { Lanes } from '../concurrency/receiver-limit.ts';
+import { isUnavailable, mayBeOfRows } from '../db/availability.ts';
+import type { Session } from '../db/session.ts';
+import { BACKLOG_CHANNEL } from '../deliveries/hold.sql.ts';
+import type { OwedDelivery } from '../deliveries/load.sql.ts';
+import { isolate } from '../lib/isolate.ts';
+import type { Loop, LoopHealth } from '../lib/loop-health.ts';
+import { createStep } from '../lib/step.ts';
+import type { MayBegin, Outcome } from '../sending/courier.ts';
+import type { SubscriptionCache } from '../subscriptions/cache.ts';
+import { endBacklog, findHeld, findOrphans, leaveBacklogs } from './ownership.sql.ts';
+import { createFeeder } from './sender.ts';
+import { createTaking } from './taking-ownership.ts';
+
+/** Rounds take that share of the time at most, and follow each other within these bounds. */
+const ROUND_SHARE = 0.2;
+const MIN_PAUSE_MS = 2;
+const MAX_PAUSE_MS = 50;
+const NO_LEASE_MS = 250;
+/** Long reads only go on while there is a long backlog. */
+const READ_FORGOTTEN_MS = 60_000;
+/** What no notification told of is found within this time. */
+const SWEEP_MS = 30_000;
+/** A backlog with nothing to send is left to whoever is told of the next. */
+const IDLE_MS = 60_000;
+const MAX_ORPHANS = 2_000;
+
+/** Who is alive: an owner that is not any more has lost its backlogs. */
+export interface Ownership {
+  register(ownerId: string): Promise<void>;
+  /** For how long nobody else can have taken what is owned here. */
+  readonly leaseLeftMs: number;
+  onTakenForDead(listener: (ownerIds: readonly string[]) => void): void;
+  /** Called when owners were found dead: their backlogs are anybody's. */
+  onFreed(listener: () => void): void;
+}
+
+export interface BacklogOptions {
+  /** For reading by index, with nested loops. */
+  readonly pool: pg.Pool;
+  readonly session: Session;
+  readonly lanes: Lanes;
+  readonly subscriptions: SubscriptionCache;
+  readonly ownership: Ownership;
+  /** Makes the attempt of a held delivery; settles when it is recorded. */
+  readonly attempt: (delivery: OwedDelivery, mayBegin: MayBegin) => Promise<Outcome>;
+  /** Whether the result of another attempt could be written down. */
+  readonly mayRecord: (subscriptionId: number) => boolean;
+  readonly health: LoopHealth;
+}
+
+export interface Backlog {
+  start(): void;
+  /** Something was held just now: this process will look after it, unless another one does. */
+  notice(subscriptionIds: Iterable<number>): void;
+  /** Waits for what is under way, and leaves the backlogs to others. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Owns backlogs: each has one owner among all processes, who sends what is held (feeder.ts). Who is
+ * told first that something is held takes it, by a row of `backlogs`; a sweep twice a minute finds
+ * what nobody was told of.
+ *
+ * @param options.session must be given here before it is started, and after the subscriptions.
+ */
+export function createBacklog(options: BacklogOptions): Backlog {
+  const { pool, session, lanes, subscriptions, ownership, attempt, mayRecord, health } = options;
+  let owner: string | undefined;
+  let beginning = false;
+  /** Those of which nothing is held any more, and those that are for others: their rows are to be changed. */
+  const ended = new Set<number>();
+  const left = new Set<number>();
+  let orphans = false;
+  let lookAround = false;
+  let sweptAt = performance.now();
+  let started = false;
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let dueAt = Number.POSITIVE_INFINITY;
+  let running: Promise<void> | undefined;
+  const feedLoop = health.watch('send_backlogs', 'sending what is held');
+  const step = (loop: Loop) => createStep(loop, wake);
+  const ownStep = step(health.watch('own_backlogs', 'becoming an owner of backlogs'));
+  const findStep = step(health.watch('find_backlogs', 'finding backlogs that nobody sends'));
+  const takeLoop = health.watch('take_backlogs', 'taking backlogs');
+  const leaveStep = step(
+    health.watch('leave_backlogs', 'ending backlogs and leaving them to others'),
+  );
+  // A backlog that fails alone is no failure of these steps; who knows of it tells the loop of success.
+  const takeStep = step({ ...takeLoop, succeeded() {} });
+  const feedStep = step({ ...feedLoop, succeeded() {} });
+  const feeder = createFeeder({
+    pool,
+    lanes,
+    subscriptions,
+    attempt,
+    ownsStill: () => ownership.leaseLeftMs > 0,
+    wake,
+    mayRecord,
+    loop: feedLoop,
+    readLoop: health.watch('read_backlogs', 'reading long backlogs', READ_FORGOTTEN_MS),
+  });
+
+  const taking = createTaking({ pool, feeder, ownerNow: () => owner, wake, loop: takeLoop });
+  const { notice } = taking;
+
+  session.listen(BACKLOG_CHANNEL, (payload) => {
+    const free = payload.startsWith('free:');
+    const ids = payload.slice(free ? 5 : 0).split(',');
+    notice(ids.map(Number), free);
+  });
+  session.listen('posthorn_subscriptions', (payload) => notice([Number(payload)], true));
+  session.onConnect(async () => {
+    // Nobody told us anything meanwhile.
+    lookAround = true;
+    wake(0);
+  });
+
+  function wake(delayMs: number): void {
+    const at = performance.now() + delayMs;
+    if (!started || stopped || at >= dueAt) return;
+    dueAt = at;
+    // After a round that goes on, its end sets the timer.
+    if (running === undefined) setTimer();
+  }
+
+  function setTimer(): void {
+    clearTimeout(timer);
+    timer = setTimeout(run, Math.max(0, dueAt - performance.now()));
+    timer.unref();
+  }
+
+  function run(): void {
+    dueAt = Number.POSITIVE_INFINITY;
+    const startedAt = performance.now();
+    running = round().finally(() => {
+      running = undefined;
+      if (stopped) return;
+      const now = performance.now();
+      const tookMs = now - startedAt;
+      const pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, tookMs / ROUND_SHARE - tookMs));
+      dueAt = Math.max(now + pauseMs, Math.min(dueAt, nextSweepAt()));
+      setTimer();
+    });
+  }
+
+  const nextSweepAt = () => Math.max(sweptAt + SWEEP_MS, findStep.notBefore);
+
+  /** One round of all that there is to do. A step that fails is left out for a while and stops no other. */
+  async function round(): Promise<void> {
+    const me = owner;
+    // Not waited for: without a session it may be long, and a stop waits for the round.
+    if (me === undefined && !beginning) void ownStep.run(beginAnew);
+    // Nothing is begun without a lease, and nothing loaded in vain. The next beat renews it.
+    if (me === undefined || ownership.leaseLeftMs === 0) return wake(NO_LEASE_MS);
+    await findStep.run(() => find(me));
+    await takeStep.run(() => taking.run(me));
+    await feedStep.run(async () => {
+      const { empty, unwanted } = await feeder.feed();
+      for (const id of empty) ended.add(id);
+      for (const id of unwanted) left.add(id);
+    });
+    await leaveStep.run(() => leave(me));
+  }
+
+  /** Finds for itself what it was not told of. */
+  async function find(me: string): Promise<void> {
+    if (lookAround) await look();
+    if (performance.now() >= sweptAt + SWEEP_MS) await sweep(me);
+    if (!orphans) return;
+    const ids = await findOrphans(pool, MAX_ORPHANS);
+    notice(ids, true);
+    orphans = ids.length === MAX_ORPHANS;
+  }
+
+  /** Ends the backlogs that are empty, and leaves those that are not to be sent to others. */
+  async function leave(me: string): Promise<void> {
+    const failures: unknown[] = [];
+    for (const id of ended) {
+      try {
+        if (await endBacklog(pool, me, id)) release(id);
+        else feeder.look(id);
+        ended.delete(id);
+      } catch (error) {
+        failures.push(error);
+        if (isUnavailable(error)) break;
+      }
+    }
+    const leaving = async (ids: number[]) => {
+      await leaveTo(me, ids, true);
+      for (const id of ids) left.delete(id);
+    };
+    // One that is wanted again meanwhile may have been sent of.
+    for (const id of left) if (!feeder.isUnwanted(id)) left.delete(id);
+    const { errors } = await isolate([...left], leaving, mayBeOfRows);
+    failures.push(...errors.values());
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Leaves them to whoever takes them next, who is told unless nothing is held. */
+  async function leaveTo(me: string, ids: readonly number[], tell: boolean): Promise<void> {
+    if (ids.length === 0) return;
+    await leaveBacklogs(pool, me, ids, tell);
+    for (const id of ids) release(id);
+  }
+
+  function release(id: number): void {
+    // What came while the statement was under way is for whoever takes it now.
+    if (feeder.remove(id)) notice([id], true);
+  }
+
+  async function look(): Promise<void> {
+    lookAround = false;
+    for (const id of feeder.ids) feeder.look(id);
+    orphans = true;
+    try {
+      for (let after: number | null = 0; after !== null && !stopped; ) {
+        const { subscriptionIds, next } = await findHeld(pool, after, false);
+        notice(subscriptionIds, true);
+        after = next;
+      }
+    } catch (error) {
+      lookAround = true;
+      throw error;
+    }
+  }
+
+  async function sweep(me: string): Promise<void> {
+    const now = performance.now();
+    taking.forgetElsewhere();
+    for (let after: number | null = 0; after !== null && !stopped; )
+      after = (await findHeld(pool, after, true)).next;
+    await leaveTo(me, feeder.idleFor(IDLE_MS), false);
+    sweptAt = now;
+  }
+
+  function loseAll(): void {
+    owner = undefined;
+    ended.clear();
+    left.clear();
+    for (const id of feeder.ids) feeder.remove(id);
+  }
+
+  async function beginAnew(): Promise<void> {
+    loseAll();
+    const next = `backlog ${randomUUID()}`;
+    // Known as alive before anything is its own, or another one would take it for dead, and both send.
+    beginning = true;
+    try {
+      await ownership.register(next);
+      owner = next;
+      lookAround = true;
+      wake(0);
+    } finally {
+      beginning = false;
+    }
+  }
+
+  return {
+    start() {
+      started = true;
+      ownership.onTakenForDead((ownerIds) => {
+        if (owner === undefined || !ownerIds.includes(owner)) return;
+        loseAll();
+        wake(0);
+      });
+      ownership.onFreed(() => {
+        orphans = true;
+        wake(0);
+      });
+      void ownStep.run(beginAnew);
+      wake(SWEEP_MS);
+    },
+    notice: (ids) => notice(ids, false),
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await running;
+      await feeder.idle();
+      if (owner !== undefined && feeder.size > 0)
+        await leaveBacklogs(pool, owner, feeder.ids, true).catch(() => {});
+    },
+  };
+}

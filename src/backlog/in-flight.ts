@@ -1,0 +1,73 @@
+import type { Lanes } from '../concurrency/receiver-limit.ts';
+import type { Outcome } from '../sending/courier.ts';
+
+/** Held deliveries in memory at once, and what their bodies weigh, as far as that is known before. */
+const MAX_LOADED = 1_000;
+const MAX_LOADED_BYTES = 32 * 1024 * 1024;
+/** Of those, what receivers may have that have not answered yet. */
+const UNPROVEN_SHARE = 0.5;
+
+/** The attempts of held deliveries that are under way, and the memory that they leave to others. */
+export interface Begun {
+  /** Of one subscription: also those of an ownership that was lost, or of another order. */
+  of(subscriptionId: number): number;
+  /** What there is room for now. */
+  room(): Room;
+  /** Counts an attempt from now until it is recorded; then `ended` is called. */
+  add(
+    subscriptionId: number,
+    bytes: number,
+    recorded: Promise<Outcome>,
+    ended: (outcome: Outcome) => void,
+  ): void;
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void>;
+}
+
+export interface Room {
+  /** How many of a subscription's may be loaded, at most so many. */
+  for(subscriptionId: number, most: number): number;
+  take(subscriptionId: number, count: number): void;
+}
+
+export function createBegun(lanes: Lanes): Begun {
+  const attempts = new Set<Promise<void>>();
+  const counts = new Map<number, number>();
+  let meanBytes = 1024;
+  let unproven = 0;
+
+  return {
+    of: (subscriptionId) => counts.get(subscriptionId) ?? 0,
+    room() {
+      const most = Math.max(1, Math.min(MAX_LOADED, Math.floor(MAX_LOADED_BYTES / meanBytes)));
+      let free = most - attempts.size;
+      let freeUnproven = MAX_LOADED * UNPROVEN_SHARE - unproven;
+      return {
+        for: (id, wanted) =>
+          Math.max(0, Math.min(wanted, free, lanes.isProven(id) ? free : freeUnproven)),
+        take(id, count) {
+          free -= count;
+          if (!lanes.isProven(id)) freeUnproven -= count;
+        },
+      };
+    },
+    add(id, bytes, recorded, ended) {
+      const proven = lanes.isProven(id);
+      if (!proven) unproven += 1;
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+      meanBytes = meanBytes * 0.9 + bytes * 0.1;
+      const done = recorded.then((outcome) => {
+        attempts.delete(done);
+        if (!proven) unproven -= 1;
+        const left = (counts.get(id) as number) - 1;
+        if (left === 0) counts.delete(id);
+        else counts.set(id, left);
+        ended(outcome);
+      });
+      attempts.add(done);
+    },
+    async idle() {
+      await Promise.all(attempts);
+    },
+  };
+}

@@ -1,0 +1,171 @@
+import type pg from 'pg';
+import { plainArray } from '../db/arrays.ts';
+import { BACKLOG_CHANNEL } from '../deliveries/hold.sql.ts';
+import { MAY_OWN } from './may-send.ts';
+
+/** First key of our advisory locks (see maintenance/presence.ts); the second one of the sweep's. */
+const LOCK = '1347637332, -4';
+/** Subscriptions with held deliveries that one statement finds, each by a look at every partition. */
+const MAX_FOUND = 500;
+
+/** SQL: whether nobody sends the backlog `o`, or $1 does. An owner that is not among the workers is nobody. */
+const IS_FREE = (o: string) => `(
+  ${o}.owner is null or ${o}.owner = $1
+  or not exists (select from posthorn.workers k where k.pool_id = ${o}.owner))`;
+
+/**
+ * Makes `owner` the one who sends the backlogs of these subscriptions, except those that somebody
+ * sends and those that need nobody. A subscription whose deliveries go through its backlog gets the
+ * row that says so, should it lack it, and so does one of which something is held.
+ *
+ * @returns the subscriptions whose backlogs are its own now, and those that have another owner.
+ */
+export async function takeBacklogs(
+  pool: pg.Pool,
+  owner: string,
+  subscriptionIds: readonly number[],
+): Promise<{ taken: number[]; elsewhere: number[] }> {
+  const { rows } = await pool.query<{ id: number; mine: boolean }>({
+    name: 'take-backlogs',
+    text: `
+      with asked as materialized (
+        select w.id, o.owner, ${MAY_OWN} as may, ${IS_FREE('o')} as free,
+          o.subscription_id is not null or s.through_backlog as backlog
+        from unnest($2::integer[]) as w (id)
+        left join posthorn.subscriptions s on s.id = w.id
+        left join posthorn.backlogs o on o.subscription_id = w.id
+      ), taken as (
+        insert into posthorn.backlogs as b (subscription_id, owner, owned_at)
+        select id, $1, now()
+        from asked
+        where may and free and (backlog is true or exists (
+          select from posthorn.deliveries d where d.subscription_id = asked.id and d.state = 'held'))
+        order by id
+        on conflict (subscription_id) do update
+        set owner = excluded.owner, owned_at = excluded.owned_at
+        -- Whoever took it meanwhile may have become a worker after this statement began to look.
+        where b.owner is null or b.owner = $1 or b.owned_at < now() and ${IS_FREE('b')}
+        returning b.subscription_id
+      )
+      select subscription_id as id, true as mine from taken
+      union all
+      select id, false from asked where not free`,
+    values: [owner, plainArray(subscriptionIds)],
+  });
+  const ids = (mine: boolean) => rows.filter((row) => row.mine === mine).map(({ id }) => id);
+  return { taken: ids(true), elsewhere: ids(false) };
+}
+
+/** The subscriptions whose backlogs have owners that are no longer among the workers. */
+export async function findOrphans(pool: pg.Pool, most: number): Promise<number[]> {
+  const { rows } = await pool.query<{ subscription_id: number }>({
+    name: 'find-orphans',
+    text: `
+      select b.subscription_id
+      from posthorn.backlogs b
+      where b.owner is not null
+        and not exists (select from posthorn.workers k where k.pool_id = b.owner)
+      limit $1`,
+    values: [most],
+  });
+  return rows.map(({ subscription_id }) => subscription_id);
+}
+
+/** Leaves backlogs to whoever takes them next, and tells that they are free where something is held. */
+export async function leaveBacklogs(
+  pool: pg.Pool,
+  owner: string,
+  subscriptionIds: readonly number[],
+  tell: boolean,
+): Promise<void> {
+  await pool.query({
+    name: 'leave-backlogs',
+    text: `
+      with free as (
+        update posthorn.backlogs set owner = null
+        where owner = $1 and subscription_id = any($2::integer[])
+        returning subscription_id
+      ), numbered as (
+        select subscription_id, row_number() over () / 500 as part from free where $3
+      )
+      select pg_notify('${BACKLOG_CHANNEL}', 'free:' || string_agg(subscription_id::text, ','))
+      from numbered
+      group by part`,
+    values: [owner, plainArray(subscriptionIds), tell],
+  });
+}
+
+/**
+ * Deletes a backlog's row if nothing is held any more, and nothing need go through it. Whatever is
+ * added meanwhile writes `added_at`, which is then no longer what was read before.
+ *
+ * @returns whether it is gone.
+ */
+export async function endBacklog(
+  pool: pg.Pool,
+  owner: string,
+  subscriptionId: number,
+): Promise<boolean> {
+  const { rows } = await pool.query<{ added_at: string }>({
+    name: 'backlog-added',
+    text: 'select added_at::text from posthorn.backlogs where subscription_id = $1 and owner = $2',
+    values: [subscriptionId, owner],
+  });
+  const [row] = rows;
+  if (row === undefined) return true;
+  const { rowCount } = await pool.query({
+    name: 'end-backlog',
+    text: `
+      delete from posthorn.backlogs
+      where subscription_id = $1 and owner = $2 and added_at = $3::timestamptz
+        and not exists (
+          select from posthorn.deliveries where subscription_id = $1 and state = 'held')
+        and not exists (
+          select from posthorn.subscriptions s
+          where s.id = $1 and s.through_backlog and s.deleted_at is null)`,
+    values: [subscriptionId, owner, row.added_at],
+  });
+  return rowCount === 1;
+}
+
+/**
+ * Finds subscriptions of which something is held, in the order of their ids, by skipping from one to
+ * the next in the partial index: it costs as much as there are such subscriptions, not deliveries.
+ *
+ * @param tell one process at a time then tells all workers of what it finds; the others find nothing.
+ * @returns those found after `after`, and where to go on, or null when that was all.
+ */
+export async function findHeld(
+  pool: pg.Pool,
+  after: number,
+  tell: boolean,
+): Promise<{ subscriptionIds: number[]; next: number | null }> {
+  const { rows } = await pool.query<{ ids: number[] | null }>({
+    name: 'find-held',
+    text: `
+      with recursive mine as materialized (
+        select not $2 or pg_try_advisory_xact_lock(${LOCK}) as yes
+      ), found (id) as (
+        select (
+          select d.subscription_id from posthorn.deliveries d
+          where d.state = 'held' and d.subscription_id > $1
+          order by d.subscription_id limit 1)
+        from mine where yes
+        union all
+        select (
+          select d.subscription_id from posthorn.deliveries d
+          where d.state = 'held' and d.subscription_id > found.id
+          order by d.subscription_id limit 1)
+        from found where found.id is not null
+      ), few as materialized (
+        select id from found limit ${MAX_FOUND}
+      ), told as (
+        select pg_notify('${BACKLOG_CHANNEL}', string_agg(id::text, ',')) from few where $2 having count(id) > 0
+      )
+      select (select array_agg(id) from few where id is not null) as ids, (select count(*) from told)`,
+    values: [after, tell],
+  });
+  const subscriptionIds = rows[0]?.ids ?? [];
+  const next = subscriptionIds.length < MAX_FOUND ? null : (subscriptionIds.at(-1) as number);
+  return { subscriptionIds, next };
+}

@@ -1,0 +1,93 @@
+import type pg from 'pg';
+import { plainArray } from '../db/arrays.ts';
+import type { HeldPage } from './send-order.ts';
+
+/** Where to read on in what is held for a subscription. */
+export interface HeldAsked {
+  readonly subscriptionId: number;
+  /** Read after that one; null: from the oldest. */
+  readonly after: string | null;
+  readonly most: number;
+  /** Whether the keys are wanted, which are the webhooks'. */
+  readonly keyed: boolean;
+}
+
+/** After this time what got an id is committed: only a transaction of an application's own takes longer. */
+const LATE_MS = 5_000;
+const NONE = '00000000-0000-0000-0000-000000000000';
+/** Of a page: an id, when it is due, and its key. */
+const ROW_BYTES = 16 + 8 + 8;
+
+/**
+ * Reads what is held for several subscriptions, the oldest of each first, without the bodies: as
+ * many index entries of `deliveries_held` as are asked for, however many there are. Keys come as 53
+ * bits of their hash: two that share these wait for each other, and none is sent too early.
+ *
+ * A page is one value, so that a long one is not tens of thousands of objects here. *Measured* on a
+ * million strict ones: 1,000 at once take 3.3 ms in Postgres, 20,000 take 96 ms; four fifths of that are
+ * the lookups of the keys, four pages of an index and a table each. An index of the keys would save
+ * them, and cost each webhook of everybody an entry; and it could not be made on a table of ten million
+ * rows without a lock that is too long.
+ */
+export async function readHeld(
+  pool: pg.Pool,
+  asked: readonly HeldAsked[],
+): Promise<Map<number, HeldPage>> {
+  const { rows } = await pool.query<{
+    subscription_id: number;
+    settled_to: string;
+    page: Buffer | null;
+  }>({
+    name: 'read-held',
+    text: `
+      select a.subscription_id, h.page,
+        posthorn.uuidv7_floor(now() - interval '${LATE_MS} milliseconds')::text as settled_to
+      from unnest($1::integer[], $2::uuid[], $3::integer[], $4::boolean[])
+        as a (subscription_id, after, most, keyed)
+      cross join lateral (
+        select string_agg(
+          uuid_send(webhook_id)
+            || float8send(coalesce(extract(epoch from next_attempt_at - now()) * 1000, 0)::float8)
+            || float8send(case when a.keyed then coalesce((
+                select hashtextextended(p.ordering_key, 0) >> 11
+                from posthorn.webhook_payloads p
+                where p.id = webhook_id), 0) else 0 end::float8),
+          '') as page
+        from (
+          select d.webhook_id, d.next_attempt_at
+          from posthorn.deliveries d
+          where d.subscription_id = a.subscription_id and d.state = 'held'
+            and d.webhook_id > coalesce(a.after, '${NONE}')
+          order by d.webhook_id
+          limit a.most
+        ) as next
+      ) as h`,
+    values: [
+      plainArray(asked.map(({ subscriptionId }) => subscriptionId)),
+      plainArray(asked.map(({ after }) => after)),
+      plainArray(asked.map(({ most }) => most)),
+      plainArray(asked.map(({ keyed }) => String(keyed))),
+    ],
+  });
+  const readAt = performance.now();
+  return new Map(
+    rows.map(({ subscription_id, settled_to, page }) => [
+      subscription_id,
+      pageOf(page ?? Buffer.alloc(0), settled_to, readAt),
+    ]),
+  );
+}
+
+function pageOf(bytes: Buffer, settledTo: string, readAt: number): HeldPage {
+  return {
+    settledTo,
+    length: bytes.length / ROW_BYTES,
+    webhookIdOf(at) {
+      const from = at * ROW_BYTES;
+      const hex = bytes.toString('hex', from, from + 16);
+      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    },
+    dueAtOf: (at) => readAt + Math.max(0, bytes.readDoubleBE(at * ROW_BYTES + 16)),
+    keyOf: (at) => bytes.readDoubleBE(at * ROW_BYTES + 24),
+  };
+}

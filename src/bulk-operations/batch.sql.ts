@@ -1,0 +1,189 @@
+import type pg from 'pg';
+import { plainArray } from '../db/arrays.ts';
+import { bounds, type DeliveryKeys, isIn } from '../deliveries/load.sql.ts';
+
+/** Deliveries that are looked at in a batch, at the most. */
+export const BATCH_SCAN = 5_000;
+/** And changed. */
+export const BATCH_CHANGES = 1_000;
+
+type Client = Pick<pg.ClientBase, 'query'>;
+
+/** A task's row, as far as its batches need it. Places travel as text: a Date has no microseconds. */
+export interface TaskRow {
+  readonly tenant: string;
+  readonly subscription_id: number | null;
+  readonly since_id: string;
+  readonly until_id: string;
+  readonly states: string[];
+  readonly event_types: string[] | null;
+  readonly cursor_at: string | null;
+  readonly cursor_webhook: string | null;
+  readonly cursor_subscription: number | null;
+}
+
+/** Where a task has come to. */
+export interface Place {
+  readonly cursor_at: string | null;
+  readonly cursor_webhook: string | null;
+  readonly cursor_subscription: number | null;
+}
+
+/** The next deliveries of a task. */
+export interface Chosen extends DeliveryKeys {
+  readonly examined: number;
+  /** Where the next batch begins; null when there is none. */
+  readonly place: Place | null;
+}
+
+/**
+ * Sets how the statements of a transaction are planned. To choose: as in lists, rows by an index and by
+ * it what belongs to each. To change what was chosen: rows by their ids, and then joined as a whole;
+ * the planner thinks that a list of ids finds few rows, and would go through the list for each.
+ */
+export async function planFor(client: Client, what: 'choosing' | 'changing'): Promise<void> {
+  await client.query(
+    `select set_config(name, case name when $1 then 'on' else 'off' end, true)
+     from unnest(
+       '{enable_seqscan,enable_hashjoin,enable_nestloop,enable_mergejoin,enable_bitmapscan,jit}'::text[]
+     ) as s (name)`,
+    [what === 'choosing' ? 'enable_nestloop' : 'enable_hashjoin'],
+  );
+}
+
+/**
+ * What of the scanned rows is chosen: those that fit, so many at the most. Then where that ends: at
+ * the last that was chosen, or else at the last that was looked at.
+ */
+const CHOOSE = `
+  chosen as materialized (
+    select r.*
+    from scanned r
+    join posthorn.subscriptions s on s.id = r.subscription_id
+    where r.state = any($3::posthorn.delivery_state[]) and s.tenant = $4
+      and ($5::integer is null or r.subscription_id = $5)
+      and ($6::text[] is null or exists (
+        select from posthorn.webhook_payloads p
+        where p.id = r.webhook_id and posthorn.event_type_patterns(p.event_type) && $6))
+    order by r.n
+    limit $2
+  ), stop as materialized (
+    select case when count(*) >= $2 then max(n) else (select max(n) from scanned) end as n,
+      count(*) < $2 and (select count(*) from scanned) < $1 as ended
+    from chosen
+  )
+  select
+    coalesce((select array_agg(webhook_id::text order by n) from chosen), '{}') as webhooks,
+    coalesce((select array_agg(subscription_id order by n) from chosen), '{}') as subscriptions,
+    coalesce(stop.n, 0)::integer as examined,
+    stop.ended,
+    last.next_attempt_at::text as cursor_at,
+    last.webhook_id::text as cursor_webhook,
+    last.subscription_id as cursor_subscription
+  from stop
+  left join scanned last on last.n = stop.n`;
+
+interface ChosenRow extends Place {
+  webhooks: string[];
+  subscriptions: number[];
+  examined: number;
+  ended: boolean;
+}
+
+/**
+ * The next deliveries of a subscription that have ended, in the order of their ids. All are looked at,
+ * through an index that names none of their states: what has ended is most of history.
+ */
+export async function chooseEnded(client: Client, task: TaskRow, most: number): Promise<Chosen> {
+  const { rows } = await client.query<ChosenRow>(
+    `with scanned as materialized (
+       select read.*, row_number() over (order by webhook_id) as n
+       from (
+         select d.webhook_id, d.subscription_id, d.state, null::timestamptz as next_attempt_at
+         from posthorn.deliveries d
+         where d.subscription_id = $5 and d.webhook_id > $7 and d.webhook_id < $8
+         order by d.webhook_id
+         limit $1
+       ) as read
+     ), ${CHOOSE}`,
+    [
+      BATCH_SCAN,
+      Math.min(most, BATCH_CHANGES),
+      plainArray(task.states),
+      task.tenant,
+      task.subscription_id,
+      task.event_types,
+      task.cursor_webhook ?? task.since_id,
+      task.until_id,
+    ],
+  );
+  return read(rows[0] as ChosenRow);
+}
+
+/**
+ * The next owed deliveries, in the order in which they are due: only what is owed is read, however
+ * long the history is. What is tried meanwhile is due later, and so is met again.
+ */
+export async function chooseOwed(client: Client, task: TaskRow, most: number): Promise<Chosen> {
+  const { rows } = await client.query<ChosenRow>(
+    `with scanned as materialized (
+       select read.*, row_number() over (order by next_attempt_at, webhook_id, subscription_id) as n
+       from (
+         select d.webhook_id, d.subscription_id, d.state, d.next_attempt_at
+         from posthorn.deliveries d
+         where d.state in ('pending', 'held')
+           and d.webhook_id >= $7 and d.webhook_id < $8
+           and (d.next_attempt_at, d.webhook_id, d.subscription_id) > ($9::timestamptz, $10::uuid, $11::integer)
+         order by d.next_attempt_at, d.webhook_id, d.subscription_id
+         limit $1
+       ) as read
+     ), ${CHOOSE}`,
+    [
+      BATCH_SCAN,
+      Math.min(most, BATCH_CHANGES),
+      plainArray(task.states),
+      task.tenant,
+      task.subscription_id,
+      task.event_types,
+      task.since_id,
+      task.until_id,
+      task.cursor_at ?? '-infinity',
+      task.cursor_webhook ?? task.since_id,
+      task.cursor_subscription ?? 0,
+    ],
+  );
+  return read(rows[0] as ChosenRow);
+}
+
+function read({ webhooks, subscriptions, examined, ended, ...place }: ChosenRow): Chosen {
+  return { webhooks, subscriptions, examined, place: ended ? null : place };
+}
+
+/**
+ * Cancels deliveries that are owed, and tells the owners of their backlogs: with strict order, one
+ * that waited for its retry holds up nobody any more. Returns how many were owed.
+ */
+export async function cancelOwed(
+  client: Client,
+  { webhooks, subscriptions }: DeliveryKeys,
+): Promise<number> {
+  if (webhooks.length === 0) return 0;
+  const { rows } = await client.query<{ cancelled: number }>(
+    `with cancelled as (
+       update posthorn.deliveries d
+       set state = 'cancelled', ended_at = now(), next_attempt_at = null
+       from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
+       where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
+         and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
+         and ${isIn('d', 'pending', 'held')}
+       returning d.subscription_id
+     ), told as (
+       select pg_notify('posthorn_backlogs', b.subscription_id::text)
+       from posthorn.backlogs b
+       where b.subscription_id in (select subscription_id from cancelled)
+     )
+     select (select count(*) from cancelled)::integer as cancelled, (select count(*) from told)`,
+    [plainArray(webhooks), plainArray(subscriptions), ...bounds(webhooks)],
+  );
+  return rows[0]?.cancelled ?? 0;
+}

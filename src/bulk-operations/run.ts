@@ -1,0 +1,174 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { isUnavailable } from '../db/availability.ts';
+import { inTransaction } from '../db/transaction.ts';
+import { oweAgain } from '../deliveries/owe-again.sql.ts';
+import { errorMessage } from '../lib/errors.ts';
+import { createSlots } from '../lib/slots.ts';
+import {
+  BATCH_CHANGES,
+  cancelOwed,
+  chooseEnded,
+  chooseOwed,
+  planFor,
+  type TaskRow,
+} from './batch.sql.ts';
+import { enqueueTask, type TaskKind } from './store.ts';
+
+/** Tasks that are worked on at once, each with a connection. */
+export const TASK_CONNECTIONS = 2;
+/** After so long a task leaves its place among the running jobs, and goes on with its next one. */
+const TURN_MS = 1_000;
+/** A task that is late makes up for so much of its rate at the most. */
+const CATCH_UP_SECONDS = 1;
+
+/** What a `run_task` job says. */
+export interface TaskJob {
+  readonly task: string;
+}
+
+export interface TaskRunner {
+  /** Works on a task for a turn, and gives it its next job unless it has ended. */
+  run(job: TaskJob): Promise<void>;
+  /** From now on, turns end with the batch that is under way. */
+  stop(): void;
+}
+
+export interface TaskRunnerOptions {
+  /** For tasks alone: a tenant may have many, and others wait for none of them. */
+  readonly pool: pg.Pool;
+  /** Told in how many milliseconds a task's next job is due. */
+  readonly wakeIn: (delayMs: number) => void;
+  readonly log: Logger;
+}
+
+/** Works on tasks, a batch a transaction: what is done and how far it has come are committed together. */
+export function createTaskRunner({ pool, wakeIn, log }: TaskRunnerOptions): TaskRunner {
+  let stopping = false;
+  const slots = createSlots(TASK_CONNECTIONS, Number.POSITIVE_INFINITY);
+
+  async function run(job: TaskJob): Promise<void> {
+    await slots.acquire(1, 0);
+    try {
+      await runTurn(job);
+    } finally {
+      slots.release(1, 0);
+    }
+  }
+
+  async function runTurn({ task: id }: TaskJob): Promise<void> {
+    const startedAt = performance.now();
+    let dueInMs = 0;
+    do {
+      let batch: Batch | null;
+      try {
+        batch = await inTransaction(pool, (client) => runBatch(client, id));
+      } catch (error) {
+        // The database's troubles pass; whatever else it is would come again with each batch.
+        if (isUnavailable(error)) throw error;
+        log.error({ err: error, task: id }, 'a task failed');
+        await failTask(pool, id, errorMessage(error));
+        return;
+      }
+      if (batch === null || batch.ended) return;
+      dueInMs = batch.dueInMs;
+    } while (dueInMs <= 0 && !stopping && performance.now() - startedAt < TURN_MS);
+    await enqueueTask(pool as unknown as pg.ClientBase, id);
+    wakeIn(Math.max(0, dueInMs));
+  }
+
+  return {
+    run,
+    stop() {
+      stopping = true;
+    },
+  };
+}
+
+interface Batch {
+  readonly ended: boolean;
+  readonly changed: number;
+  /** Until the next one is due. */
+  readonly dueInMs: number;
+}
+
+/**
+ * One batch of a task, as part of the caller's transaction.
+ *
+ * @returns null when nothing is to be done: the task has ended, is not due, or somebody works on it.
+ */
+export async function runBatch(client: pg.PoolClient, id: string): Promise<Batch | null> {
+  const { rows } = await client.query<TaskRow & { kind: TaskKind; rate: number | null }>(
+    `select t.tenant, t.kind, t.rate, t.subscription_id, t.since_id::text, t.until_id::text,
+       t.states::text[], t.event_types, t.cursor_at::text, t.cursor_webhook::text, t.cursor_subscription
+     from posthorn.tasks t
+     where t.id = $1 and t.state in ('waiting', 'running') and t.due_at <= now() + interval '20 milliseconds'
+     for update skip locked`,
+    [id],
+  );
+  const [task] = rows;
+  if (task === undefined) return null;
+  const again = task.kind === 'replay' || task.kind === 'recover';
+  if (again && !(await isThere(client, task))) {
+    await end(client, id, 'failed', 'The subscription was deleted meanwhile.');
+    return { ended: true, changed: 0, dueInMs: 0 };
+  }
+  await planFor(client, 'choosing');
+  const most = task.rate ?? BATCH_CHANGES;
+  const chosen = await (again ? chooseEnded : chooseOwed)(client, task, most);
+  await planFor(client, 'changing');
+  const changed = again
+    ? (await oweAgain(client, chosen, task.states as never)).owed
+    : await cancelOwed(client, chosen);
+  const { place } = chosen;
+  const moved = await client.query<{ due_in_ms: number }>(
+    `update posthorn.tasks
+     set state = 'running',
+         started_at = coalesce(started_at, now()),
+         examined = examined + $2,
+         changed = changed + $3,
+         cursor_at = coalesce($4::timestamptz, cursor_at),
+         cursor_webhook = coalesce($5::uuid, cursor_webhook),
+         cursor_subscription = coalesce($6::integer, cursor_subscription),
+         due_at = case when rate is null then clock_timestamp()
+           else greatest(due_at, clock_timestamp() - interval '${CATCH_UP_SECONDS} seconds')
+             + $3 * interval '1 second' / rate end
+     where id = $1
+     returning ceil(extract(epoch from due_at - clock_timestamp()) * 1000)::integer as due_in_ms`,
+    [
+      id,
+      chosen.examined,
+      changed,
+      place?.cursor_at ?? null,
+      place?.cursor_webhook ?? null,
+      place?.cursor_subscription ?? null,
+    ],
+  );
+  if (place === null) await end(client, id, 'succeeded', null);
+  return { ended: place === null, changed, dueInMs: moved.rows[0]?.due_in_ms ?? 0 };
+}
+
+async function isThere(client: pg.PoolClient, { subscription_id }: TaskRow): Promise<boolean> {
+  const { rowCount } = await client.query(
+    'select from posthorn.subscriptions where id = $1 and deleted_at is null',
+    [subscription_id],
+  );
+  return rowCount === 1;
+}
+
+async function end(
+  client: Pick<pg.ClientBase, 'query'>,
+  id: string,
+  state: 'succeeded' | 'failed',
+  error: string | null,
+): Promise<void> {
+  await client.query(
+    `update posthorn.tasks set state = $2, ended_at = now(), error = $3
+     where id = $1 and state in ('waiting', 'running')`,
+    [id, state, error],
+  );
+}
+
+async function failTask(pool: pg.Pool, id: string, reason: string): Promise<void> {
+  await end(pool as unknown as pg.ClientBase, id, 'failed', `It was given up: ${reason}.`);
+}

@@ -1,0 +1,90 @@
+// How the text of a setting is read: each throws an Error that says what is wrong and what would be right.
+import { availableParallelism } from 'node:os';
+import { parseBytes } from '../lib/bytes.ts';
+import { parseDuration } from '../lib/duration.ts';
+import { nearest } from '../lib/nearest.ts';
+
+export function trimmed(text: string): string {
+  return text.trim();
+}
+
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (!Number.isInteger(number) || number < min || number > max) {
+      throw new Error(`"${text}" is not a whole number from ${min} to ${max}`);
+    }
+    return number;
+  };
+}
+
+const MAX_PROCESSES = 64;
+
+export function processCount(text: string): number {
+  if (text === 'auto') return availableParallelism();
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 1 && number <= MAX_PROCESSES) return number;
+  throw new Error(`"${text}" is not auto, and not a whole number from 1 to ${MAX_PROCESSES}`);
+}
+
+export function oneOf<const T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    if (!choices.includes(text as T)) {
+      const suggestion = nearest(text, choices);
+      throw new Error(
+        `"${text}" is none of ${choices.join(', ')}${suggestion ? `; did you mean ${suggestion}?` : ''}`,
+      );
+    }
+    return text as T;
+  };
+}
+
+export function durationBetween(
+  minMs: number,
+  maxMs: number,
+  range: string,
+): (text: string) => number {
+  return (text) => {
+    const durationMs = parseDuration(text);
+    if (durationMs < minMs || durationMs > maxMs) throw new Error(`"${text}" is outside ${range}`);
+    return durationMs;
+  };
+}
+
+export function durationOrOff(
+  minMs: number,
+  maxMs: number,
+  range: string,
+): (text: string) => number | null {
+  const read = durationBetween(minMs, maxMs, range);
+  return (text) => {
+    if (text.trim() === 'off') return null;
+    try {
+      return read(text);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}, or off`);
+    }
+  };
+}
+
+export function bodyLimit(text: string): number {
+  const bytes = parseBytes(text);
+  const limit = 64 * 1024 * 1024;
+  if (bytes < 1 || bytes > limit) throw new Error(`"${text}" is outside 1B to 64MiB`);
+  return bytes;
+}
+
+export function postgresUrl(text: string): string {
+  if (!/^postgres(ql)?:\/\//.test(text)) {
+    throw new Error('it must look like postgres://user:password@host:5432/database');
+  }
+  return text;
+}
+
+export function adminKey(text: string): string {
+  // A secret that was read from a file ends with a newline, which no header could carry.
+  const key = text.trim();
+  if (key.length < 16) throw new Error('it must have at least 16 characters');
+  if (!/^[ -~]+$/.test(key)) throw new Error('it may have only ASCII characters that can be seen');
+  return key;
+}

@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorMessage, OperatorError } from '../../lib/errors.ts';
+import type { Binaries } from './binaries.ts';
+import { makeFolder, type Owner } from './owner.ts';
+
+const MAJOR_VERSION = '18';
+
+/** The database user whose cluster it is. */
+export const USER = 'posthorn';
+
+/**
+ * Makes a cluster, the folder that Postgres keeps its data in, where there is none yet.
+ *
+ * @throws OperatorError when it cannot be made, or is of another major version.
+ */
+export async function prepareCluster(
+  binaries: Binaries,
+  cluster: string,
+  owner: Owner,
+): Promise<void> {
+  if (!existsSync(join(cluster, 'PG_VERSION'))) await initialise(binaries, cluster, owner);
+  await requireMajorVersion(cluster);
+}
+
+async function initialise(binaries: Binaries, cluster: string, owner: Owner): Promise<void> {
+  // Made beside its place and renamed, so that an interrupted initdb leaves nothing half-made.
+  const unfinished = `${cluster}.new-${process.pid}`;
+  for (const name of await readdir(owner.dataDir)) {
+    if (!name.startsWith('postgres.new')) continue;
+    await rm(join(owner.dataDir, name), { recursive: true, force: true });
+  }
+  // By us, since the folder that it is in may be root's.
+  await makeFolder(unfinished, owner.identity);
+  const child = spawn(
+    binaries.initdb,
+    [
+      `--pgdata=${unfinished}`,
+      `--username=${USER}`,
+      '--auth-local=trust',
+      '--auth-host=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--no-instructions',
+    ],
+    {
+      ...owner.identity,
+      cwd: unfinished,
+      env: serverEnvironment(),
+      // A terminal's Ctrl-C is for us: we stop when it has finished, a second or two later.
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
+  const abandon = () => void child.kill();
+  process.once('exit', abandon);
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk;
+  });
+  const problem = await once(child, 'close').then(
+    ([code, signal]) =>
+      code === 0 ? undefined : signal === null ? lastLine(stderr) : `${signal} ended initdb`,
+    errorMessage,
+  );
+  process.off('exit', abandon);
+  if (problem !== undefined) {
+    await rm(unfinished, { recursive: true, force: true });
+    throw new OperatorError(`Postgres could not make its data folder ${cluster}: ${problem}`);
+  }
+  await rename(unfinished, cluster);
+}
+
+async function requireMajorVersion(cluster: string): Promise<void> {
+  const version = (await readFile(join(cluster, 'PG_VERSION'), 'utf8')).trim();
+  if (version !== MAJOR_VERSION) {
+    throw new OperatorError(
+      `The data in ${cluster} is of Postgres ${version}, and the embedded one is ${MAJOR_VERSION}. Dump it with Postgres ${version} and restore it into a new folder, or set POSTHORN_DATA_DIR to another one.`,
+    );
+  }
+}
+
+/** What the programs of Postgres are given of our environment. */
+export function serverEnvironment(): NodeJS.ProcessEnv {
+  // PG* variables of the shell that starts us would change what the server and initdb do; MALLOC_*
+  // is what main.ts sets for our own process.
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(PG|LC_|LANG|MALLOC_)/.test(name),
+  );
+  return { ...Object.fromEntries(inherited), LC_ALL: 'C', TZ: 'UTC' };
+}
+
+/** The line of a log that says what went wrong. */
+export function lastLine(text: string): string {
+  const lines = text.trim().split('\n');
+  return (
+    lines.findLast((line) => /FATAL|ERROR|error:/.test(line)) ?? lines.at(-1) ?? 'no reason given'
+  );
+}

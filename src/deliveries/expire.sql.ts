@@ -1,0 +1,84 @@
+import type pg from 'pg';
+import { plainArray } from '../db/arrays.ts';
+import { isIn } from './load.sql.ts';
+
+/** First key of our advisory locks (see maintenance/presence.ts); the second one of this statement's. */
+const LOCK = '1347637332, -3';
+/** Deliveries that expire in one transaction. */
+const MAX_EXPIRED = 2_000;
+
+/** An open circuit, and what its subscription says of how long to try. */
+export interface OpenCircuit {
+  readonly subscription_id: number;
+  readonly retry_schedule: string | null;
+  /** How long it has been open. */
+  readonly open_ms: number;
+}
+
+/** Circuits that are open for at least `minMs`, of subscriptions that nobody has paused or disabled. */
+export async function openCircuits(pool: pg.Pool, minMs: number): Promise<OpenCircuit[]> {
+  const { rows } = await pool.query<OpenCircuit>({
+    name: 'open-circuits',
+    text: `
+      select c.subscription_id, s.retry_schedule,
+        (extract(epoch from now() - c.opened_at) * 1000)::float8 as open_ms
+      from posthorn.circuits c
+      join posthorn.subscriptions s on s.id = c.subscription_id
+      where c.opened_at < now() - $1 * interval '1 millisecond' and s.status = 'active' and s.deleted_at is null`,
+    values: [minMs],
+  });
+  return rows;
+}
+
+/** A subscription, and how long what is held for it may have waited. */
+export interface Expiry {
+  readonly subscriptionId: number;
+  readonly afterMs: number;
+}
+
+/**
+ * Fails what was due for longer than its subscription's time and is still held: its reason is
+ * `expired`. Up to a number at a time, in no order: to sort them, Postgres would read them all.
+ *
+ * One process at a time does it; another that asks meanwhile is told that there was nothing. A
+ * webhook is no younger than what is due of it, so partitions of later days are left out; and of the
+ * others only the index of what is held is read.
+ *
+ * @returns how many there were, and whether there may be more.
+ */
+export async function expireHeld(
+  pool: pg.Pool,
+  expiries: readonly Expiry[],
+): Promise<{ expired: number; more: boolean }> {
+  const { rowCount } = await pool.query({
+    name: 'expire-held',
+    text: `
+      with mine as materialized (
+        select pg_try_advisory_xact_lock(${LOCK}) as yes
+      ), due as materialized (
+        select held.webhook_id, given.id as subscription_id
+        from mine
+        join unnest($1::integer[], $2::float8[]) as given (id, after_ms) on mine.yes
+        cross join lateral (
+          select d.webhook_id
+          from posthorn.deliveries d
+          where d.subscription_id = given.id and d.state = 'held'
+            and d.webhook_id < posthorn.uuidv7_floor(now() - given.after_ms * interval '1 millisecond')
+            and d.next_attempt_at < now() - given.after_ms * interval '1 millisecond'
+          limit ${MAX_EXPIRED}
+        ) as held
+        limit ${MAX_EXPIRED}
+      )
+      update posthorn.deliveries d
+      set state = 'failed', reason = 'expired', ended_at = now(), next_attempt_at = null
+      from due
+      where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
+        and ${isIn('d', 'held')}`,
+    values: [
+      plainArray(expiries.map(({ subscriptionId }) => subscriptionId)),
+      plainArray(expiries.map(({ afterMs }) => afterMs)),
+    ],
+  });
+  const expired = rowCount ?? 0;
+  return { expired, more: expired >= MAX_EXPIRED };
+}

@@ -1,0 +1,72 @@
+import type pg from 'pg';
+import { plainArray } from '../db/arrays.ts';
+import { bounds, isIn, type OwedDelivery } from './load.sql.ts';
+
+/** Tells owners of backlogs, and those who could be, of subscriptions: their ids with commas between. */
+export const BACKLOG_CHANNEL = 'posthorn_backlogs';
+
+/**
+ * Takes deliveries out of the queue: their receivers have as many requests as they are given, or
+ * have rules that only the owner of their backlog keeps. They stay owed, in state `held`, and are not
+ * in the queue again; whoever owns the backlog sends them, the oldest first (backlog.ts).
+ *
+ * Each subscription's row in `backlogs` is written, whether it is there or not: so this and the
+ * deletion of that row, once a backlog is empty, cannot pass each other unseen.
+ */
+export async function holdDeliveries(
+  pool: pg.Pool,
+  deliveries: readonly OwedDelivery[],
+): Promise<void> {
+  const webhooks = deliveries.map(({ webhookId }) => webhookId);
+  await pool.query({
+    name: 'hold',
+    text: `
+      with backlogs as (
+        insert into posthorn.backlogs (subscription_id)
+        select distinct id from unnest($2::integer[]) as s (id) order by id
+        on conflict (subscription_id) do update set added_at = clock_timestamp()
+      ), held as (
+        update posthorn.deliveries d
+        set state = 'held'
+        from unnest($1::uuid[], $2::integer[], $3::smallint[]) as k (webhook_id, subscription_id, attempt_count)
+        where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
+          and d.webhook_id = any($1::uuid[]) and d.webhook_id between $4 and $5
+          and d.attempt_count = k.attempt_count and ${isIn('d', 'pending')}
+        returning d.subscription_id
+      )
+      select pg_notify('${BACKLOG_CHANNEL}', string_agg(distinct subscription_id::text, ','))
+      from held
+      having count(*) > 0`,
+    values: [
+      plainArray(webhooks),
+      plainArray(deliveries.map(({ subscriptionId }) => subscriptionId)),
+      plainArray(deliveries.map(({ attemptCount }) => attemptCount)),
+      ...bounds(webhooks),
+    ],
+  });
+}
+
+/**
+ * When the last attempts of subscriptions began that are logged: in how many milliseconds of the
+ * past. None for those that had none.
+ */
+export async function readLastStarts(
+  pool: pg.Pool,
+  subscriptionIds: readonly number[],
+): Promise<Map<number, number>> {
+  const { rows } = await pool.query<{ id: number; ago_ms: number }>({
+    name: 'last-starts',
+    text: `
+      select s.id, (extract(epoch from now() - a.at) * 1000 + a.duration_ms)::float8 as ago_ms
+      from unnest($1::integer[]) as s (id)
+      cross join lateral (
+        select at, duration_ms
+        from posthorn.delivery_attempts
+        where subscription_id = s.id
+        order by at desc
+        limit 1
+      ) as a`,
+    values: [plainArray(subscriptionIds)],
+  });
+  return new Map(rows.map(({ id, ago_ms }) => [id, ago_ms]));
+}

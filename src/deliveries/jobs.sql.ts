@@ -1,0 +1,46 @@
+import type { DeliveryKeys } from './load.sql.ts';
+
+/** What a `deliver` job says: which deliveries to wake, and which attempt of theirs is due. */
+export interface DeliverJob extends DeliveryKeys {
+  readonly attempt: number;
+  /** Of their bodies together. */
+  readonly bytes: number;
+}
+
+/** Deliveries that a job names at the most: its cost for the queue is shared by them. */
+const MAX_JOB = 25;
+
+/**
+ * The part of a statement that adds the jobs of deliveries which are due together: the queries
+ * `jobs` (payload, run_at) and `added`, which must be read, or Postgres leaves it out.
+ *
+ * @param due SQL that gives webhook_id, subscription_id, attempt_count, next_attempt_at, bytes and
+ *   `step`, which is the same for what is due together. A job is due with the last of its deliveries.
+ * @param priority of the jobs; those of a lower number go first.
+ */
+export function addJobsOf(due: string, priority: 0 | 1 = 0): string {
+  return `
+      jobs as (
+        select
+          json_build_object(
+            'attempt', attempt_count + 1,
+            'bytes', sum(bytes),
+            'webhooks', json_agg(webhook_id),
+            'subscriptions', json_agg(subscription_id)) as payload,
+          max(next_attempt_at) as run_at
+        from (
+          select *,
+            row_number() over (partition by attempt_count, step order by next_attempt_at) / ${MAX_JOB} as job
+          from (${due}) as due
+        ) as numbered
+        group by attempt_count, step, job
+      ), added as (
+        select count(job.id) as jobs
+        from (
+          select array_agg(
+            ('deliver', payload, null, run_at, 32767, null, ${priority}, null)::graphile_worker.job_spec) as specs
+          from jobs
+          having count(*) > 0
+        ) as given, graphile_worker.add_jobs(given.specs) as job
+      )`;
+}

@@ -1,0 +1,86 @@
+import type pg from 'pg';
+import { plainArray } from '../db/arrays.ts';
+import type { DeliveryState } from '../db/types.ts';
+import { addJobsOf } from './jobs.sql.ts';
+import { bounds, type DeliveryKeys } from './load.sql.ts';
+
+/** Held shared while deliveries are made owed, and alone while bodies are made null. */
+export const BODIES_LOCK = '1347637332, -2';
+
+/**
+ * A delivery with more attempts is not owed anew: they are counted in a smallint, and whoever makes
+ * so many by hand has a loop that nobody wants.
+ */
+export const MAX_ATTEMPTS = 30_000;
+
+/** More than so many at once go after what others are sent meanwhile. */
+const MANY = 25;
+
+/** What became of deliveries that were to be owed anew. */
+export interface Owed {
+  /** How many are owed now that were not, or that would have been due later. */
+  readonly owed: number;
+}
+
+/**
+ * Makes deliveries owed at once that have ended in one of `states`; with `pending` among these, those
+ * that wait for their next attempt too. They go on counting their attempts, and a schedule that
+ * begins anew is remembered as an offset, so that history has no gaps and no number twice.
+ *
+ * Passed over are those whose subscription is deleted or whose body is gone. No body expires between
+ * being seen here and the commit: who makes bodies null takes the same lock (maintenance/bodies.ts). A lock
+ * on the bodies' rows would write to each of their pages.
+ *
+ * What waits for something else than the queue is held, as intake does it, and its owner is told.
+ *
+ * @param client in a transaction.
+ */
+export async function oweAgain(
+  client: Pick<pg.ClientBase, 'query'>,
+  { webhooks, subscriptions }: DeliveryKeys,
+  states: readonly DeliveryState[],
+): Promise<Owed> {
+  if (webhooks.length === 0) return { owed: 0 };
+  const priority = webhooks.length > MANY ? 1 : 0;
+  // A statement of its own, so that the next one sees what was committed before it was granted.
+  await client.query(`select pg_advisory_xact_lock_shared(${BODIES_LOCK})`);
+  const { rows } = await client.query<{ owed: number }>(
+    `
+      with bodies as materialized (
+        select id, length(body) as bytes
+        from posthorn.webhook_payloads
+        where id = any($1::uuid[]) and id between $3 and $4 and body is not null
+      ), owed as (
+        update posthorn.deliveries d
+        set state = case when s.through_backlog then 'held' else 'pending' end::posthorn.delivery_state,
+            next_attempt_at = now(),
+            ended_at = null,
+            reason = null,
+            queued = not s.through_backlog,
+            -- Probes used up nothing of the schedule, before it begins anew or after.
+            schedule_offset = case d.state when 'pending' then d.schedule_offset
+              else d.attempt_count - d.probe_count end
+        from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
+        join bodies b on b.id = k.webhook_id
+        join posthorn.subscriptions s on s.id = k.subscription_id and s.deleted_at is null
+        where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
+          and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
+          and d.state = any($5::posthorn.delivery_state[])
+          -- What is due already has its job.
+          and (d.state <> 'pending' or d.next_attempt_at > now())
+          and d.attempt_count < ${MAX_ATTEMPTS}
+        returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, d.state, b.bytes
+      ), backlogs as (
+        insert into posthorn.backlogs (subscription_id)
+        select distinct subscription_id from owed where state = 'held' order by subscription_id
+        on conflict (subscription_id) do update set added_at = clock_timestamp()
+        returning subscription_id
+      ), ${addJobsOf(`select *, 0 as step from owed where state = 'pending'`, priority)}
+      select
+        (select count(*) from owed)::integer as owed,
+        (select count(pg_notify('posthorn_backlogs', subscription_id::text)) from backlogs) as told,
+        (select jobs from added) as jobs`,
+    [plainArray(webhooks), plainArray(subscriptions), ...bounds(webhooks), plainArray(states)],
+  );
+  return { owed: rows[0]?.owed ?? 0 };
+}

@@ -1,0 +1,190 @@
+import type pg from 'pg';
+import { plainArray, textArray } from '../db/arrays.ts';
+import type { AttemptStatus } from '../db/types.ts';
+import { addJobsOf } from './jobs.sql.ts';
+import { bounds, isIn } from './load.sql.ts';
+
+/** What came of one attempt, and what follows from it. */
+export interface AttemptResult {
+  readonly webhookId: string;
+  readonly subscriptionId: number;
+  readonly attemptNumber: number;
+  readonly status: AttemptStatus;
+  readonly responseCode: number | null;
+  readonly errorCode: string | null;
+  readonly error: string | null;
+  readonly durationMs: number;
+  readonly responseExcerpt: string | null;
+  /**
+   * The delivery's state from now on: `pending` and `held` mean that another attempt follows. Held
+   * without a time of its next attempt: this was a probe, and all is as it was but for the count.
+   */
+  readonly state: 'pending' | 'held' | 'succeeded' | 'failed';
+  /** Until the next attempt, where there is one. */
+  readonly retryInMs: number | null;
+  /** Of the body, so that the next attempt's job can say how much it will hold in memory. */
+  readonly bytes: number;
+}
+
+/** A retry due within this time gets its job at once, any later one when it is near (wake.sql.ts). */
+export const NEAR_MS = 60_000;
+/** Retries due within this time of each other share a job, and so are late by as much at most. */
+const JOB_STEP_MS = 100;
+
+/** It was a probe that failed. */
+const PROBE = `(r.state = 'held' and r.retry_in_ms is null)`;
+/** The delivery ended while its attempt was under way, and that stands. */
+const OVER = `(d.state = 'cancelled' or d.reason = 'expired' and r.state <> 'succeeded')`;
+
+/** What became of a group of results. */
+export interface Recorded {
+  /** Deliveries that moved on; the others had been decided or taken over. */
+  readonly moved: number;
+  /** Until the jobs that were added are due. */
+  readonly wakeInMs: readonly number[];
+}
+
+/** The delivery of a result `r`, if it still counts one attempt fewer. */
+const ITS_DELIVERY = `d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
+  and d.attempt_count = r.attempt_number - 1
+  and (d.state in ('pending', 'held', 'cancelled') or d.reason = 'expired')
+  and d.webhook_id = any($1::uuid[])`;
+
+/** What is logged of each result, whatever came of it: $1 to $8. */
+const LOGGED = `$1::uuid[], $2::integer[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
+  $7::integer[], $8::text[]`;
+const LOGGED_NAMES = `webhook_id, subscription_id, attempt_number, response_code, error_code, error,
+  duration_ms, response_excerpt`;
+
+function loggedOf(results: AttemptResult[]): string[] {
+  return [
+    plainArray(results.map(({ webhookId }) => webhookId)),
+    plainArray(results.map(({ subscriptionId }) => subscriptionId)),
+    plainArray(results.map(({ attemptNumber }) => attemptNumber)),
+    plainArray(results.map(({ responseCode }) => responseCode)),
+    textArray(results.map(({ errorCode }) => errorCode)),
+    textArray(results.map(({ error }) => error)),
+    plainArray(results.map(({ durationMs }) => durationMs)),
+    textArray(results.map(({ responseExcerpt }) => responseExcerpt)),
+  ];
+}
+
+const logAs = (status: string) => `
+  insert into posthorn.delivery_attempts (
+    webhook_id, subscription_id, attempt_number, status, response_code,
+    error_code, error, duration_ms, response_excerpt)
+  select r.webhook_id, r.subscription_id, moved.attempt_count, ${status}, r.response_code,
+    r.error_code, r.error, r.duration_ms, r.response_excerpt
+  from r
+  left join moved using (webhook_id, subscription_id)`;
+
+/**
+ * Records attempts, moves their deliveries on, and adds the jobs of those that are tried again soon,
+ * in one statement and so in one transaction. What stays held needs none: the owner of its backlog
+ * knows when it is due.
+ *
+ * The fence: a delivery moves only if it still counts one attempt fewer than this one's number.
+ * Whoever comes second (a worker that was frozen while another took over) finds it moved; his
+ * attempt is logged without a number and changes nothing. A delivery that was cancelled meanwhile
+ * stays cancelled, and one that expired stays failed unless this was a success; the attempt counts.
+ */
+export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
+  const allSucceeded = results.every(({ state }) => state === 'succeeded');
+  return allSucceeded ? await recordSuccesses(pool, results) : await recordAny(pool, results);
+}
+
+/** As `recordAny`, where nothing follows: a lone one costs Postgres 385 µs here, and 545 there. */
+async function recordSuccesses(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
+  const { rows } = await pool.query<{ moved: number }>({
+    name: 'record-successes',
+    text: `
+      with r as materialized (
+        select *
+        from unnest(${LOGGED}) as r (${LOGGED_NAMES})
+      ), moved as (
+        update posthorn.deliveries d
+        set attempt_count = r.attempt_number,
+            state = case d.state when 'cancelled' then d.state else 'succeeded' end,
+            reason = case d.state when 'cancelled' then d.reason end,
+            ended_at = case d.state when 'cancelled' then d.ended_at else now() end,
+            next_attempt_at = null,
+            queued = true
+        from r
+        where ${ITS_DELIVERY} and d.webhook_id between $9 and $10
+        returning d.webhook_id, d.subscription_id, d.attempt_count
+      ), logged as (${logAs(`'success'`)}
+      )
+      select count(*)::integer as moved from moved`,
+    values: [...loggedOf(results), ...bounds(results.map(({ webhookId }) => webhookId))],
+  });
+  return { moved: rows[0]?.moved ?? 0, wakeInMs: [] };
+}
+
+async function recordAny(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
+  const { rows } = await pool.query<{ moved: number; wake_in_ms: number[] | null }>({
+    name: 'record',
+    text: `
+      with r as materialized (
+        select *
+        from unnest(
+          ${LOGGED}, $11::posthorn.attempt_status[], $12::posthorn.delivery_state[],
+          $13::bigint[], $14::integer[]
+        ) as r (${LOGGED_NAMES}, status, state, retry_in_ms, bytes)
+      ), moved as (
+        update posthorn.deliveries d
+        set attempt_count = r.attempt_number,
+            probe_count = d.probe_count + ${PROBE}::integer,
+            state = case when ${OVER} then d.state else r.state end,
+            reason = case when ${OVER} then d.reason end,
+            next_attempt_at = case when ${OVER} then null when ${PROBE} then d.next_attempt_at
+              when r.state in ('pending', 'held') then now() + r.retry_in_ms * interval '1 millisecond' end,
+            ended_at = case when ${OVER} then d.ended_at
+              when r.state not in ('pending', 'held') then now() end,
+            queued = r.state <> 'held' and (r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS})
+        from r
+        where ${ITS_DELIVERY} and d.webhook_id between $9 and $10
+        returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, d.queued, r.bytes
+      ), logged as (${logAs('r.status')}
+      ), ${addJobsOf(`
+            select *, floor(extract(epoch from next_attempt_at) * ${1000 / JOB_STEP_MS}) as step
+            from moved
+            where state = 'pending' and queued`)}
+      select
+        (select count(*) from moved)::integer as moved,
+        (select array_agg(ceil(extract(epoch from run_at - now()) * 1000)::integer) from jobs) as wake_in_ms,
+        (select jobs from added) as jobs`,
+    values: [
+      ...loggedOf(results),
+      ...bounds(results.map(({ webhookId }) => webhookId)),
+      plainArray(results.map(({ status }) => status)),
+      plainArray(results.map(({ state }) => state)),
+      plainArray(results.map(({ retryInMs }) => retryInMs)),
+      plainArray(results.map(({ bytes }) => bytes)),
+    ],
+  });
+  const [row] = rows;
+  return { moved: row?.moved ?? 0, wakeInMs: row?.wake_in_ms ?? [] };
+}
+
+/** Cancels deliveries whose subscription was deleted while they were being accepted. */
+export async function cancelDeliveries(
+  pool: pg.Pool,
+  deliveries: readonly { webhookId: string; subscriptionId: number }[],
+): Promise<void> {
+  const webhooks = deliveries.map(({ webhookId }) => webhookId);
+  await pool.query({
+    name: 'cancel',
+    text: `
+      update posthorn.deliveries d
+      set state = 'cancelled', ended_at = now(), next_attempt_at = null
+      from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
+      where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
+        and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
+        and ${isIn('d', 'pending', 'held')}`,
+    values: [
+      plainArray(webhooks),
+      plainArray(deliveries.map(({ subscriptionId }) => subscriptionId)),
+      ...bounds(webhooks),
+    ],
+  });
+}

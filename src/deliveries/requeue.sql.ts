@@ -1,0 +1,14 @@
+import type pg from 'pg';
+import type { DeliverJob } from './jobs.sql.ts';
+
+/**
+ * Hands a job back: the same deliveries, due at once, for whichever worker comes first. A job that
+ * merely failed would wait for the queue's own backoff.
+ */
+export async function requeue(pool: pg.Pool, job: DeliverJob): Promise<void> {
+  await pool.query({
+    name: 'requeue',
+    text: `select from graphile_worker.add_job('deliver', $1, max_attempts => 32767)`,
+    values: [JSON.stringify(job)],
+  });
+}

@@ -1,0 +1,103 @@
+import type pg from 'pg';
+import { addJobsOf } from './jobs.sql.ts';
+import { isIn } from './load.sql.ts';
+import { NEAR_MS } from './record.sql.ts';
+
+/** First key of our advisory locks (see maintenance/presence.ts); the second one of this statement's. */
+const LOCK = '1347637332, -1';
+/** Deliveries that get their jobs in one transaction. */
+const MAX_WOKEN = 5_000;
+
+/** What became of one round. */
+export interface Woken {
+  /** Deliveries that were given a job. */
+  readonly woken: number;
+  /** How many of these should have had one and had none. */
+  readonly lost: number;
+  /** Until those jobs are due. */
+  readonly wakeInMs: readonly number[];
+  /** Whether there may be more of them now. */
+  readonly more: boolean;
+}
+
+/**
+ * Gives a job to deliveries that are owed soon and have none: retries that were too far off when
+ * they were recorded, and those whose job was lost, by whatever fault.
+ *
+ * A delivery counts as lost when it is overdue by `lostAfterMs` and the time of an attempt (`timeoutMs`,
+ * or the longest that a subscription has of its own), and all that waits in the queue or was taken
+ * from it within that time is due later than it: its job, had it one, was taken before, and
+ * its attempt would long have ended. Should that job appear after all, the attempt's number makes one
+ * of the two stale.
+ *
+ * One process at a time does it; another that asks meanwhile is told that there was nothing. Both
+ * scans are of partial indexes in the order of time: `deliveries_unqueued` holds only far retries,
+ * and of `deliveries_owed` only what is overdue is read.
+ */
+export async function wakeDeliveries(
+  pool: pg.Pool,
+  lostAfterMs: number,
+  timeoutMs: number,
+): Promise<Woken> {
+  const { rows } = await pool.query<{ woken: number; lost: number; wake_in_ms: number[] | null }>({
+    name: 'wake',
+    text: `
+      with mine as materialized (
+        select pg_try_advisory_xact_lock(${LOCK}) as yes
+      ), bound as materialized (
+        select now() - ($2 + greatest($4, (
+            select max(timeout_ms) from posthorn.subscriptions where timeout_ms is not null and deleted_at is null
+          ))) * interval '1 millisecond' as earliest
+      ), queue as materialized (
+        -- A job is due with the last of its deliveries, a second after the first at most.
+        select coalesce(min(run_at) - interval '2 seconds', 'infinity') as oldest
+        from graphile_worker.jobs
+        where task_identifier = 'deliver'
+          and (locked_at is null or locked_at > (select earliest from bound))
+      ), due as materialized (
+        (select webhook_id, subscription_id, false as lost
+          from posthorn.deliveries
+          where (select yes from mine) and state = 'pending' and not queued
+            and next_attempt_at <= now() + $1 * interval '1 millisecond'
+          order by next_attempt_at
+          limit $3)
+        union all
+        (select webhook_id, subscription_id, true
+          from posthorn.deliveries
+          where (select yes from mine) and state = 'pending' and queued
+            -- As a scalar, so that the index is read no further than that.
+            and next_attempt_at
+              < least((select oldest from queue), (select earliest from bound))
+          order by next_attempt_at
+          limit $3)
+      ), woken as (
+        update posthorn.deliveries d
+        set queued = true,
+            -- Due again from now on, so that it is not taken for lost again at once.
+            next_attempt_at = case when due.lost then now() else d.next_attempt_at end
+        from due
+        where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
+          and ${isIn('d', 'pending')}
+        returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, due.lost
+      ), ${addJobsOf(`
+            -- Due within a second of each other: they have waited for a minute at least.
+            select woken.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step
+            from woken
+            join posthorn.webhook_payloads p on p.id = woken.webhook_id`)}
+      select
+        (select count(*) from woken)::integer as woken,
+        (select count(*) from woken where lost)::integer as lost,
+        (select array_agg(greatest(0, ceil(extract(epoch from run_at - now()) * 1000))::integer) from jobs)
+          as wake_in_ms,
+        (select jobs from added) as jobs`,
+    values: [NEAR_MS, lostAfterMs, MAX_WOKEN, timeoutMs],
+  });
+  const [row] = rows;
+  const woken = row?.woken ?? 0;
+  return {
+    woken,
+    lost: row?.lost ?? 0,
+    wakeInMs: row?.wake_in_ms ?? [],
+    more: woken >= MAX_WOKEN,
+  };
+}

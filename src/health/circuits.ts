@@ -1,0 +1,275 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { mayBeOfRows } from '../db/availability.ts';
+import type { Patience } from '../db/patience.ts';
+import { createGroupCommit } from '../lib/group-commit.ts';
+import { errorsOf, isolate } from '../lib/isolate.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { pauseAfter } from '../lib/pause-after.ts';
+import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
+import { type CircuitPolicy, DEFAULT_CIRCUIT_POLICY } from './circuit-policy.ts';
+import {
+  type FailureReport,
+  reportAnswers,
+  reportFailures,
+  reportSuccesses,
+} from './circuits.sql.ts';
+
+/** A subscription that has failed so often in a row is written down; fewer may be chance. */
+const WRITE_DOWN_AFTER = 3;
+/** One that goes on failing is told of after this time, then after twice as long, and so on. */
+const REPORT_EVERY_MS = 1_000;
+const REPORT_AT_LEAST_EVERY_MS = 60_000;
+/** By then every process has heard of what was written down. */
+const NEWS_MS = 2_000;
+/** A receiver that asks for more rest than this by `Retry-After` is asked again. */
+const MAX_PAUSE_MS = 3_600_000;
+/** Failing subscriptions that are kept in mind; the longest unchanged is forgotten first. */
+const MAX_FAILING = 50_000;
+/** Each may send operational webhooks, which have to find who wants them. */
+const MAX_GROUP = 50;
+/** What cannot be written of a subscription is tried again after growing times, at most this. */
+const MAX_UNWRITTEN_PAUSE_MS = 60_000;
+const MAX_TIMEOUTS = 2;
+
+/**
+ * What an attempt says of its receiver: `well`; `down`, it did not do its part; `refused`, it is there
+ * and does not want this; `gone`, it wants nothing any more; `unsent`, no request was made, because of
+ * the subscription; `unread`, none was made, because of the webhook alone.
+ */
+export type Sign = 'well' | 'down' | 'refused' | 'gone' | 'unsent' | 'unread';
+
+/** How an attempt ended, as far as it says something of its receiver. */
+export interface AttemptEnd {
+  readonly sign: Sign;
+  readonly durationMs: number;
+  /** It was made to find out whether the receiver is back. */
+  readonly probe: boolean;
+  /** What the receiver asked for by `Retry-After`. */
+  readonly pauseMs: number | undefined;
+  readonly errorCode: string | null;
+  readonly error: string | null;
+}
+
+export interface CircuitsOptions {
+  readonly pool: pg.Pool;
+  readonly subscriptions: SubscriptionCache;
+  readonly patience: Patience;
+  readonly loop: Loop;
+  /** When it aborts, nothing is waited for any more. */
+  readonly ending: AbortSignal;
+  /** Null: circuits never open. */
+  readonly policy: CircuitPolicy | null;
+  /** Failing for so long without a success, a subscription is disabled; null: never. */
+  readonly disableAfterMs: number | null;
+  /** Told of subscriptions that are back, before more is sent to them. */
+  readonly onClosed: (subscriptionId: number) => void;
+  readonly log: Logger;
+  readonly now?: () => number;
+}
+
+export interface Circuits {
+  /**
+   * Takes note of how an attempt ended.
+   *
+   * @returns a promise of what follows being committed, or undefined when nothing does.
+   */
+  observe(subscription: CachedSubscription, end: AttemptEnd): Promise<void> | undefined;
+}
+
+interface Failing {
+  failures: number;
+  /** Of these, those that were told of. */
+  told: number;
+  /** When the first of them began. */
+  readonly since: number;
+  /** Those in a row that open a circuit. */
+  down: number;
+  downSince: number;
+  reportedAt: number;
+  reportEveryMs: number;
+  askedToOpenAt: number;
+}
+
+interface BackReport {
+  readonly subscriptionId: number;
+  readonly back: 'well' | 'answers';
+}
+
+type Report = FailureReport | BackReport;
+
+/** Something of a subscription could not be written down, so often in a row. */
+interface Unwritten {
+  readonly failures: number;
+  readonly notBefore: number;
+}
+
+const back = (group: readonly Report[], how: BackReport['back']) =>
+  group.filter((one): one is BackReport => 'back' in one && one.back === how);
+
+/**
+ * Notices receivers that are down. As long as all is well it writes nothing: it counts failures in
+ * a row, in this process, and the database hears of a subscription from the third one on. The
+ * success that ends it may come in any process, since the cache of subscriptions knows which fail.
+ */
+export function createCircuits(options: CircuitsOptions): Circuits {
+  const { pool, subscriptions, patience, policy, disableAfterMs, onClosed, log } = options;
+  const { loop, ending, now = () => performance.now() } = options;
+  const failing = new Map<number, Failing>();
+  // Circuits that were open when they were switched off are probed on.
+  const { probeMs, maxMs } = policy ?? DEFAULT_CIRCUIT_POLICY;
+  const times = { firstProbeMs: probeMs, maxProbeMs: maxMs, disableAfterMs };
+
+  /** Subscriptions of which something could not be written down. */
+  const unwritten = new Map<number, Unwritten>();
+
+  const reports = createGroupCommit<Report, unknown>({
+    concurrency: 1,
+    maxItems: MAX_GROUP,
+    async run(group) {
+      const failures = group.filter((one): one is FailureReport => !('back' in one));
+      const parts = [
+        await isolate(failures, writeFailures, mayBeOfRows),
+        await isolate(back(group, 'answers'), close(reportAnswers), mayBeOfRows),
+        await isolate(back(group, 'well'), close(reportSuccesses), mayBeOfRows),
+      ];
+      const errors = new Map<Report, unknown>(
+        parts.flatMap(({ errors }): [Report, unknown][] => [...errors]),
+      );
+      const [first] = errors;
+      if (first !== undefined) loop.failed(first[1], { subscriptionId: first[0].subscriptionId });
+      return errorsOf(group, {
+        errors,
+        untried: parts.flatMap(({ untried }): Report[] => [...untried]),
+      });
+    },
+  });
+
+  /**
+   * Attempts are recorded all the same when this cannot be written down; the next failure, or success,
+   * tells of it again, after a growing time. A probe waits for that time too: since it could not be put
+   * off, the next probe would follow at once.
+   */
+  async function write(report: Report, probe: boolean): Promise<void> {
+    const { subscriptionId: id } = report;
+    const error = await reports.add(report).catch((error: unknown) => error);
+    if (error === undefined) {
+      unwritten.delete(id);
+      if (unwritten.size === 0) loop.succeeded();
+      return;
+    }
+    const failures = (unwritten.get(id)?.failures ?? 0) + 1;
+    const pauseMs = pauseAfter(failures + 1, MAX_UNWRITTEN_PAUSE_MS);
+    unwritten.delete(id);
+    if (unwritten.size >= MAX_FAILING) unwritten.delete(unwritten.keys().next().value as number);
+    unwritten.set(id, { failures, notBefore: now() + pauseMs });
+    if (probe) await sleep(pauseMs, undefined, { signal: ending }).catch(() => {});
+  }
+
+  async function writeFailures(failures: FailureReport[]): Promise<void> {
+    const { opened, disabled } = await patience(
+      () => reportFailures(pool, failures, times),
+      loop,
+      MAX_TIMEOUTS,
+    );
+    for (const { subscriptionId } of failures) subscriptions.drop(subscriptionId);
+    for (const subscriptionId of opened)
+      log.warn({ subscriptionId }, 'its circuit is open: only probes are sent');
+    for (const subscriptionId of disabled)
+      log.warn({ subscriptionId }, 'the subscription was disabled');
+  }
+
+  function close(report: typeof reportSuccesses): (reports: BackReport[]) => Promise<void> {
+    return async (reports) => {
+      const ids = [...new Set(reports.map(({ subscriptionId }) => subscriptionId))];
+      const closed = await patience(() => report(pool, ids), loop, MAX_TIMEOUTS);
+      for (const id of ids) subscriptions.drop(id);
+      for (const subscriptionId of closed) {
+        onClosed(subscriptionId);
+        log.info({ subscriptionId }, 'its circuit is closed');
+      }
+    };
+  }
+
+  /** What could not be written of a subscription just now is not tried with each of its attempts. */
+  const waits = (id: number) => (unwritten.get(id)?.notBefore ?? 0) > now();
+
+  function observe(subscription: CachedSubscription, end: AttemptEnd): Promise<void> | undefined {
+    const { sign, probe } = end;
+    const { id: subscriptionId } = subscription;
+    if (sign === 'unread') return undefined;
+    const mayWrite = probe || !waits(subscriptionId);
+    if (sign === 'well') {
+      if (failing.size > 0) failing.delete(subscriptionId);
+      if (!subscription.failing || !mayWrite) return undefined;
+      return write({ subscriptionId, back: 'well' }, probe);
+    }
+    const answers =
+      sign === 'refused' && subscription.circuitOpen && mayWrite
+        ? write({ subscriptionId, back: 'answers' }, probe)
+        : undefined;
+    const report = failed(subscription, end, mayWrite);
+    const reported = report && write(report, probe);
+    return answers === undefined ? reported : Promise.all([answers, reported]).then(() => {});
+  }
+
+  /** Counts a failure. Returns what to tell of it, if anything. */
+  function failed(
+    { id, circuitOpen, failing: isFailing }: CachedSubscription,
+    { sign, durationMs, probe, pauseMs, errorCode, error }: AttemptEnd,
+    mayWrite: boolean,
+  ): FailureReport | undefined {
+    const at = now();
+    const known = failing.get(id);
+    // What was written down and is there no longer has succeeded, in another process.
+    const over =
+      known !== undefined && !isFailing && known.told > 0 && at - known.reportedAt > NEWS_MS;
+    const one = (over ? undefined : known) ?? {
+      failures: 0,
+      told: 0,
+      since: at - durationMs,
+      down: 0,
+      downSince: 0,
+      reportedAt: Number.NEGATIVE_INFINITY,
+      reportEveryMs: REPORT_EVERY_MS,
+      askedToOpenAt: Number.NEGATIVE_INFINITY,
+    };
+    if (one !== known) {
+      if (failing.size >= MAX_FAILING) failing.delete(failing.keys().next().value as number);
+      failing.set(id, one);
+    }
+    one.failures += 1;
+    if (sign === 'down') {
+      if (one.down === 0) one.downSince = at - durationMs;
+      one.down += 1;
+    } else if (sign === 'refused' || sign === 'gone') {
+      one.down = 0;
+    }
+    const open =
+      policy !== null && one.down >= policy.failures && at - one.downSince >= policy.overMs;
+    const pause = policy !== null && pauseMs !== undefined && pauseMs > 0;
+    // Until the cache has heard of it, and again if it has not: what is open needs no opening.
+    const asksToOpen = (open || pause) && !circuitOpen && at - one.askedToOpenAt >= REPORT_EVERY_MS;
+    const goesOn = one.failures >= WRITE_DOWN_AFTER && at - one.reportedAt >= one.reportEveryMs;
+    if (!mayWrite || (!asksToOpen && !goesOn && !probe && sign !== 'gone')) return undefined;
+    if (asksToOpen) one.askedToOpenAt = at;
+    if (one.told > 0) one.reportEveryMs = Math.min(one.reportEveryMs * 2, REPORT_AT_LEAST_EVERY_MS);
+    one.reportedAt = at;
+    const failures = one.failures - one.told;
+    one.told = one.failures;
+    return {
+      subscriptionId: id,
+      failures,
+      sinceMs: at - one.since,
+      open,
+      pauseMs: pause ? Math.min(pauseMs, MAX_PAUSE_MS) : null,
+      probe: probe && sign !== 'refused',
+      gone: sign === 'gone',
+      errorCode,
+      error,
+    };
+  }
+
+  return { observe };
+}

@@ -1,0 +1,143 @@
+import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
+import { isIP, Socket } from 'node:net';
+import type { buildConnector as Build } from 'undici';
+import {
+  BlockedAddressError,
+  isLoopback,
+  isPortOpen,
+  judgeAddress,
+  judgeHost,
+  type Reach,
+  unbracketed,
+} from './address-guard.ts';
+import { createTunnelConnector, type EgressProxy } from './egress-proxy.ts';
+import { type Resolve, shareLookups } from './lookups.ts';
+import { portOf } from './ports.ts';
+import { buildConnector } from './undici.ts';
+
+export interface ConnectorOptions extends Reach {
+  /** Bound of a connection, TLS included, and of the attempt that waits for it. */
+  readonly timeoutMs: number;
+  /** When set, every connection is a tunnel through it, and names are resolved by it. */
+  readonly egressProxy?: EgressProxy | undefined;
+  /** By the system, unless a test brings a DNS of its own. */
+  readonly resolve?: Resolve;
+  /** Told of the socket of a new connection, and of the moment when it can be used. */
+  readonly watch?: ConnectionWatch;
+}
+
+export interface ConnectionWatch {
+  /** Before it is connected. Not called for a tunnel. */
+  socket(socket: Socket): void;
+  connected(): void;
+}
+
+/**
+ * Makes connections to receivers, and judges each before a packet is sent: literal addresses and
+ * ports here, names by all the addresses they resolve to, in the lookup of the socket itself.
+ * Behind an egress proxy the addresses of names are the proxy's to judge.
+ */
+export function createConnector(options: ConnectorOptions): Build.connector {
+  const { timeoutMs, egressProxy, allowNetworks, allowPorts, watch } = options;
+  const resolve = shareLookups(options.resolve ?? dnsLookup);
+  const plain = { timeout: timeoutMs, allowH2: false };
+  // undici's types leave out what it hands on to net.connect, such as lookup.
+  const withLookup = (judge: JudgeResolved) =>
+    buildConnector({
+      ...plain,
+      lookup: createGuardedLookup(judge, resolve),
+    } as Build.BuildOptions);
+
+  const judge = createResolvedJudge(options);
+  const connect = withLookup(judge);
+  const connectToLoopback = withLookup((name, address) => {
+    const refusal = judge(name, address);
+    if (refusal !== null || isLoopback(address)) return refusal;
+    return `the URL's port is open on loopback only, and ${name} resolves to another address`;
+  });
+  const tunnel =
+    egressProxy === undefined
+      ? undefined
+      : createTunnelConnector(egressProxy, timeoutMs, buildConnector(plain));
+
+  function choose(host: string, port: number): Build.connector | string {
+    const what = judgeHost(host, options);
+    if (what !== null) return `${host} is ${what}, which deliveries may not reach`;
+    if (egressProxy !== undefined && isItself(egressProxy, host, port))
+      return `${host} is the egress proxy, which deliveries may not reach`;
+    if (tunnel !== undefined && isPortOpen(host, port, options)) return tunnel;
+    if (tunnel === undefined && (allowPorts.contains(port) || isLoopback(host))) return connect;
+    if (tunnel === undefined && isIP(host) === 0 && allowNetworks.hasLoopback)
+      return connectToLoopback;
+    return `the URL's port is ${port}, and deliveries go to ports ${allowPorts.text} only`;
+  }
+
+  return (target, callback) => {
+    const host = unbracketed(target.hostname);
+    const chosen = choose(host, portOf(target));
+    // RFC 6066, 3: without the dot that ends `hooks.example.`, with which Go's TLS refuses it; it is
+    // the name that the certificate is verified for, too. Literal addresses have none.
+    const servername = isIP(host) === 0 ? withoutDot(host) : '';
+    if (typeof chosen === 'string') callback(new BlockedAddressError(chosen), null);
+    else {
+      const connecting: unknown = chosen({ ...target, servername }, (...result) => {
+        const [error, socket] = result;
+        if (error === null) {
+          watch?.connected();
+          callback(null, socket);
+        } else callback(error, null);
+      });
+      if (connecting instanceof Socket) watch?.socket(connecting);
+    }
+  };
+}
+
+function isItself(proxy: EgressProxy, host: string, port: number): boolean {
+  return withoutDot(host) === withoutDot(proxy.hostname) && port === proxy.port;
+}
+
+/** A name without the dot that says that it is absolute. */
+function withoutDot(host: string): string {
+  return host.replace(/\.+$/, '');
+}
+
+/** Why a name that resolves to this address may not be connected to, as a clause, or null. */
+type JudgeResolved = (name: string, address: string) => string | null;
+
+export function createResolvedJudge(reach: Reach): JudgeResolved {
+  return (name, address) => {
+    const what = judgeAddress(address, reach);
+    // The address itself is not told: it would show customers the inside of our network.
+    return what === null ? null : `${name} resolves to ${what}, which deliveries may not reach`;
+  };
+}
+
+type LookupCallback = (
+  error: NodeJS.ErrnoException | null,
+  address?: string | LookupAddress[],
+  family?: number,
+) => void;
+
+/**
+ * A `lookup` for sockets that refuses a name if any of its addresses is denied: what is judged is
+ * what is connected to, so an answer that changes in between cannot slip through. Sockets do not
+ * call it for literal addresses; the connector judges those.
+ */
+export function createGuardedLookup(judge: JudgeResolved, resolve: Resolve) {
+  return (hostname: string, options: LookupOptions, callback: LookupCallback): void => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error);
+      for (const { address } of addresses) {
+        const refusal = judge(hostname, address);
+        if (refusal !== null) return callback(new BlockedAddressError(refusal));
+      }
+      const [first] = addresses;
+      if (first === undefined)
+        return callback(
+          Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }),
+        );
+      if (options.all) return callback(null, addresses);
+      callback(null, first.address, first.family);
+    });
+  };
+}

@@ -1,0 +1,99 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { mayBeOfRows } from '../db/availability.ts';
+import { type Expiry, expireHeld, openCircuits } from '../deliveries/expire.sql.ts';
+import { parseRetrySchedule, type RetrySchedule } from '../deliveries/retry-schedule.ts';
+import { endSkipping, skipSome, subscriptionsSkipping } from '../deliveries/skip.sql.ts';
+import { isolate } from '../lib/isolate.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { createPeriodic, type Periodic } from '../lib/periodic.ts';
+
+/** Nothing here is pressing, and an idle process asks for little. */
+const EVERY_MS = 30_000;
+/** However short a schedule is, a receiver has this time to come back. */
+const MIN_EXPIRY_MS = 3_600_000;
+
+export interface ExpiryOptions {
+  readonly pool: pg.Pool;
+  /** Of subscriptions that have none of their own. */
+  readonly schedule: RetrySchedule;
+  readonly onExpired: (deliveries: number) => void;
+  readonly loop: Loop;
+  readonly log: Logger;
+}
+
+/** Ends what was held, with the circuit open, for as long as its retries would have taken. */
+export function createExpiry({ pool, schedule, onExpired, loop, log }: ExpiryOptions): Periodic {
+  async function run(goesOn: () => boolean): Promise<void> {
+    const expiries = (await openCircuits(pool, MIN_EXPIRY_MS))
+      .map(({ subscription_id, retry_schedule, open_ms }) => ({
+        subscriptionId: subscription_id,
+        afterMs: expiryMs(retry_schedule, schedule),
+        openMs: open_ms,
+      }))
+      // It has to be down for that time, not only slow.
+      .filter(({ afterMs, openMs }) => openMs > afterMs);
+    const { errors } = await isolate(expiries, (some) => expire(some, goesOn), mayBeOfRows);
+    for (const error of errors.values()) throw error;
+  }
+
+  async function expire(expiries: Expiry[], goesOn: () => boolean): Promise<void> {
+    while (goesOn()) {
+      const { expired, more } = await expireHeld(pool, expiries);
+      if (expired > 0) {
+        onExpired(expired);
+        log.warn(
+          { deliveries: expired },
+          'held for as long as their retries would take; they expired',
+        );
+      }
+      if (!more) return;
+    }
+  }
+
+  return createPeriodic({ everyMs: EVERY_MS, run, loop });
+}
+
+/** Cancels what subscriptions are to skip: those that were enabled without their backlog. */
+export function createSkipping(pool: pg.Pool, loop: Loop): Periodic {
+  async function run(goesOn: () => boolean): Promise<void> {
+    const ids = await subscriptionsSkipping(pool);
+    const { errors } = await isolate(
+      ids,
+      async (some) => {
+        for (const id of some) await skip(id, goesOn);
+      },
+      mayBeOfRows,
+    );
+    for (const error of errors.values()) throw error;
+  }
+
+  async function skip(id: number, goesOn: () => boolean): Promise<void> {
+    let skipped = 0;
+    do {
+      if (!goesOn()) return;
+      skipped = await skipSome(pool, id);
+    } while (skipped > 0);
+    await endSkipping(pool, id);
+  }
+
+  return createPeriodic({ everyMs: EVERY_MS, run, loop });
+}
+
+/** How long a held delivery is owed: as long as its retries would take. */
+export function expiryMs(own: string | null, schedule: RetrySchedule): number {
+  const delays = own === null ? schedule : readSchedule(own, schedule);
+  return Math.max(
+    MIN_EXPIRY_MS,
+    delays.reduce((sum, delayMs) => sum + delayMs, 0),
+  );
+}
+
+/** A row can be written by SQL too, past the API that judges it. */
+function readSchedule(text: string, otherwise: RetrySchedule): RetrySchedule {
+  try {
+    return parseRetrySchedule(text);
+  } catch {
+    return otherwise;
+  }
+}

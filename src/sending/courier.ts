@@ -1,0 +1,270 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import type { Patience } from '../db/patience.ts';
+import type { AttemptStatus } from '../db/types.ts';
+import type { OwedDelivery } from '../deliveries/load.sql.ts';
+import { type AttemptResult, cancelDeliveries } from '../deliveries/record.sql.ts';
+import { nextDelayMs, parseRetryAfter, type RetrySchedule } from '../deliveries/retry-schedule.ts';
+import type { Circuits } from '../health/circuits.ts';
+import type { HttpAnswer } from '../http/answer-reader.ts';
+import type { HttpClient } from '../http/http-client.ts';
+import { storableText } from '../lib/storable-text.ts';
+import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
+import { readAs } from '../subscriptions/policy.ts';
+import { VERSION } from '../version.ts';
+import {
+  classifyAnswer,
+  classifyFailure,
+  InvalidSubscriptionError,
+  signOf,
+  UnreadablePayloadError,
+  type Verdict,
+} from './classify.ts';
+import type { LargeBodies, TakenBody } from './large-bodies.ts';
+import type { Recorder } from './recorder.ts';
+
+const USER_AGENT = `Posthorn/${VERSION}`;
+/** Some of it is the receiver's: a certificate may name thousands of hosts. */
+const MAX_ERROR_CHARS = 1_000;
+/** Answers whose `Retry-After` is about the receiver, and not about this delivery alone. */
+const PACED = new Set<number | undefined>([429, 503]);
+
+export interface CourierOptions {
+  readonly pool: pg.Pool;
+  readonly subscriptions: SubscriptionCache;
+  readonly client: HttpClient;
+  readonly largeBodies: LargeBodies;
+  readonly recorder: Recorder;
+  readonly circuits: Circuits;
+  readonly patience: Patience;
+  /** For subscriptions that have none of their own, as is the bound of an attempt. */
+  readonly schedule: RetrySchedule;
+  readonly timeoutMs: number;
+  readonly log: Logger;
+  /** Told of each attempt that was made, for metrics. */
+  readonly onAttempt?: (result: AttemptResult) => void;
+  readonly random?: () => number;
+  readonly now?: () => number;
+}
+
+/**
+ * What came of an attempt: what was recorded, or why nothing was. `cancelled`: its subscription is
+ * gone. `hold`: it came by the queue, and has to go through the backlog. `untouched`: it is as it was.
+ * `kept`: it was sent before, and what came of that waits to be written.
+ */
+export type Outcome = AttemptResult | 'cancelled' | 'hold' | 'untouched' | 'kept';
+
+/** Asked just before a request of what was held: whether it may still be made. */
+export type MayBegin = (subscription: CachedSubscription) => boolean;
+
+export interface Courier {
+  /**
+   * Makes one attempt of a delivery and records it.
+   *
+   * @param signal when it aborts, the request is ended, and the attempt does not count.
+   * @param sent called as soon as the request has ended, before it is recorded: with how it ended, or
+   *   null when none was made. Not called when this rejects before.
+   * @param mayBegin given by the owner of a backlog; without it the delivery comes by the queue.
+   *   While the circuit of the subscription is open it is a probe: if it fails it stays held, and uses
+   *   up nothing of its schedule.
+   */
+  attempt(
+    delivery: OwedDelivery,
+    signal: AbortSignal,
+    sent: (status: AttemptStatus | null, durationMs: number) => void,
+    mayBegin?: MayBegin,
+  ): Promise<Outcome>;
+}
+
+/** From a delivery to a recorded attempt: sign, post, classify, back off. */
+export function createCourier(options: CourierOptions): Courier {
+  const { pool, subscriptions, client, largeBodies, recorder, circuits, patience, log } = options;
+  const { onAttempt = () => {}, random = Math.random, now = Date.now } = options;
+
+  async function attempt(
+    delivery: OwedDelivery,
+    signal: AbortSignal,
+    sent: (status: AttemptStatus | null, durationMs: number) => void,
+    mayBegin?: MayBegin,
+  ): Promise<Outcome> {
+    const { subscriptionId } = delivery;
+    let subscription = await find(subscriptionId);
+    if (subscription === null) {
+      sent(null, 0);
+      await cancelDeliveries(pool, [delivery]);
+      return 'cancelled';
+    }
+    // After a while without a result its job counts as lost, and another one is made.
+    if (recorder.isKept(subscriptionId, delivery.webhookId)) {
+      sent(null, 0);
+      return 'kept';
+    }
+    // Whether from a job of before the subscription changed, or from a process that has not heard.
+    if (mayBegin === undefined && subscription.throughBacklog) {
+      sent(null, 0);
+      return 'hold';
+    }
+    let taken: Pick<OwedDelivery, 'body' | 'ownBody' | 'problem'> & Partial<TakenBody> = delivery;
+    if (delivery.body === null && delivery.problem === null) {
+      const loaded = await largeBodies.take(delivery, signal);
+      if (loaded === null) {
+        sent(null, 0);
+        return 'untouched';
+      }
+      taken = loaded;
+      // It may have waited for its turn.
+      subscription = (await find(subscriptionId)) ?? subscription;
+    }
+    if (signal.aborted || mayBegin?.(subscription) === false) {
+      taken.release?.();
+      sent(null, 0);
+      return 'untouched';
+    }
+    // What would come of it could not be written down, and it would be sent again.
+    if (!recorder.hasRoom(subscriptionId)) {
+      sent(null, 0);
+      return mayBegin === undefined ? 'hold' : 'untouched';
+    }
+    const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
+    const schedule = subscription.schedule ?? options.schedule;
+    const probe = mayBegin !== undefined && subscription.circuitOpen;
+    const { bytes } = delivery;
+    const startedAt = performance.now();
+    let answer: HttpAnswer | undefined;
+    let verdict: Verdict;
+    try {
+      if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
+      const { body, ownBody, problem } = taken;
+      if (body === null) throw new UnreadablePayloadError(problem ?? 'it has no body');
+      answer = await client.post({
+        url: subscription.url,
+        headers: headersOf({ ...delivery, body }, subscription, Math.floor(now() / 1000)),
+        body,
+        ownBody,
+        timeoutMs,
+        signal,
+      });
+      verdict = classifyAnswer(answer);
+    } catch (error) {
+      if (signal.aborted) {
+        sent(null, 0);
+        return 'untouched';
+      }
+      verdict = classifyFailure(error, timeoutMs);
+    } finally {
+      taken.release?.();
+    }
+    const error = verdict.error === null ? null : storableText(verdict.error, MAX_ERROR_CHARS);
+    const durationMs = performance.now() - startedAt;
+    const sign = signOf(verdict, answer?.statusCode);
+    sent(sign === 'unread' ? null : verdict.status, durationMs);
+    const retryAfterMs = parseRetryAfter(answer?.retryAfter, now());
+    const attemptNumber = delivery.attemptCount + 1;
+    const stays = probe && sign === 'down';
+    const retryInMs =
+      verdict.retry && !stays
+        ? nextDelayMs(
+            schedule,
+            attemptNumber - delivery.scheduleOffset - delivery.probeCount,
+            random(),
+            retryAfterMs,
+          )
+        : null;
+    const result: AttemptResult = {
+      webhookId: delivery.webhookId,
+      subscriptionId: delivery.subscriptionId,
+      attemptNumber,
+      status: verdict.status,
+      responseCode: answer?.statusCode ?? null,
+      errorCode: verdict.errorCode,
+      error,
+      durationMs: Math.round(durationMs),
+      responseExcerpt: answer?.excerpt ?? null,
+      state: stays ? 'held' : stateAfter(verdict, retryInMs, subscription),
+      retryInMs,
+      bytes,
+    };
+    const noted = circuits.observe(subscription, {
+      sign,
+      durationMs,
+      probe,
+      pauseMs: PACED.has(answer?.statusCode) ? retryAfterMs : undefined,
+      errorCode: verdict.errorCode,
+      error,
+    });
+    // What follows for the subscription is committed before its next delivery is looked for.
+    const recorded = recorder.record(result, mayBegin !== undefined);
+    await (noted === undefined ? recorded : Promise.all([recorded, noted]));
+    onAttempt(result);
+    if (log.isLevelEnabled('debug')) {
+      const { webhookId, subscriptionId, status, responseCode, errorCode, durationMs, state } =
+        result;
+      log.debug(
+        {
+          webhookId,
+          subscriptionId,
+          attemptNumber,
+          status,
+          responseCode,
+          errorCode,
+          durationMs,
+          state,
+        },
+        'attempt',
+      );
+    }
+    return result;
+  }
+
+  async function find(subscriptionId: number): Promise<CachedSubscription | null> {
+    const known = subscriptions.peek(subscriptionId);
+    return known === undefined ? await patience(() => subscriptions.get(subscriptionId)) : known;
+  }
+
+  return { attempt };
+}
+
+/** In strict order what is tried again stays where it is, so that those behind it wait. */
+function stateAfter(
+  { status }: Verdict,
+  retryInMs: number | null,
+  { ordering }: CachedSubscription,
+): AttemptResult['state'] {
+  if (status === 'success') return 'succeeded';
+  if (retryInMs === null) return 'failed';
+  return ordering === 'strict' ? 'held' : 'pending';
+}
+
+/**
+ * The headers of one request: names and values in turn.
+ *
+ * @param timestamp whole seconds since the epoch.
+ */
+export function headersOf(
+  {
+    webhookId,
+    contentType,
+    body,
+  }: Pick<OwedDelivery, 'webhookId' | 'contentType'> & { readonly body: Buffer },
+  { signer, headers: custom }: CachedSubscription,
+  timestamp: number,
+): string[] {
+  const headers = [
+    'content-type',
+    contentType,
+    'accept-encoding',
+    'identity',
+    'webhook-id',
+    webhookId,
+    'webhook-timestamp',
+    String(timestamp),
+  ];
+  if (custom.length === 0 || !namesUserAgent(custom)) headers.push('user-agent', USER_AGENT);
+  if (custom.length > 0) headers.push(...custom);
+  signer?.addHeaders(headers, webhookId, timestamp, body);
+  return headers;
+}
+
+function namesUserAgent(headers: readonly string[]): boolean {
+  return headers.some((name, at) => at % 2 === 0 && readAs(name) === 'user-agent');
+}

@@ -1,0 +1,210 @@
+import type pg from 'pg';
+import type { Lanes, Place } from '../concurrency/receiver-limit.ts';
+import { createPace } from '../concurrency/total-limit-tuning.ts';
+import type { Crowd } from '../concurrency/waiting-jobs.ts';
+import { mayBeOfRows } from '../db/availability.ts';
+import type { Patience } from '../db/patience.ts';
+import type { AttemptStatus } from '../db/types.ts';
+import { holdDeliveries } from '../deliveries/hold.sql.ts';
+import type { DeliverJob } from '../deliveries/jobs.sql.ts';
+import { type DeliveryKeys, loadOwed, type OwedDelivery } from '../deliveries/load.sql.ts';
+import { SMALL_BODY_BYTES } from '../deliveries/payloads.sql.ts';
+import { requeue } from '../deliveries/requeue.sql.ts';
+import { createGroupCommit } from '../lib/group-commit.ts';
+import { errorsOf, isolate } from '../lib/isolate.ts';
+import { type Loop, watched } from '../lib/loop-health.ts';
+import { createSlots } from '../lib/slots.ts';
+import type { Courier, MayBegin, Outcome } from './courier.ts';
+
+/** Small bodies in memory at once; large ones have a bound of their own (large-bodies.ts). */
+const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024;
+export const LOAD_CONNECTIONS = 2;
+/** What is asked for while others are loaded, which takes a millisecond or two, is loaded together. */
+const LOAD_BESIDE_MS = 5;
+const MAX_LOAD = 500;
+const MAX_HOLD = 500;
+/** Divided after so many timeouts in a row: one row may be locked by somebody. */
+const MAX_TIMEOUTS = 2;
+
+export interface DelivererOptions {
+  readonly pool: pg.Pool;
+  readonly courier: Courier;
+  readonly lanes: Lanes;
+  readonly crowd: Crowd;
+  readonly patience: Patience;
+  /** Loading what is owed, and holding what finds no place. */
+  readonly loadLoop: Loop;
+  readonly holdLoop: Loop;
+  readonly maxInFlight: number;
+  /** Told of which subscriptions deliveries were held just now. */
+  readonly onHeld: (subscriptionIds: Iterable<number>) => void;
+}
+
+export interface Deliverer {
+  /**
+   * Makes the attempts that a job names and records them. A delivery that has moved on since the
+   * job was made is passed over: its job is stale. One whose receiver has as many requests as it is
+   * given is held, and so is one that has to go through its backlog.
+   *
+   * @param signal when it aborts, requests under way are ended; those deliveries are due again at
+   *   once, without having used up an attempt.
+   * @param bulk whether it is one of many that came at once, and all others go first.
+   */
+  deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void>;
+  /**
+   * Makes the attempt of a delivery that was held, unless its receiver has no room after all, or it
+   * may not begin: then it is as it was.
+   */
+  deliverHeld(delivery: OwedDelivery, signal: AbortSignal, mayBegin: MayBegin): Promise<Outcome>;
+  /** From now on, jobs that have not begun are handed back. */
+  stopBeginning(): void;
+}
+
+/** From a job to recorded attempts. */
+export function createDeliverer(options: DelivererOptions): Deliverer {
+  const { pool, courier, lanes, crowd, patience, loadLoop, holdLoop, maxInFlight, onHeld } =
+    options;
+  const slots = createSlots(maxInFlight, MAX_IN_FLIGHT_BYTES);
+  const pace = createPace(slots, lanes, maxInFlight);
+  let stopping = false;
+
+  const loads = createGroupCommit<DeliveryKeys, OwedDelivery[]>({
+    concurrency: LOAD_CONNECTIONS,
+    besideMs: LOAD_BESIDE_MS,
+    maxItems: MAX_LOAD,
+    weigh: ({ webhooks }) => webhooks.length,
+    maxWeight: MAX_LOAD,
+    run: async (asked) => {
+      const keys = {
+        webhooks: asked.flatMap(({ webhooks }) => webhooks),
+        subscriptions: asked.flatMap(({ subscriptions }) => subscriptions),
+      };
+      const owed = await watched(loadLoop, () => patience(() => loadOwed(pool, keys), loadLoop));
+      const byKey = new Map(
+        owed.map((delivery) => [keyOf(delivery.webhookId, delivery.subscriptionId), delivery]),
+      );
+      return asked.map(({ webhooks, subscriptions }) =>
+        webhooks.flatMap(
+          (webhookId, index) => byKey.get(keyOf(webhookId, subscriptions[index] as number)) ?? [],
+        ),
+      );
+    },
+  });
+
+  const holds = createGroupCommit<OwedDelivery, unknown>({
+    concurrency: 1,
+    maxItems: MAX_HOLD,
+    run: async (deliveries) => {
+      const held = await isolate(deliveries, holdAll, mayBeOfRows);
+      const [first] = held.errors;
+      if (first === undefined) holdLoop.succeeded();
+      else holdLoop.failed(first[1], { subscriptionId: first[0].subscriptionId });
+      return errorsOf(deliveries, held);
+    },
+  });
+
+  async function holdAll(deliveries: OwedDelivery[]): Promise<void> {
+    await patience(() => holdDeliveries(pool, deliveries), holdLoop, MAX_TIMEOUTS);
+    onHeld(new Set(deliveries.map(({ subscriptionId }) => subscriptionId)));
+  }
+
+  /** What cannot be held fails with its job, which the queue tries again after a growing time. */
+  async function hold(delivery: OwedDelivery): Promise<void> {
+    const error = await holds.add(delivery);
+    if (error !== undefined) throw error;
+  }
+
+  async function deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void> {
+    const count = job.webhooks.length;
+    pace.watch();
+    const bytes = Math.min(job.bytes, count * SMALL_BODY_BYTES);
+    await crowd.join(job.subscriptions, slots.acquire(count, bytes, bulk));
+    let released = 0;
+    const releaseOne = () => {
+      released += 1;
+      // The bytes go back with the last one: they are of the job, and jobs are short.
+      slots.release(1, released === count ? bytes : 0);
+    };
+    try {
+      if (stopping) return await requeue(pool, job);
+      const owed = (await loads.add(job)).filter(
+        ({ attemptCount }) => attemptCount === job.attempt - 1,
+      );
+      const unfinished: OwedDelivery[] = [];
+      const outcomes = await Promise.allSettled(
+        owed.map((delivery) => attemptOrHold(delivery, signal, releaseOne, unfinished)),
+      );
+      if (unfinished.length > 0) {
+        await requeue(pool, {
+          attempt: job.attempt,
+          bytes: unfinished.reduce((sum, { bytes }) => sum + bytes, 0),
+          webhooks: unfinished.map(({ webhookId }) => webhookId),
+          subscriptions: unfinished.map(({ subscriptionId }) => subscriptionId),
+        });
+      }
+      // The queue tries the job again; the deliveries that were recorded will be passed over.
+      const failure = outcomes.find(({ status }) => status === 'rejected');
+      if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;
+    } finally {
+      while (released < count) releaseOne();
+    }
+  }
+
+  /** @param unfinished gets the delivery when nothing came of it, and it is as it was. */
+  async function attemptOrHold(
+    delivery: OwedDelivery,
+    signal: AbortSignal,
+    release: () => void,
+    unfinished: OwedDelivery[],
+  ): Promise<void> {
+    const entered = lanes.enter(delivery.subscriptionId, delivery.tenant, 'queue');
+    const place = entered instanceof Promise ? await entered : entered;
+    if (place === null) {
+      release();
+      if (stopping) unfinished.push(delivery);
+      else await hold(delivery);
+      return;
+    }
+    const outcome = await attemptIn(place, delivery, signal, release);
+    if (outcome === 'hold') await hold(delivery);
+    else if (outcome === 'untouched') unfinished.push(delivery);
+  }
+
+  async function attemptIn(
+    place: Place,
+    delivery: OwedDelivery,
+    signal: AbortSignal,
+    release: () => void,
+    mayBegin?: MayBegin,
+  ): Promise<Outcome> {
+    let left = false;
+    const leave = (status: AttemptStatus | null, durationMs: number) => {
+      left = true;
+      lanes.leave(place, status, durationMs);
+      release();
+    };
+    try {
+      return await courier.attempt(delivery, signal, leave, mayBegin);
+    } finally {
+      if (!left) leave(null, 0);
+    }
+  }
+
+  return {
+    deliver,
+    async deliverHeld(delivery, signal, mayBegin) {
+      const place = await lanes.enter(delivery.subscriptionId, delivery.tenant, 'backlog');
+      if (place === null) return 'untouched';
+      return await attemptIn(place, delivery, signal, () => {}, mayBegin);
+    },
+    stopBeginning() {
+      stopping = true;
+      pace.stop();
+      lanes.stop();
+    },
+  };
+}
+
+function keyOf(webhookId: string, subscriptionId: number): string {
+  return `${webhookId}.${subscriptionId}`;
+}

@@ -1,0 +1,156 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { mayBeOfRows } from '../db/availability.ts';
+import type { Patience } from '../db/patience.ts';
+import { type AttemptResult, recordAttempts } from '../deliveries/record.sql.ts';
+import { createGroupCommit } from '../lib/group-commit.ts';
+import { errorsOf, isolate, UNTRIED } from '../lib/isolate.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { pauseAfter } from '../lib/pause-after.ts';
+
+export const RECORDER_CONNECTIONS = 2;
+const MAX_GROUP = 500;
+/**
+ * Nobody waits for a record, and at some hundred deliveries a second each would be a transaction of its
+ * own: at 500 a second, without this, Postgres has a quarter more to do. What ended in this time before a
+ * crash is sent again.
+ */
+const GATHER_MS = 10;
+
+/** A result that cannot be written is tried again after growing times, at most this. */
+const MAX_PAUSE_MS = 15_000;
+/**
+ * Results that are kept because they cannot be written, of a subscription and of all. At that bound no
+ * more is sent: each of them holds a place among the running jobs, and its next delivery might be another.
+ */
+const MAX_KEPT_EACH = 10;
+const MAX_KEPT = 200;
+/** Divided after so many timeouts in a row: one row may be locked by somebody. */
+const MAX_TIMEOUTS = 2;
+
+export interface Recorder {
+  /**
+   * Resolves once the attempt is committed. While it cannot be, it is kept and tried again, since a
+   * result that is dropped is a webhook sent twice. Rejects when the process is to end before.
+   *
+   * @param urgent whether something waits for that, such as the next one of an order.
+   */
+  record(result: AttemptResult, urgent: boolean): Promise<void>;
+  /** Whether another attempt to the subscription may begin; not while too many results wait to be written. */
+  hasRoom(subscriptionId: number): boolean;
+  /** Whether an attempt of this delivery was made and waits to be written. */
+  isKept(subscriptionId: number, webhookId: string): boolean;
+}
+
+export interface RecorderOptions {
+  readonly pool: pg.Pool;
+  readonly patience: Patience;
+  readonly loop: Loop;
+  /** When it aborts, what is kept is given up. */
+  readonly ending: AbortSignal;
+  readonly log: Logger;
+  /** Told in how many milliseconds each job is due that was added for retries. */
+  readonly wakeIn: (delayMs: number) => void;
+  /** Told that a result of the subscription waits to be written, which others need not wait for. */
+  readonly onKept: (subscriptionId: number) => void;
+}
+
+/** Attempts that end together are recorded together; one that cannot be recorded waits alone. */
+export function createRecorder(options: RecorderOptions): Recorder {
+  const { pool, patience, loop, ending, log, wakeIn, onKept } = options;
+  /** The webhooks of each subscription whose results could not be written yet. */
+  const kept = new Map<number, Set<string>>();
+  let keptInAll = 0;
+
+  const groups = createGroupCommit<AttemptResult, unknown>({
+    concurrency: RECORDER_CONNECTIONS,
+    maxItems: MAX_GROUP,
+    gatherMs: GATHER_MS,
+    async run(results) {
+      const errors = new Map<AttemptResult, unknown>();
+      const untried: AttemptResult[] = [];
+      for (const distinct of withoutRepeats(results)) {
+        const failed = await isolate(distinct, recordAll, mayBeOfRows);
+        for (const [result, error] of failed.errors) errors.set(result, error);
+        untried.push(...failed.untried);
+      }
+      const [first] = errors;
+      if (first !== undefined) {
+        const [{ webhookId, subscriptionId }, error] = first;
+        const unrecorded = errors.size + untried.length;
+        loop.failed(error, { webhookId, subscriptionId, unrecorded });
+      } else if (keptInAll === 0) {
+        loop.succeeded();
+      }
+      return errorsOf(results, { errors, untried });
+    },
+  });
+
+  async function recordAll(results: AttemptResult[]): Promise<void> {
+    // Worth holding on to for as long as the database is away: losing it means sending again. It is
+    // no more than what was in flight, since nothing more is loaded meanwhile.
+    const { moved, wakeInMs } = await patience(
+      () => recordAttempts(pool, results),
+      loop,
+      MAX_TIMEOUTS,
+    );
+    wakeInMs.forEach(wakeIn);
+    if (moved < results.length) {
+      log.warn(
+        { late: results.length - moved },
+        'attempts whose deliveries had moved on were logged as extra',
+      );
+    }
+  }
+
+  /** Tries again until it is written, whatever the reason. */
+  async function keep(result: AttemptResult, urgent: boolean, first: unknown): Promise<void> {
+    const { subscriptionId: id, webhookId } = result;
+    const webhooks = kept.get(id) ?? new Set();
+    kept.set(id, webhooks.add(webhookId));
+    keptInAll += 1;
+    onKept(id);
+    try {
+      let error = first;
+      for (let failures = 0; error !== undefined; ) {
+        if (ending.aborted) throw error;
+        if (error !== UNTRIED) failures += 1;
+        const pauseMs = pauseAfter(Math.max(1, failures), MAX_PAUSE_MS);
+        await sleep(pauseMs, undefined, { signal: ending }).catch(() => {});
+        error = await groups.add(result, urgent);
+      }
+    } finally {
+      keptInAll -= 1;
+      webhooks.delete(webhookId);
+      if (webhooks.size === 0) kept.delete(id);
+      if (keptInAll === 0 && !ending.aborted) loop.succeeded();
+    }
+  }
+
+  return {
+    async record(result, urgent) {
+      const error = await groups.add(result, urgent);
+      if (error !== undefined) await keep(result, urgent, error);
+    },
+    hasRoom: (id) =>
+      keptInAll === 0 || (keptInAll < MAX_KEPT && (kept.get(id)?.size ?? 0) < MAX_KEPT_EACH),
+    isKept: (id, webhookId) => keptInAll > 0 && kept.get(id)?.has(webhookId) === true,
+  };
+}
+
+/**
+ * Splits off results that name a delivery a second time (two jobs for one attempt): a statement
+ * changes a row once, so the later one must meet the fence in a statement of its own.
+ */
+function withoutRepeats(results: AttemptResult[]): AttemptResult[][] {
+  const seen = new Set<string>();
+  const repeats: AttemptResult[] = [];
+  const distinct = results.filter((result) => {
+    const key = `${result.webhookId}.${result.subscriptionId}`;
+    if (!seen.has(key)) return seen.add(key);
+    repeats.push(result);
+    return false;
+  });
+  return repeats.length === 0 ? [distinct] : [distinct, ...withoutRepeats(repeats)];
+}

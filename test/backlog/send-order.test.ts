@@ -1,0 +1,242 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { createLine, type HeldPage, type Line } from '../../src/backlog/send-order.ts';
+
+const BOUNDS = { keys: 4, passedKeys: 3, queued: 8, queuedOfKey: 3 };
+/** So many ids later, at the latest, is committed what has an id. */
+const LATE = 3;
+const idOf = (n: number) => String(n).padStart(6, '0');
+
+interface Row {
+  readonly webhookId: string;
+  readonly key: number;
+  readonly dueAt: number;
+}
+
+const pageOf = (rows: readonly Row[], settledTo = ''): HeldPage => ({
+  settledTo,
+  length: rows.length,
+  webhookIdOf: (at) => (rows[at] as Row).webhookId,
+  keyOf: (at) => (rows[at] as Row).key,
+  dueAtOf: (at) => (rows[at] as Row).dueAt,
+});
+
+/** What is held, as the database has it. */
+interface Held {
+  readonly key: number;
+  dueAt: number;
+  /** How many had an id when it was committed; undefined: it is not yet. */
+  committedAt: number | undefined;
+}
+
+/** A page as it was read; `take` gives it to the line, later. */
+interface Read {
+  readonly take: () => number;
+}
+
+/** Begins a read of one of the kinds that there are, as reader.ts does. */
+function beginRead(
+  line: Line,
+  held: ReadonlyMap<string, Held>,
+  size: number,
+  latest: number,
+  now: () => number,
+  sweeps: boolean,
+): Read {
+  const { after } = line.beginRead(sweeps ? 'sweep' : line.wantsFill ? 'fill' : 'ahead');
+  const rows = [...held]
+    .filter(([id, { committedAt }]) => id > (after ?? '') && committedAt !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .slice(0, size)
+    .map(([webhookId, { key, dueAt }]) => ({ webhookId, key, dueAt }));
+  const page = pageOf(rows, idOf(Math.max(0, latest - LATE)));
+  return { take: () => line.take(page, rows.length === size, now()) };
+}
+
+const page = fc.integer({ min: LATE + 1, max: LATE + 6 });
+const few = fc.integer({ min: 0, max: 2 });
+const step = fc.oneof(
+  {
+    arbitrary: fc.record({
+      arrives: fc.oneof(few, few, fc.integer({ min: 0, max: 9 })),
+      count: fc.integer({ min: 1, max: 5 }),
+      late: fc.boolean(),
+    }),
+    weight: 2,
+  },
+  { arbitrary: fc.record({ reads: page, sweeps: fc.boolean(), takes: fc.boolean() }), weight: 4 },
+  { arbitrary: fc.constant({ takes: true as const }), weight: 1 },
+  { arbitrary: fc.record({ next: fc.integer({ min: 1, max: 4 }) }), weight: 3 },
+  {
+    arbitrary: fc.record({ settles: fc.nat(), retryInMs: fc.constantFrom(null, null, 0, 2, 5) }),
+    weight: 4,
+  },
+  { arbitrary: fc.record({ passes: fc.integer({ min: 1, max: 5 }) }), weight: 1 },
+  { arbitrary: fc.record({ cancels: fc.nat() }), weight: 1 },
+);
+
+t.test(
+  'of one key one is under way at a time, the oldest first, and none is forgotten',
+  async () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
+        const line = createLine(true, BOUNDS);
+        const held = new Map<string, Held>();
+        const underWay = new Map<number, string>();
+        let reading: Read | undefined;
+        let now = 0;
+        let count = 0;
+
+        const next = (most: number) => {
+          for (const id of line.next(most, now)) {
+            const one = held.get(id);
+            // What has ended meanwhile is found out by loading it.
+            if (one === undefined) {
+              line.settled(id, null);
+              continue;
+            }
+            // What was committed before this one had an id was accepted before it.
+            const older = [...held].filter(
+              ([other, { key, committedAt }]) =>
+                key === one.key &&
+                other < id &&
+                committedAt !== undefined &&
+                committedAt < Number(id),
+            );
+            if (older.length > 0) throw new Error(`${id} before ${older}`);
+            if (one.dueAt > now) throw new Error(`${id} is not due`);
+            if (underWay.has(one.key)) throw new Error(`${id} beside ${underWay.get(one.key)}`);
+            underWay.set(one.key, id);
+          }
+        };
+        const settle = (id: string, key: number, retryInMs: number | null) => {
+          underWay.delete(key);
+          const one = held.get(id) as Held;
+          if (retryInMs === null) held.delete(id);
+          else one.dueAt = now + retryInMs;
+          line.settled(id, retryInMs === null ? null : now + retryInMs);
+        };
+        const commit = (all: boolean) => {
+          for (const [id, one] of held)
+            if (all || Number(id) <= count - LATE) one.committedAt ??= count;
+        };
+        const read = (size: number, sweeps: boolean) => {
+          reading ??= beginRead(line, held, size, count, () => now, sweeps);
+        };
+        const take = () => {
+          reading?.take();
+          reading = undefined;
+        };
+
+        for (const one of steps) {
+          if ('arrives' in one) {
+            for (let n = 0; n < one.count; n++) {
+              count += 1;
+              const committedAt = one.late ? undefined : count;
+              held.set(idOf(count), { key: one.arrives, dueAt: now, committedAt });
+              commit(false);
+            }
+          } else if ('reads' in one) {
+            read(one.reads, one.sweeps);
+            if (one.takes) take();
+          } else if ('takes' in one) take();
+          else if ('next' in one) next(one.next);
+          else if ('passes' in one) now += one.passes;
+          else if ('cancels' in one) {
+            const waiting = [...held.keys()].filter((id) => ![...underWay.values()].includes(id));
+            if (waiting.length > 0) held.delete(waiting[one.cancels % waiting.length] as string);
+          } else if (underWay.size > 0) {
+            const [key, id] = [...underWay][one.settles % underWay.size] as [number, string];
+            settle(id, key, one.retryInMs);
+          }
+        }
+        // From now on all goes well: then all must go.
+        commit(true);
+        for (let round = 0; round < 3_000 && held.size > 0; round++) {
+          take();
+          read(LATE + 1, round % 2 === 0);
+          take();
+          next(2);
+          now += 1;
+          for (const [key, id] of [...underWay]) settle(id, key, null);
+        }
+        return held.size === 0;
+      }),
+      { numRuns: 2_000 },
+    );
+  },
+);
+
+t.test('without an order nothing waits for anything, and the oldest go first', async (t) => {
+  const line = createLine(false);
+  line.beginRead('ahead');
+  line.take(pageOf([3, 4, 5].map((n) => ({ webhookId: idOf(n), key: 0, dueAt: 0 }))), false, 0);
+  t.strictSame(line.next(2, 1), [idOf(3), idOf(4)]);
+  line.settled(idOf(3), 10);
+  t.strictSame(line.next(2, 1), [idOf(5)]);
+  t.equal(line.dueAt, 10);
+  t.strictSame(line.next(2, 10), [idOf(3)]);
+});
+
+t.test('however long the backlog of a blocked key, others behind it are found', async (t) => {
+  const line = createLine(true);
+  const rows = (from: number, key: number) =>
+    pageOf(Array.from({ length: 1_000 }, (_, n) => ({ webhookId: idOf(from + n), key, dueAt: 0 })));
+  line.beginRead('ahead');
+  line.take(rows(0, 1), true, 1);
+  t.strictSame(line.next(10, 1), [idOf(0)]);
+  line.settled(idOf(0), 3_600_000);
+  for (let from = 1_000; from < 500_000; from += 1_000) line.take(rows(from, 1), true, 1);
+  t.equal(line.ready(1), 0);
+  t.notOk(line.isFull(1), 'and they take no more memory');
+  line.take(pageOf([{ webhookId: idOf(500_000), key: 2, dueAt: 0 }]), false, 1);
+  t.strictSame(line.next(10, 1), [idOf(500_000)]);
+});
+
+t.test('however many keys are blocked, one that is not is found', async (t) => {
+  const line = createLine(true);
+  const blocked = Array.from({ length: 100_000 }, (_, n) => ({
+    webhookId: idOf(n),
+    key: n,
+    dueAt: 60_000,
+  }));
+  line.beginRead('ahead');
+  t.equal(line.take(pageOf(blocked), true, 1), blocked.length);
+  // Two of each of some keys: neither those behind one that is blocked, nor those of one that is free.
+  const behind = [5, 50_000, 99_999, 200_000, 200_000];
+  line.take(
+    pageOf(behind.map((key, n) => ({ webhookId: idOf(100_000 + n), key, dueAt: 0 }))),
+    false,
+    1,
+  );
+  t.strictSame(line.next(10, 1), [idOf(100_003)]);
+  t.equal(line.sweepAt, 60_000, 'and the others are looked for when they are due');
+});
+
+t.test('what is held no longer holds up nobody, once a sweep has not found it', async (t) => {
+  const line = createLine(true);
+  const give = (kind: 'ahead' | 'sweep', ids: number[], dueAt: number) => {
+    line.beginRead(kind);
+    line.take(pageOf(ids.map((n) => ({ webhookId: idOf(n), key: 1, dueAt }))), false, 0);
+  };
+  give('ahead', [1], 60_000);
+  give('ahead', [2, 3], 0);
+  t.equal(line.ready(1), 0, 'the first one waits for its retry');
+  give('sweep', [2, 3], 0);
+  t.strictSame(line.next(10, 1), [idOf(2)]);
+});
+
+t.test('where they are to take turns, the one that had fewest goes first', async (t) => {
+  const line = createLine(false);
+  line.take(pageOf([1, 2, 3].map((n) => ({ webhookId: idOf(n), key: 0, dueAt: 0 }))), false, 0);
+  const turns = new Map<string, number>();
+  const order: string[] = [];
+  for (let n = 0; n < 5; n++) {
+    const [next] = line.next(1, 1, (webhookId) => turns.get(webhookId) ?? 0);
+    turns.set(next as string, (turns.get(next as string) ?? 0) + 1);
+    order.push(next as string);
+    line.settled(next as string, 0);
+  }
+  t.strictSame(order, [1, 2, 3, 1, 2].map(idOf));
+  t.strictSame(line.next(3, 1), [1, 2, 3].map(idOf), 'and none is left out');
+});

@@ -1,0 +1,111 @@
+import type pg from 'pg';
+import { pino } from 'pino';
+import t, { type Test } from 'tap';
+import { createPool } from '../../src/db/pool.ts';
+import { createSession } from '../../src/db/session.ts';
+import { createPresence } from '../../src/maintenance/presence.ts';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+import { anyLoop } from '../helpers/loops.ts';
+import { until } from '../helpers/until.ts';
+import { startWay } from '../helpers/way.ts';
+
+/** A worker's presence, whose session takes a way of its own. */
+async function startPresence(t: Test) {
+  const databaseUrl = await createTestDatabase(t);
+  const way = await startWay(t, databaseUrl);
+  const log = pino({ level: 'silent' });
+  const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
+  const session = createSession({ databaseUrl: way.url, purpose: 'session', loop: anyLoop, log });
+  const presence = createPresence(pool, session, anyLoop, log);
+  await session.start();
+  const looking = await connect(t, databaseUrl);
+  t.teardown(async () => {
+    await presence.stop();
+    await session.stop();
+    await pool.end();
+  });
+  return { databaseUrl, way, session, presence, looking };
+}
+
+async function isKnown(client: pg.Client, poolId: string): Promise<boolean> {
+  const { rowCount } = await client.query('select from posthorn.workers where pool_id = $1', [
+    poolId,
+  ]);
+  return rowCount === 1;
+}
+
+t.test('a pool that begins without a session is known with the next one', async (t) => {
+  const { way, session, presence, looking } = await startPresence(t);
+  way.close(true);
+  await until('the session is lost', () => !session.connected);
+  const registered = presence.register('early');
+  way.close(false);
+  await registered;
+  t.ok(await isKnown(looking, 'early'));
+});
+
+t.test('a pool is known although the session ended while it was announced', async (t) => {
+  const { databaseUrl, way, session, presence, looking } = await startPresence(t);
+  way.close(true);
+  await until('the session is lost', () => !session.connected);
+  const registered = presence.register('unlucky');
+  const locking = await connect(t, databaseUrl);
+  await locking.query('begin');
+  await locking.query('lock table posthorn.workers in access exclusive mode');
+  way.close(false);
+  await until('it is being announced', async () => {
+    const { rowCount } = await looking.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock' and query like '%posthorn.workers%'`,
+    );
+    return rowCount === 1;
+  });
+  await locking.query('rollback');
+  await registered;
+  t.ok(await isKnown(looking, 'unlucky'));
+});
+
+t.test('whoever waits to be known is told when the pool is retired before', async (t) => {
+  const { way, session, presence, looking } = await startPresence(t);
+  way.close(true);
+  await until('the session is lost', () => !session.connected);
+  const given = presence.register('given up');
+  const kept = presence.register('kept');
+  const told = t.rejects(given, /given up was retired before it was known/);
+  await presence.retire('given up');
+  await told;
+  way.close(false);
+  await kept;
+  t.notOk(await isKnown(looking, 'given up'));
+});
+
+t.test(
+  'a pool that was taken for dead while the session was away is not known again',
+  async (t) => {
+    const { way, session, presence, looking } = await startPresence(t);
+    const dead: string[] = [];
+    presence.onTakenForDead((poolIds) => void dead.push(...poolIds));
+    await presence.register('taken');
+    await presence.register('alive');
+    way.close(true);
+    await until('the session is lost', () => !session.connected);
+    await looking.query(`delete from posthorn.workers where pool_id = 'taken'`);
+    way.close(false);
+    await until('it hears of that', () => dead.length > 0);
+    t.strictSame(dead, ['taken']);
+    await presence.rescue();
+    t.notOk(await isKnown(looking, 'taken'), 'what it had and nobody has taken yet is free');
+    t.ok(await isKnown(looking, 'alive'));
+  },
+);
+
+t.test('a worker hears which of its pools was taken for dead', async (t) => {
+  const { presence, looking } = await startPresence(t);
+  const dead: string[] = [];
+  presence.onTakenForDead((poolIds) => void dead.push(...poolIds));
+  await presence.register('alive');
+  await presence.register('taken');
+  await looking.query(`delete from posthorn.workers where pool_id = 'taken'`);
+  await presence.rescue();
+  t.strictSame(dead, ['taken']);
+});

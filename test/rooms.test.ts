@@ -1,0 +1,71 @@
+// The rooms of src/, and which of them may know which: docs/architecture.md has what is in each.
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import t from 'tap';
+
+/** A room imports from the rooms behind it in this list, and from no other. */
+const ROOMS = [
+  'cli',
+  'app',
+  'api',
+  'metrics',
+  'queue',
+  'maintenance',
+  'backlog',
+  'sending',
+  'bulk-operations',
+  'history',
+  'tenants',
+  'intake',
+  'event-types',
+  'keys',
+  'config',
+  'health',
+  'subscriptions',
+  'deliveries',
+  'concurrency',
+  'http',
+  'signing',
+  'db',
+  'lib',
+];
+/** Files of src/ itself: the first may import everything, the other is there for everybody. */
+const [FIRST, LAST] = ['main.ts', 'version.ts'];
+
+const SRC = join(import.meta.dirname, '..', 'src');
+const roomOf = (file: string) => relative(SRC, file).split(sep)[0] as string;
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((file) => file.endsWith('.ts') && statSync(file).isFile());
+}
+
+/** What a file imports of ours, types too. */
+function importsOf(file: string): string[] {
+  const found = readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g);
+  return [...found].map(([, path = '']) => join(dirname(file), path));
+}
+
+const rank = (room: string) =>
+  room === FIRST ? -1 : room === LAST ? ROOMS.length : ROOMS.indexOf(room);
+
+t.test('every room has its place', async (t) => {
+  const rooms = readdirSync(SRC).filter((name) => name !== FIRST && name !== LAST);
+  t.strictSame(rooms.toSorted(), ROOMS.toSorted());
+});
+
+t.test('imports go from one room to those behind it, so that there is no circle', async (t) => {
+  let seen = 0;
+  for (const file of filesIn(SRC)) {
+    for (const imported of importsOf(file)) {
+      const [from, to] = [roomOf(file), roomOf(imported)];
+      // tasks/ is what graphile-worker calls, and belongs to app/.
+      if (from === to || to === '..') continue;
+      seen += 1;
+      if (rank(to) <= rank(from))
+        t.fail(`${relative(SRC, file)} imports ${relative(SRC, imported)}, which comes before it`);
+    }
+  }
+  t.ok(seen > 300, `${seen} imports between rooms`);
+});
