@@ -13,6 +13,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
 COPY migrations ./migrations
+COPY schema ./schema
 COPY tasks ./tasks
 COPY src ./src
 # Everything above belongs to root: the service can read its files and change none.

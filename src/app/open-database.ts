@@ -37,8 +37,15 @@ export async function openDatabase(
   try {
     const onWait = (migration: string, blockedBy: string) =>
       log.warn({ migration, blockedBy }, 'a migration waits for its locks, and tries again');
-    const migrations = (await migrate(url, { onWait })).map(({ name }) => name);
-    if (migrations.length > 0) log.info({ migrations }, 'migrated');
+    const applied = await migrate(url, { onWait });
+    if (applied.migrations.length + applied.changed.length > 0)
+      log.info(
+        {
+          migrations: applied.migrations.map(({ name }) => name),
+          functionsAndViews: applied.changed.length,
+        },
+        'migrated',
+      );
   } catch (error) {
     await embedded?.stop();
     throw error;

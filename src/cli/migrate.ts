@@ -28,18 +28,28 @@ Examples:
 
 async function list(url: string): Promise<void> {
   const { migrationStatus } = await import('../db/migrate.ts');
-  for (const { name, appliedAt } of await migrationStatus(url)) {
+  const { migrations, changed } = await migrationStatus(url);
+  for (const { name, appliedAt } of migrations) {
     process.stdout.write(
       `${name.padEnd(32)} ${appliedAt === null ? 'not applied' : appliedAt.toISOString()}\n`,
     );
   }
+  const state = changed.length === 0 ? 'up to date' : `not applied: ${named(changed)}`;
+  process.stdout.write(`${'functions and views'.padEnd(32)} ${state}\n`);
 }
 
 async function apply(url: string): Promise<void> {
   const { migrate } = await import('../db/migrate.ts');
   const onWait = (name: string, blockedBy: string) =>
     void process.stderr.write(`${name} waits for its locks, and tries again: ${blockedBy}\n`);
-  const applied = await migrate(url, { onWait });
-  for (const { name } of applied) process.stdout.write(`applied ${name}\n`);
-  if (applied.length === 0) process.stdout.write('The database is up to date.\n');
+  const { migrations, changed } = await migrate(url, { onWait });
+  for (const { name } of migrations) process.stdout.write(`applied ${name}\n`);
+  if (changed.length > 0) process.stdout.write(`applied functions and views: ${named(changed)}\n`);
+  if (migrations.length + changed.length === 0)
+    process.stdout.write('The database is up to date.\n');
+}
+
+/** Their names where they are few, how many they are otherwise. */
+function named(files: readonly string[]): string {
+  return files.length > 8 ? `${files.length} files` : files.join(', ');
 }

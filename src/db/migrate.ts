@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { runMigrations } from 'graphile-worker';
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
+import { VERSION } from '../version.ts';
 import { connectOrExplain } from './connect.ts';
 import { createPool } from './pool.ts';
 import { silentQueueLogger } from './queue-logger.ts';
+import { applySchemaFiles, compareSchemaFiles } from './schema-files.ts';
 
 const MIGRATIONS_DIR = new URL('../../migrations/', import.meta.url);
 const OLDEST_POSTGRES = 150_000;
@@ -27,47 +29,72 @@ export interface Migration {
   readonly appliedAt: Date | null;
 }
 
+/** What this version of Posthorn wants of a database, and what the database has of it. */
+export interface MigrationStatus {
+  readonly migrations: readonly Migration[];
+  /** The functions and views that are to be applied, or dropped: files of schema/, `functions/send.sql`. */
+  readonly changed: readonly string[];
+}
+
+/** What one call of `migrate` has changed. */
+export interface Migrated {
+  readonly migrations: readonly Migration[];
+  readonly changed: readonly string[];
+}
+
 export interface MigrateOptions {
-  /** Told each time that a migration could not have its locks, with who is in the way. */
+  /** Called each time that a migration could not get its locks, with who is in the way. */
   readonly onWait?: (name: string, blockedBy: string) => void;
 }
 
 /**
  * Brings the database to the schema that this version knows: graphile-worker's own migrations,
- * ours, and the partitions of the coming week. Several processes may call it at once. It holds nobody
- * up for longer than a moment, and waits for as long as somebody's transaction is in its way.
+ * ours, functions and views, and the partitions of the coming week. Several processes may call it at
+ * once. It holds nobody up for longer than a moment, and waits for as long as somebody's transaction is
+ * in its way.
  *
- * @returns the migrations that were applied by this call.
- * @throws OperatorError when the database cannot be reached, is older than Postgres 15, or has a
- *   newer schema than this version knows.
+ * @returns what was applied by this call.
+ * @throws OperatorError when the database cannot be reached, is older than Postgres 15, has a newer
+ *   schema than this version knows, or has something of others that depends on a function that goes.
  */
 export async function migrate(
   databaseUrl: string,
   { onWait = () => {} }: MigrateOptions = {},
-): Promise<Migration[]> {
+): Promise<Migrated> {
   const client = await connectOrExplain(databaseUrl, 'migrate');
   try {
     await requireSupportedServer(client);
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    const pending = (await compare(client, databaseUrl)).filter(
-      ({ appliedAt }) => appliedAt === null,
-    );
+    const { migrations, changed } = await compare(client, databaseUrl);
+    const pending = migrations.filter(({ appliedAt }) => appliedAt === null);
     await migrateQueue(databaseUrl);
-    if (pending.length > 0) await makeRoom(client);
+    if (pending.length + changed.length > 0) await makeRoom(client);
     const applied: Migration[] = [];
     for (const { version, name } of pending) {
-      applied.push({
-        version,
-        name,
-        appliedAt: await applyPatiently(client, version, name, onWait),
+      const isLast = applied.length === pending.length - 1;
+      const appliedAt = await applyPatiently(client, name, onWait, async () => {
+        const at = await applyMigration(client, version, name);
+        // In one transaction with what they need of it.
+        if (isLast) await applySchemaFiles(client);
+        return at;
       });
+      applied.push({ version, name, appliedAt });
     }
+    if (pending.length === 0 && changed.length > 0)
+      await applyPatiently(client, 'of functions and views', onWait, () =>
+        applySchemaFiles(client),
+      );
     await client.query(
       `select posthorn.ensure_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + 7)`,
     );
-    return applied;
+    if (pending.length > 0)
+      await client.query(
+        `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + 7)`,
+      );
+    return { migrations: applied, changed };
   } catch (error) {
-    const reason = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    if (error instanceof OperatorError) throw error;
+    const reason = rootCause(error);
     if (errorCode(reason) !== INSUFFICIENT_PRIVILEGE) throw error;
     throw new OperatorError(
       `The user of ${describe(databaseUrl)} may not migrate it (${errorMessage(reason)}). Grant it create on the database, or run posthorn migrate as a user who may.`,
@@ -77,28 +104,37 @@ export async function migrate(
   }
 }
 
-/** For the migrations: who may not create schemas can have them made, and needs nothing when up to date. */
+/** The tables of what was applied: a user who may not create schemas needs nothing when all is up to date. */
 async function makeRoom(client: pg.Client): Promise<void> {
   const { rows } = await client.query(
     `select to_regnamespace('posthorn') is not null as schema,
-       to_regclass('posthorn.migrations') is not null as list`,
+       to_regclass('posthorn.schema_files') is not null as tables`,
   );
   if (!rows[0].schema) await client.query('create schema posthorn');
-  if (rows[0].list) return;
+  if (rows[0].tables) return;
   await client.query(`
     create table posthorn.migrations (
       version integer primary key,
       name text not null,
       applied_at timestamptz not null default now()
-    )`);
+    );
+    comment on table posthorn.migrations is 'The files of migrations/ that were applied.';
+    create table posthorn.schema_files (
+      path text primary key,
+      hash text not null,
+      posthorn_version text not null,
+      applied_at timestamptz not null default now()
+    );
+    comment on table posthorn.schema_files is
+      'The files of schema/ (functions and views) as they were last applied: SHA-256, and by which version.'`);
 }
 
 /**
- * The migrations this version has, each with when it was applied to the database, or null.
+ * The migrations, functions and views that this version has, and which of them the database lacks.
  *
  * @throws OperatorError as `migrate` does.
  */
-export async function migrationStatus(databaseUrl: string): Promise<Migration[]> {
+export async function migrationStatus(databaseUrl: string): Promise<MigrationStatus> {
   const client = await connectOrExplain(databaseUrl, 'migrate');
   try {
     await requireSupportedServer(client);
@@ -108,7 +144,7 @@ export async function migrationStatus(databaseUrl: string): Promise<Migration[]>
   }
 }
 
-async function compare(client: pg.Client, databaseUrl: string): Promise<Migration[]> {
+async function compare(client: pg.Client, databaseUrl: string): Promise<MigrationStatus> {
   const known = await knownMigrations();
   const applied = new Map<number, Date>();
   const { rows: exists } = await client.query(
@@ -125,11 +161,20 @@ async function compare(client: pg.Client, databaseUrl: string): Promise<Migratio
       `The database ${describe(databaseUrl)} has schema ${newestApplied}, but this Posthorn knows only ${newest}. Run the newer Posthorn that migrated it.`,
     );
   }
-  return known.map(({ version, name }) => ({
-    version,
-    name,
-    appliedAt: applied.get(version) ?? null,
-  }));
+  const { changed, removed, newerVersion } = await compareSchemaFiles(client);
+  if (newerVersion !== null) {
+    throw new OperatorError(
+      `The database ${describe(databaseUrl)} has functions of Posthorn ${newerVersion}, but this is ${VERSION}. Run the newer Posthorn that migrated it.`,
+    );
+  }
+  return {
+    migrations: known.map(({ version, name }) => ({
+      version,
+      name,
+      appliedAt: applied.get(version) ?? null,
+    })),
+    changed: [...changed, ...removed].map(({ path }) => path),
+  };
 }
 
 async function knownMigrations(): Promise<{ version: number; name: string }[]> {
@@ -139,21 +184,36 @@ async function knownMigrations(): Promise<{ version: number; name: string }[]> {
   return files.map((file) => ({ version: Number(file.slice(0, 4)), name: file }));
 }
 
-async function applyPatiently(
+/** Does the work in a transaction that waits for its locks no longer than a moment, until it gets them. */
+async function applyPatiently<T>(
   client: pg.Client,
-  version: number,
   name: string,
   onWait: NonNullable<MigrateOptions['onWait']>,
-): Promise<Date> {
+  work: () => Promise<T>,
+): Promise<T> {
   for (;;) {
+    await client.query('begin');
     try {
-      return await apply(client, version, name);
+      await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
+      const result = await work();
+      await client.query('commit');
+      return result;
     } catch (error) {
-      if (errorCode((error as Error).cause) !== LOCK_NOT_AVAILABLE) throw error;
+      await client.query('rollback');
+      if (error instanceof OperatorError) throw error;
+      if (errorCode(rootCause(error)) !== LOCK_NOT_AVAILABLE)
+        throw new Error(`Migration ${name} failed and was rolled back: ${errorMessage(error)}`, {
+          cause: error,
+        });
       onWait(name, await oldestTransaction(client));
       await sleep(TRY_AGAIN_MS);
     }
   }
+}
+
+/** What Postgres said, below the errors that say what was being done. */
+function rootCause(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : error;
 }
 
 /** Whose transaction has been open for the longest: most likely the one that is in the way. */
@@ -171,22 +231,13 @@ async function oldestTransaction(client: pg.Client): Promise<string> {
     : `the transaction of pid ${oldest.pid} ("${oldest.name}"), open for ${oldest.seconds} s`;
 }
 
-async function apply(client: pg.Client, version: number, name: string): Promise<Date> {
-  const sql = await readFile(new URL(name, MIGRATIONS_DIR), 'utf8');
-  await client.query('begin');
-  try {
-    await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
-    await client.query(sql);
-    const { rows } = await client.query(
-      'insert into posthorn.migrations (version, name) values ($1, $2) returning applied_at',
-      [version, name],
-    );
-    await client.query('commit');
-    return rows[0].applied_at;
-  } catch (error) {
-    await client.query('rollback');
-    throw new Error(`Migration ${name} failed and was rolled back`, { cause: error });
-  }
+async function applyMigration(client: pg.Client, version: number, name: string): Promise<Date> {
+  await client.query(await readFile(new URL(name, MIGRATIONS_DIR), 'utf8'));
+  const { rows } = await client.query(
+    'insert into posthorn.migrations (version, name) values ($1, $2) returning applied_at',
+    [version, name],
+  );
+  return rows[0].applied_at;
 }
 
 async function migrateQueue(databaseUrl: string): Promise<void> {

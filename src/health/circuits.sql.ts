@@ -37,7 +37,7 @@ export interface Reported {
 /**
  * Writes down that attempts failed, in one transaction with all that follows from it: circuits that
  * open, probes that are put off, subscriptions that are disabled, and the operational webhooks. The
- * functions are in migrations/0006_health.sql.
+ * functions are in schema/functions/report_*.sql.
  *
  * It may be told of a thing twice, or by several processes.
  */

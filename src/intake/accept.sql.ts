@@ -62,9 +62,9 @@ export interface AcceptOptions {
 }
 
 /**
- * Commits webhooks, what is owed for them and their jobs in one transaction: one call of
- * `posthorn.accept_group`, in front of `posthorn.accept` (both in
- * migrations/0012_fair_intake.sql), which is where fan-out, filtering, idempotency and enqueueing live.
+ * Commits webhooks, what is owed for them and their jobs in one transaction: one call of `posthorn.accept`
+ * (schema/functions/accept.sql, and accept_general.sql behind it), which is where fan-out, filtering,
+ * idempotency and enqueueing live.
  *
  * The bodies travel as one binary parameter with their places. Tried and left: a bytea[] (sent as
  * text, escaped, twice the size) and a row of parameters for each webhook (a statement to parse
@@ -89,7 +89,7 @@ export async function acceptWebhooks(
   const { rows } = await queryToKnow<Answer>(pool, {
     name: 'accept',
     text: `select ids::text[], deliveries, outcomes
-      from set_config('posthorn.bulk', $14, true), posthorn.accept_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15)`,
+      from set_config('posthorn.bulk', $14, true), posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15)`,
     values: [
       oneAfterAnother(webhooks.map(({ body }) => body)),
       plainArray(starts),

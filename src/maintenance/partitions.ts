@@ -30,7 +30,7 @@ export async function keepPartitions(
       continue;
     }
     try {
-      await pool.query('select posthorn.drop_day($1::date)', [day]);
+      await pool.query('select posthorn.drop_partitions($1::date)', [day]);
       log.info({ day }, 'history dropped');
     } catch (error) {
       if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
@@ -41,11 +41,11 @@ export async function keepPartitions(
 
 async function keepIdempotencyKeys(pool: pg.Pool, log: Logger): Promise<void> {
   await pool.query(
-    `select posthorn.ensure_key_days((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + $1::integer)`,
+    `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + $1::integer)`,
     [DAYS_AHEAD],
   );
   try {
-    await pool.query('select posthorn.drop_key_days()');
+    await pool.query('select posthorn.drop_idempotency_partitions()');
   } catch (error) {
     if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
     log.info('idempotency keys are in use; they will be dropped later');

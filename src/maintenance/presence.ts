@@ -5,7 +5,7 @@ import type { Session } from '../db/session.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
 
-/** First key of the advisory locks; the second is the worker's id. See migrations/0001_first.sql. */
+/** First key of the advisory locks; the second is the worker's id. See the table workers in migrations/0001_schema.sql. */
 const LOCK_SPACE = 1_347_637_332;
 const BEAT_EVERY_MS = 5_000;
 /**

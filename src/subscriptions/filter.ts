@@ -83,7 +83,7 @@ export async function tryFilter(
          ($5::text[] is null or $5::text[] && posthorn.event_type_patterns(event_type))
            and ($6::text[] is null or $6::text[] && channels)
            and jsonb_path_exists(
-             posthorn.data_of(body, event_type), posthorn.filter_test($4::jsonpath), '{}', true),
+             posthorn.webhook_data(body, event_type), posthorn.filter_test($4::jsonpath), '{}', true),
          false) as matches
      from bounded
      where bytes <= $3

@@ -79,7 +79,7 @@ t.test('a tenant that reads as much as it can leaves connections for others', as
   await send(greedy, { total: 1 });
   // As slow as a statement can be: until it is cancelled.
   await client.query(`
-    create or replace function posthorn.data_of(body bytea, event_type text) returns jsonb
+    create or replace function posthorn.webhook_data(body bytea, event_type text) returns jsonb
       language sql volatile as 'select pg_sleep(60); select null::jsonb'`);
   const slow = Array.from({ length: 12 }, () =>
     greedy('POST', '/v1/filters/test', { filter: '$.total > 1' }),

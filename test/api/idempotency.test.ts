@@ -165,7 +165,7 @@ t.test('whoever keeps an old snapshot is told to begin again', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   await client.query(
-    `select posthorn.ensure_key_days((now() at time zone 'UTC')::date - 1, (now() at time zone 'UTC')::date)`,
+    `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date - 1, (now() at time zone 'UTC')::date)`,
   );
   const key = randomUUID();
   const sql = `select posthorn.send('order.created', '{"id": 7}', idempotency_key => $1) as id`;
@@ -189,7 +189,7 @@ t.test('a key is free again after 24 hours, and its day is dropped', async (t) =
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   await client.query(
-    `select posthorn.ensure_key_days((now() at time zone 'UTC')::date - 4, (now() at time zone 'UTC')::date)`,
+    `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date - 4, (now() at time zone 'UTC')::date)`,
   );
   const key = randomUUID();
   const first = (await send(posthorn, key)).json.webhook_id;

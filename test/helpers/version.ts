@@ -8,7 +8,7 @@ const ROOT = join(import.meta.dirname, '..', '..');
  * `migrate` there leaves a database as an older version did.
  */
 export function copyVersion(to: string, newestMigration = Number.POSITIVE_INFINITY): void {
-  for (const part of ['src', 'tasks', 'migrations', 'package.json'])
+  for (const part of ['src', 'tasks', 'migrations', 'schema', 'package.json'])
     cpSync(join(ROOT, part), join(to, part), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(to, 'node_modules'));
   for (const file of readdirSync(join(to, 'migrations')))

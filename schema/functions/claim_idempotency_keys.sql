@@ -1,0 +1,54 @@
+create or replace function posthorn.claim_idempotency_keys(
+  tenants text[],
+  keys text[],
+  fingerprints bytea[],
+  -- In the order given; null for a webhook without a key, or with a new one.
+  out outcomes text[],
+  out ids uuid[],
+  out deliveries integer[]
+)
+  language plpgsql
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+as $$
+declare
+  locked boolean[];
+  -- Both ends, since each day that is searched costs something for each key.
+  since constant timestamptz := clock_timestamp() - interval '24 hours';
+  until constant timestamptz := clock_timestamp() + interval '1 hour';
+begin
+  -- It never waits, so it is part of no deadlock, and no open transaction holds up a group.
+  select array_agg(
+    case when key is not null then pg_try_advisory_xact_lock(hashtextextended(tenant || E'\n' || key, 1347637332)) end
+    order by place)
+  from unnest(tenants, keys) with ordinality as u (tenant, key, place)
+  into locked;
+
+  -- A statement of its own, so that it sees what the previous holder of the lock has committed. It looks up
+  -- all keys at once, in each day that they may be in: one after the other took three times as long.
+  with known as materialized (
+    select tenant, key, fingerprint, webhook_ids, k.deliveries
+    from posthorn.idempotency_keys k
+    where k.key = any (keys) and k.created_at > since and k.created_at < until
+  )
+  select
+    array_agg(
+      case
+        when not g.locked then 'in_flight'
+        when known.fingerprint <> g.fingerprint then 'reused'
+        when known.fingerprint is not null then 'replayed'
+      end order by place),
+    array_agg(known.webhook_ids[nth] order by place),
+    array_agg(known.deliveries[nth] order by place)
+  from (
+    select *, row_number() over (partition by tenant, key order by place) as nth
+    from unnest(tenants, keys, fingerprints, locked) with ordinality as u (tenant, key, fingerprint, locked, place)
+  ) as g
+  -- A key that was stored for two days has two equal rows.
+  left join lateral (select * from known k where k.tenant = g.tenant and k.key = g.key limit 1) as known on true
+  into outcomes, ids, deliveries;
+end
+$$;
+comment on function posthorn.claim_idempotency_keys is
+  'Locks idempotency keys until the end of the transaction. The outcome of a key that cannot be used is in_flight, reused (for another request), or replayed, with what was answered.';
+revoke execute on function posthorn.claim_idempotency_keys from public;

@@ -1,0 +1,15 @@
+create or replace function posthorn.report_answer(id integer) returns boolean
+  language plpgsql
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from posthorn.subscriptions s where s.id = report_answer.id for no key update;
+  update posthorn.circuits c set opened_at = null, probe_at = null, probe_interval_ms = null
+  where c.subscription_id = report_answer.id and c.opened_at is not null;
+  return found;
+end
+$$;
+comment on function posthorn.report_answer is
+  'Records that the receiver answered, although with a refusal, so it is there: closes the circuit. Returns whether it was open.';
+revoke execute on function posthorn.report_answer from public;

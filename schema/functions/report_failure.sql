@@ -1,0 +1,90 @@
+create or replace function posthorn.report_failure(
+  id integer,
+  -- How many since the last report, and how long ago the first of them began after the last success.
+  failures integer,
+  since_ms double precision,
+  -- Whether so many failed in a row that the circuit is to open.
+  open boolean,
+  -- For how long the receiver asked not to be called, or null.
+  pause_ms double precision,
+  probe boolean,
+  gone boolean,
+  error_code text,
+  error text,
+  -- The time until the first probe, the longest between two, and until it is disabled (null: never).
+  first_probe_ms integer,
+  max_probe_ms integer,
+  disable_after_ms double precision,
+  out opened boolean,
+  out disabled boolean
+)
+  language plpgsql
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+as $$
+declare
+  circuit posthorn.circuits;
+  was_open boolean;
+  ms constant interval := interval '1 millisecond';
+begin
+  opened := false;
+  disabled := false;
+  perform from posthorn.subscriptions s
+    where s.id = report_failure.id and s.deleted_at is null and s.status = 'active'
+    for no key update;
+  if not found then
+    return;
+  end if;
+  select * from posthorn.circuits c where c.subscription_id = report_failure.id into circuit;
+  if circuit.subscription_id is null then
+    circuit.subscription_id := id;
+    circuit.failing_since := now() - since_ms * ms;
+    circuit.failures := 0;
+    insert into posthorn.circuits (subscription_id, failing_since, failures, last_failed_at)
+    values (id, circuit.failing_since, 0, now());
+  end if;
+  was_open := circuit.opened_at is not null;
+  circuit.failures := circuit.failures + failures;
+  circuit.last_failed_at := now();
+  circuit.last_error_code := error_code;
+  circuit.last_error := error;
+
+  if not was_open and (open or pause_ms is not null) then
+    opened := true;
+    circuit.opened_at := now();
+    circuit.probe_interval_ms := first_probe_ms;
+    circuit.probe_at := now();
+  elsif was_open and probe then
+    circuit.probe_interval_ms := least(circuit.probe_interval_ms * 2, max_probe_ms);
+  end if;
+  -- A fifth to either side, so that receivers which failed together are not probed together.
+  if opened and open or was_open and probe then
+    circuit.probe_at := greatest(circuit.probe_at, now() + circuit.probe_interval_ms * (0.8 + 0.4 * random()) * ms);
+  end if;
+  if circuit.opened_at is not null and pause_ms is not null then
+    circuit.probe_at := greatest(circuit.probe_at, now() + pause_ms * ms);
+  end if;
+  if open and circuit.told_at is null then
+    circuit.told_at := now();
+    perform posthorn.send_subscription_event('failing', id, error, circuit);
+  end if;
+
+  update posthorn.circuits c
+  set failures = circuit.failures, last_failed_at = circuit.last_failed_at,
+      last_error_code = circuit.last_error_code, last_error = circuit.last_error,
+      opened_at = circuit.opened_at, probe_at = circuit.probe_at,
+      probe_interval_ms = circuit.probe_interval_ms, told_at = circuit.told_at
+  where c.subscription_id = report_failure.id;
+
+  if gone then
+    disabled := posthorn.disable_subscription(id, 'Its receiver answered 410 Gone: it wants no more webhooks.');
+  elsif now() - circuit.failing_since >= disable_after_ms * ms then
+    disabled := posthorn.disable_subscription(id, 'Its receiver has failed since '
+      || to_char(circuit.failing_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
+      || ' without one success; the last error was: ' || coalesce(error, 'unknown'));
+  end if;
+end
+$$;
+comment on function posthorn.report_failure is
+  'Records failed attempts: opens the circuit, schedules the next probe, disables a subscription that has failed for too long, and sends the operational webhooks. A circuit that is open already is opened and reported once.';
+revoke execute on function posthorn.report_failure from public;

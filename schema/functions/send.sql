@@ -1,0 +1,24 @@
+create or replace function posthorn.send(
+  event_type text,
+  data jsonb,
+  tenant text default 'default',
+  channels text[] default null,
+  ordering_key text default null,
+  idempotency_key text default null,
+  subscription_id integer default null
+) returns uuid
+  language sql security definer
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+  return (posthorn.send_many(array[event_type], array[data], tenant, channels,
+    case when ordering_key is not null then array[ordering_key] end, idempotency_key, subscription_id))[1];
+comment on function posthorn.send is
+  'Sends a webhook to all subscriptions of the tenant that want it, as part of the transaction that calls it. Returns its id.';
+revoke execute on function posthorn.send from public;
+do $$
+begin
+  if exists (select from pg_catalog.pg_roles where rolname = 'posthorn_sender') then
+    grant execute on function posthorn.send to posthorn_sender;
+  end if;
+end
+$$;

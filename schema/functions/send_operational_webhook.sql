@@ -1,0 +1,30 @@
+create or replace function posthorn.send_operational_webhook(event_type text, data jsonb, tenant text) returns void
+  language plpgsql
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+as $$
+declare
+  body bytea;
+begin
+  if not exists (
+    select from posthorn.subscriptions s
+    where s.tenant = send_operational_webhook.tenant and s.deleted_at is null and s.status <> 'disabled'
+      -- The condition of the index subscriptions_operational.
+      and s.event_types && array['posthorn.*', 'posthorn.subscription.*',
+        'posthorn.subscription.failing', 'posthorn.subscription.recovered', 'posthorn.subscription.disabled']
+      and s.event_types && posthorn.event_type_patterns(send_operational_webhook.event_type)
+  ) then
+    return;
+  end if;
+  body := convert_to(
+    '{"type":' || to_jsonb(event_type)::text
+      || ',"timestamp":"' || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+      || '","data":' || data::text || '}', 'UTF8');
+  perform posthorn.accept(
+    body, array[0], array[octet_length(body)], array['application/json'], array[null::integer],
+    array[tenant], array[event_type]);
+end
+$$;
+comment on function posthorn.send_operational_webhook is
+  'Sends an operational webhook to the subscriptions of the tenant that list its type, as part of the transaction that calls it.';
+revoke execute on function posthorn.send_operational_webhook from public;

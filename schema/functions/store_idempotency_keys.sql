@@ -1,0 +1,46 @@
+create or replace function posthorn.store_idempotency_keys(
+  tenants text[],
+  keys text[],
+  fingerprints bytea[],
+  outcomes text[],
+  ids uuid[],
+  deliveries integer[]
+) returns void
+  language plpgsql
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+as $$
+declare
+  today constant date := (clock_timestamp() at time zone 'UTC')::date;
+  -- A transaction with an old snapshot (repeatable read) may not see the row of a key that was used since. On
+  -- one day the unique index raises a serialization failure. So that it does over midnight too, such a
+  -- transaction stores the key for both days.
+  days constant integer := case current_setting('transaction_isolation') when 'read committed' then 0 else 1 end;
+begin
+  perform posthorn.ensure_idempotency_partitions(today - days, today + 1);
+  if days = 0 then
+    insert into posthorn.idempotency_keys (tenant, key, fingerprint, webhook_ids, deliveries)
+    select tenant, key, (array_agg(fingerprint))[1], array_agg(id order by place), array_agg(number order by place)
+    from unnest(tenants, keys, fingerprints, outcomes, ids, deliveries)
+      with ordinality as u (tenant, key, fingerprint, outcome, id, number, place)
+    where key is not null and outcome is null and id is not null
+    group by tenant, key;
+  else
+    insert into posthorn.idempotency_keys (created_at, tenant, key, fingerprint, webhook_ids, deliveries)
+    select
+      case back when 0 then clock_timestamp()
+        else today::timestamp at time zone 'UTC' - interval '1 microsecond' end,
+      tenant, key, (array_agg(fingerprint))[1], array_agg(id order by place), array_agg(number order by place)
+    from unnest(tenants, keys, fingerprints, outcomes, ids, deliveries)
+        with ordinality as u (tenant, key, fingerprint, outcome, id, number, place),
+      generate_series(0, 1) as back
+    where key is not null and outcome is null and id is not null
+    group by tenant, key, back
+    -- Raises serialization_failure for a row that the snapshot does not have.
+    on conflict do nothing;
+  end if;
+end
+$$;
+comment on function posthorn.store_idempotency_keys is
+  'Stores what was answered for idempotency keys that were new.';
+revoke execute on function posthorn.store_idempotency_keys from public;

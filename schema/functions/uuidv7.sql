@@ -1,0 +1,29 @@
+-- RFC 9562 section 5.7. A default of columns, so its file sets these defaults too.
+do $$
+begin
+  if current_setting('server_version_num')::integer >= 180000 then
+    create or replace function posthorn.uuidv7() returns uuid
+      language sql volatile parallel safe
+      return pg_catalog.uuidv7();
+  else
+    -- 48 bits of milliseconds, the version, 12 bits of the millisecond's fraction (method 3 of section 6.2, so
+    -- that ids of one backend ascend), then the variant and 62 random bits taken from the second half of a
+    -- version 4 UUID.
+    create or replace function posthorn.uuidv7() returns uuid
+      language sql volatile parallel safe
+      begin atomic
+        select (
+          lpad(to_hex(micros / 1000), 12, '0')
+          || '7' || lpad(to_hex((micros % 1000) * 4096 / 1000), 3, '0')
+          || substr(replace(gen_random_uuid()::text, '-', ''), 17)
+        )::uuid
+        from (select floor(extract(epoch from clock_timestamp()) * 1000000)::bigint as micros) as clock;
+      end;
+  end if;
+end
+$$;
+comment on function posthorn.uuidv7() is
+  'A new UUIDv7: pg_catalog.uuidv7() on Postgres 18, our own before it.';
+
+alter table posthorn.webhook_payloads alter column id set default posthorn.uuidv7();
+alter table posthorn.tasks alter column id set default posthorn.uuidv7();

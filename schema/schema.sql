@@ -1,0 +1,692 @@
+-- The schema of Posthorn, written by `npm run schema`: for reading and for review. Nothing runs it; what is
+-- applied are migrations/, schema/functions/ and schema/views/.
+
+create type posthorn.attempt_status as enum ('success', 'failed', 'timeout', 'blocked');
+
+create type posthorn.delivery_state as enum ('pending', 'held', 'succeeded', 'failed', 'cancelled');
+
+create type posthorn.subscription_ordering as enum ('none', 'strict');
+
+create type posthorn.subscription_status as enum ('active', 'paused', 'disabled');
+
+create sequence posthorn.delivery_attempts_id_seq as bigint;
+
+-- Subscriptions with held deliveries, and which worker sends them.
+create table posthorn.backlogs (
+  subscription_id integer not null,
+  added_at timestamp with time zone not null default clock_timestamp(),
+  owner text,
+  owned_at timestamp with time zone,
+  constraint backlogs_pkey PRIMARY KEY (subscription_id)
+);
+
+-- Subscriptions whose attempts fail, and whether only probes are sent to them.
+create table posthorn.circuits (
+  subscription_id integer not null,
+  failing_since timestamp with time zone not null,
+  failures integer not null,
+  last_failed_at timestamp with time zone not null,
+  last_error_code text,
+  last_error text,
+  opened_at timestamp with time zone,
+  probe_at timestamp with time zone,
+  probe_interval_ms integer,
+  told_at timestamp with time zone,
+  constraint circuits_check CHECK ((((opened_at IS NULL) = (probe_at IS NULL)) AND ((opened_at IS NULL) = (probe_interval_ms IS NULL)))),
+  constraint circuits_pkey PRIMARY KEY (subscription_id)
+);
+CREATE TRIGGER follow_circuit AFTER INSERT OR DELETE ON posthorn.circuits FOR EACH ROW EXECUTE FUNCTION posthorn.follow_circuit();
+CREATE TRIGGER follow_circuit_update AFTER UPDATE ON posthorn.circuits FOR EACH ROW WHEN ((old.probe_at IS DISTINCT FROM new.probe_at)) EXECUTE FUNCTION posthorn.follow_circuit();
+
+-- A webhook owed to a subscription: the truth about what is owed.
+create table posthorn.deliveries (
+  webhook_id uuid not null,
+  next_attempt_at timestamp with time zone default now(),
+  ended_at timestamp with time zone,
+  subscription_id integer not null,
+  state posthorn.delivery_state not null default 'pending'::posthorn.delivery_state,
+  attempt_count smallint not null default 0,
+  probe_count smallint not null default 0,
+  schedule_offset smallint,
+  queued boolean not null default true,
+  reason text,
+  constraint deliveries_pkey PRIMARY KEY (webhook_id, subscription_id)
+) partition by RANGE (webhook_id);
+CREATE INDEX deliveries_by_subscription ON ONLY posthorn.deliveries USING btree (subscription_id, webhook_id);
+CREATE INDEX deliveries_held ON ONLY posthorn.deliveries USING btree (subscription_id, webhook_id) WHERE (state = 'held'::posthorn.delivery_state);
+CREATE INDEX deliveries_owed ON ONLY posthorn.deliveries USING btree (next_attempt_at, subscription_id) WHERE (state = ANY (ARRAY['pending'::posthorn.delivery_state, 'held'::posthorn.delivery_state]));
+CREATE INDEX deliveries_unqueued ON ONLY posthorn.deliveries USING btree (next_attempt_at) WHERE ((state = 'pending'::posthorn.delivery_state) AND (NOT queued));
+CREATE INDEX deliveries_unsuccessful ON ONLY posthorn.deliveries USING btree (webhook_id, subscription_id) WHERE (state = ANY (ARRAY['failed'::posthorn.delivery_state, 'cancelled'::posthorn.delivery_state]));
+CREATE INDEX deliveries_unsuccessful_by_subscription ON ONLY posthorn.deliveries USING btree (subscription_id, webhook_id) WHERE (state = ANY (ARRAY['failed'::posthorn.delivery_state, 'cancelled'::posthorn.delivery_state]));
+
+-- One HTTP request of a delivery.
+create table posthorn.delivery_attempts (
+  id bigint not null default nextval('posthorn.delivery_attempts_id_seq'::regclass),
+  at timestamp with time zone not null default clock_timestamp(),
+  webhook_id uuid not null,
+  subscription_id integer not null,
+  duration_ms integer not null,
+  attempt_number smallint,
+  response_code smallint,
+  status posthorn.attempt_status not null,
+  error_code text,
+  error text,
+  response_excerpt text,
+  constraint delivery_attempts_webhook_id_subscription_id_attempt_number_key UNIQUE (webhook_id, subscription_id, attempt_number)
+) partition by RANGE (webhook_id);
+CREATE INDEX delivery_attempts_by_subscription ON ONLY posthorn.delivery_attempts USING btree (subscription_id, at);
+CREATE INDEX delivery_attempts_by_time ON ONLY posthorn.delivery_attempts USING btree (at);
+CREATE INDEX delivery_attempts_unsuccessful ON ONLY posthorn.delivery_attempts USING btree (at) WHERE (status <> 'success'::posthorn.attempt_status);
+CREATE INDEX delivery_attempts_unsuccessful_by_subscription ON ONLY posthorn.delivery_attempts USING btree (subscription_id, at) WHERE (status <> 'success'::posthorn.attempt_status);
+
+-- Types of webhooks that a tenant has described.
+create table posthorn.event_types (
+  tenant text not null default 'default'::text,
+  name text not null,
+  description text,
+  schema json,
+  example json,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  archived_at timestamp with time zone,
+  constraint event_types_name_check CHECK (((name ~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$'::text) AND (length(name) <= 128))),
+  constraint event_types_pkey PRIMARY KEY (tenant, name)
+);
+CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.event_types FOR EACH ROW EXECUTE FUNCTION posthorn.notify_event_types_changed();
+
+-- Up to which webhook bodies have been erased, by tenant.
+create table posthorn.expired_bodies (
+  tenant text not null,
+  through_id uuid not null,
+  constraint expired_bodies_pkey PRIMARY KEY (tenant)
+);
+
+-- Idempotency keys of the last 24 hours, and what was answered.
+create table posthorn.idempotency_keys (
+  created_at timestamp with time zone not null default clock_timestamp(),
+  tenant text collate "C" not null,
+  key text collate "C" not null,
+  fingerprint bytea not null,
+  webhook_ids uuid[] not null,
+  deliveries integer[] not null
+) partition by RANGE (created_at);
+
+-- API keys, as SHA-256, with their scopes.
+create table posthorn.keys (
+  id integer not null generated always as identity,
+  tenant text,
+  hash bytea not null,
+  hint text not null,
+  name text,
+  environment text not null,
+  scopes text[] not null,
+  created_at timestamp with time zone not null default now(),
+  expires_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  constraint keys_admin_is_of_all_tenants CHECK (((tenant IS NULL) = ('admin'::text = ANY (scopes)))),
+  constraint keys_environment_check CHECK ((environment = ANY (ARRAY['live'::text, 'test'::text]))),
+  constraint keys_hash_check CHECK ((length(hash) = 32)),
+  constraint keys_hash_key UNIQUE (hash),
+  constraint keys_pkey PRIMARY KEY (id),
+  constraint keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['read'::text, 'send'::text, 'manage'::text, 'admin'::text]))),
+  constraint keys_tenant_fkey FOREIGN KEY (tenant) REFERENCES posthorn.tenants(id)
+);
+CREATE INDEX keys_of_tenant ON posthorn.keys USING btree (tenant, id);
+CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE OF tenant, hash, scopes, expires_at, revoked_at ON posthorn.keys FOR EACH ROW EXECUTE FUNCTION posthorn.notify_key_changed();
+
+-- One row: the limits that SQL enforces as HTTP does, as the process that started last has set them.
+create table posthorn.limits (
+  is_only_row boolean not null default true,
+  max_body_bytes bigint not null default 1048576,
+  updated_at timestamp with time zone not null default now(),
+  constraint limits_is_only_row_check CHECK (is_only_row),
+  constraint limits_max_body_bytes_check CHECK ((max_body_bytes > 0)),
+  constraint limits_pkey PRIMARY KEY (is_only_row)
+);
+
+-- The files of migrations/ that were applied.
+create table posthorn.migrations (
+  version integer not null,
+  name text not null,
+  applied_at timestamp with time zone not null default now(),
+  constraint migrations_pkey PRIMARY KEY (version)
+);
+
+-- Webhooks whose body is to be erased once nothing of them is owed.
+create table posthorn.overdue_bodies (
+  webhook_id uuid not null,
+  constraint overdue_bodies_pkey PRIMARY KEY (webhook_id)
+);
+
+-- The files of schema/ (functions and views) as they were last applied: SHA-256, and by which version.
+create table posthorn.schema_files (
+  path text not null,
+  hash text not null,
+  posthorn_version text not null,
+  applied_at timestamp with time zone not null default now(),
+  constraint schema_files_pkey PRIMARY KEY (path)
+);
+
+-- A URL that gets webhooks, which ones, and how they are delivered.
+create table posthorn.subscriptions (
+  id integer not null generated always as identity,
+  tenant text not null default 'default'::text,
+  url text not null,
+  description text,
+  metadata jsonb,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  deleted_at timestamp with time zone,
+  status posthorn.subscription_status not null default 'active'::posthorn.subscription_status,
+  status_reason text,
+  status_changed_at timestamp with time zone,
+  skip_until uuid,
+  event_types text[],
+  channels text[],
+  filter jsonpath,
+  filter_test jsonpath,
+  filter_cost smallint,
+  headers jsonb,
+  retry_schedule text,
+  timeout_ms integer,
+  max_in_flight integer,
+  rate_limit integer,
+  rate_limit_per_ms integer,
+  ordering posthorn.subscription_ordering not null default 'none'::posthorn.subscription_ordering,
+  circuit_open boolean not null default false,
+  through_backlog boolean not null default false,
+  secret text,
+  retired_secrets jsonb,
+  signature_scheme text not null default 'hmac'::text,
+  signature_header text,
+  signature_template text,
+  signature_content text,
+  verify jsonb,
+  verify_secret text,
+  constraint subscriptions_deleted_keeps_no_secret CHECK (((deleted_at IS NULL) OR (secret IS NULL))),
+  constraint subscriptions_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text)),
+  constraint subscriptions_max_in_flight_check CHECK (((max_in_flight >= 1) AND (max_in_flight <= 10000))),
+  constraint subscriptions_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+  constraint subscriptions_pkey PRIMARY KEY (id),
+  constraint subscriptions_rate_has_time CHECK (((rate_limit IS NULL) = (rate_limit_per_ms IS NULL))),
+  constraint subscriptions_rate_limit_check CHECK ((rate_limit > 0)),
+  constraint subscriptions_rate_limit_per_ms_check CHECK ((rate_limit_per_ms > 0)),
+  constraint subscriptions_secret_check CHECK ((secret <> ''::text)),
+  constraint subscriptions_signature_scheme CHECK ((signature_scheme = ANY (ARRAY['hmac'::text, 'ed25519'::text]))),
+  constraint subscriptions_timeout_ms_check CHECK (((timeout_ms >= 100) AND (timeout_ms <= 300000))),
+  constraint subscriptions_url_check CHECK ((url ~ '^https?://'::text)),
+  constraint subscriptions_verify_has_secret CHECK (((verify IS NULL) = (verify_secret IS NULL)))
+);
+comment on column posthorn.subscriptions.through_backlog is 'Whether its deliveries are held from the start and sent by the owner of its backlog. Kept by a trigger.';
+CREATE INDEX subscriptions_by_tenant ON posthorn.subscriptions USING btree (tenant, id);
+CREATE INDEX subscriptions_by_timeout ON posthorn.subscriptions USING btree (timeout_ms) WHERE ((timeout_ms IS NOT NULL) AND (deleted_at IS NULL));
+CREATE INDEX subscriptions_of_tenant ON posthorn.subscriptions USING btree (tenant) WHERE (deleted_at IS NULL);
+CREATE INDEX subscriptions_operational ON posthorn.subscriptions USING btree (tenant) WHERE ((deleted_at IS NULL) AND (event_types && ARRAY['posthorn.*'::text, 'posthorn.subscription.*'::text, 'posthorn.subscription.failing'::text, 'posthorn.subscription.recovered'::text, 'posthorn.subscription.disabled'::text]));
+CREATE INDEX subscriptions_skipping ON posthorn.subscriptions USING btree (id) WHERE (skip_until IS NOT NULL);
+CREATE TRIGGER check_filter BEFORE INSERT OR UPDATE OF filter, filter_test, filter_cost ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.check_filter();
+CREATE TRIGGER ensure_backlog AFTER INSERT OR UPDATE ON posthorn.subscriptions FOR EACH ROW WHEN ((new.through_backlog AND (new.deleted_at IS NULL))) EXECUTE FUNCTION posthorn.ensure_backlog();
+CREATE TRIGGER forget_circuit AFTER UPDATE ON posthorn.subscriptions FOR EACH ROW WHEN ((((new.status = 'active'::posthorn.subscription_status) AND (old.status <> 'active'::posthorn.subscription_status)) OR (new.url <> old.url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION posthorn.forget_circuit();
+CREATE TRIGGER forget_secrets BEFORE UPDATE ON posthorn.subscriptions FOR EACH ROW WHEN ((new.deleted_at IS NOT NULL)) EXECUTE FUNCTION posthorn.forget_secrets();
+CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.notify_subscription_changed();
+CREATE TRIGGER require_tenant BEFORE INSERT OR UPDATE OF tenant ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.require_tenant_of_subscription();
+CREATE TRIGGER set_through_backlog BEFORE INSERT OR UPDATE ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.set_through_backlog();
+
+-- Work on many deliveries, done in batches by the workers.
+create table posthorn.tasks (
+  id uuid not null default posthorn.uuidv7(),
+  tenant text not null,
+  kind text not null,
+  state text not null default 'waiting'::text,
+  subscription_id integer,
+  since_id uuid not null,
+  until_id uuid not null,
+  states posthorn.delivery_state[] not null,
+  event_types text[],
+  rate integer,
+  cursor_at timestamp with time zone,
+  cursor_webhook uuid,
+  cursor_subscription integer,
+  examined bigint not null default 0,
+  changed bigint not null default 0,
+  due_at timestamp with time zone not null default now(),
+  created_at timestamp with time zone not null default now(),
+  started_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  error text,
+  constraint tasks_kind_check CHECK ((kind = ANY (ARRAY['replay'::text, 'recover'::text, 'cancel'::text, 'delete'::text]))),
+  constraint tasks_pkey PRIMARY KEY (id),
+  constraint tasks_rate_check CHECK ((rate > 0)),
+  constraint tasks_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
+);
+CREATE INDEX tasks_of_tenant ON posthorn.tasks USING btree (tenant, id);
+CREATE INDEX tasks_unfinished ON posthorn.tasks USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
+
+-- The owners of subscriptions, webhooks, deliveries and keys. `default` is the one where none is named.
+create table posthorn.tenants (
+  id text not null,
+  name text,
+  metadata jsonb,
+  retention_ms bigint,
+  strict_event_types boolean not null default false,
+  validate_event_types boolean not null default false,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  deleted_at timestamp with time zone,
+  constraint tenants_default_stays CHECK (((id <> 'default'::text) OR (deleted_at IS NULL))),
+  constraint tenants_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+  constraint tenants_pkey PRIMARY KEY (id),
+  constraint tenants_retention_ms_check CHECK ((retention_ms > 0))
+);
+CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.tenants FOR EACH ROW EXECUTE FUNCTION posthorn.notify_tenant_changed();
+CREATE TRIGGER notify_event_type_rules_changed AFTER INSERT OR UPDATE OF strict_event_types, validate_event_types ON posthorn.tenants FOR EACH ROW EXECUTE FUNCTION posthorn.notify_event_type_rules_changed();
+
+-- An accepted webhook. Its id is the webhook_id.
+create table posthorn.webhook_payloads (
+  id uuid not null default posthorn.uuidv7(),
+  accepted_at timestamp with time zone not null default now(),
+  tenant text not null default 'default'::text,
+  event_type text,
+  content_type text not null,
+  channels text[],
+  ordering_key text,
+  body bytea,
+  constraint webhook_payloads_pkey PRIMARY KEY (id)
+) partition by RANGE (id);
+CREATE INDEX webhook_payloads_of_tenant ON ONLY posthorn.webhook_payloads USING btree (tenant, id) WHERE (tenant <> 'default'::text);
+
+-- Worker processes that are alive.
+create table posthorn.workers (
+  id integer not null generated by default as identity,
+  pool_id text not null,
+  host text not null,
+  pid integer not null,
+  started_at timestamp with time zone not null default now(),
+  seen_at timestamp with time zone not null default clock_timestamp(),
+  in_flight jsonb,
+  constraint workers_pkey PRIMARY KEY (id),
+  constraint workers_pool_id_key UNIQUE (pool_id)
+);
+
+-- A row for each attempt, with the subscription that it went to.
+create view posthorn.attempt_report (
+  id bigint,
+  at timestamp with time zone,
+  webhook_id uuid,
+  subscription_id integer,
+  subscription_url text,
+  tenant text,
+  attempt_number smallint,
+  status posthorn.attempt_status,
+  response_code smallint,
+  error_code text,
+  error text,
+  duration_ms integer,
+  response_excerpt text
+) as …; -- schema/views/attempt_report.sql
+
+-- A row for each delivery: its state and its attempts.
+create view posthorn.delivery_report (
+  webhook_id uuid,
+  subscription_id integer,
+  subscription_url text,
+  tenant text,
+  event_type text,
+  state posthorn.delivery_state,
+  attempts smallint,
+  accepted_at timestamp with time zone,
+  first_attempt_at timestamp with time zone,
+  last_attempt_at timestamp with time zone,
+  next_attempt_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  total_time interval,
+  last_response_code smallint,
+  last_error text
+) as …; -- schema/views/delivery_report.sql
+
+-- A row for each subscription: the state of its receiver, what is held, its attempts of the last hour and the last day, its newest 1,000 attempts (recent_…), and its last errors.
+create view posthorn.subscription_health (
+  subscription_id integer,
+  subscription_url text,
+  tenant text,
+  attempts_last_hour bigint,
+  success_rate_last_hour numeric,
+  p50_ms_last_hour double precision,
+  p95_ms_last_hour double precision,
+  attempts_last_day bigint,
+  success_rate_last_day numeric,
+  p50_ms_last_day double precision,
+  p95_ms_last_day double precision,
+  last_error_at timestamp with time zone,
+  last_error_code text,
+  last_error text,
+  status posthorn.subscription_status,
+  status_reason text,
+  circuit text,
+  failing_since timestamp with time zone,
+  failures integer,
+  opened_at timestamp with time zone,
+  next_probe_at timestamp with time zone,
+  held integer,
+  held_more boolean,
+  oldest_held_at timestamp with time zone,
+  in_flight integer,
+  recent_attempts integer,
+  recent_success_rate numeric,
+  attempts_per_second numeric,
+  recent_error_at timestamp with time zone,
+  recent_error_code text,
+  recent_error text
+) as …; -- schema/views/subscription_health.sql
+
+-- A row for each webhook, its payload as jsonb.
+create view posthorn.webhooks (
+  webhook_id uuid,
+  accepted_at timestamp with time zone,
+  tenant text,
+  event_type text,
+  content_type text,
+  payload jsonb,
+  bytes integer
+) as …; -- schema/views/webhooks.sql
+
+-- Stores webhooks, their deliveries and the jobs that wake the workers, for HTTP and SQL alike. Returns their ids in the order given.
+create function posthorn.accept(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], data_starts integer[] DEFAULT NULL::integer[], idempotency_keys text[] DEFAULT NULL::text[], fingerprints bytea[] DEFAULT NULL::bytea[], all_or_none boolean DEFAULT true, apart boolean DEFAULT false, OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[]) returns record
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/accept.sql
+-- may be executed by: nobody but the owner
+
+-- The part of posthorn.accept that can do everything. Call posthorn.accept instead.
+create function posthorn.accept_general(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[], ordering_keys text[], data_starts integer[], idempotency_keys text[], fingerprints bytea[], all_or_none boolean, apart boolean, OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[]) returns record
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/accept_general.sql
+-- may be executed by: nobody but the owner
+
+-- Adds jobs for this many deliveries, with a lower priority if they are among many that were sent at once.
+create function posthorn.add_deliver_jobs(jobs graphile_worker.job_spec[], deliveries integer) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/add_deliver_jobs.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: refuses a filter that cannot be used, and stores the form in which it is tested and its cost.
+create function posthorn.check_filter() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/check_filter.sql
+-- may be executed by: nobody but the owner
+
+-- Checks the arguments of posthorn.send_many. Raises an error with a hint if they cannot be sent.
+create function posthorn.check_sending(event_types text[], tenant text, channels text[], ordering_keys text[], idempotency_key text, subscription_id integer) returns void
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/check_sending.sql
+-- may be executed by: nobody but the owner
+
+-- Locks idempotency keys until the end of the transaction. The outcome of a key that cannot be used is in_flight, reused (for another request), or replayed, with what was answered.
+create function posthorn.claim_idempotency_keys(tenants text[], keys text[], fingerprints bytea[], OUT outcomes text[], OUT ids uuid[], OUT deliveries integer[]) returns record
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/claim_idempotency_keys.sql
+-- may be executed by: nobody but the owner
+
+-- An upper bound of how many values a JSON text has: brackets, braces and commas, those in strings too.
+create function posthorn.count_json_elements(body bytea) returns integer
+  language sql immutable strict parallel safe
+  as …; -- schema/functions/count_json_elements.sql
+-- may be executed by: nobody but the owner
+
+-- Disables a subscription and sends the operational webhook. Returns false if it was disabled already, or does not exist.
+create function posthorn.disable_subscription(id integer, reason text) returns boolean
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/disable_subscription.sql
+-- may be executed by: nobody but the owner
+
+-- Drops the days (UTC) whose idempotency keys are all older than 24 hours. Returns how many days.
+create function posthorn.drop_idempotency_partitions() returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/drop_idempotency_partitions.sql
+-- may be executed by: nobody but the owner
+
+-- Drops the partitions of a day (UTC) of history, unless one of its deliveries is still owed. Returns whether it did.
+create function posthorn.drop_partitions(dropped date) returns boolean
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/drop_partitions.sql
+-- may be executed by: nobody but the owner
+
+-- The days (UTC) of history that are entirely older than the retention, and whether one of their deliveries is still owed.
+create function posthorn.droppable_days(keep interval) returns TABLE(day date, owed boolean)
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/droppable_days.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: a subscription whose deliveries are held from the start has a row in backlogs.
+create function posthorn.ensure_backlog() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/ensure_backlog.sql
+-- may be executed by: nobody but the owner
+
+-- Makes the missing partitions of idempotency_keys for these days (UTC). Returns how many it made.
+create function posthorn.ensure_idempotency_partitions(first_day date, last_day date) returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/ensure_idempotency_partitions.sql
+-- may be executed by: nobody but the owner
+
+-- Makes the missing partitions of history for these days (UTC). Returns how many tables it made.
+create function posthorn.ensure_partitions(first_day date, last_day date) returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/ensure_partitions.sql
+-- may be executed by: public
+
+-- The patterns that match an event type, which a subscription may list to get it: order.created, order.* and *.
+create function posthorn.event_type_patterns(event_type text) returns text[]
+  language plpgsql immutable parallel safe
+  as …; -- schema/functions/event_type_patterns.sql
+-- may be executed by: nobody but the owner
+
+-- How many steps a filter has. Each may look at all of the data once.
+create function posthorn.filter_cost(filter jsonpath) returns integer
+  language sql immutable strict parallel safe
+  as …; -- schema/functions/filter_cost.sql
+-- may be executed by: nobody but the owner
+
+-- Whether a filter says true or false of the data ($.total > 100) rather than finding something in it ($ ? (@.total > 100)).
+create function posthorn.filter_is_predicate(filter jsonpath) returns boolean
+  language plpgsql immutable strict parallel safe
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/filter_is_predicate.sql
+-- may be executed by: nobody but the owner
+
+-- Why a filter cannot be used, or null. docs/filters.md has the rules.
+create function posthorn.filter_problem(filter jsonpath) returns text
+  language plpgsql immutable strict parallel safe
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/filter_problem.sql
+-- may be executed by: nobody but the owner
+
+-- A filter as Postgres writes it, with "" for each name and string, [] for each subscript, and ~ for each comparison with a value.
+create function posthorn.filter_shape(filter jsonpath) returns text
+  language sql immutable strict parallel safe
+  as …; -- schema/functions/filter_shape.sql
+-- may be executed by: nobody but the owner
+
+-- The form in which a filter is tested: a path that finds something in data that match, and nothing in others.
+create function posthorn.filter_test(filter jsonpath) returns jsonpath
+  language sql immutable strict parallel safe
+  as …; -- schema/functions/filter_test.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: subscriptions.circuit_open follows the table circuits, and every process is told to reload the subscription.
+create function posthorn.follow_circuit() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/follow_circuit.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: a subscription that is made active again, gets another URL or is deleted starts with no record of failures.
+create function posthorn.forget_circuit() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/forget_circuit.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: a deleted subscription keeps no secrets.
+create function posthorn.forget_secrets() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/forget_secrets.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: every process drops the event types of a tenant from its cache when the tenant changes what it accepts.
+create function posthorn.notify_event_type_rules_changed() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/notify_event_type_rules_changed.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: every process drops the event types of the tenant from its cache.
+create function posthorn.notify_event_types_changed() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/notify_event_types_changed.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: every process drops the key from its cache.
+create function posthorn.notify_key_changed() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/notify_key_changed.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: every process drops the subscription from its cache.
+create function posthorn.notify_subscription_changed() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/notify_subscription_changed.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: every process drops the tenant from its cache.
+create function posthorn.notify_tenant_changed() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/notify_tenant_changed.sql
+-- may be executed by: nobody but the owner
+
+-- Records that the receiver answered, although with a refusal, so it is there: closes the circuit. Returns whether it was open.
+create function posthorn.report_answer(id integer) returns boolean
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/report_answer.sql
+-- may be executed by: nobody but the owner
+
+-- Records failed attempts: opens the circuit, schedules the next probe, disables a subscription that has failed for too long, and sends the operational webhooks. A circuit that is open already is opened and reported once.
+create function posthorn.report_failure(id integer, failures integer, since_ms double precision, open boolean, pause_ms double precision, probe boolean, gone boolean, error_code text, error text, first_probe_ms integer, max_probe_ms integer, disable_after_ms double precision, OUT opened boolean, OUT disabled boolean) returns record
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/report_failure.sql
+-- may be executed by: nobody but the owner
+
+-- Records that an attempt succeeded: the subscription fails no more. Returns whether the circuit was open.
+create function posthorn.report_success(id integer) returns boolean
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/report_success.sql
+-- may be executed by: nobody but the owner
+
+-- Raises foreign_key_violation (23503) unless the tenant exists and was not deleted.
+create function posthorn.require_tenant(tenant text) returns void
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/require_tenant.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: a subscription belongs to a tenant that exists and is not deleted.
+create function posthorn.require_tenant_of_subscription() returns trigger
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/require_tenant_of_subscription.sql
+-- may be executed by: nobody but the owner
+
+-- Sends a webhook to all subscriptions of the tenant that want it, as part of the transaction that calls it. Returns its id.
+create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid
+  language sql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send.sql
+-- may be executed by: posthorn_sender
+
+-- Sends webhooks to all subscriptions of the tenant that want them, as part of the transaction that calls it. Returns their ids in the order given.
+create function posthorn.send_many(event_types text[], data jsonb[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid[]
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; posthorn.bulk=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send_many.sql
+-- may be executed by: posthorn_sender
+
+-- Sends an operational webhook to the subscriptions of the tenant that list its type, as part of the transaction that calls it.
+create function posthorn.send_operational_webhook(event_type text, data jsonb, tenant text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send_operational_webhook.sql
+-- may be executed by: nobody but the owner
+
+-- Sends the operational webhook posthorn.subscription.<what> about a subscription.
+create function posthorn.send_subscription_event(what text, id integer, reason text, circuit posthorn.circuits) returns void
+  language sql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send_subscription_event.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: decides whether the deliveries of a subscription are held from the start.
+create function posthorn.set_through_backlog() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/set_through_backlog.sql
+-- may be executed by: nobody but the owner
+
+-- Stores what was answered for idempotency keys that were new.
+create function posthorn.store_idempotency_keys(tenants text[], keys text[], fingerprints bytea[], outcomes text[], ids uuid[], deliveries integer[]) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/store_idempotency_keys.sql
+-- may be executed by: nobody but the owner
+
+-- The bytes as jsonb, or null where jsonb cannot hold them.
+create function posthorn.try_jsonb(body bytea) returns jsonb
+  language plpgsql immutable strict parallel safe
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/try_jsonb.sql
+-- may be executed by: public
+
+-- A new UUIDv7: pg_catalog.uuidv7() on Postgres 18, our own before it.
+create function posthorn.uuidv7() returns uuid
+  language sql parallel safe
+  as …; -- schema/functions/uuidv7.sql
+-- may be executed by: public
+
+-- The smallest UUID of that millisecond, for ranges of UUIDv7 ids by time. Before 1970 it is the smallest UUID.
+create function posthorn.uuidv7_floor(at timestamp with time zone) returns uuid
+  language sql immutable strict parallel safe
+  as …; -- schema/functions/uuidv7_floor.sql
+-- may be executed by: public
+
+-- The time in a UUIDv7, to the millisecond.
+create function posthorn.uuidv7_time(id uuid) returns timestamp with time zone
+  language sql immutable strict parallel safe
+  as …; -- schema/functions/uuidv7_time.sql
+-- may be executed by: public
+
+-- The data of a webhook that was sent by type, without the envelope that Posthorn has put around them.
+create function posthorn.webhook_data(body bytea, event_type text) returns jsonb
+  language sql immutable parallel safe
+  as …; -- schema/functions/webhook_data.sql
+-- may be executed by: nobody but the owner
+
+grant usage on schema posthorn to posthorn_sender;

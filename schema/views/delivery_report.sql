@@ -1,0 +1,20 @@
+create or replace view posthorn.delivery_report as
+select
+  d.webhook_id, d.subscription_id, s.url as subscription_url, p.tenant, p.event_type,
+  d.state, d.attempt_count as attempts,
+  p.accepted_at, t.first_attempt_at, t.last_attempt_at, d.next_attempt_at, d.ended_at,
+  d.ended_at - p.accepted_at as total_time,
+  t.last_response_code, t.last_error
+from posthorn.deliveries d
+join posthorn.webhook_payloads p on p.id = d.webhook_id
+join posthorn.subscriptions s on s.id = d.subscription_id
+left join lateral (
+  select
+    min(a.at) as first_attempt_at,
+    max(a.at) as last_attempt_at,
+    (array_agg(a.response_code order by a.at desc))[1] as last_response_code,
+    (array_agg(a.error order by a.at desc))[1] as last_error
+  from posthorn.delivery_attempts a
+  where a.webhook_id = d.webhook_id and a.subscription_id = d.subscription_id
+) t on true;
+comment on view posthorn.delivery_report is 'A row for each delivery: its state and its attempts.';

@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import type pg from 'pg';
+import { errorCode, errorMessage } from '../lib/errors.ts';
+import { VERSION } from '../version.ts';
+import { dropFunction, dropView, inSavepoint, loadFunction, type SetAside, settle } from './functions.ts';
+
+
+const SCHEMA_DIR = new URL('../../schema/', import.meta.url);
+/** An undefined function, table or type: most likely one that another file makes. */
+const UNDEFINED = ['42883', '42P01', '42704'];
+
+/** A function or view of the schema, which is applied again whenever its text has changed. */
+export interface SchemaFile {
+  /** Below schema/: functions/send.sql. */
+  readonly path: string;
+  readonly kind: 'functions' | 'views';
+  /** What it makes: posthorn.<name>. */
+  readonly name: string;
+  readonly text: string;
+  readonly hash: string;
+}
+
+/** How the database differs from the files. */
+export interface SchemaChanges {
+  readonly files: readonly SchemaFile[];
+  /** Files that are new, have changed since they were applied, or whose function or view is missing. */
+  readonly changed: readonly SchemaFile[];
+  /** Files that were applied and exist no more. */
+  readonly removed: readonly Pick<SchemaFile, 'path' | 'kind' | 'name'>[];
+  /** The version of Posthorn that applied the newest of them, if that is newer than this one. */
+  readonly newerVersion: string | null;
+}
+
+/** Compares schema/functions and schema/views with what was applied to the database. */
+export async function compareSchemaFiles(client: pg.Client): Promise<SchemaChanges> {
+  const files = [...(await readFiles('functions')), ...(await readFiles('views'))];
+  const { rows: known } = await client.query(
+    `select to_regclass('posthorn.schema_files') is not null as yes`,
+  );
+  if (!known[0].yes) return { files, changed: files, removed: [], newerVersion: null };
+  const { rows } = await client.query<{
+    path: string;
+    hash: string;
+    version: string;
+    exists: boolean;
+  }>(
+    `select path, hash, posthorn_version as version,
+       exists (select from pg_proc p
+         where p.pronamespace = 'posthorn'::regnamespace and path = 'functions/' || p.proname || '.sql')
+       or exists (select from pg_class c
+         where c.relnamespace = 'posthorn'::regnamespace and c.relkind = 'v' and path = 'views/' || c.relname || '.sql')
+         as exists
+     from posthorn.schema_files`,
+  );
+  const applied = new Map(rows.map((row) => [row.path, row]));
+  const versions = rows.map(({ version }) => version).sort(compareVersions);
+  const newest = versions.at(-1) ?? VERSION;
+  return {
+    files,
+    changed: files.filter(({ path, hash }) => {
+      const row = applied.get(path);
+      return row === undefined || !row.exists || row.hash !== hash;
+    }),
+    removed: rows
+      .filter(({ path }) => !files.some((file) => file.path === path))
+      .map(({ path }) => describe(path)),
+    newerVersion: compareVersions(newest, VERSION) > 0 ? newest : null,
+  };
+}
+
+/**
+ * Brings functions and views to the text of their files, within the transaction of the caller.
+ *
+ * Files are applied in any order: one that needs what another makes is tried again after it. When the
+ * arguments or the result of a function have changed, it is replaced by a new one, and all files are
+ * applied again, so that nothing of ours goes on calling the old one. Rights that others were given are kept.
+ *
+ * @throws OperatorError when something of others in the database depends on what is to be dropped.
+ */
+export async function applySchemaFiles(client: pg.Client): Promise<void> {
+  const { files, changed, removed } = await compareSchemaFiles(client);
+  const setAside = await load(client, changed);
+  if (setAside.length > 0)
+    await load(
+      client,
+      files.filter((file) => !changed.includes(file)),
+    );
+  for (const old of setAside) await settle(client, old);
+  for (const { kind, name, path } of removed) {
+    await (kind === 'functions' ? dropFunction(client, name) : dropView(client, name));
+    await client.query('delete from posthorn.schema_files where path = $1', [path]);
+  }
+  for (const { path, hash } of changed)
+    await client.query(
+      `insert into posthorn.schema_files (path, hash, posthorn_version) values ($1, $2, $3)
+       on conflict (path) do update
+       set hash = excluded.hash, posthorn_version = excluded.posthorn_version, applied_at = now()`,
+      [path, hash, VERSION],
+    );
+}
+
+async function load(client: pg.Client, files: readonly SchemaFile[]): Promise<SetAside[]> {
+  const setAside: SetAside[] = [];
+  let waiting = files;
+  while (waiting.length > 0) {
+    const failed: { file: SchemaFile; error: unknown }[] = [];
+    for (const file of waiting) {
+      try {
+        const old =
+          file.kind === 'functions'
+            ? await loadFunction(client, file)
+            : await inSavepoint(client, () => client.query(file.text).then(() => null));
+        if (old !== null) setAside.push(old);
+      } catch (error) {
+        if (!UNDEFINED.includes(errorCode(error) ?? '')) throw explain(file, error);
+        failed.push({ file, error });
+      }
+    }
+    const [first] = failed;
+    if (first !== undefined && failed.length === waiting.length)
+      throw explain(first.file, first.error);
+    waiting = failed.map(({ file }) => file);
+  }
+  return setAside;
+}
+
+function explain({ path }: SchemaFile, error: unknown): Error {
+  return new Error(`schema/${path} cannot be applied: ${errorMessage(error)}`, { cause: error });
+}
+
+async function readFiles(kind: SchemaFile['kind']): Promise<SchemaFile[]> {
+  const names = (await readdir(new URL(`${kind}/`, SCHEMA_DIR))).filter((name) =>
+    name.endsWith('.sql'),
+  );
+  return await Promise.all(
+    names.sort().map(async (file) => {
+      const path = `${kind}/${file}`;
+      const text = (await readFile(new URL(path, SCHEMA_DIR), 'utf8')).replaceAll('\r\n', '\n');
+      return { ...describe(path), text, hash: createHash('sha256').update(text).digest('hex') };
+    }),
+  );
+}
+
+function describe(path: string): Pick<SchemaFile, 'path' | 'kind' | 'name'> {
+  const [kind, file] = path.split('/') as [SchemaFile['kind'], string];
+  return { path, kind, name: file.replace(/\.sql$/, '') };
+}
+
+/** By the three numbers of a semantic version. */
+function compareVersions(a: string, b: string): number {
+  const [left, right] = [a, b].map((version) => version.split(/[.+-]/).slice(0, 3).map(Number));
+  for (const part of [0, 1, 2]) {
+    const difference = (left?.[part] ?? 0) - (right?.[part] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
