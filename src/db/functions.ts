@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 
 const DEPENDENT_OBJECTS_STILL_EXIST = '2BP01';
+const UNDEFINED_FUNCTION = '42883';
 /**
  * What Postgres says of a function's file when the database has the function with other arguments or
  * another result: it may not be replaced in place, or its name means two functions from then on.
@@ -9,7 +10,7 @@ const DEPENDENT_OBJECTS_STILL_EXIST = '2BP01';
 const OTHER_SIGNATURE = ['42P13', '42725'];
 
 /** A function that was replaced by one with other arguments or another result, under its new name. */
-export interface SetAside {
+export interface Replaced {
   readonly oid: number;
   readonly name: string;
   readonly replacedBy: string;
@@ -18,21 +19,20 @@ export interface SetAside {
 interface FunctionFile {
   readonly name: string;
   readonly text: string;
-  readonly hash: string;
 }
 
 /**
  * Creates or replaces a function and its triggers. If its arguments or its result have changed, the old one is
  * renamed, and the new one gets the rights that were granted on it.
  *
- * @returns the old one, for `settle`, once nothing of ours uses it any more; null: it was replaced in place.
+ * @returns the old one, if it was renamed; null: it was replaced in place.
  */
 export async function loadFunction(
   client: pg.Client,
-  { name, text, hash }: FunctionFile,
-): Promise<SetAside | null> {
+  { name, text }: FunctionFile,
+): Promise<Replaced | null> {
   const [oid, ...others] = await functionsNamed(client, name);
-  let old: SetAside | null = null;
+  let old: Replaced | null = null;
   try {
     await inSavepoint(client, async () => {
       await client.query(text);
@@ -41,10 +41,12 @@ export async function loadFunction(
     });
   } catch (error) {
     if (oid === undefined || !OTHER_SIGNATURE.includes(errorCode(error) ?? '')) throw error;
-    old = { oid, name: `${name}_before_${hash.slice(0, 8)}`, replacedBy: name };
-    const setAside = old;
+    old = { oid, name: `${name}_before_${oid}`, replacedBy: name };
+    const replaced = old;
     await inSavepoint(client, async () => {
-      await client.query(`alter function ${await signature(client, oid)} rename to ${setAside.name}`);
+      await client.query(
+        `alter function ${await signature(client, oid)} rename to ${replaced.name}`,
+      );
       await client.query(text);
       await copyGrants(client, oid, name);
     });
@@ -56,46 +58,90 @@ export async function loadFunction(
   return old;
 }
 
-/**
- * Drops a function that was set aside. If something of others is bound to it (a view, a function with a
- * SQL body), it stays under its new name, and calls the function that replaced it.
- *
- * @throws OperatorError when the new function cannot be called with the old arguments.
- */
-export async function settle(
+/** What is to be dropped. */
+export interface Doomed {
+  /** As a statement names it: function posthorn.send(text, jsonb). */
+  readonly object: string;
+  /** Why, for people. Null: it may stay if something of others depends on it. */
+  readonly why: string | null;
+}
+
+/** Functions that are to be dropped. Their triggers on our tables go at once. */
+export async function doomFunctions(
   client: pg.Client,
-  { oid, name, replacedBy }: SetAside,
-): Promise<void> {
-  try {
-    await inSavepoint(client, async () =>
-      client.query(`drop function ${await signature(client, oid)}`),
-    );
-  } catch (error) {
-    if (errorCode(error) !== DEPENDENT_OBJECTS_STILL_EXIST) throw error;
-    await inSavepoint(client, () => forward(client, oid, name, replacedBy)).catch(
-      (failure: unknown) => {
-        throw inTheWay(`posthorn.${replacedBy} has other arguments or another result now`, error, {
-          cause: failure,
-        });
-      },
-    );
+  name: string,
+  why: string | null,
+): Promise<Doomed[]> {
+  const doomed: Doomed[] = [];
+  for (const oid of await functionsNamed(client, name)) {
+    await dropStaleTriggers(client, [oid], '');
+    doomed.push({ object: `function ${await signature(client, oid)}`, why });
+  }
+  return doomed;
+}
+
+/**
+ * Drops them, in any order that works.
+ *
+ * @throws OperatorError when something of others depends on one that may not stay.
+ */
+export async function dropAll(client: pg.Client, doomed: readonly Doomed[]): Promise<void> {
+  let waiting = doomed;
+  while (waiting.length > 0) {
+    const failed: { doomed: Doomed; error: unknown }[] = [];
+    for (const next of waiting) {
+      await inSavepoint(client, () => client.query(`drop ${next.object}`)).catch((error) => {
+        if (errorCode(error) !== DEPENDENT_OBJECTS_STILL_EXIST) throw error;
+        failed.push({ doomed: next, error });
+      });
+    }
+    if (failed.length === waiting.length) {
+      for (const { doomed, error } of failed)
+        if (doomed.why !== null) throw inTheWay(doomed.why, error);
+      return;
+    }
+    waiting = failed.map(({ doomed }) => doomed);
   }
 }
 
 /**
- * Drops a function that exists no more, with its triggers on our tables.
+ * Makes a function that was replaced call the new one, with the arguments it has. Statements that run at this
+ * moment have found it already, and would fail if it were dropped; and something of others may be bound to
+ * it: a view, or a function with a SQL body.
  *
- * @throws OperatorError when something of others depends on it.
+ * @returns whether the new one can be called so. If not, there is nothing that it could do for anybody.
  */
-export async function dropFunction(client: pg.Client, name: string): Promise<void> {
-  const oids = await functionsNamed(client, name);
-  await dropStaleTriggers(client, oids, '');
-  for (const oid of oids) await drop(client, `function ${await signature(client, oid)}`);
-}
-
-/** Drops a view that exists no more. Throws as `dropFunction` does. */
-export async function dropView(client: pg.Client, name: string): Promise<void> {
-  await drop(client, `view if exists posthorn.${name}`);
+export async function forward(
+  client: pg.Client,
+  { oid, name, replacedBy }: Replaced,
+): Promise<boolean> {
+  const { rows } = await client.query<{
+    args: string;
+    result: string;
+    count: number;
+    definer: boolean;
+    trigger: boolean;
+  }>(
+    `select pg_get_function_arguments(oid) as args, pg_get_function_result(oid) as result, pronargs as count,
+       prosecdef as definer, prorettype = 'trigger'::regtype as trigger
+     from pg_proc where oid = $1`,
+    [oid],
+  );
+  const { args, result, count, definer, trigger } = rows[0] as (typeof rows)[number];
+  if (trigger) return false;
+  const values = Array.from({ length: count }, (_, index) => `$${index + 1}`).join(', ');
+  return await inSavepoint(client, async () => {
+    await client.query(
+      `create or replace function posthorn.${name}(${args}) returns ${result}
+       language sql ${definer ? 'security definer' : ''} set search_path = pg_catalog, pg_temp
+       as 'select * from posthorn.${replacedBy}(${values})'`,
+    );
+    return true;
+  }).catch((error) => {
+    if (OTHER_SIGNATURE.includes(errorCode(error) ?? '') || errorCode(error) === UNDEFINED_FUNCTION)
+      return false;
+    throw error;
+  });
 }
 
 /** Undoes what the work did if it fails, within the transaction of the caller. */
@@ -112,18 +158,10 @@ export async function inSavepoint<T>(client: pg.Client, work: () => Promise<T>):
   }
 }
 
-async function drop(client: pg.Client, what: string): Promise<void> {
-  await inSavepoint(client, () => client.query(`drop ${what}`)).catch((error: unknown) => {
-    if (errorCode(error) !== DEPENDENT_OBJECTS_STILL_EXIST) throw error;
-    throw inTheWay(`this version has no ${what.replace(' if exists', '')}`, error);
-  });
-}
-
-function inTheWay(why: string, error: unknown, options?: ErrorOptions): OperatorError {
+function inTheWay(why: string, error: unknown): OperatorError {
   const detail = (error as pg.DatabaseError).detail ?? errorMessage(error);
   return new OperatorError(
-    `The database cannot be migrated: ${why}, and something in it depends on it as it was: ${detail.replaceAll('\n', '; ')}. Drop that, and start again.`,
-    options,
+    `The database cannot be migrated: ${why}, and something of yours depends on the old one: ${detail.replaceAll('\n', '; ')}. Drop that, and start again.`,
   );
 }
 
@@ -172,31 +210,4 @@ async function dropStaleTriggers(
     [oids, names],
   );
   for (const { statement } of rows) await client.query(statement);
-}
-
-/** Makes a function that was set aside call the one that replaced it, with the arguments it has. */
-async function forward(
-  client: pg.Client,
-  oid: number,
-  name: string,
-  replacedBy: string,
-): Promise<void> {
-  const { rows } = await client.query<{
-    args: string;
-    result: string;
-    count: number;
-    definer: boolean;
-  }>(
-    `select pg_get_function_arguments(oid) as args, pg_get_function_result(oid) as result, pronargs as count,
-       prosecdef as definer
-     from pg_proc where oid = $1`,
-    [oid],
-  );
-  const { args, result, count, definer } = rows[0] as (typeof rows)[number];
-  const values = Array.from({ length: count }, (_, index) => `$${index + 1}`).join(', ');
-  await client.query(
-    `create or replace function posthorn.${name}(${args}) returns ${result}
-     language sql ${definer ? 'security definer' : ''} set search_path = pg_catalog, pg_temp
-     as 'select * from posthorn.${replacedBy}(${values})'`,
-  );
 }

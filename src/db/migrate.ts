@@ -43,7 +43,7 @@ export interface Migrated {
 }
 
 export interface MigrateOptions {
-  /** Called each time that a migration could not get its locks, with who is in the way. */
+  /** Called when a migration, or `functions and views`, cannot get its locks: with who is in the way. */
   readonly onWait?: (name: string, blockedBy: string) => void;
 }
 
@@ -71,19 +71,14 @@ export async function migrate(
     if (pending.length + changed.length > 0) await makeRoom(client);
     const applied: Migration[] = [];
     for (const { version, name } of pending) {
-      const isLast = applied.length === pending.length - 1;
-      const appliedAt = await applyPatiently(client, name, onWait, async () => {
-        const at = await applyMigration(client, version, name);
-        // In one transaction with what they need of it.
-        if (isLast) await applySchemaFiles(client);
-        return at;
-      });
+      const appliedAt = await applyPatiently(client, name, onWait, () =>
+        applyMigration(client, version, name),
+      );
       applied.push({ version, name, appliedAt });
     }
-    if (pending.length === 0 && changed.length > 0)
-      await applyPatiently(client, 'of functions and views', onWait, () =>
-        applySchemaFiles(client),
-      );
+    // By itself, since a migration should not keep its locks on tables for as long as this takes.
+    if (pending.length + changed.length > 0)
+      await applyPatiently(client, 'functions and views', onWait, () => applySchemaFiles(client));
     await client.query(
       `select posthorn.ensure_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + 7)`,
     );
@@ -202,7 +197,7 @@ async function applyPatiently<T>(
       await client.query('rollback');
       if (error instanceof OperatorError) throw error;
       if (errorCode(rootCause(error)) !== LOCK_NOT_AVAILABLE)
-        throw new Error(`Migration ${name} failed and was rolled back: ${errorMessage(error)}`, {
+        throw new Error(`Applying ${name} failed and was rolled back: ${errorMessage(error)}`, {
           cause: error,
         });
       onWait(name, await oldestTransaction(client));

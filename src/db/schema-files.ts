@@ -3,10 +3,19 @@ import { readdir, readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
-import { dropFunction, dropView, inSavepoint, loadFunction, type SetAside, settle } from './functions.ts';
-
+import {
+  type Doomed,
+  doomFunctions,
+  dropAll,
+  forward,
+  inSavepoint,
+  loadFunction,
+  type Replaced,
+} from './functions.ts';
 
 const SCHEMA_DIR = new URL('../../schema/', import.meta.url);
+/** In place of a folder: functions that have no file, since they were replaced. */
+const REPLACED = 'replaced';
 /** An undefined function, table or type: most likely one that another file makes. */
 const UNDEFINED = ['42883', '42P01', '42704'];
 
@@ -14,7 +23,7 @@ const UNDEFINED = ['42883', '42P01', '42704'];
 export interface SchemaFile {
   /** Below schema/: functions/send.sql. */
   readonly path: string;
-  readonly kind: 'functions' | 'views';
+  readonly kind: 'functions' | 'views' | typeof REPLACED;
   /** What it makes: posthorn.<name>. */
   readonly name: string;
   readonly text: string;
@@ -28,6 +37,8 @@ export interface SchemaChanges {
   readonly changed: readonly SchemaFile[];
   /** Files that were applied and exist no more. */
   readonly removed: readonly Pick<SchemaFile, 'path' | 'kind' | 'name'>[];
+  /** Functions that were replaced by ones with other arguments, and stay until the next change. */
+  readonly replaced: readonly string[];
   /** The version of Posthorn that applied the newest of them, if that is newer than this one. */
   readonly newerVersion: string | null;
 }
@@ -38,7 +49,8 @@ export async function compareSchemaFiles(client: pg.Client): Promise<SchemaChang
   const { rows: known } = await client.query(
     `select to_regclass('posthorn.schema_files') is not null as yes`,
   );
-  if (!known[0].yes) return { files, changed: files, removed: [], newerVersion: null };
+  if (!known[0].yes)
+    return { files, changed: files, removed: [], replaced: [], newerVersion: null };
   const { rows } = await client.query<{
     path: string;
     hash: string;
@@ -63,8 +75,12 @@ export async function compareSchemaFiles(client: pg.Client): Promise<SchemaChang
       return row === undefined || !row.exists || row.hash !== hash;
     }),
     removed: rows
-      .filter(({ path }) => !files.some((file) => file.path === path))
-      .map(({ path }) => describe(path)),
+      .map(({ path }) => describe(path))
+      .filter(({ kind, path }) => kind !== REPLACED && !files.some((file) => file.path === path)),
+    replaced: rows
+      .map(({ path }) => describe(path))
+      .filter(({ kind }) => kind === REPLACED)
+      .map(({ name }) => name),
     newerVersion: compareVersions(newest, VERSION) > 0 ? newest : null,
   };
 }
@@ -73,35 +89,69 @@ export async function compareSchemaFiles(client: pg.Client): Promise<SchemaChang
  * Brings functions and views to the text of their files, within the transaction of the caller.
  *
  * Files are applied in any order: one that needs what another makes is tried again after it. When the
- * arguments or the result of a function have changed, it is replaced by a new one, and all files are
- * applied again, so that nothing of ours goes on calling the old one. Rights that others were given are kept.
+ * arguments or the result of a function have changed, it is replaced by a new one, and what of ours is
+ * bound to the old one is applied again. Rights that others were given are kept. The old one calls the new one from then on, and is dropped by the next call of this that changes
+ * something.
  *
  * @throws OperatorError when something of others in the database depends on what is to be dropped.
  */
 export async function applySchemaFiles(client: pg.Client): Promise<void> {
-  const { files, changed, removed } = await compareSchemaFiles(client);
-  const setAside = await load(client, changed);
-  if (setAside.length > 0)
-    await load(
-      client,
-      files.filter((file) => !changed.includes(file)),
-    );
-  for (const old of setAside) await settle(client, old);
-  for (const { kind, name, path } of removed) {
-    await (kind === 'functions' ? dropFunction(client, name) : dropView(client, name));
-    await client.query('delete from posthorn.schema_files where path = $1', [path]);
+  const { files, changed, removed, replaced: earlier } = await compareSchemaFiles(client);
+  const replaced = await load(client, changed);
+  const bound = await dependents(client, replaced);
+  await load(
+    client,
+    files.filter((file) => bound.includes(file.path) && !changed.includes(file)),
+  );
+  const doomed: Doomed[] = [];
+  for (const { kind, name } of removed) {
+    const why = `this version has no posthorn.${name}`;
+    if (kind === 'functions') doomed.push(...(await doomFunctions(client, name, why)));
+    else doomed.push({ object: `view if exists posthorn.${name}`, why });
   }
-  for (const { path, hash } of changed)
-    await client.query(
-      `insert into posthorn.schema_files (path, hash, posthorn_version) values ($1, $2, $3)
-       on conflict (path) do update
-       set hash = excluded.hash, posthorn_version = excluded.posthorn_version, applied_at = now()`,
-      [path, hash, VERSION],
-    );
+  for (const name of earlier) doomed.push(...(await doomFunctions(client, name, null)));
+  for (const old of replaced) {
+    const why = `posthorn.${old.replacedBy} has other arguments or another result now`;
+    if (await forward(client, old)) await keep(client, `${REPLACED}/${old.name}`, '');
+    else doomed.push(...(await doomFunctions(client, old.name, why)));
+  }
+  await dropAll(client, doomed);
+  await client.query(
+    `delete from posthorn.schema_files where path = any ($1)
+       or path like '${REPLACED}/%' and not exists (
+         select from pg_proc p
+         where p.pronamespace = 'posthorn'::regnamespace and path = '${REPLACED}/' || p.proname)`,
+    [removed.map(({ path }) => path)],
+  );
+  for (const { path, hash } of changed) await keep(client, path, hash);
 }
 
-async function load(client: pg.Client, files: readonly SchemaFile[]): Promise<SetAside[]> {
-  const setAside: SetAside[] = [];
+/** The files of our functions and views that are bound to one of these. */
+async function dependents(client: pg.Client, replaced: readonly Replaced[]): Promise<string[]> {
+  const { rows } = await client.query<{ path: string }>(
+    `select distinct coalesce('functions/' || p.proname, 'views/' || c.relname) || '.sql' as path
+     from pg_depend d
+     left join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid
+     left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+     left join pg_class c on c.oid = r.ev_class
+     where d.refclassid = 'pg_proc'::regclass and d.refobjid = any ($1)
+       and 'posthorn'::regnamespace in (p.pronamespace, c.relnamespace)`,
+    [replaced.map(({ oid }) => oid)],
+  );
+  return rows.map(({ path }) => path);
+}
+
+async function keep(client: pg.Client, path: string, hash: string): Promise<void> {
+  await client.query(
+    `insert into posthorn.schema_files (path, hash, posthorn_version) values ($1, $2, $3)
+     on conflict (path) do update
+     set hash = excluded.hash, posthorn_version = excluded.posthorn_version, applied_at = now()`,
+    [path, hash, VERSION],
+  );
+}
+
+async function load(client: pg.Client, files: readonly SchemaFile[]): Promise<Replaced[]> {
+  const replaced: Replaced[] = [];
   let waiting = files;
   while (waiting.length > 0) {
     const failed: { file: SchemaFile; error: unknown }[] = [];
@@ -111,7 +161,7 @@ async function load(client: pg.Client, files: readonly SchemaFile[]): Promise<Se
           file.kind === 'functions'
             ? await loadFunction(client, file)
             : await inSavepoint(client, () => client.query(file.text).then(() => null));
-        if (old !== null) setAside.push(old);
+        if (old !== null) replaced.push(old);
       } catch (error) {
         if (!UNDEFINED.includes(errorCode(error) ?? '')) throw explain(file, error);
         failed.push({ file, error });
@@ -122,7 +172,7 @@ async function load(client: pg.Client, files: readonly SchemaFile[]): Promise<Se
       throw explain(first.file, first.error);
     waiting = failed.map(({ file }) => file);
   }
-  return setAside;
+  return replaced;
 }
 
 function explain({ path }: SchemaFile, error: unknown): Error {

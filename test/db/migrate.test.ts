@@ -1,7 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { pino } from 'pino';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { migrate, migrationStatus } from '../../src/db/migrate.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createSession } from '../../src/db/session.ts';
@@ -9,29 +7,36 @@ import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { anyLoop } from '../helpers/loops.ts';
 import { until } from '../helpers/until.ts';
-import { copyVersion } from '../helpers/version.ts';
+import { importMigrate, makeNextVersion } from '../helpers/version.ts';
+
+const NOTHING = { migrations: [], changed: [] };
 
 t.test('several processes may migrate an empty database at once', async (t) => {
   const databaseUrl = await createTestDatabase(t, { migrated: false });
   const status = await migrationStatus(databaseUrl);
-  t.ok(status.length >= 2);
-  t.ok(status.every(({ appliedAt }) => appliedAt === null));
-  const applied = await Promise.all([1, 2, 3, 4].map(() => migrate(databaseUrl)));
+  t.ok(status.migrations.length > 0);
+  t.ok(status.migrations.every(({ appliedAt }) => appliedAt === null));
+  t.ok(status.changed.length > 40);
+  const done = await Promise.all([1, 2, 3, 4].map(() => migrate(databaseUrl)));
   t.strictSame(
-    applied
-      .flat()
-      .map(({ name }) => name)
-      .sort(),
-    status.map(({ name }) => name),
+    done.flatMap(({ migrations }) => migrations.map(({ name }) => name)).sort(),
+    status.migrations.map(({ name }) => name),
     'each migration was applied by one of them, once',
   );
-  t.ok((await migrationStatus(databaseUrl)).every(({ appliedAt }) => appliedAt instanceof Date));
-  t.strictSame(await migrate(databaseUrl), []);
+  t.strictSame(
+    done.flatMap(({ changed }) => changed),
+    status.changed,
+    'and each function',
+  );
+  t.ok(await isUpToDate(databaseUrl));
+  t.strictSame(await migrate(databaseUrl), NOTHING);
 });
 
 t.test('a migration waits for a transaction that is open, and holds nobody up', async (t) => {
-  const databaseUrl = await createTestDatabase(t, { migrated: false });
-  migrateAsFirstVersion(t, databaseUrl);
+  const databaseUrl = await createTestDatabase(t);
+  const next = t.testdir();
+  makeNextVersion(next);
+  const { migrate } = await importMigrate(next);
 
   const open = await connect(t, databaseUrl);
   await open.query('begin');
@@ -46,7 +51,7 @@ t.test('a migration waits for a transaction that is open, and holds nobody up', 
   t.pass('others send meanwhile');
   await open.query('commit');
   const applied = await done;
-  t.match(applied[0]?.name, /^0004_/);
+  t.match(applied.migrations, [{ name: '0002_next.sql' }]);
 });
 
 t.test('posthorn migrate applies, and --status lists', async (t) => {
@@ -56,10 +61,20 @@ t.test('posthorn migrate applies, and --status lists', async (t) => {
     t.equal(await cli.exited, 0, cli.output.stderr);
     return cli.output.stdout;
   };
-  t.match(await run('--status'), /0001_first\.sql +not applied/);
-  t.match(await run(), /applied 0001_first\.sql\napplied 0002_/);
-  t.match(await run('--status'), /0001_first\.sql +\d{4}-\d\d-\d\dT/);
+  t.match(
+    await run('--status'),
+    /^0001_schema\.sql +not applied\nfunctions and views +not applied: \d+ files\n$/,
+  );
+  t.match(await run(), /^applied 0001_schema\.sql\napplied functions and views: \d+ files\n$/);
+  t.match(
+    await run('--status'),
+    /^0001_schema\.sql +\d{4}-\d\d-\d\dT.*\nfunctions and views +up to date\n$/,
+  );
   t.match(await run(), /up to date/);
+  const client = await connect(t, databaseUrl);
+  await client.query('drop function posthorn.send');
+  t.match(await run('--status'), /functions and views +not applied: functions\/send\.sql\n/);
+  t.match(await run(), /^applied functions and views: functions\/send\.sql\n$/);
 });
 
 t.test('a newer schema than it knows stops the service', async (t) => {
@@ -73,38 +88,6 @@ t.test('a newer schema than it knows stops the service', async (t) => {
   t.match(
     cli.output.stderr,
     /^posthorn: The database "\w+" .* has schema 9999, but this Posthorn knows only \d+\. .*\n$/,
-  );
-});
-
-t.test('tenants that so far were but words get rows of their own', async (t) => {
-  const databaseUrl = await createTestDatabase(t);
-  const client = await connect(t, databaseUrl);
-  // As it was before 0007.
-  await client.query(`
-    drop trigger require_tenant on posthorn.subscriptions;
-    drop function posthorn.require_tenant_of_subscription;
-    drop function posthorn.require_tenant;
-    drop index posthorn.subscriptions_by_tenant;
-    drop table posthorn.keys, posthorn.tenants cascade;
-    drop function posthorn.notify_key_changed, posthorn.notify_tenant_changed;
-    delete from posthorn.migrations where version = 7`);
-  await client.query(
-    `insert into posthorn.subscriptions (tenant, url, deleted_at)
-     values ('acme', 'https://example.com', null), ('an odd / one', 'https://example.com', now())`,
-  );
-  await client.query(
-    `insert into posthorn.webhook_payloads (tenant, content_type, body)
-     values ('sent only', 'application/json', '1'), ('acme', 'application/json', '1'), ('default', 'application/json', '1')`,
-  );
-  t.match(await migrate(databaseUrl), [{ version: 7 }]);
-  const { rows } = await client.query('select id from posthorn.tenants order by id');
-  t.strictSame(
-    rows.map(({ id }) => id),
-    ['acme', 'an odd / one', 'default', 'sent only'],
-  );
-  await t.rejects(
-    client.query(`insert into posthorn.subscriptions (tenant, url) values ('new', 'https://a.b')`),
-    { code: '23503', hint: /POST \/v1\/tenants/ },
   );
 });
 
@@ -124,9 +107,14 @@ t.test('a database that is up to date needs no right to create anything', async 
     );
   }
   const plainUrl = databaseUrl.replace(/\/\/[^@/]*@/, `//${name}:plain@`);
-  t.strictSame(await migrate(plainUrl), []);
-  await admin.query('delete from posthorn.migrations where version = 3');
-  await t.rejects(migrate(plainUrl), { name: 'OperatorError', message: /may not migrate it/ });
+  t.strictSame(await migrate(plainUrl), NOTHING);
+  for (const lack of [
+    `update posthorn.schema_files set hash = '' where path = 'functions/send.sql'`,
+    'delete from posthorn.migrations where version = 1',
+  ]) {
+    await admin.query(lack);
+    await t.rejects(migrate(plainUrl), { name: 'OperatorError', message: /may not migrate it/ });
+  }
 });
 
 t.test('a database that writes its values in other forms is read all the same', async (t) => {
@@ -142,8 +130,8 @@ t.test('a database that writes its values in other forms is read all the same', 
     ['client_encoding', 'LATIN1'],
   ])
     await client.query(`alter database ${rows[0].name} set ${setting} = '${value}'`);
-  t.strictSame(await migrate(databaseUrl), []);
-  t.ok((await migrationStatus(databaseUrl)).every(({ appliedAt }) => appliedAt instanceof Date));
+  t.strictSame(await migrate(databaseUrl), NOTHING);
+  t.ok(await isUpToDate(databaseUrl));
   const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 1 });
   t.teardown(() => pool.end());
   const read = await pool.query(
@@ -171,42 +159,38 @@ t.test('a database that writes its values in other forms is read all the same', 
   t.teardown(() => session.stop());
 });
 
-t.test('whoever could send before an upgrade can after it, as they did', async (t) => {
-  const databaseUrl = await createTestDatabase(t, { migrated: false });
-  migrateAsFirstVersion(t, databaseUrl);
+t.test('who could send before an upgrade can send after it, in the same ways', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
   const client = await connect(t, databaseUrl);
   const role = `application_${process.pid}`;
   await client.query(`
     create role ${role};
     grant usage on schema posthorn, public to ${role};
-    grant execute on function posthorn.send(text, jsonb, text) to ${role};
+    grant execute on function posthorn.send to ${role};
     create function public.bound(n integer) returns uuid language sql
       return posthorn.send('order.created', to_jsonb(n));
     create function public.unbound(n integer) returns uuid language plpgsql as
       $$ begin return posthorn.send('order.created', to_jsonb(n), 'default'); end $$`);
   t.teardown(() => client.query(`reset role; drop owned by ${role}; drop role ${role}`));
-  await migrate(databaseUrl);
+  const next = t.testdir();
+  makeNextVersion(next);
+  await (await importMigrate(next)).migrate(databaseUrl);
   for (const call of ['public.bound(1)', 'public.unbound(2)']) await client.query(`select ${call}`);
   await client.query(`set role ${role}`);
   for (const call of [
     `posthorn.send('a', '3')`,
     `posthorn.send('a', '4', 'default')`,
-    'public.unbound(5)',
+    `posthorn.send('a', '5', next_version => 'given')`,
+    'public.unbound(6)',
   ])
     await client.query(`select ${call}`);
   await t.rejects(client.query(`select posthorn.send_many('{a}', '{1}')`), { code: '42501' });
   await client.query('reset role');
   const { rows } = await client.query('select count(*)::integer from posthorn.webhook_payloads');
-  t.equal(rows[0].count, 5);
+  t.equal(rows[0].count, 6);
 });
 
-/** Leaves a database as the first version did. */
-function migrateAsFirstVersion(t: Test, databaseUrl: string): void {
-  const first = t.testdir();
-  copyVersion(first, 3);
-  const migrated = spawnSync(process.execPath, [join(first, 'src', 'main.ts'), 'migrate'], {
-    env: { ...process.env, DATABASE_URL: databaseUrl },
-    encoding: 'utf8',
-  });
-  t.match(migrated.stdout, /applied 0003_send\.sql\n$/, migrated.stderr);
+async function isUpToDate(databaseUrl: string): Promise<boolean> {
+  const { migrations, changed } = await migrationStatus(databaseUrl);
+  return changed.length === 0 && migrations.every(({ appliedAt }) => appliedAt instanceof Date);
 }
