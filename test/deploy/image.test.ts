@@ -97,9 +97,9 @@ t.test('a container does not open itself to the network without being told to', 
 
 t.test('the container shows and applies migrations as commands of their own', async (t) => {
   const env = { DATABASE_URL: await createTestDatabase(t, { migrated: false }), HOST: '127.0.0.1' };
-  t.match(run(['migrate', '--status'], env), { code: 0, stdout: /0001_first.* not applied\n/ });
-  t.match(run(['migrate'], env), { code: 0, stdout: /applied 0001_first/ });
-  t.match(run(['migrate', '--status'], env), { code: 0, stdout: /0001_first.* \d{4}-\d\d-\d\dT/ });
+  t.match(run(['migrate', '--status'], env), { code: 0, stdout: /0001_schema.* not applied\n/ });
+  t.match(run(['migrate'], env), { code: 0, stdout: /applied 0001_schema/ });
+  t.match(run(['migrate', '--status'], env), { code: 0, stdout: /0001_schema.* \d{4}-\d\d-\d\dT/ });
 });
 
 t.test('the container serves, is healthy, and stops at a SIGTERM', async (t) => {
