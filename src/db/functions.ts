@@ -59,7 +59,7 @@ export async function loadFunction(
 }
 
 /** What is to be dropped. */
-export interface Doomed {
+export interface DropTarget {
   /** As a statement names it: function posthorn.send(text, jsonb). */
   readonly object: string;
   /** Why, for people. Null: it may stay if something of others depends on it. */
@@ -67,17 +67,17 @@ export interface Doomed {
 }
 
 /** Functions that are to be dropped. Their triggers on our tables go at once. */
-export async function doomFunctions(
+export async function functionsToDrop(
   client: pg.Client,
   name: string,
   why: string | null,
-): Promise<Doomed[]> {
-  const doomed: Doomed[] = [];
+): Promise<DropTarget[]> {
+  const targets: DropTarget[] = [];
   for (const oid of await functionsNamed(client, name)) {
     await dropStaleTriggers(client, [oid], '');
-    doomed.push({ object: `function ${await signature(client, oid)}`, why });
+    targets.push({ object: `function ${await signature(client, oid)}`, why });
   }
-  return doomed;
+  return targets;
 }
 
 /**
@@ -85,22 +85,22 @@ export async function doomFunctions(
  *
  * @throws OperatorError when something of others depends on one that may not stay.
  */
-export async function dropAll(client: pg.Client, doomed: readonly Doomed[]): Promise<void> {
-  let waiting = doomed;
+export async function dropAll(client: pg.Client, targets: readonly DropTarget[]): Promise<void> {
+  let waiting = targets;
   while (waiting.length > 0) {
-    const failed: { doomed: Doomed; error: unknown }[] = [];
+    const failed: { target: DropTarget; error: unknown }[] = [];
     for (const next of waiting) {
       await inSavepoint(client, () => client.query(`drop ${next.object}`)).catch((error) => {
         if (errorCode(error) !== DEPENDENT_OBJECTS_STILL_EXIST) throw error;
-        failed.push({ doomed: next, error });
+        failed.push({ target: next, error });
       });
     }
     if (failed.length === waiting.length) {
-      for (const { doomed, error } of failed)
-        if (doomed.why !== null) throw inTheWay(doomed.why, error);
+      for (const { target, error } of failed)
+        if (target.why !== null) throw inTheWay(target.why, error);
       return;
     }
-    waiting = failed.map(({ doomed }) => doomed);
+    waiting = failed.map(({ target }) => target);
   }
 }
 

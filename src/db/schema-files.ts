@@ -4,10 +4,10 @@ import type pg from 'pg';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
 import {
-  type Doomed,
-  doomFunctions,
+  type DropTarget,
   dropAll,
   forward,
+  functionsToDrop,
   inSavepoint,
   loadFunction,
   type Replaced,
@@ -103,19 +103,19 @@ export async function applySchemaFiles(client: pg.Client): Promise<void> {
     client,
     files.filter((file) => bound.includes(file.path) && !changed.includes(file)),
   );
-  const doomed: Doomed[] = [];
+  const targets: DropTarget[] = [];
   for (const { kind, name } of removed) {
     const why = `this version has no posthorn.${name}`;
-    if (kind === 'functions') doomed.push(...(await doomFunctions(client, name, why)));
-    else doomed.push({ object: `view if exists posthorn.${name}`, why });
+    if (kind === 'functions') targets.push(...(await functionsToDrop(client, name, why)));
+    else targets.push({ object: `view if exists posthorn.${name}`, why });
   }
-  for (const name of earlier) doomed.push(...(await doomFunctions(client, name, null)));
+  for (const name of earlier) targets.push(...(await functionsToDrop(client, name, null)));
   for (const old of replaced) {
     const why = `posthorn.${old.replacedBy} has other arguments or another result now`;
     if (await forward(client, old)) await keep(client, `${REPLACED}/${old.name}`, '');
-    else doomed.push(...(await doomFunctions(client, old.name, why)));
+    else targets.push(...(await functionsToDrop(client, old.name, why)));
   }
-  await dropAll(client, doomed);
+  await dropAll(client, targets);
   await client.query(
     `delete from posthorn.schema_files where path = any ($1)
        or path like '${REPLACED}/%' and not exists (
