@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../src/db/embedded.ts';
+import { startEmbeddedPostgres } from '../src/db/embedded/postgres.ts';
 import { migrate } from '../src/db/migrate.ts';
 import { dumpSchema, SCHEMA_PATH } from './helpers/schema-dump.ts';
 
