@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createApp } from '../api/app.ts';
-import { READING } from '../api/plugins/turns.ts';
+import { TURNS } from '../api/plugins/turns.ts';
 import type { Settings } from '../config/settings.ts';
 import { isTimeout, isUnavailable } from '../db/availability.ts';
 import type { EmbeddedPostgres } from '../db/embedded/postgres.ts';
@@ -32,9 +32,9 @@ import { createWorker, type Worker } from './worker.ts';
 /** For reading and for what is rare; intake, deliveries and the queue have their own connections. */
 const POOL_CONNECTIONS = 5;
 /** For lists of history, which share their few prepared statements. No tenant has all of them. */
-const LIST_CONNECTIONS = READING;
-/** Test requests that a process has under way at once. */
-const MAX_TESTS = 10;
+const LIST_CONNECTIONS = TURNS;
+/** Test requests that a process has under way at once. No tenant has all of them. */
+const MAX_TESTS = 20;
 const NO_JOBS_TAKEN_MS = 60_000;
 /** Without requests nothing is loaded, and then nothing is known to fail. */
 const FORGOTTEN_MS = 30_000;

@@ -3,6 +3,7 @@ import type { AttemptStatus } from '../db/types.ts';
 import type { AnswerHeaders } from '../http/answer-head.ts';
 import type { ConnectorOptions } from '../http/connector.ts';
 import { createHttpClient } from '../http/http-client.ts';
+import { mayTake } from '../lib/fair-share.ts';
 import type { CachedSubscription } from '../subscriptions/cache.ts';
 import { classifyAnswer, classifyFailure, InvalidSubscriptionError } from './classify.ts';
 import { headersOf } from './courier.ts';
@@ -49,7 +50,8 @@ export interface TestSender {
    * Sends one webhook to a subscription now, guarded, signed and bounded as a delivery is, on a
    * connection of its own, so that each phase can be told.
    *
-   * @returns what came of it, or null while as many are under way as may be.
+   * @returns what came of it, or null while as many are under way as may be: of all tenants, or of this one,
+   *   which leaves some to others (lib/fair-share.ts).
    */
   send(webhook: TestWebhook, subscription: CachedSubscription): Promise<TestResult | null>;
   /** Ends those under way. */
@@ -60,6 +62,7 @@ export interface TestSender {
 export function createTestSender(options: ConnectorOptions, maxAtOnce: number): TestSender {
   const ending = new AbortController();
   let underWay = 0;
+  const underWayByTenant = new Map<string, number>();
 
   async function send(webhook: TestWebhook, subscription: CachedSubscription): Promise<TestResult> {
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
@@ -106,14 +109,23 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
     }
   }
 
+  function count(tenant: string, change: 1 | -1): void {
+    underWay += change;
+    const own = (underWayByTenant.get(tenant) ?? 0) + change;
+    if (own === 0) underWayByTenant.delete(tenant);
+    else underWayByTenant.set(tenant, own);
+  }
+
   return {
     async send(webhook, subscription) {
-      if (underWay >= maxAtOnce) return null;
-      underWay += 1;
+      const { tenant } = subscription;
+      const own = underWayByTenant.get(tenant) ?? 0;
+      if (!mayTake(1, own, underWay, maxAtOnce)) return null;
+      count(tenant, 1);
       try {
         return await send(webhook, subscription);
       } finally {
-        underWay -= 1;
+        count(tenant, -1);
       }
     },
     stop: () => ending.abort(new Error('the service is stopping')),

@@ -98,6 +98,31 @@ t.test('a tenant that reads as much as it can leaves connections for others', as
   t.match(await Promise.all(slow.slice(0, 3)), Array(3).fill({ status: 503 }), 'and they end');
 });
 
+t.test('a tenant that changes as much as it can leaves connections for others', async (t) => {
+  const { posthorn, greedy, modest } = await startWithTwo(t);
+  const url = 'http://127.0.0.1:9/';
+  const { id } = (await greedy('POST', '/v1/subscriptions', { url })).json;
+  // Each change waits for this one, until it is cancelled.
+  const locker = await connect(t, posthorn.databaseUrl);
+  await locker.query('begin');
+  await locker.query('select from posthorn.subscriptions where id = $1 for update', [id]);
+  const slow = Array.from({ length: 12 }, () =>
+    greedy('PATCH', `/v1/subscriptions/${id}`, { description: 'again' }),
+  );
+  let pending = true;
+  void Promise.race(slow).then(() => {
+    pending = false;
+  });
+  for (let round = 0; round < 5; round++) {
+    t.equal((await modest('POST', '/v1/subscriptions', { url })).status, 201);
+    t.equal((await modest('GET', '/v1/subscriptions')).status, 200);
+    t.equal((await modest('GET', '/v1/deliveries')).status, 200);
+  }
+  t.ok(pending, "others' answers come before the first of the slow ones");
+  await locker.query('rollback');
+  await Promise.all(slow);
+});
+
 t.test('a tenant has twenty tasks that are not done yet, and no more', async (t) => {
   const { posthorn, greedy, modest } = await startWithTwo(t);
   // They cannot be worked on, as if there was very much to do.

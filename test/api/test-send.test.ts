@@ -145,24 +145,35 @@ t.test('the phases of a connection are told apart', async (t) => {
   t.ok(tls > 0 && dns + connect + tls + first_byte <= total + 0.3, JSON.stringify(json.timing_ms));
 });
 
-t.test('a process sends only so many tests at once, and says so', async (t) => {
-  let release: () => void = () => {};
-  const released = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  const receiver = await startReceiver(t, (response) => {
-    released.then(() => response.end());
-  });
-  const posthorn = await startTestService(t, { POSTHORN_DELIVERY_TIMEOUT: '20s' });
-  const id = await posthorn.subscribe(receiver.url);
-  const send = () => posthorn.request('POST', `/v1/subscriptions/${id}/test`, {});
-  const under = Array.from({ length: 10 }, send);
-  await receiver.waitFor(10);
-  const refused = await send();
-  t.equal(refused.status, 429);
-  t.equal(refused.headers.get('retry-after'), '1');
-  t.match(refused.json, { type: 'urn:posthorn:problem:too-many-requests' });
-  release();
-  for (const { status } of await Promise.all(under)) t.equal(status, 200);
-  t.equal((await send()).status, 200);
-});
+t.test(
+  'a tenant has only so many tests under way, is told so, and leaves some to others',
+  async (t) => {
+    let release: () => void = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const receiver = await startReceiver(t, (response) => {
+      released.then(() => response.end());
+    });
+    const posthorn = await startTestService(t, { POSTHORN_DELIVERY_TIMEOUT: '20s' });
+    const id = await posthorn.subscribe(receiver.url);
+    const send = () => posthorn.request('POST', `/v1/subscriptions/${id}/test`, {});
+    const under = Array.from({ length: 16 }, send);
+    await receiver.waitFor(16);
+    const refused = await send();
+    t.equal(refused.status, 429);
+    t.equal(refused.headers.get('retry-after'), '1');
+    t.match(refused.json, { type: 'urn:posthorn:problem:too-many-requests' });
+    await posthorn.request('POST', '/v1/tenants', { id: 'modest' });
+    const { json } = await posthorn.request('POST', '/v1/subscriptions?tenant=modest', {
+      url: receiver.url,
+    });
+    under.push(posthorn.request('POST', `/v1/subscriptions/${json.id}/test?tenant=modest`, {}));
+    await receiver.waitFor(17);
+    const readings = Array.from({ length: 8 }, () => posthorn.request('GET', '/v1/subscriptions'));
+    for (const { status } of await Promise.all(readings)) t.equal(status, 200, 'none keeps a turn');
+    release();
+    for (const { status } of await Promise.all(under)) t.equal(status, 200);
+    t.equal((await send()).status, 200);
+  },
+);

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import {
   MAX_EVENT_TYPES,
@@ -39,7 +40,20 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
   const importing = new Set<string>();
   takeRawJson(app, settings.maxBodyBytes);
 
-  async function importDocument(tenant: string, body: Buffer) {
+  async function importDocument(request: FastifyRequest, body: Buffer) {
+    const { tenant } = request;
+    const types = await app.outsideTurn(request, () => judgeDocument(tenant, body));
+    const created = new Set(await withinRoom(() => putEventTypes(db, tenant, types)));
+    eventTypes.forget(tenant);
+    const names = types.map(({ name }) => name);
+    return {
+      created: names.filter((name) => created.has(name)),
+      updated: names.filter((name) => !created.has(name)),
+    };
+  }
+
+  /** Its event types, once all of them are found to be right. */
+  async function judgeDocument(tenant: string, body: Buffer) {
     const document = textOfBody(body);
     freeNow(body);
     const reading = await judgeForTenant(() => schemas.readDocument(tenant, document));
@@ -57,13 +71,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
           `has schemas that take longer than ${MAX_JUDGING_MS} ms to compile, up to ${type.name}; import fewer at a time, or simplify them`,
         );
     }
-    const created = new Set(await withinRoom(() => putEventTypes(db, tenant, types)));
-    eventTypes.forget(tenant);
-    const names = types.map(({ name }) => name);
-    return {
-      created: names.filter((name) => created.has(name)),
-      updated: names.filter((name) => !created.has(name)),
-    };
+    return types;
   }
 
   app.post(
@@ -131,7 +139,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
       importing.add(tenant);
       try {
         // The validator above leaves it what the parser gives.
-        return await importDocument(tenant, request.body as unknown as Buffer);
+        return await importDocument(request, request.body as unknown as Buffer);
       } finally {
         importing.delete(tenant);
       }

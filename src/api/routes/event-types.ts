@@ -78,7 +78,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       const { name, description } = request.body;
       if (name === IMPORT) throw invalidField('body.name', 'cannot be "import", which is a route');
       const { schema = null, example = null } = writeFields(request.body);
-      await judge({ tenant, name, schema, example }, 'body');
+      await app.outsideTurn(request, () => judge({ tenant, name, schema, example }, 'body'));
       const fields = { description, schema, example };
       const type = await withinRoom(() => createEventType(db, tenant, name, fields));
       if (type === undefined)
@@ -184,7 +184,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
           example: before.example === null ? null : JSON.stringify(before.example),
           ...written,
         };
-        await judge({ tenant, name, schema, example }, 'body');
+        await app.outsideTurn(request, () => judge({ tenant, name, schema, example }, 'body'));
       }
       const change = { description, archived, ...written };
       const type = await withinRoom(() => updateEventType(db, tenant, name, change));

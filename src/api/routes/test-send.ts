@@ -94,6 +94,8 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       const subscription = await subscriptions.get(id);
       if (rows[0] === undefined || subscription === null) throw notFound('subscription', id);
       const { webhook_id } = rows[0];
+      // The receiver may take minutes.
+      request.endTurn?.();
       const timestamp = new Date().toISOString();
       const result = await testSender.send(
         {
