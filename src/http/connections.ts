@@ -1,9 +1,9 @@
 import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import type { buildConnector } from 'undici';
 import { errorCode } from '../lib/errors.ts';
 import { unbracketed } from './address-guard.ts';
 import { AnswerReader, type CutOff, type HttpAnswer, type OnHead } from './answer-reader.ts';
+import type { Connect } from './connector.ts';
 
 /** What is kept open for requests to come; more would take the file handles that others need. */
 const MAX_IDLE = 2_000;
@@ -59,16 +59,18 @@ export class Connections {
   /**
    * Makes one.
    *
+   * @param owner on whose behalf.
    * @param done called once, with a connection that is the caller's until its request has ended; not
    *   called any more once these are closed.
    */
   open(
-    connect: buildConnector.connector,
+    connect: Connect,
     url: URL,
+    owner: string,
     done: (error: Error | null, connection: Connection | null) => void,
   ): void {
     const { hostname, host, protocol, port } = url;
-    connect({ hostname: unbracketed(hostname), host, protocol, port }, (error, socket) => {
+    connect({ hostname: unbracketed(hostname), host, protocol, port, owner }, (error, socket) => {
       if (this.#closed) {
         socket?.destroy();
         return;

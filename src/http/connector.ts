@@ -1,4 +1,4 @@
-import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
+import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIP, Socket } from 'node:net';
 import type { buildConnector as Build } from 'undici';
 import {
@@ -11,7 +11,7 @@ import {
   unbracketed,
 } from './address-guard.ts';
 import { createTunnelConnector, type EgressProxy } from './egress-proxy.ts';
-import { type Resolve, shareLookups } from './lookups.ts';
+import { lookupByTurns, type Resolve, shareLookups } from './lookups.ts';
 import { portOf } from './ports.ts';
 import { buildConnector } from './undici.ts';
 
@@ -32,14 +32,25 @@ export interface ConnectionWatch {
   connected(): void;
 }
 
+/** Makes a connection on behalf of an owner, such as a tenant, who shares look-ups of names with others. */
+export type Connect = (
+  target: Build.Options & { readonly owner: string },
+  callback: Build.Callback,
+) => void;
+
 /**
  * Makes connections to receivers, and judges each before a packet is sent: literal addresses and
  * ports here, names by all the addresses they resolve to, in the lookup of the socket itself.
  * Behind an egress proxy the addresses of names are the proxy's to judge.
  */
-export function createConnector(options: ConnectorOptions): Build.connector {
-  const { timeoutMs, egressProxy, allowNetworks, allowPorts, watch } = options;
-  const resolve = shareLookups(options.resolve ?? dnsLookup);
+export function createConnector(options: ConnectorOptions): Connect {
+  const { timeoutMs, egressProxy, allowNetworks, allowPorts, watch, resolve: given } = options;
+  const resolveFor = shareLookups(
+    given === undefined ? lookupByTurns : (_owner, ...asked) => given(...asked),
+  );
+  /** Whose connection is made just now: sockets look their names up before they are handed out. */
+  let owner = '';
+  const resolve: Resolve = (...asked) => resolveFor(owner, ...asked);
   const plain = { timeout: timeoutMs, allowH2: false };
   // undici's types leave out what it hands on to net.connect, such as lookup.
   const withLookup = (judge: JudgeResolved) =>
@@ -72,7 +83,7 @@ export function createConnector(options: ConnectorOptions): Build.connector {
     return `the URL's port is ${port}, and deliveries go to ports ${allowPorts.text} only`;
   }
 
-  return (target, callback) => {
+  return ({ owner: connectsFor, ...target }, callback) => {
     const host = unbracketed(target.hostname);
     const chosen = choose(host, portOf(target));
     // RFC 6066, 3: without the dot that ends `hooks.example.`, with which Go's TLS refuses it; it is
@@ -80,6 +91,7 @@ export function createConnector(options: ConnectorOptions): Build.connector {
     const servername = isIP(host) === 0 ? withoutDot(host) : '';
     if (typeof chosen === 'string') callback(new BlockedAddressError(chosen), null);
     else {
+      owner = connectsFor;
       const connecting: unknown = chosen({ ...target, servername }, (...result) => {
         const [error, socket] = result;
         if (error === null) {

@@ -6,6 +6,8 @@ import { type ConnectorOptions, createConnector } from './connector.ts';
 
 export interface HttpRequest {
   readonly url: URL;
+  /** On whose behalf, such as a tenant's: none takes all look-ups of names from others. */
+  readonly owner?: string;
   /** Names and values in turn. */
   readonly headers: readonly string[];
   readonly body: Buffer;
@@ -82,7 +84,8 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
   };
 
   const connect = (exchange: Exchange) => {
-    connections.open(connectorFor(exchange.timeoutMs), exchange.url, (error, connection) => {
+    const { timeoutMs, url, owner } = exchange;
+    connections.open(connectorFor(timeoutMs), url, owner, (error, connection) => {
       if (connection === null) exchange.failed(error);
       // Its time may be over; others can use what it has waited for.
       else if (exchange.settled) connections.release(connection, CONNECTED_FOR_NOTHING_MS);
@@ -152,6 +155,7 @@ class Exchange implements Requester {
   readonly onHead: OnHead | undefined;
   readonly signal: AbortSignal;
   readonly url: URL;
+  readonly owner: string;
   readonly timeoutMs: number;
   readonly #pieces: readonly Buffer[];
   readonly #ownBody: Buffer | undefined;
@@ -174,6 +178,7 @@ class Exchange implements Requester {
     this.onHead = request.onHead;
     this.signal = request.signal;
     this.url = request.url;
+    this.owner = request.owner ?? '';
     this.timeoutMs = timeoutMs;
     this.#pieces = piecesOf(request);
     this.#ownBody = request.ownBody ? request.body : undefined;

@@ -138,6 +138,7 @@ export function createCourier(options: CourierOptions): Courier {
       if (body === null) throw new UnreadablePayloadError(problem ?? 'it has no body');
       answer = await client.post({
         url: subscription.url,
+        owner: subscription.tenant,
         headers: headersOf({ ...delivery, body }, subscription, Math.floor(now() / 1000)),
         body,
         ownBody,

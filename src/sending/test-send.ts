@@ -1,8 +1,8 @@
-import { lookup } from 'node:dns';
 import type { AttemptStatus } from '../db/types.ts';
 import type { AnswerHeaders } from '../http/answer-head.ts';
 import type { ConnectorOptions } from '../http/connector.ts';
 import { createHttpClient } from '../http/http-client.ts';
+import { lookupByTurns, type Resolve } from '../http/lookups.ts';
 import { mayTake } from '../lib/fair-share.ts';
 import type { CachedSubscription } from '../subscriptions/cache.ts';
 import { classifyAnswer, classifyFailure, InvalidSubscriptionError } from './classify.ts';
@@ -67,6 +67,7 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
   async function send(webhook: TestWebhook, subscription: CachedSubscription): Promise<TestResult> {
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
     const clock = createPhaseClock();
+    const lookup: Resolve = (...asked) => lookupByTurns(subscription.tenant, ...asked);
     const resolve = options.resolve ?? lookup;
     const client = createHttpClient({
       ...options,
@@ -87,6 +88,7 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
       if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
       const answer = await client.post({
         url: subscription.url,
+        owner: subscription.tenant,
         headers: headersOf(webhook, subscription, Math.floor(Date.now() / 1000)),
         body: webhook.body,
         signal: ending.signal,
