@@ -153,24 +153,29 @@ export function createLanes(
     return { lane, kind, round: lane.window.round };
   }
 
-  function letIn(lane: Lane): void {
-    while (lane.waiting.length > 0) {
+  /** Returns how many it has let in. */
+  function letIn(lane: Lane, most = Number.POSITIVE_INFINITY): number {
+    let count = 0;
+    while (lane.waiting.length > 0 && count < most) {
       const place = tryStart(lane);
       if (place === null) break;
+      count += 1;
       const next = lane.waiting.shift() as Waiting;
       waiting -= 1;
       next.resolve(place);
     }
     if (lane.waiting.length === 0) crowded.delete(lane);
+    return count;
   }
 
   /** Lets others in, whoever's turn it is, as far as a look at a few of them shows. */
-  function letOthersIn(): void {
-    let looks = 20;
+  function letOthersIn(most = Number.POSITIVE_INFINITY): void {
+    let looks = Math.min(20, crowded.size);
+    let left = most;
     for (const lane of crowded) {
-      if (total.inFlight >= total.max || looks === 0) return;
+      if (total.inFlight >= total.max || looks === 0 || left === 0) return;
       looks -= 1;
-      letIn(lane);
+      left -= letIn(lane, left);
       if (lane.waiting.length === 0 || crowded.size === 1) continue;
       // To the end of the line.
       crowded.delete(lane);
@@ -238,8 +243,8 @@ export function createLanes(
       });
     },
     leave({ lane, kind, round }, status, durationMs) {
-      // A window larger than all there is must still be found to be too large.
-      const full = lane.inFlight >= Math.min(lane.window.size, total.max);
+      // A window larger than what there is must still be found to be too large.
+      const full = lane.inFlight >= Math.min(lane.window.size, total.maxOfOne);
       lane.inFlight -= 1;
       lane.usedAt = now();
       total.end(lane.tenant, kind);
@@ -257,7 +262,7 @@ export function createLanes(
         lane.window.answered(full, round, lane.meanMs, now());
       }
       // Whose turn it is: one that has much to send would get each of its own places back.
-      if (crowded.size > 0) letOthersIn();
+      if (crowded.size > 0) letOthersIn(1);
       letIn(lane);
     },
     roomFor(id) {

@@ -143,7 +143,10 @@ export function createIntake(databaseUrl: string): Intake {
     run: async ([webhooks = []]) => {
       // Whatever its types, a large batch is many.
       const bulk = webhooks[0] !== undefined && isBulk(webhooks[0], webhooks.length);
-      return [await acceptWebhooks(apartPool, webhooks, { bulk, apart: true, allOrNone: true })];
+      const how = { bulk, apart: true, allOrNone: true };
+      const answers = await acceptWebhooks(apartPool, webhooks, how);
+      for (const [n, webhook] of webhooks.entries()) countFanOut(webhook, answers[n] ?? null);
+      return [answers];
     },
   });
   const detector = createBulkDetector();
@@ -161,10 +164,14 @@ export function createIntake(databaseUrl: string): Intake {
       if (answer === 'apart') apartUntil.set(tenant, performance.now() + APART_FOR_MS);
     }
     while (answer === 'apart') answer = await apartGroups.add(webhook);
-    // Each of its deliveries takes as long as a webhook of its own.
+    countFanOut(webhook, answer);
+    return answer;
+  }
+
+  /** Each of its deliveries takes as long as a webhook of its own. */
+  function countFanOut(webhook: IncomingWebhook, answer: Answer): void {
     if (answer !== null && typeof answer === 'object' && !answer.replayed && answer.deliveries > 1)
       isBulk(webhook, answer.deliveries - 1);
-    return answer;
   }
 
   function goesApart(tenant: string): boolean {

@@ -13,3 +13,8 @@ export function mayTake(more: number, own: number, used: number, max: number): b
   if (used + more > max) return false;
   return own === 0 || own + more <= SHARE * (max - used - more);
 }
+
+/** What an owner gets of it where it comes alone. */
+export function shareOfOne(max: number): number {
+  return Math.floor((max * SHARE) / (SHARE + 1));
+}

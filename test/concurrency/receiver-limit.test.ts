@@ -64,14 +64,14 @@ t.test('places are all taken when something waits for one, not for its receiver'
 });
 
 t.test('one that has much to get leaves free places to others, in their turn', async (t) => {
-  const lanes = start(t, 20);
+  const lanes = start(t, 25);
   const places = await enter(lanes, 1, 2_000);
   for (let round = 0; round < 10 && lanes.inFlight < 20; round++) {
     for (const place of places.splice(0)) lanes.leave(place, 'success', 5);
     await Promise.resolve();
     await Promise.resolve();
   }
-  t.equal(lanes.inFlight, 20, 'it has all places');
+  t.equal(lanes.inFlight, 20, 'it has all places that its tenant can have');
   const other = await enter(lanes, 2, 1);
   t.equal(other.length, 0);
   for (let n = 0; n < 2; n++) lanes.leave(places.pop() as Place, 'success', 5);
@@ -103,6 +103,16 @@ t.test(
     for (let id = 1; id <= 40; id++) await enter(slow, id, 10, 'greedy');
     t.equal(slow.inFlight, 64, 'and of those that answer slowly');
     t.equal((await enter(slow, 41, 5, 'modest')).length, 5);
+
+    const quick = start(t, 100);
+    for (let id = 1; id <= 41; id++) {
+      const [place] = await enter(quick, id, 1, id === 41 ? 'modest' : 'greedy');
+      quick.leave(place as Place, 'success', 5);
+    }
+    for (let id = 1; id <= 40; id++) await enter(quick, id, 10, 'greedy');
+    t.equal(quick.inFlight, 80, 'and of those that were quick until now, and may hang');
+    t.equal((await enter(quick, 41, 5, 'modest')).length, 5);
+    t.equal((await enter(quick, 42, 1, 'another')).length, 1);
   },
 );
 
