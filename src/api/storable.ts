@@ -1,4 +1,5 @@
-// What no later step could take, whatever the field: text that Postgres cannot store, and depth.
+// What no later step could take, whatever the field: text that Postgres cannot store, depth, and numbers of
+// members that are not to be judged one by one.
 
 /** A JSON Schema, as far as it is looked into here. */
 export interface Schema {
@@ -8,7 +9,9 @@ export interface Schema {
   readonly const?: unknown;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: Schema | boolean;
+  readonly maxProperties?: number;
   readonly items?: Schema;
+  readonly maxItems?: number;
 }
 
 /** What is wrong with a part of a request, and the names that lead to it. */
@@ -19,6 +22,8 @@ export interface Unstorable {
 
 /** No field is nested as deeply by far. What recurses into 10,000 levels runs out of stack. */
 const MAX_DEPTH = 100;
+/** Of the members of an object that are not known, so many are judged. */
+const MAX_UNKNOWN = 10_000;
 const TEXT_MESSAGE = 'may not contain U+0000 or half of a surrogate pair';
 
 /** Whether a text column takes it: Postgres has no U+0000, and UTF-8 no half of a surrogate pair. */
@@ -37,7 +42,9 @@ interface Part {
 
 /**
  * Looks through a part of a request for text that cannot be stored, in keys as in values, and for
- * nesting that nobody means. It does not recurse, so that any depth can be looked through.
+ * nesting and numbers of members that nobody means. It does not recurse, so that any depth can be looked
+ * through, and does not look into what is refused anyway. *Measured*: a schema's validator, which looks for
+ * all errors, took 4.7 s for an array of 500,000 elements where a hundred may be.
  *
  * What the schema describes as any JSON is left out: its route delivers it as it is, or judges it.
  */
@@ -54,6 +61,9 @@ export function findUnstorable(value: unknown, schema: Schema): Unstorable | nul
     if (typeof value !== 'object' || value === null) continue;
     if (depth >= MAX_DEPTH)
       return { path: [], message: `is nested more than ${MAX_DEPTH} levels deep` };
+    if (isOfAnotherType(value, schema)) continue;
+    const tooMany = judgeNumber(value, schema);
+    if (tooMany !== null) return { path: pathOf(part), message: tooMany };
     for (const [name, child] of Object.entries(value)) {
       const at = {
         value: child,
@@ -64,7 +74,8 @@ export function findUnstorable(value: unknown, schema: Schema): Unstorable | nul
       };
       if (!isStorable(name))
         return { path: pathOf(at), message: `has a name that ${TEXT_MESSAGE}` };
-      waiting.push(at);
+      const refused = schema?.additionalProperties === false && at.schema === undefined;
+      if (!refused) waiting.push(at);
     }
   }
   return null;
@@ -75,6 +86,25 @@ function isAnything(schema: Schema): boolean {
   if (schema.type === 'object')
     return !('properties' in schema || 'additionalProperties' in schema);
   return !('type' in schema || 'anyOf' in schema || 'enum' in schema || 'const' in schema);
+}
+
+/** An array or an object where something else is asked for. */
+function isOfAnotherType(value: object, schema: Schema | undefined): boolean {
+  const type = Array.isArray(value) ? 'array' : 'object';
+  return schema?.type !== undefined && schema.type !== type;
+}
+
+/** Why there are too many members, by what the schema says, or null. */
+function judgeNumber(value: object, schema: Schema | undefined): string | null {
+  if (Array.isArray(value)) {
+    const { maxItems = Number.POSITIVE_INFINITY } = schema ?? {};
+    return value.length > maxItems ? `must NOT have more than ${maxItems} items` : null;
+  }
+  const { properties, additionalProperties, maxProperties } = schema ?? {};
+  const known = Object.keys(properties ?? {}).length;
+  const unknown = additionalProperties === false ? MAX_UNKNOWN : Number.POSITIVE_INFINITY;
+  const most = maxProperties ?? known + unknown;
+  return Object.keys(value).length > most ? `must NOT have more than ${most} properties` : null;
 }
 
 /** Of what may be null too, the rest. */

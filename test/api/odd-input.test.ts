@@ -258,6 +258,28 @@ t.test('the answer to a thousand mistakes is short', async (t) => {
   t.ok(text.length < 10_000, `${text.length} characters`);
 });
 
+t.test(
+  'what has many more members than it may have is refused without a look at each',
+  async (t) => {
+    const posthorn = await startTestService(t);
+    const wide = `[${'0,'.repeat(400_000)}0]`;
+    const named = `{${Array.from({ length: 80_000 }, (_, n) => `"k${n}":1`).join()}}`;
+    for (const [field, value, says] of [
+      ['event_types', wide, /^body.event_types must NOT have more than 100 items/],
+      ['secret', wide, /^body.secret must be of type string/],
+      ['metadata', named, /^body.metadata must NOT have more than 50 properties/],
+      ['rate_limit', named, /^body.rate_limit must NOT have more than/],
+    ] as const) {
+      const body = `{"url":"https://example.com","${field}":${value}}`;
+      const { status, json } = await posthorn.request('POST', '/v1/subscriptions', body);
+      t.equal(status, 400);
+      t.match(json.detail, says);
+      // Each element that is judged is an error that is told.
+      t.ok(json.errors.length <= 2, `${json.errors.length} errors`);
+    }
+  },
+);
+
 t.test('a content-type without a body is no mistake where no body is wanted', async (t) => {
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe('https://example.com');

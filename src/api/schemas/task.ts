@@ -73,6 +73,7 @@ export const ReplayFilter = Type.Object(
     states: Type.Optional(
       Type.Array(oneOf(ENDED_STATES), {
         minItems: 1,
+        maxItems: ENDED_STATES.length,
         uniqueItems: true,
         description: 'Deliveries in these states. Left out: failed and cancelled.',
       }),
@@ -98,6 +99,7 @@ export const CancelFilter = Type.Object(
     states: Type.Optional(
       Type.Array(oneOf(OWED_STATES), {
         minItems: 1,
+        maxItems: OWED_STATES.length,
         uniqueItems: true,
         description: 'Left out: both.',
       }),
