@@ -28,14 +28,18 @@ const MAX_GROUP = 250;
 const MAX_GROUP_BYTES = 1024 * 1024;
 const MAX_WAITING = 5_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** Batches, and webhooks of tenants that go apart: one statement of each kind at a time. */
+/** Webhooks of tenants that go apart, and batches that are slow: one statement of each kind at a time. */
 const APART_CONNECTIONS = 2;
 /** A webhook may go to a hundred thousand subscriptions, and only its own tenant waits for it. */
 const APART_TIMEOUT_MS = 10_000;
+/** Others' batches wait for one. A thousand ordinary webhooks take a twentieth of it. */
+const BATCH_TIMEOUT_MS = 2_500;
 const MAX_WAITING_BATCHES = 50;
 const MAX_WAITING_APART_BYTES = 32 * 1024 * 1024;
 /** A tenant whose webhooks took too long for a shared statement goes apart at once for so long. */
 const APART_FOR_MS = 10_000;
+/** And one whose batch took too long, with its batches. */
+const SLOW_FOR_MS = 60_000;
 
 /** Nothing was accepted, and the client should try again later. */
 export class IntakeUnavailableError extends Error {
@@ -88,6 +92,7 @@ export interface Intake {
 type Answer = AcceptedWebhook | Refusal | Apart | null;
 
 type Groups = GroupCommit<IncomingWebhook, Answer>;
+type Batch = readonly IncomingWebhook[];
 
 /**
  * Webhooks that arrive together are committed together, whosever they are, as long as that is quick. What
@@ -106,6 +111,13 @@ export function createIntake(databaseUrl: string): Intake {
     purpose: 'intake apart',
     max: APART_CONNECTIONS,
     timeoutMs: APART_TIMEOUT_MS,
+    settings,
+  });
+  const batchPool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'batches',
+    max: 1,
+    timeoutMs: BATCH_TIMEOUT_MS,
     settings,
   });
   const common = {
@@ -133,33 +145,49 @@ export function createIntake(databaseUrl: string): Intake {
     // Bulk: others' deliveries go before as many as these are.
     run: (webhooks) => acceptWebhooks(apartPool, webhooks, { bulk: true, apart: true }),
   });
-  const batches = createGroupCommit<readonly IncomingWebhook[], Answer[]>({
+  // What takes too long for the first of these is cancelled, and done by the second, where batches of
+  // tenants with much fan-out wait for each other.
+  const batchesInTurns = {
     concurrency: 1,
     maxItems: 1,
-    weigh: (webhooks) => webhooks.reduce((bytes, { body }) => bytes + body.length, 0),
-    ownerOf: ([webhook]) => webhook?.tenant,
+    weigh: (webhooks: Batch) => webhooks.reduce((bytes, { body }) => bytes + body.length, 0),
+    ownerOf: tenantOf,
     maxWaiting: MAX_WAITING_BATCHES,
     maxWaitingWeight: MAX_WAITING_APART_BYTES,
+  };
+  const batches = createGroupCommit<Batch, Answer[] | 'slow'>({
+    ...batchesInTurns,
     run: async ([webhooks = []]) => {
-      // Whatever its types, a large batch is many.
-      const bulk = webhooks[0] !== undefined && isBulk(webhooks[0], webhooks.length);
-      const how = { bulk, apart: true, allOrNone: true };
-      const answers = await acceptWebhooks(apartPool, webhooks, how);
-      for (const [n, webhook] of webhooks.entries()) countFanOut(webhook, answers[n] ?? null);
-      return [answers];
+      const tenant = tenantOf(webhooks);
+      if (isIn(slowUntil, tenant)) return ['slow'];
+      try {
+        return [await acceptTogether(batchPool, webhooks)];
+      } catch (error) {
+        const isSlow =
+          !(error instanceof OutcomeUnknownError) && errorCode(error) === QUERY_CANCELED;
+        if (!isSlow) throw error;
+        slowUntil.set(tenant, performance.now() + SLOW_FOR_MS);
+        return ['slow'];
+      }
     },
+  });
+  const slowBatches = createGroupCommit<Batch, Answer[]>({
+    ...batchesInTurns,
+    run: async ([webhooks = []]) => [await acceptTogether(apartPool, webhooks)],
   });
   const detector = createBulkDetector();
   const isBulk = ({ subscriptionId, tenant, eventType }: IncomingWebhook, count: number) =>
     detector.count(tenant, subscriptionId ?? `${tenant}\n${eventType}`, count);
   /** Until when webhooks of a tenant that go by their type go apart at once. */
   const apartUntil = new Map<string, number>();
+  /** The same of their batches. */
+  const slowUntil = new Map<string, number>();
 
   async function acceptOne(webhook: IncomingWebhook): Promise<Answer> {
     const { tenant, subscriptionId } = webhook;
     const bulk = isBulk(webhook, 1);
     let answer: Answer = 'apart';
-    if (subscriptionId !== null || !goesApart(tenant)) {
+    if (subscriptionId !== null || !isIn(apartUntil, tenant)) {
       answer = await (bulk ? bulkGroups : groups).add(webhook);
       if (answer === 'apart') apartUntil.set(tenant, performance.now() + APART_FOR_MS);
     }
@@ -174,12 +202,18 @@ export function createIntake(databaseUrl: string): Intake {
       isBulk(webhook, answer.deliveries - 1);
   }
 
-  function goesApart(tenant: string): boolean {
-    const until = apartUntil.get(tenant);
-    if (until === undefined) return false;
-    if (until > performance.now()) return true;
-    apartUntil.delete(tenant);
-    return false;
+  async function acceptBatch(webhooks: Batch): Promise<Answer[]> {
+    const answers = await batches.add(webhooks);
+    return answers === 'slow' ? await slowBatches.add(webhooks) : answers;
+  }
+
+  async function acceptTogether(from: pg.Pool, webhooks: Batch): Promise<Answer[]> {
+    // Whatever its types, a large batch is many.
+    const bulk = webhooks[0] !== undefined && isBulk(webhooks[0], webhooks.length);
+    const how = { bulk, apart: true, allOrNone: true };
+    const answers = await acceptWebhooks(from, webhooks, how);
+    for (const [n, webhook] of webhooks.entries()) countFanOut(webhook, answers[n] ?? null);
+    return answers;
   }
 
   async function explained<T>(work: Promise<T>): Promise<T> {
@@ -224,11 +258,12 @@ export function createIntake(databaseUrl: string): Intake {
   return {
     accept: (webhook) => alone(webhook, async () => accepted(await explained(acceptOne(webhook)))),
     acceptAll: (webhooks) =>
-      alone(webhooks[0], async () => (await explained(batches.add(webhooks))).map(accepted)),
+      alone(webhooks[0], async () => (await explained(acceptBatch(webhooks))).map(accepted)),
     async stop() {
       await Promise.all([groups.idle(), bulkGroups.idle()]);
-      await Promise.all([apartGroups.idle(), batches.idle()]);
-      await endSoon(pool.end(), apartPool.end());
+      await batches.idle();
+      await Promise.all([apartGroups.idle(), slowBatches.idle()]);
+      await endSoon(pool.end(), apartPool.end(), batchPool.end());
     },
   };
 }
@@ -258,4 +293,17 @@ function accepted(answer: Answer): AcceptedWebhook | null {
   if (answer === 'apart') throw new Error('a webhook was to go apart, and did not');
   if (typeof answer === 'string') throw new IntakeRefusedError(answer);
   return answer;
+}
+
+/** Whether a tenant is among those that are, each until a time. */
+function isIn(untils: Map<string, number>, tenant: string): boolean {
+  const until = untils.get(tenant);
+  if (until === undefined) return false;
+  if (until > performance.now()) return true;
+  untils.delete(tenant);
+  return false;
+}
+
+function tenantOf([webhook]: Batch): string {
+  return webhook?.tenant ?? '';
 }

@@ -60,6 +60,28 @@ t.test("a tenant's fan-out to thousands is accepted, and counts", async (t) => {
   );
 });
 
+t.test("a tenant's batches to thousands hold up another's for seconds, once", async (t) => {
+  const { client, greedy, modest } = await startWithTwo(t);
+  await client.query(
+    `insert into posthorn.subscriptions (url, tenant, status)
+     select 'http://127.0.0.1:9/', 'greedy', 'paused' from generate_series(1, 3000)`,
+  );
+  const batch = (as: As, length: number) =>
+    as('POST', '/v1/webhooks/batch', {
+      webhooks: Array.from({ length }, () => ({ event_type: 'order.created', data: 1 })),
+    });
+  // Three million deliveries each, which no statement gets done in its time.
+  const heavy = Array.from({ length: 3 }, () => batch(greedy, 1000));
+  let pending = true;
+  void Promise.race(heavy).then(() => {
+    pending = false;
+  });
+  t.equal((await batch(modest, 1)).status, 202);
+  for (let round = 0; round < 5; round++) t.equal((await batch(modest, 10)).status, 202);
+  t.ok(pending, 'before the first of the heavy ones has ended');
+  t.match(await Promise.race(heavy), { status: 503 });
+});
+
 t.test("what fails a tenant's webhooks in the database fails no other tenant's", async (t) => {
   const { client, greedy, modest } = await startWithTwo(t);
   await client.query(`
