@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { mayTake } from '../../lib/fair-share.ts';
 import { createTurns, TooManyTurnsError } from '../../lib/turns.ts';
 import { Problem } from '../problems.ts';
 
@@ -6,6 +7,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Ends the request's turn; null while it has none. */
     endTurn: (() => void) | null;
+    /** Forgets the request's answer, once its client has it; null where it is not counted. */
+    answerTaken: (() => void) | null;
   }
   interface FastifyInstance {
     /** Waits for something other than the database: a request's turn ends before it, and another begins after it. */
@@ -17,6 +20,11 @@ declare module 'fastify' {
 export const TURNS = 4;
 /** Of one tenant. */
 const MAX_WAITING = 500;
+/** Characters of answers that their clients have not taken yet. A page of a thousand can be tens of MB. */
+const MAX_UNREAD = 64 * 1024 * 1024;
+/** Smaller ones are not counted: a connection costs as much. */
+const MIN_COUNTED = 16 * 1024;
+const MAX_READING_MS = 2 * 60_000;
 
 /**
  * Lets tenants read, and change what they have, in turns. A page, a filter that is tried or the figures of a month
@@ -25,7 +33,10 @@ const MAX_WAITING = 500;
  */
 export function registerTurns(app: FastifyInstance): void {
   const turns = createTurns({ max: TURNS, maxWaiting: MAX_WAITING });
+  let unread = 0;
+  const unreadByTenant = new Map<string, number>();
   app.decorateRequest('endTurn', null);
+  app.decorateRequest('answerTaken', null);
   app.decorate('outsideTurn', async (request, wait) => {
     endTurn(request);
     const result = await wait();
@@ -50,6 +61,14 @@ export function registerTurns(app: FastifyInstance): void {
         { headers: { 'retry-after': '1' } },
       );
     }
+    if (!mayTake(1, unreadByTenant.get(request.tenant) ?? 0, unread, MAX_UNREAD)) {
+      endTurn(request);
+      throw new Problem(
+        'too-many-requests',
+        'Too much of earlier answers has not been read yet. Read them, or ask for less at the same time.',
+        { headers: { 'retry-after': '1' } },
+      );
+    }
     // It may be gone by now, and no response will end the turn.
     if (request.raw.socket.destroyed) endTurn(request);
   }
@@ -59,13 +78,33 @@ export function registerTurns(app: FastifyInstance): void {
     request.endTurn = null;
   }
 
-  // The answer is in memory by then: a client that does not read it keeps no turn from others.
-  app.addHook('onSend', (request, _reply, _payload, done) => {
+  function countUnread(tenant: string, more: number): void {
+    unread += more;
+    const own = (unreadByTenant.get(tenant) ?? 0) + more;
+    if (own === 0) unreadByTenant.delete(tenant);
+    else unreadByTenant.set(tenant, own);
+  }
+
+  // The answer is in memory by then: a client that does not read it keeps no turn from others, and for a
+  // while what memory it takes.
+  app.addHook('onSend', (request, _reply, payload, done) => {
     endTurn(request);
+    const length = typeof payload === 'string' ? payload.length : 0;
+    if (length >= MIN_COUNTED && request.answerTaken === null && !request.raw.socket.destroyed) {
+      const { tenant } = request;
+      const timer = setTimeout(() => request.raw.socket.destroy(), MAX_READING_MS);
+      countUnread(tenant, length);
+      request.answerTaken = () => {
+        clearTimeout(timer);
+        countUnread(tenant, -length);
+      };
+    }
     done();
   });
   app.addHook('onResponse', (request, _reply, done) => {
     endTurn(request);
+    request.answerTaken?.();
+    request.answerTaken = null;
     done();
   });
 }
