@@ -160,8 +160,8 @@ t.test('a tenant that does not read its answers keeps no turns and little memory
      from generate_series(1, 300)`,
   );
   const { hostname, port } = new URL(posthorn.url);
-  for (let n = 0; n < 12; n++) {
-    const socket = connectTo(Number(port), hostname).pause();
+  const sockets = Array.from({ length: 12 }, () => connectTo(Number(port), hostname).pause());
+  for (const socket of sockets) {
     t.teardown(() => socket.destroy());
     socket.write(
       'GET /v1/subscriptions?limit=300&tenant=greedy HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n',
@@ -173,6 +173,11 @@ t.test('a tenant that does not read its answers keeps no turns and little memory
   );
   for (let round = 0; round < 5; round++)
     t.equal((await modest('GET', '/v1/subscriptions')).status, 200);
+  for (const socket of sockets) socket.destroy();
+  await until(
+    'its clients are gone, and it may ask again',
+    async () => (await greedy('GET', '/v1/event-types')).status === 200,
+  );
 });
 
 t.test('a tenant has twenty tasks that are not done yet, and no more', async (t) => {

@@ -7,8 +7,6 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Ends the request's turn; null while it has none. */
     endTurn: (() => void) | null;
-    /** Forgets the request's answer, once its client has it; null where it is not counted. */
-    answerTaken: (() => void) | null;
   }
   interface FastifyInstance {
     /** Waits for something other than the database: a request's turn ends before it, and another begins after it. */
@@ -36,7 +34,6 @@ export function registerTurns(app: FastifyInstance): void {
   let unread = 0;
   const unreadByTenant = new Map<string, number>();
   app.decorateRequest('endTurn', null);
-  app.decorateRequest('answerTaken', null);
   app.decorate('outsideTurn', async (request, wait) => {
     endTurn(request);
     const result = await wait();
@@ -61,7 +58,9 @@ export function registerTurns(app: FastifyInstance): void {
         { headers: { 'retry-after': '1' } },
       );
     }
-    if (!mayTake(1, unreadByTenant.get(request.tenant) ?? 0, unread, MAX_UNREAD)) {
+    // Who has left nothing unread is let in, whatever others have: they may have gone beyond it by some pages.
+    const own = unreadByTenant.get(request.tenant) ?? 0;
+    if (own > 0 && !mayTake(1, own, unread, MAX_UNREAD)) {
       endTurn(request);
       throw new Problem(
         'too-many-requests',
@@ -87,24 +86,24 @@ export function registerTurns(app: FastifyInstance): void {
 
   // The answer is in memory by then: a client that does not read it keeps no turn from others, and for a
   // while what memory it takes.
-  app.addHook('onSend', (request, _reply, payload, done) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     endTurn(request);
     const length = typeof payload === 'string' ? payload.length : 0;
-    if (length >= MIN_COUNTED && request.answerTaken === null && !request.raw.socket.destroyed) {
+    const { socket } = request.raw;
+    if (length >= MIN_COUNTED && !socket.destroyed) {
       const { tenant } = request;
-      const timer = setTimeout(() => request.raw.socket.destroy(), MAX_READING_MS);
       countUnread(tenant, length);
-      request.answerTaken = () => {
+      const timer = setTimeout(() => socket.destroy(), MAX_READING_MS).unref();
+      // Also where the client leaves before its end.
+      reply.raw.once('close', () => {
         clearTimeout(timer);
         countUnread(tenant, -length);
-      };
+      });
     }
     done();
   });
   app.addHook('onResponse', (request, _reply, done) => {
     endTurn(request);
-    request.answerTaken?.();
-    request.answerTaken = null;
     done();
   });
 }
