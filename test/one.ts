@@ -11,6 +11,8 @@ import { endThrowaway, startThrowaway } from './helpers/throwaway.ts';
 import { withDatabase } from './helpers/urls.ts';
 
 const ROOT = join(import.meta.dirname, '..');
+/** As .taprc has it. */
+const FILE_SECONDS = '120';
 const KEPT = join(ROOT, '.tap', 'one.json');
 
 /** The run that is kept, if its server still answers. */
@@ -87,7 +89,7 @@ await prepare();
 for (const file of [first, ...others]) {
   const { status } = spawnSync(process.execPath, [file], {
     stdio: 'inherit',
-    env: { ...process.env, [RUN_VARIABLE]: KEPT },
+    env: { ...process.env, [RUN_VARIABLE]: KEPT, TAP_TIMEOUT: FILE_SECONDS },
   });
   if (status !== 0) process.exitCode = 1;
 }

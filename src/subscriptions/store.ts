@@ -107,20 +107,56 @@ export async function createSubscription(
   });
 }
 
-/** The tenant's subscriptions that are not deleted, by id, after `after`, at most `limit`. */
+/** What the subscriptions on a page may hold in text that their owners chose, in bytes. */
+const MAX_PAGE_BYTES = 4 * 1024 * 1024;
+
+/** All subscriptions of a tenant that are not deleted, by id. */
+export async function listAllSubscriptions(db: Database, tenant: string): Promise<Subscription[]> {
+  return (await selectOf(db, tenant).execute()).map(present);
+}
+
+/**
+ * A page of a tenant's subscriptions that are not deleted, by id: at least one, at most `limit`, and no more
+ * than a page should hold. A page of a thousand large ones would be an answer of 250 MB.
+ *
+ * @param after the id that the page before ended with, or 0.
+ */
 export async function listSubscriptions(
   db: Database,
-  { tenant, after = 0, limit }: { tenant: string; after?: number; limit?: number },
-): Promise<Subscription[]> {
-  let query = db
+  { tenant, after, limit }: { tenant: string; after: number; limit: number },
+): Promise<{ subscriptions: Subscription[]; more: boolean }> {
+  const { rows } = await sql<{ last: number | null; more: boolean | null }>`
+    select max(id) filter (where fits) as last, bool_or(not fits) as more
+    from (
+      select id, n = 1 or (n <= ${limit} and bytes <= ${MAX_PAGE_BYTES}) as fits
+      from (
+        select id, row_number() over by_id as n, sum(
+          coalesce(octet_length(metadata::text), 0) + coalesce(octet_length(headers::text), 0)
+          + coalesce(octet_length(filter::text), 0) + coalesce(octet_length(description), 0)
+          + coalesce(octet_length(event_types::text), 0) + coalesce(octet_length(channels::text), 0)
+        ) over by_id as bytes
+        from (
+          select * from posthorn.subscriptions
+          where tenant = ${tenant} and deleted_at is null and id > ${after}
+          order by id
+          limit ${limit + 1}
+        ) as read
+        window by_id as (order by id)
+      ) as sized
+    ) as judged`.execute(db);
+  const { last = null, more = null } = rows[0] ?? {};
+  if (last === null) return { subscriptions: [], more: false };
+  const page = selectOf(db, tenant).where('id', '>', after).where('id', '<=', last);
+  return { subscriptions: (await page.execute()).map(present), more: more === true };
+}
+
+function selectOf(db: Database, tenant: string) {
+  return db
     .selectFrom('posthorn.subscriptions')
     .select(VISIBLE)
     .where('tenant', '=', tenant)
     .where('deleted_at', 'is', null)
-    .where('id', '>', after)
     .orderBy('id');
-  if (limit !== undefined) query = query.limit(limit);
-  return (await query.execute()).map(present);
 }
 
 /** The tenant's subscription of an id, or undefined when there is none or it was deleted. */

@@ -160,7 +160,7 @@ t.test('a tenant that does not read its answers keeps no turns and little memory
      from generate_series(1, 300)`,
   );
   const { hostname, port } = new URL(posthorn.url);
-  const sockets = Array.from({ length: 12 }, () => connectTo(Number(port), hostname).pause());
+  const sockets = Array.from({ length: 40 }, () => connectTo(Number(port), hostname).pause());
   for (const socket of sockets) {
     t.teardown(() => socket.destroy());
     socket.write(
@@ -192,4 +192,27 @@ t.test('a tenant has twenty tasks that are not done yet, and no more', async (t)
   t.equal((await cancel(modest)).status, 202);
   t.equal((await modest('GET', '/v1/subscriptions')).status, 200, 'nor do they take connections');
   await locker.query('rollback');
+});
+
+t.test('a page of large subscriptions ends early, and the next ones have the rest', async (t) => {
+  const { client, posthorn } = await startWithTwo(t);
+  await client.query(
+    `insert into posthorn.subscriptions (url, tenant, metadata)
+     select 'http://127.0.0.1:9/', 'greedy', (select jsonb_object_agg(k, repeat('x', 1000)) from generate_series(1, 50) as k)
+     from generate_series(1, 200)`,
+  );
+  const seen: number[] = [];
+  let path: string | null = '/v1/subscriptions?tenant=greedy&limit=1000';
+  for (let pages = 0; path !== null; pages++) {
+    const { text, json } = await posthorn.request('GET', path);
+    t.ok(text.length < 6 * 1024 * 1024, `${text.length} characters`);
+    seen.push(...json.data.map(({ id }: { id: number }) => id));
+    path =
+      json.next_cursor === null
+        ? null
+        : `/v1/subscriptions?tenant=greedy&limit=1000&cursor=${json.next_cursor}`;
+    if (pages > 20) throw new Error('the pages have no end');
+  }
+  t.equal(new Set(seen).size, 200);
+  t.equal(seen.length, 200);
 });

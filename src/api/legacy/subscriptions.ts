@@ -4,7 +4,7 @@ import { cancelDeleted } from '../../bulk-operations/delete.ts';
 import {
   createSubscription,
   deleteSubscription,
-  listSubscriptions,
+  listAllSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
 import { createSubscriptionJudge } from '../judge-subscription.ts';
@@ -60,7 +60,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         },
       },
     },
-    async ({ tenant }, reply) => reply.send((await listSubscriptions(db, { tenant })) as never),
+    async ({ tenant }, reply) => reply.send((await listAllSubscriptions(db, tenant)) as never),
   );
 
   app.put(

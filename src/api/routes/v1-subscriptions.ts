@@ -117,7 +117,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         querystring: Type.Object(PageQuery, { additionalProperties: false }),
         response: {
           200: described(
-            'A page. The next one is in next_cursor and in the Link header.',
+            'A page: up to `limit` subscriptions, fewer where they are large. The next one is in next_cursor and in the Link header.',
             Type.Object({ data: Type.Array(Subscription), next_cursor: nullable(Type.String()) }),
           ),
           ...problems(400, 401),
@@ -127,14 +127,13 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     async (request, reply) => {
       const { cursor, limit = DEFAULT_LIMIT } = request.query;
       const after = cursor === undefined ? 0 : Number(readCursor(cursor, [CURSOR_ID])[0]);
-      const rows = await listSubscriptions(db, {
+      const { subscriptions: data, more } = await listSubscriptions(db, {
         tenant: request.tenant,
         after,
-        limit: limit + 1,
+        limit,
       });
-      const data = rows.slice(0, limit);
       const last = data.at(-1);
-      const next = rows.length > limit && last !== undefined ? writeCursor([last.id]) : null;
+      const next = more && last !== undefined ? writeCursor([last.id]) : null;
       if (next !== null) linkNext(request, reply, next);
       return reply.send({ data, next_cursor: next } as never);
     },
