@@ -4,11 +4,11 @@ import type { Logger } from 'pino';
 import { deliverTask } from '../../tasks/deliver.ts';
 import { keepPartitionsTask } from '../../tasks/keep-partitions.ts';
 import { runTaskTask } from '../../tasks/run-task.ts';
-import { createBacklog } from '../backlog/backlogs.ts';
+import { createBacklogs } from '../backlog/backlogs.ts';
 import { createTaskRunner, TASK_CONNECTIONS } from '../bulk-operations/run.ts';
 import { forgetTasks, wakeTasks } from '../bulk-operations/store.ts';
-import { createLanes } from '../concurrency/receiver-limit.ts';
-import { createCrowd } from '../concurrency/waiting-jobs.ts';
+import { createReceiverLimits } from '../concurrency/receiver-limit.ts';
+import { createWaitingJobs } from '../concurrency/waiting-jobs.ts';
 import type { Settings } from '../config/settings.ts';
 import { endSoon } from '../db/ending.ts';
 import { createPatience } from '../db/patience.ts';
@@ -98,8 +98,8 @@ export function createWorker(options: WorkerOptions): Worker {
     timeoutMs: LARGE_BODY_MS,
     settings: FIXED_PLANS,
   });
-  const crowd = createCrowd();
-  const lanes = createLanes(settings.maxInFlight, crowd.othersWait);
+  const waitingJobs = createWaitingJobs();
+  const receiverLimits = createReceiverLimits(settings.maxInFlight, waitingJobs.othersWait);
   const circuits = createCircuits({
     pool,
     subscriptions,
@@ -108,7 +108,7 @@ export function createWorker(options: WorkerOptions): Worker {
     ending: ending.signal,
     policy: settings.circuit,
     disableAfterMs: settings.disableAfterMs,
-    onClosed: (subscriptionId) => lanes.startSlowly(subscriptionId),
+    onClosed: (subscriptionId) => receiverLimits.startSlowly(subscriptionId),
     log,
   });
   const recorder = createRecorder({
@@ -118,7 +118,7 @@ export function createWorker(options: WorkerOptions): Worker {
     ending: ending.signal,
     log,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
-    onKept: (subscriptionId) => backlog.notice([subscriptionId]),
+    onUnrecorded: (subscriptionId) => backlogs.notice([subscriptionId]),
   });
   let attemptAt = performance.now();
   const courier = createCourier({
@@ -146,20 +146,20 @@ export function createWorker(options: WorkerOptions): Worker {
   const deliverer = createDeliverer({
     pool: deliveryPool,
     courier,
-    lanes,
-    crowd,
+    receiverLimits,
+    waitingJobs,
     patience,
     loadLoop: health.watch('load_deliveries', 'loading deliveries', FORGOTTEN_MS),
     holdLoop: health.watch('hold_deliveries', 'holding deliveries', FORGOTTEN_MS),
     maxInFlight: settings.maxInFlight,
-    onHeld: (subscriptionIds) => backlog.notice(subscriptionIds),
+    onHeld: (subscriptionIds) => backlogs.notice(subscriptionIds),
   });
   const presence = createPresence(
     pool,
     session,
     health.watch('presence', 'telling that this worker is alive'),
     log,
-    lanes.inFlightBySubscription,
+    receiverLimits.inFlightBySubscription,
   );
   const backlogPool = createPool({
     connectionString: databaseUrl,
@@ -167,10 +167,10 @@ export function createWorker(options: WorkerOptions): Worker {
     max: BACKLOG_CONNECTIONS,
     settings: FIXED_PLANS,
   });
-  const backlog = createBacklog({
+  const backlogs = createBacklogs({
     pool: backlogPool,
     session,
-    lanes,
+    receiverLimits,
     subscriptions,
     ownership: presence,
     attempt: (delivery, mayBegin) => deliverer.deliverHeld(delivery, ending.signal, mayBegin),
@@ -271,14 +271,14 @@ export function createWorker(options: WorkerOptions): Worker {
       presence.start();
       await runner.start();
       for (const { start } of onClock) start();
-      backlog.start();
+      backlogs.start();
     },
     async stop() {
       deliverer.stopBeginning();
       taskRunner.stop();
       const timer = setTimeout(() => ending.abort(), finishMs(settings.shutdownGraceMs));
       await Promise.all(onClock.map(({ stop }) => stop()));
-      await Promise.all([runner.stop(), backlog.stop(), ...hourly.map(({ stop }) => stop())]);
+      await Promise.all([runner.stop(), backlogs.stop(), ...hourly.map(({ stop }) => stop())]);
       clearTimeout(timer);
       // If that fails, others find this worker dead within seconds, since its session ends.
       await presence.stop().catch(() => {});
@@ -292,11 +292,11 @@ export function createWorker(options: WorkerOptions): Worker {
       );
     },
     get inFlight() {
-      return lanes.inFlight;
+      return receiverLimits.inFlight;
     },
     get quietForMs() {
       // A subscription may give its attempts minutes; they end.
-      if (lanes.inFlight > 0) return 0;
+      if (receiverLimits.inFlight > 0) return 0;
       return Math.min(runner.quietForMs, performance.now() - attemptAt);
     },
   };

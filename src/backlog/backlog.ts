@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { readLastStarts } from '../deliveries/hold.sql.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
-import type { Feed } from './may-send.ts';
-import { createRate, type Rate, type RateLimit } from './rate-limit.ts';
-import { createLine, type Line, type ReadKind } from './send-order.ts';
+import type { SendPermission } from './may-send.ts';
+import { createRateLimiter, type RateLimit, type RateLimiter } from './rate-limit.ts';
+import { createSendOrder, type ReadKind, type SendOrder } from './send-order.ts';
 
 /** When a probe is due and nothing is held, its owner looks that often, and for so long. */
 export const LOOK_EVERY_MS = 1_000;
@@ -18,137 +18,145 @@ export interface Pass {
 }
 
 /** What its owner knows of a backlog. */
-export interface Owned {
+export interface Backlog {
   readonly id: number;
-  readonly since: number;
+  readonly ownedSince: number;
   strict: boolean;
-  line: Line;
+  sendOrder: SendOrder;
   /** What of the line is under way. */
-  underWay: number;
+  inFlight: number;
   /** There may be more after the line's front. */
-  more: boolean;
+  moreAhead: boolean;
   /** Something came that may be anywhere, since transactions do not commit in the order of their ids. */
-  again: boolean;
-  /** Counts what was told of: while a page is read, something may come that is not on it. */
-  news: number;
+  rereadWanted: boolean;
+  /** Counts what was told of: while a page is read, backlogsthing may come that is not on it. */
+  changeCount: number;
   /** A page is being read beside the rounds. */
-  reading: boolean;
-  lastRead: ReadKind | null;
-  /** Of the last page of that kind nothing may be sent: there is much to read until something may. */
-  barren: ReadKind | null;
+  longReadUnderWay: boolean;
+  lastReadKind: ReadKind | null;
+  /** Of the last page of that kind nothing may be sent: there is much to read until backlogsthing may. */
+  blockedKind: ReadKind | null;
   /** The sweep that goes on does so then. */
   sweepAt: number;
   /** So many pages in a row did not get as far as the one before. */
-  stuck: number;
+  stuckPages: number;
   /** What reading all of it has cost, and when that began; and the same of the sweep that goes on. */
   pass: Pass;
   sweep: Pass;
-  rate: Rate | null;
-  limit: RateLimit | null;
+  rateLimiter: RateLimiter | null;
+  rateLimit: RateLimit | null;
   /** Nothing begins before: what should have, found no place. */
   notBefore: number;
   /** When the last request began, minus infinity when none did; undefined: it is not known. */
-  lastStart: number | undefined;
+  lastStartedAt: number | undefined;
   /** Of what may be sent, by the last look. */
-  what: Feed['what'];
+  allowed: SendPermission['allowed'];
   /** While its circuit is open: how often each was probed, so that they take turns. */
-  readonly probed: Map<string, number>;
+  readonly probeCounts: Map<string, number>;
   leaving: boolean;
-  looked: boolean;
+  changedSinceRound: boolean;
   activeAt: number;
   timer: NodeJS.Timeout | undefined;
   /** Rounds, and attempts, that failed in a row. */
   failedRounds: number;
   failedAttempts: number;
   /** It is left out of rounds until then. */
-  asideUntil: number;
+  leftOutUntil: number;
 }
 
 /** A backlog that this process has just begun to own: nothing is known of it yet. */
-export function createOwned(id: number, now: number): Owned {
+export function createBacklog(id: number, now: number): Backlog {
   return {
     id,
-    since: now,
+    ownedSince: now,
     strict: false,
-    line: createLine(false),
-    underWay: 0,
-    more: true,
-    again: false,
-    news: 0,
-    reading: false,
-    lastRead: null,
-    barren: null,
+    sendOrder: createSendOrder(false),
+    inFlight: 0,
+    moreAhead: true,
+    rereadWanted: false,
+    changeCount: 0,
+    longReadUnderWay: false,
+    lastReadKind: null,
+    blockedKind: null,
     sweepAt: 0,
-    stuck: 0,
+    stuckPages: 0,
     pass: beginPass(now),
     sweep: beginPass(now),
-    rate: null,
-    limit: null,
+    rateLimiter: null,
+    rateLimit: null,
     notBefore: 0,
-    lastStart: undefined,
-    what: 'nothing',
-    probed: new Map(),
+    lastStartedAt: undefined,
+    allowed: 'nothing',
+    probeCounts: new Map(),
     leaving: false,
-    looked: false,
+    changedSinceRound: false,
     activeAt: now,
     timer: undefined,
     failedRounds: 0,
     failedAttempts: 0,
-    asideUntil: 0,
+    leftOutUntil: 0,
   };
 }
 
 export const beginPass = (at: number): Pass => ({ rows: 0, ms: 0, at });
 
 /** Finds out what their subscriptions say, and when those that have a rate were last sent to. */
-export async function lookUp(
+export async function lookUpSubscriptions(
   pool: pg.Pool,
   subscriptions: SubscriptionCache,
-  some: readonly Owned[],
-): Promise<Map<Owned, CachedSubscription | null>> {
-  const known = new Map<Owned, CachedSubscription | null>();
+  backlogs: readonly Backlog[],
+): Promise<Map<Backlog, CachedSubscription | null>> {
+  const known = new Map<Backlog, CachedSubscription | null>();
   await Promise.all(
-    some.map(async (one) => {
-      const peeked = subscriptions.peek(one.id);
-      known.set(one, peeked === undefined ? await subscriptions.get(one.id) : peeked);
+    backlogs.map(async (backlog) => {
+      const peeked = subscriptions.peek(backlog.id);
+      known.set(backlog, peeked === undefined ? await subscriptions.get(backlog.id) : peeked);
     }),
   );
-  const unknown = some.filter(
-    (one) => one.lastStart === undefined && known.get(one)?.rateLimit != null,
+  const unknown = backlogs.filter(
+    (backlog) => backlog.lastStartedAt === undefined && known.get(backlog)?.rateLimit != null,
   );
   if (unknown.length > 0) {
     const ids = unknown.map(({ id }) => id);
     const agoMs = await readLastStarts(pool, ids);
     const now = performance.now();
-    for (const one of unknown)
-      one.lastStart ??= now - (agoMs.get(one.id) ?? Number.POSITIVE_INFINITY);
+    for (const backlog of unknown)
+      backlog.lastStartedAt ??= now - (agoMs.get(backlog.id) ?? Number.POSITIVE_INFINITY);
   }
   return known;
 }
 
 /** How many requests its rate lets begin now. */
-export function permitsOf(one: Owned, limit: RateLimit | null, now: number): number {
+export function permitsOf(backlog: Backlog, limit: RateLimit | null, now: number): number {
   if (limit === null) {
-    one.rate = null;
-    one.limit = null;
+    backlog.rateLimiter = null;
+    backlog.rateLimit = null;
     return NEVER;
   }
-  if (one.limit?.limit !== limit.limit || one.limit.perMs !== limit.perMs) {
-    one.limit = limit;
-    one.rate = createRate(limit, now, one.lastStart);
+  if (backlog.rateLimit?.limit !== limit.limit || backlog.rateLimit.perMs !== limit.perMs) {
+    backlog.rateLimit = limit;
+    backlog.rateLimiter = createRateLimiter(limit, now, backlog.lastStartedAt);
   }
-  return (one.rate as Rate).permits(now);
+  return (backlog.rateLimiter as RateLimiter).permits(now);
 }
 
 /** Whether nothing of it is known to be held, and nothing has to be read. */
-export function isDone({ line, more, again, reading }: Owned, now: number): boolean {
-  const toRead = more || again || reading || line.isSweeping;
-  return !toRead && line.ready(now) === 0 && Math.min(line.dueAt, line.sweepAt) === NEVER;
+export function isDone(
+  { sendOrder, moreAhead, rereadWanted, longReadUnderWay }: Backlog,
+  now: number,
+): boolean {
+  const toRead = moreAhead || rereadWanted || longReadUnderWay || sendOrder.isSweeping;
+  return (
+    !toRead && sendOrder.ready(now) === 0 && Math.min(sendOrder.dueAt, sendOrder.sweepAt) === NEVER
+  );
 }
 
 /** One webhook that its receiver cannot take must not be all that is tried, for as long as it is held. */
-export function turnOf({ what, probed }: Owned): ((webhookId: string) => number) | undefined {
-  return what === 'probe' ? (webhookId) => probed.get(webhookId) ?? 0 : undefined;
+export function probeRankOf({
+  allowed,
+  probeCounts,
+}: Backlog): ((webhookId: string) => number) | undefined {
+  return allowed === 'probe' ? (webhookId) => probeCounts.get(webhookId) ?? 0 : undefined;
 }
 
 /**
@@ -156,9 +164,9 @@ export function turnOf({ what, probed }: Owned): ((webhookId: string) => number)
  *
  * @returns false when that has gone on for long; the sweep finds what comes then.
  */
-export function looksForProbe(one: Owned, now: number): boolean {
-  if (one.what !== 'probe' || now - one.activeAt > LOOK_FOR_MS) return false;
-  one.more = true;
-  one.again = true;
+export function awaitsProbe(backlog: Backlog, now: number): boolean {
+  if (backlog.allowed !== 'probe' || now - backlog.activeAt > LOOK_FOR_MS) return false;
+  backlog.moreAhead = true;
+  backlog.rereadWanted = true;
   return true;
 }

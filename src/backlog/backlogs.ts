@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { Lanes } from '../concurrency/receiver-limit.ts';
+import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
 import { isUnavailable, mayBeOfRows } from '../db/availability.ts';
 import type { Session } from '../db/session.ts';
 import { BACKLOG_CHANNEL } from '../deliveries/hold.sql.ts';
@@ -11,8 +11,8 @@ import { createStep } from '../lib/step.ts';
 import type { MayBegin, Outcome } from '../sending/courier.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import { endBacklog, findHeld, findOrphans, leaveBacklogs } from './ownership.sql.ts';
-import { createFeeder } from './sender.ts';
-import { createTaking } from './taking-ownership.ts';
+import { createSender } from './sender.ts';
+import { createOwnershipTaking } from './taking-ownership.ts';
 
 /** Rounds take that share of the time at most, and follow each other within these bounds. */
 const ROUND_SHARE = 0.2;
@@ -37,11 +37,11 @@ export interface Ownership {
   onFreed(listener: () => void): void;
 }
 
-export interface BacklogOptions {
+export interface BacklogsOptions {
   /** For reading by index, with nested loops. */
   readonly pool: pg.Pool;
   readonly session: Session;
-  readonly lanes: Lanes;
+  readonly receiverLimits: ReceiverLimits;
   readonly subscriptions: SubscriptionCache;
   readonly ownership: Ownership;
   /** Makes the attempt of a held delivery; settles when it is recorded. */
@@ -51,7 +51,7 @@ export interface BacklogOptions {
   readonly health: LoopHealth;
 }
 
-export interface Backlog {
+export interface Backlogs {
   start(): void;
   /** Something was held just now: this process will look after it, unless another one does. */
   notice(subscriptionIds: Iterable<number>): void;
@@ -66,22 +66,23 @@ export interface Backlog {
  *
  * @param options.session must be given here before it is started, and after the subscriptions.
  */
-export function createBacklog(options: BacklogOptions): Backlog {
-  const { pool, session, lanes, subscriptions, ownership, attempt, mayRecord, health } = options;
+export function createBacklogs(options: BacklogsOptions): Backlogs {
+  const { pool, session, receiverLimits, subscriptions, ownership, attempt, mayRecord, health } =
+    options;
   let owner: string | undefined;
-  let beginning = false;
+  let registering = false;
   /** Those of which nothing is held any more, and those that are for others: their rows are to be changed. */
-  const ended = new Set<number>();
-  const left = new Set<number>();
-  let orphans = false;
-  let lookAround = false;
+  const toEnd = new Set<number>();
+  const toLeave = new Set<number>();
+  let mayHaveOrphans = false;
+  let mayHaveMissed = false;
   let sweptAt = performance.now();
   let started = false;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let dueAt = Number.POSITIVE_INFINITY;
   let running: Promise<void> | undefined;
-  const feedLoop = health.watch('send_backlogs', 'sending what is held');
+  const sendLoop = health.watch('send_backlogs', 'sending what is held');
   const step = (loop: Loop) => createStep(loop, wake);
   const ownStep = step(health.watch('own_backlogs', 'becoming an owner of backlogs'));
   const findStep = step(health.watch('find_backlogs', 'finding backlogs that nobody sends'));
@@ -91,20 +92,26 @@ export function createBacklog(options: BacklogOptions): Backlog {
   );
   // A backlog that fails alone is no failure of these steps; who knows of it tells the loop of success.
   const takeStep = step({ ...takeLoop, succeeded() {} });
-  const feedStep = step({ ...feedLoop, succeeded() {} });
-  const feeder = createFeeder({
+  const sendStep = step({ ...sendLoop, succeeded() {} });
+  const sender = createSender({
     pool,
-    lanes,
+    receiverLimits,
     subscriptions,
     attempt,
-    ownsStill: () => ownership.leaseLeftMs > 0,
+    stillOwns: () => ownership.leaseLeftMs > 0,
     wake,
     mayRecord,
-    loop: feedLoop,
+    loop: sendLoop,
     readLoop: health.watch('read_backlogs', 'reading long backlogs', READ_FORGOTTEN_MS),
   });
 
-  const taking = createTaking({ pool, feeder, ownerNow: () => owner, wake, loop: takeLoop });
+  const taking = createOwnershipTaking({
+    pool,
+    sender,
+    ownerNow: () => owner,
+    wake,
+    loop: takeLoop,
+  });
   const { notice } = taking;
 
   session.listen(BACKLOG_CHANNEL, (payload) => {
@@ -115,7 +122,7 @@ export function createBacklog(options: BacklogOptions): Backlog {
   session.listen('posthorn_subscriptions', (payload) => notice([Number(payload)], true));
   session.onConnect(async () => {
     // Nobody told us anything meanwhile.
-    lookAround = true;
+    mayHaveMissed = true;
     wake(0);
   });
 
@@ -151,71 +158,71 @@ export function createBacklog(options: BacklogOptions): Backlog {
 
   /** One round of all that there is to do. A step that fails is left out for a while and stops no other. */
   async function round(): Promise<void> {
-    const me = owner;
+    const ownerId = owner;
     // Not waited for: without a session it may be long, and a stop waits for the round.
-    if (me === undefined && !beginning) void ownStep.run(beginAnew);
+    if (ownerId === undefined && !registering) void ownStep.run(beginAnew);
     // Nothing is begun without a lease, and nothing loaded in vain. The next beat renews it.
-    if (me === undefined || ownership.leaseLeftMs === 0) return wake(NO_LEASE_MS);
-    await findStep.run(() => find(me));
-    await takeStep.run(() => taking.run(me));
-    await feedStep.run(async () => {
-      const { empty, unwanted } = await feeder.feed();
-      for (const id of empty) ended.add(id);
-      for (const id of unwanted) left.add(id);
+    if (ownerId === undefined || ownership.leaseLeftMs === 0) return wake(NO_LEASE_MS);
+    await findStep.run(() => find(ownerId));
+    await takeStep.run(() => taking.run(ownerId));
+    await sendStep.run(async () => {
+      const { empty, unwanted } = await sender.sendReady();
+      for (const id of empty) toEnd.add(id);
+      for (const id of unwanted) toLeave.add(id);
     });
-    await leaveStep.run(() => leave(me));
+    await leaveStep.run(() => leave(ownerId));
   }
 
   /** Finds for itself what it was not told of. */
-  async function find(me: string): Promise<void> {
-    if (lookAround) await look();
-    if (performance.now() >= sweptAt + SWEEP_MS) await sweep(me);
-    if (!orphans) return;
+  async function find(ownerId: string): Promise<void> {
+    if (mayHaveMissed) await look();
+    if (performance.now() >= sweptAt + SWEEP_MS) await sweep(ownerId);
+    if (!mayHaveOrphans) return;
     const ids = await findOrphans(pool, MAX_ORPHANS);
     notice(ids, true);
-    orphans = ids.length === MAX_ORPHANS;
+    mayHaveOrphans = ids.length === MAX_ORPHANS;
   }
 
   /** Ends the backlogs that are empty, and leaves those that are not to be sent to others. */
-  async function leave(me: string): Promise<void> {
+  async function leave(ownerId: string): Promise<void> {
     const failures: unknown[] = [];
-    for (const id of ended) {
+    for (const id of toEnd) {
       try {
-        if (await endBacklog(pool, me, id)) release(id);
-        else feeder.look(id);
-        ended.delete(id);
+        if (await endBacklog(pool, ownerId, id)) release(id);
+        else sender.look(id);
+        toEnd.delete(id);
       } catch (error) {
         failures.push(error);
         if (isUnavailable(error)) break;
       }
     }
     const leaving = async (ids: number[]) => {
-      await leaveTo(me, ids, true);
-      for (const id of ids) left.delete(id);
+      await leaveTo(ownerId, ids, true);
+      for (const id of ids) toLeave.delete(id);
     };
     // One that is wanted again meanwhile may have been sent of.
-    for (const id of left) if (!feeder.isUnwanted(id)) left.delete(id);
-    const { errors } = await isolate([...left], leaving, mayBeOfRows);
+    for (const id of toLeave) if (!sender.isUnwanted(id)) toLeave.delete(id);
+    const { errors } = await isolate([...toLeave], leaving, mayBeOfRows);
     failures.push(...errors.values());
     if (failures.length > 0) throw failures[0];
   }
 
   /** Leaves them to whoever takes them next, who is told unless nothing is held. */
-  async function leaveTo(me: string, ids: readonly number[], tell: boolean): Promise<void> {
+  async function leaveTo(ownerId: string, ids: readonly number[], tell: boolean): Promise<void> {
     if (ids.length === 0) return;
-    await leaveBacklogs(pool, me, ids, tell);
+    await leaveBacklogs(pool, ownerId, ids, tell);
     for (const id of ids) release(id);
   }
 
   function release(id: number): void {
     // What came while the statement was under way is for whoever takes it now.
-    if (feeder.remove(id)) notice([id], true);
+    if (sender.remove(id)) notice([id], true);
   }
 
   async function look(): Promise<void> {
-    lookAround = false;
-    for (const id of feeder.ids) feeder.look(id);
-    orphans = true;
+    mayHaveMissed = false;
+    for (const id of sender.ids) sender.look(id);
+    mayHaveOrphans = true;
     try {
       for (let after: number | null = 0; after !== null && !stopped; ) {
         const { subscriptionIds, next } = await findHeld(pool, after, false);
@@ -223,39 +230,39 @@ export function createBacklog(options: BacklogOptions): Backlog {
         after = next;
       }
     } catch (error) {
-      lookAround = true;
+      mayHaveMissed = true;
       throw error;
     }
   }
 
-  async function sweep(me: string): Promise<void> {
+  async function sweep(ownerId: string): Promise<void> {
     const now = performance.now();
     taking.forgetElsewhere();
     for (let after: number | null = 0; after !== null && !stopped; )
       after = (await findHeld(pool, after, true)).next;
-    await leaveTo(me, feeder.idleFor(IDLE_MS), false);
+    await leaveTo(ownerId, sender.idleFor(IDLE_MS), false);
     sweptAt = now;
   }
 
   function loseAll(): void {
     owner = undefined;
-    ended.clear();
-    left.clear();
-    for (const id of feeder.ids) feeder.remove(id);
+    toEnd.clear();
+    toLeave.clear();
+    for (const id of sender.ids) sender.remove(id);
   }
 
   async function beginAnew(): Promise<void> {
     loseAll();
     const next = `backlog ${randomUUID()}`;
     // Known as alive before anything is its own, or another one would take it for dead, and both send.
-    beginning = true;
+    registering = true;
     try {
       await ownership.register(next);
       owner = next;
-      lookAround = true;
+      mayHaveMissed = true;
       wake(0);
     } finally {
-      beginning = false;
+      registering = false;
     }
   }
 
@@ -268,7 +275,7 @@ export function createBacklog(options: BacklogOptions): Backlog {
         wake(0);
       });
       ownership.onFreed(() => {
-        orphans = true;
+        mayHaveOrphans = true;
         wake(0);
       });
       void ownStep.run(beginAnew);
@@ -279,9 +286,9 @@ export function createBacklog(options: BacklogOptions): Backlog {
       stopped = true;
       clearTimeout(timer);
       await running;
-      await feeder.idle();
-      if (owner !== undefined && feeder.size > 0)
-        await leaveBacklogs(pool, owner, feeder.ids, true).catch(() => {});
+      await sender.idle();
+      if (owner !== undefined && sender.size > 0)
+        await leaveBacklogs(pool, owner, sender.ids, true).catch(() => {});
     },
   };
 }

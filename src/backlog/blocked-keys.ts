@@ -1,9 +1,9 @@
 import { createNumberSet } from '../lib/number-set.ts';
 
 /** Keys that are blocked and that nothing more is known of: there was no memory for them. */
-export interface PassedKeys {
+export interface BlockedKeys {
   /** Returns false when there are too many. */
-  pass(key: number, dueAt: number): boolean;
+  add(key: number, dueAt: number): boolean;
   /** Whether something older of a key may have been passed. While a sweep goes on: before it, or by it. */
   has(key: number): boolean;
   /** The same, of what this sweep has passed alone. */
@@ -17,16 +17,16 @@ export interface PassedKeys {
 }
 
 /** @param most keys. Each takes 16 to 32 bytes, and twice that during a sweep. */
-export function createPassedKeys(most: number): PassedKeys {
+export function createBlockedKeys(most: number): BlockedKeys {
   const create = () => ({ keys: createNumberSet(most), dueAt: Number.POSITIVE_INFINITY });
   let passed = create();
   let swept: typeof passed | undefined;
 
   return {
-    pass(key, dueAt) {
-      for (const one of swept === undefined ? [passed] : [passed, swept]) {
-        if (!one.keys.add(key)) return false;
-        one.dueAt = Math.min(one.dueAt, dueAt);
+    add(key, dueAt) {
+      for (const set of swept === undefined ? [passed] : [passed, swept]) {
+        if (!set.keys.add(key)) return false;
+        set.dueAt = Math.min(set.dueAt, dueAt);
       }
       return true;
     },

@@ -1,59 +1,62 @@
 import type { Loop } from '../lib/loop-health.ts';
 import { pauseAfter } from '../lib/pause-after.ts';
-import type { Owned } from './backlog.ts';
+import type { Backlog } from './backlog.ts';
 
 /** A backlog that fails is left out for at most that time. */
-const MAX_ASIDE_MS = 15_000;
+const MAX_LEFT_OUT_MS = 15_000;
 
 /** The backlogs that are left out of rounds for a while, so that one that fails stops no other. */
-export interface Aside {
+export interface FailingBacklogs {
   /** A round failed because of this backlog alone. */
-  roundFailed(one: Owned, error: unknown): void;
-  roundSucceeded(one: Owned): void;
+  roundFailed(backlog: Backlog, error: unknown): void;
+  roundSucceeded(backlog: Backlog): void;
   /** An attempt of it broke off, so that nothing came of it. */
-  attemptFailed(one: Owned, error: unknown): void;
-  attemptSucceeded(one: Owned): void;
+  attemptFailed(backlog: Backlog, error: unknown): void;
+  attemptSucceeded(backlog: Backlog): void;
   /** This process no longer owns it. */
-  forget(one: Owned): void;
+  forget(backlog: Backlog): void;
   /** Tells the loop that all is well, unless a backlog has failed and not succeeded since. */
   report(): void;
 }
 
 /** @param leave leaves a backlog out until `asideUntil`. */
-export function createAside(loop: Loop, leave: (one: Owned) => void): Aside {
-  const aside = new Set<Owned>();
+export function createFailingBacklogs(
+  loop: Loop,
+  leave: (backlog: Backlog) => void,
+): FailingBacklogs {
+  const failing = new Set<Backlog>();
 
-  function add(one: Owned, failures: number, error: unknown): void {
-    loop.failed(error, { subscriptionId: one.id });
-    aside.add(one);
-    one.asideUntil = performance.now() + pauseAfter(failures, MAX_ASIDE_MS);
-    leave(one);
+  function add(backlog: Backlog, failures: number, error: unknown): void {
+    loop.failed(error, { subscriptionId: backlog.id });
+    failing.add(backlog);
+    backlog.leftOutUntil = performance.now() + pauseAfter(failures, MAX_LEFT_OUT_MS);
+    leave(backlog);
   }
 
-  function succeeded(one: Owned): void {
-    if (one.failedRounds === 0 && one.failedAttempts === 0) aside.delete(one);
+  function succeeded(backlog: Backlog): void {
+    if (backlog.failedRounds === 0 && backlog.failedAttempts === 0) failing.delete(backlog);
   }
 
   return {
-    roundFailed(one, error) {
-      one.failedRounds += 1;
-      add(one, one.failedRounds, error);
+    roundFailed(backlog, error) {
+      backlog.failedRounds += 1;
+      add(backlog, backlog.failedRounds, error);
     },
-    roundSucceeded(one) {
-      one.failedRounds = 0;
-      succeeded(one);
+    roundSucceeded(backlog) {
+      backlog.failedRounds = 0;
+      succeeded(backlog);
     },
-    attemptFailed(one, error) {
-      one.failedAttempts += 1;
-      add(one, one.failedAttempts, error);
+    attemptFailed(backlog, error) {
+      backlog.failedAttempts += 1;
+      add(backlog, backlog.failedAttempts, error);
     },
-    attemptSucceeded(one) {
-      one.failedAttempts = 0;
-      succeeded(one);
+    attemptSucceeded(backlog) {
+      backlog.failedAttempts = 0;
+      succeeded(backlog);
     },
-    forget: (one) => void aside.delete(one),
+    forget: (backlog) => void failing.delete(backlog),
     report() {
-      if (aside.size === 0) loop.succeeded();
+      if (failing.size === 0) loop.succeeded();
     },
   };
 }

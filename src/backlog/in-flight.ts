@@ -1,4 +1,4 @@
-import type { Lanes } from '../concurrency/receiver-limit.ts';
+import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
 import type { Outcome } from '../sending/courier.ts';
 
 /** Held deliveries in memory at once, and what their bodies weigh, as far as that is known before. */
@@ -8,7 +8,7 @@ const MAX_LOADED_BYTES = 32 * 1024 * 1024;
 const UNPROVEN_SHARE = 0.5;
 
 /** The attempts of held deliveries that are under way, and the memory that they leave to others. */
-export interface Begun {
+export interface AttemptsInFlight {
   /** Of one subscription: also those of an ownership that was lost, or of another order. */
   of(subscriptionId: number): number;
   /** What there is room for now. */
@@ -26,11 +26,11 @@ export interface Begun {
 
 export interface Room {
   /** How many of a subscription's may be loaded, at most so many. */
-  for(subscriptionId: number, most: number): number;
+  for(subscriptionId: number, limit: number): number;
   take(subscriptionId: number, count: number): void;
 }
 
-export function createBegun(lanes: Lanes): Begun {
+export function createAttemptsInFlight(receiverLimits: ReceiverLimits): AttemptsInFlight {
   const attempts = new Set<Promise<void>>();
   const counts = new Map<number, number>();
   let meanBytes = 1024;
@@ -39,20 +39,20 @@ export function createBegun(lanes: Lanes): Begun {
   return {
     of: (subscriptionId) => counts.get(subscriptionId) ?? 0,
     room() {
-      const most = Math.max(1, Math.min(MAX_LOADED, Math.floor(MAX_LOADED_BYTES / meanBytes)));
-      let free = most - attempts.size;
+      const limit = Math.max(1, Math.min(MAX_LOADED, Math.floor(MAX_LOADED_BYTES / meanBytes)));
+      let free = limit - attempts.size;
       let freeUnproven = MAX_LOADED * UNPROVEN_SHARE - unproven;
       return {
         for: (id, wanted) =>
-          Math.max(0, Math.min(wanted, free, lanes.isProven(id) ? free : freeUnproven)),
+          Math.max(0, Math.min(wanted, free, receiverLimits.isProven(id) ? free : freeUnproven)),
         take(id, count) {
           free -= count;
-          if (!lanes.isProven(id)) freeUnproven -= count;
+          if (!receiverLimits.isProven(id)) freeUnproven -= count;
         },
       };
     },
     add(id, bytes, recorded, ended) {
-      const proven = lanes.isProven(id);
+      const proven = receiverLimits.isProven(id);
       if (!proven) unproven += 1;
       counts.set(id, (counts.get(id) ?? 0) + 1);
       meanBytes = meanBytes * 0.9 + bytes * 0.1;

@@ -5,7 +5,7 @@ export interface Candidate {
   readonly webhookId: string;
   readonly dueAt: number;
   /** The last sweep that came past it, or that there was when it came. */
-  seen: number;
+  seenInSweep: number;
 }
 
 /** The deliveries that wait for each other. */
@@ -13,9 +13,9 @@ export interface Key {
   readonly name: number | string;
   /** The next ones, without a gap between them, the oldest first. */
   readonly queue: Candidate[];
-  underWay: string | null;
+  inFlight: string | null;
   /** There may be more of this key after that one; they were passed, for there are too many. */
-  passedAfter: string | null;
+  unreadAfter: string | null;
   turn: Turn | null;
 }
 
@@ -26,7 +26,7 @@ interface Turn extends Candidate {
 }
 
 /** Whose turn it is, of keys of which one waits. */
-export interface Turns {
+export interface KeyTurns {
   /** Lets the first of a key's queue wait for its turn, in place of the one that did. */
   set(key: Key): void;
   clear(key: Key): void;
@@ -45,12 +45,12 @@ export interface Turns {
 /** How many of those that are ready are compared, where the order is not by age alone. */
 const MAX_RANKED = 100;
 
-export function createTurns(): Turns {
+export function createKeyTurns(): KeyTurns {
   const ready = createHeap<Turn>((a, b) => a.webhookId < b.webhookId);
   const later = createHeap<Turn>((a, b) => a.dueAt < b.dueAt);
 
   /** Finds those that have become due. */
-  function look(now: number): void {
+  function promoteDue(now: number): void {
     for (let first = later.peek(); first !== undefined; first = later.peek()) {
       if (first.dueAt > now) return;
       later.pop();
@@ -90,16 +90,16 @@ export function createTurns(): Turns {
     },
     clear,
     ready(now) {
-      look(now);
+      promoteDue(now);
       return ready.size;
     },
     later(now) {
-      look(now);
+      promoteDue(now);
       return later.size;
     },
     next: (rank) => taken(rank === undefined ? ready.pop() : popRanked(rank)),
     popLate(now) {
-      look(now);
+      promoteDue(now);
       return taken(later.popLate());
     },
     get dueAt() {

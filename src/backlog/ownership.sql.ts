@@ -24,7 +24,7 @@ export async function takeBacklogs(
   pool: pg.Pool,
   owner: string,
   subscriptionIds: readonly number[],
-): Promise<{ taken: number[]; elsewhere: number[] }> {
+): Promise<{ taken: number[]; ownedElsewhere: number[] }> {
   const { rows } = await pool.query<{ id: number; mine: boolean }>({
     name: 'take-backlogs',
     text: `
@@ -53,11 +53,11 @@ export async function takeBacklogs(
     values: [owner, plainArray(subscriptionIds)],
   });
   const ids = (mine: boolean) => rows.filter((row) => row.mine === mine).map(({ id }) => id);
-  return { taken: ids(true), elsewhere: ids(false) };
+  return { taken: ids(true), ownedElsewhere: ids(false) };
 }
 
 /** The subscriptions whose backlogs have owners that are no longer among the workers. */
-export async function findOrphans(pool: pg.Pool, most: number): Promise<number[]> {
+export async function findOrphans(pool: pg.Pool, limit: number): Promise<number[]> {
   const { rows } = await pool.query<{ subscription_id: number }>({
     name: 'find-orphans',
     text: `
@@ -66,7 +66,7 @@ export async function findOrphans(pool: pg.Pool, most: number): Promise<number[]
       where b.owner is not null
         and not exists (select from posthorn.workers k where k.pool_id = b.owner)
       limit $1`,
-    values: [most],
+    values: [limit],
   });
   return rows.map(({ subscription_id }) => subscription_id);
 }

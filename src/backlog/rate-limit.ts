@@ -4,7 +4,7 @@ export interface RateLimit {
   readonly perMs: number;
 }
 
-export interface Rate {
+export interface RateLimiter {
   /** How many requests may begin now. */
   permits(now: number): number;
   /** Counts requests that begin. */
@@ -24,7 +24,11 @@ const BURST_SHARE = 0.1;
  * @param lastAt when the last request began, if that is known: who takes over from another process
  *   begins without a burst, and no sooner than the rate allows after what that one has sent.
  */
-export function createRate({ limit, perMs }: RateLimit, now: number, lastAt?: number): Rate {
+export function createRateLimiter(
+  { limit, perMs }: RateLimit,
+  now: number,
+  lastAt?: number,
+): RateLimiter {
   const intervalMs = perMs / limit;
   const burst = Math.max(1, Math.floor(limit * BURST_SHARE));
   const aheadMs = (burst - 1) * intervalMs;

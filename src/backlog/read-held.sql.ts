@@ -3,7 +3,7 @@ import { plainArray } from '../db/arrays.ts';
 import type { HeldPage } from './send-order.ts';
 
 /** Where to read on in what is held for a subscription. */
-export interface HeldAsked {
+export interface HeldPageRequest {
   readonly subscriptionId: number;
   /** Read after that one; null: from the oldest. */
   readonly after: string | null;
@@ -31,7 +31,7 @@ const ROW_BYTES = 16 + 8 + 8;
  */
 export async function readHeld(
   pool: pg.Pool,
-  asked: readonly HeldAsked[],
+  requests: readonly HeldPageRequest[],
 ): Promise<Map<number, HeldPage>> {
   const { rows } = await pool.query<{
     subscription_id: number;
@@ -63,10 +63,10 @@ export async function readHeld(
         ) as next
       ) as h`,
     values: [
-      plainArray(asked.map(({ subscriptionId }) => subscriptionId)),
-      plainArray(asked.map(({ after }) => after)),
-      plainArray(asked.map(({ most }) => most)),
-      plainArray(asked.map(({ keyed }) => String(keyed))),
+      plainArray(requests.map(({ subscriptionId }) => subscriptionId)),
+      plainArray(requests.map(({ after }) => after)),
+      plainArray(requests.map(({ most }) => most)),
+      plainArray(requests.map(({ keyed }) => String(keyed))),
     ],
   });
   const readAt = performance.now();

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Loop } from '../lib/loop-health.ts';
-import { beginPass, type Owned } from './backlog.ts';
-import { type HeldAsked, readHeld } from './read-held.sql.ts';
-import type { HeldPage, Line, ReadKind } from './send-order.ts';
+import { type Backlog, beginPass } from './backlog.ts';
+import { type HeldPageRequest, readHeld } from './read-held.sql.ts';
+import type { HeldPage, ReadKind, SendOrder } from './send-order.ts';
 
 /** What a round reads of a backlog: ids, without bodies. */
 const MAX_PAGE = 1_000;
@@ -19,23 +19,23 @@ const SWEEP_REST = 4;
 const SWEEP_SHARE = 0.05;
 
 /** What is to be read next of a backlog. */
-interface Ask {
-  readonly one: Owned;
-  readonly line: Line;
+interface PageRequest {
+  readonly backlog: Backlog;
+  readonly sendOrder: SendOrder;
   readonly kind: ReadKind;
   readonly most: number;
 }
 
 /** What is being read. */
-interface Asked extends Ask, HeldAsked {
+interface PageRead extends PageRequest, HeldPageRequest {
   readonly place: string | null;
   /** Of the news that there were when it began. */
-  readonly news: number;
+  readonly changeCount: number;
 }
 
 export interface Reader {
   /** Reads on in each of these backlogs whose line does not fill the room that it has. */
-  read(rooms: ReadonlyMap<Owned, number>, now: number): Promise<void>;
+  read(rooms: ReadonlyMap<Backlog, number>, now: number): Promise<void>;
   /** Begins nothing more, and waits for what is under way. */
   stop(): Promise<void>;
 }
@@ -50,38 +50,38 @@ export interface Reader {
  */
 export function createReader(
   pool: pg.Pool,
-  wake: (one: Owned, inMs: number) => void,
+  wake: (backlog: Backlog, inMs: number) => void,
   loop: Loop,
 ): Reader {
-  const long: Ask[] = [];
+  const long: PageRequest[] = [];
   let running = false;
-  let reading: Promise<unknown> | undefined;
+  let currentRead: Promise<unknown> | undefined;
   let stopped = false;
 
   async function runLong(): Promise<void> {
     running = true;
-    for (let ask = long.shift(); ask !== undefined && !stopped; ask = long.shift()) {
-      const { one, line, kind } = ask;
+    for (let request = long.shift(); request !== undefined && !stopped; request = long.shift()) {
+      const { backlog, sendOrder, kind } = request;
       const startedAt = performance.now();
       let inMs = 0;
       try {
-        if (one.line !== line) continue;
-        const asked = begin(ask);
+        if (backlog.sendOrder !== sendOrder) continue;
+        const asked = begin(request);
         const pages = readHeld(pool, [asked]);
-        reading = pages;
-        const page = (await pages).get(one.id) as HeldPage;
-        if (one.line === line) take(asked, page, performance.now() - startedAt);
+        currentRead = pages;
+        const page = (await pages).get(backlog.id) as HeldPage;
+        if (backlog.sendOrder === sendOrder) take(asked, page, performance.now() - startedAt);
         loop.succeeded();
       } catch (error) {
         // A round reads a short page of it then.
-        one.barren = null;
-        inMs = loop.failed(error, { subscriptionId: one.id });
+        backlog.blockedKind = null;
+        inMs = loop.failed(error, { subscriptionId: backlog.id });
       } finally {
-        one.reading = false;
-        wake(one, inMs);
+        backlog.longReadUnderWay = false;
+        wake(backlog, inMs);
       }
       const tookMs = performance.now() - startedAt;
-      if (kind === 'sweep') one.sweepAt = performance.now() + SWEEP_REST * tookMs;
+      if (kind === 'sweep') backlog.sweepAt = performance.now() + SWEEP_REST * tookMs;
       await sleep(REST * tookMs, undefined, { ref: false });
     }
     running = false;
@@ -89,34 +89,44 @@ export function createReader(
 
   return {
     async read(rooms, now) {
-      const asks: Ask[] = [];
-      for (const [one, room] of rooms) {
+      const requests: PageRequest[] = [];
+      for (const [backlog, room] of rooms) {
         // Probes take turns with what has come since, though one at a time leaves room for none.
-        const enough = one.line.ready(now) >= room && !(one.what === 'probe' && one.more);
-        const kind = one.reading || enough ? null : kindOf(one, now);
+        const enough =
+          backlog.sendOrder.ready(now) >= room &&
+          !(backlog.allowed === 'probe' && backlog.moreAhead);
+        const kind = backlog.longReadUnderWay || enough ? null : nextReadKind(backlog, now);
         if (kind === null) continue;
-        const ask = { one, line: one.line, kind, most: sizeOf(one, kind, room) };
-        if (one.barren !== kind) {
-          asks.push(ask);
+        const request = {
+          backlog,
+          sendOrder: backlog.sendOrder,
+          kind,
+          most: pageSizeOf(backlog, kind, room),
+        };
+        if (backlog.blockedKind !== kind) {
+          requests.push(request);
           continue;
         }
-        one.reading = true;
-        long.push(ask);
+        backlog.longReadUnderWay = true;
+        long.push(request);
         if (!running) void runLong();
       }
-      if (asks.length === 0) return;
-      const strict = asks.filter(({ one }) => one.strict).length;
+      if (requests.length === 0) return;
+      const strict = requests.filter(({ backlog }) => backlog.strict).length;
       const fair = Math.max(MIN_PAGE, Math.floor(MAX_STRICT / strict));
-      const asked = asks.map((ask) =>
-        begin(ask.one.strict ? { ...ask, most: Math.min(ask.most, fair) } : ask),
+      const asked = requests.map((request) =>
+        begin(
+          request.backlog.strict ? { ...request, most: Math.min(request.most, fair) } : request,
+        ),
       );
       const pages = await readHeld(pool, asked);
       const tookMs = (performance.now() - now) / asked.length;
-      for (const one of asked) take(one, pages.get(one.subscriptionId) as HeldPage, tookMs);
+      for (const pageRead of asked)
+        take(pageRead, pages.get(pageRead.subscriptionId) as HeldPage, tookMs);
     },
     async stop() {
       stopped = true;
-      await reading?.catch(() => {});
+      await currentRead?.catch(() => {});
     },
   };
 }
@@ -125,57 +135,70 @@ export function createReader(
  * What is to be read: first what lets a key go on, last what may have come late, long ago. Where a key
  * has far to go to its next one, the others have every second page.
  */
-function kindOf(one: Owned, now: number): ReadKind | null {
-  const { line } = one;
-  const maySweep = sweepInMs(one, now) === 0;
-  const short = one.pass.rows <= MAX_PAGE;
-  const mayGoOn = one.more && !line.isFull(now);
-  const waits = one.barren === 'fill' && one.lastRead === 'fill' && (maySweep || mayGoOn);
-  if (line.wantsFill && !waits) return 'fill';
+function nextReadKind(backlog: Backlog, now: number): ReadKind | null {
+  const { sendOrder } = backlog;
+  const maySweep = sweepInMs(backlog, now) === 0;
+  const short = backlog.pass.rows <= MAX_PAGE;
+  const mayGoOn = backlog.moreAhead && !sendOrder.isFull(now);
+  const waits =
+    backlog.blockedKind === 'fill' && backlog.lastReadKind === 'fill' && (maySweep || mayGoOn);
+  if (sendOrder.wantsFill && !waits) return 'fill';
   if (maySweep && short) return 'sweep';
   if (mayGoOn) return 'ahead';
   return maySweep ? 'sweep' : null;
 }
 
-function sizeOf({ strict, barren }: Owned, kind: ReadKind, room: number): number {
-  if (barren === kind) return LONG_PAGE;
+function pageSizeOf({ strict, blockedKind }: Backlog, kind: ReadKind, room: number): number {
+  if (blockedKind === kind) return LONG_PAGE;
   return strict ? MAX_PAGE : Math.min(MAX_PAGE, Math.max(MIN_PAGE, 2 * room));
 }
 
-function begin(ask: Ask): Asked {
-  const { one, line, kind } = ask;
-  if (kind === 'sweep' && !line.isSweeping) {
-    one.again = false;
-    one.sweep = beginPass(performance.now());
+function begin(request: PageRequest): PageRead {
+  const { backlog, sendOrder, kind } = request;
+  if (kind === 'sweep' && !sendOrder.isSweeping) {
+    backlog.rereadWanted = false;
+    backlog.sweep = beginPass(performance.now());
   }
   // Where so much was accepted in the last seconds that a long page ends before its place.
-  const exact = !one.strict || one.stuck >= 2;
-  one.lastRead = kind;
-  const { after, place } = line.beginRead(kind, exact);
-  return { ...ask, after, place, subscriptionId: one.id, keyed: one.strict, news: one.news };
+  const exact = !backlog.strict || backlog.stuckPages >= 2;
+  backlog.lastReadKind = kind;
+  const { after, place } = sendOrder.beginRead(kind, exact);
+  return {
+    ...request,
+    after,
+    place,
+    subscriptionId: backlog.id,
+    keyed: backlog.strict,
+    changeCount: backlog.changeCount,
+  };
 }
 
-function take({ one, line, kind, place, most, news }: Asked, page: HeldPage, ms: number): void {
+function take(
+  { backlog, sendOrder, kind, place, most, changeCount }: PageRead,
+  page: HeldPage,
+  ms: number,
+): void {
   const now = performance.now();
   const full = page.length === most;
-  const all = line.take(page, full, now) === page.length;
+  const all = sendOrder.take(page, full, now) === page.length;
   if (kind !== 'fill') {
-    const pass = kind === 'sweep' ? one.sweep : one.pass;
+    const pass = kind === 'sweep' ? backlog.sweep : backlog.pass;
     pass.rows += page.length;
     pass.ms += ms;
-    if (kind === 'sweep' && !line.isSweeping) one.pass = pass;
+    if (kind === 'sweep' && !sendOrder.isSweeping) backlog.pass = pass;
     // Something may have come since the page was read.
-    if (kind === 'ahead' || !line.isSweeping) one.more = full || !all || one.news !== news;
+    if (kind === 'ahead' || !sendOrder.isSweeping)
+      backlog.moreAhead = full || !all || backlog.changeCount !== changeCount;
   }
   const behind = full && all && page.webhookIdOf(page.length - 1) <= (place ?? '');
-  one.stuck = behind ? one.stuck + 1 : 0;
-  if (one.strict && full && (behind || line.ready(now) === 0)) one.barren = kind;
-  else if (one.barren === kind) one.barren = null;
+  backlog.stuckPages = behind ? backlog.stuckPages + 1 : 0;
+  if (backlog.strict && full && (behind || sendOrder.ready(now) === 0)) backlog.blockedKind = kind;
+  else if (backlog.blockedKind === kind) backlog.blockedKind = null;
 }
 
 /** Whether more of it can be read, so that there may be more to send. */
-export function canReadOn({ line, more }: Owned, now: number): boolean {
-  return line.wantsFill || (more && !line.isFull(now));
+export function canReadOn({ sendOrder, moreAhead }: Backlog, now: number): boolean {
+  return sendOrder.wantsFill || (moreAhead && !sendOrder.isFull(now));
 }
 
 /**
@@ -183,12 +206,12 @@ export function canReadOn({ line, more }: Owned, now: number): boolean {
  * Otherwise seldom, and not before its end was reached: what is found then was committed long after
  * ids that are greater, or owed anew, or passed for want of memory.
  */
-export function sweepInMs(one: Owned, now: number): number {
-  const { strict, more, again, line, pass } = one;
-  if (line.isFull(now)) return Number.POSITIVE_INFINITY;
-  if (line.isSweeping) return Math.max(0, one.sweepAt - now);
-  const wantedInMs = again ? 0 : Math.max(0, line.sweepAt - now);
+export function sweepInMs(backlog: Backlog, now: number): number {
+  const { strict, moreAhead, rereadWanted, sendOrder, pass } = backlog;
+  if (sendOrder.isFull(now)) return Number.POSITIVE_INFINITY;
+  if (sendOrder.isSweeping) return Math.max(0, backlog.sweepAt - now);
+  const wantedInMs = rereadWanted ? 0 : Math.max(0, sendOrder.sweepAt - now);
   if (!strict || pass.rows <= MAX_PAGE) return wantedInMs;
-  if (more) return Number.POSITIVE_INFINITY;
+  if (moreAhead) return Number.POSITIVE_INFINITY;
   return Math.max(wantedInMs, pass.ms / SWEEP_SHARE - (now - pass.at));
 }

@@ -1,5 +1,5 @@
-import { createPassedKeys } from './blocked-keys.ts';
-import { type Candidate, createTurns, type Key } from './key-turns.ts';
+import { createBlockedKeys } from './blocked-keys.ts';
+import { type Candidate, createKeyTurns, type Key } from './key-turns.ts';
 
 /** Held deliveries as they were read, in the order of their ids, without their bodies. */
 export interface HeldPage {
@@ -14,19 +14,19 @@ export interface HeldPage {
 }
 
 /** What a line may have in memory. */
-export interface LineBounds {
+export interface SendOrderBounds {
   /** Keys of which something is queued or under way. */
   readonly keys: number;
   /** Keys beyond these that are blocked: of them no more is known than that. */
-  readonly passedKeys: number;
+  readonly blockedKeys: number;
   /** Deliveries, beyond the next one of each key, and of one key. */
   readonly queued: number;
   readonly queuedOfKey: number;
 }
 
-const BOUNDS: LineBounds = {
+const BOUNDS: SendOrderBounds = {
   keys: 10_000,
-  passedKeys: 500_000,
+  blockedKeys: 500_000,
   queued: 20_000,
   queuedOfKey: 100,
 };
@@ -38,7 +38,7 @@ const BOUNDS: LineBounds = {
 export type ReadKind = 'fill' | 'sweep' | 'ahead';
 
 /** Which deliveries of a backlog may be sent next. */
-export interface Line {
+export interface SendOrder {
   /** Whether a key has no more of those that were queued, so that a fill is wanted. */
   readonly wantsFill: boolean;
   readonly isSweeping: boolean;
@@ -53,7 +53,7 @@ export interface Line {
    *
    * @param rank those of which it says less go first, among the next ones.
    */
-  next(most: number, now: number, rank?: (webhookId: string) => number): string[];
+  next(limit: number, now: number, rank?: (webhookId: string) => number): string[];
   /** What was under way has ended (null), or is due again. */
   settled(webhookId: string, dueAt: number | null): void;
   /**
@@ -84,15 +84,15 @@ export interface Line {
  * passed, and read again when the key is free. Where too many keys are blocked, of some of them no
  * more is kept than that; a sweep finds them again.
  */
-export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
+export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUNDS): SendOrder {
   const keys = new Map<number | string, Key>();
-  const underWay = new Map<string, Key>();
-  const turns = createTurns();
+  const inFlight = new Map<string, Key>();
+  const keyTurns = createKeyTurns();
   /** Keys that have nothing queued, though there may be something. */
   const drained = new Set<Key>();
-  const passed = createPassedKeys(bounds.passedKeys);
+  const blockedKeys = createBlockedKeys(bounds.blockedKeys);
   /** What has ended since the page began to be read that comes next: it may still be on it. */
-  const ended = new Set<string>();
+  const endedSinceRead = new Set<string>();
   let read: { kind: ReadKind; after: string | null } = { kind: 'ahead', after: null };
   /** How far it was read: what is behind that is known, or was passed, or committed late. */
   let front: string | null = null;
@@ -106,42 +106,42 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
   const nameOf = (page: HeldPage, at: number) => (strict ? page.keyOf(at) : page.webhookIdOf(at));
 
   function place(key: Key): void {
-    turns.clear(key);
+    keyTurns.clear(key);
     drained.delete(key);
-    if (key.underWay !== null) return;
-    if (key.queue.length > 0) turns.set(key);
-    else if (key.passedAfter !== null) drained.add(key);
+    if (key.inFlight !== null) return;
+    if (key.queue.length > 0) keyTurns.set(key);
+    else if (key.unreadAfter !== null) drained.add(key);
     else keys.delete(key.name);
   }
 
   const hasRoom = ({ queue }: Key) =>
     queue.length === 0 || (queue.length < bounds.queuedOfKey && queued < bounds.queued);
 
-  function queue(key: Key, one: Candidate): void {
-    key.queue.push(one);
+  function queue(key: Key, candidate: Candidate): void {
+    key.queue.push(candidate);
     queued += 1;
     if (key.queue.length === 1) place(key);
   }
 
   /** Puts one into its place among those that are queued. */
-  function insert(key: Key, one: Candidate): void {
-    const after = key.queue.findIndex(({ webhookId }) => webhookId > one.webhookId);
+  function insert(key: Key, candidate: Candidate): void {
+    const after = key.queue.findIndex(({ webhookId }) => webhookId > candidate.webhookId);
     const at = after === -1 ? key.queue.length : after;
-    key.queue.splice(at, 0, one);
+    key.queue.splice(at, 0, candidate);
     queued += 1;
     if (at === 0) place(key);
   }
 
-  function pass(name: number | string, dueAt: number): boolean {
+  function block(name: number | string, dueAt: number): boolean {
     // Without keys, what was passed holds up nobody: it is enough to know when it is due.
-    return passed.pass(strict ? (name as number) : 0, dueAt);
+    return blockedKeys.add(strict ? (name as number) : 0, dueAt);
   }
 
   /** Makes room for one that is ready, in place of one that is not. */
   function makeRoom(now: number): boolean {
-    const late = turns.popLate(now);
+    const late = keyTurns.popLate(now);
     if (late === undefined) return false;
-    if (!pass(late.name, (late.queue[0] as Candidate).dueAt)) {
+    if (!block(late.name, (late.queue[0] as Candidate).dueAt)) {
       place(late);
       return false;
     }
@@ -151,37 +151,42 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
   }
 
   /** Takes the first one of a key that is not known. Returns false when there is no memory for it. */
-  function takeFirst(name: number | string, one: Candidate, more: boolean, now: number): boolean {
+  function takeFirst(
+    name: number | string,
+    candidate: Candidate,
+    more: boolean,
+    now: number,
+  ): boolean {
     if (keys.size >= bounds.keys) {
-      if (one.dueAt > now) return pass(name, one.dueAt);
+      if (candidate.dueAt > now) return block(name, candidate.dueAt);
       if (!makeRoom(now)) return false;
     }
-    const passedAfter = more ? one.webhookId : null;
-    const key: Key = { name, queue: [], underWay: null, passedAfter, turn: null };
+    const unreadAfter = more ? candidate.webhookId : null;
+    const key: Key = { name, queue: [], inFlight: null, unreadAfter, turn: null };
     keys.set(name, key);
-    queue(key, one);
+    queue(key, candidate);
     return true;
   }
 
   const candidateOf = (page: HeldPage, at: number): Candidate => ({
     webhookId: page.webhookIdOf(at),
     dueAt: page.dueAtOf(at),
-    seen: sweeps,
+    seenInSweep: sweeps,
   });
 
   /** Whether a key that is not known may have been passed, with one older than this. */
-  const wasPassed = (name: number | string, sweeping: boolean) =>
-    strict && (sweeping ? passed.hasSwept : passed.has)(name as number);
+  const mayBeBlocked = (name: number | string, sweeping: boolean) =>
+    strict && (sweeping ? blockedKeys.hasSwept : blockedKeys.has)(name as number);
 
   function addAhead(page: HeldPage, at: number, sweeping: boolean, now: number): boolean {
     const name = nameOf(page, at);
     const key = keys.get(name);
     if (key === undefined)
-      return wasPassed(name, sweeping) || takeFirst(name, candidateOf(page, at), false, now);
-    if (key.passedAfter !== null) return true;
+      return mayBeBlocked(name, sweeping) || takeFirst(name, candidateOf(page, at), false, now);
+    if (key.unreadAfter !== null) return true;
     if (hasRoom(key)) queue(key, candidateOf(page, at));
     // There is one queued that it is after.
-    else key.passedAfter = (key.queue.at(-1) as Candidate).webhookId;
+    else key.unreadAfter = (key.queue.at(-1) as Candidate).webhookId;
     return true;
   }
 
@@ -189,23 +194,24 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
   function addBehind(page: HeldPage, at: number, sweeping: boolean, now: number): boolean {
     const name = nameOf(page, at);
     const key = keys.get(name);
-    const one = candidateOf(page, at);
-    const { webhookId } = one;
-    if (ended.has(webhookId)) return true;
+    const candidate = candidateOf(page, at);
+    const { webhookId } = candidate;
+    if (endedSinceRead.has(webhookId)) return true;
     // What is between it and the front is not known.
-    if (key === undefined) return wasPassed(name, sweeping) || takeFirst(name, one, strict, now);
-    if (key.passedAfter !== null && webhookId > key.passedAfter) return true;
-    if (key.underWay === webhookId) return true;
+    if (key === undefined)
+      return mayBeBlocked(name, sweeping) || takeFirst(name, candidate, strict, now);
+    if (key.unreadAfter !== null && webhookId > key.unreadAfter) return true;
+    if (key.inFlight === webhookId) return true;
     const known = key.queue.find((other) => other.webhookId === webhookId);
     if (known !== undefined) {
-      known.seen = sweeps;
+      known.seenInSweep = sweeps;
       return true;
     }
-    insert(key, one);
+    insert(key, candidate);
     if (key.queue.length > bounds.queuedOfKey || (key.queue.length > 1 && queued > bounds.queued)) {
       key.queue.pop();
       queued -= 1;
-      key.passedAfter = (key.queue.at(-1) as Candidate).webhookId;
+      key.unreadAfter = (key.queue.at(-1) as Candidate).webhookId;
     }
     return true;
   }
@@ -225,7 +231,7 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
   /** What a sweep has not come past is held no longer: it was cancelled, or has expired. */
   function forgetUnseen(): void {
     for (const key of keys.values()) {
-      const left = key.queue.filter(({ seen }) => seen === sweeps);
+      const left = key.queue.filter(({ seenInSweep }) => seenInSweep === sweeps);
       if (left.length === key.queue.length) continue;
       queued -= key.queue.length - left.length;
       key.queue.splice(0, Number.POSITIVE_INFINITY, ...left);
@@ -238,29 +244,29 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
     const reached = !more || last === null || front === null || last >= front;
     // One that was drained since it was read may lack what is before this page.
     const filled = new Set(
-      [...drained].filter(({ passedAfter }) => (passedAfter as string) >= (read.after ?? '')),
+      [...drained].filter(({ unreadAfter }) => (unreadAfter as string) >= (read.after ?? '')),
     );
     /** Keys of which not all were taken. */
     const overfull = new Set<Key>();
     for (let at = 0; at < page.length; at++) {
       const key = keys.get(nameOf(page, at));
       if (key === undefined || !filled.has(key) || overfull.has(key)) continue;
-      const one = candidateOf(page, at);
+      const candidate = candidateOf(page, at);
       // What is further on comes with the pages from the front.
-      if (front === null || one.webhookId > front) break;
+      if (front === null || candidate.webhookId > front) break;
       // All of this key that was known has ended: what is held before that was committed late.
-      if (ended.has(one.webhookId)) continue;
+      if (endedSinceRead.has(candidate.webhookId)) continue;
       if (hasRoom(key)) {
-        queue(key, one);
-        key.passedAfter = one.webhookId;
+        queue(key, candidate);
+        key.unreadAfter = candidate.webhookId;
       } else {
         overfull.add(key);
       }
     }
     for (const key of filled) {
       if (overfull.has(key)) continue;
-      if (reached) key.passedAfter = null;
-      else if ((key.passedAfter as string) < last) key.passedAfter = last;
+      if (reached) key.unreadAfter = null;
+      else if ((key.unreadAfter as string) < last) key.unreadAfter = last;
       place(key);
     }
     return page.length;
@@ -279,7 +285,7 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
       const atFront = front === null || (sweptTo !== null && sweptTo >= front);
       if (all && (!more || atFront)) {
         sweptTo = undefined;
-        passed.endSweep();
+        blockedKeys.endSweep();
         forgetUnseen();
       }
     }
@@ -294,43 +300,43 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
       return sweptTo !== undefined;
     },
     get sweepAt() {
-      return passed.dueAt;
+      return blockedKeys.dueAt;
     },
-    isFull: (now) => keys.size >= bounds.keys && (turns.later(now) === 0 || passed.full),
-    ready: turns.ready,
-    next(most, now, rank) {
+    isFull: (now) => keys.size >= bounds.keys && (keyTurns.later(now) === 0 || blockedKeys.full),
+    ready: keyTurns.ready,
+    next(limit, now, rank) {
       const chosen: string[] = [];
-      const ready = Math.min(most, turns.ready(now));
+      const ready = Math.min(limit, keyTurns.ready(now));
       while (chosen.length < ready) {
-        const key = turns.next(rank) as Key;
+        const key = keyTurns.next(rank) as Key;
         const { webhookId } = key.queue.shift() as Candidate;
         queued -= 1;
-        key.underWay = webhookId;
-        underWay.set(webhookId, key);
+        key.inFlight = webhookId;
+        inFlight.set(webhookId, key);
         chosen.push(webhookId);
       }
       return chosen;
     },
     settled(webhookId, dueAt) {
-      const key = underWay.get(webhookId);
+      const key = inFlight.get(webhookId);
       if (key === undefined) return;
-      underWay.delete(webhookId);
-      key.underWay = null;
-      if (dueAt === null) ended.add(webhookId);
-      else insert(key, { webhookId, dueAt, seen: sweeps });
+      inFlight.delete(webhookId);
+      key.inFlight = null;
+      if (dueAt === null) endedSinceRead.add(webhookId);
+      else insert(key, { webhookId, dueAt, seenInSweep: sweeps });
       place(key);
     },
     beginRead(kind, exact = false) {
-      ended.clear();
+      endedSinceRead.clear();
       if (kind === 'sweep' && sweptTo === undefined) {
         sweptTo = null;
         sweeps += 1;
-        passed.beginSweep();
+        blockedKeys.beginSweep();
       }
       let place = kind === 'sweep' ? (sweptTo ?? null) : front;
       if (kind === 'fill')
-        for (const { passedAfter } of drained)
-          place = lesser(place as string, passedAfter as string);
+        for (const { unreadAfter } of drained)
+          place = lesser(place as string, unreadAfter as string);
       const after =
         exact || place === null || settledTo === null ? place : lesser(place, settledTo);
       read = { kind, after };
@@ -338,7 +344,7 @@ export function createLine(strict: boolean, bounds: LineBounds = BOUNDS): Line {
     },
     take: (page, more, now) => (read.kind === 'fill' ? fill(page, more) : add(page, more, now)),
     get dueAt() {
-      return turns.dueAt;
+      return keyTurns.dueAt;
     },
   };
 }

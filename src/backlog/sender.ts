@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Lanes } from '../concurrency/receiver-limit.ts';
+import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
 import { isTimeout, isUnavailable } from '../db/availability.ts';
 import { loadOwed, type OwedDelivery } from '../deliveries/load.sql.ts';
 import { SMALL_BODY_BYTES } from '../deliveries/payloads.sql.ts';
@@ -9,17 +9,17 @@ import type { MayBegin, Outcome } from '../sending/courier.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import { createAllowance, NO_PLACE_MS, UNRECORDED_MS } from './allowance.ts';
 import {
-  createOwned,
+  awaitsProbe,
+  type Backlog,
+  createBacklog,
   isDone,
   LOOK_EVERY_MS,
-  looksForProbe,
-  lookUp,
-  type Owned,
-  turnOf,
+  lookUpSubscriptions,
+  probeRankOf,
 } from './backlog.ts';
-import { createAside } from './failing-backlogs.ts';
-import { createBegun } from './in-flight.ts';
-import { mayFeed } from './may-send.ts';
+import { createFailingBacklogs } from './failing-backlogs.ts';
+import { createAttemptsInFlight } from './in-flight.ts';
+import { maySend } from './may-send.ts';
 import { canReadOn, createReader, sweepInMs } from './reader.ts';
 
 /** Backlogs that one round looks into. */
@@ -29,14 +29,14 @@ const REFILL_MS = 100;
 /** A retry may be due in a year, and no timer goes that far. */
 const MAX_TIMER_MS = 3_600_000;
 
-export interface FeederOptions {
+export interface SenderOptions {
   readonly pool: pg.Pool;
-  readonly lanes: Lanes;
+  readonly receiverLimits: ReceiverLimits;
   readonly subscriptions: SubscriptionCache;
   /** Makes the attempt of a held delivery; settles when it is recorded. */
   readonly attempt: (delivery: OwedDelivery, mayBegin: MayBegin) => Promise<Outcome>;
   /** Whether backlogs that are owned still are. */
-  readonly ownsStill: () => boolean;
+  readonly stillOwns: () => boolean;
   /** Called when a round may have something to do, in so many milliseconds. */
   readonly wake: (delayMs: number) => void;
   /** Whether the result of another attempt could be written down. */
@@ -57,12 +57,12 @@ export interface Finished {
 
 /** What a round has sent. */
 interface Sent {
-  readonly begun: Map<Owned, number>;
+  readonly started: Map<Backlog, number>;
   /** Those for which there was no memory; whatever ends makes some. */
-  readonly starved: Set<Owned>;
+  readonly outOfMemory: Set<Backlog>;
 }
 
-export interface Feeder {
+export interface Sender {
   /** From now on this process sends the backlog. */
   add(subscriptionId: number): void;
   /** Returns whether something came up meanwhile that nobody has looked at. */
@@ -79,7 +79,7 @@ export interface Feeder {
   /** Whether nothing more is to be sent of it, and nothing is under way. */
   isUnwanted(subscriptionId: number): boolean;
   /** Sends what there is room for. */
-  feed(): Promise<Finished>;
+  sendReady(): Promise<Finished>;
   /** Reads nothing more, and resolves when nothing is under way. */
   idle(): Promise<void>;
 }
@@ -91,48 +91,57 @@ export interface Feeder {
  * There being one sender is what keeps those rules across processes. The deliveries themselves stay
  * `held` until their attempt is recorded, so an owner that dies takes nothing with it.
  */
-export function createFeeder(options: FeederOptions): Feeder {
-  const { pool, lanes, subscriptions, attempt, ownsStill, wake, mayRecord, loop, readLoop } =
-    options;
-  const owned = new Map<number, Owned>();
+export function createSender(options: SenderOptions): Sender {
+  const {
+    pool,
+    receiverLimits,
+    subscriptions,
+    attempt,
+    stillOwns,
+    wake,
+    mayRecord,
+    loop,
+    readLoop,
+  } = options;
+  const backlogs = new Map<number, Backlog>();
   /** Those that have something to send, or may have. */
-  const hungry = new Set<Owned>();
-  const aside = createAside(loop, (one) => {
-    if (owned.get(one.id) !== one) return aside.forget(one);
-    hungry.delete(one);
-    wants(one, 0);
+  const toVisit = new Set<Backlog>();
+  const failingBacklogs = createFailingBacklogs(loop, (backlog) => {
+    if (backlogs.get(backlog.id) !== backlog) return failingBacklogs.forget(backlog);
+    toVisit.delete(backlog);
+    schedule(backlog, 0);
   });
-  const begun = createBegun(lanes);
-  const reader = createReader(pool, wants, readLoop);
-  const allowance = createAllowance({ lanes, begun, mayRecord, wants });
+  const attemptsInFlight = createAttemptsInFlight(receiverLimits);
+  const reader = createReader(pool, schedule, readLoop);
+  const allowance = createAllowance({ receiverLimits, attemptsInFlight, mayRecord, schedule });
   let finished: Finished = { empty: [], unwanted: [] };
   let timeouts = 0;
 
-  function wants(one: Owned, wantedInMs: number): void {
-    clearTimeout(one.timer);
-    one.timer = undefined;
-    const inMs = Math.max(wantedInMs, one.asideUntil - performance.now());
+  function schedule(backlog: Backlog, wantedInMs: number): void {
+    clearTimeout(backlog.timer);
+    backlog.timer = undefined;
+    const inMs = Math.max(wantedInMs, backlog.leftOutUntil - performance.now());
     if (inMs <= 0) {
-      hungry.add(one);
+      toVisit.add(backlog);
       wake(0);
       return;
     }
-    one.timer = setTimeout(() => wants(one, 0), Math.ceil(Math.min(inMs, MAX_TIMER_MS)));
-    one.timer.unref();
+    backlog.timer = setTimeout(() => schedule(backlog, 0), Math.ceil(Math.min(inMs, MAX_TIMER_MS)));
+    backlog.timer.unref();
   }
 
   /** Chooses who is next and loads what is to be sent. */
-  async function send(allowed: ReadonlyMap<Owned, number>): Promise<Sent> {
+  async function send(allowances: ReadonlyMap<Backlog, number>): Promise<Sent> {
     const now = performance.now();
-    const sent: Sent = { begun: new Map(), starved: new Set() };
-    const room = begun.room();
-    const chosen = new Map<string, Owned>();
-    for (const [one, most] of allowed) {
-      const free = room.for(one.id, most);
-      const ids = free === 0 ? [] : one.line.next(free, now, turnOf(one));
-      if (free < most && ids.length >= free) sent.starved.add(one);
-      room.take(one.id, ids.length);
-      for (const webhookId of ids) chosen.set(`${webhookId}.${one.id}`, one);
+    const sent: Sent = { started: new Map(), outOfMemory: new Set() };
+    const room = attemptsInFlight.room();
+    const chosen = new Map<string, Backlog>();
+    for (const [backlog, most] of allowances) {
+      const free = room.for(backlog.id, most);
+      const ids = free === 0 ? [] : backlog.sendOrder.next(free, now, probeRankOf(backlog));
+      if (free < most && ids.length >= free) sent.outOfMemory.add(backlog);
+      room.take(backlog.id, ids.length);
+      for (const webhookId of ids) chosen.set(`${webhookId}.${backlog.id}`, backlog);
     }
     if (chosen.size === 0) return sent;
     const keys = {
@@ -142,196 +151,211 @@ export function createFeeder(options: FeederOptions): Feeder {
     try {
       for (const delivery of await loadOwed(pool, keys, 'held')) {
         const key = `${delivery.webhookId}.${delivery.subscriptionId}`;
-        const one = chosen.get(key);
-        if (one === undefined) continue;
+        const backlog = chosen.get(key);
+        if (backlog === undefined) continue;
         chosen.delete(key);
-        begin(one, delivery);
-        sent.begun.set(one, (sent.begun.get(one) ?? 0) + 1);
+        begin(backlog, delivery);
+        sent.started.set(backlog, (sent.started.get(backlog) ?? 0) + 1);
       }
       // What is not held any more has ended: it was cancelled, or this process lost its ownership.
-      for (const [key, one] of chosen) one.line.settled(webhookOf(key), null);
+      for (const [key, backlog] of chosen) backlog.sendOrder.settled(webhookOf(key), null);
       return sent;
     } catch (error) {
-      for (const [key, one] of chosen) one.line.settled(webhookOf(key), now);
+      for (const [key, backlog] of chosen) backlog.sendOrder.settled(webhookOf(key), now);
       throw error;
     }
   }
 
-  function begin(one: Owned, delivery: OwedDelivery): void {
-    const { id, line, what: began } = one;
+  function begin(backlog: Backlog, delivery: OwedDelivery): void {
+    const { id, sendOrder, allowed: began } = backlog;
     const now = performance.now();
-    one.rate?.take(1, now);
-    one.lastStart = now;
+    backlog.rateLimiter?.take(1, now);
+    backlog.lastStartedAt = now;
     if (began === 'probe')
-      one.probed.set(delivery.webhookId, (one.probed.get(delivery.webhookId) ?? 0) + 1);
-    one.underWay += 1;
+      backlog.probeCounts.set(
+        delivery.webhookId,
+        (backlog.probeCounts.get(delivery.webhookId) ?? 0) + 1,
+      );
+    backlog.inFlight += 1;
     const mayBegin: MayBegin = (subscription) => {
-      const { what } = mayFeed(subscription);
+      const { allowed } = maySend(subscription);
       // What waited for a place since before the circuit opened is no probe.
-      return ownsStill() && owned.get(id) === one && (what === 'all' || what === began);
+      return (
+        stillOwns() && backlogs.get(id) === backlog && (allowed === 'all' || allowed === began)
+      );
     };
     const recorded = attempt(delivery, mayBegin).then(
       (outcome) => {
-        aside.attemptSucceeded(one);
+        failingBacklogs.attemptSucceeded(backlog);
         return outcome;
       },
       (error: unknown): Outcome => {
-        aside.attemptFailed(one, error);
+        failingBacklogs.attemptFailed(backlog, error);
         return 'untouched';
       },
     );
-    begun.add(id, Math.min(delivery.bytes, SMALL_BODY_BYTES), recorded, (outcome) => {
-      line.settled(delivery.webhookId, dueAfter(outcome));
-      if (outcome === 'untouched') one.notBefore = performance.now() + NO_PLACE_MS;
+    attemptsInFlight.add(id, Math.min(delivery.bytes, SMALL_BODY_BYTES), recorded, (outcome) => {
+      sendOrder.settled(delivery.webhookId, dueAfter(outcome));
+      if (outcome === 'untouched') backlog.notBefore = performance.now() + NO_PLACE_MS;
       // Intake does not tell of what it has held meanwhile, and the next probe may be one of these.
-      if (began === 'probe') one.more = true;
+      if (began === 'probe') backlog.moreAhead = true;
       // The order may have changed meanwhile, or the ownership.
-      if (line === one.line) one.underWay -= 1;
-      const now = owned.get(id);
-      if (now === undefined) return wake(0);
-      now.activeAt = performance.now();
-      wants(now, 0);
+      if (sendOrder === backlog.sendOrder) backlog.inFlight -= 1;
+      const current = backlogs.get(id);
+      if (current === undefined) return wake(0);
+      current.activeAt = performance.now();
+      schedule(current, 0);
     });
   }
 
-  async function feed(): Promise<Finished> {
-    const some = [...hungry].slice(0, MAX_ROUND);
+  async function sendReady(): Promise<Finished> {
+    const selected = [...toVisit].slice(0, MAX_ROUND);
     // Somebody's lock may hold up the statement for all, and so may a database that is slow just now.
-    const { errors } = await isolate(some, feedSome, (error) => {
+    const { errors } = await isolate(selected, sendFrom, (error) => {
       if (isTimeout(error)) timeouts += 1;
       return !isUnavailable(error) || (isTimeout(error) && timeouts >= 2);
     });
     if (errors.size === 0) timeouts = 0;
-    for (const [one, error] of errors) aside.roundFailed(one, error);
-    aside.report();
+    for (const [backlog, error] of errors) failingBacklogs.roundFailed(backlog, error);
+    failingBacklogs.report();
     const found = finished;
     finished = { empty: [], unwanted: [] };
     return found;
   }
 
-  async function feedSome(some: Owned[]): Promise<void> {
-    const known = await lookUp(pool, subscriptions, some);
-    const allowed = new Map<Owned, number>();
+  async function sendFrom(selected: Backlog[]): Promise<void> {
+    const subscriptionOf = await lookUpSubscriptions(pool, subscriptions, selected);
+    const allowances = new Map<Backlog, number>();
     const now = performance.now();
-    for (const one of some) {
+    for (const backlog of selected) {
       // To the end of the line; and what comes while this round goes on is for the next one.
-      hungry.delete(one);
-      one.looked = false;
-      if (owned.get(one.id) !== one) continue;
-      const most = one.leaving ? 0 : allowance(one, known.get(one) ?? null, now);
-      if (most > 0) allowed.set(one, most);
+      toVisit.delete(backlog);
+      backlog.changedSinceRound = false;
+      if (backlogs.get(backlog.id) !== backlog) continue;
+      const most = backlog.leaving
+        ? 0
+        : allowance(backlog, subscriptionOf.get(backlog) ?? null, now);
+      if (most > 0) allowances.set(backlog, most);
     }
     let sent: Sent;
     try {
-      await reader.read(allowed, now);
-      sent = await send(allowed);
+      await reader.read(allowances, now);
+      sent = await send(allowances);
     } catch (error) {
-      for (const one of some) hungry.add(one);
+      for (const backlog of selected) toVisit.add(backlog);
       throw error;
     }
-    for (const one of allowed.keys()) aside.roundSucceeded(one);
-    for (const one of some) {
-      if (owned.get(one.id) === one && isUnwanted(one)) finished.unwanted.push(one.id);
+    for (const backlog of allowances.keys()) failingBacklogs.roundSucceeded(backlog);
+    for (const backlog of selected) {
+      if (backlogs.get(backlog.id) === backlog && isUnwanted(backlog))
+        finished.unwanted.push(backlog.id);
     }
-    for (const [one, most] of allowed) {
-      const subscription = known.get(one) ?? null;
-      const noRoomLeft = (sent.begun.get(one) ?? 0) >= most;
+    for (const [backlog, most] of allowances) {
+      const subscription = subscriptionOf.get(backlog) ?? null;
+      const noRoomLeft = (sent.started.get(backlog) ?? 0) >= most;
       // Where nothing else sets the pace, as many wait in the lane as go until then.
-      if (noRoomLeft && !one.strict && one.rate === null && subscription?.maxInFlight == null)
-        one.notBefore = performance.now() + REFILL_MS;
-      if (sent.starved.has(one)) hungry.add(one);
-      else if (isEmpty(one, noRoomLeft)) {
-        if (!subscription?.throughBacklog) finished.empty.push(one.id);
-        else if (looksForProbe(one, now)) wants(one, LOOK_EVERY_MS);
+      if (
+        noRoomLeft &&
+        !backlog.strict &&
+        backlog.rateLimiter === null &&
+        subscription?.maxInFlight == null
+      )
+        backlog.notBefore = performance.now() + REFILL_MS;
+      if (sent.outOfMemory.has(backlog)) toVisit.add(backlog);
+      else if (isEmpty(backlog, noRoomLeft)) {
+        if (!subscription?.throughBacklog) finished.empty.push(backlog.id);
+        else if (awaitsProbe(backlog, now)) schedule(backlog, LOOK_EVERY_MS);
       }
     }
   }
 
-  const isUnwanted = (one: Owned) => one.leaving && begun.of(one.id) === 0;
+  const isUnwanted = (backlog: Backlog) => backlog.leaving && attemptsInFlight.of(backlog.id) === 0;
 
   /** Decides when to look again at a backlog, and returns whether nothing of it is left. */
-  function isEmpty(one: Owned, noRoomLeft: boolean): boolean {
-    const { line, rate } = one;
+  function isEmpty(backlog: Backlog, noRoomLeft: boolean): boolean {
+    const { sendOrder, rateLimiter } = backlog;
     const now = performance.now();
-    const toRead = !one.reading && canReadOn(one, now);
-    if (line.ready(now) > 0 || toRead) {
+    const toRead = !backlog.longReadUnderWay && canReadOn(backlog, now);
+    if (sendOrder.ready(now) > 0 || toRead) {
       // With no room left, whatever ends makes some, and the time makes room in a rate.
-      if (!noRoomLeft) wants(one, 0);
-      else if (rate !== null) wants(one, Math.max(1, rate.nextInMs(now)));
+      if (!noRoomLeft) schedule(backlog, 0);
+      else if (rateLimiter !== null) schedule(backlog, Math.max(1, rateLimiter.nextInMs(now)));
       return false;
     }
-    if (one.reading) return false;
-    const inMs = Math.min(sweepInMs(one, now), Math.max(1, line.dueAt - now));
-    if (inMs === Number.POSITIVE_INFINITY) return begun.of(one.id) === 0;
-    wants(one, inMs);
+    if (backlog.longReadUnderWay) return false;
+    const inMs = Math.min(sweepInMs(backlog, now), Math.max(1, sendOrder.dueAt - now));
+    if (inMs === Number.POSITIVE_INFINITY) return attemptsInFlight.of(backlog.id) === 0;
+    schedule(backlog, inMs);
     return false;
   }
 
-  function look(one: Owned): void {
-    one.more = true;
-    one.again = true;
-    one.news += 1;
-    one.looked = true;
-    one.leaving = false;
-    one.activeAt = performance.now();
-    wants(one, 0);
+  function look(backlog: Backlog): void {
+    backlog.moreAhead = true;
+    backlog.rereadWanted = true;
+    backlog.changeCount += 1;
+    backlog.changedSinceRound = true;
+    backlog.leaving = false;
+    backlog.activeAt = performance.now();
+    schedule(backlog, 0);
   }
 
   return {
     add(id) {
-      const known = owned.get(id);
+      const known = backlogs.get(id);
       if (known !== undefined) return look(known);
-      const one = createOwned(id, performance.now());
-      owned.set(id, one);
-      lanes.setBacklogged(id, true);
-      wants(one, 0);
+      const backlog = createBacklog(id, performance.now());
+      backlogs.set(id, backlog);
+      receiverLimits.setBacklogged(id, true);
+      schedule(backlog, 0);
     },
     remove(id) {
-      const one = owned.get(id);
-      if (one === undefined) return false;
-      clearTimeout(one.timer);
-      owned.delete(id);
-      hungry.delete(one);
-      aside.forget(one);
-      lanes.pin(id, null);
-      lanes.setBacklogged(id, false);
-      return one.looked;
+      const backlog = backlogs.get(id);
+      if (backlog === undefined) return false;
+      clearTimeout(backlog.timer);
+      backlogs.delete(id);
+      toVisit.delete(backlog);
+      failingBacklogs.forget(backlog);
+      receiverLimits.pin(id, null);
+      receiverLimits.setBacklogged(id, false);
+      return backlog.changedSinceRound;
     },
     look(id) {
-      const one = owned.get(id);
-      if (one !== undefined) look(one);
+      const backlog = backlogs.get(id);
+      if (backlog !== undefined) look(backlog);
     },
-    has: (id) => owned.has(id),
+    has: (id) => backlogs.has(id),
     get ids() {
-      return [...owned.keys()];
+      return [...backlogs.keys()];
     },
     get size() {
-      return owned.size;
+      return backlogs.size;
     },
     idleFor(ms) {
       const before = performance.now() - ms;
-      return [...owned.values()]
+      return [...backlogs.values()]
         .filter(
-          (one) =>
-            one.activeAt < before && begun.of(one.id) === 0 && isDone(one, performance.now()),
+          (backlog) =>
+            backlog.activeAt < before &&
+            attemptsInFlight.of(backlog.id) === 0 &&
+            isDone(backlog, performance.now()),
         )
         .map(({ id }) => id);
     },
     giveUpAfter(ms) {
       const before = performance.now() - ms;
-      for (const one of owned.values()) {
-        if (one.since > before) continue;
-        one.leaving = true;
-        wants(one, 0);
+      for (const backlog of backlogs.values()) {
+        if (backlog.ownedSince > before) continue;
+        backlog.leaving = true;
+        schedule(backlog, 0);
       }
     },
     isUnwanted(id) {
-      const one = owned.get(id);
-      return one !== undefined && isUnwanted(one);
+      const backlog = backlogs.get(id);
+      return backlog !== undefined && isUnwanted(backlog);
     },
-    feed,
+    sendReady,
     async idle() {
-      await Promise.all([reader.stop(), begun.idle()]);
+      await Promise.all([reader.stop(), attemptsInFlight.idle()]);
     },
   };
 }
@@ -342,7 +366,7 @@ const webhookOf = (key: string) => key.slice(0, 36);
 /** When a delivery is due again after that, by the clock of `performance.now()`; null: it has ended. */
 function dueAfter(outcome: Outcome): number | null {
   if (outcome === 'untouched') return performance.now();
-  if (outcome === 'kept') return performance.now() + UNRECORDED_MS;
+  if (outcome === 'unrecorded') return performance.now() + UNRECORDED_MS;
   if (typeof outcome === 'string' || outcome.state !== 'held') return null;
   // A probe that failed has no time of its own: when the next one is due is the circuit's to say.
   return performance.now() + (outcome.retryInMs ?? 0);

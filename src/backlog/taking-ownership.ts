@@ -4,7 +4,7 @@ import { isolate } from '../lib/isolate.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { pauseAfter } from '../lib/pause-after.ts';
 import { takeBacklogs } from './ownership.sql.ts';
-import type { Feeder } from './sender.ts';
+import type { Sender } from './sender.ts';
 
 /** A backlog that somebody else was found to send is not asked for again before that. */
 const ELSEWHERE_MS = 5_000;
@@ -14,9 +14,9 @@ const TURN_MS = 60_000;
 /** One that cannot be taken is tried again after a growing time, at most this. */
 const MAX_UNTAKEN_MS = 15_000;
 
-export interface TakingOptions {
+export interface OwnershipTakingOptions {
   readonly pool: pg.Pool;
-  readonly feeder: Pick<Feeder, 'add' | 'giveUpAfter' | 'has' | 'look' | 'size'>;
+  readonly sender: Pick<Sender, 'add' | 'giveUpAfter' | 'has' | 'look' | 'size'>;
   /** Who owns backlogs here at this moment. */
   readonly ownerNow: () => string | undefined;
   /** Called when a round may have something to do, in so many milliseconds. */
@@ -26,32 +26,38 @@ export interface TakingOptions {
 }
 
 /** Which backlogs this process should ask for. */
-export interface Taking {
+export interface OwnershipTaking {
   /** Something was held, or changed, of these subscriptions. */
   notice(ids: Iterable<number>, mayBeFree: boolean): void;
   /** Forgets who else was found to send something a while ago. */
   forgetElsewhere(): void;
   /** Asks for those of which there was news, and gives the feeder what is its own now. */
-  run(me: string): Promise<void>;
+  run(ownerId: string): Promise<void>;
 }
 
-export function createTaking({ pool, feeder, ownerNow, wake, loop }: TakingOptions): Taking {
+export function createOwnershipTaking({
+  pool,
+  sender,
+  ownerNow,
+  wake,
+  loop,
+}: OwnershipTakingOptions): OwnershipTaking {
   /** Subscriptions to ask for, and when. */
   const noticed = new Map<number, number>();
   /** Those that have another owner, and until when they are not asked for again. */
-  const elsewhere = new Map<number, number>();
+  const ownedElsewhere = new Map<number, number>();
   /** Those that could not be taken: how often in a row, and when they are asked for again. */
-  const untaken = new Map<number, { failures: number; again: number }>();
+  const failedTakes = new Map<number, { failures: number; again: number }>();
 
-  async function takeSome(me: string, ids: number[]): Promise<void> {
+  async function takeSome(ownerId: string, ids: number[]): Promise<void> {
     const now = performance.now();
-    const found = await takeBacklogs(pool, me, ids);
-    for (const id of ids) untaken.delete(id);
-    if (me !== ownerNow()) return;
-    for (const id of found.elsewhere) elsewhere.set(id, now + ELSEWHERE_MS);
+    const found = await takeBacklogs(pool, ownerId, ids);
+    for (const id of ids) failedTakes.delete(id);
+    if (ownerId !== ownerNow()) return;
+    for (const id of found.ownedElsewhere) ownedElsewhere.set(id, now + ELSEWHERE_MS);
     for (const id of found.taken) {
-      elsewhere.delete(id);
-      feeder.add(id);
+      ownedElsewhere.delete(id);
+      sender.add(id);
     }
   }
 
@@ -63,45 +69,49 @@ export function createTaking({ pool, feeder, ownerNow, wake, loop }: TakingOptio
   return {
     forgetElsewhere() {
       const now = performance.now();
-      for (const [id, until] of elsewhere) if (until < now) elsewhere.delete(id);
+      for (const [id, until] of ownedElsewhere) if (until < now) ownedElsewhere.delete(id);
     },
     notice(ids, mayBeFree) {
       const now = performance.now();
       for (const id of ids) {
-        if (feeder.has(id)) {
-          feeder.look(id);
+        if (sender.has(id)) {
+          sender.look(id);
           continue;
         }
-        const free = mayBeFree ? 0 : (elsewhere.get(id) ?? 0);
-        const at = Math.max(now, untaken.get(id)?.again ?? 0, free);
+        const free = mayBeFree ? 0 : (ownedElsewhere.get(id) ?? 0);
+        const at = Math.max(now, failedTakes.get(id)?.again ?? 0, free);
         noticed.set(id, Math.min(at, noticed.get(id) ?? at));
         wake(at - now);
       }
     },
-    async run(me) {
+    async run(ownerId) {
       const now = performance.now();
       const ids = [...noticed].filter(([, at]) => at <= now).map(([id]) => id);
       wakeForLater(now);
       if (ids.length === 0) return;
-      if (feeder.size >= MAX_OWNED) return feeder.giveUpAfter(TURN_MS);
-      const asked = ids.slice(0, MAX_OWNED - feeder.size);
+      if (sender.size >= MAX_OWNED) return sender.giveUpAfter(TURN_MS);
+      const asked = ids.slice(0, MAX_OWNED - sender.size);
       // Those that are told of meanwhile are asked for again.
       for (const id of asked) noticed.delete(id);
       try {
-        const { errors, untried } = await isolate(asked, (some) => takeSome(me, some), mayBeOfRows);
+        const { errors, untried } = await isolate(
+          asked,
+          (group) => takeSome(ownerId, group),
+          mayBeOfRows,
+        );
         for (const id of untried) noticed.set(id, now);
         for (const [id, error] of errors) {
           loop.failed(error, { subscriptionId: id });
-          const failures = (untaken.get(id)?.failures ?? 0) + 1;
+          const failures = (failedTakes.get(id)?.failures ?? 0) + 1;
           const again = now + pauseAfter(failures, MAX_UNTAKEN_MS);
-          untaken.set(id, { failures, again });
+          failedTakes.set(id, { failures, again });
           noticed.set(id, again);
         }
       } catch (error) {
         for (const id of asked) noticed.set(id, now);
         throw error;
       }
-      if (untaken.size === 0) loop.succeeded();
+      if (failedTakes.size === 0) loop.succeeded();
       wakeForLater(now);
     },
   };

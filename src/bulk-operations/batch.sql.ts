@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import type { DeliveryState } from '../db/types.ts';
 import { bounds, type DeliveryKeys, isIn } from '../deliveries/load.sql.ts';
 
 /** Deliveries that are looked at in a batch, at the most. */
@@ -15,7 +16,7 @@ export interface TaskRow {
   readonly subscription_id: number | null;
   readonly since_id: string;
   readonly until_id: string;
-  readonly states: string[];
+  readonly states: DeliveryState[];
   readonly event_types: string[] | null;
   readonly cursor_at: string | null;
   readonly cursor_webhook: string | null;
@@ -23,7 +24,7 @@ export interface TaskRow {
 }
 
 /** Where a task has come to. */
-export interface Place {
+export interface Cursor {
   readonly cursor_at: string | null;
   readonly cursor_webhook: string | null;
   readonly cursor_subscription: number | null;
@@ -33,7 +34,7 @@ export interface Place {
 export interface Chosen extends DeliveryKeys {
   readonly examined: number;
   /** Where the next batch begins; null when there is none. */
-  readonly place: Place | null;
+  readonly cursor: Cursor | null;
 }
 
 /**
@@ -41,13 +42,13 @@ export interface Chosen extends DeliveryKeys {
  * it what belongs to each. To change what was chosen: rows by their ids, and then joined as a whole;
  * the planner thinks that a list of ids finds few rows, and would go through the list for each.
  */
-export async function planFor(client: Client, what: 'choosing' | 'changing'): Promise<void> {
+export async function planFor(client: Client, step: 'choosing' | 'changing'): Promise<void> {
   await client.query(
     `select set_config(name, case name when $1 then 'on' else 'off' end, true)
      from unnest(
        '{enable_seqscan,enable_hashjoin,enable_nestloop,enable_mergejoin,enable_bitmapscan,jit}'::text[]
      ) as s (name)`,
-    [what === 'choosing' ? 'enable_nestloop' : 'enable_hashjoin'],
+    [step === 'choosing' ? 'enable_nestloop' : 'enable_hashjoin'],
   );
 }
 
@@ -83,7 +84,7 @@ const CHOOSE = `
   from stop
   left join scanned last on last.n = stop.n`;
 
-interface ChosenRow extends Place {
+interface ChosenRow extends Cursor {
   webhooks: string[];
   subscriptions: number[];
   examined: number;
@@ -94,7 +95,7 @@ interface ChosenRow extends Place {
  * The next deliveries of a subscription that have ended, in the order of their ids. All are looked at,
  * through an index that names none of their states: what has ended is most of history.
  */
-export async function chooseEnded(client: Client, task: TaskRow, most: number): Promise<Chosen> {
+export async function chooseEnded(client: Client, task: TaskRow, limit: number): Promise<Chosen> {
   const { rows } = await client.query<ChosenRow>(
     `with scanned as materialized (
        select read.*, row_number() over (order by webhook_id) as n
@@ -108,7 +109,7 @@ export async function chooseEnded(client: Client, task: TaskRow, most: number): 
      ), ${CHOOSE}`,
     [
       BATCH_SCAN,
-      Math.min(most, BATCH_CHANGES),
+      Math.min(limit, BATCH_CHANGES),
       plainArray(task.states),
       task.tenant,
       task.subscription_id,
@@ -124,7 +125,7 @@ export async function chooseEnded(client: Client, task: TaskRow, most: number): 
  * The next owed deliveries, in the order in which they are due: only what is owed is read, however
  * long the history is. What is tried meanwhile is due later, and so is met again.
  */
-export async function chooseOwed(client: Client, task: TaskRow, most: number): Promise<Chosen> {
+export async function chooseOwed(client: Client, task: TaskRow, limit: number): Promise<Chosen> {
   const { rows } = await client.query<ChosenRow>(
     `with scanned as materialized (
        select read.*, row_number() over (order by next_attempt_at, webhook_id, subscription_id) as n
@@ -140,7 +141,7 @@ export async function chooseOwed(client: Client, task: TaskRow, most: number): P
      ), ${CHOOSE}`,
     [
       BATCH_SCAN,
-      Math.min(most, BATCH_CHANGES),
+      Math.min(limit, BATCH_CHANGES),
       plainArray(task.states),
       task.tenant,
       task.subscription_id,
@@ -155,8 +156,8 @@ export async function chooseOwed(client: Client, task: TaskRow, most: number): P
   return read(rows[0] as ChosenRow);
 }
 
-function read({ webhooks, subscriptions, examined, ended, ...place }: ChosenRow): Chosen {
-  return { webhooks, subscriptions, examined, place: ended ? null : place };
+function read({ webhooks, subscriptions, examined, ended, ...cursor }: ChosenRow): Chosen {
+  return { webhooks, subscriptions, examined, cursor: ended ? null : cursor };
 }
 
 /**

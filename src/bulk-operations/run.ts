@@ -108,19 +108,19 @@ export async function runBatch(client: pg.PoolClient, id: string): Promise<Batch
   );
   const [task] = rows;
   if (task === undefined) return null;
-  const again = task.kind === 'replay' || task.kind === 'recover';
-  if (again && !(await isThere(client, task))) {
+  const owesAgain = task.kind === 'replay' || task.kind === 'recover';
+  if (owesAgain && !(await isThere(client, task))) {
     await end(client, id, 'failed', 'The subscription was deleted meanwhile.');
     return { ended: true, changed: 0, dueInMs: 0 };
   }
   await planFor(client, 'choosing');
-  const most = task.rate ?? BATCH_CHANGES;
-  const chosen = await (again ? chooseEnded : chooseOwed)(client, task, most);
+  const limit = task.rate ?? BATCH_CHANGES;
+  const chosen = await (owesAgain ? chooseEnded : chooseOwed)(client, task, limit);
   await planFor(client, 'changing');
-  const changed = again
-    ? (await oweAgain(client, chosen, task.states as never)).owed
+  const changed = owesAgain
+    ? (await oweAgain(client, chosen, task.states)).owed
     : await cancelOwed(client, chosen);
-  const { place } = chosen;
+  const { cursor } = chosen;
   const moved = await client.query<{ due_in_ms: number }>(
     `update posthorn.tasks
      set state = 'running',
@@ -139,13 +139,13 @@ export async function runBatch(client: pg.PoolClient, id: string): Promise<Batch
       id,
       chosen.examined,
       changed,
-      place?.cursor_at ?? null,
-      place?.cursor_webhook ?? null,
-      place?.cursor_subscription ?? null,
+      cursor?.cursor_at ?? null,
+      cursor?.cursor_webhook ?? null,
+      cursor?.cursor_subscription ?? null,
     ],
   );
-  if (place === null) await end(client, id, 'succeeded', null);
-  return { ended: place === null, changed, dueInMs: moved.rows[0]?.due_in_ms ?? 0 };
+  if (cursor === null) await end(client, id, 'succeeded', null);
+  return { ended: cursor === null, changed, dueInMs: moved.rows[0]?.due_in_ms ?? 0 };
 }
 
 async function isThere(client: pg.PoolClient, { subscription_id }: TaskRow): Promise<boolean> {

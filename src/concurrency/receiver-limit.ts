@@ -1,5 +1,5 @@
 import type { AttemptStatus } from '../db/types.ts';
-import { FIRST_WINDOW, Window } from './receiver-window.ts';
+import { FIRST_WINDOW, ReceiverWindow } from './receiver-window.ts';
 import { type ReceiverKind, TotalLimit } from './total-limit.ts';
 
 /** Receivers that answer within this time are quick, and have places that nobody else gets. */
@@ -13,7 +13,7 @@ const FORGET_AFTER_MS = 60_000;
 
 /** A request's place, from `enter` until `leave`. */
 export interface Place {
-  readonly lane: Lane;
+  readonly receiver: Receiver;
   /** As its receiver was when it was given. */
   readonly kind: ReceiverKind;
   /** Of the lane's window, in which it began. */
@@ -26,12 +26,12 @@ interface Waiting {
 }
 
 /** What is known of a receiver, and what is under way to it. */
-interface Lane {
+interface Receiver {
   readonly id: number;
   /** Whose it is; known from the first delivery on. */
   tenant: string;
   /** How many requests it may have at once, by what it answers. */
-  readonly window: Window;
+  readonly window: ReceiverWindow;
   /** How many its subscription says that it may have, whatever it answers. */
   pinned: number | null;
   inFlight: number;
@@ -41,8 +41,8 @@ interface Lane {
   timeoutsInARow: number;
   meanMs: number;
   /** Requests that ended in this tick, and in the one before it. */
-  ended: number;
-  endedBefore: number;
+  endedThisTick: number;
+  endedLastTick: number;
   /** Nothing ended while something waited: from then on nothing waits here. */
   stalled: boolean;
   /** What is owed to it waits outside already, and must go first. */
@@ -51,7 +51,7 @@ interface Lane {
 }
 
 /** Where requests to receivers get their places, each receiver in a lane of its own. */
-export interface Lanes {
+export interface ReceiverLimits {
   /**
    * Finds a place, or waits for one.
    *
@@ -79,7 +79,7 @@ export interface Lanes {
   /** How many requests there may be at once to all receivers together. */
   resize(limit: number): void;
   /** Whether anything had to wait for that number, rather than for its receiver, since this was asked last. */
-  wereFull(): boolean;
+  wasFull(): boolean;
   readonly inFlight: number;
   readonly waiting: number;
   /** Sends everyone away who waits. */
@@ -95,129 +95,129 @@ export interface Lanes {
  * @param othersWait whether deliveries to other subscriptions wait to be loaded.
  * @param now milliseconds of a clock that only goes forward.
  */
-export function createLanes(
+export function createReceiverLimits(
   limit: number,
   othersWait: (subscriptionId: number) => boolean,
   now: () => number = () => performance.now(),
-): Lanes {
-  const lanes = new Map<number, Lane>();
+): ReceiverLimits {
+  const receivers = new Map<number, Receiver>();
   /** Lanes in which somebody waits, the one whose turn is next first. */
-  const crowded = new Set<Lane>();
+  const withWaiting = new Set<Receiver>();
   const total = new TotalLimit(limit);
   let waiting = 0;
-  let full = false;
+  let totalWasFull = false;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
-  function laneOf(id: number): Lane {
-    let lane = lanes.get(id);
-    if (lane === undefined) {
-      lane = {
+  function receiverOf(id: number): Receiver {
+    let receiver = receivers.get(id);
+    if (receiver === undefined) {
+      receiver = {
         id,
         tenant: '',
-        window: new Window(),
+        window: new ReceiverWindow(),
         pinned: null,
         inFlight: 0,
         waiting: [],
         proven: false,
         timeoutsInARow: 0,
         meanMs: 0,
-        ended: 0,
-        endedBefore: 0,
+        endedThisTick: 0,
+        endedLastTick: 0,
         stalled: false,
         backlogged: false,
         usedAt: 0,
       };
-      lanes.set(id, lane);
+      receivers.set(id, receiver);
     }
-    return lane;
+    return receiver;
   }
 
-  const windowOf = (lane: Lane) => lane.pinned ?? lane.window.size;
-  const kindOf = ({ proven, meanMs }: Lane): ReceiverKind => ({
+  const windowOf = (receiver: Receiver) => receiver.pinned ?? receiver.window.size;
+  const kindOf = ({ proven, meanMs }: Receiver): ReceiverKind => ({
     quick: proven && meanMs < QUICK_MS,
     proven,
   });
 
   /** Gives a place, if there is one for it. */
-  function tryStart(lane: Lane): Place | null {
-    if (lane.inFlight >= windowOf(lane)) return null;
-    const kind = kindOf(lane);
-    if (!total.hasRoom(lane.tenant, kind)) {
-      full = true;
+  function tryStart(receiver: Receiver): Place | null {
+    if (receiver.inFlight >= windowOf(receiver)) return null;
+    const kind = kindOf(receiver);
+    if (!total.hasRoom(receiver.tenant, kind)) {
+      totalWasFull = true;
       return null;
     }
-    total.begin(lane.tenant, kind);
-    lane.inFlight += 1;
-    lane.usedAt = now();
-    return { lane, kind, round: lane.window.round };
+    total.begin(receiver.tenant, kind);
+    receiver.inFlight += 1;
+    receiver.usedAt = now();
+    return { receiver, kind, round: receiver.window.round };
   }
 
   /** Returns how many it has let in. */
-  function letIn(lane: Lane, most = Number.POSITIVE_INFINITY): number {
+  function admit(receiver: Receiver, most = Number.POSITIVE_INFINITY): number {
     let count = 0;
-    while (lane.waiting.length > 0 && count < most) {
-      const place = tryStart(lane);
+    while (receiver.waiting.length > 0 && count < most) {
+      const place = tryStart(receiver);
       if (place === null) break;
       count += 1;
-      const next = lane.waiting.shift() as Waiting;
+      const next = receiver.waiting.shift() as Waiting;
       waiting -= 1;
       next.resolve(place);
     }
-    if (lane.waiting.length === 0) crowded.delete(lane);
+    if (receiver.waiting.length === 0) withWaiting.delete(receiver);
     return count;
   }
 
   /** Lets others in, whoever's turn it is, as far as a look at a few of them shows. */
-  function letOthersIn(most = Number.POSITIVE_INFINITY): void {
-    let looks = Math.min(20, crowded.size);
+  function admitInTurn(most = Number.POSITIVE_INFINITY): void {
+    let looks = Math.min(20, withWaiting.size);
     let left = most;
-    for (const lane of crowded) {
+    for (const receiver of withWaiting) {
       if (total.inFlight >= total.max || looks === 0 || left === 0) return;
       looks -= 1;
-      left -= letIn(lane, left);
-      if (lane.waiting.length === 0 || crowded.size === 1) continue;
+      left -= admit(receiver, left);
+      if (receiver.waiting.length === 0 || withWaiting.size === 1) continue;
       // To the end of the line.
-      crowded.delete(lane);
-      crowded.add(lane);
+      withWaiting.delete(receiver);
+      withWaiting.add(receiver);
     }
   }
 
-  function turnAway(lane: Lane, keep: number): void {
-    for (const { resolve } of lane.waiting.splice(keep)) {
+  function turnAway(receiver: Receiver, keep: number): void {
+    for (const { resolve } of receiver.waiting.splice(keep)) {
       waiting -= 1;
       resolve(null);
     }
-    if (lane.waiting.length === 0) crowded.delete(lane);
+    if (receiver.waiting.length === 0) withWaiting.delete(receiver);
   }
 
   function tick(): void {
     const at = now();
-    for (const lane of lanes.values()) {
-      if (lane.waiting.length > 0) {
-        const oldest = lane.waiting[0] as Waiting;
-        const pace = Math.max(lane.ended, lane.endedBefore);
-        if (pace === 0 && at - oldest.since >= STALL_MS) {
-          lane.stalled = true;
-          turnAway(lane, 0);
-        } else if (othersWait(lane.id)) {
+    for (const receiver of receivers.values()) {
+      if (receiver.waiting.length > 0) {
+        const oldest = receiver.waiting[0] as Waiting;
+        const answersPerTick = Math.max(receiver.endedThisTick, receiver.endedLastTick);
+        if (answersPerTick === 0 && at - oldest.since >= STALL_MS) {
+          receiver.stalled = true;
+          turnAway(receiver, 0);
+        } else if (othersWait(receiver.id)) {
           // Enough for the next tick; what is more takes the memory that others wait for.
-          turnAway(lane, Math.max(FIRST_WINDOW, pace));
+          turnAway(receiver, Math.max(FIRST_WINDOW, answersPerTick));
         }
       }
-      lane.endedBefore = lane.ended;
-      lane.ended = 0;
+      receiver.endedLastTick = receiver.endedThisTick;
+      receiver.endedThisTick = 0;
       if (
-        lane.inFlight === 0 &&
-        lane.waiting.length === 0 &&
-        !lane.backlogged &&
-        at - lane.usedAt > FORGET_AFTER_MS
+        receiver.inFlight === 0 &&
+        receiver.waiting.length === 0 &&
+        !receiver.backlogged &&
+        at - receiver.usedAt > FORGET_AFTER_MS
       ) {
-        lanes.delete(lane.id);
+        receivers.delete(receiver.id);
       }
     }
-    letOthersIn();
-    if (lanes.size === 0) {
+    admitInTurn();
+    if (receivers.size === 0) {
       clearInterval(timer);
       timer = undefined;
     }
@@ -230,73 +230,74 @@ export function createLanes(
         timer = setInterval(tick, TICK_MS);
         timer.unref();
       }
-      const lane = laneOf(id);
-      if (from === 'queue' && lane.backlogged) return null;
-      lane.tenant = tenant;
-      const place = lane.waiting.length === 0 ? tryStart(lane) : null;
+      const receiver = receiverOf(id);
+      if (from === 'queue' && receiver.backlogged) return null;
+      receiver.tenant = tenant;
+      const place = receiver.waiting.length === 0 ? tryStart(receiver) : null;
       if (place !== null) return place;
-      if (lane.stalled) return null;
+      if (receiver.stalled) return null;
       return new Promise((resolve) => {
-        lane.waiting.push({ since: now(), resolve });
+        receiver.waiting.push({ since: now(), resolve });
         waiting += 1;
-        crowded.add(lane);
+        withWaiting.add(receiver);
       });
     },
-    leave({ lane, kind, round }, status, durationMs) {
+    leave({ receiver, kind, round }, status, durationMs) {
       // A window larger than what there is must still be found to be too large.
-      const full = lane.inFlight >= Math.min(lane.window.size, total.maxOfOne);
-      lane.inFlight -= 1;
-      lane.usedAt = now();
-      total.end(lane.tenant, kind);
+      const windowWasFull = receiver.inFlight >= Math.min(receiver.window.size, total.maxOfOne);
+      receiver.inFlight -= 1;
+      receiver.usedAt = now();
+      total.end(receiver.tenant, kind);
       if (status === 'timeout') {
-        lane.timeoutsInARow += 1;
-        if (lane.timeoutsInARow >= MAX_TIMEOUTS) lane.proven = false;
-        lane.window.timedOut(now());
+        receiver.timeoutsInARow += 1;
+        if (receiver.timeoutsInARow >= MAX_TIMEOUTS) receiver.proven = false;
+        receiver.window.timedOut(now());
       } else if (status !== null) {
         // Whatever it answered, it answered.
-        lane.ended += 1;
-        lane.timeoutsInARow = 0;
-        lane.proven = true;
-        lane.stalled = false;
-        lane.meanMs = lane.meanMs === 0 ? durationMs : lane.meanMs * 0.9 + durationMs * 0.1;
-        lane.window.answered(full, round, lane.meanMs, now());
+        receiver.endedThisTick += 1;
+        receiver.timeoutsInARow = 0;
+        receiver.proven = true;
+        receiver.stalled = false;
+        receiver.meanMs =
+          receiver.meanMs === 0 ? durationMs : receiver.meanMs * 0.9 + durationMs * 0.1;
+        receiver.window.answered(windowWasFull, round, receiver.meanMs, now());
       }
       // Whose turn it is: one that has much to send would get each of its own places back.
-      if (crowded.size > 0) letOthersIn(1);
-      letIn(lane);
+      if (withWaiting.size > 0) admitInTurn(1);
+      admit(receiver);
     },
     roomFor(id) {
-      const lane = laneOf(id);
-      const pace = Math.max(lane.ended, lane.endedBefore);
-      const most = lane.pinned ?? Math.max(lane.window.size, 2 * pace);
-      return most - lane.inFlight - lane.waiting.length;
+      const receiver = receiverOf(id);
+      const answersPerTick = Math.max(receiver.endedThisTick, receiver.endedLastTick);
+      const most = receiver.pinned ?? Math.max(receiver.window.size, 2 * answersPerTick);
+      return most - receiver.inFlight - receiver.waiting.length;
     },
-    isProven: (id) => laneOf(id).proven,
+    isProven: (id) => receiverOf(id).proven,
     pin(id, window) {
-      const lane = laneOf(id);
-      if (lane.pinned === window) return;
-      lane.pinned = window;
-      letIn(lane);
+      const receiver = receiverOf(id);
+      if (receiver.pinned === window) return;
+      receiver.pinned = window;
+      admit(receiver);
     },
     setBacklogged(id, backlogged) {
-      laneOf(id).backlogged = backlogged;
+      receiverOf(id).backlogged = backlogged;
     },
     startSlowly(id) {
-      const lane = laneOf(id);
-      lane.window.restart();
-      lane.stalled = false;
+      const receiver = receiverOf(id);
+      receiver.window.restart();
+      receiver.stalled = false;
     },
     inFlightBySubscription: () =>
-      [...lanes.values()]
-        .filter((lane) => lane.inFlight > 0)
-        .map((lane) => [lane.id, lane.inFlight]),
+      [...receivers.values()]
+        .filter((receiver) => receiver.inFlight > 0)
+        .map((receiver) => [receiver.id, receiver.inFlight]),
     resize(max) {
       total.resize(max);
-      letOthersIn();
+      admitInTurn();
     },
-    wereFull() {
-      const were = full;
-      full = false;
+    wasFull() {
+      const were = totalWasFull;
+      totalWasFull = false;
       return were;
     },
     get inFlight() {
@@ -308,7 +309,7 @@ export function createLanes(
     stop() {
       stopped = true;
       clearInterval(timer);
-      for (const lane of lanes.values()) turnAway(lane, 0);
+      for (const receiver of receivers.values()) turnAway(receiver, 0);
     },
   };
 }

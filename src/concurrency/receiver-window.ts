@@ -1,21 +1,21 @@
 /** Requests that a receiver is given at once before anything is known of it. */
 export const FIRST_WINDOW = 10;
 /** A round with twice the requests has to bring in so many more answers, or they only wait in line. */
-const WORTH = 1.25;
+const WORTHWHILE_GAIN = 1.25;
 /**
  * While answers come within this time there is no line to speak of. What bounds them may be this process,
  * and more requests at once cost it less each: *measured*, 150 instead of 20 take a tenth less of its CPU.
  * What is more than that has to bring more answers.
  */
-const NO_LINE_MS = 10;
-const ENOUGH = 150;
+const NO_QUEUE_MS = 10;
+const ENOUGH_FOR_QUICK = 150;
 /** A shorter round says more of our event loop than of the receiver. */
 const MIN_ROUND_MS = 25;
 /** Until more is tried again: longer each time that it was no use. */
 const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 60_000;
 /** A window is halved once in this time at most. */
-const NARROW_EVERY_MS = 1_000;
+const HALVE_EVERY_MS = 1_000;
 
 /**
  * How many requests a receiver may have at once: what it makes use of.
@@ -28,7 +28,7 @@ const NARROW_EVERY_MS = 1_000;
  * until a request is answered that was sent in it, and counts if there were always as many under way
  * as there may be. (So BBR finds out what a path can carry: draft-ietf-ccwg-bbr, 5.3.1.)
  */
-export class Window {
+export class ReceiverWindow {
   size = FIRST_WINDOW;
   /** Which round it is: each request is asked, when it is answered, in which it was sent. */
   round = 0;
@@ -37,18 +37,18 @@ export class Window {
   #settled = false;
   /** The last round that was worth it: its answers a millisecond, and the window it began with. */
   #rate = 0;
-  #worthwhile = FIRST_WINDOW;
+  #lastWorthwhile = FIRST_WINDOW;
   /** Rounds since then. */
-  #flat = 0;
+  #roundsWithoutGain = 0;
   #roundFrom = FIRST_WINDOW;
   #roundAt = Number.NEGATIVE_INFINITY;
   #answers = 0;
   #retryMs = FIRST_RETRY_MS;
   #retryAt = 0;
-  #narrowedAt = Number.NEGATIVE_INFINITY;
+  #halvedAt = Number.NEGATIVE_INFINITY;
   /** What it was before half of it was tried; and whether what was sent before that has been answered. */
   #halved: { readonly from: number; readonly rate: number; flushed: boolean } | null = null;
-  #triedMore = false;
+  #triedLargerLast = false;
   #meanMs = Number.POSITIVE_INFINITY;
 
   /**
@@ -78,7 +78,8 @@ export class Window {
       return;
     }
     this.#answers += 1;
-    if (this.#growing && this.#flat === 0 && this.size < 2 * this.#roundFrom) this.size += 1;
+    if (this.#growing && this.#roundsWithoutGain === 0 && this.size < 2 * this.#roundFrom)
+      this.size += 1;
     const elapsedMs = now - this.#roundAt;
     if (sentIn !== this.round || elapsedMs < MIN_ROUND_MS) return;
     this.#judge(this.#answers / elapsedMs, now);
@@ -87,8 +88,8 @@ export class Window {
 
   /** Requests that were sent together time out together: that is one sign, not many. */
   timedOut(now: number): void {
-    if (now - this.#narrowedAt <= NARROW_EVERY_MS) return;
-    this.#narrowedAt = now;
+    if (now - this.#halvedAt <= HALVE_EVERY_MS) return;
+    this.#halvedAt = now;
     this.#settle(Math.max(1, this.size >> 1), now);
   }
 
@@ -98,7 +99,7 @@ export class Window {
     this.#growing = true;
     this.#settled = false;
     this.#rate = 0;
-    this.#flat = 0;
+    this.#roundsWithoutGain = 0;
     this.#retryMs = FIRST_RETRY_MS;
     this.#roundAt = Number.NEGATIVE_INFINITY;
     this.#halved = null;
@@ -118,11 +119,11 @@ export class Window {
     }
     if (!this.#growing) {
       this.#rate = rate;
-      this.#worthwhile = Math.ceil(this.size / 2);
+      this.#lastWorthwhile = Math.ceil(this.size / 2);
       if (now < this.#retryAt) return;
-      this.#flat = 0;
-      this.#triedMore = !this.#triedMore || this.size === FIRST_WINDOW;
-      if (this.#triedMore) {
+      this.#roundsWithoutGain = 0;
+      this.#triedLargerLast = !this.#triedLargerLast || this.size === FIRST_WINDOW;
+      if (this.#triedLargerLast) {
         this.#growing = true;
       } else {
         this.#halved = { from: this.size, rate, flushed: false };
@@ -130,17 +131,17 @@ export class Window {
       }
       return;
     }
-    if (rate >= this.#rate * WORTH || this.#answersAtOnce()) {
+    if (rate >= this.#rate * WORTHWHILE_GAIN || this.#answersAtOnce()) {
       this.#rate = rate;
-      this.#worthwhile = this.#roundFrom;
-      this.#flat = 0;
+      this.#lastWorthwhile = this.#roundFrom;
+      this.#roundsWithoutGain = 0;
       this.#retryMs = FIRST_RETRY_MS;
       return;
     }
-    this.#flat += 1;
+    this.#roundsWithoutGain += 1;
     // The first time, one round may have been somebody else's; it is looked at again, with no more.
-    if (this.#flat < (this.#settled ? 1 : 2)) return;
-    this.#settle(Math.max(FIRST_WINDOW, Math.min(this.size, 2 * this.#worthwhile)), now);
+    if (this.#roundsWithoutGain < (this.#settled ? 1 : 2)) return;
+    this.#settle(Math.max(FIRST_WINDOW, Math.min(this.size, 2 * this.#lastWorthwhile)), now);
   }
 
   #judgeHalf(
@@ -152,18 +153,18 @@ export class Window {
       half.flushed = true;
       return;
     }
-    if (rate * WORTH < half.rate || this.#answersAtOnce()) {
+    if (rate * WORTHWHILE_GAIN < half.rate || this.#answersAtOnce()) {
       this.#settle(half.from, now);
       return;
     }
     // There may be more of that.
     this.#retryMs = FIRST_RETRY_MS;
-    this.#triedMore = true;
+    this.#triedLargerLast = true;
     this.#settle(this.size, now);
   }
 
   #answersAtOnce(): boolean {
-    return this.#meanMs < NO_LINE_MS && this.#roundFrom <= ENOUGH;
+    return this.#meanMs < NO_QUEUE_MS && this.#roundFrom <= ENOUGH_FOR_QUICK;
   }
 
   #settle(size: number, now: number): void {

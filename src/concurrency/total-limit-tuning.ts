@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Slots } from '../lib/slots.ts';
-import type { Lanes } from './receiver-limit.ts';
+import type { ReceiverLimits } from './receiver-limit.ts';
 
 /** Fewer requests in flight than this are never the better choice. */
 const MIN_IN_FLIGHT = 200;
@@ -29,7 +29,7 @@ export interface Observation {
  *
  * A full event loop alone is no reason for fewer: intake may fill it while receivers hang.
  */
-export function nextInFlight(
+export function nextTotalLimit(
   limit: number,
   max: number,
   { utilization, holdMs, waiting }: Observation,
@@ -43,7 +43,7 @@ export function nextInFlight(
   return limit;
 }
 
-export interface Pace {
+export interface TotalLimitTuning {
   /** Looks at how it goes from now on, for as long as anything is in flight. */
   watch(): void;
   stop(): void;
@@ -54,11 +54,15 @@ export interface Pace {
  *
  * @param slots for deliveries in memory: half as many again may wait there for their receivers.
  */
-export function createPace(slots: Slots, lanes: Lanes, max: number): Pace {
+export function createTotalLimitTuning(
+  slots: Slots,
+  receiverLimits: ReceiverLimits,
+  max: number,
+): TotalLimitTuning {
   let limit = Math.min(max, MIN_IN_FLIGHT);
   let timer: NodeJS.Timeout | undefined;
   const apply = () => {
-    lanes.resize(limit);
+    receiverLimits.resize(limit);
     slots.resize(Math.ceil(1.5 * limit));
   };
   apply();
@@ -70,10 +74,10 @@ export function createPace(slots: Slots, lanes: Lanes, max: number): Pace {
     timer = setInterval(() => {
       const now = performance.eventLoopUtilization();
       const ended = slots.released - released;
-      limit = nextInFlight(limit, max, {
+      limit = nextTotalLimit(limit, max, {
         utilization: performance.eventLoopUtilization(now, since).utilization,
-        holdMs: (lanes.inFlight / ended) * EVERY_MS,
-        waiting: lanes.wereFull() || (slots.waiting > 0 && lanes.waiting === 0),
+        holdMs: (receiverLimits.inFlight / ended) * EVERY_MS,
+        waiting: receiverLimits.wasFull() || (slots.waiting > 0 && receiverLimits.waiting === 0),
       });
       apply();
       since = now;

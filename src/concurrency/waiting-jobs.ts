@@ -1,33 +1,34 @@
 /** The jobs that wait until there is memory for their deliveries, and whom those go to. */
-export interface Crowd {
+export interface WaitingJobs {
   /** Counts a job among those that wait, until `admitted` resolves. */
-  join(subscriptionIds: readonly number[], admitted: Promise<void>): Promise<void>;
+  add(subscriptionIds: readonly number[], admitted: Promise<void>): Promise<void>;
   /** Whether a delivery to any other subscription waits. */
   othersWait(subscriptionId: number): boolean;
 }
 
-export function createCrowd(): Crowd {
+export function createWaitingJobs(): WaitingJobs {
   let jobs = 0;
   /** How many of them are for one subscription alone, by subscription. */
-  const alone = new Map<number, number>();
+  const jobsForOne = new Map<number, number>();
 
   return {
-    async join(subscriptionIds, admitted) {
+    async add(subscriptionIds, admitted) {
       const [first] = subscriptionIds;
-      const only = subscriptionIds.every((id) => id === first) ? first : undefined;
+      const soleSubscription = subscriptionIds.every((id) => id === first) ? first : undefined;
       jobs += 1;
-      if (only !== undefined) alone.set(only, (alone.get(only) ?? 0) + 1);
+      if (soleSubscription !== undefined)
+        jobsForOne.set(soleSubscription, (jobsForOne.get(soleSubscription) ?? 0) + 1);
       try {
         await admitted;
       } finally {
         jobs -= 1;
-        if (only !== undefined) {
-          const left = (alone.get(only) as number) - 1;
-          if (left === 0) alone.delete(only);
-          else alone.set(only, left);
+        if (soleSubscription !== undefined) {
+          const left = (jobsForOne.get(soleSubscription) as number) - 1;
+          if (left === 0) jobsForOne.delete(soleSubscription);
+          else jobsForOne.set(soleSubscription, left);
         }
       }
     },
-    othersWait: (subscriptionId) => jobs > (alone.get(subscriptionId) ?? 0),
+    othersWait: (subscriptionId) => jobs > (jobsForOne.get(subscriptionId) ?? 0),
   };
 }

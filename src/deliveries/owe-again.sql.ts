@@ -14,10 +14,10 @@ export const BODIES_LOCK = '1347637332, -2';
 export const MAX_ATTEMPTS = 30_000;
 
 /** More than so many at once go after what others are sent meanwhile. */
-const MANY = 25;
+const BULK_FROM = 25;
 
 /** What became of deliveries that were to be owed anew. */
-export interface Owed {
+export interface OwedAgain {
   /** How many are owed now that were not, or that would have been due later. */
   readonly owed: number;
 }
@@ -39,9 +39,9 @@ export async function oweAgain(
   client: Pick<pg.ClientBase, 'query'>,
   { webhooks, subscriptions }: DeliveryKeys,
   states: readonly DeliveryState[],
-): Promise<Owed> {
+): Promise<OwedAgain> {
   if (webhooks.length === 0) return { owed: 0 };
-  const priority = webhooks.length > MANY ? 1 : 0;
+  const priority = webhooks.length > BULK_FROM ? 1 : 0;
   // A statement of its own, so that the next one sees what was committed before it was granted.
   await client.query(`select pg_advisory_xact_lock_shared(${BODIES_LOCK})`);
   const { rows } = await client.query<{ owed: number }>(

@@ -38,11 +38,11 @@ const MAX_TIMEOUTS = 2;
  * and does not want this; `gone`, it wants nothing any more; `unsent`, no request was made, because of
  * the subscription; `unread`, none was made, because of the webhook alone.
  */
-export type Sign = 'well' | 'down' | 'refused' | 'gone' | 'unsent' | 'unread';
+export type ReceiverHealth = 'well' | 'down' | 'refused' | 'gone' | 'unsent' | 'unread';
 
 /** How an attempt ended, as far as it says something of its receiver. */
 export interface AttemptEnd {
-  readonly sign: Sign;
+  readonly receiverHealth: ReceiverHealth;
   readonly durationMs: number;
   /** It was made to find out whether the receiver is back. */
   readonly probe: boolean;
@@ -78,10 +78,10 @@ export interface Circuits {
   observe(subscription: CachedSubscription, end: AttemptEnd): Promise<void> | undefined;
 }
 
-interface Failing {
+interface FailureStreak {
   failures: number;
   /** Of these, those that were told of. */
-  told: number;
+  reported: number;
   /** When the first of them began. */
   readonly since: number;
   /** Those in a row that open a circuit. */
@@ -92,12 +92,12 @@ interface Failing {
   askedToOpenAt: number;
 }
 
-interface BackReport {
+interface RecoveryReport {
   readonly subscriptionId: number;
-  readonly back: 'well' | 'answers';
+  readonly recovery: 'well' | 'answers';
 }
 
-type Report = FailureReport | BackReport;
+type Report = FailureReport | RecoveryReport;
 
 /** Something of a subscription could not be written down, so often in a row. */
 interface Unwritten {
@@ -105,8 +105,10 @@ interface Unwritten {
   readonly notBefore: number;
 }
 
-const back = (group: readonly Report[], how: BackReport['back']) =>
-  group.filter((one): one is BackReport => 'back' in one && one.back === how);
+const recoveriesOf = (group: readonly Report[], kind: RecoveryReport['recovery']) =>
+  group.filter(
+    (report): report is RecoveryReport => 'recovery' in report && report.recovery === kind,
+  );
 
 /**
  * Notices receivers that are down. As long as all is well it writes nothing: it counts failures in
@@ -116,7 +118,7 @@ const back = (group: readonly Report[], how: BackReport['back']) =>
 export function createCircuits(options: CircuitsOptions): Circuits {
   const { pool, subscriptions, patience, policy, disableAfterMs, onClosed, log } = options;
   const { loop, ending, now = () => performance.now() } = options;
-  const failing = new Map<number, Failing>();
+  const failing = new Map<number, FailureStreak>();
   // Circuits that were open when they were switched off are probed on.
   const { probeMs, maxMs } = policy ?? DEFAULT_CIRCUIT_POLICY;
   const times = { firstProbeMs: probeMs, maxProbeMs: maxMs, disableAfterMs };
@@ -128,11 +130,11 @@ export function createCircuits(options: CircuitsOptions): Circuits {
     concurrency: 1,
     maxItems: MAX_GROUP,
     async run(group) {
-      const failures = group.filter((one): one is FailureReport => !('back' in one));
+      const failures = group.filter((report): report is FailureReport => !('recovery' in report));
       const parts = [
         await isolate(failures, writeFailures, mayBeOfRows),
-        await isolate(back(group, 'answers'), close(reportAnswers), mayBeOfRows),
-        await isolate(back(group, 'well'), close(reportSuccesses), mayBeOfRows),
+        await isolate(recoveriesOf(group, 'answers'), close(reportAnswers), mayBeOfRows),
+        await isolate(recoveriesOf(group, 'well'), close(reportSuccesses), mayBeOfRows),
       ];
       const errors = new Map<Report, unknown>(
         parts.flatMap(({ errors }): [Report, unknown][] => [...errors]),
@@ -180,7 +182,7 @@ export function createCircuits(options: CircuitsOptions): Circuits {
       log.warn({ subscriptionId }, 'the subscription was disabled');
   }
 
-  function close(report: typeof reportSuccesses): (reports: BackReport[]) => Promise<void> {
+  function close(report: typeof reportSuccesses): (reports: RecoveryReport[]) => Promise<void> {
     return async (reports) => {
       const ids = [...new Set(reports.map(({ subscriptionId }) => subscriptionId))];
       const closed = await patience(() => report(pool, ids), loop, MAX_TIMEOUTS);
@@ -193,41 +195,43 @@ export function createCircuits(options: CircuitsOptions): Circuits {
   }
 
   /** What could not be written of a subscription just now is not tried with each of its attempts. */
-  const waits = (id: number) => (unwritten.get(id)?.notBefore ?? 0) > now();
+  const mustWait = (id: number) => (unwritten.get(id)?.notBefore ?? 0) > now();
 
   function observe(subscription: CachedSubscription, end: AttemptEnd): Promise<void> | undefined {
-    const { sign, probe } = end;
+    const { receiverHealth, probe } = end;
     const { id: subscriptionId } = subscription;
-    if (sign === 'unread') return undefined;
-    const mayWrite = probe || !waits(subscriptionId);
-    if (sign === 'well') {
+    if (receiverHealth === 'unread') return undefined;
+    const mayWrite = probe || !mustWait(subscriptionId);
+    if (receiverHealth === 'well') {
       if (failing.size > 0) failing.delete(subscriptionId);
       if (!subscription.failing || !mayWrite) return undefined;
-      return write({ subscriptionId, back: 'well' }, probe);
+      return write({ subscriptionId, recovery: 'well' }, probe);
     }
     const answers =
-      sign === 'refused' && subscription.circuitOpen && mayWrite
-        ? write({ subscriptionId, back: 'answers' }, probe)
+      receiverHealth === 'refused' && subscription.circuitOpen && mayWrite
+        ? write({ subscriptionId, recovery: 'answers' }, probe)
         : undefined;
     const report = failed(subscription, end, mayWrite);
-    const reported = report && write(report, probe);
-    return answers === undefined ? reported : Promise.all([answers, reported]).then(() => {});
+    const reportWritten = report && write(report, probe);
+    return answers === undefined
+      ? reportWritten
+      : Promise.all([answers, reportWritten]).then(() => {});
   }
 
   /** Counts a failure. Returns what to tell of it, if anything. */
   function failed(
     { id, circuitOpen, failing: isFailing }: CachedSubscription,
-    { sign, durationMs, probe, pauseMs, errorCode, error }: AttemptEnd,
+    { receiverHealth, durationMs, probe, pauseMs, errorCode, error }: AttemptEnd,
     mayWrite: boolean,
   ): FailureReport | undefined {
     const at = now();
     const known = failing.get(id);
     // What was written down and is there no longer has succeeded, in another process.
-    const over =
-      known !== undefined && !isFailing && known.told > 0 && at - known.reportedAt > NEWS_MS;
-    const one = (over ? undefined : known) ?? {
+    const endedElsewhere =
+      known !== undefined && !isFailing && known.reported > 0 && at - known.reportedAt > NEWS_MS;
+    const streak = (endedElsewhere ? undefined : known) ?? {
       failures: 0,
-      told: 0,
+      reported: 0,
       since: at - durationMs,
       down: 0,
       downSince: 0,
@@ -235,37 +239,41 @@ export function createCircuits(options: CircuitsOptions): Circuits {
       reportEveryMs: REPORT_EVERY_MS,
       askedToOpenAt: Number.NEGATIVE_INFINITY,
     };
-    if (one !== known) {
+    if (streak !== known) {
       if (failing.size >= MAX_FAILING) failing.delete(failing.keys().next().value as number);
-      failing.set(id, one);
+      failing.set(id, streak);
     }
-    one.failures += 1;
-    if (sign === 'down') {
-      if (one.down === 0) one.downSince = at - durationMs;
-      one.down += 1;
-    } else if (sign === 'refused' || sign === 'gone') {
-      one.down = 0;
+    streak.failures += 1;
+    if (receiverHealth === 'down') {
+      if (streak.down === 0) streak.downSince = at - durationMs;
+      streak.down += 1;
+    } else if (receiverHealth === 'refused' || receiverHealth === 'gone') {
+      streak.down = 0;
     }
     const open =
-      policy !== null && one.down >= policy.failures && at - one.downSince >= policy.overMs;
+      policy !== null && streak.down >= policy.failures && at - streak.downSince >= policy.overMs;
     const pause = policy !== null && pauseMs !== undefined && pauseMs > 0;
     // Until the cache has heard of it, and again if it has not: what is open needs no opening.
-    const asksToOpen = (open || pause) && !circuitOpen && at - one.askedToOpenAt >= REPORT_EVERY_MS;
-    const goesOn = one.failures >= WRITE_DOWN_AFTER && at - one.reportedAt >= one.reportEveryMs;
-    if (!mayWrite || (!asksToOpen && !goesOn && !probe && sign !== 'gone')) return undefined;
-    if (asksToOpen) one.askedToOpenAt = at;
-    if (one.told > 0) one.reportEveryMs = Math.min(one.reportEveryMs * 2, REPORT_AT_LEAST_EVERY_MS);
-    one.reportedAt = at;
-    const failures = one.failures - one.told;
-    one.told = one.failures;
+    const asksToOpen =
+      (open || pause) && !circuitOpen && at - streak.askedToOpenAt >= REPORT_EVERY_MS;
+    const goesOn =
+      streak.failures >= WRITE_DOWN_AFTER && at - streak.reportedAt >= streak.reportEveryMs;
+    if (!mayWrite || (!asksToOpen && !goesOn && !probe && receiverHealth !== 'gone'))
+      return undefined;
+    if (asksToOpen) streak.askedToOpenAt = at;
+    if (streak.reported > 0)
+      streak.reportEveryMs = Math.min(streak.reportEveryMs * 2, REPORT_AT_LEAST_EVERY_MS);
+    streak.reportedAt = at;
+    const failures = streak.failures - streak.reported;
+    streak.reported = streak.failures;
     return {
       subscriptionId: id,
       failures,
-      sinceMs: at - one.since,
+      sinceMs: at - streak.since,
       open,
       pauseMs: pause ? Math.min(pauseMs, MAX_PAUSE_MS) : null,
-      probe: probe && sign !== 'refused',
-      gone: sign === 'gone',
+      probe: probe && receiverHealth !== 'refused',
+      gone: receiverHealth === 'gone',
       errorCode,
       error,
     };

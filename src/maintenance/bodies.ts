@@ -128,7 +128,7 @@ async function nextBatch(client: pg.PoolClient, tenant: string, keepMs: number):
   );
   const { through = FIRST_ID, end = FIRST_ID } = rows[0] ?? {};
   // An index has the webhooks of other tenants than the default one.
-  const whose =
+  const ofTenant =
     tenant === ALL
       ? '$4 = $4'
       : tenant === 'default'
@@ -136,7 +136,7 @@ async function nextBatch(client: pg.PoolClient, tenant: string, keepMs: number):
         : `tenant = $4 and tenant <> 'default'`;
   const batch = await client.query<{ id: string }>(
     `select id::text from posthorn.webhook_payloads
-     where id > $1 and id < $2 and ${whose} order by id limit $3`,
+     where id > $1 and id < $2 and ${ofTenant} order by id limit $3`,
     [through, end, BATCH, tenant],
   );
   return batch.rows.map(({ id }) => id);
@@ -165,16 +165,16 @@ async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<num
   );
   const over = rows.map(({ id }) => id);
   if (over.length === 0) return 0;
-  const them = [plainArray(over), ...bounds(over)];
+  const erasable = [plainArray(over), ...bounds(over)];
   await client.query(
     `update posthorn.delivery_attempts set response_excerpt = null
      where webhook_id = any($1::uuid[]) and webhook_id between $2 and $3 and response_excerpt is not null`,
-    them,
+    erasable,
   );
   const { rows: bodies } = await client.query<{ id: string; bytes: number }>(
     `select id::text, length(body) as bytes from posthorn.webhook_payloads
      where id = any($1::uuid[]) and id between $2 and $3 and body is not null`,
-    them,
+    erasable,
   );
   for (const portion of portionsOf(bodies, STATEMENT_BYTES))
     await client.query(
@@ -186,11 +186,14 @@ async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<num
 }
 
 /** Ids in portions whose bodies have at most so many bytes together, or of one id each. */
-function portionsOf(bodies: readonly { id: string; bytes: number }[], most: number): string[][] {
+function portionsOf(
+  bodies: readonly { id: string; bytes: number }[],
+  maxBytes: number,
+): string[][] {
   const portions: string[][] = [];
   let total = Number.POSITIVE_INFINITY;
   for (const { id, bytes } of bodies) {
-    if (total + bytes > most) {
+    if (total + bytes > maxBytes) {
       portions.push([]);
       total = 0;
     }

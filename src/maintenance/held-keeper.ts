@@ -33,7 +33,7 @@ export function createExpiry({ pool, schedule, onExpired, loop, log }: ExpiryOpt
       }))
       // It has to be down for that time, not only slow.
       .filter(({ afterMs, openMs }) => openMs > afterMs);
-    const { errors } = await isolate(expiries, (some) => expire(some, goesOn), mayBeOfRows);
+    const { errors } = await isolate(expiries, (group) => expire(group, goesOn), mayBeOfRows);
     for (const error of errors.values()) throw error;
   }
 
@@ -60,8 +60,8 @@ export function createSkipping(pool: pg.Pool, loop: Loop): Periodic {
     const ids = await subscriptionsSkipping(pool);
     const { errors } = await isolate(
       ids,
-      async (some) => {
-        for (const id of some) await skip(id, goesOn);
+      async (group) => {
+        for (const id of group) await skip(id, goesOn);
       },
       mayBeOfRows,
     );

@@ -48,7 +48,7 @@ export interface Presence {
   onFreed(listener: () => void): void;
 }
 
-interface Waiting {
+interface PendingRegistration {
   readonly poolId: string;
   readonly resolve: () => void;
   readonly reject: (reason: Error) => void;
@@ -72,7 +72,7 @@ export function createPresence(
   inFlight: () => [subscriptionId: number, requests: number][] = () => [],
 ): Presence {
   const known = new Set<string>();
-  let waiting: Waiting[] = [];
+  let pending: PendingRegistration[] = [];
   let client: pg.Client | undefined;
   let aliveAt = performance.now();
   // Before the statement that renewed the lease was sent. By both clocks: one of them stands still
@@ -86,12 +86,12 @@ export function createPresence(
     for (const poolId of known) if (await announce(connected, poolId)) missing.push(poolId);
     // Whoever waits is let go only once it is known: this session may end before it is, and the next
     // one must find it here. More may come while these are announced.
-    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+    for (let next = pending[0]; next !== undefined; next = pending[0]) {
       const { poolId, resolve } = next;
       await announce(connected, poolId);
       // Unless it was retired meanwhile; its row is then removed as that of a dead one.
-      if (!waiting.includes(next)) continue;
-      waiting = waiting.filter((one) => one !== next);
+      if (!pending.includes(next)) continue;
+      pending = pending.filter((registration) => registration !== next);
       known.add(poolId);
       resolve();
     }
@@ -131,8 +131,8 @@ export function createPresence(
   }
 
   /** Says that this process is alive and, unless `only` that, frees what the dead have left. */
-  async function beat(only: boolean): Promise<number> {
-    const asked = [...known];
+  async function beat(renewOnly: boolean): Promise<number> {
+    const poolIds = [...known];
     const sentAt = { monotonic: performance.now(), wall: Date.now() };
     const { rows } = await pool.query<{ pools: number; mine: string[] | null }>({
       name: 'beat',
@@ -158,15 +158,15 @@ export function createPresence(
         select (select count(*) from dead)::integer as pools,
           (select array_agg(pool_id) from mine) as mine,
           (select count(*) from freed) as freed`,
-      values: [asked, only, inFlightAsJson()],
+      values: [poolIds, renewOnly, inFlightAsJson()],
     });
     aliveAt = performance.now();
     renewedAt = sentAt;
     const [row] = rows;
-    const gone = asked.filter((id) => known.has(id) && !row?.mine?.includes(id));
-    if (gone.length > 0) {
-      for (const id of gone) known.delete(id);
-      takenForDead(gone);
+    const lost = poolIds.filter((id) => known.has(id) && !row?.mine?.includes(id));
+    if (lost.length > 0) {
+      for (const id of lost) known.delete(id);
+      takenForDead(lost);
     }
     if ((row?.pools ?? 0) > 0) for (const listener of freedListeners) listener();
     return row?.pools ?? 0;
@@ -192,8 +192,8 @@ export function createPresence(
 
   async function retireAll(poolIds: readonly string[]): Promise<void> {
     for (const id of poolIds) known.delete(id);
-    const retired = waiting.filter(({ poolId }) => poolIds.includes(poolId));
-    waiting = waiting.filter((one) => !retired.includes(one));
+    const retired = pending.filter(({ poolId }) => poolIds.includes(poolId));
+    pending = pending.filter((registration) => !retired.includes(registration));
     for (const { poolId, reject } of retired)
       reject(new Error(`${poolId} was retired before it was known as alive`));
     await pool.query(
@@ -207,7 +207,7 @@ export function createPresence(
     async register(poolId) {
       // Without a session now, the next one announces it.
       if (client === undefined) {
-        await new Promise<void>((resolve, reject) => waiting.push({ poolId, resolve, reject }));
+        await new Promise<void>((resolve, reject) => pending.push({ poolId, resolve, reject }));
         return;
       }
       await announce(client, poolId);

@@ -1,5 +1,5 @@
 import type { AttemptStatus } from '../db/types.ts';
-import type { Sign } from '../health/circuits.ts';
+import type { ReceiverHealth } from '../health/circuits.ts';
 import { BlockedAddressError } from '../http/address-guard.ts';
 import { HeadTooLargeError, ProtocolError } from '../http/answer-head.ts';
 import { type CutOff, type HttpAnswer, InterimAnswersError } from '../http/answer-reader.ts';
@@ -77,7 +77,10 @@ function printable(text: string): string {
 }
 
 /** Reads it from a verdict, and from the status of the answer where there was one. */
-export function signOf({ status, errorCode }: Verdict, statusCode: number | undefined): Sign {
+export function receiverHealthOf(
+  { status, errorCode }: Verdict,
+  statusCode: number | undefined,
+): ReceiverHealth {
   if (status === 'success') return 'well';
   if (errorCode === 'gone') return 'gone';
   if (errorCode === 'payload_unreadable') return 'unread';

@@ -16,7 +16,7 @@ import {
   classifyAnswer,
   classifyFailure,
   InvalidSubscriptionError,
-  signOf,
+  receiverHealthOf,
   UnreadablePayloadError,
   type Verdict,
 } from './classify.ts';
@@ -27,7 +27,7 @@ const USER_AGENT = `Posthorn/${VERSION}`;
 /** Some of it is the receiver's: a certificate may name thousands of hosts. */
 const MAX_ERROR_CHARS = 1_000;
 /** Answers whose `Retry-After` is about the receiver, and not about this delivery alone. */
-const PACED = new Set<number | undefined>([429, 503]);
+const PAUSE_RECEIVER = new Set<number | undefined>([429, 503]);
 
 export interface CourierOptions {
   readonly pool: pg.Pool;
@@ -52,7 +52,7 @@ export interface CourierOptions {
  * gone. `hold`: it came by the queue, and has to go through the backlog. `untouched`: it is as it was.
  * `kept`: it was sent before, and what came of that waits to be written.
  */
-export type Outcome = AttemptResult | 'cancelled' | 'hold' | 'untouched' | 'kept';
+export type Outcome = AttemptResult | 'cancelled' | 'hold' | 'untouched' | 'unrecorded';
 
 /** Asked just before a request of what was held: whether it may still be made. */
 export type MayBegin = (subscription: CachedSubscription) => boolean;
@@ -71,7 +71,7 @@ export interface Courier {
   attempt(
     delivery: OwedDelivery,
     signal: AbortSignal,
-    sent: (status: AttemptStatus | null, durationMs: number) => void,
+    onSent: (status: AttemptStatus | null, durationMs: number) => void,
     mayBegin?: MayBegin,
   ): Promise<Outcome>;
 }
@@ -84,45 +84,45 @@ export function createCourier(options: CourierOptions): Courier {
   async function attempt(
     delivery: OwedDelivery,
     signal: AbortSignal,
-    sent: (status: AttemptStatus | null, durationMs: number) => void,
+    onSent: (status: AttemptStatus | null, durationMs: number) => void,
     mayBegin?: MayBegin,
   ): Promise<Outcome> {
     const { subscriptionId } = delivery;
-    let subscription = await find(subscriptionId);
+    let subscription = await findSubscription(subscriptionId);
     if (subscription === null) {
-      sent(null, 0);
+      onSent(null, 0);
       await cancelDeliveries(pool, [delivery]);
       return 'cancelled';
     }
     // After a while without a result its job counts as lost, and another one is made.
-    if (recorder.isKept(subscriptionId, delivery.webhookId)) {
-      sent(null, 0);
-      return 'kept';
+    if (recorder.isUnrecorded(subscriptionId, delivery.webhookId)) {
+      onSent(null, 0);
+      return 'unrecorded';
     }
     // Whether from a job of before the subscription changed, or from a process that has not heard.
     if (mayBegin === undefined && subscription.throughBacklog) {
-      sent(null, 0);
+      onSent(null, 0);
       return 'hold';
     }
-    let taken: Pick<OwedDelivery, 'body' | 'ownBody' | 'problem'> & Partial<TakenBody> = delivery;
+    let payload: Pick<OwedDelivery, 'body' | 'ownBody' | 'problem'> & Partial<TakenBody> = delivery;
     if (delivery.body === null && delivery.problem === null) {
       const loaded = await largeBodies.take(delivery, signal);
       if (loaded === null) {
-        sent(null, 0);
+        onSent(null, 0);
         return 'untouched';
       }
-      taken = loaded;
+      payload = loaded;
       // It may have waited for its turn.
-      subscription = (await find(subscriptionId)) ?? subscription;
+      subscription = (await findSubscription(subscriptionId)) ?? subscription;
     }
     if (signal.aborted || mayBegin?.(subscription) === false) {
-      taken.release?.();
-      sent(null, 0);
+      payload.release?.();
+      onSent(null, 0);
       return 'untouched';
     }
     // What would come of it could not be written down, and it would be sent again.
     if (!recorder.hasRoom(subscriptionId)) {
-      sent(null, 0);
+      onSent(null, 0);
       return mayBegin === undefined ? 'hold' : 'untouched';
     }
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
@@ -134,7 +134,7 @@ export function createCourier(options: CourierOptions): Courier {
     let verdict: Verdict;
     try {
       if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
-      const { body, ownBody, problem } = taken;
+      const { body, ownBody, problem } = payload;
       if (body === null) throw new UnreadablePayloadError(problem ?? 'it has no body');
       answer = await client.post({
         url: subscription.url,
@@ -148,22 +148,22 @@ export function createCourier(options: CourierOptions): Courier {
       verdict = classifyAnswer(answer);
     } catch (error) {
       if (signal.aborted) {
-        sent(null, 0);
+        onSent(null, 0);
         return 'untouched';
       }
       verdict = classifyFailure(error, timeoutMs);
     } finally {
-      taken.release?.();
+      payload.release?.();
     }
     const error = verdict.error === null ? null : storableText(verdict.error, MAX_ERROR_CHARS);
     const durationMs = performance.now() - startedAt;
-    const sign = signOf(verdict, answer?.statusCode);
-    sent(sign === 'unread' ? null : verdict.status, durationMs);
+    const receiverHealth = receiverHealthOf(verdict, answer?.statusCode);
+    onSent(receiverHealth === 'unread' ? null : verdict.status, durationMs);
     const retryAfterMs = parseRetryAfter(answer?.retryAfter, now());
     const attemptNumber = delivery.attemptCount + 1;
-    const stays = probe && sign === 'down';
+    const staysHeld = probe && receiverHealth === 'down';
     const retryInMs =
-      verdict.retry && !stays
+      verdict.retry && !staysHeld
         ? nextDelayMs(
             schedule,
             attemptNumber - delivery.scheduleOffset - delivery.probeCount,
@@ -181,21 +181,21 @@ export function createCourier(options: CourierOptions): Courier {
       error,
       durationMs: Math.round(durationMs),
       responseExcerpt: answer?.excerpt ?? null,
-      state: stays ? 'held' : stateAfter(verdict, retryInMs, subscription),
+      state: staysHeld ? 'held' : stateAfter(verdict, retryInMs, subscription),
       retryInMs,
       bytes,
     };
-    const noted = circuits.observe(subscription, {
-      sign,
+    const circuitUpdate = circuits.observe(subscription, {
+      receiverHealth,
       durationMs,
       probe,
-      pauseMs: PACED.has(answer?.statusCode) ? retryAfterMs : undefined,
+      pauseMs: PAUSE_RECEIVER.has(answer?.statusCode) ? retryAfterMs : undefined,
       errorCode: verdict.errorCode,
       error,
     });
     // What follows for the subscription is committed before its next delivery is looked for.
     const recorded = recorder.record(result, mayBegin !== undefined);
-    await (noted === undefined ? recorded : Promise.all([recorded, noted]));
+    await (circuitUpdate === undefined ? recorded : Promise.all([recorded, circuitUpdate]));
     onAttempt(result);
     if (log.isLevelEnabled('debug')) {
       const { webhookId, subscriptionId, status, responseCode, errorCode, durationMs, state } =
@@ -217,7 +217,7 @@ export function createCourier(options: CourierOptions): Courier {
     return result;
   }
 
-  async function find(subscriptionId: number): Promise<CachedSubscription | null> {
+  async function findSubscription(subscriptionId: number): Promise<CachedSubscription | null> {
     const known = subscriptions.peek(subscriptionId);
     return known === undefined ? await patience(() => subscriptions.get(subscriptionId)) : known;
   }

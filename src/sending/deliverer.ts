@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import type { Lanes, Place } from '../concurrency/receiver-limit.ts';
-import { createPace } from '../concurrency/total-limit-tuning.ts';
-import type { Crowd } from '../concurrency/waiting-jobs.ts';
+import type { Place, ReceiverLimits } from '../concurrency/receiver-limit.ts';
+import { createTotalLimitTuning } from '../concurrency/total-limit-tuning.ts';
+import type { WaitingJobs } from '../concurrency/waiting-jobs.ts';
 import { mayBeOfRows } from '../db/availability.ts';
 import type { Patience } from '../db/patience.ts';
 import type { AttemptStatus } from '../db/types.ts';
@@ -29,8 +29,8 @@ const MAX_TIMEOUTS = 2;
 export interface DelivererOptions {
   readonly pool: pg.Pool;
   readonly courier: Courier;
-  readonly lanes: Lanes;
-  readonly crowd: Crowd;
+  readonly receiverLimits: ReceiverLimits;
+  readonly waitingJobs: WaitingJobs;
   readonly patience: Patience;
   /** Loading what is owed, and holding what finds no place. */
   readonly loadLoop: Loop;
@@ -62,10 +62,19 @@ export interface Deliverer {
 
 /** From a job to recorded attempts. */
 export function createDeliverer(options: DelivererOptions): Deliverer {
-  const { pool, courier, lanes, crowd, patience, loadLoop, holdLoop, maxInFlight, onHeld } =
-    options;
+  const {
+    pool,
+    courier,
+    receiverLimits,
+    waitingJobs,
+    patience,
+    loadLoop,
+    holdLoop,
+    maxInFlight,
+    onHeld,
+  } = options;
   const slots = createSlots(maxInFlight, MAX_IN_FLIGHT_BYTES);
-  const pace = createPace(slots, lanes, maxInFlight);
+  const totalLimitTuning = createTotalLimitTuning(slots, receiverLimits, maxInFlight);
   let stopping = false;
 
   const loads = createGroupCommit<DeliveryKeys, OwedDelivery[]>({
@@ -116,9 +125,9 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
 
   async function deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void> {
     const count = job.webhooks.length;
-    pace.watch();
+    totalLimitTuning.watch();
     const bytes = Math.min(job.bytes, count * SMALL_BODY_BYTES);
-    await crowd.join(job.subscriptions, slots.acquire(count, bytes, bulk));
+    await waitingJobs.add(job.subscriptions, slots.acquire(count, bytes, bulk));
     let released = 0;
     const releaseOne = () => {
       released += 1;
@@ -157,7 +166,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     release: () => void,
     unfinished: OwedDelivery[],
   ): Promise<void> {
-    const entered = lanes.enter(delivery.subscriptionId, delivery.tenant, 'queue');
+    const entered = receiverLimits.enter(delivery.subscriptionId, delivery.tenant, 'queue');
     const place = entered instanceof Promise ? await entered : entered;
     if (place === null) {
       release();
@@ -180,7 +189,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     let left = false;
     const leave = (status: AttemptStatus | null, durationMs: number) => {
       left = true;
-      lanes.leave(place, status, durationMs);
+      receiverLimits.leave(place, status, durationMs);
       release();
     };
     try {
@@ -193,14 +202,14 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   return {
     deliver,
     async deliverHeld(delivery, signal, mayBegin) {
-      const place = await lanes.enter(delivery.subscriptionId, delivery.tenant, 'backlog');
+      const place = await receiverLimits.enter(delivery.subscriptionId, delivery.tenant, 'backlog');
       if (place === null) return 'untouched';
       return await attemptIn(place, delivery, signal, () => {}, mayBegin);
     },
     stopBeginning() {
       stopping = true;
-      pace.stop();
-      lanes.stop();
+      totalLimitTuning.stop();
+      receiverLimits.stop();
     },
   };
 }

@@ -24,8 +24,8 @@ const MAX_PAUSE_MS = 15_000;
  * Results that are kept because they cannot be written, of a subscription and of all. At that bound no
  * more is sent: each of them holds a place among the running jobs, and its next delivery might be another.
  */
-const MAX_KEPT_EACH = 10;
-const MAX_KEPT = 200;
+const MAX_UNRECORDED_EACH = 10;
+const MAX_UNRECORDED = 200;
 /** Divided after so many timeouts in a row: one row may be locked by somebody. */
 const MAX_TIMEOUTS = 2;
 
@@ -40,7 +40,7 @@ export interface Recorder {
   /** Whether another attempt to the subscription may begin; not while too many results wait to be written. */
   hasRoom(subscriptionId: number): boolean;
   /** Whether an attempt of this delivery was made and waits to be written. */
-  isKept(subscriptionId: number, webhookId: string): boolean;
+  isUnrecorded(subscriptionId: number, webhookId: string): boolean;
 }
 
 export interface RecorderOptions {
@@ -53,15 +53,15 @@ export interface RecorderOptions {
   /** Told in how many milliseconds each job is due that was added for retries. */
   readonly wakeIn: (delayMs: number) => void;
   /** Told that a result of the subscription waits to be written, which others need not wait for. */
-  readonly onKept: (subscriptionId: number) => void;
+  readonly onUnrecorded: (subscriptionId: number) => void;
 }
 
 /** Attempts that end together are recorded together; one that cannot be recorded waits alone. */
 export function createRecorder(options: RecorderOptions): Recorder {
-  const { pool, patience, loop, ending, log, wakeIn, onKept } = options;
+  const { pool, patience, loop, ending, log, wakeIn, onUnrecorded } = options;
   /** The webhooks of each subscription whose results could not be written yet. */
-  const kept = new Map<number, Set<string>>();
-  let keptInAll = 0;
+  const waiting = new Map<number, Set<string>>();
+  let waitingCount = 0;
 
   const groups = createGroupCommit<AttemptResult, unknown>({
     concurrency: RECORDER_CONNECTIONS,
@@ -80,7 +80,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         const [{ webhookId, subscriptionId }, error] = first;
         const unrecorded = errors.size + untried.length;
         loop.failed(error, { webhookId, subscriptionId, unrecorded });
-      } else if (keptInAll === 0) {
+      } else if (waitingCount === 0) {
         loop.succeeded();
       }
       return errorsOf(results, { errors, untried });
@@ -105,12 +105,16 @@ export function createRecorder(options: RecorderOptions): Recorder {
   }
 
   /** Tries again until it is written, whatever the reason. */
-  async function keep(result: AttemptResult, urgent: boolean, first: unknown): Promise<void> {
+  async function retryUntilRecorded(
+    result: AttemptResult,
+    urgent: boolean,
+    first: unknown,
+  ): Promise<void> {
     const { subscriptionId: id, webhookId } = result;
-    const webhooks = kept.get(id) ?? new Set();
-    kept.set(id, webhooks.add(webhookId));
-    keptInAll += 1;
-    onKept(id);
+    const webhooks = waiting.get(id) ?? new Set();
+    waiting.set(id, webhooks.add(webhookId));
+    waitingCount += 1;
+    onUnrecorded(id);
     try {
       let error = first;
       for (let failures = 0; error !== undefined; ) {
@@ -121,21 +125,22 @@ export function createRecorder(options: RecorderOptions): Recorder {
         error = await groups.add(result, urgent);
       }
     } finally {
-      keptInAll -= 1;
+      waitingCount -= 1;
       webhooks.delete(webhookId);
-      if (webhooks.size === 0) kept.delete(id);
-      if (keptInAll === 0 && !ending.aborted) loop.succeeded();
+      if (webhooks.size === 0) waiting.delete(id);
+      if (waitingCount === 0 && !ending.aborted) loop.succeeded();
     }
   }
 
   return {
     async record(result, urgent) {
       const error = await groups.add(result, urgent);
-      if (error !== undefined) await keep(result, urgent, error);
+      if (error !== undefined) await retryUntilRecorded(result, urgent, error);
     },
     hasRoom: (id) =>
-      keptInAll === 0 || (keptInAll < MAX_KEPT && (kept.get(id)?.size ?? 0) < MAX_KEPT_EACH),
-    isKept: (id, webhookId) => keptInAll > 0 && kept.get(id)?.has(webhookId) === true,
+      waitingCount === 0 ||
+      (waitingCount < MAX_UNRECORDED && (waiting.get(id)?.size ?? 0) < MAX_UNRECORDED_EACH),
+    isUnrecorded: (id, webhookId) => waitingCount > 0 && waiting.get(id)?.has(webhookId) === true,
   };
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { createRate } from '../../src/backlog/rate-limit.ts';
+import { createRateLimiter } from '../../src/backlog/rate-limit.ts';
 
 t.test('in no span of time do more requests begin than the limit and a tenth of it', async () => {
   const limits = fc.record({
@@ -14,7 +14,7 @@ t.test('in no span of time do more requests begin than the limit and a tenth of 
   fc.assert(
     fc.property(limits, looks, (limit, steps) => {
       let now = 1_000;
-      const rate = createRate(limit, now);
+      const rate = createRateLimiter(limit, now);
       const begun: number[] = [];
       for (const { afterMs, want } of steps) {
         now += afterMs;
@@ -35,7 +35,7 @@ t.test('in no span of time do more requests begin than the limit and a tenth of 
 t.test('whoever asks as soon as he is told to gets the whole rate', async (t) => {
   for (const limit of [1, 3, 50, 1_000]) {
     let now = 0;
-    const rate = createRate({ limit, perMs: 1_000 }, now);
+    const rate = createRateLimiter({ limit, perMs: 1_000 }, now);
     let begun = 0;
     while (now < 20_000) {
       const count = rate.permits(now);
@@ -49,8 +49,8 @@ t.test('whoever asks as soon as he is told to gets the whole rate', async (t) =>
 
 t.test('whoever takes over begins with one request, and no sooner than its turn', async (t) => {
   const limit = { limit: 100, perMs: 10_000 };
-  t.equal(createRate(limit, 5_000).permits(5_000), 1);
-  const rate = createRate(limit, 5_000, 4_950);
+  t.equal(createRateLimiter(limit, 5_000).permits(5_000), 1);
+  const rate = createRateLimiter(limit, 5_000, 4_950);
   t.equal(rate.permits(5_000), 0);
   t.equal(rate.nextInMs(5_000), 50);
   t.equal(rate.permits(5_050), 1);

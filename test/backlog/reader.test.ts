@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import t from 'tap';
-import { createOwned } from '../../src/backlog/backlog.ts';
+import { createBacklog } from '../../src/backlog/backlog.ts';
 import { createReader } from '../../src/backlog/reader.ts';
 import { createLoopHealth } from '../../src/lib/loop-health.ts';
 import { collectLog } from '../helpers/log.ts';
@@ -17,15 +17,15 @@ t.test('long pages that cannot be read are told, and the backlog is looked at ag
   const woken: number[] = [];
   const reader = createReader(
     pool,
-    (_one, inMs) => void woken.push(inMs),
+    (_backlog, inMs) => void woken.push(inMs),
     health.watch('read_backlogs', 'reading long backlogs'),
   );
-  const one = createOwned(1, performance.now());
+  const backlog = createBacklog(1, performance.now());
   for (let n = 0; n < 2; n++) {
     // Of the last page nothing might be sent.
-    one.barren = 'ahead';
-    one.more = true;
-    await reader.read(new Map([[one, 1]]), performance.now());
+    backlog.blockedKind = 'ahead';
+    backlog.moreAhead = true;
+    await reader.read(new Map([[backlog, 1]]), performance.now());
     await until('it is woken', () => woken.length === n + 1);
   }
   t.ok(woken.every((inMs) => inMs >= 1_000));

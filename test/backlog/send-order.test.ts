@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { createLine, type HeldPage, type Line } from '../../src/backlog/send-order.ts';
+import { createSendOrder, type HeldPage, type SendOrder } from '../../src/backlog/send-order.ts';
 
-const BOUNDS = { keys: 4, passedKeys: 3, queued: 8, queuedOfKey: 3 };
+const BOUNDS = { keys: 4, blockedKeys: 3, queued: 8, queuedOfKey: 3 };
 /** So many ids later, at the latest, is committed what has an id. */
 const LATE = 3;
 const idOf = (n: number) => String(n).padStart(6, '0');
@@ -36,7 +36,7 @@ interface Read {
 
 /** Begins a read of one of the kinds that there are, as reader.ts does. */
 function beginRead(
-  line: Line,
+  line: SendOrder,
   held: ReadonlyMap<string, Held>,
   size: number,
   latest: number,
@@ -80,7 +80,7 @@ t.test(
   async () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
-        const line = createLine(true, BOUNDS);
+        const line = createSendOrder(true, BOUNDS);
         const held = new Map<string, Held>();
         const underWay = new Map<number, string>();
         let reading: Read | undefined;
@@ -168,7 +168,7 @@ t.test(
 );
 
 t.test('without an order nothing waits for anything, and the oldest go first', async (t) => {
-  const line = createLine(false);
+  const line = createSendOrder(false);
   line.beginRead('ahead');
   line.take(pageOf([3, 4, 5].map((n) => ({ webhookId: idOf(n), key: 0, dueAt: 0 }))), false, 0);
   t.strictSame(line.next(2, 1), [idOf(3), idOf(4)]);
@@ -179,7 +179,7 @@ t.test('without an order nothing waits for anything, and the oldest go first', a
 });
 
 t.test('however long the backlog of a blocked key, others behind it are found', async (t) => {
-  const line = createLine(true);
+  const line = createSendOrder(true);
   const rows = (from: number, key: number) =>
     pageOf(Array.from({ length: 1_000 }, (_, n) => ({ webhookId: idOf(from + n), key, dueAt: 0 })));
   line.beginRead('ahead');
@@ -194,7 +194,7 @@ t.test('however long the backlog of a blocked key, others behind it are found', 
 });
 
 t.test('however many keys are blocked, one that is not is found', async (t) => {
-  const line = createLine(true);
+  const line = createSendOrder(true);
   const blocked = Array.from({ length: 100_000 }, (_, n) => ({
     webhookId: idOf(n),
     key: n,
@@ -214,7 +214,7 @@ t.test('however many keys are blocked, one that is not is found', async (t) => {
 });
 
 t.test('what is held no longer holds up nobody, once a sweep has not found it', async (t) => {
-  const line = createLine(true);
+  const line = createSendOrder(true);
   const give = (kind: 'ahead' | 'sweep', ids: number[], dueAt: number) => {
     line.beginRead(kind);
     line.take(pageOf(ids.map((n) => ({ webhookId: idOf(n), key: 1, dueAt }))), false, 0);
@@ -227,7 +227,7 @@ t.test('what is held no longer holds up nobody, once a sweep has not found it', 
 });
 
 t.test('where they are to take turns, the one that had fewest goes first', async (t) => {
-  const line = createLine(false);
+  const line = createSendOrder(false);
   line.take(pageOf([1, 2, 3].map((n) => ({ webhookId: idOf(n), key: 0, dueAt: 0 }))), false, 0);
   const turns = new Map<string, number>();
   const order: string[] = [];

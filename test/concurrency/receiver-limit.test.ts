@@ -1,23 +1,27 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { createLanes, type Lanes, type Place } from '../../src/concurrency/receiver-limit.ts';
+import {
+  createReceiverLimits,
+  type Place,
+  type ReceiverLimits,
+} from '../../src/concurrency/receiver-limit.ts';
 
-function start(t: Test, limit: number): Lanes {
-  const lanes = createLanes(limit, () => false);
-  t.teardown(() => lanes.stop());
-  return lanes;
+function start(t: Test, limit: number): ReceiverLimits {
+  const receiverLimits = createReceiverLimits(limit, () => false);
+  t.teardown(() => receiverLimits.stop());
+  return receiverLimits;
 }
 
 /** Asks for places at once, and returns those that were given without waiting. */
 async function enter(
-  lanes: Lanes,
+  receiverLimits: ReceiverLimits,
   id: number,
   count: number,
   tenant = 'default',
 ): Promise<Place[]> {
   const given: Place[] = [];
   for (let n = 0; n < count; n++)
-    void Promise.resolve(lanes.enter(id, tenant, 'queue')).then(
+    void Promise.resolve(receiverLimits.enter(id, tenant, 'queue')).then(
       (place) => place !== null && given.push(place),
     );
   await Promise.resolve();
@@ -31,69 +35,72 @@ t.test('a receiver of which nothing is known gets ten requests at once', async (
 
 t.test('one that answers gets more with each round of answers', async (t) => {
   let now = 0;
-  const lanes = createLanes(
+  const receiverLimits = createReceiverLimits(
     1000,
     () => false,
     () => now,
   );
-  t.teardown(() => lanes.stop());
-  const places = await enter(lanes, 1, 600);
+  t.teardown(() => receiverLimits.stop());
+  const places = await enter(receiverLimits, 1, 600);
   for (let round = 0; round < 5; round++) {
     now += 50;
-    for (const place of places.splice(0)) lanes.leave(place, 'success', 50);
+    for (const place of places.splice(0)) receiverLimits.leave(place, 'success', 50);
     await Promise.resolve();
   }
-  t.ok(lanes.inFlight > 100 && lanes.inFlight <= 330, `${lanes.inFlight} in flight`);
+  t.ok(
+    receiverLimits.inFlight > 100 && receiverLimits.inFlight <= 330,
+    `${receiverLimits.inFlight} in flight`,
+  );
 });
 
 t.test('places are all taken when something waits for one, not for its receiver', async (t) => {
-  const lanes = start(t, 100);
-  const [first] = await enter(lanes, 1, 50);
-  t.equal(lanes.inFlight, 10);
-  t.notOk(lanes.wereFull(), 'forty wait for their receiver');
-  for (let id = 2; lanes.inFlight < 40; id++) await enter(lanes, id, 10);
-  t.notOk(lanes.wereFull());
-  await enter(lanes, 99, 1);
+  const receiverLimits = start(t, 100);
+  const [first] = await enter(receiverLimits, 1, 50);
+  t.equal(receiverLimits.inFlight, 10);
+  t.notOk(receiverLimits.wasFull(), 'forty wait for their receiver');
+  for (let id = 2; receiverLimits.inFlight < 40; id++) await enter(receiverLimits, id, 10);
+  t.notOk(receiverLimits.wasFull());
+  await enter(receiverLimits, 99, 1);
   t.ok(
-    lanes.wereFull(),
+    receiverLimits.wasFull(),
     'a tenant has four fifths of the half for receivers that nothing is known of',
   );
-  t.notOk(lanes.wereFull(), 'since it was asked last');
-  lanes.leave(first as Place, 'timeout', 15_000);
-  t.equal(lanes.inFlight, 40, 'and one that became free is taken again');
+  t.notOk(receiverLimits.wasFull(), 'since it was asked last');
+  receiverLimits.leave(first as Place, 'timeout', 15_000);
+  t.equal(receiverLimits.inFlight, 40, 'and one that became free is taken again');
 });
 
 t.test('one that has much to get leaves free places to others, in their turn', async (t) => {
-  const lanes = start(t, 25);
-  const places = await enter(lanes, 1, 2_000);
-  for (let round = 0; round < 10 && lanes.inFlight < 20; round++) {
-    for (const place of places.splice(0)) lanes.leave(place, 'success', 5);
+  const receiverLimits = start(t, 25);
+  const places = await enter(receiverLimits, 1, 2_000);
+  for (let round = 0; round < 10 && receiverLimits.inFlight < 20; round++) {
+    for (const place of places.splice(0)) receiverLimits.leave(place, 'success', 5);
     await Promise.resolve();
     await Promise.resolve();
   }
-  t.equal(lanes.inFlight, 20, 'it has all places that its tenant can have');
-  const other = await enter(lanes, 2, 1);
+  t.equal(receiverLimits.inFlight, 20, 'it has all places that its tenant can have');
+  const other = await enter(receiverLimits, 2, 1);
   t.equal(other.length, 0);
-  for (let n = 0; n < 2; n++) lanes.leave(places.pop() as Place, 'success', 5);
+  for (let n = 0; n < 2; n++) receiverLimits.leave(places.pop() as Place, 'success', 5);
   await Promise.resolve();
   await Promise.resolve();
   t.equal(other.length, 1, 'of the next two that are free one is not its own again');
 });
 
 t.test('receivers that have not answered yet share half of the places', async (t) => {
-  const lanes = start(t, 100);
-  for (let id = 1; id <= 300; id++) await enter(lanes, id, 10, `tenant ${id}`);
-  t.equal(lanes.inFlight, 50);
+  const receiverLimits = start(t, 100);
+  for (let id = 1; id <= 300; id++) await enter(receiverLimits, id, 10, `tenant ${id}`);
+  t.equal(receiverLimits.inFlight, 50);
 });
 
 t.test(
   'a tenant, however many receivers it has, leaves places to the receivers of others',
   async (t) => {
-    const lanes = start(t, 100);
-    for (let id = 1; id <= 100; id++) await enter(lanes, id, 10, 'greedy');
-    t.equal(lanes.inFlight, 40, 'of those that have not answered yet');
-    t.equal((await enter(lanes, 101, 5, 'modest')).length, 5);
-    t.equal((await enter(lanes, 102, 1, 'another')).length, 1);
+    const receiverLimits = start(t, 100);
+    for (let id = 1; id <= 100; id++) await enter(receiverLimits, id, 10, 'greedy');
+    t.equal(receiverLimits.inFlight, 40, 'of those that have not answered yet');
+    t.equal((await enter(receiverLimits, 101, 5, 'modest')).length, 5);
+    t.equal((await enter(receiverLimits, 102, 1, 'another')).length, 1);
 
     const slow = start(t, 100);
     for (let id = 1; id <= 41; id++) {
@@ -117,39 +124,39 @@ t.test(
 );
 
 t.test('receivers that answer slowly never take the last fifth from the quick ones', async (t) => {
-  const lanes = start(t, 100);
+  const receiverLimits = start(t, 100);
   for (let id = 1; id <= 40; id++) {
-    const [place] = await enter(lanes, id, 1, `tenant ${id}`);
-    lanes.leave(place as Place, 'success', 20_000);
+    const [place] = await enter(receiverLimits, id, 1, `tenant ${id}`);
+    receiverLimits.leave(place as Place, 'success', 20_000);
   }
-  const [place] = await enter(lanes, 99, 1);
-  lanes.leave(place as Place, 'success', 10);
-  for (let id = 1; id <= 40; id++) await enter(lanes, id, 10, `tenant ${id}`);
-  t.equal(lanes.inFlight, 80);
-  t.equal((await enter(lanes, 99, 10)).length, 10);
+  const [place] = await enter(receiverLimits, 99, 1);
+  receiverLimits.leave(place as Place, 'success', 10);
+  for (let id = 1; id <= 40; id++) await enter(receiverLimits, id, 10, `tenant ${id}`);
+  t.equal(receiverLimits.inFlight, 80);
+  t.equal((await enter(receiverLimits, 99, 10)).length, 10);
 });
 
 t.test('a backlog goes before what comes from the queue', async (t) => {
-  const lanes = start(t, 100);
-  lanes.setBacklogged(1, true);
-  t.equal(await lanes.enter(1, 'default', 'queue'), null);
-  t.not(await lanes.enter(1, 'default', 'backlog'), null);
-  lanes.setBacklogged(1, false);
-  t.not(await lanes.enter(1, 'default', 'queue'), null);
+  const receiverLimits = start(t, 100);
+  receiverLimits.setBacklogged(1, true);
+  t.equal(await receiverLimits.enter(1, 'default', 'queue'), null);
+  t.not(await receiverLimits.enter(1, 'default', 'backlog'), null);
+  receiverLimits.setBacklogged(1, false);
+  t.not(await receiverLimits.enter(1, 'default', 'queue'), null);
 });
 
 t.test('a pinned receiver gets so many requests at once, whatever it answers', async (t) => {
-  const lanes = start(t, 1000);
-  lanes.pin(1, 3);
-  const places = await enter(lanes, 1, 20);
+  const receiverLimits = start(t, 1000);
+  receiverLimits.pin(1, 3);
+  const places = await enter(receiverLimits, 1, 20);
   t.equal(places.length, 3);
-  for (const place of places.splice(0)) lanes.leave(place, 'success', 5);
+  for (const place of places.splice(0)) receiverLimits.leave(place, 'success', 5);
   await Promise.resolve();
-  t.equal(lanes.inFlight, 3, 'no more when it answers');
-  t.equal(lanes.roomFor(1), -14, 'and none for those that would wait behind them');
-  lanes.pin(1, 5);
+  t.equal(receiverLimits.inFlight, 3, 'no more when it answers');
+  t.equal(receiverLimits.roomFor(1), -14, 'and none for those that would wait behind them');
+  receiverLimits.pin(1, 5);
   await Promise.resolve();
-  t.equal(lanes.inFlight, 5);
+  t.equal(receiverLimits.inFlight, 5);
 });
 
 t.test('whatever happens, places add up and stay within their bounds', async () => {
@@ -161,46 +168,47 @@ t.test('whatever happens, places add up and stay within their bounds', async () 
   );
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 200 }), async (steps) => {
-      const lanes = createLanes(40, () => false);
+      const receiverLimits = createReceiverLimits(40, () => false);
       const held: Place[] = [];
       let largest = 40;
       for (const one of steps) {
         if ('enter' in one) {
-          void Promise.resolve(lanes.enter(one.enter, `tenant ${one.enter % 3}`, 'queue')).then(
-            (place) => place !== null && held.push(place),
-          );
+          void Promise.resolve(
+            receiverLimits.enter(one.enter, `tenant ${one.enter % 3}`, 'queue'),
+          ).then((place) => place !== null && held.push(place));
         } else if ('limit' in one) {
           largest = Math.max(largest, one.limit);
-          lanes.resize(one.limit);
+          receiverLimits.resize(one.limit);
         } else if (held.length > 0) {
           const [place] = held.splice(one.leave % held.length, 1);
-          lanes.leave(place as Place, one.status, one.ms);
+          receiverLimits.leave(place as Place, one.status, one.ms);
         }
         await Promise.resolve();
         await Promise.resolve();
-        if (lanes.inFlight !== held.length || lanes.inFlight > largest) return false;
+        if (receiverLimits.inFlight !== held.length || receiverLimits.inFlight > largest)
+          return false;
       }
       for (let place = held.pop(); place !== undefined; place = held.pop()) {
-        lanes.leave(place, 'success', 1);
+        receiverLimits.leave(place, 'success', 1);
         await Promise.resolve();
         await Promise.resolve();
       }
-      lanes.stop();
-      return lanes.inFlight === 0 && lanes.waiting === 0;
+      receiverLimits.stop();
+      return receiverLimits.inFlight === 0 && receiverLimits.waiting === 0;
     }),
     { numRuns: 300 },
   );
 });
 
 t.test('a receiver that is back gets one request, then two, then four', async (t) => {
-  const lanes = start(t, 1000);
-  const first = await enter(lanes, 1, 10);
-  for (const place of first) lanes.leave(place, 'timeout', 1_000);
-  lanes.startSlowly(1);
-  const places = await enter(lanes, 1, 100);
+  const receiverLimits = start(t, 1000);
+  const first = await enter(receiverLimits, 1, 10);
+  for (const place of first) receiverLimits.leave(place, 'timeout', 1_000);
+  receiverLimits.startSlowly(1);
+  const places = await enter(receiverLimits, 1, 100);
   for (const expected of [1, 2, 4, 8]) {
-    t.equal(lanes.inFlight, expected);
-    for (const place of places.splice(0)) lanes.leave(place, 'success', 5);
+    t.equal(receiverLimits.inFlight, expected);
+    for (const place of places.splice(0)) receiverLimits.leave(place, 'success', 5);
     await Promise.resolve();
     await Promise.resolve();
   }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { FIRST_WINDOW, Window } from '../../src/concurrency/receiver-window.ts';
+import { FIRST_WINDOW, ReceiverWindow } from '../../src/concurrency/receiver-window.ts';
 
 const TIMEOUT_MS = 15_000;
 
@@ -26,7 +26,7 @@ function simulate(
   limit = 1_000,
   offered: (now: number) => number = () => Number.POSITIVE_INFINITY,
 ) {
-  const window = new Window();
+  const window = new ReceiverWindow();
   const line: Omit<Sent, 'endsAt'>[] = [];
   const busy: Sent[] = [];
   let now = 0;
@@ -144,7 +144,7 @@ t.test('when it can take less than before, it soon gets less', async (t) => {
 });
 
 t.test('when it can take more than before, it soon gets more', async (t) => {
-  const window = new Window();
+  const window = new ReceiverWindow();
   let now = 0;
   const answers = (count: number, perMs: number) => {
     for (let n = 0; n < count; n++) {
@@ -164,7 +164,7 @@ t.test('when it can take more than before, it soon gets more', async (t) => {
 t.test(
   'requests that time out together halve it once, and one that is back begins with one',
   async (t) => {
-    const window = new Window();
+    const window = new ReceiverWindow();
     for (let n = 0; n < 10; n++) window.timedOut(1_000 + n);
     t.equal(window.size, FIRST_WINDOW / 2);
     window.restart();

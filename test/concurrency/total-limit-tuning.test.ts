@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { nextInFlight, type Observation } from '../../src/concurrency/total-limit-tuning.ts';
+import { nextTotalLimit, type Observation } from '../../src/concurrency/total-limit-tuning.ts';
 
 const MAX = 1000;
 
 /** Where the number of requests in flight comes to rest while nothing changes. */
 function settle(observation: Observation, from = 200, max = MAX): number {
   let limit = from;
-  for (let n = 0; n < 50; n++) limit = nextInFlight(limit, max, observation);
+  for (let n = 0; n < 50; n++) limit = nextTotalLimit(limit, max, observation);
   return limit;
 }
 

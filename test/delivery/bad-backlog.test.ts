@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import t from 'tap';
-import { createFeeder } from '../../src/backlog/sender.ts';
-import { createLanes } from '../../src/concurrency/receiver-limit.ts';
+import { createSender } from '../../src/backlog/sender.ts';
+import { createReceiverLimits } from '../../src/concurrency/receiver-limit.ts';
 import { createLoopHealth } from '../../src/lib/loop-health.ts';
 import type { SubscriptionCache } from '../../src/subscriptions/cache.ts';
 import { connect } from '../helpers/database.ts';
@@ -48,15 +48,15 @@ t.test('a backlog whose statement fails stops no other, and is tried again', asy
   const health = createLoopHealth({ log, isOutage: () => false });
   const sent: number[] = [];
   let wakings = 0;
-  const feeder = createFeeder({
+  const sender = createSender({
     pool: createPoolOfHeld(),
-    lanes: createLanes(100, () => false),
+    receiverLimits: createReceiverLimits(100, () => false),
     subscriptions: { peek: () => null } as unknown as SubscriptionCache,
     attempt: async ({ subscriptionId }) => {
       sent.push(subscriptionId);
       return 'cancelled';
     },
-    ownsStill: () => true,
+    stillOwns: () => true,
     wake: () => {
       wakings += 1;
     },
@@ -64,14 +64,14 @@ t.test('a backlog whose statement fails stops no other, and is tried again', asy
     loop: health.watch('send_backlogs', 'sending what is held'),
     readLoop: health.watch('read_backlogs', 'reading long backlogs'),
   });
-  for (let id = 1; id <= 50; id++) feeder.add(id);
-  await feeder.feed();
+  for (let id = 1; id <= 50; id++) sender.add(id);
+  await sender.sendReady();
   t.strictSame(
     sent.toSorted((a, b) => a - b),
     Array.from({ length: 50 }, (_, index) => index + 1).filter((id) => id !== BAD),
   );
   await until('the bad one was tried again, and that is told', async () => {
-    await feeder.feed();
+    await sender.sendReady();
     return health.reason() !== null;
   });
   const told = lines.filter(({ level }) => level >= 40);
@@ -79,11 +79,11 @@ t.test('a backlog whose statement fails stops no other, and is tried again', asy
     { loop: 'send_backlogs', subscriptionId: BAD, reason: 'this one cannot be read' },
   ]);
   t.ok(wakings > 0);
-  feeder.remove(BAD);
-  await feeder.feed();
+  sender.remove(BAD);
+  await sender.sendReady();
   t.equal(health.reason(), null);
-  for (const id of feeder.ids) feeder.remove(id);
-  await feeder.idle();
+  for (const id of sender.ids) sender.remove(id);
+  await sender.idle();
 });
 
 t.test('a backlog that cannot be taken stops no other', async (t) => {

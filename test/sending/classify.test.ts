@@ -10,7 +10,7 @@ import {
   classifyAnswer,
   classifyFailure,
   InvalidSubscriptionError,
-  signOf,
+  receiverHealthOf,
   UnreadablePayloadError,
 } from '../../src/sending/classify.ts';
 
@@ -105,7 +105,7 @@ t.test('whatever cuts an answer off does not undo its status, and is told', asyn
       errorCode: 'answer_cut_off',
       error: `The receiver answered 200 OK; ${says[cutOff]}.`,
     });
-    t.equal(signOf(verdict, 200), 'well');
+    t.equal(receiverHealthOf(verdict, 200), 'well');
     for (const status of [301, 410, 429, 500, 503])
       t.strictSame(
         classifyAnswer(answer(status, { cutOff })),
@@ -268,14 +268,15 @@ t.test("of a name with several addresses, the first one's failure is told", asyn
 });
 
 t.test('what was not sent says nothing of its receiver; a redirect is an answer', async (t) => {
-  const signOfFailure = (error: unknown) => signOf(classifyFailure(error, TIMEOUT_MS), undefined);
-  t.equal(signOfFailure(new BlockedAddressError('a is private')), 'unsent');
-  t.equal(signOfFailure(new InvalidSubscriptionError('no URL')), 'unsent');
-  t.equal(signOfFailure(new UnreadablePayloadError('it is too large')), 'unread');
-  t.equal(signOfFailure(new ProxyError('the proxy is away')), 'down');
-  t.equal(signOfFailure(coded('ENOTFOUND')), 'down');
+  const receiverHealthOfFailure = (error: unknown) =>
+    receiverHealthOf(classifyFailure(error, TIMEOUT_MS), undefined);
+  t.equal(receiverHealthOfFailure(new BlockedAddressError('a is private')), 'unsent');
+  t.equal(receiverHealthOfFailure(new InvalidSubscriptionError('no URL')), 'unsent');
+  t.equal(receiverHealthOfFailure(new UnreadablePayloadError('it is too large')), 'unread');
+  t.equal(receiverHealthOfFailure(new ProxyError('the proxy is away')), 'down');
+  t.equal(receiverHealthOfFailure(coded('ENOTFOUND')), 'down');
   const signs = [200, 302, 404, 410, 429, 503].map((status) =>
-    signOf(classifyAnswer(answer(status)), status),
+    receiverHealthOf(classifyAnswer(answer(status)), status),
   );
   t.strictSame(signs, ['well', 'refused', 'refused', 'gone', 'down', 'down']);
 });
