@@ -6,34 +6,33 @@ import { maySend } from './may-send.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { createSendOrder } from './send-order.ts';
 
-/** What found no place, or was not to begin, is not tried again before that. */
+/** Pause after an attempt that found no place at its receiver, or that was not allowed to begin. */
 export const NO_PLACE_MS = 100;
-/** And where all the room is taken, not before something ends or that time. */
+/** Pause while the backlog's own requests take all the room: each that ends looks again sooner. */
 const NO_ROOM_MS = 1_000;
-/** While results wait to be written, it is looked at again after that time. */
+/** Pause while results of the subscription wait to be written. */
 export const UNRECORDED_MS = 1_000;
 
 export interface AllowanceOptions {
   readonly receiverLimits: ReceiverLimits;
   readonly attemptsInFlight: AttemptsInFlight;
-  /** Whether the result of another attempt could be written down. */
+  /** Returns whether the result of another attempt could be recorded. */
   readonly mayRecord: (subscriptionId: number) => boolean;
-  /** Called when a backlog is to be looked at again in so many milliseconds. */
+  /** Plans the next look at a backlog. */
   readonly schedule: (backlog: Backlog, inMs: number) => void;
 }
 
-/** How many attempts of a backlog may begin now. */
+/** Returns how many attempts of a backlog may begin now. */
 export type Allowance = (
   backlog: Backlog,
   subscription: CachedSubscription | null,
   now: number,
 ) => number;
 
-/** Asks everything that bounds how much of a backlog is sent, and plans when to ask again. */
+/** Applies every limit on how much of a backlog is sent, and plans when to ask again. */
 export function createAllowance(options: AllowanceOptions): Allowance {
   const { receiverLimits, attemptsInFlight, mayRecord, schedule } = options;
 
-  /** Adapts to what the subscription says now. */
   return (backlog, subscription, now) => {
     const strict = subscription?.ordering === 'strict';
     if (strict !== backlog.strict) {
@@ -47,17 +46,17 @@ export function createAllowance(options: AllowanceOptions): Allowance {
     receiverLimits.pin(backlog.id, subscription?.maxInFlight ?? null);
     const { allowed, againInMs } = maySend(subscription);
     if (allowed === 'all') backlog.probeCounts.clear();
-    // Intake does not tell of what it holds for an open circuit.
+    // Intake sends no notification for deliveries that it holds for an open circuit.
     else if (allowed === 'probe' && backlog.allowed !== allowed)
       backlog.moreAhead = backlog.rereadWanted = true;
     backlog.allowed = allowed;
     if (allowed === 'nothing') {
       if (againInMs !== null) schedule(backlog, againInMs);
-      // Whoever changes it tells us; an open circuit stays ours, so that its probe is made.
+      // A change of the subscription notifies us. An open circuit stays owned, so that its probe is sent.
       else backlog.leaving ||= subscription?.status !== 'active';
       return 0;
     }
-    // What began under another order, or before the ownership was lost, has to end first.
+    // Attempts that began under another order, or before the ownership was lost, have to end first.
     if (attemptsInFlight.of(backlog.id) > backlog.inFlight) return 0;
     if (backlog.notBefore > now) {
       schedule(backlog, backlog.notBefore - now);
@@ -68,7 +67,7 @@ export function createAllowance(options: AllowanceOptions): Allowance {
       return 0;
     }
     const most = allowed === 'probe' ? 1 - backlog.inFlight : receiverLimits.roomFor(backlog.id);
-    // What came by the queue may have the room, and does not tell when it leaves.
+    // Deliveries from the queue may have the room, and nothing tells us when they end.
     if (most <= 0) schedule(backlog, backlog.inFlight === 0 ? NO_PLACE_MS : NO_ROOM_MS);
     const permits = permitsOf(backlog, subscription?.rateLimit ?? null, now);
     if (permits === 0) schedule(backlog, (backlog.rateLimiter as RateLimiter).nextInMs(now));

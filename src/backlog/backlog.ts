@@ -5,66 +5,65 @@ import type { SendPermission } from './may-send.ts';
 import { createRateLimiter, type RateLimit, type RateLimiter } from './rate-limit.ts';
 import { createSendOrder, type ReadKind, type SendOrder } from './send-order.ts';
 
-/** When a probe is due and nothing is held, its owner looks that often, and for so long. */
+/** When a probe is due and nothing is held to probe with, the owner looks this often, for this long. */
 export const LOOK_EVERY_MS = 1_000;
 const LOOK_FOR_MS = 60_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** Reading a backlog from its beginning to its end. */
+/** The cost of reading a backlog from its beginning to its end. */
 export interface Pass {
   rows: number;
   ms: number;
   readonly at: number;
 }
 
-/** What its owner knows of a backlog. */
+/** The state of a backlog in the process that owns it. */
 export interface Backlog {
   readonly id: number;
   readonly ownedSince: number;
   strict: boolean;
   sendOrder: SendOrder;
-  /** What of the line is under way. */
+  /** Requests in flight from this backlog, chosen by its present `sendOrder`. */
   inFlight: number;
-  /** There may be more after the line's front. */
+  /** There may be deliveries after the last page that was read. */
   moreAhead: boolean;
-  /** Something came that may be anywhere, since transactions do not commit in the order of their ids. */
+  /** It has to be read again from the beginning: transactions do not commit in the order of their ids. */
   rereadWanted: boolean;
-  /** Counts what was told of: while a page is read, backlogsthing may come that is not on it. */
+  /** Counts notifications: a delivery that is held while a page is read is not on that page. */
   changeCount: number;
-  /** A page is being read beside the rounds. */
+  /** A long page is being read outside of the rounds. */
   longReadUnderWay: boolean;
   lastReadKind: ReadKind | null;
-  /** Of the last page of that kind nothing may be sent: there is much to read until backlogsthing may. */
+  /** Nothing on the last page of this kind may be sent: long pages are read until something may. */
   blockedKind: ReadKind | null;
-  /** The sweep that goes on does so then. */
+  /** When the sweep under way reads its next page. */
   sweepAt: number;
-  /** So many pages in a row did not get as far as the one before. */
+  /** Pages in a row that ended before the place from which reading was to go on. */
   stuckPages: number;
-  /** What reading all of it has cost, and when that began; and the same of the sweep that goes on. */
+  /** The cost of the last complete read, and of the sweep under way. */
   pass: Pass;
   sweep: Pass;
   rateLimiter: RateLimiter | null;
   rateLimit: RateLimit | null;
-  /** Nothing begins before: what should have, found no place. */
+  /** No attempt begins before this time: the last one found no place. */
   notBefore: number;
-  /** When the last request began, minus infinity when none did; undefined: it is not known. */
+  /** When the last request began; minus infinity: never; undefined: not read from the log yet. */
   lastStartedAt: number | undefined;
-  /** Of what may be sent, by the last look. */
+  /** How much the subscription allowed at the last look. */
   allowed: SendPermission['allowed'];
-  /** While its circuit is open: how often each was probed, so that they take turns. */
+  /** Probes of each webhook while the circuit is open, so that webhooks take turns. */
   readonly probeCounts: Map<string, number>;
   leaving: boolean;
   changedSinceRound: boolean;
   activeAt: number;
   timer: NodeJS.Timeout | undefined;
-  /** Rounds, and attempts, that failed in a row. */
+  /** Failures in a row. */
   failedRounds: number;
   failedAttempts: number;
-  /** It is left out of rounds until then. */
   leftOutUntil: number;
 }
 
-/** A backlog that this process has just begun to own: nothing is known of it yet. */
+/** Creates the state of a backlog that this process has just begun to own. */
 export function createBacklog(id: number, now: number): Backlog {
   return {
     id,
@@ -100,7 +99,7 @@ export function createBacklog(id: number, now: number): Backlog {
 
 export const beginPass = (at: number): Pass => ({ rows: 0, ms: 0, at });
 
-/** Finds out what their subscriptions say, and when those that have a rate were last sent to. */
+/** Looks up the subscriptions, and the last request of those with a rate limit. */
 export async function lookUpSubscriptions(
   pool: pg.Pool,
   subscriptions: SubscriptionCache,
@@ -126,7 +125,7 @@ export async function lookUpSubscriptions(
   return known;
 }
 
-/** How many requests its rate lets begin now. */
+/** Returns how many requests the rate limit allows now; infinity without one. */
 export function permitsOf(backlog: Backlog, limit: RateLimit | null, now: number): number {
   if (limit === null) {
     backlog.rateLimiter = null;
@@ -140,7 +139,7 @@ export function permitsOf(backlog: Backlog, limit: RateLimit | null, now: number
   return (backlog.rateLimiter as RateLimiter).permits(now);
 }
 
-/** Whether nothing of it is known to be held, and nothing has to be read. */
+/** Returns whether no delivery is known to be held and nothing has to be read. */
 export function isDone(
   { sendOrder, moreAhead, rereadWanted, longReadUnderWay }: Backlog,
   now: number,
@@ -151,7 +150,7 @@ export function isDone(
   );
 }
 
-/** One webhook that its receiver cannot take must not be all that is tried, for as long as it is held. */
+/** Ranks webhooks for probes: one that its receiver cannot take must not be the only one tried. */
 export function probeRankOf({
   allowed,
   probeCounts,
@@ -160,9 +159,9 @@ export function probeRankOf({
 }
 
 /**
- * A probe is due, and there is nothing to probe with: it is to be read again, after a little while.
+ * Marks a backlog to be read again when a probe is due and no delivery is there to probe with.
  *
- * @returns false when that has gone on for long; the sweep finds what comes then.
+ * @returns false when that has gone on for `LOOK_FOR_MS`; the sweep finds later deliveries.
  */
 export function awaitsProbe(backlog: Backlog, now: number): boolean {
   if (backlog.allowed !== 'probe' || now - backlog.activeAt > LOOK_FOR_MS) return false;

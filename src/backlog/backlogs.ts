@@ -14,31 +14,31 @@ import { endBacklog, findHeld, findOrphans, leaveBacklogs } from './ownership.sq
 import { createSender } from './sender.ts';
 import { createOwnershipTaking } from './taking-ownership.ts';
 
-/** Rounds take that share of the time at most, and follow each other within these bounds. */
+/** Rounds take this share of the time at most; the pauses between them stay within these bounds. */
 const ROUND_SHARE = 0.2;
 const MIN_PAUSE_MS = 2;
 const MAX_PAUSE_MS = 50;
 const NO_LEASE_MS = 250;
 /** Long reads only go on while there is a long backlog. */
 const READ_FORGOTTEN_MS = 60_000;
-/** What no notification told of is found within this time. */
+/** Deliveries whose notification was missed are found within this time. */
 const SWEEP_MS = 30_000;
-/** A backlog with nothing to send is left to whoever is told of the next. */
+/** A backlog without deliveries for this long is released; the next notification gives it an owner. */
 const IDLE_MS = 60_000;
 const MAX_ORPHANS = 2_000;
 
-/** Who is alive: an owner that is not any more has lost its backlogs. */
+/** The lease of this process: an owner that loses it has lost its backlogs. */
 export interface Ownership {
   register(ownerId: string): Promise<void>;
-  /** For how long nobody else can have taken what is owned here. */
+  /** Until another process may take the backlogs of this one. */
   readonly leaseLeftMs: number;
   onTakenForDead(listener: (ownerIds: readonly string[]) => void): void;
-  /** Called when owners were found dead: their backlogs are anybody's. */
+  /** Called when owners were found dead and their backlogs are free. */
   onFreed(listener: () => void): void;
 }
 
 export interface BacklogsOptions {
-  /** For reading by index, with nested loops. */
+  /** A pool whose connections use the planner settings FIXED_PLANS. */
   readonly pool: pg.Pool;
   readonly session: Session;
   readonly receiverLimits: ReceiverLimits;
@@ -46,32 +46,32 @@ export interface BacklogsOptions {
   readonly ownership: Ownership;
   /** Makes the attempt of a held delivery; settles when it is recorded. */
   readonly attempt: (delivery: OwedDelivery, mayBegin: MayBegin) => Promise<Outcome>;
-  /** Whether the result of another attempt could be written down. */
+  /** Returns whether the result of another attempt could be recorded. */
   readonly mayRecord: (subscriptionId: number) => boolean;
   readonly health: LoopHealth;
 }
 
 export interface Backlogs {
   start(): void;
-  /** Something was held just now: this process will look after it, unless another one does. */
+  /** Deliveries were held just now: this process takes their backlogs, unless another one has them. */
   notice(subscriptionIds: Iterable<number>): void;
-  /** Waits for what is under way, and leaves the backlogs to others. */
+  /** Waits for attempts in flight, and releases the backlogs to other processes. */
   stop(): Promise<void>;
 }
 
 /**
- * Owns backlogs: each has one owner among all processes, who sends what is held (feeder.ts). Who is
- * told first that something is held takes it, by a row of `backlogs`; a sweep twice a minute finds
- * what nobody was told of.
+ * Owns backlogs. Each has one owner among all processes, which sends its deliveries (sender.ts). The
+ * first process that is notified of a held delivery takes the backlog, by a row of `backlogs`; a
+ * sweep twice a minute finds backlogs whose notification was missed.
  *
- * @param options.session must be given here before it is started, and after the subscriptions.
+ * @param options.session not started yet, and given to the subscription cache before.
  */
 export function createBacklogs(options: BacklogsOptions): Backlogs {
   const { pool, session, receiverLimits, subscriptions, ownership, attempt, mayRecord, health } =
     options;
   let owner: string | undefined;
   let registering = false;
-  /** Those of which nothing is held any more, and those that are for others: their rows are to be changed. */
+  /** Empty backlogs, whose rows are to be deleted, and backlogs to release to other processes. */
   const toEnd = new Set<number>();
   const toLeave = new Set<number>();
   let mayHaveOrphans = false;
@@ -90,7 +90,7 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
   const leaveStep = step(
     health.watch('leave_backlogs', 'ending backlogs and leaving them to others'),
   );
-  // A backlog that fails alone is no failure of these steps; who knows of it tells the loop of success.
+  // These steps report success themselves: a round may succeed while one backlog goes on failing.
   const takeStep = step({ ...takeLoop, succeeded() {} });
   const sendStep = step({ ...sendLoop, succeeded() {} });
   const sender = createSender({
@@ -121,7 +121,7 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
   });
   session.listen('posthorn_subscriptions', (payload) => notice([Number(payload)], true));
   session.onConnect(async () => {
-    // Nobody told us anything meanwhile.
+    // Notifications were lost while there was no session.
     mayHaveMissed = true;
     wake(0);
   });
@@ -130,7 +130,7 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
     const at = performance.now() + delayMs;
     if (!started || stopped || at >= dueAt) return;
     dueAt = at;
-    // After a round that goes on, its end sets the timer.
+    // The end of a running round sets the timer.
     if (running === undefined) setTimer();
   }
 
@@ -156,12 +156,12 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
 
   const nextSweepAt = () => Math.max(sweptAt + SWEEP_MS, findStep.notBefore);
 
-  /** One round of all that there is to do. A step that fails is left out for a while and stops no other. */
+  /** Runs all steps once. A step that fails is left out for a while and stops no other step. */
   async function round(): Promise<void> {
     const ownerId = owner;
-    // Not waited for: without a session it may be long, and a stop waits for the round.
+    // Not awaited: without a session it may take long, and a stop waits for the round.
     if (ownerId === undefined && !registering) void ownStep.run(beginAnew);
-    // Nothing is begun without a lease, and nothing loaded in vain. The next beat renews it.
+    // No attempt may begin without a lease, so nothing is loaded. The next beat renews it.
     if (ownerId === undefined || ownership.leaseLeftMs === 0) return wake(NO_LEASE_MS);
     await findStep.run(() => find(ownerId));
     await takeStep.run(() => taking.run(ownerId));
@@ -173,7 +173,7 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
     await leaveStep.run(() => leave(ownerId));
   }
 
-  /** Finds for itself what it was not told of. */
+  /** Finds backlogs whose notification was missed. */
   async function find(ownerId: string): Promise<void> {
     if (mayHaveMissed) await look();
     if (performance.now() >= sweptAt + SWEEP_MS) await sweep(ownerId);
@@ -183,7 +183,7 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
     mayHaveOrphans = ids.length === MAX_ORPHANS;
   }
 
-  /** Ends the backlogs that are empty, and leaves those that are not to be sent to others. */
+  /** Ends the backlogs that are empty, and releases those that others may have. */
   async function leave(ownerId: string): Promise<void> {
     const failures: unknown[] = [];
     for (const id of toEnd) {
@@ -200,14 +200,14 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
       await leaveTo(ownerId, ids, true);
       for (const id of ids) toLeave.delete(id);
     };
-    // One that is wanted again meanwhile may have been sent of.
+    // A backlog that became sendable again meanwhile stays.
     for (const id of toLeave) if (!sender.isUnwanted(id)) toLeave.delete(id);
     const { errors } = await isolate([...toLeave], leaving, mayBeOfRows);
     failures.push(...errors.values());
     if (failures.length > 0) throw failures[0];
   }
 
-  /** Leaves them to whoever takes them next, who is told unless nothing is held. */
+  /** Releases backlogs to the next process that takes them. */
   async function leaveTo(ownerId: string, ids: readonly number[], tell: boolean): Promise<void> {
     if (ids.length === 0) return;
     await leaveBacklogs(pool, ownerId, ids, tell);
@@ -215,7 +215,7 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
   }
 
   function release(id: number): void {
-    // What came while the statement was under way is for whoever takes it now.
+    // A notification that came while the statement ran would be lost with the backlog's state.
     if (sender.remove(id)) notice([id], true);
   }
 
@@ -254,7 +254,7 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
   async function beginAnew(): Promise<void> {
     loseAll();
     const next = `backlog ${randomUUID()}`;
-    // Known as alive before anything is its own, or another one would take it for dead, and both send.
+    // Registered before it owns anything, or another process would take it for dead, and both would send.
     registering = true;
     try {
       await ownership.register(next);

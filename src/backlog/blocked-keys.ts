@@ -1,17 +1,17 @@
 import { createNumberSet } from '../lib/number-set.ts';
 
-/** Keys that are blocked and that nothing more is known of: there was no memory for them. */
+/** Blocked keys for whose deliveries there was no memory: only their hashes are kept. */
 export interface BlockedKeys {
-  /** Returns false when there are too many. */
+  /** Returns false when the set is full. */
   add(key: number, dueAt: number): boolean;
-  /** Whether something older of a key may have been passed. While a sweep goes on: before it, or by it. */
+  /** Returns whether an older delivery of the key may have been skipped, before the sweep or by it. */
   has(key: number): boolean;
-  /** The same, of what this sweep has passed alone. */
+  /** Returns whether the present sweep has skipped an older delivery of the key. */
   hasSwept(key: number): boolean;
-  /** When the next of them is due, or infinity. */
+  /** When the next of the keys is due, or infinity. */
   readonly dueAt: number;
   readonly full: boolean;
-  /** All is being read again: what it passes is what counts afterwards. */
+  /** The backlog is read again: at its end, the keys that this sweep added replace all others. */
   beginSweep(): void;
   endSweep(): void;
 }

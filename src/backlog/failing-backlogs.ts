@@ -2,24 +2,24 @@ import type { Loop } from '../lib/loop-health.ts';
 import { pauseAfter } from '../lib/pause-after.ts';
 import type { Backlog } from './backlog.ts';
 
-/** A backlog that fails is left out for at most that time. */
+/** A failing backlog is left out for at most this time. */
 const MAX_LEFT_OUT_MS = 15_000;
 
-/** The backlogs that are left out of rounds for a while, so that one that fails stops no other. */
+/** Leaves failing backlogs out of rounds for a while, so that one that fails stops no other. */
 export interface FailingBacklogs {
   /** A round failed because of this backlog alone. */
   roundFailed(backlog: Backlog, error: unknown): void;
   roundSucceeded(backlog: Backlog): void;
-  /** An attempt of it broke off, so that nothing came of it. */
+  /** An attempt of the backlog ended without an outcome. */
   attemptFailed(backlog: Backlog, error: unknown): void;
   attemptSucceeded(backlog: Backlog): void;
   /** This process no longer owns it. */
   forget(backlog: Backlog): void;
-  /** Tells the loop that all is well, unless a backlog has failed and not succeeded since. */
+  /** Reports success to the loop, unless a backlog has failed and not succeeded since. */
   report(): void;
 }
 
-/** @param leave leaves a backlog out until `asideUntil`. */
+/** @param leave leaves a backlog out until `leftOutUntil`. */
 export function createFailingBacklogs(
   loop: Loop,
   leave: (backlog: Backlog) => void,

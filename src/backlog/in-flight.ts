@@ -1,17 +1,17 @@
 import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
 import type { Outcome } from '../sending/courier.ts';
 
-/** Held deliveries in memory at once, and what their bodies weigh, as far as that is known before. */
+/** Bounds on held deliveries in memory. Bytes are estimated from the mean of recent bodies. */
 const MAX_LOADED = 1_000;
 const MAX_LOADED_BYTES = 32 * 1024 * 1024;
-/** Of those, what receivers may have that have not answered yet. */
+/** The share of `MAX_LOADED` for receivers that have not answered yet. */
 const UNPROVEN_SHARE = 0.5;
 
-/** The attempts of held deliveries that are under way, and the memory that they leave to others. */
+/** Counts the attempts of held deliveries in flight, and the memory that is left for more. */
 export interface AttemptsInFlight {
-  /** Of one subscription: also those of an ownership that was lost, or of another order. */
+  /** Returns the attempts of a subscription, also those of an ownership that was lost or of another order. */
   of(subscriptionId: number): number;
-  /** What there is room for now. */
+  /** Returns the room for more attempts, to be shared out in one round. */
   room(): Room;
   /** Counts an attempt from now until it is recorded; then `ended` is called. */
   add(
@@ -20,12 +20,12 @@ export interface AttemptsInFlight {
     recorded: Promise<Outcome>,
     ended: (outcome: Outcome) => void,
   ): void;
-  /** Resolves when nothing is under way. */
+  /** Resolves when no attempt is in flight. */
   idle(): Promise<void>;
 }
 
 export interface Room {
-  /** How many of a subscription's may be loaded, at most so many. */
+  /** Returns how many deliveries of a subscription may be loaded, at most the number given. */
   for(subscriptionId: number, limit: number): number;
   take(subscriptionId: number, count: number): void;
 }

@@ -1,55 +1,55 @@
 import { createHeap, type Heap } from '../lib/heap.ts';
 
-/** A held delivery as its line knows it. */
+/** A held delivery without its body. */
 export interface Candidate {
   readonly webhookId: string;
   readonly dueAt: number;
-  /** The last sweep that came past it, or that there was when it came. */
+  /** The number of the last sweep that read it, or that was the last when it was first read. */
   seenInSweep: number;
 }
 
-/** The deliveries that wait for each other. */
+/** Deliveries that are sent one after the other: those with one ordering key. */
 export interface Key {
   readonly name: number | string;
-  /** The next ones, without a gap between them, the oldest first. */
+  /** The oldest deliveries of the key, in order and without a gap. */
   readonly queue: Candidate[];
   inFlight: string | null;
-  /** There may be more of this key after that one; they were passed, for there are too many. */
+  /** After this id the key's deliveries were skipped for want of memory, and have to be read again. */
   unreadAfter: string | null;
   turn: Turn | null;
 }
 
-/** The next one of a key, while it waits. */
+/** The oldest delivery of a key, while it waits for its turn. */
 interface Turn extends Candidate {
   readonly key: Key;
   in: Heap<Turn>;
 }
 
-/** Whose turn it is, of keys of which one waits. */
+/** Chooses the key that sends next: among those that are due, the one with the oldest delivery. */
 export interface KeyTurns {
-  /** Lets the first of a key's queue wait for its turn, in place of the one that did. */
+  /** Gives a key its turn by the first delivery of its queue. */
   set(key: Key): void;
   clear(key: Key): void;
-  /** How many may be sent now. */
+  /** Returns how many keys may send now. */
   ready(now: number): number;
-  /** How many of them wait for their time. */
+  /** Returns how many keys wait until their delivery is due. */
   later(now: number): number;
-  /** The key of the oldest that may be sent, or of the one of the lowest rank; of several, the oldest. */
+  /** Takes the key with the oldest delivery that may be sent; with `rank`, the lowest rank goes first. */
   next(rank: ((webhookId: string) => number) | undefined): Key | undefined;
-  /** A key whose next one is due late. */
+  /** Takes a key whose delivery is due late, to make room. */
   popLate(now: number): Key | undefined;
-  /** When the next is due of those that wait for their time, or infinity. */
+  /** When the next waiting delivery is due, or infinity. */
   readonly dueAt: number;
 }
 
-/** How many of those that are ready are compared, where the order is not by age alone. */
+/** Ranks are compared among this many of the oldest ready deliveries. */
 const MAX_RANKED = 100;
 
 export function createKeyTurns(): KeyTurns {
   const ready = createHeap<Turn>((a, b) => a.webhookId < b.webhookId);
   const later = createHeap<Turn>((a, b) => a.dueAt < b.dueAt);
 
-  /** Finds those that have become due. */
+  /** Moves turns that have become due to `ready`. */
   function promoteDue(now: number): void {
     for (let first = later.peek(); first !== undefined; first = later.peek()) {
       if (first.dueAt > now) return;

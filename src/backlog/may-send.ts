@@ -1,17 +1,17 @@
 import type { CachedSubscription } from '../subscriptions/cache.ts';
 
 /**
- * SQL: whether a worker is to own the backlog of subscription `s` (null where there is none): what
- * is paused or disabled needs nobody. What is held for one that was deleted is cancelled by its
- * owner. An open circuit stays owned: somebody has to know when its probe is due.
+ * SQL condition: a worker should own the backlog of subscription `s` (null where there is none).
+ * Paused and disabled subscriptions need no owner. The owner of a deleted one's backlog cancels its
+ * deliveries. A backlog with an open circuit stays owned, since its owner times the probes.
  */
 export const MAY_OWN = `(s.id is null or s.deleted_at is not null or s.status = 'active')`;
 
-/** How much of a backlog may be sent now. */
+/** Says how much of a backlog may be sent now. */
 export interface SendPermission {
   /** `probe`: one request, and no other beside it. */
   readonly allowed: 'all' | 'probe' | 'nothing';
-  /** Where that is nothing: when it may be more, if time alone can change it. */
+  /** With `nothing`: when more may be allowed, if time alone can change it. */
   readonly againInMs: number | null;
 }
 
@@ -20,9 +20,9 @@ const PROBE: SendPermission = { allowed: 'probe', againInMs: null };
 const NOTHING: SendPermission = { allowed: 'nothing', againInMs: null };
 
 /**
- * Whether what is held for a subscription may be sent: the one place that knows. It is asked before
- * anything is loaded, and again just before each request; a change of the subscription, by whoever,
- * makes the owner of its backlog ask anew at once.
+ * Decides whether held deliveries of a subscription may be sent; nothing else does. The owner asks
+ * before it loads deliveries and again just before each request, and a change of the subscription,
+ * from any process, makes it ask again at once.
  */
 export function maySend(subscription: CachedSubscription | null): SendPermission {
   if (subscription === null) return ALL;

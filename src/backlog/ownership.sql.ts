@@ -3,22 +3,22 @@ import { plainArray } from '../db/arrays.ts';
 import { BACKLOG_CHANNEL } from '../deliveries/hold.sql.ts';
 import { MAY_OWN } from './may-send.ts';
 
-/** First key of our advisory locks (see maintenance/presence.ts); the second one of the sweep's. */
+/** The two keys of the sweep's advisory lock; the first is that of all our locks (maintenance/presence.ts). */
 const LOCK = '1347637332, -4';
-/** Subscriptions with held deliveries that one statement finds, each by a look at every partition. */
+/** Subscriptions that one statement finds: each costs an index lookup in every partition. */
 const MAX_FOUND = 500;
 
-/** SQL: whether nobody sends the backlog `o`, or $1 does. An owner that is not among the workers is nobody. */
+/** SQL condition: backlog `o` has no owner, or one that is not among the workers, or owner $1. */
 const IS_FREE = (o: string) => `(
   ${o}.owner is null or ${o}.owner = $1
   or not exists (select from posthorn.workers k where k.pool_id = ${o}.owner))`;
 
 /**
- * Makes `owner` the one who sends the backlogs of these subscriptions, except those that somebody
- * sends and those that need nobody. A subscription whose deliveries go through its backlog gets the
- * row that says so, should it lack it, and so does one of which something is held.
+ * Makes `owner` the owner of these subscriptions' backlogs, except those that have a living owner and
+ * those that need none. A row of `backlogs` is added for a subscription that lacks it and has held
+ * deliveries, or sends all of them through its backlog.
  *
- * @returns the subscriptions whose backlogs are its own now, and those that have another owner.
+ * @returns the subscriptions whose backlogs `owner` has now, and those that have another owner.
  */
 export async function takeBacklogs(
   pool: pg.Pool,
@@ -43,7 +43,7 @@ export async function takeBacklogs(
         order by id
         on conflict (subscription_id) do update
         set owner = excluded.owner, owned_at = excluded.owned_at
-        -- Whoever took it meanwhile may have become a worker after this statement began to look.
+        -- A process that took it meanwhile may have become a worker after this statement's snapshot.
         where b.owner is null or b.owner = $1 or b.owned_at < now() and ${IS_FREE('b')}
         returning b.subscription_id
       )
@@ -56,7 +56,7 @@ export async function takeBacklogs(
   return { taken: ids(true), ownedElsewhere: ids(false) };
 }
 
-/** The subscriptions whose backlogs have owners that are no longer among the workers. */
+/** Returns subscriptions whose backlogs have owners that are no longer among the workers. */
 export async function findOrphans(pool: pg.Pool, limit: number): Promise<number[]> {
   const { rows } = await pool.query<{ subscription_id: number }>({
     name: 'find-orphans',
@@ -71,7 +71,7 @@ export async function findOrphans(pool: pg.Pool, limit: number): Promise<number[
   return rows.map(({ subscription_id }) => subscription_id);
 }
 
-/** Leaves backlogs to whoever takes them next, and tells that they are free where something is held. */
+/** Releases backlogs, and with `tell` notifies all workers that they are free. */
 export async function leaveBacklogs(
   pool: pg.Pool,
   owner: string,
@@ -96,10 +96,10 @@ export async function leaveBacklogs(
 }
 
 /**
- * Deletes a backlog's row if nothing is held any more, and nothing need go through it. Whatever is
- * added meanwhile writes `added_at`, which is then no longer what was read before.
+ * Deletes a backlog's row if it holds no delivery and the subscription needs no backlog. A delivery
+ * that is added meanwhile writes `added_at`, so that the value read before no longer matches.
  *
- * @returns whether it is gone.
+ * @returns whether the row is gone.
  */
 export async function endBacklog(
   pool: pg.Pool,
@@ -129,10 +129,10 @@ export async function endBacklog(
 }
 
 /**
- * Finds subscriptions of which something is held, in the order of their ids, by skipping from one to
- * the next in the partial index: it costs as much as there are such subscriptions, not deliveries.
+ * Finds subscriptions with held deliveries, in the order of their ids, by skipping from one to the
+ * next in the partial index: the cost grows with those subscriptions, not with their deliveries.
  *
- * @param tell one process at a time then tells all workers of what it finds; the others find nothing.
+ * @param tell notify all workers of the result. One process at a time does so; the others find nothing.
  * @returns those found after `after`, and where to go on, or null when that was all.
  */
 export async function findHeld(

@@ -1,15 +1,15 @@
-/** So many requests in a time. */
+/** At most `limit` requests in `perMs` milliseconds. */
 export interface RateLimit {
   readonly limit: number;
   readonly perMs: number;
 }
 
 export interface RateLimiter {
-  /** How many requests may begin now. */
+  /** Returns how many requests may begin now. */
   permits(now: number): number;
   /** Counts requests that begin. */
   take(count: number, now: number): void;
-  /** Until one may begin. */
+  /** Returns how long until a request may begin. */
   nextInMs(now: number): number;
 }
 
@@ -21,8 +21,8 @@ const BURST_SHARE = 0.1;
  * begun would have been due at that rate; a request may begin when it is no further ahead than the
  * burst allows. So in any time of `perMs` no more than `limit` and a burst begin.
  *
- * @param lastAt when the last request began, if that is known: who takes over from another process
- *   begins without a burst, and no sooner than the rate allows after what that one has sent.
+ * @param lastAt when the last request began, if known: a process that takes over from another one
+ *   begins without a burst, and not before the rate allows it after that request.
  */
 export function createRateLimiter(
   { limit, perMs }: RateLimit,
@@ -33,7 +33,7 @@ export function createRateLimiter(
   const burst = Math.max(1, Math.floor(limit * BURST_SHARE));
   const aheadMs = (burst - 1) * intervalMs;
   let due = Math.max(now, (lastAt ?? Number.NEGATIVE_INFINITY) + intervalMs) + aheadMs;
-  // What adding up fractions may be off by.
+  // The rounding error of adding up fractions.
   const slackMs = 1e-6;
 
   return {

@@ -5,20 +5,20 @@ import { type Backlog, beginPass } from './backlog.ts';
 import { type HeldPageRequest, readHeld } from './read-held.sql.ts';
 import type { HeldPage, ReadKind, SendOrder } from './send-order.ts';
 
-/** What a round reads of a backlog: ids, without bodies. */
+/** Rows that a round reads of a backlog: ids, without bodies. */
 const MAX_PAGE = 1_000;
 const MIN_PAGE = 100;
-/** And of all backlogs that keep an order, together. */
+/** Rows that a round reads of all strictly ordered backlogs together. */
 const MAX_STRICT = 20_000;
-/** What is read beside the rounds, where nothing of the last page may be sent. */
+/** Rows of a page that is read outside of the rounds, since nothing on the last page may be sent. */
 const LONG_PAGE = 20_000;
-/** Until the next of these: as long as it took; and of a sweep, for which nobody waits, several times that. */
+/** Pause after a long page, as a multiple of its duration; longer in a sweep, which is not urgent. */
 const REST = 1;
 const SWEEP_REST = 4;
-/** Reading a long backlog again from its beginning takes that share of the time at most. */
+/** Sweeps of a long backlog take at most this share of the time. */
 const SWEEP_SHARE = 0.05;
 
-/** What is to be read next of a backlog. */
+/** A page that is to be read of a backlog. */
 interface PageRequest {
   readonly backlog: Backlog;
   readonly sendOrder: SendOrder;
@@ -26,27 +26,27 @@ interface PageRequest {
   readonly most: number;
 }
 
-/** What is being read. */
+/** A page that is being read. */
 interface PageRead extends PageRequest, HeldPageRequest {
   readonly place: string | null;
-  /** Of the news that there were when it began. */
+  /** The backlog's `changeCount` when the read began. */
   readonly changeCount: number;
 }
 
 export interface Reader {
-  /** Reads on in each of these backlogs whose line does not fill the room that it has. */
+  /** Reads on in each of these backlogs that has fewer deliveries ready than room to send. */
   read(rooms: ReadonlyMap<Backlog, number>, now: number): Promise<void>;
-  /** Begins nothing more, and waits for what is under way. */
+  /** Begins no more reads, and waits for the one under way. */
   stop(): Promise<void>;
 }
 
 /**
- * Reads backlogs into their lines, page by page. Rounds wait for short pages. Where a key that is
- * blocked stands before hundreds of thousands, long ones are read beside the rounds, one at a time:
- * so no backlog waits for the length of another.
+ * Reads backlogs page by page into their send orders. Rounds wait for short pages. Where hundreds of
+ * thousands of deliveries wait behind a blocked key, long pages are read outside of the rounds, one at
+ * a time, so that no backlog waits for the length of another.
  *
  * @param wake called when a backlog may have something to send.
- * @param loop told of long pages; who asks for short ones is told by their errors.
+ * @param loop told how long pages go; errors of short pages reject `read`.
  */
 export function createReader(
   pool: pg.Pool,
@@ -73,7 +73,7 @@ export function createReader(
         if (backlog.sendOrder === sendOrder) take(asked, page, performance.now() - startedAt);
         loop.succeeded();
       } catch (error) {
-        // A round reads a short page of it then.
+        // The next round reads a short page instead.
         backlog.blockedKind = null;
         inMs = loop.failed(error, { subscriptionId: backlog.id });
       } finally {
@@ -91,7 +91,7 @@ export function createReader(
     async read(rooms, now) {
       const requests: PageRequest[] = [];
       for (const [backlog, room] of rooms) {
-        // Probes take turns with what has come since, though one at a time leaves room for none.
+        // Newer deliveries take turns as probes too, although one probe at a time fills the room.
         const enough =
           backlog.sendOrder.ready(now) >= room &&
           !(backlog.allowed === 'probe' && backlog.moreAhead);
@@ -132,8 +132,8 @@ export function createReader(
 }
 
 /**
- * What is to be read: first what lets a key go on, last what may have come late, long ago. Where a key
- * has far to go to its next one, the others have every second page.
+ * Chooses what to read: first the next delivery of a key that has none queued, last a sweep. Where
+ * that delivery is far away, the other kinds get every second page.
  */
 function nextReadKind(backlog: Backlog, now: number): ReadKind | null {
   const { sendOrder } = backlog;
@@ -159,7 +159,7 @@ function begin(request: PageRequest): PageRead {
     backlog.rereadWanted = false;
     backlog.sweep = beginPass(performance.now());
   }
-  // Where so much was accepted in the last seconds that a long page ends before its place.
+  // So much was accepted in the last seconds that a long page ends before `place`.
   const exact = !backlog.strict || backlog.stuckPages >= 2;
   backlog.lastReadKind = kind;
   const { after, place } = sendOrder.beginRead(kind, exact);
@@ -186,7 +186,7 @@ function take(
     pass.rows += page.length;
     pass.ms += ms;
     if (kind === 'sweep' && !sendOrder.isSweeping) backlog.pass = pass;
-    // Something may have come since the page was read.
+    // A delivery may have been held since the page was read.
     if (kind === 'ahead' || !sendOrder.isSweeping)
       backlog.moreAhead = full || !all || backlog.changeCount !== changeCount;
   }
@@ -196,15 +196,15 @@ function take(
   else if (backlog.blockedKind === kind) backlog.blockedKind = null;
 }
 
-/** Whether more of it can be read, so that there may be more to send. */
+/** Returns whether reading on may find more to send. */
 export function canReadOn({ sendOrder, moreAhead }: Backlog, now: number): boolean {
   return sendOrder.wantsFill || (moreAhead && !sendOrder.isFull(now));
 }
 
 /**
- * When it may be read again from the beginning, if that is wanted: at once if that is little.
- * Otherwise seldom, and not before its end was reached: what is found then was committed long after
- * ids that are greater, or owed anew, or passed for want of memory.
+ * Returns how long until the backlog may be read again from its beginning: no time at all if it is
+ * short. A long one is swept seldom, and only after its end was reached: a sweep finds only
+ * deliveries that were committed late, made owed again, or skipped for want of memory.
  */
 export function sweepInMs(backlog: Backlog, now: number): number {
   const { strict, moreAhead, rereadWanted, sendOrder, pass } = backlog;

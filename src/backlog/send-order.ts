@@ -7,19 +7,19 @@ export interface HeldPage {
   /** All ids up to this one were committed when it was read, or never will be. */
   readonly settledTo: string;
   webhookIdOf(at: number): string;
-  /** Of its webhook, where the order is strict. Those with the same key wait for each other. */
+  /** The webhook's ordering key, where the order is strict. Deliveries with one key wait for each other. */
   keyOf(at: number): number;
   /** When its next attempt is due, by the same clock as `now`. */
   dueAtOf(at: number): number;
 }
 
-/** What a line may have in memory. */
+/** Bounds on what is kept in memory of one backlog. */
 export interface SendOrderBounds {
-  /** Keys of which something is queued or under way. */
+  /** Keys with deliveries queued or in flight. */
   readonly keys: number;
-  /** Keys beyond these that are blocked: of them no more is known than that. */
+  /** Blocked keys beyond these: only their hashes are kept. */
   readonly blockedKeys: number;
-  /** Deliveries, beyond the next one of each key, and of one key. */
+  /** Queued deliveries beyond the next one of each key, and of one key. */
   readonly queued: number;
   readonly queuedOfKey: number;
 }
@@ -32,73 +32,74 @@ const BOUNDS: SendOrderBounds = {
 };
 
 /**
- * What a page is read for: to go on with keys of which some were passed; to find what was committed
- * late, owed anew, or passed with its key, from the beginning on; or what comes after the front.
+ * The purpose of a page. `fill`: the next deliveries of keys that had some skipped. `sweep`: from the
+ * beginning, deliveries that were committed late, made owed again, or skipped with their key.
+ * `ahead`: deliveries after the front.
  */
 export type ReadKind = 'fill' | 'sweep' | 'ahead';
 
-/** Which deliveries of a backlog may be sent next. */
+/** Chooses which deliveries of a backlog are sent next. */
 export interface SendOrder {
-  /** Whether a key has no more of those that were queued, so that a fill is wanted. */
+  /** A key has sent all that was queued of it and has more to read. */
   readonly wantsFill: boolean;
   readonly isSweeping: boolean;
-  /** When a sweep is wanted, for a key is due of which no more is known; or infinity. */
+  /** When a blocked key that is kept as a hash alone is due, so that a sweep is wanted; or infinity. */
   readonly sweepAt: number;
-  /** Whether there is no memory for what comes after the front. */
+  /** Returns whether there is no memory for deliveries after the front. */
   isFull(now: number): boolean;
-  /** How many may be sent now. */
+  /** Returns how many deliveries may be sent now. */
   ready(now: number): number;
   /**
-   * The next that may be sent, at most so many. They are under way from then on.
+   * Takes the next deliveries that may be sent, at most `limit`, and counts them as in flight.
    *
-   * @param rank those of which it says less go first, among the next ones.
+   * @param rank deliveries of a lower rank go first, among the oldest ones.
    */
   next(limit: number, now: number, rank?: (webhookId: string) => number): string[];
-  /** What was under way has ended (null), or is due again. */
+  /** A delivery in flight has ended (null), or is due again. */
   settled(webhookId: string, dueAt: number | null): void;
   /**
-   * A page is about to be read, and comes with `take` before the next is.
+   * Begins to read a page, which is passed to `take` before the next read begins.
    *
-   * @returns after which id it is to be read (null: from the beginning), and after which id there is
-   *   what it is read for. Between these is what may be committed by now, and was not before: with
-   *   that, what is accepted later never goes first. `exact` leaves it out, for want of memory.
+   * @returns `after`: read from this id on (null: from the beginning); `place`: where the page's new
+   *   deliveries begin. Ids between the two may have been committed since they were last read; reading
+   *   them again keeps newer deliveries from going first. `exact` skips them, for want of memory.
    */
   beginRead(kind: ReadKind, exact?: boolean): { after: string | null; place: string | null };
   /**
-   * Takes a page. What is known already stays as it is.
+   * Takes a page. Deliveries that are known already stay as they are.
    *
    * @param more whether there is more after it.
-   * @returns how many of it there was memory for: from there on it is to be read again.
+   * @returns for how many rows there was memory; the rest has to be read again.
    */
   take(page: HeldPage, more: boolean, now: number): number;
-  /** When the next is due of those that have to wait, or infinity. */
+  /** When the next waiting delivery is due, or infinity. */
   readonly dueAt: number;
 }
 
 /**
- * The order of a backlog: the oldest first. With strict order, of those with the same key one at a
- * time is under way, and one that is due later holds up all behind it; keys do not wait for each
- * other. Without, nothing waits for anything, as if each had a key of its own.
+ * Orders a backlog: the oldest delivery first. With strict order, one delivery of each key is in
+ * flight at a time, and one that is due later holds up all behind it; keys do not wait for each
+ * other. Without strict order no delivery waits for another, as if each had a key of its own.
  *
- * However long the backlog, what is in memory is bounded: what is behind a key that is blocked is
- * passed, and read again when the key is free. Where too many keys are blocked, of some of them no
- * more is kept than that; a sweep finds them again.
+ * Memory is bounded however long the backlog is: deliveries behind a blocked key are skipped, and read
+ * again when the key is free. Where too many keys are blocked, only the hashes of some are kept, and
+ * a sweep finds their deliveries again.
  */
 export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUNDS): SendOrder {
   const keys = new Map<number | string, Key>();
   const inFlight = new Map<string, Key>();
   const keyTurns = createKeyTurns();
-  /** Keys that have nothing queued, though there may be something. */
+  /** Keys with nothing queued that may have more to read. */
   const drained = new Set<Key>();
   const blockedKeys = createBlockedKeys(bounds.blockedKeys);
-  /** What has ended since the page began to be read that comes next: it may still be on it. */
+  /** Deliveries that ended since the read under way began: they may still be on its page. */
   const endedSinceRead = new Set<string>();
   let read: { kind: ReadKind; after: string | null } = { kind: 'ahead', after: null };
-  /** How far it was read: what is behind that is known, or was passed, or committed late. */
+  /** The last id read: deliveries up to it are known, or were skipped, or were committed late. */
   let front: string | null = null;
-  /** Up to there nothing is committed any more that is not known. */
+  /** No delivery up to this id can be committed late any more. */
   let settledTo: string | null = null;
-  /** How far the sweep has come that goes on, and how many there have been. */
+  /** The last id of the sweep under way, and the number of sweeps so far. */
   let sweptTo: string | null | undefined;
   let sweeps = 0;
   let queued = 0;
@@ -123,7 +124,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     if (key.queue.length === 1) place(key);
   }
 
-  /** Puts one into its place among those that are queued. */
+  /** Inserts a delivery into a key's queue, in order. */
   function insert(key: Key, candidate: Candidate): void {
     const after = key.queue.findIndex(({ webhookId }) => webhookId > candidate.webhookId);
     const at = after === -1 ? key.queue.length : after;
@@ -133,11 +134,11 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
   }
 
   function block(name: number | string, dueAt: number): boolean {
-    // Without keys, what was passed holds up nobody: it is enough to know when it is due.
+    // Without strict order a skipped delivery holds up no other: only its due time matters.
     return blockedKeys.add(strict ? (name as number) : 0, dueAt);
   }
 
-  /** Makes room for one that is ready, in place of one that is not. */
+  /** Makes room for a key that is ready by dropping one that is not. */
   function makeRoom(now: number): boolean {
     const late = keyTurns.popLate(now);
     if (late === undefined) return false;
@@ -150,7 +151,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     return true;
   }
 
-  /** Takes the first one of a key that is not known. Returns false when there is no memory for it. */
+  /** Takes the first delivery of a new key. Returns false when there is no memory for it. */
   function takeFirst(
     name: number | string,
     candidate: Candidate,
@@ -174,7 +175,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     seenInSweep: sweeps,
   });
 
-  /** Whether a key that is not known may have been passed, with one older than this. */
+  /** Returns whether an older delivery of a key that is not in memory may have been skipped. */
   const mayBeBlocked = (name: number | string, sweeping: boolean) =>
     strict && (sweeping ? blockedKeys.hasSwept : blockedKeys.has)(name as number);
 
@@ -185,19 +186,18 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
       return mayBeBlocked(name, sweeping) || takeFirst(name, candidateOf(page, at), false, now);
     if (key.unreadAfter !== null) return true;
     if (hasRoom(key)) queue(key, candidateOf(page, at));
-    // There is one queued that it is after.
     else key.unreadAfter = (key.queue.at(-1) as Candidate).webhookId;
     return true;
   }
 
-  /** Something behind the front: known, or committed late, or passed with its key. */
+  /** Adds a delivery behind the front: known, or committed late, or skipped with its key. */
   function addBehind(page: HeldPage, at: number, sweeping: boolean, now: number): boolean {
     const name = nameOf(page, at);
     const key = keys.get(name);
     const candidate = candidateOf(page, at);
     const { webhookId } = candidate;
     if (endedSinceRead.has(webhookId)) return true;
-    // What is between it and the front is not known.
+    // A new key: its deliveries between this one and the front are not known.
     if (key === undefined)
       return mayBeBlocked(name, sweeping) || takeFirst(name, candidate, strict, now);
     if (key.unreadAfter !== null && webhookId > key.unreadAfter) return true;
@@ -228,7 +228,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     return at;
   }
 
-  /** What a sweep has not come past is held no longer: it was cancelled, or has expired. */
+  /** Forgets deliveries that a sweep did not find: they were cancelled, or have expired. */
   function forgetUnseen(): void {
     for (const key of keys.values()) {
       const left = key.queue.filter(({ seenInSweep }) => seenInSweep === sweeps);
@@ -242,19 +242,19 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
   function fill(page: HeldPage, more: boolean): number {
     const last = page.length === 0 ? null : page.webhookIdOf(page.length - 1);
     const reached = !more || last === null || front === null || last >= front;
-    // One that was drained since it was read may lack what is before this page.
+    // A key that was drained since the read began may lack deliveries from before this page.
     const filled = new Set(
       [...drained].filter(({ unreadAfter }) => (unreadAfter as string) >= (read.after ?? '')),
     );
-    /** Keys of which not all were taken. */
+    /** Keys with deliveries on this page for which there was no memory. */
     const overfull = new Set<Key>();
     for (let at = 0; at < page.length; at++) {
       const key = keys.get(nameOf(page, at));
       if (key === undefined || !filled.has(key) || overfull.has(key)) continue;
       const candidate = candidateOf(page, at);
-      // What is further on comes with the pages from the front.
+      // Deliveries after the front come with `ahead` pages.
       if (front === null || candidate.webhookId > front) break;
-      // All of this key that was known has ended: what is held before that was committed late.
+      // All known deliveries of this key have ended: one before them was committed late.
       if (endedSinceRead.has(candidate.webhookId)) continue;
       if (hasRoom(key)) {
         queue(key, candidate);
@@ -278,7 +278,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     const last = taken === 0 ? null : page.webhookIdOf(taken - 1);
     const readTo = all && !more ? page.settledTo : last;
     const furthest = greater(settledTo, readTo);
-    // It may have to go back: so do clocks.
+    // Clocks go back, and so must this.
     settledTo = furthest === null ? null : lesser(furthest, page.settledTo);
     if (read.kind === 'sweep') {
       sweptTo = greater(sweptTo ?? null, last);
@@ -349,7 +349,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
   };
 }
 
-/** Of ids, which compare as their text does; null is none. */
+/** Ids compare as their text does; null is none. */
 const lesser = (a: string, b: string) => (a < b ? a : b);
 const greater = (a: string | null, b: string | null) =>
   a !== null && (b === null || a > b) ? a : b;

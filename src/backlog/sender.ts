@@ -22,9 +22,9 @@ import { createAttemptsInFlight } from './in-flight.ts';
 import { maySend } from './may-send.ts';
 import { canReadOn, createReader, sweepInMs } from './reader.ts';
 
-/** Backlogs that one round looks into. */
+/** Backlogs that one round visits. */
 const MAX_ROUND = 500;
-/** A receiver that is back is given more step by step: at most twice as much after that time. */
+/** A backlog that used all its room waits this long, so that a receiver that is back gets more step by step. */
 const REFILL_MS = 100;
 /** A retry may be due in a year, and no timer goes that far. */
 const MAX_TIMER_MS = 3_600_000;
@@ -35,61 +35,61 @@ export interface SenderOptions {
   readonly subscriptions: SubscriptionCache;
   /** Makes the attempt of a held delivery; settles when it is recorded. */
   readonly attempt: (delivery: OwedDelivery, mayBegin: MayBegin) => Promise<Outcome>;
-  /** Whether backlogs that are owned still are. */
+  /** Returns whether this process still owns its backlogs. */
   readonly stillOwns: () => boolean;
-  /** Called when a round may have something to do, in so many milliseconds. */
+  /** Asks for a round in so many milliseconds. */
   readonly wake: (delayMs: number) => void;
-  /** Whether the result of another attempt could be written down. */
+  /** Returns whether the result of another attempt could be recorded. */
   readonly mayRecord: (subscriptionId: number) => boolean;
-  /** Told of rounds and attempts of single backlogs that fail, and when none of them does any more. */
+  /** Told of rounds and attempts of single backlogs that fail, and when none fails any more. */
   readonly loop: Loop;
-  /** Told of the long reads beside the rounds. */
+  /** Told of the long reads outside of the rounds. */
   readonly readLoop: Loop;
 }
 
-/** What a round found that nothing more is to be sent of. */
+/** Backlogs that a round found to be finished. */
 export interface Finished {
-  /** Nothing is held. */
+  /** They hold no delivery. */
   readonly empty: number[];
-  /** Nothing is to be sent for now, or others may have it. */
+  /** Nothing may be sent for now, or another process may have them. */
   readonly unwanted: number[];
 }
 
-/** What a round has sent. */
+/** The result of sending in one round. */
 interface Sent {
   readonly started: Map<Backlog, number>;
-  /** Those for which there was no memory; whatever ends makes some. */
+  /** Backlogs for which there was no memory until some attempt ends. */
   readonly outOfMemory: Set<Backlog>;
 }
 
 export interface Sender {
-  /** From now on this process sends the backlog. */
+  /** Begins to send a backlog that this process owns. */
   add(subscriptionId: number): void;
-  /** Returns whether something came up meanwhile that nobody has looked at. */
+  /** Stops sending a backlog. Returns whether it was notified since its last round. */
   remove(subscriptionId: number): boolean;
-  /** Something was held, or the subscription has changed. */
+  /** Looks again: a delivery was held, or the subscription has changed. */
   look(subscriptionId: number): void;
   has(subscriptionId: number): boolean;
   readonly ids: number[];
   readonly size: number;
-  /** Those of which nothing was held for that long. */
+  /** Returns backlogs that have held nothing for that long. */
   idleFor(ms: number): number[];
-  /** Gives up those that have been owned for that long, once nothing of them is under way. */
+  /** Gives up backlogs owned for that long, once they have no attempt in flight. */
   giveUpAfter(ms: number): void;
-  /** Whether nothing more is to be sent of it, and nothing is under way. */
+  /** Returns whether a backlog is to be given up and has no attempt in flight. */
   isUnwanted(subscriptionId: number): boolean;
-  /** Sends what there is room for. */
+  /** Runs one round: sends the deliveries for which there is room. */
   sendReady(): Promise<Finished>;
-  /** Reads nothing more, and resolves when nothing is under way. */
+  /** Stops reading, and resolves when no attempt is in flight. */
   idle(): Promise<void>;
 }
 
 /**
- * Sends what is held of the backlogs that this process owns: the oldest first, at most what their
- * subscriptions allow (status, rate, requests at once, order) and their receivers take.
+ * Sends the backlogs that this process owns: the oldest delivery first, within what the subscription
+ * allows (status, rate, requests at once, order) and its receiver takes.
  *
- * There being one sender is what keeps those rules across processes. The deliveries themselves stay
- * `held` until their attempt is recorded, so an owner that dies takes nothing with it.
+ * One sender for each backlog keeps those rules across processes. Deliveries stay `held` until their
+ * attempt is recorded, so nothing is lost with an owner that dies.
  */
 export function createSender(options: SenderOptions): Sender {
   const {
@@ -104,7 +104,7 @@ export function createSender(options: SenderOptions): Sender {
     readLoop,
   } = options;
   const backlogs = new Map<number, Backlog>();
-  /** Those that have something to send, or may have. */
+  /** Backlogs that the next rounds visit, since they may have something to send. */
   const toVisit = new Set<Backlog>();
   const failingBacklogs = createFailingBacklogs(loop, (backlog) => {
     if (backlogs.get(backlog.id) !== backlog) return failingBacklogs.forget(backlog);
@@ -130,7 +130,7 @@ export function createSender(options: SenderOptions): Sender {
     backlog.timer.unref();
   }
 
-  /** Chooses who is next and loads what is to be sent. */
+  /** Chooses the next deliveries, loads them and begins their attempts. */
   async function send(allowances: ReadonlyMap<Backlog, number>): Promise<Sent> {
     const now = performance.now();
     const sent: Sent = { started: new Map(), outOfMemory: new Set() };
@@ -157,7 +157,7 @@ export function createSender(options: SenderOptions): Sender {
         begin(backlog, delivery);
         sent.started.set(backlog, (sent.started.get(backlog) ?? 0) + 1);
       }
-      // What is not held any more has ended: it was cancelled, or this process lost its ownership.
+      // The others are no longer held: they were cancelled, or this process lost its ownership.
       for (const [key, backlog] of chosen) backlog.sendOrder.settled(webhookOf(key), null);
       return sent;
     } catch (error) {
@@ -179,7 +179,7 @@ export function createSender(options: SenderOptions): Sender {
     backlog.inFlight += 1;
     const mayBegin: MayBegin = (subscription) => {
       const { allowed } = maySend(subscription);
-      // What waited for a place since before the circuit opened is no probe.
+      // An attempt that waited for a place since before the circuit opened is no probe.
       return (
         stillOwns() && backlogs.get(id) === backlog && (allowed === 'all' || allowed === began)
       );
@@ -197,9 +197,9 @@ export function createSender(options: SenderOptions): Sender {
     attemptsInFlight.add(id, Math.min(delivery.bytes, SMALL_BODY_BYTES), recorded, (outcome) => {
       sendOrder.settled(delivery.webhookId, dueAfter(outcome));
       if (outcome === 'untouched') backlog.notBefore = performance.now() + NO_PLACE_MS;
-      // Intake does not tell of what it has held meanwhile, and the next probe may be one of these.
+      // Intake sends no notification while the circuit is open; the next probe may be a newer delivery.
       if (began === 'probe') backlog.moreAhead = true;
-      // The order may have changed meanwhile, or the ownership.
+      // The counter was reset if the order or the ownership has changed meanwhile.
       if (sendOrder === backlog.sendOrder) backlog.inFlight -= 1;
       const current = backlogs.get(id);
       if (current === undefined) return wake(0);
@@ -210,7 +210,7 @@ export function createSender(options: SenderOptions): Sender {
 
   async function sendReady(): Promise<Finished> {
     const selected = [...toVisit].slice(0, MAX_ROUND);
-    // Somebody's lock may hold up the statement for all, and so may a database that is slow just now.
+    // The first timeout may be a slow database; after the second one, a row may be locked by somebody.
     const { errors } = await isolate(selected, sendFrom, (error) => {
       if (isTimeout(error)) timeouts += 1;
       return !isUnavailable(error) || (isTimeout(error) && timeouts >= 2);
@@ -228,7 +228,7 @@ export function createSender(options: SenderOptions): Sender {
     const allowances = new Map<Backlog, number>();
     const now = performance.now();
     for (const backlog of selected) {
-      // To the end of the line; and what comes while this round goes on is for the next one.
+      // Removed before the round, so that a notification during it counts for the next one.
       toVisit.delete(backlog);
       backlog.changedSinceRound = false;
       if (backlogs.get(backlog.id) !== backlog) continue;
@@ -253,7 +253,7 @@ export function createSender(options: SenderOptions): Sender {
     for (const [backlog, most] of allowances) {
       const subscription = subscriptionOf.get(backlog) ?? null;
       const noRoomLeft = (sent.started.get(backlog) ?? 0) >= most;
-      // Where nothing else sets the pace, as many wait in the lane as go until then.
+      // With no other limit, enough requests wait at the receiver's limit for this time.
       if (
         noRoomLeft &&
         !backlog.strict &&
@@ -271,13 +271,13 @@ export function createSender(options: SenderOptions): Sender {
 
   const isUnwanted = (backlog: Backlog) => backlog.leaving && attemptsInFlight.of(backlog.id) === 0;
 
-  /** Decides when to look again at a backlog, and returns whether nothing of it is left. */
+  /** Plans the next look at a backlog, and returns whether it is empty. */
   function isEmpty(backlog: Backlog, noRoomLeft: boolean): boolean {
     const { sendOrder, rateLimiter } = backlog;
     const now = performance.now();
     const toRead = !backlog.longReadUnderWay && canReadOn(backlog, now);
     if (sendOrder.ready(now) > 0 || toRead) {
-      // With no room left, whatever ends makes some, and the time makes room in a rate.
+      // With no room left, an attempt that ends looks again; a rate limit makes room with time.
       if (!noRoomLeft) schedule(backlog, 0);
       else if (rateLimiter !== null) schedule(backlog, Math.max(1, rateLimiter.nextInMs(now)));
       return false;
@@ -360,14 +360,14 @@ export function createSender(options: SenderOptions): Sender {
   };
 }
 
-/** Of the keys of what was chosen: a UUID, and the subscription. */
+/** The webhook's id in `<webhook id>.<subscription id>`. */
 const webhookOf = (key: string) => key.slice(0, 36);
 
-/** When a delivery is due again after that, by the clock of `performance.now()`; null: it has ended. */
+/** Returns when a delivery is due again, by the clock of `performance.now()`; null: it has ended. */
 function dueAfter(outcome: Outcome): number | null {
   if (outcome === 'untouched') return performance.now();
   if (outcome === 'unrecorded') return performance.now() + UNRECORDED_MS;
   if (typeof outcome === 'string' || outcome.state !== 'held') return null;
-  // A probe that failed has no time of its own: when the next one is due is the circuit's to say.
+  // A failed probe has no retry time: the circuit says when the next probe is due.
   return performance.now() + (outcome.retryInMs ?? 0);
 }

@@ -6,32 +6,32 @@ import { pauseAfter } from '../lib/pause-after.ts';
 import { takeBacklogs } from './ownership.sql.ts';
 import type { Sender } from './sender.ts';
 
-/** A backlog that somebody else was found to send is not asked for again before that. */
+/** A backlog that another process owns is not asked for again for this time. */
 const ELSEWHERE_MS = 5_000;
-/** A process sends so many backlogs at a time, and gives up those it has had for long for others. */
+/** A process owns at most so many backlogs; beyond that it gives up those it has had for `TURN_MS`. */
 const MAX_OWNED = 20_000;
 const TURN_MS = 60_000;
-/** One that cannot be taken is tried again after a growing time, at most this. */
+/** A backlog that cannot be taken is tried again after a growing pause, at most this. */
 const MAX_UNTAKEN_MS = 15_000;
 
 export interface OwnershipTakingOptions {
   readonly pool: pg.Pool;
   readonly sender: Pick<Sender, 'add' | 'giveUpAfter' | 'has' | 'look' | 'size'>;
-  /** Who owns backlogs here at this moment. */
+  /** Returns the id under which this process owns backlogs at this moment. */
   readonly ownerNow: () => string | undefined;
-  /** Called when a round may have something to do, in so many milliseconds. */
+  /** Asks for a round in so many milliseconds. */
   readonly wake: (delayMs: number) => void;
-  /** Told of each that cannot be taken, and when there is none any more. */
+  /** Told of each backlog that cannot be taken, and when there is none any more. */
   readonly loop: Loop;
 }
 
-/** Which backlogs this process should ask for. */
+/** Takes the ownership of backlogs that notifications name. */
 export interface OwnershipTaking {
-  /** Something was held, or changed, of these subscriptions. */
+  /** Deliveries of these subscriptions were held, or the subscriptions changed. */
   notice(ids: Iterable<number>, mayBeFree: boolean): void;
-  /** Forgets who else was found to send something a while ago. */
+  /** Forgets which backlogs other processes owned a while ago. */
   forgetElsewhere(): void;
-  /** Asks for those of which there was news, and gives the feeder what is its own now. */
+  /** Asks for the backlogs that were notified, and adds those that were taken to the sender. */
   run(ownerId: string): Promise<void>;
 }
 
@@ -44,9 +44,9 @@ export function createOwnershipTaking({
 }: OwnershipTakingOptions): OwnershipTaking {
   /** Subscriptions to ask for, and when. */
   const noticed = new Map<number, number>();
-  /** Those that have another owner, and until when they are not asked for again. */
+  /** Subscriptions whose backlogs have another owner, and until when they are not asked for again. */
   const ownedElsewhere = new Map<number, number>();
-  /** Those that could not be taken: how often in a row, and when they are asked for again. */
+  /** Subscriptions whose backlogs could not be taken: failures in a row, and the next try. */
   const failedTakes = new Map<number, { failures: number; again: number }>();
 
   async function takeSome(ownerId: string, ids: number[]): Promise<void> {
@@ -61,7 +61,7 @@ export function createOwnershipTaking({
     }
   }
 
-  /** Plans the round that asks for what is not to be asked for yet. */
+  /** Plans the rounds for subscriptions that may not be asked for yet. */
   function wakeForLater(now: number): void {
     for (const at of noticed.values()) if (at > now) wake(at - now);
   }
@@ -91,7 +91,7 @@ export function createOwnershipTaking({
       if (ids.length === 0) return;
       if (sender.size >= MAX_OWNED) return sender.giveUpAfter(TURN_MS);
       const asked = ids.slice(0, MAX_OWNED - sender.size);
-      // Those that are told of meanwhile are asked for again.
+      // Removed before the statement, so that a notification during it asks again.
       for (const id of asked) noticed.delete(id);
       try {
         const { errors, untried } = await isolate(

@@ -2,21 +2,21 @@ import type { AttemptStatus } from '../db/types.ts';
 import { FIRST_WINDOW, ReceiverWindow } from './receiver-window.ts';
 import { type ReceiverKind, TotalLimit } from './total-limit.ts';
 
-/** Receivers that answer within this time are quick, and have places that nobody else gets. */
+/** Receivers that answer within this time are quick: a share of all places is for them alone. */
 const QUICK_MS = 1_000;
-/** A receiver that timed out so often in a row has to prove itself again. */
+/** A receiver that timed out so often in a row is unproven again. */
 const MAX_TIMEOUTS = 3;
 const TICK_MS = 250;
-/** A receiver that has answered nothing for so long while something waits for it has stalled. */
+/** A receiver that ended no request for this time while deliveries wait for it has stalled. */
 const STALL_MS = 500;
 const FORGET_AFTER_MS = 60_000;
 
-/** A request's place, from `enter` until `leave`. */
+/** The right to have one request open, from `enter` until `leave`. */
 export interface Place {
   readonly receiver: Receiver;
-  /** As its receiver was when it was given. */
+  /** The receiver's kind when the place was given. */
   readonly kind: ReceiverKind;
-  /** Of the lane's window, in which it began. */
+  /** The round of the receiver's window in which the request began. */
   readonly round: number;
 }
 
@@ -25,14 +25,14 @@ interface Waiting {
   readonly resolve: (place: Place | null) => void;
 }
 
-/** What is known of a receiver, and what is under way to it. */
+/** The state of a receiver, which is known by its subscription, and its requests in flight. */
 interface Receiver {
   readonly id: number;
-  /** Whose it is; known from the first delivery on. */
+  /** The subscription's tenant; known from the first delivery on. */
   tenant: string;
-  /** How many requests it may have at once, by what it answers. */
+  /** The adaptive limit of its requests in flight. */
   readonly window: ReceiverWindow;
-  /** How many its subscription says that it may have, whatever it answers. */
+  /** The fixed limit that its subscription sets, in place of the window. */
   pinned: number | null;
   inFlight: number;
   waiting: Waiting[];
@@ -40,17 +40,17 @@ interface Receiver {
   proven: boolean;
   timeoutsInARow: number;
   meanMs: number;
-  /** Requests that ended in this tick, and in the one before it. */
+  /** Requests that ended in this tick, and in the previous one. */
   endedThisTick: number;
   endedLastTick: number;
-  /** Nothing ended while something waited: from then on nothing waits here. */
+  /** Stalled: new deliveries are held instead of queued. */
   stalled: boolean;
-  /** What is owed to it waits outside already, and must go first. */
+  /** Its backlog must go first: deliveries from the queue are held. */
   backlogged: boolean;
   usedAt: number;
 }
 
-/** Where requests to receivers get their places, each receiver in a lane of its own. */
+/** Limits the requests in flight to each receiver, and to all receivers together. */
 export interface ReceiverLimits {
   /**
    * Finds a place, or waits for one.
@@ -64,35 +64,36 @@ export interface ReceiverLimits {
   ): Place | null | Promise<Place | null>;
   /** @param status how the attempt ended, or null when none was made. */
   leave(place: Place, status: AttemptStatus | null, durationMs: number): void;
-  /** How many more the backlog of a receiver may bring in now. */
+  /** Returns how many more deliveries a receiver's backlog may send now. */
   roomFor(subscriptionId: number): number;
-  /** Whether a receiver has answered, and not timed out several times in a row since. */
+  /** Returns whether a receiver has answered, and has not timed out several times in a row since. */
   isProven(subscriptionId: number): boolean;
-  /** Gives a receiver so many requests at once, whatever it answers; null: as many as it takes. */
+  /** Fixes a receiver's limit; null: its window decides. */
   pin(subscriptionId: number, window: number | null): void;
-  /** Whether what comes for a receiver has to line up behind its backlog. */
+  /** Sets whether deliveries from the queue have to go behind the receiver's backlog. */
   setBacklogged(subscriptionId: number, backlogged: boolean): void;
-  /** A receiver is back: it gets one request, then two, then four, as it answers. */
+  /** Starts a receiver that is back with one request, then two, then four, as it answers. */
   startSlowly(subscriptionId: number): void;
-  /** The receivers that requests are open to, and how many. */
+  /** Returns the receivers with requests in flight. */
   inFlightBySubscription(): [subscriptionId: number, inFlight: number][];
-  /** How many requests there may be at once to all receivers together. */
+  /** Sets how many requests may be in flight to all receivers together. */
   resize(limit: number): void;
-  /** Whether anything had to wait for that number, rather than for its receiver, since this was asked last. */
+  /** Returns whether any delivery waited for the total limit, not its receiver's, since the last call. */
   wasFull(): boolean;
   readonly inFlight: number;
   readonly waiting: number;
-  /** Sends everyone away who waits. */
+  /** Turns away all that wait. */
   stop(): void;
 }
 
 /**
- * A receiver can only hurt itself. Each has a window of requests (window.ts), which grows while that
- * brings more answers and shrinks when it times out. What exceeds it waits here, and is turned away to be held when the
- * receiver has stalled, or when others wait for the memory that it takes. How many there are of all
- * receivers together is bounded too, and shared out (total-limit.ts).
+ * Creates the limits, by which a receiver can only hurt itself. Each has a window of requests
+ * (receiver-window.ts), which grows while that brings more answers and shrinks when it times out.
+ * Deliveries beyond it wait here, and are turned away to be held when the receiver has stalled, or
+ * when others wait for the memory that they take. The requests of all receivers together are bounded
+ * and shared out (total-limit.ts).
  *
- * @param othersWait whether deliveries to other subscriptions wait to be loaded.
+ * @param othersWait returns whether deliveries to other subscriptions wait to be loaded.
  * @param now milliseconds of a clock that only goes forward.
  */
 export function createReceiverLimits(
@@ -101,7 +102,7 @@ export function createReceiverLimits(
   now: () => number = () => performance.now(),
 ): ReceiverLimits {
   const receivers = new Map<number, Receiver>();
-  /** Lanes in which somebody waits, the one whose turn is next first. */
+  /** Receivers with deliveries waiting, in the order of their turns. */
   const withWaiting = new Set<Receiver>();
   const total = new TotalLimit(limit);
   let waiting = 0;
@@ -139,7 +140,7 @@ export function createReceiverLimits(
     proven,
   });
 
-  /** Gives a place, if there is one for it. */
+  /** Takes a place, or returns null when there is none. */
   function tryStart(receiver: Receiver): Place | null {
     if (receiver.inFlight >= windowOf(receiver)) return null;
     const kind = kindOf(receiver);
@@ -168,7 +169,7 @@ export function createReceiverLimits(
     return count;
   }
 
-  /** Lets others in, whoever's turn it is, as far as a look at a few of them shows. */
+  /** Admits waiting deliveries, receivers taking turns. It looks at a few receivers only, for speed. */
   function admitInTurn(most = Number.POSITIVE_INFINITY): void {
     let looks = Math.min(20, withWaiting.size);
     let left = most;
@@ -177,7 +178,7 @@ export function createReceiverLimits(
       looks -= 1;
       left -= admit(receiver, left);
       if (receiver.waiting.length === 0 || withWaiting.size === 1) continue;
-      // To the end of the line.
+      // Its next turn is after all others.
       withWaiting.delete(receiver);
       withWaiting.add(receiver);
     }
@@ -201,7 +202,7 @@ export function createReceiverLimits(
           receiver.stalled = true;
           turnAway(receiver, 0);
         } else if (othersWait(receiver.id)) {
-          // Enough for the next tick; what is more takes the memory that others wait for.
+          // Enough for the next tick; more would take the memory that others wait for.
           turnAway(receiver, Math.max(FIRST_WINDOW, answersPerTick));
         }
       }
@@ -243,7 +244,7 @@ export function createReceiverLimits(
       });
     },
     leave({ receiver, kind, round }, status, durationMs) {
-      // A window larger than what there is must still be found to be too large.
+      // With the total limit below the window, the window could otherwise never count as full.
       const windowWasFull = receiver.inFlight >= Math.min(receiver.window.size, total.maxOfOne);
       receiver.inFlight -= 1;
       receiver.usedAt = now();
@@ -253,7 +254,7 @@ export function createReceiverLimits(
         if (receiver.timeoutsInARow >= MAX_TIMEOUTS) receiver.proven = false;
         receiver.window.timedOut(now());
       } else if (status !== null) {
-        // Whatever it answered, it answered.
+        // Any answer counts, also one that refuses.
         receiver.endedThisTick += 1;
         receiver.timeoutsInARow = 0;
         receiver.proven = true;
@@ -262,7 +263,7 @@ export function createReceiverLimits(
           receiver.meanMs === 0 ? durationMs : receiver.meanMs * 0.9 + durationMs * 0.1;
         receiver.window.answered(windowWasFull, round, receiver.meanMs, now());
       }
-      // Whose turn it is: one that has much to send would get each of its own places back.
+      // Others first, or a receiver with much to send would get each of its own places back.
       if (withWaiting.size > 0) admitInTurn(1);
       admit(receiver);
     },

@@ -1,41 +1,41 @@
-/** Requests that a receiver is given at once before anything is known of it. */
+/** The window of a receiver that has not answered yet. */
 export const FIRST_WINDOW = 10;
-/** A round with twice the requests has to bring in so many more answers, or they only wait in line. */
+/** Twice the requests must bring at least this factor of answers, or they only queue at the receiver. */
 const WORTHWHILE_GAIN = 1.25;
 /**
- * While answers come within this time there is no line to speak of. What bounds them may be this process,
+ * While answers come within this time no queue forms at the receiver. The bound may be this process,
  * and more requests at once cost it less each: *measured*, 150 instead of 20 take a tenth less of its CPU.
- * What is more than that has to bring more answers.
+ * Up to that many need not bring more answers.
  */
 const NO_QUEUE_MS = 10;
 const ENOUGH_FOR_QUICK = 150;
-/** A shorter round says more of our event loop than of the receiver. */
+/** A shorter round measures our event loop rather than the receiver. */
 const MIN_ROUND_MS = 25;
-/** Until more is tried again: longer each time that it was no use. */
+/** Pause before another size is tried; doubled each time that it brought no gain. */
 const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 60_000;
-/** A window is halved once in this time at most. */
+/** A window is halved at most once in this time. */
 const HALVE_EVERY_MS = 1_000;
 
 /**
- * How many requests a receiver may have at once: what it makes use of.
+ * The adaptive limit of a receiver's requests in flight.
  *
- * It doubles from round to round as long as more requests bring more answers, and goes back when they
- * do not: a receiver that does one thing after the other would only have a line of ours in front of
- * it, which gets longer until all in it time out. While answers come at once there is no such line, and
- * it doubles until there are enough to fill this process. More is tried again now and then, and in turn with
- * that half of it: where that brings as many answers, the rest was of a moment that is over. A round lasts
- * until a request is answered that was sent in it, and counts if there were always as many under way
- * as there may be. (So BBR finds out what a path can carry: draft-ietf-ccwg-bbr, 5.3.1.)
+ * It doubles from round to round while more requests bring more answers, and goes back when they do
+ * not: a receiver that handles one request after the other would only get a queue, which grows until
+ * all requests in it time out. While answers come at once there is no such queue, and the window
+ * doubles until there are enough requests to fill this process. A larger window and half of the window
+ * are tried again in turn, now and then: where half brings as many answers, the receiver has become
+ * slower. A round lasts until a request that was sent in it is answered, and counts if the window was
+ * always full. (BBR finds the capacity of a path in this way: draft-ietf-ccwg-bbr, 5.3.1.)
  */
 export class ReceiverWindow {
   size = FIRST_WINDOW;
-  /** Which round it is: each request is asked, when it is answered, in which it was sent. */
+  /** The number of the present round. Each request remembers the round in which it was sent. */
   round = 0;
   #growing = true;
-  /** Whether it has been found out once what the receiver makes use of. */
+  /** It has settled on a size at least once. */
   #settled = false;
-  /** The last round that was worth it: its answers a millisecond, and the window it began with. */
+  /** The last round that brought a gain: its answers per millisecond, and the window it began with. */
   #rate = 0;
   #lastWorthwhile = FIRST_WINDOW;
   /** Rounds since then. */
@@ -46,17 +46,17 @@ export class ReceiverWindow {
   #retryMs = FIRST_RETRY_MS;
   #retryAt = 0;
   #halvedAt = Number.NEGATIVE_INFINITY;
-  /** What it was before half of it was tried; and whether what was sent before that has been answered. */
+  /** While half is tried: the window and rate before, and whether all earlier requests were answered. */
   #halved: { readonly from: number; readonly rate: number; flushed: boolean } | null = null;
   #triedLargerLast = false;
   #meanMs = Number.POSITIVE_INFINITY;
 
   /**
-   * An answer came, whatever it says.
+   * Counts an answer, also one that refuses.
    *
-   * @param full whether as many requests were under way as there may be.
+   * @param full the window was full when the answer came.
    * @param sentIn the round in which its request was sent.
-   * @param meanMs how long its answers take of late.
+   * @param meanMs the moving average of the receiver's answer times.
    * @param now milliseconds of a clock that only goes forward.
    */
   answered(full: boolean, sentIn: number, meanMs: number, now: number): void {
@@ -67,7 +67,7 @@ export class ReceiverWindow {
       return;
     }
     if (!full) {
-      // What a round that is broken off has added was not found to be worth it, and is not used.
+      // This round did not prove that its growth brings a gain, so the growth is undone.
       if (this.#growing && this.#roundAt !== Number.NEGATIVE_INFINITY)
         this.size = Math.min(this.size, this.#roundFrom);
       this.#roundAt = Number.NEGATIVE_INFINITY;
@@ -86,14 +86,14 @@ export class ReceiverWindow {
     this.#beginRound(now);
   }
 
-  /** Requests that were sent together time out together: that is one sign, not many. */
+  /** Halves the window. Requests that were sent together time out together, which counts once. */
   timedOut(now: number): void {
     if (now - this.#halvedAt <= HALVE_EVERY_MS) return;
     this.#halvedAt = now;
     this.#settle(Math.max(1, this.size >> 1), now);
   }
 
-  /** One request, then two, then four, as the receiver answers. */
+  /** Starts again with one request, then two, then four, as the receiver answers. */
   restart(): void {
     this.size = 1;
     this.#growing = true;
@@ -139,7 +139,7 @@ export class ReceiverWindow {
       return;
     }
     this.#roundsWithoutGain += 1;
-    // The first time, one round may have been somebody else's; it is looked at again, with no more.
+    // Before it has settled once, one round without gain may be chance: measure it again.
     if (this.#roundsWithoutGain < (this.#settled ? 1 : 2)) return;
     this.#settle(Math.max(FIRST_WINDOW, Math.min(this.size, 2 * this.#lastWorthwhile)), now);
   }
@@ -157,7 +157,7 @@ export class ReceiverWindow {
       this.#settle(half.from, now);
       return;
     }
-    // There may be more of that.
+    // Halving cost no throughput; try a smaller window again soon.
     this.#retryMs = FIRST_RETRY_MS;
     this.#triedLargerLast = true;
     this.#settle(this.size, now);

@@ -2,25 +2,25 @@ import { performance } from 'node:perf_hooks';
 import type { Slots } from '../lib/slots.ts';
 import type { ReceiverLimits } from './receiver-limit.ts';
 
-/** Fewer requests in flight than this are never the better choice. */
+/** The total limit is never lower: fewer requests in flight are never better. */
 const MIN_IN_FLIGHT = 200;
 const EVERY_MS = 100;
 
-/** How it went since the last look. */
+/** Measurements since the last adjustment. */
 export interface Observation {
   /** The share of the time that the event loop was busy, 0 to 1. */
   readonly utilization: number;
   /** How long a request holds its place on average, by Little's law; infinite when none ended. */
   readonly holdMs: number;
   /**
-   * Whether anything had to wait because there are no more places. What waits for a receiver that has
-   * as many requests as it makes use of would only wait in memory.
+   * A delivery waited for the total limit. One that waits for its own receiver's limit does not count:
+   * with a higher total it would wait in memory.
    */
   readonly waiting: boolean;
 }
 
 /**
- * How many requests may be in flight next, between `MIN_IN_FLIGHT` and `max`.
+ * Returns the next total limit of requests in flight, between `MIN_IN_FLIGHT` and `max`.
  *
  * Receivers that are slow want many. When receivers are quick and the event loop is full, more
  * requests in flight only wait for each other: the same throughput, each delivery's memory held for
@@ -44,13 +44,13 @@ export function nextTotalLimit(
 }
 
 export interface TotalLimitTuning {
-  /** Looks at how it goes from now on, for as long as anything is in flight. */
+  /** Adjusts the limit every 100 ms from now on, for as long as anything is in flight. */
   watch(): void;
   stop(): void;
 }
 
 /**
- * Adapts the number of requests in flight to receivers and to this process.
+ * Adapts the total limit of requests in flight to receivers and to the load of this process.
  *
  * @param slots for deliveries in memory: half as many again may wait there for their receivers.
  */

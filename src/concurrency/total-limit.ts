@@ -1,10 +1,10 @@
 import { mayTake, shareOfOne } from '../lib/fair-share.ts';
 
-/** Of all requests, what receivers may have that are not quick, and those that have not answered yet. */
+/** Shares of the total for receivers that are not quick, and for those that have not answered yet. */
 const SLOW_SHARE = 0.8;
 const UNPROVEN_SHARE = 0.5;
 
-/** What is known of a receiver that a request goes to. */
+/** What decides which share of the total a receiver may use. */
 export interface ReceiverKind {
   /** It answers quickly, and so holds its place for a short time only. */
   readonly quick: boolean;
@@ -21,15 +21,16 @@ interface Use {
 const NONE: Readonly<Use> = { inFlight: 0, slow: 0, unproven: 0 };
 
 /**
- * How many requests there may be at once to all receivers together, and who may have them. A fifth is for
- * receivers that are known to be quick, so that slow ones, however many, never take the last place; and those
- * that have never answered share half at most. Of each, a tenant leaves some to others (lib/fair-share.ts): a
+/**
+ * Limits the requests in flight to all receivers together, and shares them out. A fifth is for receivers
+ * that are known to be quick, so that slow ones, however many, never take the last place; receivers that
+ * have never answered share at most half. A tenant leaves some of each share to others (lib/fair-share.ts): a
  * receiver that was quick until now may hang, and hold its places for minutes.
  */
 export class TotalLimit {
   #max: number;
   readonly #all: Use = { ...NONE };
-  /** Of tenants that have requests under way. */
+  /** The requests in flight of each tenant that has any. */
   readonly #tenants = new Map<string, Use>();
 
   constructor(max: number) {
@@ -49,12 +50,12 @@ export class TotalLimit {
     return shareOfOne(this.#max);
   }
 
-  /** Changes how many there may be. Those under way stay. */
+  /** Changes the limit. Requests in flight stay. */
   resize(max: number): void {
     this.#max = max;
   }
 
-  /** Whether a tenant may begin one more request to such a receiver. */
+  /** Returns whether a tenant may begin one more request to a receiver of this kind. */
   hasRoom(tenant: string, { quick, proven }: ReceiverKind): boolean {
     const { inFlight, slow, unproven } = this.#tenants.get(tenant) ?? NONE;
     if (!mayTake(1, inFlight, this.#all.inFlight, this.#max)) return false;
@@ -63,7 +64,7 @@ export class TotalLimit {
     return proven || mayTake(1, unproven, this.#all.unproven, this.#max * UNPROVEN_SHARE);
   }
 
-  /** Counts a request, until `end` is called with the same. */
+  /** Counts a request, until `end` is called with the same arguments. */
   begin(tenant: string, kind: ReceiverKind): void {
     this.#count(tenant, kind, 1);
   }

@@ -1,14 +1,14 @@
-/** The jobs that wait until there is memory for their deliveries, and whom those go to. */
+/** Counts jobs that wait for memory, by the subscriptions of their deliveries. */
 export interface WaitingJobs {
-  /** Counts a job among those that wait, until `admitted` resolves. */
+  /** Counts a job as waiting until `admitted` settles. */
   add(subscriptionIds: readonly number[], admitted: Promise<void>): Promise<void>;
-  /** Whether a delivery to any other subscription waits. */
+  /** Returns whether a delivery to any other subscription waits. */
   othersWait(subscriptionId: number): boolean;
 }
 
 export function createWaitingJobs(): WaitingJobs {
   let jobs = 0;
-  /** How many of them are for one subscription alone, by subscription. */
+  /** Jobs that are for one subscription alone, by subscription. */
   const jobsForOne = new Map<number, number>();
 
   return {
