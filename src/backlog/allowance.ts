@@ -1,4 +1,5 @@
 import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
+import type { Outcome } from '../sending/courier.ts';
 import type { CachedSubscription } from '../subscriptions/cache.ts';
 import { type Backlog, beginPass, permitsOf } from './backlog.ts';
 import type { AttemptsInFlight } from './in-flight.ts';
@@ -11,11 +12,11 @@ export const NO_PLACE_MS = 100;
 /** Pause while the backlog's own requests take all the room: each that ends looks again sooner. */
 const NO_ROOM_MS = 1_000;
 /** Pause while results of the subscription wait to be written. */
-export const UNRECORDED_MS = 1_000;
+const UNRECORDED_MS = 1_000;
 
 export interface AllowanceOptions {
   readonly receiverLimits: ReceiverLimits;
-  readonly attemptsInFlight: AttemptsInFlight;
+  readonly attempts: AttemptsInFlight;
   /** Returns whether the result of another attempt could be recorded. */
   readonly mayRecord: (subscriptionId: number) => boolean;
   /** Plans the next look at a backlog. */
@@ -31,7 +32,7 @@ export type Allowance = (
 
 /** Applies every limit on how much of a backlog is sent, and plans when to ask again. */
 export function createAllowance(options: AllowanceOptions): Allowance {
-  const { receiverLimits, attemptsInFlight, mayRecord, schedule } = options;
+  const { receiverLimits, attempts, mayRecord, schedule } = options;
 
   return (backlog, subscription, now) => {
     const strict = subscription?.ordering === 'strict';
@@ -57,7 +58,7 @@ export function createAllowance(options: AllowanceOptions): Allowance {
       return 0;
     }
     // Attempts that began under another order, or before the ownership was lost, have to end first.
-    if (attemptsInFlight.of(backlog.id) > backlog.inFlight) return 0;
+    if (attempts.countOf(backlog.id) > backlog.inFlight) return 0;
     if (backlog.notBefore > now) {
       schedule(backlog, backlog.notBefore - now);
       return 0;
@@ -73,4 +74,13 @@ export function createAllowance(options: AllowanceOptions): Allowance {
     if (permits === 0) schedule(backlog, (backlog.rateLimiter as RateLimiter).nextInMs(now));
     return Math.min(most, permits);
   };
+}
+
+/** Returns when a delivery is due again, by the clock of `performance.now()`; null: it has ended. */
+export function dueAfter(outcome: Outcome): number | null {
+  if (outcome === 'untouched') return performance.now();
+  if (outcome === 'unrecorded') return performance.now() + UNRECORDED_MS;
+  if (typeof outcome === 'string' || outcome.state !== 'held') return null;
+  // A failed probe has no retry time: the circuit says when the next probe is due.
+  return performance.now() + (outcome.retryInMs ?? 0);
 }

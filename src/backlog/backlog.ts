@@ -150,6 +150,11 @@ export function isDone(
   );
 }
 
+/** Counts a probe of a webhook. */
+export function countProbe({ probeCounts }: Backlog, webhookId: string): void {
+  probeCounts.set(webhookId, (probeCounts.get(webhookId) ?? 0) + 1);
+}
+
 /** Ranks webhooks for probes: one that its receiver cannot take must not be the only one tried. */
 export function probeRankOf({
   allowed,

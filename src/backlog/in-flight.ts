@@ -10,7 +10,7 @@ const UNPROVEN_SHARE = 0.5;
 /** Counts the attempts of held deliveries in flight, and the memory that is left for more. */
 export interface AttemptsInFlight {
   /** Returns the attempts of a subscription, also those of an ownership that was lost or of another order. */
-  of(subscriptionId: number): number;
+  countOf(subscriptionId: number): number;
   /** Returns the room for more attempts, to be shared out in one round. */
   room(): Room;
   /** Counts an attempt from now until it is recorded; then `ended` is called. */
@@ -37,7 +37,7 @@ export function createAttemptsInFlight(receiverLimits: ReceiverLimits): Attempts
   let unproven = 0;
 
   return {
-    of: (subscriptionId) => counts.get(subscriptionId) ?? 0,
+    countOf: (subscriptionId) => counts.get(subscriptionId) ?? 0,
     room() {
       const limit = Math.max(1, Math.min(MAX_LOADED, Math.floor(MAX_LOADED_BYTES / meanBytes)));
       let free = limit - attempts.size;

@@ -8,9 +8,12 @@ export interface Candidate {
   seenInSweep: number;
 }
 
+/** A hash of the ordering key; without strict order, the webhook's id. */
+export type KeyName = number | string;
+
 /** Deliveries that are sent one after the other: those with one ordering key. */
 export interface Key {
-  readonly name: number | string;
+  readonly name: KeyName;
   /** The oldest deliveries of the key, in order and without a gap. */
   readonly queue: Candidate[];
   inFlight: string | null;

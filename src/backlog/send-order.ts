@@ -1,5 +1,5 @@
 import { createBlockedKeys } from './blocked-keys.ts';
-import { type Candidate, createKeyTurns, type Key } from './key-turns.ts';
+import { type Candidate, createKeyTurns, type Key, type KeyName } from './key-turns.ts';
 
 /** Held deliveries as they were read, in the order of their ids, without their bodies. */
 export interface HeldPage {
@@ -32,9 +32,8 @@ const BOUNDS: SendOrderBounds = {
 };
 
 /**
- * The purpose of a page. `fill`: the next deliveries of keys that had some skipped. `sweep`: from the
- * beginning, deliveries that were committed late, made owed again, or skipped with their key.
- * `ahead`: deliveries after the front.
+ * `fill` reads the next deliveries of keys that had some skipped; `sweep`, from the beginning, those
+ * that were committed late, made owed again, or skipped with their key; `ahead`, those after the front.
  */
 export type ReadKind = 'fill' | 'sweep' | 'ahead';
 
@@ -86,7 +85,7 @@ export interface SendOrder {
  * a sweep finds their deliveries again.
  */
 export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUNDS): SendOrder {
-  const keys = new Map<number | string, Key>();
+  const keys = new Map<KeyName, Key>();
   const inFlight = new Map<string, Key>();
   const keyTurns = createKeyTurns();
   /** Keys with nothing queued that may have more to read. */
@@ -133,7 +132,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     if (at === 0) place(key);
   }
 
-  function block(name: number | string, dueAt: number): boolean {
+  function block(name: KeyName, dueAt: number): boolean {
     // Without strict order a skipped delivery holds up no other: only its due time matters.
     return blockedKeys.add(strict ? (name as number) : 0, dueAt);
   }
@@ -152,12 +151,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
   }
 
   /** Takes the first delivery of a new key. Returns false when there is no memory for it. */
-  function takeFirst(
-    name: number | string,
-    candidate: Candidate,
-    more: boolean,
-    now: number,
-  ): boolean {
+  function takeFirst(name: KeyName, candidate: Candidate, more: boolean, now: number): boolean {
     if (keys.size >= bounds.keys) {
       if (candidate.dueAt > now) return block(name, candidate.dueAt);
       if (!makeRoom(now)) return false;
@@ -176,7 +170,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
   });
 
   /** Returns whether an older delivery of a key that is not in memory may have been skipped. */
-  const mayBeBlocked = (name: number | string, sweeping: boolean) =>
+  const mayBeBlocked = (name: KeyName, sweeping: boolean) =>
     strict && (sweeping ? blockedKeys.hasSwept : blockedKeys.has)(name as number);
 
   function addAhead(page: HeldPage, at: number, sweeping: boolean, now: number): boolean {

@@ -7,10 +7,11 @@ import { isolate } from '../lib/isolate.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import type { MayBegin, Outcome } from '../sending/courier.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
-import { createAllowance, NO_PLACE_MS, UNRECORDED_MS } from './allowance.ts';
+import { createAllowance, dueAfter, NO_PLACE_MS } from './allowance.ts';
 import {
   awaitsProbe,
   type Backlog,
+  countProbe,
   createBacklog,
   isDone,
   LOOK_EVERY_MS,
@@ -92,28 +93,20 @@ export interface Sender {
  * attempt is recorded, so nothing is lost with an owner that dies.
  */
 export function createSender(options: SenderOptions): Sender {
-  const {
-    pool,
-    receiverLimits,
-    subscriptions,
-    attempt,
-    stillOwns,
-    wake,
-    mayRecord,
-    loop,
-    readLoop,
-  } = options;
+  const { pool, receiverLimits, subscriptions, attempt, stillOwns, wake } = options;
+  const { mayRecord, loop, readLoop } = options;
   const backlogs = new Map<number, Backlog>();
   /** Backlogs that the next rounds visit, since they may have something to send. */
   const toVisit = new Set<Backlog>();
-  const failingBacklogs = createFailingBacklogs(loop, (backlog) => {
-    if (backlogs.get(backlog.id) !== backlog) return failingBacklogs.forget(backlog);
+  const failing = createFailingBacklogs(loop, (backlog) => {
+    if (!isOwned(backlog)) return failing.forget(backlog);
     toVisit.delete(backlog);
     schedule(backlog, 0);
   });
-  const attemptsInFlight = createAttemptsInFlight(receiverLimits);
+  const attempts = createAttemptsInFlight(receiverLimits);
   const reader = createReader(pool, schedule, readLoop);
-  const allowance = createAllowance({ receiverLimits, attemptsInFlight, mayRecord, schedule });
+  const allowance = createAllowance({ receiverLimits, attempts, mayRecord, schedule });
+  const isOwned = (backlog: Backlog) => backlogs.get(backlog.id) === backlog;
   let finished: Finished = { empty: [], unwanted: [] };
   let timeouts = 0;
 
@@ -134,7 +127,7 @@ export function createSender(options: SenderOptions): Sender {
   async function send(allowances: ReadonlyMap<Backlog, number>): Promise<Sent> {
     const now = performance.now();
     const sent: Sent = { started: new Map(), outOfMemory: new Set() };
-    const room = attemptsInFlight.room();
+    const room = attempts.room();
     const chosen = new Map<string, Backlog>();
     for (const [backlog, most] of allowances) {
       const free = room.for(backlog.id, most);
@@ -171,30 +164,24 @@ export function createSender(options: SenderOptions): Sender {
     const now = performance.now();
     backlog.rateLimiter?.take(1, now);
     backlog.lastStartedAt = now;
-    if (began === 'probe')
-      backlog.probeCounts.set(
-        delivery.webhookId,
-        (backlog.probeCounts.get(delivery.webhookId) ?? 0) + 1,
-      );
+    if (began === 'probe') countProbe(backlog, delivery.webhookId);
     backlog.inFlight += 1;
     const mayBegin: MayBegin = (subscription) => {
       const { allowed } = maySend(subscription);
       // An attempt that waited for a place since before the circuit opened is no probe.
-      return (
-        stillOwns() && backlogs.get(id) === backlog && (allowed === 'all' || allowed === began)
-      );
+      return stillOwns() && isOwned(backlog) && (allowed === 'all' || allowed === began);
     };
     const recorded = attempt(delivery, mayBegin).then(
       (outcome) => {
-        failingBacklogs.attemptSucceeded(backlog);
+        failing.attemptSucceeded(backlog);
         return outcome;
       },
       (error: unknown): Outcome => {
-        failingBacklogs.attemptFailed(backlog, error);
+        failing.attemptFailed(backlog, error);
         return 'untouched';
       },
     );
-    attemptsInFlight.add(id, Math.min(delivery.bytes, SMALL_BODY_BYTES), recorded, (outcome) => {
+    attempts.add(id, Math.min(delivery.bytes, SMALL_BODY_BYTES), recorded, (outcome) => {
       sendOrder.settled(delivery.webhookId, dueAfter(outcome));
       if (outcome === 'untouched') backlog.notBefore = performance.now() + NO_PLACE_MS;
       // Intake sends no notification while the circuit is open; the next probe may be a newer delivery.
@@ -216,8 +203,8 @@ export function createSender(options: SenderOptions): Sender {
       return !isUnavailable(error) || (isTimeout(error) && timeouts >= 2);
     });
     if (errors.size === 0) timeouts = 0;
-    for (const [backlog, error] of errors) failingBacklogs.roundFailed(backlog, error);
-    failingBacklogs.report();
+    for (const [backlog, error] of errors) failing.roundFailed(backlog, error);
+    failing.report();
     const found = finished;
     finished = { empty: [], unwanted: [] };
     return found;
@@ -231,10 +218,9 @@ export function createSender(options: SenderOptions): Sender {
       // Removed before the round, so that a notification during it counts for the next one.
       toVisit.delete(backlog);
       backlog.changedSinceRound = false;
-      if (backlogs.get(backlog.id) !== backlog) continue;
-      const most = backlog.leaving
-        ? 0
-        : allowance(backlog, subscriptionOf.get(backlog) ?? null, now);
+      if (!isOwned(backlog)) continue;
+      const subscription = subscriptionOf.get(backlog) ?? null;
+      const most = backlog.leaving ? 0 : allowance(backlog, subscription, now);
       if (most > 0) allowances.set(backlog, most);
     }
     let sent: Sent;
@@ -245,21 +231,16 @@ export function createSender(options: SenderOptions): Sender {
       for (const backlog of selected) toVisit.add(backlog);
       throw error;
     }
-    for (const backlog of allowances.keys()) failingBacklogs.roundSucceeded(backlog);
+    for (const backlog of allowances.keys()) failing.roundSucceeded(backlog);
     for (const backlog of selected) {
-      if (backlogs.get(backlog.id) === backlog && isUnwanted(backlog))
-        finished.unwanted.push(backlog.id);
+      if (isOwned(backlog) && isUnwanted(backlog)) finished.unwanted.push(backlog.id);
     }
     for (const [backlog, most] of allowances) {
       const subscription = subscriptionOf.get(backlog) ?? null;
       const noRoomLeft = (sent.started.get(backlog) ?? 0) >= most;
       // With no other limit, enough requests wait at the receiver's limit for this time.
-      if (
-        noRoomLeft &&
-        !backlog.strict &&
-        backlog.rateLimiter === null &&
-        subscription?.maxInFlight == null
-      )
+      const { strict, rateLimiter } = backlog;
+      if (noRoomLeft && !strict && rateLimiter === null && subscription?.maxInFlight == null)
         backlog.notBefore = performance.now() + REFILL_MS;
       if (sent.outOfMemory.has(backlog)) toVisit.add(backlog);
       else if (isEmpty(backlog, noRoomLeft)) {
@@ -269,7 +250,7 @@ export function createSender(options: SenderOptions): Sender {
     }
   }
 
-  const isUnwanted = (backlog: Backlog) => backlog.leaving && attemptsInFlight.of(backlog.id) === 0;
+  const isUnwanted = (backlog: Backlog) => backlog.leaving && attempts.countOf(backlog.id) === 0;
 
   /** Plans the next look at a backlog, and returns whether it is empty. */
   function isEmpty(backlog: Backlog, noRoomLeft: boolean): boolean {
@@ -284,7 +265,7 @@ export function createSender(options: SenderOptions): Sender {
     }
     if (backlog.longReadUnderWay) return false;
     const inMs = Math.min(sweepInMs(backlog, now), Math.max(1, sendOrder.dueAt - now));
-    if (inMs === Number.POSITIVE_INFINITY) return attemptsInFlight.of(backlog.id) === 0;
+    if (inMs === Number.POSITIVE_INFINITY) return attempts.countOf(backlog.id) === 0;
     schedule(backlog, inMs);
     return false;
   }
@@ -314,7 +295,7 @@ export function createSender(options: SenderOptions): Sender {
       clearTimeout(backlog.timer);
       backlogs.delete(id);
       toVisit.delete(backlog);
-      failingBacklogs.forget(backlog);
+      failing.forget(backlog);
       receiverLimits.pin(id, null);
       receiverLimits.setBacklogged(id, false);
       return backlog.changedSinceRound;
@@ -336,7 +317,7 @@ export function createSender(options: SenderOptions): Sender {
         .filter(
           (backlog) =>
             backlog.activeAt < before &&
-            attemptsInFlight.of(backlog.id) === 0 &&
+            attempts.countOf(backlog.id) === 0 &&
             isDone(backlog, performance.now()),
         )
         .map(({ id }) => id);
@@ -355,19 +336,10 @@ export function createSender(options: SenderOptions): Sender {
     },
     sendReady,
     async idle() {
-      await Promise.all([reader.stop(), attemptsInFlight.idle()]);
+      await Promise.all([reader.stop(), attempts.idle()]);
     },
   };
 }
 
 /** The webhook's id in `<webhook id>.<subscription id>`. */
 const webhookOf = (key: string) => key.slice(0, 36);
-
-/** Returns when a delivery is due again, by the clock of `performance.now()`; null: it has ended. */
-function dueAfter(outcome: Outcome): number | null {
-  if (outcome === 'untouched') return performance.now();
-  if (outcome === 'unrecorded') return performance.now() + UNRECORDED_MS;
-  if (typeof outcome === 'string' || outcome.state !== 'held') return null;
-  // A failed probe has no retry time: the circuit says when the next probe is due.
-  return performance.now() + (outcome.retryInMs ?? 0);
-}

@@ -24,8 +24,8 @@ const HALVE_EVERY_MS = 1_000;
  * not: a receiver that handles one request after the other would only get a queue, which grows until
  * all requests in it time out. While answers come at once there is no such queue, and the window
  * doubles until there are enough requests to fill this process. A larger window and half of the window
- * are tried again in turn, now and then: where half brings as many answers, the receiver has become
- * slower. A round lasts until a request that was sent in it is answered, and counts if the window was
+ * are tried again in turn, now and then: where half brings as many answers, the larger size suited a
+ * moment that is over. A round lasts until a request that was sent in it is answered, and counts if the window was
  * always full. (BBR finds the capacity of a path in this way: draft-ietf-ccwg-bbr, 5.3.1.)
  */
 export class ReceiverWindow {
