@@ -2,12 +2,12 @@ import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
 import { isIn } from './load.sql.ts';
 
-/** First key of our advisory locks (see maintenance/presence.ts); the second one of this statement's. */
+/** The two keys of this statement's advisory lock; the first is that of all our locks (maintenance/presence.ts). */
 const LOCK = '1347637332, -3';
 /** Deliveries that expire in one transaction. */
 const MAX_EXPIRED = 2_000;
 
-/** An open circuit, and what its subscription says of how long to try. */
+/** An open circuit, and the retry schedule of its subscription. */
 export interface OpenCircuit {
   readonly subscription_id: number;
   readonly retry_schedule: string | null;
@@ -15,7 +15,7 @@ export interface OpenCircuit {
   readonly open_ms: number;
 }
 
-/** Circuits that are open for at least `minMs`, of subscriptions that nobody has paused or disabled. */
+/** Returns circuits that have been open for at least `minMs`, of active subscriptions. */
 export async function openCircuits(pool: pg.Pool, minMs: number): Promise<OpenCircuit[]> {
   const { rows } = await pool.query<OpenCircuit>({
     name: 'open-circuits',
@@ -30,21 +30,21 @@ export async function openCircuits(pool: pg.Pool, minMs: number): Promise<OpenCi
   return rows;
 }
 
-/** A subscription, and how long what is held for it may have waited. */
+/** A subscription, and how long its held deliveries may wait after they are due. */
 export interface Expiry {
   readonly subscriptionId: number;
   readonly afterMs: number;
 }
 
 /**
- * Fails what was due for longer than its subscription's time and is still held: its reason is
- * `expired`. Up to a number at a time, in no order: to sort them, Postgres would read them all.
+ * Fails held deliveries that have been due for longer than their subscription's time, with the reason
+ * `expired`. It takes `MAX_EXPIRED` at a time, in no order: to sort them, Postgres would read them all.
  *
- * One process at a time does it; another that asks meanwhile is told that there was nothing. A
- * webhook is no younger than what is due of it, so partitions of later days are left out; and of the
- * others only the index of what is held is read.
+ * One process at a time does it; for another that asks meanwhile the result is empty. A webhook is
+ * accepted before its delivery is due, so partitions of later days are left out; and of the others
+ * only the index of held deliveries is read.
  *
- * @returns how many there were, and whether there may be more.
+ * @returns how many expired, and whether there may be more.
  */
 export async function expireHeld(
   pool: pg.Pool,

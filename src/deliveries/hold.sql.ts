@@ -2,16 +2,16 @@ import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
 import { bounds, isIn, type OwedDelivery } from './load.sql.ts';
 
-/** Tells owners of backlogs, and those who could be, of subscriptions: their ids with commas between. */
+/** Notifies workers of subscriptions with held deliveries: ids with commas between. */
 export const BACKLOG_CHANNEL = 'posthorn_backlogs';
 
 /**
- * Takes deliveries out of the queue: their receivers have as many requests as they are given, or
- * have rules that only the owner of their backlog keeps. They stay owed, in state `held`, and are not
- * in the queue again; whoever owns the backlog sends them, the oldest first (backlog.ts).
+ * Moves deliveries from the queue to their backlogs: their receivers are at their limits, or have rules
+ * that only the owner of the backlog keeps. They stay owed, in state `held`, and do not return to the
+ * queue; the backlog's owner sends them, the oldest first (backlog/sender.ts).
  *
- * Each subscription's row in `backlogs` is written, whether it is there or not: so this and the
- * deletion of that row, once a backlog is empty, cannot pass each other unseen.
+ * Each subscription's row in `backlogs` is inserted or updated, so that a deletion of that row at the
+ * same time, of a backlog that was empty, conflicts with it.
  */
 export async function holdDeliveries(
   pool: pg.Pool,
@@ -47,8 +47,8 @@ export async function holdDeliveries(
 }
 
 /**
- * When the last attempts of subscriptions began that are logged: in how many milliseconds of the
- * past. None for those that had none.
+ * Returns how many milliseconds ago the last logged attempt of each subscription began. Subscriptions
+ * without attempts are left out.
  */
 export async function readLastStarts(
   pool: pg.Pool,

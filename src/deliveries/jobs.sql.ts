@@ -1,22 +1,22 @@
 import type { DeliveryKeys } from './load.sql.ts';
 
-/** What a `deliver` job says: which deliveries to wake, and which attempt of theirs is due. */
+/** The payload of a `deliver` job: deliveries, and the number of the attempt that is due. */
 export interface DeliverJob extends DeliveryKeys {
   readonly attempt: number;
-  /** Of their bodies together. */
+  /** The size of their bodies together. */
   readonly bytes: number;
 }
 
-/** Deliveries that a job names at the most: its cost for the queue is shared by them. */
+/** Deliveries that a job names at most: they share its cost for the queue. */
 const MAX_JOB = 25;
 
 /**
- * The part of a statement that adds the jobs of deliveries which are due together: the queries
- * `jobs` (payload, run_at) and `added`, which must be read, or Postgres leaves it out.
+ * SQL that adds the jobs of deliveries which are due together: the queries `jobs` (payload, run_at) and
+ * `added`, which the statement must read, or Postgres leaves it out.
  *
  * @param due SQL that gives webhook_id, subscription_id, attempt_count, next_attempt_at, bytes and
- *   `step`, which is the same for what is due together. A job is due with the last of its deliveries.
- * @param priority of the jobs; those of a lower number go first.
+ *   `step`, which is the same for deliveries due together. A job is due with the last of its deliveries.
+ * @param priority of the jobs; lower numbers go first.
  */
 export function addJobsOf(due: string, priority: 0 | 1 = 0): string {
   return `

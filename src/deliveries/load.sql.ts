@@ -5,30 +5,30 @@ import { loadPayloads, MISSING } from './payloads.sql.ts';
 
 export { bounds };
 
-/** What names a delivery, as columns: the nth webhook is owed to the nth subscription. */
+/** Keys of deliveries, as columns: the nth webhook is owed to the nth subscription. */
 export interface DeliveryKeys {
   readonly webhooks: readonly string[];
   readonly subscriptions: readonly number[];
 }
 
-/** A delivery that is owed, with what is to be sent. */
+/** A delivery that is owed, with its body. */
 export interface OwedDelivery {
   readonly webhookId: string;
   readonly subscriptionId: number;
   readonly tenant: string;
   readonly attemptCount: number;
-  /** How many of these attempts were made before its schedule began anew. */
+  /** Attempts that were made before its schedule began again. */
   readonly scheduleOffset: number;
-  /** Of these attempts, those that were probes: they use up nothing of the retry schedule. */
+  /** Attempts that were probes, which use up no attempt of the retry schedule. */
   readonly probeCount: number;
   readonly contentType: string;
-  /** Of the body. */
+  /** The size of the body. */
   readonly bytes: number;
-  /** Null: it is large, and is loaded when it can be sent (large-bodies.ts); or `problem` says why. */
+  /** Null: the body is large, and is loaded when it can be sent (large-bodies.ts), or `problem` says why. */
   readonly body: Buffer | null;
-  /** No other delivery has this body, and its memory may be given back as soon as it is sent. */
+  /** No other delivery has this body, so its memory may be freed as soon as it is sent. */
   readonly ownBody: boolean;
-  /** Why its body cannot be sent. */
+  /** The reason why its body cannot be sent. */
   readonly problem: string | null;
 }
 
@@ -40,10 +40,10 @@ export interface OwedDelivery {
  *
  * Two statements side by side, so that a body is loaded once for however many subscriptions, and in
  * binary: as text it would be twice its size in hex. Each is one index scan over the list of ids.
- * Measured and left: a join of keys, deliveries and payloads reads the range of ids between the
+ * Measured and rejected: a join of keys, deliveries and payloads reads the range of ids between the
  * least and the greatest, which is hours of bodies once one of them is an old retry; forced to look
- * each key up by itself, it takes twice as long, since Postgres prunes partitions anew for each.
- * The least and the greatest only leave out other days' partitions before the scan starts.
+ * each key up by itself, it takes twice as long, since Postgres prunes partitions again for each.
+ * The least and the greatest id only exclude other days' partitions before the scan starts.
  */
 export async function loadOwed(
   pool: pg.Pool,
@@ -91,11 +91,11 @@ interface DeliveryRow {
 }
 
 /**
- * SQL: whether a delivery that is found by its key is in one of these states.
+ * SQL condition: a delivery that is found by its key is in one of these states.
  *
- * As text, since it must not look like what an index of owed deliveries is made of. When little is owed
- * that index is the cheapest to read, all of it; the plan is kept, and a backlog of a million
- * would be read for each hundred deliveries.
+ * It compares text, so that it does not match the condition of the indexes of owed deliveries. While
+ * little is owed, reading such an index in full is cheapest; that plan would be kept, and read a
+ * backlog of a million for each hundred deliveries.
  *
  * @param delivery the name or alias of the table.
  */

@@ -8,30 +8,30 @@ import { bounds, type DeliveryKeys } from './load.sql.ts';
 export const BODIES_LOCK = '1347637332, -2';
 
 /**
- * A delivery with more attempts is not owed anew: they are counted in a smallint, and whoever makes
- * so many by hand has a loop that nobody wants.
+ * A delivery with more attempts is not made owed again: they are counted in a smallint, and only a
+ * faulty loop makes so many.
  */
 export const MAX_ATTEMPTS = 30_000;
 
-/** More than so many at once go after what others are sent meanwhile. */
+/** More than so many at once get jobs of low priority, behind new webhooks. */
 const BULK_FROM = 25;
 
-/** What became of deliveries that were to be owed anew. */
+/** The result of making deliveries owed again. */
 export interface OwedAgain {
-  /** How many are owed now that were not, or that would have been due later. */
+  /** Deliveries that are due now and were not before. */
   readonly owed: number;
 }
 
 /**
- * Makes deliveries owed at once that have ended in one of `states`; with `pending` among these, those
- * that wait for their next attempt too. They go on counting their attempts, and a schedule that
- * begins anew is remembered as an offset, so that history has no gaps and no number twice.
+ * Makes deliveries owed at once that have ended in one of `states`; with `pending` among these, also
+ * those that wait for their next attempt. They go on counting their attempts, and the start of the new
+ * schedule is stored as an offset, so that history has no gaps and no number twice.
  *
- * Passed over are those whose subscription is deleted or whose body is gone. No body expires between
- * being seen here and the commit: who makes bodies null takes the same lock (maintenance/bodies.ts). A lock
- * on the bodies' rows would write to each of their pages.
+ * Deliveries whose subscription is deleted or whose body is gone are skipped. No body expires between
+ * being seen here and the commit: erasing bodies takes the same lock (maintenance/bodies.ts). A lock on
+ * the bodies' rows would write to each of their pages.
  *
- * What waits for something else than the queue is held, as intake does it, and its owner is told.
+ * Deliveries that go through a backlog are held, as intake does it, and the backlog's owner is notified.
  *
  * @param client in a transaction.
  */

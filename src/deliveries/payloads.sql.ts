@@ -3,27 +3,27 @@ import { bounds, plainArray } from '../db/arrays.ts';
 import { isUnavailable } from '../db/availability.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 
-/** Bodies up to this size are loaded with their deliveries; others one by one, when they can be sent. */
+/** Bodies up to this size are loaded with their deliveries; larger ones one by one, when they can be sent. */
 export const SMALL_BODY_BYTES = 64 * 1024;
 
-/** A larger body is not loaded, unless the settings let it in. */
+/** A larger body is not loaded, unless the settings allow larger ones. */
 const LARGEST_BYTES = 32 * 1024 * 1024;
-/** Around the data that the settings bound. */
+/** The size of the envelope around the data that the settings bound. */
 const ENVELOPE_BYTES = 1024;
 
-/** How large a body may be to be loaded at all, with what `POSTHORN_MAX_BODY` lets in. */
+/** Returns the largest body that is loaded at all, with `POSTHORN_MAX_BODY` as given. */
 export function maxLoadedBytes(maxBodyBytes: number): number {
   return Math.max(LARGEST_BYTES, maxBodyBytes + ENVELOPE_BYTES);
 }
 
-/** What is to be sent for a webhook, as far as it is loaded. */
+/** The payload of a webhook, with its body if that is loaded. */
 export interface Payload {
   readonly tenant: string;
   readonly contentType: string;
   readonly bytes: number;
-  /** Null: it is larger than `SMALL_BODY_BYTES`, or `problem` says why. */
+  /** Null: larger than `SMALL_BODY_BYTES`, or `problem` says why. */
   readonly body: Buffer | null;
-  /** Why the body cannot be sent. */
+  /** The reason why the body cannot be sent. */
   readonly problem: string | null;
 }
 
@@ -39,8 +39,8 @@ const ERASED = 'its body was erased, as its retention was over';
 /**
  * Loads payloads, the bodies of the small ones among them.
  *
- * A statement that fails because of what it reads is divided, down to the payload that it fails for. That
- * one is tried once more, and then has a `problem`; the others are loaded as if nothing had been.
+ * A statement that fails because of the rows it reads is divided, down to the payload that it fails for.
+ * That payload is tried once more, and then has a `problem`; the others are loaded as usual.
  *
  * @throws when the database cannot be used, or does not give the sizes of these bodies either.
  */
@@ -112,7 +112,7 @@ async function readPayloads(pool: pg.Pool, ids: readonly string[]): Promise<Map<
   );
 }
 
-/** How large bodies are, which is read without them. */
+/** Reads the sizes of bodies, without the bodies. */
 export async function readSizes(
   pool: pg.Pool,
   ids: readonly string[],
@@ -128,12 +128,12 @@ export async function readSizes(
   return new Map(rows.map(({ id, bytes }) => [id, bytes ?? 0]));
 }
 
-/** Cancelled for its time, out of memory, and a file that cannot be read: one row may be why. */
+/** Codes that one row may cause: statement timeout, out of memory, file that cannot be read. */
 const MAY_BE_ONE_ROW = ['57014', '53200', '58030'];
 
 /**
- * Whether a statement may have failed because of the rows that it read, rather than of the database or of the
- * statement itself (class 42: no such column, no right to read it).
+ * Returns whether a statement may have failed because of the rows that it read, rather than because of the
+ * database or of the statement itself (class 42: no such column, no right to read it).
  */
 export function mayBeOfTheRows(error: unknown): boolean {
   const code = errorCode(error) ?? '';
@@ -141,7 +141,7 @@ export function mayBeOfTheRows(error: unknown): boolean {
   return MAY_BE_ONE_ROW.includes(code) || !isUnavailable(error);
 }
 
-/** The problem of a body that could not be read, twice. */
+/** Describes the problem of a body that could not be read twice. */
 export function cannotBeRead(bytes: number, error: unknown): string {
   return `its body of ${bytes} bytes could not be read from the database, twice (${errorMessage(error)})`;
 }

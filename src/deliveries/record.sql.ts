@@ -4,7 +4,7 @@ import type { AttemptStatus } from '../db/types.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { bounds, isIn } from './load.sql.ts';
 
-/** What came of one attempt, and what follows from it. */
+/** The result of one attempt, and the state of its delivery that follows from it. */
 export interface AttemptResult {
   readonly webhookId: string;
   readonly subscriptionId: number;
@@ -16,41 +16,41 @@ export interface AttemptResult {
   readonly durationMs: number;
   readonly responseExcerpt: string | null;
   /**
-   * The delivery's state from now on: `pending` and `held` mean that another attempt follows. Held
-   * without a time of its next attempt: this was a probe, and all is as it was but for the count.
+   * The delivery's next state: `pending` and `held` mean that another attempt follows. Held without
+   * `retryInMs`: a failed probe, which changes nothing but the count of attempts.
    */
   readonly state: 'pending' | 'held' | 'succeeded' | 'failed';
   /** Until the next attempt, where there is one. */
   readonly retryInMs: number | null;
-  /** Of the body, so that the next attempt's job can say how much it will hold in memory. */
+  /** The size of the body: the next attempt's job says how much memory it takes. */
   readonly bytes: number;
 }
 
-/** A retry due within this time gets its job at once, any later one when it is near (wake.sql.ts). */
+/** A retry due within this time gets its job at once, a later one when it is near (wake.sql.ts). */
 export const NEAR_MS = 60_000;
-/** Retries due within this time of each other share a job, and so are late by as much at most. */
+/** Retries due within this time of each other share a job, and so are late by at most this much. */
 const JOB_STEP_MS = 100;
 
-/** It was a probe that failed. */
+/** SQL condition: the result is that of a failed probe. */
 const PROBE = `(r.state = 'held' and r.retry_in_ms is null)`;
-/** The delivery ended while its attempt was under way, and that stands. */
+/** SQL condition: the delivery ended while its attempt was in flight, and keeps its final state. */
 const OVER = `(d.state = 'cancelled' or d.reason = 'expired' and r.state <> 'succeeded')`;
 
-/** What became of a group of results. */
+/** The result of recording a group of attempts. */
 export interface Recorded {
-  /** Deliveries that moved on; the others had been decided or taken over. */
+  /** Deliveries that were changed; the others had been decided or taken over. */
   readonly moved: number;
   /** Until the jobs that were added are due. */
   readonly wakeInMs: readonly number[];
 }
 
-/** The delivery of a result `r`, if it still counts one attempt fewer. */
+/** SQL condition: `d` is the delivery of result `r`, and still counts one attempt fewer. */
 const ITS_DELIVERY = `d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
   and d.attempt_count = r.attempt_number - 1
   and (d.state in ('pending', 'held', 'cancelled') or d.reason = 'expired')
   and d.webhook_id = any($1::uuid[])`;
 
-/** What is logged of each result, whatever came of it: $1 to $8. */
+/** The columns that are logged of each result, also of a duplicate: $1 to $8. */
 const LOGGED = `$1::uuid[], $2::integer[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
   $7::integer[], $8::text[]`;
 const LOGGED_NAMES = `webhook_id, subscription_id, attempt_number, response_code, error_code, error,
@@ -79,21 +79,21 @@ const logAs = (status: string) => `
   left join moved using (webhook_id, subscription_id)`;
 
 /**
- * Records attempts, moves their deliveries on, and adds the jobs of those that are tried again soon,
- * in one statement and so in one transaction. What stays held needs none: the owner of its backlog
- * knows when it is due.
+ * Records attempts, changes the states of their deliveries, and adds the jobs of retries that are due
+ * soon, in one statement and so in one transaction. A delivery that stays held needs no job: the owner
+ * of its backlog knows when it is due.
  *
- * The fence: a delivery moves only if it still counts one attempt fewer than this one's number.
- * Whoever comes second (a worker that was frozen while another took over) finds it moved; his
- * attempt is logged without a number and changes nothing. A delivery that was cancelled meanwhile
- * stays cancelled, and one that expired stays failed unless this was a success; the attempt counts.
+ * The fence: a delivery changes only if it still counts one attempt fewer than the result's number. A
+ * worker that was frozen while another took over comes second: its attempt is logged without a number
+ * and changes nothing. A delivery that was cancelled meanwhile stays cancelled, and one that expired
+ * stays failed unless the attempt succeeded; the attempt counts.
  */
 export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
   const allSucceeded = results.every(({ state }) => state === 'succeeded');
   return allSucceeded ? await recordSuccesses(pool, results) : await recordAny(pool, results);
 }
 
-/** As `recordAny`, where nothing follows: a lone one costs Postgres 385 µs here, and 545 there. */
+/** Does the same as `recordAny` for successes alone: one result costs Postgres 385 µs here, 545 µs there. */
 async function recordSuccesses(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
   const { rows } = await pool.query<{ moved: number }>({
     name: 'record-successes',

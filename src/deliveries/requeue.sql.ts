@@ -2,8 +2,8 @@ import type pg from 'pg';
 import type { DeliverJob } from './jobs.sql.ts';
 
 /**
- * Hands a job back: the same deliveries, due at once, for whichever worker comes first. A job that
- * merely failed would wait for the queue's own backoff.
+ * Hands a job back: the same deliveries, due at once, for any worker. A job that failed instead would
+ * wait for the queue's own backoff.
  */
 export async function requeue(pool: pg.Pool, job: DeliverJob): Promise<void> {
   await pool.query({

@@ -9,9 +9,9 @@ export type RetrySchedule = readonly number[];
 /** Jitter is ±20 % so that receivers which failed together do not come back together. */
 export const JITTER = 0.2;
 
-/** More attempts than this are a mistake in a setting rather than a wish. */
+/** More delays than this are a mistake in a setting. */
 const MAX_DELAYS = 100;
-/** A longer delay is one too; and Postgres has no dates for the longest that can be written. */
+/** A longer delay is a mistake too, and Postgres has no dates for the longest that can be written. */
 const MAX_DELAY_MS = 365 * 86_400_000;
 
 /** The three forms of an HTTP date (RFC 9110 section 5.6.7). `Date.parse` takes far more. */
@@ -22,9 +22,9 @@ const HTTP_DATES = [
 ];
 
 /**
- * How long to wait after failed attempt number `attemptNumber` (1 for the first) before the next
- * one: the schedule's delay with jitter, or what the receiver asked for by `Retry-After` when that
- * is longer, capped at the schedule's longest delay. Null when the schedule is exhausted.
+ * Returns the delay after failed attempt number `attemptNumber` (1 for the first): the schedule's delay
+ * with jitter, or the receiver's `Retry-After` when that is longer, capped at the schedule's longest
+ * delay. Null when the schedule is exhausted.
  *
  * @param random a number in [0, 1), as `Math.random()` gives it.
  * @returns whole milliseconds, or null when there is no further attempt.
@@ -99,7 +99,7 @@ export function parseRetryAfter(value: string | undefined, nowMs: number): numbe
   const text = value.trim();
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   if (!HTTP_DATES.some((form) => form.test(text))) return undefined;
-  // The third form, that of C's asctime, leaves out that it is in GMT.
+  // The third form, that of C's asctime, is in GMT without saying so.
   const atMs = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`);
   return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
 }

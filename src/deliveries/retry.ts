@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { MAX_ATTEMPTS, oweAgain } from './owe-again.sql.ts';
 
-/** Why a delivery cannot be tried again. */
+/** The reason why a delivery cannot be tried again. */
 export type RetryRefusal =
   | 'unknown'
   | 'subscription deleted'
@@ -9,11 +9,11 @@ export type RetryRefusal =
   | 'too many attempts';
 
 /**
- * Makes one delivery owed at once, whatever its state: one that has ended begins its schedule anew,
- * one that waits is due now, and one that is due or held stays as it is.
+ * Makes one delivery owed at once, in any state: if it has ended, its schedule begins again; if it waits
+ * for a retry, it is due now; if it is due or held, it stays unchanged.
  *
  * @param client in a transaction.
- * @returns why not, or null.
+ * @returns the reason for a refusal, or null.
  */
 export async function retryDelivery(
   client: Pick<pg.ClientBase, 'query'>,

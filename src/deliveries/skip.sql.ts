@@ -3,10 +3,10 @@ import type pg from 'pg';
 /** Deliveries that are cancelled in one transaction. */
 const MAX_SKIPPED = 2_000;
 
-/** Why a subscription is paused while what it was owed is being skipped. */
+/** The status reason of a subscription that is paused while its owed deliveries are being skipped. */
 export const SKIPPING = 'It is being enabled: what it was owed is being skipped.';
 
-/** Subscriptions whose backlogs are being skipped. */
+/** Returns the subscriptions whose owed deliveries are being skipped. */
 export async function subscriptionsSkipping(pool: pg.Pool): Promise<number[]> {
   const { rows } = await pool.query<{ id: number }>({
     name: 'skipping',
@@ -16,10 +16,10 @@ export async function subscriptionsSkipping(pool: pg.Pool): Promise<number[]> {
 }
 
 /**
- * Cancels some of what a subscription was owed when it was to be skipped: the reason is `skipped`.
- * What is held is found by its own index; what waits for a retry among all that is owed.
+ * Cancels some deliveries that were owed when the skip began, with the reason `skipped`. Held deliveries
+ * are found by their own index, and those that wait for a retry by the index of all owed deliveries.
  *
- * @returns how many; 0 when there are no more.
+ * @returns how many were cancelled; 0 when none is left.
  */
 export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<number> {
   for (const state of ['held', 'pending'] as const) {
@@ -45,7 +45,7 @@ export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<n
   return 0;
 }
 
-/** All is skipped: the subscription is active, unless somebody has paused or disabled it meanwhile. */
+/** Ends a skip: makes the subscription active, unless it was paused or disabled meanwhile. */
 export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promise<void> {
   await pool.query({
     name: 'end-skipping',

@@ -3,36 +3,36 @@ import { addJobsOf } from './jobs.sql.ts';
 import { isIn } from './load.sql.ts';
 import { NEAR_MS } from './record.sql.ts';
 
-/** First key of our advisory locks (see maintenance/presence.ts); the second one of this statement's. */
+/** The two keys of this statement's advisory lock; the first is that of all our locks (maintenance/presence.ts). */
 const LOCK = '1347637332, -1';
 /** Deliveries that get their jobs in one transaction. */
 const MAX_WOKEN = 5_000;
 
-/** What became of one round. */
+/** The result of one round. */
 export interface Woken {
   /** Deliveries that were given a job. */
   readonly woken: number;
-  /** How many of these should have had one and had none. */
+  /** Those among them whose job had been lost. */
   readonly lost: number;
   /** Until those jobs are due. */
   readonly wakeInMs: readonly number[];
-  /** Whether there may be more of them now. */
+  /** There may be more deliveries without a job. */
   readonly more: boolean;
 }
 
 /**
- * Gives a job to deliveries that are owed soon and have none: retries that were too far off when
- * they were recorded, and those whose job was lost, by whatever fault.
+ * Adds jobs for deliveries that are due soon and have none: retries that were too far off when they
+ * were recorded, and deliveries whose job was lost for any reason.
  *
- * A delivery counts as lost when it is overdue by `lostAfterMs` and the time of an attempt (`timeoutMs`,
- * or the longest that a subscription has of its own), and all that waits in the queue or was taken
- * from it within that time is due later than it: its job, had it one, was taken before, and
- * its attempt would long have ended. Should that job appear after all, the attempt's number makes one
- * of the two stale.
+ * A job counts as lost when its delivery is overdue by `lostAfterMs` and the time of an attempt
+ * (`timeoutMs`, or the longest time limit of a subscription), and all jobs that wait in the queue or were
+ * taken from it within that time are due later: its own job was taken before, and its attempt
+ * would have ended long ago. Should that job appear after all, the attempt's number makes one of the
+ * two stale.
  *
- * One process at a time does it; another that asks meanwhile is told that there was nothing. Both
- * scans are of partial indexes in the order of time: `deliveries_unqueued` holds only far retries,
- * and of `deliveries_owed` only what is overdue is read.
+ * One process at a time does it; for another that asks meanwhile the result is empty. Both scans are of
+ * partial indexes in the order of time: `deliveries_unqueued` holds only far retries, and of
+ * `deliveries_owed` only overdue deliveries are read.
  */
 export async function wakeDeliveries(
   pool: pg.Pool,

@@ -1,17 +1,17 @@
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 
-/** When a subscription's circuit opens, and how often it is probed then. */
+/** Says when a subscription's circuit opens, and how often an open one is probed. */
 export interface CircuitPolicy {
-  /** So many attempts in a row must have failed because the receiver did not do its part, … */
+  /** Failed attempts in a row that open it, where the receiver did not answer or had an error of its own, … */
   readonly failures: number;
-  /** … over at least this time, so that a receiver which is being restarted is not taken for dead. */
+  /** … over at least this time, so that a receiver which restarts does not count as down. */
   readonly overMs: number;
   /** Until the first probe; twice as long after each that fails, up to `maxMs`. */
   readonly probeMs: number;
   readonly maxMs: number;
 }
 
-/** As people get it who set nothing. */
+/** The policy where none is set. */
 export const DEFAULT_CIRCUIT = 'failures=10,over=5s,probe=5s,max=5m';
 const DEFAULTS = { failures: '10', over: '5s', probe: '5s', max: '5m' };
 type Name = keyof typeof DEFAULTS;
@@ -19,8 +19,7 @@ const NAMES = Object.keys(DEFAULTS);
 const MAX_MS = 86_400_000;
 
 /**
- * Reads how circuits work, as it is set: `failures=10,over=5s,probe=5s,max=5m`, each of them optional,
- * or `off`.
+ * Reads a circuit policy: `failures=10,over=5s,probe=5s,max=5m`, each part optional, or `off`.
  *
  * @returns null when circuits never open.
  * @throws Error that says which part is wrong and what would be right.

@@ -1,25 +1,25 @@
 import type pg from 'pg';
 import { plainArray, textArray } from '../db/arrays.ts';
 
-/** Failures of a subscription since they were last told of. */
+/** Failures of a subscription since its last report. */
 export interface FailureReport {
   readonly subscriptionId: number;
   readonly failures: number;
-  /** How long ago the first of them began that no success followed. */
+  /** How long ago the first failure since the last success began. */
   readonly sinceMs: number;
-  /** Whether there were so many that its circuit is to open. */
+  /** There were enough failures to open the circuit. */
   readonly open: boolean;
-  /** For how long the receiver asked not to be called; its circuit is open for that time. */
+  /** The pause that the receiver asked for; its circuit is open for that time. */
   readonly pauseMs: number | null;
-  /** Whether this was a probe: the next one is due after a longer time. */
+  /** The failure was a probe's: the next probe is due after a longer pause. */
   readonly probe: boolean;
-  /** It asked never to be called again: it is disabled. */
+  /** The receiver answered 410 Gone: the subscription is disabled. */
   readonly gone: boolean;
   readonly errorCode: string | null;
   readonly error: string | null;
 }
 
-/** When probes are due, and when a subscription is disabled. */
+/** Times that decide when probes are due, and when a subscription is disabled. */
 export interface CircuitTimes {
   /** Until the first probe; twice as long after each that fails. */
   readonly firstProbeMs: number;
@@ -28,18 +28,18 @@ export interface CircuitTimes {
   readonly disableAfterMs: number | null;
 }
 
-/** Which subscriptions a report has changed. */
+/** The subscriptions that a report has changed. */
 export interface Reported {
   readonly opened: number[];
   readonly disabled: number[];
 }
 
 /**
- * Writes down that attempts failed, in one transaction with all that follows from it: circuits that
- * open, probes that are put off, subscriptions that are disabled, and the operational webhooks. The
- * functions are in schema/functions/report_*.sql.
+ * Records that attempts failed, in one transaction with all consequences: circuits that open, probes
+ * that are put off, subscriptions that are disabled, and operational webhooks. The functions are in
+ * schema/functions/report_*.sql.
  *
- * It may be told of a thing twice, or by several processes.
+ * A failure may be reported twice, or by several processes.
  */
 export async function reportFailures(
   pool: pg.Pool,
@@ -80,12 +80,12 @@ export async function reportFailures(
   };
 }
 
-/** Writes down that subscriptions which failed have succeeded. Returns those whose circuits it closed. */
+/** Records that failing subscriptions have succeeded. Returns those whose circuits it closed. */
 export async function reportSuccesses(pool: pg.Pool, ids: readonly number[]): Promise<number[]> {
   return await closing(pool, 'report_success', ids);
 }
 
-/** The same of those that answered, if only by refusing: they are there, although they fail. */
+/** Records that failing subscriptions answered, if only to refuse. Returns those whose circuits it closed. */
 export async function reportAnswers(pool: pg.Pool, ids: readonly number[]): Promise<number[]> {
   return await closing(pool, 'report_answer', ids);
 }

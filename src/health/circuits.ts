@@ -16,37 +16,37 @@ import {
   reportSuccesses,
 } from './circuits.sql.ts';
 
-/** A subscription that has failed so often in a row is written down; fewer may be chance. */
+/** Failures in a row from which on the database is told; fewer may be chance. */
 const WRITE_DOWN_AFTER = 3;
-/** One that goes on failing is told of after this time, then after twice as long, and so on. */
+/** A subscription that goes on failing is reported after this time, then after twice as long, and so on. */
 const REPORT_EVERY_MS = 1_000;
 const REPORT_AT_LEAST_EVERY_MS = 60_000;
-/** By then every process has heard of what was written down. */
+/** By then every process has heard of a report. */
 const NEWS_MS = 2_000;
-/** A receiver that asks for more rest than this by `Retry-After` is asked again. */
+/** The longest pause that a receiver gets by `Retry-After`; then it is tried again. */
 const MAX_PAUSE_MS = 3_600_000;
-/** Failing subscriptions that are kept in mind; the longest unchanged is forgotten first. */
+/** Failing subscriptions in memory; the oldest is forgotten first. */
 const MAX_FAILING = 50_000;
-/** Each may send operational webhooks, which have to find who wants them. */
+/** Small, since each report may send operational webhooks, which looks up their subscriptions. */
 const MAX_GROUP = 50;
-/** What cannot be written of a subscription is tried again after growing times, at most this. */
+/** A report that cannot be written is tried again after growing pauses, at most this. */
 const MAX_UNWRITTEN_PAUSE_MS = 60_000;
 const MAX_TIMEOUTS = 2;
 
 /**
- * What an attempt says of its receiver: `well`; `down`, it did not do its part; `refused`, it is there
- * and does not want this; `gone`, it wants nothing any more; `unsent`, no request was made, because of
- * the subscription; `unread`, none was made, because of the webhook alone.
+ * The health of a receiver by one attempt. `well`: it succeeded. `down`: no answer, or an error of the
+ * receiver's own. `refused`: it answered and refused this webhook. `gone`: it wants no more webhooks.
+ * `unsent`: no request was made, because of the subscription; `unread`: because of the webhook alone.
  */
 export type ReceiverHealth = 'well' | 'down' | 'refused' | 'gone' | 'unsent' | 'unread';
 
-/** How an attempt ended, as far as it says something of its receiver. */
+/** The end of an attempt, as far as it says something of its receiver. */
 export interface AttemptEnd {
   readonly receiverHealth: ReceiverHealth;
   readonly durationMs: number;
-  /** It was made to find out whether the receiver is back. */
+  /** The attempt was a probe. */
   readonly probe: boolean;
-  /** What the receiver asked for by `Retry-After`. */
+  /** The receiver's `Retry-After`, where it is about the receiver as a whole. */
   readonly pauseMs: number | undefined;
   readonly errorCode: string | null;
   readonly error: string | null;
@@ -57,13 +57,13 @@ export interface CircuitsOptions {
   readonly subscriptions: SubscriptionCache;
   readonly patience: Patience;
   readonly loop: Loop;
-  /** When it aborts, nothing is waited for any more. */
+  /** When it aborts, pauses end. */
   readonly ending: AbortSignal;
   /** Null: circuits never open. */
   readonly policy: CircuitPolicy | null;
   /** Failing for so long without a success, a subscription is disabled; null: never. */
   readonly disableAfterMs: number | null;
-  /** Told of subscriptions that are back, before more is sent to them. */
+  /** Called when a circuit closes, before more is sent to the subscription. */
   readonly onClosed: (subscriptionId: number) => void;
   readonly log: Logger;
   readonly now?: () => number;
@@ -71,20 +71,20 @@ export interface CircuitsOptions {
 
 export interface Circuits {
   /**
-   * Takes note of how an attempt ended.
+   * Counts the end of an attempt.
    *
-   * @returns a promise of what follows being committed, or undefined when nothing does.
+   * @returns a promise that the report is committed, or undefined when there is nothing to report.
    */
   observe(subscription: CachedSubscription, end: AttemptEnd): Promise<void> | undefined;
 }
 
 interface FailureStreak {
   failures: number;
-  /** Of these, those that were told of. */
+  /** Failures that were reported. */
   reported: number;
-  /** When the first of them began. */
+  /** When the first failure began. */
   readonly since: number;
-  /** Those in a row that open a circuit. */
+  /** Failures in a row that count towards opening the circuit. */
   down: number;
   downSince: number;
   reportedAt: number;
@@ -99,7 +99,7 @@ interface RecoveryReport {
 
 type Report = FailureReport | RecoveryReport;
 
-/** Something of a subscription could not be written down, so often in a row. */
+/** A subscription whose reports could not be written. */
 interface Unwritten {
   readonly failures: number;
   readonly notBefore: number;
@@ -111,19 +111,19 @@ const recoveriesOf = (group: readonly Report[], kind: RecoveryReport['recovery']
   );
 
 /**
- * Notices receivers that are down. As long as all is well it writes nothing: it counts failures in
- * a row, in this process, and the database hears of a subscription from the third one on. The
- * success that ends it may come in any process, since the cache of subscriptions knows which fail.
+ * Detects receivers that are down. It counts failures in a row in this process, and reports a
+ * subscription to the database from the third failure on, so that healthy receivers cost nothing. The
+ * success that ends a streak may come in any process: the subscription cache knows which fail.
  */
 export function createCircuits(options: CircuitsOptions): Circuits {
   const { pool, subscriptions, patience, policy, disableAfterMs, onClosed, log } = options;
   const { loop, ending, now = () => performance.now() } = options;
   const failing = new Map<number, FailureStreak>();
-  // Circuits that were open when they were switched off are probed on.
+  // Circuits that were open when the policy was switched off are still probed.
   const { probeMs, maxMs } = policy ?? DEFAULT_CIRCUIT_POLICY;
   const times = { firstProbeMs: probeMs, maxProbeMs: maxMs, disableAfterMs };
 
-  /** Subscriptions of which something could not be written down. */
+  /** Subscriptions whose reports could not be written. */
   const unwritten = new Map<number, Unwritten>();
 
   const reports = createGroupCommit<Report, unknown>({
@@ -149,9 +149,9 @@ export function createCircuits(options: CircuitsOptions): Circuits {
   });
 
   /**
-   * Attempts are recorded all the same when this cannot be written down; the next failure, or success,
-   * tells of it again, after a growing time. A probe waits for that time too: since it could not be put
-   * off, the next probe would follow at once.
+   * Writes a report. Attempts are recorded also when this fails; the next failure or success reports
+   * again, after a growing pause. A probe waits for that pause too: since the next probe could not be
+   * put off, it would follow at once.
    */
   async function write(report: Report, probe: boolean): Promise<void> {
     const { subscriptionId: id } = report;
@@ -194,7 +194,7 @@ export function createCircuits(options: CircuitsOptions): Circuits {
     };
   }
 
-  /** What could not be written of a subscription just now is not tried with each of its attempts. */
+  /** A report that failed just now is not tried again with each attempt. */
   const mustWait = (id: number) => (unwritten.get(id)?.notBefore ?? 0) > now();
 
   function observe(subscription: CachedSubscription, end: AttemptEnd): Promise<void> | undefined {
@@ -218,7 +218,7 @@ export function createCircuits(options: CircuitsOptions): Circuits {
       : Promise.all([answers, reportWritten]).then(() => {});
   }
 
-  /** Counts a failure. Returns what to tell of it, if anything. */
+  /** Counts a failure. Returns the report that is due, if any. */
   function failed(
     { id, circuitOpen, failing: isFailing }: CachedSubscription,
     { receiverHealth, durationMs, probe, pauseMs, errorCode, error }: AttemptEnd,
@@ -226,7 +226,7 @@ export function createCircuits(options: CircuitsOptions): Circuits {
   ): FailureReport | undefined {
     const at = now();
     const known = failing.get(id);
-    // What was written down and is there no longer has succeeded, in another process.
+    // It was reported and no longer counts as failing: an attempt succeeded in another process.
     const endedElsewhere =
       known !== undefined && !isFailing && known.reported > 0 && at - known.reportedAt > NEWS_MS;
     const streak = (endedElsewhere ? undefined : known) ?? {
@@ -253,7 +253,7 @@ export function createCircuits(options: CircuitsOptions): Circuits {
     const open =
       policy !== null && streak.down >= policy.failures && at - streak.downSince >= policy.overMs;
     const pause = policy !== null && pauseMs !== undefined && pauseMs > 0;
-    // Until the cache has heard of it, and again if it has not: what is open needs no opening.
+    // Asked once a second until the cache knows that the circuit is open.
     const asksToOpen =
       (open || pause) && !circuitOpen && at - streak.askedToOpenAt >= REPORT_EVERY_MS;
     const goesOn =

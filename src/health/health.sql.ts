@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { SubscriptionStatus } from '../db/types.ts';
 
-/** A row of the view `subscription_health`, without what looks at a whole day. */
+/** A row of the view `subscription_health`, without the columns that read a whole day. */
 export interface HealthRow {
   readonly subscription_id: number;
   readonly status: SubscriptionStatus;
@@ -24,8 +24,8 @@ export interface HealthRow {
 }
 
 /**
- * How a subscription fares. What it costs is bounded, whatever its backlog and its history: 10,001
- * entries of the index of what is held, the newest 1,000 attempts, a row a worker.
+ * Reads the health of a subscription. The cost is bounded for any backlog and history: 10,001 entries of
+ * the index of held deliveries, the newest 1,000 attempts, and a row per worker.
  *
  * @returns undefined when the tenant has no subscription of that id.
  */
@@ -48,11 +48,11 @@ export async function subscriptionHealth(
   return rows[0];
 }
 
-/** Subscriptions that do not get what they are owed. */
+/** Counts of subscriptions that do not get their deliveries. */
 export interface ReceiverCounts {
   /** Active, and their attempts have failed several times since the last success. */
   readonly failing: number;
-  /** Of these, those that only probes are sent to. */
+  /** Those among them whose circuit is open. */
   readonly open: number;
   readonly disabled: number;
 }

@@ -10,18 +10,18 @@ import { formatDuration } from '../lib/duration.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import { STATUS_CODES } from '../lib/node-http.ts';
 
-/** What an attempt came to, in a word for programs and a sentence for people. */
+/** The result of an attempt: a code for programs and a sentence for people. */
 export interface Verdict {
   readonly status: AttemptStatus;
   readonly errorCode: string | null;
   readonly error: string | null;
-  /** Whether another attempt could come to something else. */
+  /** Another attempt could have a different result. */
   readonly retry: boolean;
 }
 
 const SUCCESS: Verdict = { status: 'success', errorCode: null, error: null, retry: false };
 
-/** What became of the rest of an answer, after "The receiver answered 200 OK; ". */
+/** Says why an answer was not read to its end; follows "The receiver answered 200 OK; ". */
 const CUT_OFF: Readonly<Record<CutOff, string>> = {
   'too long': 'its body was longer than is read, and was cut off',
   malformed: 'its body was malformed (chunks that are none), and was cut off',
@@ -71,12 +71,12 @@ export function classifyAnswer({ statusCode, location, cutOff }: HttpAnswer): Ve
   };
 }
 
-/** Without control characters, of which Postgres takes no NUL and a line of log no end of line. */
+/** Replaces control characters: Postgres takes no NUL, and a line of the log no line break. */
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e\xa0-\xff]/g, '\ufffd');
 }
 
-/** Reads it from a verdict, and from the status of the answer where there was one. */
+/** Derives the receiver's health from a verdict, and from the answer's status where there was one. */
 export function receiverHealthOf(
   { status, errorCode }: Verdict,
   statusCode: number | undefined,
@@ -101,14 +101,14 @@ export class UnreadablePayloadError extends Error {
 
 const CLOSED = 'The receiver closed the connection before it had answered in full.';
 
-/** Node's codes for OpenSSL's errors, and for what it finds wrong with a certificate. */
+/** Node's codes for OpenSSL's errors and for invalid certificates. */
 const TLS_CODE =
   /CERT|CRL|TLS|SSL|SIGNATURE|ISSUER|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH/;
 
 /**
- * Judges what ended an attempt without an answer. All of it is tried again but a forbidden address.
+ * Judges the error that ended an attempt without an answer. All are retried except a forbidden address.
  *
- * @param timeoutMs the bound that the attempt had, for the sentence.
+ * @param timeoutMs the attempt's time limit, for the message.
  */
 export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
   // With several addresses for a name, the first one's error stands for all.
@@ -180,7 +180,7 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
   return failed('connection', `The request failed: ${errorMessage(error)}.`);
 }
 
-/** OpenSSL's messages are lines of a log; what says something to people is the reason in them. */
+/** OpenSSL's messages are log lines; only the reason in them says something to people. */
 function tlsReason(error: unknown): string {
   const { library, reason } = error as { library?: unknown; reason?: unknown };
   return typeof library === 'string' && typeof reason === 'string' ? reason : errorMessage(error);

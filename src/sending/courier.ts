@@ -24,7 +24,7 @@ import type { LargeBodies, TakenBody } from './large-bodies.ts';
 import type { Recorder } from './recorder.ts';
 
 const USER_AGENT = `Posthorn/${VERSION}`;
-/** Some of it is the receiver's: a certificate may name thousands of hosts. */
+/** A message may contain text from the receiver: a certificate may name thousands of hosts. */
 const MAX_ERROR_CHARS = 1_000;
 /** Answers whose `Retry-After` is about the receiver, and not about this delivery alone. */
 const PAUSE_RECEIVER = new Set<number | undefined>([429, 503]);
@@ -37,24 +37,25 @@ export interface CourierOptions {
   readonly recorder: Recorder;
   readonly circuits: Circuits;
   readonly patience: Patience;
-  /** For subscriptions that have none of their own, as is the bound of an attempt. */
+  /** For subscriptions that have no schedule of their own; `timeoutMs` likewise. */
   readonly schedule: RetrySchedule;
   readonly timeoutMs: number;
   readonly log: Logger;
-  /** Told of each attempt that was made, for metrics. */
+  /** Called after each attempt, for metrics. */
   readonly onAttempt?: (result: AttemptResult) => void;
   readonly random?: () => number;
   readonly now?: () => number;
 }
 
 /**
- * What came of an attempt: what was recorded, or why nothing was. `cancelled`: its subscription is
- * gone. `hold`: it came by the queue, and has to go through the backlog. `untouched`: it is as it was.
- * `kept`: it was sent before, and what came of that waits to be written.
+ * The outcome of an attempt: the result that was recorded, or why none was. `cancelled`: the
+ * subscription was deleted. `hold`: the delivery came by the queue and has to go through the backlog.
+ * `untouched`: no request was made, and the delivery is unchanged. `unrecorded`: it was sent before,
+ * and the result of that attempt waits to be recorded.
  */
 export type Outcome = AttemptResult | 'cancelled' | 'hold' | 'untouched' | 'unrecorded';
 
-/** Asked just before a request of what was held: whether it may still be made. */
+/** Called just before the request of a held delivery; returns whether it may still be made. */
 export type MayBegin = (subscription: CachedSubscription) => boolean;
 
 export interface Courier {
@@ -62,11 +63,11 @@ export interface Courier {
    * Makes one attempt of a delivery and records it.
    *
    * @param signal when it aborts, the request is ended, and the attempt does not count.
-   * @param sent called as soon as the request has ended, before it is recorded: with how it ended, or
-   *   null when none was made. Not called when this rejects before.
+   * @param onSent called as soon as the request has ended, before it is recorded: with its status, or
+   *   null when none was made. Not called when this rejects before that.
    * @param mayBegin given by the owner of a backlog; without it the delivery comes by the queue.
-   *   While the circuit of the subscription is open it is a probe: if it fails it stays held, and uses
-   *   up nothing of its schedule.
+   *   While the subscription's circuit is open the attempt is a probe: if it fails, the delivery stays
+   *   held and uses up no attempt of its schedule.
    */
   attempt(
     delivery: OwedDelivery,
@@ -94,12 +95,12 @@ export function createCourier(options: CourierOptions): Courier {
       await cancelDeliveries(pool, [delivery]);
       return 'cancelled';
     }
-    // After a while without a result its job counts as lost, and another one is made.
+    // While its result waits, its job counts as lost after some time, and another job comes here.
     if (recorder.isUnrecorded(subscriptionId, delivery.webhookId)) {
       onSent(null, 0);
       return 'unrecorded';
     }
-    // Whether from a job of before the subscription changed, or from a process that has not heard.
+    // The job is older than the subscription's change, or another process had not heard of it.
     if (mayBegin === undefined && subscription.throughBacklog) {
       onSent(null, 0);
       return 'hold';
@@ -112,7 +113,7 @@ export function createCourier(options: CourierOptions): Courier {
         return 'untouched';
       }
       payload = loaded;
-      // It may have waited for its turn.
+      // Loading may have waited long; the subscription may have changed.
       subscription = (await findSubscription(subscriptionId)) ?? subscription;
     }
     if (signal.aborted || mayBegin?.(subscription) === false) {
@@ -120,7 +121,7 @@ export function createCourier(options: CourierOptions): Courier {
       onSent(null, 0);
       return 'untouched';
     }
-    // What would come of it could not be written down, and it would be sent again.
+    // The result could not be recorded, so the webhook would be sent twice.
     if (!recorder.hasRoom(subscriptionId)) {
       onSent(null, 0);
       return mayBegin === undefined ? 'hold' : 'untouched';
@@ -193,7 +194,7 @@ export function createCourier(options: CourierOptions): Courier {
       errorCode: verdict.errorCode,
       error,
     });
-    // What follows for the subscription is committed before its next delivery is looked for.
+    // The circuit's state is committed before the subscription's next delivery is chosen.
     const recorded = recorder.record(result, mayBegin !== undefined);
     await (circuitUpdate === undefined ? recorded : Promise.all([recorded, circuitUpdate]));
     onAttempt(result);
@@ -225,7 +226,7 @@ export function createCourier(options: CourierOptions): Courier {
   return { attempt };
 }
 
-/** In strict order what is tried again stays where it is, so that those behind it wait. */
+/** In strict order a delivery that is retried stays held, so that those behind it wait. */
 function stateAfter(
   { status }: Verdict,
   retryInMs: number | null,
@@ -237,7 +238,7 @@ function stateAfter(
 }
 
 /**
- * The headers of one request: names and values in turn.
+ * Builds the headers of one request: names and values in turn.
  *
  * @param timestamp whole seconds since the epoch.
  */

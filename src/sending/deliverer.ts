@@ -16,14 +16,14 @@ import { type Loop, watched } from '../lib/loop-health.ts';
 import { createSlots } from '../lib/slots.ts';
 import type { Courier, MayBegin, Outcome } from './courier.ts';
 
-/** Small bodies in memory at once; large ones have a bound of their own (large-bodies.ts). */
+/** Bytes of small bodies in memory at once; large ones have a bound of their own (large-bodies.ts). */
 const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024;
 export const LOAD_CONNECTIONS = 2;
-/** What is asked for while others are loaded, which takes a millisecond or two, is loaded together. */
+/** Jobs that come while others are loaded, which takes a millisecond or two, are loaded together. */
 const LOAD_BESIDE_MS = 5;
 const MAX_LOAD = 500;
 const MAX_HOLD = 500;
-/** Divided after so many timeouts in a row: one row may be locked by somebody. */
+/** A group is divided after so many timeouts in a row: one row may be locked by somebody. */
 const MAX_TIMEOUTS = 2;
 
 export interface DelivererOptions {
@@ -32,31 +32,31 @@ export interface DelivererOptions {
   readonly receiverLimits: ReceiverLimits;
   readonly waitingJobs: WaitingJobs;
   readonly patience: Patience;
-  /** Loading what is owed, and holding what finds no place. */
+  /** Told how loading deliveries goes, and holding those that find no place. */
   readonly loadLoop: Loop;
   readonly holdLoop: Loop;
   readonly maxInFlight: number;
-  /** Told of which subscriptions deliveries were held just now. */
+  /** Called with the subscriptions whose deliveries were held just now. */
   readonly onHeld: (subscriptionIds: Iterable<number>) => void;
 }
 
 export interface Deliverer {
   /**
-   * Makes the attempts that a job names and records them. A delivery that has moved on since the
-   * job was made is passed over: its job is stale. One whose receiver has as many requests as it is
-   * given is held, and so is one that has to go through its backlog.
+   * Makes the attempts that a job names and records them. A delivery that was attempted or decided since
+   * the job was made is skipped: the job is stale. A delivery whose receiver is at its limit is
+   * held, and so is one that has to go through its backlog.
    *
    * @param signal when it aborts, requests under way are ended; those deliveries are due again at
    *   once, without having used up an attempt.
-   * @param bulk whether it is one of many that came at once, and all others go first.
+   * @param bulk the job is one of many that came at once, and all others go first.
    */
   deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void>;
   /**
-   * Makes the attempt of a delivery that was held, unless its receiver has no room after all, or it
-   * may not begin: then it is as it was.
+   * Makes the attempt of a held delivery. It stays unchanged if its receiver has no room after all, or
+   * if `mayBegin` returns false.
    */
   deliverHeld(delivery: OwedDelivery, signal: AbortSignal, mayBegin: MayBegin): Promise<Outcome>;
-  /** From now on, jobs that have not begun are handed back. */
+  /** Begins no more jobs: those that have not begun are handed back. */
   stopBeginning(): void;
 }
 
@@ -117,7 +117,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     onHeld(new Set(deliveries.map(({ subscriptionId }) => subscriptionId)));
   }
 
-  /** What cannot be held fails with its job, which the queue tries again after a growing time. */
+  /** @throws when it cannot be held; the queue then retries the job after a growing pause. */
   async function hold(delivery: OwedDelivery): Promise<void> {
     const error = await holds.add(delivery);
     if (error !== undefined) throw error;
@@ -159,7 +159,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     }
   }
 
-  /** @param unfinished gets the delivery when nothing came of it, and it is as it was. */
+  /** @param unfinished gets the delivery when no attempt was made. */
   async function attemptOrHold(
     delivery: OwedDelivery,
     signal: AbortSignal,

@@ -5,16 +5,16 @@ import { cannotBeRead, mayBeOfTheRows, readBody, readSizes } from '../deliveries
 import { errorMessage } from '../lib/errors.ts';
 import { createTurns } from '../lib/turns.ts';
 
-/** Bodies that are read from Postgres at once, two of them of one tenant. */
+/** Bodies that are read from Postgres at once; one tenant has at most two of these reads. */
 export const LARGE_BODY_CONNECTIONS = 3;
-/** Of large bodies in memory, which tenants share. */
+/** Bytes of large bodies in memory, which tenants share. */
 const MAX_BYTES = 32 * 1024 * 1024;
 const TIMED_OUT = /^Query read timeout/;
 
 export interface LargeBodiesOptions {
   /** For reading bodies alone: a slow one refuses its pool to others. */
   readonly pool: pg.Pool;
-  /** For asking whether the database answers otherwise. */
+  /** For testing whether the database answers other statements. */
   readonly sizesPool: pg.Pool;
   readonly patience: Patience;
   /** A body that is larger is not loaded at all. */
@@ -23,7 +23,7 @@ export interface LargeBodiesOptions {
 
 /** A body in memory, or why it is not. */
 export interface TakenBody extends Pick<OwedDelivery, 'body' | 'ownBody' | 'problem'> {
-  /** To be called as soon as nobody needs it. */
+  /** Must be called as soon as the body is no longer needed. */
   release(): void;
 }
 
@@ -45,10 +45,9 @@ interface Shared {
 }
 
 /**
- * Loads bodies that are too large to be loaded with others: each by itself, when its delivery has its
- * place at the receiver and nothing is left but to send it. So a body that is slow, or cannot be read
- * at all, holds up no small one of anybody; and tenants take turns with memory and with reading, of which
- * none has all.
+ * Loads bodies that are too large to be loaded with others: each by itself, once its delivery has its
+ * place at the receiver. So a body that is slow, or cannot be read at all, holds up no small one.
+ * Tenants take turns with memory and with reading, and none gets all of either.
  */
 export function createLargeBodies(options: LargeBodiesOptions): LargeBodies {
   const { pool, sizesPool, patience, maxBodyBytes } = options;
@@ -65,7 +64,7 @@ export function createLargeBodies(options: LargeBodiesOptions): LargeBodies {
     };
   }
 
-  /** Resolves to the body, or to why there is none. */
+  /** Resolves to the body, or to the reason why there is none. */
   async function load(webhookId: string, tenant: string, bytes: number, signal: AbortSignal) {
     const endReading = await reading.take(tenant);
     try {
@@ -114,7 +113,7 @@ export function createLargeBodies(options: LargeBodiesOptions): LargeBodies {
         if (typeof loaded === 'string')
           return { body: null, ownBody: false, problem: loaded, release };
         const ownBody = asked.users === 1;
-        // Whoever comes from now on loads it again: its memory goes with the request.
+        // Its memory goes with the request, so a delivery that comes later loads the body again.
         if (ownBody) shared.delete(webhookId);
         return { body: loaded, ownBody, problem: null, release };
       } catch (error) {

@@ -12,34 +12,34 @@ import { pauseAfter } from '../lib/pause-after.ts';
 export const RECORDER_CONNECTIONS = 2;
 const MAX_GROUP = 500;
 /**
- * Nobody waits for a record, and at some hundred deliveries a second each would be a transaction of its
- * own: at 500 a second, without this, Postgres has a quarter more to do. What ended in this time before a
- * crash is sent again.
+ * Results are gathered for this time, since nothing waits for them. *Measured* at 500 deliveries a
+ * second: without this each is a transaction of its own, and Postgres has a quarter more to do. Attempts
+ * that ended in this time before a crash are sent again.
  */
 const GATHER_MS = 10;
 
-/** A result that cannot be written is tried again after growing times, at most this. */
+/** A result that cannot be recorded is tried again after growing pauses, at most this. */
 const MAX_PAUSE_MS = 15_000;
 /**
- * Results that are kept because they cannot be written, of a subscription and of all. At that bound no
- * more is sent: each of them holds a place among the running jobs, and its next delivery might be another.
+ * Results that may wait because they cannot be recorded, of a subscription and of all. At this bound
+ * nothing more is sent: each holds a place among the running jobs, and the next result might wait too.
  */
 const MAX_UNRECORDED_EACH = 10;
 const MAX_UNRECORDED = 200;
-/** Divided after so many timeouts in a row: one row may be locked by somebody. */
+/** A group is divided after so many timeouts in a row: one row may be locked by somebody. */
 const MAX_TIMEOUTS = 2;
 
 export interface Recorder {
   /**
-   * Resolves once the attempt is committed. While it cannot be, it is kept and tried again, since a
-   * result that is dropped is a webhook sent twice. Rejects when the process is to end before.
+   * Resolves once the attempt is committed. Until then the result is kept and tried again, since a
+   * webhook whose result is dropped is sent twice. Rejects when the process has to end before.
    *
-   * @param urgent whether something waits for that, such as the next one of an order.
+   * @param urgent something waits for the result, such as the next delivery of a strict order.
    */
   record(result: AttemptResult, urgent: boolean): Promise<void>;
-  /** Whether another attempt to the subscription may begin; not while too many results wait to be written. */
+  /** Returns whether another attempt to the subscription may begin: not while too many results wait. */
   hasRoom(subscriptionId: number): boolean;
-  /** Whether an attempt of this delivery was made and waits to be written. */
+  /** Returns whether a result of this delivery waits to be recorded. */
   isUnrecorded(subscriptionId: number, webhookId: string): boolean;
 }
 
@@ -47,19 +47,19 @@ export interface RecorderOptions {
   readonly pool: pg.Pool;
   readonly patience: Patience;
   readonly loop: Loop;
-  /** When it aborts, what is kept is given up. */
+  /** When it aborts, waiting results are given up. */
   readonly ending: AbortSignal;
   readonly log: Logger;
-  /** Told in how many milliseconds each job is due that was added for retries. */
+  /** Called for each retry job, with the time until it is due. */
   readonly wakeIn: (delayMs: number) => void;
-  /** Told that a result of the subscription waits to be written, which others need not wait for. */
+  /** Called when a result of the subscription has to wait; its other deliveries need not. */
   readonly onUnrecorded: (subscriptionId: number) => void;
 }
 
 /** Attempts that end together are recorded together; one that cannot be recorded waits alone. */
 export function createRecorder(options: RecorderOptions): Recorder {
   const { pool, patience, loop, ending, log, wakeIn, onUnrecorded } = options;
-  /** The webhooks of each subscription whose results could not be written yet. */
+  /** The webhooks of each subscription whose results wait to be recorded. */
   const waiting = new Map<number, Set<string>>();
   let waitingCount = 0;
 
@@ -88,8 +88,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
   });
 
   async function recordAll(results: AttemptResult[]): Promise<void> {
-    // Worth holding on to for as long as the database is away: losing it means sending again. It is
-    // no more than what was in flight, since nothing more is loaded meanwhile.
+    // Kept for as long as the database is away: a lost result means sending again. Memory is bounded by
+    // the attempts in flight, since nothing more is loaded meanwhile.
     const { moved, wakeInMs } = await patience(
       () => recordAttempts(pool, results),
       loop,
@@ -99,12 +99,12 @@ export function createRecorder(options: RecorderOptions): Recorder {
     if (moved < results.length) {
       log.warn(
         { late: results.length - moved },
-        'attempts whose deliveries had moved on were logged as extra',
+        'recorded duplicate attempts: another worker finished first',
       );
     }
   }
 
-  /** Tries again until it is written, whatever the reason. */
+  /** Tries again until the result is recorded, whatever the error. */
   async function retryUntilRecorded(
     result: AttemptResult,
     urgent: boolean,
@@ -146,7 +146,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
 
 /**
  * Splits off results that name a delivery a second time (two jobs for one attempt): a statement
- * changes a row once, so the later one must meet the fence in a statement of its own.
+ * changes a row only once, so the second result needs a statement of its own to be found a duplicate.
  */
 function withoutRepeats(results: AttemptResult[]): AttemptResult[][] {
   const seen = new Set<string>();

@@ -28,7 +28,7 @@ export interface TestAnswer {
   readonly excerpt: string | null;
 }
 
-/** What a receiver said to one webhook. */
+/** The result of sending one webhook to a receiver. */
 export interface TestResult {
   readonly status: AttemptStatus;
   readonly errorCode: string | null;
@@ -39,7 +39,7 @@ export interface TestResult {
 }
 
 export interface TestWebhook {
-  /** What is sent; nothing of it is stored. */
+  /** The id in the webhook's headers. Nothing of a test webhook is stored. */
   readonly webhookId: string;
   readonly contentType: string;
   readonly body: Buffer;
@@ -50,15 +50,14 @@ export interface TestSender {
    * Sends one webhook to a subscription now, guarded, signed and bounded as a delivery is, on a
    * connection of its own, so that each phase can be told.
    *
-   * @returns what came of it, or null while as many are under way as may be: of all tenants, or of this one,
-   *   which leaves some to others (lib/fair-share.ts).
+   * @returns the result, or null while there are too many tests in flight, of all tenants or of this one.
    */
   send(webhook: TestWebhook, subscription: CachedSubscription): Promise<TestResult | null>;
-  /** Ends those under way. */
+  /** Ends the tests under way. */
   stop(): void;
 }
 
-/** @param maxAtOnce how many may be under way: each is a connection that a caller waits for. */
+/** @param maxAtOnce bound on tests under way: each is a connection that a caller waits for. */
 export function createTestSender(options: ConnectorOptions, maxAtOnce: number): TestSender {
   const ending = new AbortController();
   let underWay = 0;
