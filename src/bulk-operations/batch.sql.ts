@@ -3,14 +3,14 @@ import { plainArray } from '../db/arrays.ts';
 import type { DeliveryState } from '../db/types.ts';
 import { bounds, type DeliveryKeys, isIn } from '../deliveries/load.sql.ts';
 
-/** Deliveries that are looked at in a batch, at the most. */
+/** Deliveries that a batch examines at most. */
 export const BATCH_SCAN = 5_000;
-/** And changed. */
+/** Deliveries that a batch changes at most. */
 export const BATCH_CHANGES = 1_000;
 
 type Client = Pick<pg.ClientBase, 'query'>;
 
-/** A task's row, as far as its batches need it. Places travel as text: a Date has no microseconds. */
+/** The columns of a task that its batches need. Cursors are text, since a Date has no microseconds. */
 export interface TaskRow {
   readonly tenant: string;
   readonly subscription_id: number | null;
@@ -23,7 +23,7 @@ export interface TaskRow {
   readonly cursor_subscription: number | null;
 }
 
-/** Where a task has come to. */
+/** How far a task has come. */
 export interface Cursor {
   readonly cursor_at: string | null;
   readonly cursor_webhook: string | null;
@@ -33,14 +33,14 @@ export interface Cursor {
 /** The next deliveries of a task. */
 export interface Chosen extends DeliveryKeys {
   readonly examined: number;
-  /** Where the next batch begins; null when there is none. */
+  /** Where the next batch begins; null when this was the last. */
   readonly cursor: Cursor | null;
 }
 
 /**
- * Sets how the statements of a transaction are planned. To choose: as in lists, rows by an index and by
- * it what belongs to each. To change what was chosen: rows by their ids, and then joined as a whole;
- * the planner thinks that a list of ids finds few rows, and would go through the list for each.
+ * Sets the planner for the statements of a transaction. Choosing uses nested loops, as lists of history
+ * do: rows by an index, and related rows by index for each. Changing uses hash joins of rows found by
+ * their ids: the planner expects few rows of a list of ids, and would scan the list for each row.
  */
 export async function planFor(client: Client, step: 'choosing' | 'changing'): Promise<void> {
   await client.query(
@@ -53,8 +53,8 @@ export async function planFor(client: Client, step: 'choosing' | 'changing'): Pr
 }
 
 /**
- * What of the scanned rows is chosen: those that fit, so many at the most. Then where that ends: at
- * the last that was chosen, or else at the last that was looked at.
+ * SQL that chooses the scanned rows that match, at most $2, and the end of the batch: the last row
+ * chosen if there were $2, or else the last row scanned.
  */
 const CHOOSE = `
   chosen as materialized (
@@ -92,8 +92,8 @@ interface ChosenRow extends Cursor {
 }
 
 /**
- * The next deliveries of a subscription that have ended, in the order of their ids. All are looked at,
- * through an index that names none of their states: what has ended is most of history.
+ * Chooses the next deliveries of a subscription that have ended, in the order of their ids. It scans an
+ * index over all states, since most of history has ended.
  */
 export async function chooseEnded(client: Client, task: TaskRow, limit: number): Promise<Chosen> {
   const { rows } = await client.query<ChosenRow>(
@@ -122,8 +122,8 @@ export async function chooseEnded(client: Client, task: TaskRow, limit: number):
 }
 
 /**
- * The next owed deliveries, in the order in which they are due: only what is owed is read, however
- * long the history is. What is tried meanwhile is due later, and so is met again.
+ * Chooses the next owed deliveries, in the order in which they are due: only owed ones are read, for any
+ * length of history. A delivery that is tried meanwhile is due later, and so is met again.
  */
 export async function chooseOwed(client: Client, task: TaskRow, limit: number): Promise<Chosen> {
   const { rows } = await client.query<ChosenRow>(

@@ -4,11 +4,11 @@ import { runBatch } from './run.ts';
 import { enqueueTask } from './store.ts';
 
 /**
- * Begins to cancel what is owed to a deleted subscription: what a batch cancels at once, and the rest
- * by the workers.
+ * Begins to cancel the owed deliveries of a deleted subscription: one batch at once, the rest by the
+ * workers.
  *
  * @param id of the task that the deletion stored.
- * @returns how many were cancelled at once, and the task's id if it goes on.
+ * @returns how many were cancelled at once, and the task's id if deliveries are left.
  */
 export async function cancelDeleted(
   pool: pg.Pool,
@@ -16,7 +16,7 @@ export async function cancelDeleted(
 ): Promise<{ cancelled: number; task: string | null }> {
   return await inTransaction(pool, async (client) => {
     const batch = await runBatch(client, id);
-    // Null: the waker was quicker, and a worker is at it.
+    // Null: a worker already runs the task.
     if (batch?.ended) return { cancelled: batch.changed, task: null };
     await enqueueTask(client, id);
     return { cancelled: batch?.changed ?? 0, task: id };

@@ -17,12 +17,12 @@ import { enqueueTask, type TaskKind } from './store.ts';
 
 /** Tasks that are worked on at once, each with a connection. */
 export const TASK_CONNECTIONS = 2;
-/** After so long a task leaves its place among the running jobs, and goes on with its next one. */
+/** After this time a task gives its place among the running jobs to others, and goes on with a new job. */
 const TURN_MS = 1_000;
-/** A task that is late makes up for so much of its rate at the most. */
+/** A task that is late catches up by at most this much of its rate. */
 const CATCH_UP_SECONDS = 1;
 
-/** What a `run_task` job says. */
+/** The payload of a `run_task` job. */
 export interface TaskJob {
   readonly task: string;
 }
@@ -30,19 +30,19 @@ export interface TaskJob {
 export interface TaskRunner {
   /** Works on a task for a turn, and gives it its next job unless it has ended. */
   run(job: TaskJob): Promise<void>;
-  /** From now on, turns end with the batch that is under way. */
+  /** Ends turns after the batch under way. */
   stop(): void;
 }
 
 export interface TaskRunnerOptions {
-  /** For tasks alone: a tenant may have many, and others wait for none of them. */
+  /** For tasks alone, so that a tenant's many tasks hold up nothing else. */
   readonly pool: pg.Pool;
-  /** Told in how many milliseconds a task's next job is due. */
+  /** Called with the time until a task's next job is due. */
   readonly wakeIn: (delayMs: number) => void;
   readonly log: Logger;
 }
 
-/** Works on tasks, a batch a transaction: what is done and how far it has come are committed together. */
+/** Works on tasks, one batch per transaction, so that changes and progress are committed together. */
 export function createTaskRunner({ pool, wakeIn, log }: TaskRunnerOptions): TaskRunner {
   let stopping = false;
   const slots = createSlots(TASK_CONNECTIONS, Number.POSITIVE_INFINITY);
@@ -64,7 +64,7 @@ export function createTaskRunner({ pool, wakeIn, log }: TaskRunnerOptions): Task
       try {
         batch = await inTransaction(pool, (client) => runBatch(client, id));
       } catch (error) {
-        // The database's troubles pass; whatever else it is would come again with each batch.
+        // An outage of the database passes; any other error would come again with each batch.
         if (isUnavailable(error)) throw error;
         log.error({ err: error, task: id }, 'a task failed');
         await failTask(pool, id, errorMessage(error));
@@ -93,9 +93,9 @@ interface Batch {
 }
 
 /**
- * One batch of a task, as part of the caller's transaction.
+ * Runs one batch of a task, as part of the caller's transaction.
  *
- * @returns null when nothing is to be done: the task has ended, is not due, or somebody works on it.
+ * @returns null when the task has ended, is not due, or is being worked on.
  */
 export async function runBatch(client: pg.PoolClient, id: string): Promise<Batch | null> {
   const { rows } = await client.query<TaskRow & { kind: TaskKind; rate: number | null }>(

@@ -6,26 +6,26 @@ export const TASK_STATES = ['waiting', 'running', 'succeeded', 'failed', 'cancel
 export type TaskKind = (typeof TASK_KINDS)[number];
 export type TaskState = (typeof TASK_STATES)[number];
 
-/** Which deliveries a task is about. */
+/** Selects the deliveries of a task. */
 export interface TaskFilter {
-  /** Null: of all subscriptions of the tenant. */
+  /** Null: all subscriptions of the tenant. */
   readonly subscriptionId: number | null;
-  /** Of webhooks accepted from the one moment on and before the other; null: of all. */
+  /** Webhooks accepted from `since` on and before `until`; null: no bound. */
   readonly since: Date | null;
   readonly until: Date | null;
   readonly states: readonly DeliveryState[];
-  /** Patterns as subscriptions list them; null: of all types and of none. */
+  /** Patterns as in subscriptions; null: all webhooks, also those without a type. */
   readonly eventTypes: readonly string[] | null;
 }
 
 export interface NewTask extends TaskFilter {
   readonly tenant: string;
   readonly kind: TaskKind;
-  /** Deliveries a second; null: as fast as it goes. */
+  /** Deliveries a second; null: no limit. */
   readonly rate: number | null;
 }
 
-/** A task as people see it. */
+/** A task as the API shows it. */
 export interface Task {
   readonly id: string;
   readonly kind: TaskKind;
@@ -38,7 +38,7 @@ export interface Task {
   readonly rate: number | null;
   readonly examined: number;
   readonly changed: number;
-  /** How far it has come, from 0 to 1; null where that is not known before the end. */
+  /** Progress from 0 to 1; null where it is not known before the end. */
   readonly progress: number | null;
   readonly error: string | null;
   readonly created_at: Date;
@@ -58,7 +58,7 @@ const VISIBLE = `
   states::text[], event_types, rate, examined, changed,
   case
     when state = 'succeeded' then 1
-    -- In the order of ids, time tells. What is owed leaves the list as it goes on.
+    -- Ended deliveries are visited in the order of time. Owed ones leave the list meanwhile, so null.
     when kind in ('replay', 'recover') and cursor_webhook is null then 0
     when kind in ('replay', 'recover') then round(least(1, greatest(0,
       extract(epoch from posthorn.uuidv7_time(cursor_webhook) - posthorn.uuidv7_time(since_id))
@@ -67,10 +67,10 @@ const VISIBLE = `
   end::float8 as progress,
   error, created_at, started_at, ended_at`;
 
-/** Tasks of one tenant that are not done yet, those that subscriptions leave behind aside. */
+/** Unfinished tasks that one tenant may have, not counting those of deleted subscriptions. */
 const MAX_UNFINISHED = 20;
 
-/** A tenant has as many unfinished tasks as it may have. */
+/** The tenant has the most unfinished tasks that it may have. */
 export class TooManyTasksError extends Error {
   override readonly name = 'TooManyTasksError';
 
@@ -80,7 +80,7 @@ export class TooManyTasksError extends Error {
 }
 
 /**
- * Stores a task. Nobody works on it before `enqueueTask`.
+ * Stores a task. No worker begins it before `enqueueTask`.
  *
  * @throws TooManyTasksError
  */
@@ -113,8 +113,8 @@ export async function createTask(client: Client, task: NewTask): Promise<Task> {
 }
 
 /**
- * Gives a task its job, due with its next batch. It has one at a time: its key replaces the one that
- * waits, and one that runs goes on and finds what the other left.
+ * Adds a task's job, due with its next batch. A task has one waiting job: the job key replaces it. A job
+ * that runs already goes on, and each finds what the other left.
  */
 export async function enqueueTask(client: Client, id: string): Promise<void> {
   await client.query(
@@ -127,9 +127,9 @@ export async function enqueueTask(client: Client, id: string): Promise<void> {
 }
 
 /**
- * Gives a job to tasks whose next batch is overdue by so much: they have lost theirs.
+ * Adds jobs for tasks whose next batch is overdue by `overdueMs`: their jobs were lost.
  *
- * @returns how many there were.
+ * @returns how many tasks there were.
  */
 export async function wakeTasks(pool: pg.Pool, overdueMs: number): Promise<number> {
   const { rows } = await pool.query<{ woken: number }>({
@@ -144,7 +144,7 @@ export async function wakeTasks(pool: pg.Pool, overdueMs: number): Promise<numbe
   return rows[0]?.woken ?? 0;
 }
 
-/** A task of the tenant's, or undefined. */
+/** Returns a task of the tenant, or undefined. */
 export async function getTask(
   client: Client,
   tenant: string,
@@ -157,7 +157,7 @@ export async function getTask(
   return rows[0];
 }
 
-/** Tasks of the tenant, the newest first, older than `before`. */
+/** Returns tasks of the tenant that are older than `before`, the newest first. */
 export async function listTasks(
   client: Client,
   tenant: string,
@@ -172,8 +172,8 @@ export async function listTasks(
 }
 
 /**
- * Ends a task that has not ended. What it has changed stays; a batch under way ends first, since it
- * has the row locked.
+ * Cancels a task that has not ended. Its changes stay; a batch under way ends first, since it has
+ * the row locked.
  *
  * @returns whether it had not ended.
  */
@@ -186,7 +186,7 @@ export async function cancelTask(client: Client, tenant: string, id: string): Pr
   return rowCount === 1;
 }
 
-/** Deletes tasks that ended longer ago. */
+/** Deletes tasks that ended longer than `keepMs` ago. */
 export async function forgetTasks(pool: pg.Pool, keepMs: number): Promise<void> {
   await pool.query(
     `delete from posthorn.tasks where ended_at < now() - $1 * interval '1 millisecond'`,

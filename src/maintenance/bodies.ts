@@ -5,13 +5,13 @@ import { inTransaction } from '../db/transaction.ts';
 import { bounds, isIn } from '../deliveries/load.sql.ts';
 import { BODIES_LOCK } from '../deliveries/owe-again.sql.ts';
 
-/** Webhooks that are gone through in one transaction. */
+/** Webhooks that one transaction goes through. */
 const BATCH = 1_000;
-/** What the bodies may have together that one statement erases: Postgres deletes each of their pages. */
+/** Bytes of bodies that one statement erases: Postgres deletes each of their pages. */
 const STATEMENT_BYTES = 64 * 1024 * 1024;
-/** A run leaves what it has not come to for the next hour's. */
+/** A run ends after this time; the next hour's goes on. */
 const MAX_RUN_MS = 10 * 60_000;
-/** Of all tenants, where they have no retention of their own. */
+/** Stands for all tenants without a retention of their own. */
 const ALL = '';
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
@@ -19,34 +19,34 @@ export interface BodyKeeperOptions {
   readonly pool: pg.Pool;
   /** How long history is kept. */
   readonly retentionMs: number;
-  /** How long bodies and answers are, at most as long. */
+  /** How long bodies and answers are kept: no longer than history. */
   readonly payloadRetentionMs: number;
   readonly log: Logger;
 }
 
 export interface BodyKeeper {
   /**
-   * Makes the bodies and answers null whose retention is over.
+   * Erases the bodies and answers whose retention is over.
    *
-   * @param mayGoOn asked before each batch.
+   * @param mayGoOn called before each batch; false ends the run.
    */
   run(mayGoOn: () => boolean): Promise<void>;
 }
 
 /**
- * Erases bodies and answers before their history is dropped: of all tenants by the setting, and of a
- * tenant with a shorter retention of its own by that.
+ * Erases bodies and answers before their history is dropped: by the setting for all tenants, or by a
+ * tenant's own shorter retention.
  *
  * History is dropped a day at a time, but one day's bodies may be kept for different times, so their
  * columns are made null. That writes a small new version of the row (some 100 bytes) and its index
- * entry; and, in the write-ahead log, each page once more. Rows are gone through in the order of ids,
- * which is that of the pages, so that each page is written once a pass, and each row is passed once:
- * how far it has come is kept. The space is free within the day's partition once autovacuum has been
- * there, but stays the partition's until the day is dropped, since nothing is inserted into a day that
- * is over: this is for what must not be kept, not for the disk. Whoever wants the disk back at once
- * has `vacuum full` for a day's partition, which stops whoever reads that day meanwhile.
+ * entry; and, in the write-ahead log, each page once more. A pass goes through rows in the order of ids,
+ * which is that of the pages, so that each page is written once, and stores how far it has come, so
+ * that each row is visited once. Autovacuum frees the space within the day's partition, but the disk
+ * gets it back only when the day is dropped, since nothing is inserted into a past day: this serves
+ * privacy, not the disk. `vacuum full` of a day's partition frees the disk at once, and blocks readers
+ * of that day meanwhile.
  *
- * What is owed keeps its body: it is written down, and looked at again in the next hour.
+ * An owed webhook keeps its body: it is written to `overdue_bodies` and looked at again in the next hour.
  */
 export function createBodyKeeper(options: BodyKeeperOptions): BodyKeeper {
   const { pool, retentionMs, payloadRetentionMs, log } = options;
@@ -61,7 +61,7 @@ export function createBodyKeeper(options: BodyKeeperOptions): BodyKeeper {
     if (erased > 0) log.info({ webhooks: erased }, 'bodies erased, as their retention is over');
   }
 
-  /** Goes on from where the last pass ended, up to what is just old enough. */
+  /** Goes on from where the last pass ended, up to the youngest webhooks that are old enough. */
   async function pass(tenant: string, keepMs: number, goesOn: () => boolean): Promise<number> {
     let erased = 0;
     while (goesOn()) {
@@ -106,7 +106,7 @@ export function createBodyKeeper(options: BodyKeeperOptions): BodyKeeper {
     return erased;
   }
 
-  /** Tenants that keep less than the setting says. */
+  /** Returns tenants with a shorter retention than the setting's. */
   async function tenantsWithOwn(): Promise<{ id: string; retention_ms: number }[]> {
     const { rows } = await pool.query<{ id: string; retention_ms: number }>(
       `select id, retention_ms from posthorn.tenants where retention_ms < $1 order by id`,
@@ -118,7 +118,7 @@ export function createBodyKeeper(options: BodyKeeperOptions): BodyKeeper {
   return { run };
 }
 
-/** The ids that come next, the oldest first. */
+/** Returns the next ids, the oldest first. */
 async function nextBatch(client: pg.PoolClient, tenant: string, keepMs: number): Promise<string[]> {
   const { rows } = await client.query<{ through: string; end: string }>(
     `select
@@ -127,7 +127,7 @@ async function nextBatch(client: pg.PoolClient, tenant: string, keepMs: number):
     [tenant, keepMs],
   );
   const { through = FIRST_ID, end = FIRST_ID } = rows[0] ?? {};
-  // An index has the webhooks of other tenants than the default one.
+  // The index by tenant leaves out the default tenant's webhooks.
   const ofTenant =
     tenant === ALL
       ? '$4 = $4'
@@ -143,12 +143,12 @@ async function nextBatch(client: pg.PoolClient, tenant: string, keepMs: number):
 }
 
 /**
- * Makes the bodies and answers of webhooks null, but not of those that are owed.
+ * Erases the bodies and answers of webhooks, except of those that are owed.
  *
- * @returns how many bodies there were.
+ * @returns how many bodies were erased.
  */
 async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<number> {
-  // Alone, so that no delivery is made owed again whose body is erased (deliveries/owe-again.sql.ts).
+  // Exclusive, so that no delivery whose body is erased is made owed again (deliveries/owe-again.sql.ts).
   await client.query(`select pg_advisory_xact_lock(${BODIES_LOCK})`);
   const values = [plainArray(ids), ...bounds(ids)];
   const { rows } = await client.query<{ id: string }>(
@@ -185,7 +185,7 @@ async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<num
   return bodies.length;
 }
 
-/** Ids in portions whose bodies have at most so many bytes together, or of one id each. */
+/** Splits ids into portions whose bodies have at most `maxBytes` together; a larger body has its own. */
 function portionsOf(
   bodies: readonly { id: string; bytes: number }[],
   maxBytes: number,

@@ -8,21 +8,21 @@ import { isolate } from '../lib/isolate.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
-/** Nothing here is pressing, and an idle process asks for little. */
+/** Not urgent, and an idle process should cost the database little. */
 const EVERY_MS = 30_000;
-/** However short a schedule is, a receiver has this time to come back. */
+/** Held deliveries wait at least this long, even with a shorter retry schedule. */
 const MIN_EXPIRY_MS = 3_600_000;
 
 export interface ExpiryOptions {
   readonly pool: pg.Pool;
-  /** Of subscriptions that have none of their own. */
+  /** For subscriptions that have no schedule of their own. */
   readonly schedule: RetrySchedule;
   readonly onExpired: (deliveries: number) => void;
   readonly loop: Loop;
   readonly log: Logger;
 }
 
-/** Ends what was held, with the circuit open, for as long as its retries would have taken. */
+/** Expires deliveries that an open circuit held for longer than their retry schedule. */
 export function createExpiry({ pool, schedule, onExpired, loop, log }: ExpiryOptions): Periodic {
   async function run(goesOn: () => boolean): Promise<void> {
     const expiries = (await openCircuits(pool, MIN_EXPIRY_MS))
@@ -31,7 +31,7 @@ export function createExpiry({ pool, schedule, onExpired, loop, log }: ExpiryOpt
         afterMs: expiryMs(retry_schedule, schedule),
         openMs: open_ms,
       }))
-      // It has to be down for that time, not only slow.
+      // The circuit has to be open for that time: a receiver that is only slow loses nothing.
       .filter(({ afterMs, openMs }) => openMs > afterMs);
     const { errors } = await isolate(expiries, (group) => expire(group, goesOn), mayBeOfRows);
     for (const error of errors.values()) throw error;
@@ -44,7 +44,7 @@ export function createExpiry({ pool, schedule, onExpired, loop, log }: ExpiryOpt
         onExpired(expired);
         log.warn(
           { deliveries: expired },
-          'held for as long as their retries would take; they expired',
+          'expired deliveries that were held longer than their retry schedule',
         );
       }
       if (!more) return;
@@ -54,7 +54,7 @@ export function createExpiry({ pool, schedule, onExpired, loop, log }: ExpiryOpt
   return createPeriodic({ everyMs: EVERY_MS, run, loop });
 }
 
-/** Cancels what subscriptions are to skip: those that were enabled without their backlog. */
+/** Cancels the owed deliveries of subscriptions that were enabled without their backlog. */
 export function createSkipping(pool: pg.Pool, loop: Loop): Periodic {
   async function run(goesOn: () => boolean): Promise<void> {
     const ids = await subscriptionsSkipping(pool);
@@ -80,7 +80,7 @@ export function createSkipping(pool: pg.Pool, loop: Loop): Periodic {
   return createPeriodic({ everyMs: EVERY_MS, run, loop });
 }
 
-/** How long a held delivery is owed: as long as its retries would take. */
+/** Returns how long a held delivery stays owed: as long as its retry schedule. */
 export function expiryMs(own: string | null, schedule: RetrySchedule): number {
   const delays = own === null ? schedule : readSchedule(own, schedule);
   return Math.max(
@@ -89,7 +89,7 @@ export function expiryMs(own: string | null, schedule: RetrySchedule): number {
   );
 }
 
-/** A row can be written by SQL too, past the API that judges it. */
+/** The row may have been written by SQL, which the API's validation does not see. */
 function readSchedule(text: string, otherwise: RetrySchedule): RetrySchedule {
   try {
     return parseRetrySchedule(text);

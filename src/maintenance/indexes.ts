@@ -7,21 +7,21 @@ import { errorMessage } from '../lib/errors.ts';
 interface Missing {
   readonly parent: string;
   readonly partition: string;
-  /** What the parent's is, as SQL that makes it. */
+  /** The SQL that creates the parent's index. */
   readonly definition: string;
-  /** Its name on the partition, and whether something of that name was left unfinished. */
+  /** The index's name on the partition; `unfinished`: an invalid index of that name was left behind. */
   readonly name: string;
   readonly unfinished: boolean;
 }
 
 /**
- * Makes the indexes that migrations gave to history as a whole, on the days that were there already:
- * one partition at a time, without locking it against writes, and then as a part of the whole. An
- * index over all of history at once would stop intake for as long as that takes.
+ * Creates the indexes that a migration added to history, on the days that existed before: one partition
+ * at a time, without locking it against writes, and attaches each to the whole index. Indexing all of
+ * history at once would stop intake for that time.
  *
- * @param pool whose statements may take as long as an index of a day does.
- * @returns how many were made.
- * @throws the first error that says more than that a lock could not be had, once the others were tried.
+ * @param pool its statements may take as long as an index of a day.
+ * @returns how many were created.
+ * @throws the first error other than a timeout, after all were tried.
  */
 export async function makeMissingIndexes(
   pool: pg.Pool,
@@ -45,17 +45,17 @@ export async function makeMissingIndexes(
         `set lock_timeout = '200ms'; alter index posthorn.${parent} attach partition posthorn.${name}; reset lock_timeout`,
       );
       made += 1;
-      log.info({ index: name }, 'an index of a day that was there before it is made');
+      log.info({ index: name }, 'created an index on a past day');
     } catch (error) {
       if (!isTimeout(error)) errors.push(error);
-      log.info({ index: name, reason: errorMessage(error) }, 'an index will be made later');
+      log.info({ index: name, reason: errorMessage(error) }, 'an index will be created later');
     }
   }
   if (errors.length > 0) throw errors[0];
   return made;
 }
 
-/** Whether a partition lacks an index that history has as a whole. */
+/** Returns whether a partition lacks an index that history has as a whole. */
 export async function lacksIndexes(pool: pg.Pool): Promise<boolean> {
   return (await missingIndexes(pool)).length > 0;
 }
@@ -77,7 +77,7 @@ async function missingIndexes(pool: pg.Pool): Promise<Missing[]> {
         select from pg_catalog.pg_inherits a
         join pg_catalog.pg_index part on part.indexrelid = a.inhrelid
         where a.inhparent = i.indexrelid and part.indrelid = child.oid)
-    -- The newest days are asked for most.
+    -- The newest days are read most.
     order by child.relname desc, whole.relname`);
   return rows;
 }

@@ -6,9 +6,9 @@ const DAYS_AHEAD = 7;
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
- * Makes the partitions of the coming week and drops the days that are past the retention, whole
- * days at a time and never one that still holds an owed delivery. A day that cannot be locked
- * quickly is left for the next run. Idempotency keys are kept for 24 hours, a day at a time too.
+ * Creates the partitions of the coming week and drops whole days that are past the retention, but none
+ * that still has an owed delivery. A day that cannot be locked quickly is left for the next run.
+ * Idempotency keys are kept for 24 hours and dropped a day at a time too.
  */
 export async function keepPartitions(
   pool: pg.Pool,

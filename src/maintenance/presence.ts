@@ -9,42 +9,42 @@ import { createPeriodic } from '../lib/periodic.ts';
 const LOCK_SPACE = 1_347_637_332;
 const BEAT_EVERY_MS = 5_000;
 /**
- * A process that has not said for so long that it is alive is taken for dead although its session
- * is still there: it is frozen, or Postgres has not noticed that packets to it are dropped.
+ * A process that has not renewed its lease for this long is taken for dead although its session still
+ * exists: it is frozen, or Postgres has not noticed that packets to it are dropped.
  */
 const LEASE_SECONDS = 30;
 /** Clocks need not run equally fast. */
 const LEASE_MARGIN_MS = 1_000;
 /**
- * Whoever has just come back leaves the others the time to come back too. After a restart of
- * Postgres all sessions are gone, and every worker would look dead to the first one that asks.
+ * A worker that has just reconnected waits this long before it looks for dead ones. After a restart of
+ * Postgres all sessions are gone, and every worker would look dead to the first one that reconnects.
  */
 const SETTLED_MS = 3_000;
-/** Of the receivers that requests are open to, so many are shown: those with the most. */
+/** Receivers whose open requests a worker's row shows: those with the most. */
 const MAX_SHOWN = 1_000;
 const AWAY_MS = 3 * BEAT_EVERY_MS;
 
 export interface Presence {
   /**
-   * Makes a pool known as alive, once there is a session. Until it resolves, the pool should take no
-   * jobs. Rejects when the pool is retired before.
+   * Registers a pool as alive, once there is a session. Until it resolves, the pool should take no jobs.
+   * Rejects when the pool is retired before.
    */
   register(poolId: string): Promise<void>;
-  /** Ends a pool of this process: what it still holds is freed. */
+  /** Ends a pool of this process: the jobs that it still holds are freed. */
   retire(poolId: string): Promise<void>;
-  /** Frees the jobs of pools whose process has gone. Returns how many pools there were. */
+  /** Frees the jobs of dead pools. Returns how many pools there were. */
   rescue(): Promise<number>;
   start(): void;
   /** Retires all pools of this process. */
   stop(): Promise<void>;
   /**
-   * For how long nobody can take this process for dead, by what it knows; 0 when somebody may have.
-   * It goes on while the process is frozen, so that it can tell once it is no longer.
+   * How long until another worker may take this process for dead; 0 when one may have done so already.
+   * Its clock runs on while the process is frozen, so that the process notices afterwards.
    */
   readonly leaseLeftMs: number;
-  /** Called when pools of this process were taken for dead, so that others have their jobs. Before `start`. */
+  /** Adds a listener for pools of this process that were taken for dead. Call it before `start`. */
   onTakenForDead(listener: (poolIds: readonly string[]) => void): void;
-  /** Called when workers that are gone were found, and what they had is free. Before `start`. */
+  /** Adds a listener for dead workers whose jobs and backlogs were freed. Call it before `start`. */
   onFreed(listener: () => void): void;
 }
 
@@ -55,14 +55,14 @@ interface PendingRegistration {
 }
 
 /**
- * Knows which worker processes are alive. Each holds an advisory lock on its database session, and
- * Postgres lets go of it when the session ends, by whatever death; and each says every five seconds
- * that it is alive, for the deaths that end no session. graphile-worker itself frees the jobs of a
- * killed process only after four hours.
+ * Knows which worker processes are alive. Each holds an advisory lock on its database session, which
+ * Postgres releases when the session ends for any reason; and each renews a lease every five seconds,
+ * for deaths that end no session. graphile-worker itself frees the jobs of a killed process only after
+ * four hours.
  *
- * @param session must be given here before it is started.
- * @param loop told how its beats go.
- * @param inFlight the requests that are open, by subscription: others can see it, as of the last beat.
+ * @param session must not be started yet.
+ * @param loop told how the beats go.
+ * @param inFlight returns the open requests by subscription, which each beat writes to the worker's row.
  */
 export function createPresence(
   pool: pg.Pool,
@@ -75,8 +75,8 @@ export function createPresence(
   let pending: PendingRegistration[] = [];
   let client: pg.Client | undefined;
   let aliveAt = performance.now();
-  // Before the statement that renewed the lease was sent. By both clocks: one of them stands still
-  // while a virtual machine does, and the other one can be set.
+  // The time before the statement that renewed the lease was sent. By both clocks: the monotonic one
+  // stops while a virtual machine is paused, and the wall clock can be set.
   let renewedAt = { monotonic: performance.now(), wall: Date.now() };
   const listeners: ((poolIds: readonly string[]) => void)[] = [];
   const freedListeners: (() => void)[] = [];
@@ -84,12 +84,12 @@ export function createPresence(
   session.onConnect(async (connected) => {
     const missing: string[] = [];
     for (const poolId of known) if (await announce(connected, poolId)) missing.push(poolId);
-    // Whoever waits is let go only once it is known: this session may end before it is, and the next
-    // one must find it here. More may come while these are announced.
+    // A registration stays pending until it is announced: if this session ends before, the next one
+    // must find it. More may come while these are announced.
     for (let next = pending[0]; next !== undefined; next = pending[0]) {
       const { poolId, resolve } = next;
       await announce(connected, poolId);
-      // Unless it was retired meanwhile; its row is then removed as that of a dead one.
+      // It was retired meanwhile; its row is removed like that of a dead worker.
       if (!pending.includes(next)) continue;
       pending = pending.filter((registration) => registration !== next);
       known.add(poolId);
@@ -97,7 +97,7 @@ export function createPresence(
     }
     client = connected;
     if (missing.length === 0) return;
-    // Others have what was theirs. Known as alive once more, they would keep what nobody has taken yet.
+    // Others may have their jobs. If these pools stayed registered, the rest would never be freed.
     for (const poolId of missing) known.delete(poolId);
     await connected.query('delete from posthorn.workers where pool_id = any($1)', [missing]);
     takenForDead(missing);
@@ -106,10 +106,10 @@ export function createPresence(
     client = undefined;
   });
 
-  /** Returns whether nobody knew of the pool. */
+  /** Writes the pool's row. Returns whether there was none. */
   async function announce(connected: pg.Client, id: string): Promise<boolean> {
-    // A new number each time: the session that was lost may hold the old lock a little longer, and
-    // its end would then look like ours. Locked before it is written down, or it would seem dead.
+    // A new id each time: the lost session may hold the old lock a little longer, and its end would look
+    // like ours. The lock comes before the row, which would look dead without it.
     const { rows } = await connected.query<{ added: boolean }>(
       `with mine as materialized (
          select nextval(pg_get_serial_sequence('posthorn.workers', 'id'))::integer as id
@@ -130,7 +130,7 @@ export function createPresence(
     for (const listener of listeners) listener(poolIds);
   }
 
-  /** Says that this process is alive and, unless `only` that, frees what the dead have left. */
+  /** Renews the lease and, unless `renewOnly`, frees the jobs of dead workers. */
   async function beat(renewOnly: boolean): Promise<number> {
     const poolIds = [...known];
     const sentAt = { monotonic: performance.now(), wall: Date.now() };
@@ -205,7 +205,7 @@ export function createPresence(
 
   return {
     async register(poolId) {
-      // Without a session now, the next one announces it.
+      // The next session announces it.
       if (client === undefined) {
         await new Promise<void>((resolve, reject) => pending.push({ poolId, resolve, reject }));
         return;

@@ -9,17 +9,17 @@ const EVERY_MS = 15_000;
 
 export interface WakerOptions {
   readonly pool: pg.Pool;
-  /** A delivery that is overdue by this and the time of an attempt, with nothing older in the queue, has lost its job. */
+  /** A delivery overdue by this and the time of an attempt, with no older job in the queue, lost its job. */
   readonly lostAfterMs: number;
-  /** Bound of an attempt to subscriptions that have none of their own. */
+  /** The time limit of an attempt, for subscriptions that have none of their own. */
   readonly timeoutMs: number;
-  /** Told in how many milliseconds each job is due that was added. */
+  /** Called for each job that was added, with the time until it is due. */
   readonly wakeIn: (delayMs: number) => void;
   readonly loop: Loop;
   readonly log: Logger;
 }
 
-/** Sees to it that what is owed soon has a job in the queue. */
+/** Adds queue jobs for deliveries that are due soon and have none. */
 export function createWaker(options: WakerOptions): Periodic {
   const { pool, lostAfterMs, timeoutMs, wakeIn, loop, log } = options;
   return createPeriodic({
@@ -29,8 +29,7 @@ export function createWaker(options: WakerOptions): Periodic {
       for (;;) {
         const { lost, wakeInMs, more } = await wakeDeliveries(pool, lostAfterMs, timeoutMs);
         wakeInMs.forEach(wakeIn);
-        if (lost > 0)
-          log.warn({ deliveries: lost }, 'their jobs were lost; they were given new ones');
+        if (lost > 0) log.warn({ deliveries: lost }, 're-created lost queue jobs');
         if (!more || !goesOn()) return;
       }
     },

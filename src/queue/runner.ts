@@ -18,52 +18,50 @@ import { createLoopParts } from '../lib/loop-parts.ts';
 import type { Presence } from '../maintenance/presence.ts';
 import { watchPool } from './watch-pool.ts';
 
-/**
- * One fetch, one completion and LISTEN at a time, and some room for retries of those.
- */
+/** One fetch, one completion and LISTEN at a time, and some room for retries of those. */
 export const QUEUE_CONNECTIONS = 5;
 /**
- * Jobs fetched at once. Each names up to 25 deliveries, so this is far more work than it looks; and
- * what comes with a better priority waits until they have begun.
+ * Jobs fetched at once. Each names up to 25 deliveries, so this is far more work than it looks; jobs
+ * with a better priority that come later wait until these have begun.
  */
 const PREFETCH = 40;
-/** Before the next pool begins; longer each time that one did not last. */
+/** Pause before the next pool begins; doubled after each pool that did not last. */
 const REPLACE_MIN_MS = 250;
 const REPLACE_MAX_MS = 4_000;
 const LASTED_MS = 10_000;
-/** What graphile-worker may take to end once nothing runs any more. */
+/** Time that graphile-worker may take to end after its last job. */
 const END_MS = 2_000;
-/** Jobs that end within this time are completed by one statement: nobody waits for that. */
+/** Jobs that end within this time are completed by one statement; nothing waits for completions. */
 const COMPLETE_MS = 20;
-/** Wake-ups this close together are one. */
+/** Wake-ups this close together become one. */
 const WAKE_STEP_MS = 50;
 /**
- * Jobs are looked for this often where nobody tells of them: NOTIFY does of new ones, `wakeIn` of
- * retries, and whoever frees what the dead had looks at once. It is half of what an idle process asks.
+ * The queue is polled this often for jobs without a wake-up: NOTIFY announces new ones, `wakeIn` retries,
+ * and freeing a dead worker's jobs polls at once. Polling is half of an idle process's statements.
  */
 const POLL_MS = 3_000;
 /** Retries further off than this may be late by the queue's poll interval. */
 const WAKE_HORIZON_MS = 60_000;
 
-/** The part of the loop that is no statement: to start a pool, and to make it known as alive. */
+/** The part of the loop that is not a statement: starting a pool and registering it as alive. */
 const STARTING = 'starting';
 
-/** When each recurring task runs, in cron's notation and UTC. */
+/** Recurring tasks, in cron's notation and UTC. */
 const CRON = [
   { task: 'keep_partitions', match: '17 * * * *', options: { backfillPeriod: 3_600_000 } },
 ];
 
 export interface QueueRunnerOptions {
-  /** Belongs to the runner alone; graphile-worker's connections come from it. */
+  /** For the runner alone; graphile-worker's connections come from it. */
   readonly pool: pg.Pool;
   readonly presence: Presence;
   readonly patience: Patience;
   readonly tasks: TaskList;
   /** Told how taking and completing jobs goes. */
   readonly loop: Loop;
-  /** Told how the jobs of a task go, by its name; others tell for themselves. */
+  /** Told how the jobs of a task go, by its name; other tasks report by themselves. */
   readonly taskLoops: Readonly<Record<string, Loop>>;
-  /** Jobs that may run at once: as many as there may be requests in flight, since one may be all a job has. */
+  /** Jobs that may run at once: as many as requests in flight, since a job may have only one. */
   readonly concurrency: number;
   /** Given to the tasks: when it aborts, they end what is under way. */
   readonly ending: AbortSignal;
@@ -76,31 +74,31 @@ export interface QueueRunner {
   stop(): Promise<void>;
   /** Looks for due jobs in `delayMs`, rather than when the queue is next polled. */
   wakeIn(delayMs: number): void;
-  /** For how long no job was begun and the queue was not found empty either. */
+  /** How long no job has begun and the queue was not found empty either. */
   readonly quietForMs: number;
 }
 
-/** A pool of graphile-worker, and what of it runs. */
+/** A pool of graphile-worker and its running jobs. */
 interface QueuePool {
   readonly runner: Runner;
   readonly workerPool: WorkerPool;
-  /** Resolves when none of its jobs runs any more. */
+  /** Resolves when no job of the pool runs. */
   idle(): Promise<void>;
-  /** Resolves once it is known as alive; rejects when it never will be. */
+  /** Resolves once the pool is registered as alive; rejects when it never will be. */
   readonly known: Promise<void>;
-  /** Nobody needs to know it any more: what of it waits to be known is refused. */
+  /** Gives up the registration: connections that wait for it are refused. */
   forget(): void;
 }
 
 /**
- * Runs graphile-worker, and puts a new pool into the place of one whose state is not known.
+ * Runs graphile-worker, and replaces a pool whose state is not known.
  *
- * A statement that breaks off leaves the queue in doubt: jobs may be locked that the pool was never
- * told of, and jobs that are done may not be completed. graphile-worker goes on with the former,
- * and ends the pool for the latter, in a way that may never end (seen in 0.18.0: two completions
- * that fail together). So after any such failure the next pool begins at once, the old one takes
- * nothing more, and when its last job has ended all that it still holds is freed. What was done
- * already is stale by then, and ends without a request.
+ * A statement that breaks off leaves the queue in doubt: it may have locked jobs that the pool never
+ * received, or not have completed jobs that are done. graphile-worker ignores the first case, and in
+ * the second ends the pool in a way that may never finish (seen in 0.18.0: two completions that fail
+ * together). So after any such failure a new pool begins, the old one takes no more jobs, and the jobs
+ * that it still holds after its last one has ended are freed. Those that were done already are stale
+ * then, and end without a request.
  */
 export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   const { pool, presence, patience, tasks, loop, taskLoops, concurrency, ending, log } = options;
@@ -115,8 +113,8 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   let registered: Promise<void> = Promise.resolve();
   const wakeUps = new Map<number, NodeJS.Timeout>();
   watchPool(pool, {
-    // A pool that took jobs before it was known as alive could die in between, and nobody would
-    // know whose jobs those were.
+    // A pool that took jobs before it was registered could die in between, and its jobs would have no
+    // known owner.
     before: () => registered,
     patience,
     loop,
@@ -131,7 +129,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     let forgotten = false;
     const known = Promise.withResolvers<void>();
     known.promise.catch(() => {});
-    // What is asked before the pool exists takes no jobs.
+    // Statements before the pool exists take no jobs.
     registered = Promise.resolve();
     events.on('pool:create', (created) => {
       workerPool = created.workerPool;
@@ -190,7 +188,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     );
   }
 
-  /** Puts the next pool into the place of the current one, which finishes what it has under way. */
+  /** Replaces the current pool, which finishes its running jobs. */
   function replace(): void {
     if (stopping || current === undefined || replacing !== undefined) return;
     const old = current;
@@ -207,7 +205,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
 
   async function startNext(): Promise<void> {
     while (!stopping) {
-      // Several statements break off together; all of them are of the pool that is gone.
+      // Several statements of the old pool may break off one after the other.
       await sleep(pauseMs);
       if (stopping) return;
       try {
@@ -224,13 +222,13 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     const ended = runner.stop().catch(() => {});
     await idle();
     await Promise.race([ended, sleep(END_MS, undefined, { ref: false })]);
-    // If that fails, it is found dead like that of any process that has ended, since it is silent.
+    // If that fails, other workers find the pool dead, since it renews no lease.
     if (!stopping) await patience(() => presence.retire(workerPool.id), loop).catch(loop.failed);
   }
 
   presence.onFreed(() => current?.workerPool.nudge(1));
   presence.onTakenForDead((poolIds) => {
-    // One that is being replaced already finishes what it has; its successor is not concerned.
+    // A pool that is being replaced finishes its jobs, and its successor is not concerned.
     if (current !== undefined && poolIds.includes(current.workerPool.id)) replace();
   });
   return {
@@ -262,7 +260,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   };
 }
 
-/** Passes tasks on with our signal, knows how many of them run, and tells their loops how jobs go. */
+/** Wraps tasks: passes our abort signal, counts running jobs, and tells the loops how jobs go. */
 function countRunning(
   tasks: TaskList,
   loops: Readonly<Record<string, Loop>>,
@@ -281,7 +279,7 @@ function countRunning(
         loop?.succeeded();
         return result;
       } catch (error) {
-        // One odd job may fail again and again; the queue logs it, and all others may be well.
+        // One faulty job that fails again and again is no failure of the loop; the queue logs it.
         if (failedJob !== helpers.job.id && !ending.aborted) loop?.failed(error);
         failedJob = helpers.job.id;
         throw error;

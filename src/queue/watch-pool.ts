@@ -8,15 +8,15 @@ export interface Watched {
   before(): Promise<void>;
   readonly patience: Patience;
   readonly loop: Loop;
-  /** Told how each statement went, by its text. */
+  /** Told how each statement goes, by its text. */
   readonly parts: LoopParts;
-  /** Called when a statement broke off, so that nobody knows what it did. */
+  /** Called when a statement broke off, so that its effect is unknown. */
   onBroken(): void;
 }
 
 /**
- * Makes those who ask the pool for a connection wait while the database cannot be used: to
- * graphile-worker, a completion without a connection is the end.
+ * Makes callers wait for a connection while the database cannot be used: graphile-worker ends its pool
+ * when a completion gets no connection.
  */
 export function watchPool(
   pool: pg.Pool,
@@ -31,7 +31,7 @@ export function watchPool(
     answer.then(
       () => parts.succeeded(text),
       (error: unknown) => {
-        // What broke off may be of a pool that is gone, and is not asked again.
+        // A statement that broke off may belong to a pool that is gone, and is never asked again.
         if (isUnavailable(error) && !isTimeout(error)) loop.failed(error);
         else parts.failed(text, error);
         if (isUnavailable(error)) onBroken();
