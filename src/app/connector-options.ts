@@ -1,7 +1,7 @@
 import type { Settings } from '../config/settings.ts';
 import type { ConnectorOptions } from '../http/connector.ts';
 
-/** The part of the settings that says which receivers are connected to, and how. */
+/** Picks the settings for connections to receivers. */
 export function connectorOptionsOf(
   settings: Pick<
     Settings,

@@ -4,8 +4,8 @@ import pretty from 'pino-pretty';
 import type { Settings } from '../config/settings.ts';
 
 /**
- * Names under which a secret could ever reach a log line. Nothing of ours logs them; this is for
- * the day somebody does.
+ * Names under which a secret could reach a log line. No code logs them today; this guards against
+ * code that will.
  */
 const REDACTED = [
   'secret',
@@ -17,11 +17,11 @@ const REDACTED = [
   'connectionString',
 ];
 
-/** The log: JSON lines, or something a person can read on a terminal. Both go to stderr. */
+/** Creates the log: JSON lines, or readable text on a terminal. Both go to stderr. */
 export function createLog({ logLevel }: Pick<Settings, 'logLevel'>): Logger {
   const options = {
     level: logLevel,
-    // Which one it is matters only where there are several.
+    // The process id matters only where there are several processes.
     base: cluster.isWorker ? { process: process.pid } : null,
     redact: { paths: REDACTED.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
     serializers: { err: describeError },
@@ -36,7 +36,7 @@ export function createLog({ logLevel }: Pick<Settings, 'logLevel'>): Logger {
   return pino(options, destination({ dest: 2, sync: false }));
 }
 
-/** An error without the rows, parameters and details that Postgres attaches: those may hold payloads. */
+/** Leaves out the rows, parameters and details that Postgres attaches to errors: they may hold payloads. */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { message: String(error) };
   const { name, message, stack, cause } = error;

@@ -29,16 +29,16 @@ import { openDatabase } from './open-database.ts';
 import { createSiblingReadiness, isServedByOthers, tellReadiness } from './siblings.ts';
 import { createWorker, type Worker } from './worker.ts';
 
-/** For reading and for what is rare; intake, deliveries and the queue have their own connections. */
+/** For reads and rare statements; intake, deliveries and the queue have their own connections. */
 const POOL_CONNECTIONS = 5;
-/** For lists of history, which share their few prepared statements. No tenant has all of them. */
+/** For lists of history, which share their few prepared statements. No tenant may use all of them at once. */
 const LIST_CONNECTIONS = TURNS;
-/** Test requests that a process has under way at once. No tenant has all of them. */
+/** Test requests that a process has in flight at once. No tenant may have all of them. */
 const MAX_TESTS = 20;
 const NO_JOBS_TAKEN_MS = 60_000;
-/** Without requests nothing is loaded, and then nothing is known to fail. */
+/** A failure is forgotten after this time: without requests nothing is loaded, so nothing can succeed. */
 const FORGOTTEN_MS = 30_000;
-/** Whoever scrapes metrics does so every minute or sooner. */
+/** Metrics are scraped every minute or more often. */
 const SCRAPE_FORGOTTEN_MS = 150_000;
 
 export interface Service {
@@ -46,12 +46,12 @@ export interface Service {
   readonly url: string;
   readonly databaseUrl: string;
   readonly embedded: EmbeddedPostgres | undefined;
-  /** Stops taking requests and jobs, lets what is under way finish, and closes everything. */
+  /** Stops taking requests and jobs, lets those under way finish, and closes everything. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts what the settings ask for: the database if it is ours, migrations, the API, the worker.
+ * Starts the parts that the settings name: the embedded database, migrations, the API, the worker.
  *
  * @throws OperatorError with one line that says what to do, when the port is taken or the database
  *   cannot be used. Nothing is left running then.
@@ -122,7 +122,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
     if (worker !== undefined) {
       await worker.start();
     }
-    // The two halves stop side by side: a client that does not let go must not keep jobs coming.
+    // The API and the worker stop together: a client that does not disconnect must not keep jobs coming.
     let stopApi = async (): Promise<void> => {};
     stops.push(async () => {
       await Promise.all([stopApi(), worker?.stop()]);
@@ -189,7 +189,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
   }
 }
 
-/** Where an API that listens there is to be found. */
+/** Returns the URL of an API that listens at the address. */
 export function urlOf(
   { address, port }: Pick<AddressInfo, 'address' | 'port'>,
   host: string,

@@ -1,4 +1,4 @@
-// What the processes of one supervisor know of each other.
+// Readiness and roles, shared among the processes of one supervisor.
 import cluster from 'node:cluster';
 import type { Logger } from 'pino';
 
@@ -13,27 +13,27 @@ interface NotReady {
 }
 
 /**
- * The roles of so many processes that share the work of one. To deliver costs twice what it costs to
- * accept; from four on there are two that accept, so that one may die without anybody being refused.
+ * Returns the roles of `count` processes that share the work. Delivering costs twice as much as
+ * accepting; from four processes on two accept, so that one may die without refused requests.
  */
 export function rolesOf(count: number): ('api' | 'worker')[] {
   const apis = Math.max(count < 4 ? 1 : 2, Math.round(count / 3));
   return Array.from({ length: count }, (_, index) => (index < apis ? 'api' : 'worker'));
 }
 
-/** The environment of a process that has that role and shares the work with others. */
+/** Returns the environment of a process with that role that shares the work with others. */
 export function environmentOf(role: 'api' | 'worker'): Record<string, string> {
   return { POSTHORN_ROLE: role, ...(role === 'worker' ? { [SERVED_BY_OTHERS]: '1' } : {}) };
 }
 
-/** Whether the API of this process is another process's to serve. */
+/** Returns whether other processes serve the API of this one. */
 export function isServedByOthers(): boolean {
   return cluster.isWorker && process.env[SERVED_BY_OTHERS] === '1';
 }
 
 /**
- * In a process under a supervisor: it ends with the supervisor, at once, since nobody would replace it
- * or tell it to stop. Another worker takes over what it had in flight.
+ * Makes a process under a supervisor end with it, at once, since nothing would replace it or tell it to
+ * stop. Another worker takes over its deliveries in flight.
  */
 export function endWithSupervisor(log: Logger): void {
   if (!cluster.isWorker) return;
@@ -41,14 +41,14 @@ export function endWithSupervisor(log: Logger): void {
   process.prependOnceListener('disconnect', () => {
     log.error('the supervisor has ended; this process ends too');
   });
-  // A message that the supervisor did not live to read (`write EPIPE`); the disconnect follows. Node
-  // gives the errors of `process` to the worker.
+  // The supervisor died before it read a message (`write EPIPE`); the disconnect follows. Node emits
+  // such errors of `process` on the worker.
   cluster.worker?.on('error', (error) =>
     log.debug({ err: error }, 'a message to the supervisor was lost'),
   );
 }
 
-/** In the supervisor: tells each process why one of the others is not ready. */
+/** Makes the supervisor tell each process why another one is not ready. */
 export function passOnReadiness(): void {
   const reasons = new Map<number, string | null>();
   const tell = () => {
@@ -59,7 +59,7 @@ export function passOnReadiness(): void {
     }
   };
   cluster.on('message', (worker, message: NotReady) => {
-    // What a process said last may be read after it has exited, and would stay for ever.
+    // A dead process's last message may be read after its exit, and would count for ever.
     if (message?.type !== NOT_READY || worker.isDead()) return;
     reasons.set(worker.id, message.reason);
     tell();
@@ -70,16 +70,16 @@ export function passOnReadiness(): void {
 }
 
 /**
- * In one of several processes: tells the others every few seconds whether it is ready.
+ * Tells the other processes every few seconds whether this one is ready.
  *
- * @param reason why it is not, or null.
+ * @param reason returns why it is not ready, or null.
  * @returns a function that stops it.
  */
 export function tellReadiness(reason: () => string | null): () => void {
   let told: string | null = null;
   const timer = setInterval(() => {
     const current = reason();
-    // That all is well is told once: there are as many messages as processes, times that.
+    // Readiness is told once, since each message is passed on to all processes.
     if (current === null && told === null) return;
     told = current;
     process.send?.({ type: NOT_READY, reason: current } satisfies NotReady);
@@ -88,7 +88,7 @@ export function tellReadiness(reason: () => string | null): () => void {
   return () => clearInterval(timer);
 }
 
-/** In one of several processes: why one of the others is not ready, or null, as it was last told. */
+/** Creates a function that returns why another process is not ready, by its last message, or null. */
 export function createSiblingReadiness(): () => string | null {
   let reason: string | null = null;
   if (cluster.isWorker) {

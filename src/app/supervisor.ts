@@ -9,17 +9,17 @@ import { openDatabase } from './open-database.ts';
 import { type Service, urlOf } from './service.ts';
 import { environmentOf, passOnReadiness, rolesOf } from './siblings.ts';
 
-/** What dies as soon as it is started must not keep the machine busy with starting it. */
+/** Bounds of the pause before a restart, so that a process that dies at once does not keep the machine busy. */
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 5_000;
-/** Whatever ends a process that has lived this long is not what ended the one before it. */
+/** The pause starts again from its minimum after a process that lived this long. */
 const HEALTHY_MS = 60_000;
-/** A process whose channel to us has closed ends by itself within this, or is ended. */
+/** A process whose channel to the supervisor has closed is killed after this time. */
 const DISCONNECTED_MS = 5_000;
 
 const WORKER_START = join(import.meta.dirname, 'worker-start.cjs');
 
-/** How a process ended: by an exit code, by a signal, or because it could not be started. */
+/** The end of a process: an exit code, a signal, or the error with which it could not be started. */
 interface End {
   readonly code?: number;
   readonly signal?: string;
@@ -29,7 +29,7 @@ interface End {
 interface Child {
   readonly pid: number | undefined;
   readonly startedAt: number;
-  /** Where it listens, once it does. */
+  /** The address at which it listens, once it does. */
   readonly listening: Promise<Address>;
   readonly ended: Promise<End>;
 }
@@ -94,13 +94,14 @@ export async function startProcesses(
     }
   }
 
-  /** Starts the process that tells whether the service can start at all. */
+  /** Starts the first process, which shows whether the service can start at all. */
   async function startFirst(role: Role): Promise<{ first: Child; address: Address }> {
     for (;;) {
       const first = start(role);
       const outcome = await Promise.race([first.listening, first.ended]);
       if ('port' in outcome) return { first, address: outcome };
-      // It gave up by itself. What was killed, or never ran, says nothing about the settings.
+      // An exit code means that it gave up by itself. A process that was killed, or never ran, says nothing
+      // about the settings.
       if (outcome.code === undefined) await backOff(first, outcome);
       if (outcome.code === undefined && !stopRequested.aborted) continue;
       await database.close();
@@ -108,21 +109,21 @@ export async function startProcesses(
     }
   }
 
-  // Each half in processes of its own: two that do both would halve the groups that requests, loads
-  // and results share, and so pay most of them twice.
+  // The API and the worker have processes of their own: two that do both would halve the groups that
+  // requests, loads and results share, and so pay for most of them twice.
   const [firstRole, ...otherRoles] =
     settings.role === 'all'
       ? rolesOf(settings.processes)
       : Array.from({ length: settings.processes }, () => settings.role);
   const listening = [firstRole, ...otherRoles].filter((role) => role !== 'worker').length;
   if (listening === 1) {
-    // It takes its connections itself. One that the primary has handed to a process that is just
-    // dying is nobody's, and its client would wait for ever: all clients, where there is one process.
+    // The process accepts its connections itself. A connection that the primary hands to a dying process
+    // is lost, and its client waits for ever: with one process, that could be every client.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
   }
   const { first, address } = await startFirst(firstRole as Role);
-  // With PORT=0, whoever replaces the one process that listens must be found where that one was. Several
-  // share what was asked for: another number would be another listener, and find the port taken.
+  // With PORT=0, a process that replaces the only listening one must listen at the same port. Several
+  // share the port as it was asked for: another number would be another listener, and find it taken.
   if (listening === 1) port = address.port;
   const kept = [
     keepRunning(firstRole as Role, first),
@@ -143,9 +144,9 @@ export async function startProcesses(
 }
 
 /**
- * Starts a process. Nothing that happens to it throws, here or later: a message to a process that has
- * just died is an error event of that process (`write EPIPE`), and so is a process that cannot be
- * started for want of files or memory, which then never exits.
+ * Starts a process. No failure throws, here or later: a message to a process that has just died is an
+ * error event of that process (`write EPIPE`), and so is a process that cannot be started for want of
+ * files or memory, which then never exits.
  */
 function startChild(environment: Record<string, string>, log: Logger): Child {
   const startedAt = performance.now();

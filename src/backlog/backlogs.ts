@@ -82,14 +82,12 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
   let timer: NodeJS.Timeout | undefined;
   let dueAt = Number.POSITIVE_INFINITY;
   let running: Promise<void> | undefined;
-  const sendLoop = health.watch('send_backlogs', 'sending what is held');
+  const sendLoop = health.watch('send_backlogs', 'sending held deliveries');
   const step = (loop: Loop) => createStep(loop, wake);
-  const ownStep = step(health.watch('own_backlogs', 'becoming an owner of backlogs'));
-  const findStep = step(health.watch('find_backlogs', 'finding backlogs that nobody sends'));
+  const ownStep = step(health.watch('own_backlogs', 'registering as an owner of backlogs'));
+  const findStep = step(health.watch('find_backlogs', 'finding backlogs without an owner'));
   const takeLoop = health.watch('take_backlogs', 'taking backlogs');
-  const leaveStep = step(
-    health.watch('leave_backlogs', 'ending backlogs and leaving them to others'),
-  );
+  const leaveStep = step(health.watch('leave_backlogs', 'ending and releasing backlogs'));
   // These steps report success themselves: a round may succeed while one backlog goes on failing.
   const takeStep = step({ ...takeLoop, succeeded() {} });
   const sendStep = step({ ...sendLoop, succeeded() {} });

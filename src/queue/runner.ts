@@ -94,8 +94,8 @@ interface QueuePool {
  * Runs graphile-worker, and replaces a pool whose state is not known.
  *
  * A statement that breaks off leaves the queue in doubt: it may have locked jobs that the pool never
- * received, or not have completed jobs that are done. graphile-worker ignores the first case, and in
- * the second ends the pool in a way that may never finish (seen in 0.18.0: two completions that fail
+ * received, or not have completed jobs that are done. graphile-worker carries on in the first case, and
+ * in the second ends the pool in a way that may never finish (seen in 0.18.0: two completions that fail
  * together). So after any such failure a new pool begins, the old one takes no more jobs, and the jobs
  * that it still holds after its last one has ended are freed. Those that were done already are stale
  * then, and end without a request.

@@ -61,7 +61,7 @@ t.test('a backlog whose statement fails stops no other, and is tried again', asy
       wakings += 1;
     },
     mayRecord: () => true,
-    loop: health.watch('send_backlogs', 'sending what is held'),
+    loop: health.watch('send_backlogs', 'sending held deliveries'),
     readLoop: health.watch('read_backlogs', 'reading long backlogs'),
   });
   for (let id = 1; id <= 50; id++) sender.add(id);
