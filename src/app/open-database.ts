@@ -26,10 +26,7 @@ export async function openDatabase(
   log: Logger,
 ): Promise<OpenDatabase> {
   const onNotRevived = rarely<unknown>(REPORT_EVERY_MS, (error) =>
-    log.warn(
-      { reason: errorMessage(error) },
-      'the embedded Postgres died and cannot be started anew',
-    ),
+    log.warn({ reason: errorMessage(error) }, 'the embedded Postgres died and cannot be restarted'),
   );
   const embedded =
     databaseUrl === undefined ? await startEmbeddedPostgres(dataDir, {}, onNotRevived) : undefined;

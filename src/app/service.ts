@@ -59,7 +59,7 @@ export interface Service {
 export async function startService(settings: Settings, log: Logger): Promise<Service> {
   const stops: (() => Promise<void>)[] = [];
   const stop = once(async () => {
-    for (const stopOne of stops.reverse()) await stopOne();
+    for (const stopPart of stops.reverse()) await stopPart();
   });
   try {
     const database = await openDatabase(settings, log);
@@ -82,8 +82,8 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       log,
       isOutage: (error) => isUnavailable(error) && !isTimeout(error),
     });
-    const loading = (what: string) =>
-      health.watch(`load_${what.replaceAll(' ', '_')}`, `loading ${what}`, FORGOTTEN_MS);
+    const loading = (cached: string) =>
+      health.watch(`load_${cached.replaceAll(' ', '_')}`, `loading ${cached}`, FORGOTTEN_MS);
     const sessionLoop = health.watch('session', 'keeping a database session open');
     const session = createSession({ databaseUrl, purpose: 'session', loop: sessionLoop, log });
     const sealer = createSealer(settings.encryptionKeys);

@@ -26,7 +26,7 @@ const ROW_BYTES = 16 + 8 + 8;
  * A page is one value, so that a long one is not tens of thousands of objects here. *Measured* on a
  * million strict ones: 1,000 at once take 3.3 ms in Postgres, 20,000 take 96 ms; four fifths of that are
  * the lookups of the keys, four pages of an index and a table each. An index of the keys would save
- * them, and cost each webhook of everybody an entry; and it could not be made on a table of ten million
+ * them, and cost every webhook an entry; and it could not be created on a table of ten million
  * rows without a lock that is too long.
  */
 export async function readHeld(

@@ -197,7 +197,7 @@ export function createSender(options: SenderOptions): Sender {
 
   async function sendReady(): Promise<Finished> {
     const selected = [...toVisit].slice(0, MAX_ROUND);
-    // The first timeout may be a slow database; after the second one, a row may be locked by somebody.
+    // The first timeout may be a slow database; after the second one, another session may lock a row.
     const { errors } = await isolate(selected, sendFrom, (error) => {
       if (isTimeout(error)) timeouts += 1;
       return !isUnavailable(error) || (isTimeout(error) && timeouts >= 2);

@@ -161,8 +161,8 @@ function read({ webhooks, subscriptions, examined, ended, ...cursor }: ChosenRow
 }
 
 /**
- * Cancels deliveries that are owed, and tells the owners of their backlogs: with strict order, one
- * that waited for its retry holds up nobody any more. Returns how many were owed.
+ * Cancels deliveries that are owed, and notifies the owners of their backlogs: with strict order, a
+ * cancelled delivery that waited for its retry no longer holds up others. Returns how many were owed.
  */
 export async function cancelOwed(
   client: Client,

@@ -57,7 +57,7 @@ export async function oweAgain(
             ended_at = null,
             reason = null,
             queued = not s.through_backlog,
-            -- Probes used up nothing of the schedule, before it begins anew or after.
+            -- Probes used up nothing of the schedule, before it begins again or after.
             schedule_offset = case d.state when 'pending' then d.schedule_offset
               else d.attempt_count - d.probe_count end
         from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
@@ -66,7 +66,7 @@ export async function oweAgain(
         where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
           and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
           and d.state = any($5::posthorn.delivery_state[])
-          -- What is due already has its job.
+          -- A delivery that is due already has its job.
           and (d.state <> 'pending' or d.next_attempt_at > now())
           and d.attempt_count < ${MAX_ATTEMPTS}
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, d.state, b.bytes

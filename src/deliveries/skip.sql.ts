@@ -4,7 +4,7 @@ import type pg from 'pg';
 const MAX_SKIPPED = 2_000;
 
 /** The status reason of a subscription that is paused while its owed deliveries are being skipped. */
-export const SKIPPING = 'It is being enabled: what it was owed is being skipped.';
+export const SKIPPING = 'It is being enabled: its owed deliveries are being skipped.';
 
 /** Returns the subscriptions whose owed deliveries are being skipped. */
 export async function subscriptionsSkipping(pool: pg.Pool): Promise<number[]> {

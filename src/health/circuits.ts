@@ -177,9 +177,9 @@ export function createCircuits(options: CircuitsOptions): Circuits {
     );
     for (const { subscriptionId } of failures) subscriptions.drop(subscriptionId);
     for (const subscriptionId of opened)
-      log.warn({ subscriptionId }, 'its circuit is open: only probes are sent');
+      log.warn({ subscriptionId }, 'opened the circuit: only probes are sent');
     for (const subscriptionId of disabled)
-      log.warn({ subscriptionId }, 'the subscription was disabled');
+      log.warn({ subscriptionId }, 'disabled the subscription');
   }
 
   function close(report: typeof reportSuccesses): (reports: RecoveryReport[]) => Promise<void> {
@@ -189,7 +189,7 @@ export function createCircuits(options: CircuitsOptions): Circuits {
       for (const id of ids) subscriptions.drop(id);
       for (const subscriptionId of closed) {
         onClosed(subscriptionId);
-        log.info({ subscriptionId }, 'its circuit is closed');
+        log.info({ subscriptionId }, 'closed the circuit');
       }
     };
   }

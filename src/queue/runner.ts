@@ -63,7 +63,7 @@ export interface QueueRunnerOptions {
   readonly taskLoops: Readonly<Record<string, Loop>>;
   /** Jobs that may run at once: as many as requests in flight, since a job may have only one. */
   readonly concurrency: number;
-  /** Given to the tasks: when it aborts, they end what is under way. */
+  /** Passed to the tasks: when it aborts, they end their requests. */
   readonly ending: AbortSignal;
   readonly log: Logger;
 }

@@ -23,7 +23,7 @@ export const LOAD_CONNECTIONS = 2;
 const LOAD_BESIDE_MS = 5;
 const MAX_LOAD = 500;
 const MAX_HOLD = 500;
-/** A group is divided after so many timeouts in a row: one row may be locked by somebody. */
+/** A group is divided after so many timeouts in a row: another session may lock one row. */
 const MAX_TIMEOUTS = 2;
 
 export interface DelivererOptions {
@@ -151,7 +151,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
           subscriptions: unfinished.map(({ subscriptionId }) => subscriptionId),
         });
       }
-      // The queue tries the job again; the deliveries that were recorded will be passed over.
+      // The queue tries the job again; deliveries that were recorded will be skipped.
       const failure = outcomes.find(({ status }) => status === 'rejected');
       if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;
     } finally {

@@ -26,7 +26,7 @@ const MAX_PAUSE_MS = 15_000;
  */
 const MAX_UNRECORDED_EACH = 10;
 const MAX_UNRECORDED = 200;
-/** A group is divided after so many timeouts in a row: one row may be locked by somebody. */
+/** A group is divided after so many timeouts in a row: another session may lock one row. */
 const MAX_TIMEOUTS = 2;
 
 export interface Recorder {

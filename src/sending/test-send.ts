@@ -135,7 +135,7 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
 
 type Phase = 'dns' | 'connect' | 'tls' | 'first_byte';
 
-/** Notes when phases end, each once: a connection that is tried again does not begin anew. */
+/** Notes when phases end, each once: a second connection attempt does not start the clock again. */
 function createPhaseClock() {
   const startedAt = performance.now();
   const ends = new Map<Phase, number>();
