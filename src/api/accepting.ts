@@ -1,4 +1,4 @@
-// How bodies are taken.
+// Reads the bodies of requests, and explains to clients why a webhook was not accepted.
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Refusal } from '../intake/accept.sql.ts';
@@ -11,21 +11,21 @@ import type { Metrics } from '../metrics/metrics.ts';
 import { invalidField, outcomeUnknown, Problem, unavailable } from './problems.ts';
 import { bodyReader } from './read-body.ts';
 
-/** JSON, and what is built on it, such as CloudEvents. */
+/** JSON, and media types based on it, such as application/cloudevents+json. */
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 
 type TakesBodies = Pick<FastifyInstance, 'removeAllContentTypeParsers' | 'addContentTypeParser'>;
 
 /**
- * Takes JSON and nothing else, and takes it at its word: fastify's own parser mends bytes that are not
- * UTF-8. A body of which nothing is required may be left out, and is then `{}`.
+ * Makes the app accept JSON bodies only. fastify's own parser would replace bytes that are not UTF-8.
+ * A body without required fields may be left out, and is then `{}`.
  */
 export function takeJson(app: TakesBodies & Pick<FastifyInstance, 'addHook'>): void {
   app.addHook('onRoute', (route) => {
     if (!requiresNothing(route.schema?.body)) return;
     route.preValidation = [
       async (request: FastifyRequest) => {
-        // What is left out, not null.
+        // Only for a body that is left out: null is a body.
         if (request.body === undefined) request.body = {};
       },
       ...[route.preValidation ?? []].flat(),
@@ -36,7 +36,7 @@ export function takeJson(app: TakesBodies & Pick<FastifyInstance, 'addHook'>): v
     JSON_TYPE,
     { parseAs: 'buffer' },
     async (request: FastifyRequest, body: Buffer) => {
-      // Clients that name the type of every body name it where there is none, too.
+      // Some clients send a content-type even without a body.
       const expected = request.routeOptions.schema?.body;
       if (body.length === 0 && (expected === undefined || requiresNothing(expected)))
         return undefined;
@@ -45,7 +45,7 @@ export function takeJson(app: TakesBodies & Pick<FastifyInstance, 'addHook'>): v
   );
 }
 
-/** Whether a body is an object of which nothing is required, so that it may be left out. */
+/** Returns true if a body's schema is an object without required fields, so that the body may be left out. */
 export function requiresNothing(body: unknown): boolean {
   const { type, required, minProperties } = (body ?? {}) as {
     type?: unknown;
@@ -56,7 +56,7 @@ export function requiresNothing(body: unknown): boolean {
 }
 
 /**
- * Leaves bodies in this scope the bytes that they are, and takes those of JSON only.
+ * Makes this scope accept JSON bodies only, and leaves them as bytes.
  *
  * @param maxBytes the limit of the scope's routes.
  */
@@ -66,7 +66,7 @@ export function takeRawJson(app: TakesBodies, maxBytes: number): void {
 }
 
 /**
- * The bytes of a request's body as text.
+ * Returns a request's body as text.
  *
  * @throws Problem (400) that says why they cannot be JSON.
  */
@@ -74,7 +74,7 @@ export function textOfBody(body: Buffer | undefined): string {
   if (body === undefined || body.length === 0)
     throw new Problem('invalid-json', 'The body is empty; send JSON.');
   if (!isUtf8(body))
-    throw new Problem('invalid-json', 'The body is not UTF-8, which JSON must be.');
+    throw new Problem('invalid-json', 'The body is not UTF-8; JSON must be encoded as UTF-8.');
   return body.toString('utf8');
 }
 
@@ -98,7 +98,7 @@ export function notJson(reason: string): Problem {
 }
 
 /**
- * Writes what was parsed. JSON.parse takes any depth, and JSON.stringify does not.
+ * Writes a value as compact JSON. JSON.parse takes any depth, and JSON.stringify does not.
  *
  * @throws Problem (400) naming the field that is nested too deeply.
  */
@@ -107,17 +107,17 @@ export function compactJson(value: unknown, field: string): string {
     return JSON.stringify(value);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw invalidField(field, 'is nested too deeply to be written');
+    throw invalidField(field, 'is nested too deeply to be written; nest it less deeply');
   }
 }
 
-/** What a failure of intake is for the client: whether anything was accepted, and what to do. */
+/** Makes an error of intake a Problem that says whether the webhook was accepted and what to do. */
 export function explainRefusal(error: unknown, metrics: Metrics): unknown {
   if (error instanceof IntakeRefusedError) return REFUSALS[error.reason]();
   if (error instanceof IntakeUnknownError) {
     metrics.refused.inc();
     return outcomeUnknown(
-      `${error.message}. It may have been accepted, and will then be delivered. Sent again, it may be delivered twice, with two ids; POST /v1/webhooks with an Idempotency-Key, the same each time, accepts it once.`,
+      `${error.message}. The webhook may have been accepted, and will then be delivered. If you send it again, it may be delivered twice, with two ids. To make this safe, POST it to /v1/webhooks with an Idempotency-Key that is the same each time: then it is accepted once.`,
       error.cause,
     );
   }
@@ -130,17 +130,17 @@ const REFUSALS: Record<Refusal, () => Problem> = {
   in_flight: () =>
     new Problem(
       'request-in-progress',
-      'A request with this Idempotency-Key is under way. Send it again in a moment: the answer is then the same.',
+      'A request with this Idempotency-Key is in progress. Send it again in a moment to get the answer of that request.',
       { headers: { 'retry-after': '1' } },
     ),
   reused: () =>
     new Problem(
       'idempotency-key-reused',
-      'This Idempotency-Key was used for another request (another path or body) in the last 24 hours. Send a new request under a new key.',
+      'This Idempotency-Key was used for another request (another path or body) in the last 24 hours. Send a new request with a new key.',
     ),
   filters_cost: () =>
     new Problem(
       'too-large',
-      'The filters of the subscriptions for this type would take too long for these data: elements of the data times steps of the filters may be 4 Mi, and 16 Mi for a batch. Send less, or have fewer or shorter filters (docs/filters.md).',
+      'The filters of the subscriptions for this event type would take too long on this data: the elements of the data times the steps of the filters may be at most 4 Mi, and 16 Mi for a batch. Send smaller data, or use fewer or shorter filters (docs/filters.md).',
     ),
 };

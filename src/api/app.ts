@@ -35,26 +35,26 @@ import { webhookRoutes } from './routes/webhooks.ts';
 import type { ApiServices } from './services.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** Assembles the API. It listens nowhere yet. */
+/** Assembles the API. It does not listen yet. */
 export async function createApp(services: ApiServices): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: services.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: services.settings.maxBodyBytes,
     serverFactory: createApiServer,
-    // One logger for all: a child for each request costs more than most requests log.
+    // One logger for all requests: a child logger for each costs more than most requests log.
     childLoggerFactory: (logger) => logger,
-    // What comes on an open connection while we stop is still served; then the connection closes.
+    // While the server stops, a request on an open connection is still served; then the connection closes.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     frameworkErrors: answerFrameworkError as never,
-    // The server has its own, also where fastify makes a second one.
+    // createApiServer sets its own handler, also for the second server that fastify makes for localhost.
     clientErrorHandler: () => {},
     routerOptions: { ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   takeJson(app as unknown as FastifyInstance);
-  // Our queries name what they select, so there is nothing to filter out of an answer.
+  // Queries select only the columns of the answer, so no serializer has to filter it.
   app.setSerializerCompiler(() => JSON.stringify);
 
   registerErrors(app as unknown as FastifyInstance);

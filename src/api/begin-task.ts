@@ -10,9 +10,9 @@ import { inTransaction } from '../db/transaction.ts';
 import { Problem } from './problems.ts';
 
 /**
- * Stores a task, and sees to it that it is worked on.
+ * Stores a task and queues the job that works on it.
  *
- * @throws Problem (409) when its tenant has too many that are not done yet.
+ * @throws Problem (409) when its tenant has too many unfinished tasks.
  */
 export async function beginTask(pool: pg.Pool, task: NewTask): Promise<Task> {
   try {
@@ -23,6 +23,9 @@ export async function beginTask(pool: pg.Pool, task: NewTask): Promise<Task> {
     });
   } catch (error) {
     if (!(error instanceof TooManyTasksError)) throw error;
-    throw new Problem('conflict', `${error.message}; wait until one is, or cancel one.`);
+    throw new Problem(
+      'conflict',
+      `${error.message}; wait until one of them has ended, or cancel one.`,
+    );
   }
 }

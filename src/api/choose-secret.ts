@@ -3,29 +3,32 @@ import { generateSecret } from '../signing/sign.ts';
 import { type SignatureScheme, schemeOf } from '../subscriptions/secrets.ts';
 import { invalidField } from './problems.ts';
 
-interface Wish {
+interface RequestedSecret {
   readonly secret: string | undefined;
   readonly generate: boolean;
   readonly scheme: SignatureScheme | undefined;
 }
 
 /**
- * The secret that a request gives or asks for, and, when it was made here and both ends need it, what
- * the answer shows of it.
+ * Returns the secret that a request gives or asks for. `shown` is the secret for the answer: only one that
+ * was generated here and that the receiver needs too.
  *
- * @throws Problem (400) where the parts of the wish contradict each other.
+ * @throws Problem (400) when the fields of the request contradict each other.
  */
-export function chooseSecret({ secret, generate, scheme }: Wish): {
+export function chooseSecret({ secret, generate, scheme }: RequestedSecret): {
   readonly secret: string | undefined;
   readonly shown: string | undefined;
 } {
   if (secret === undefined) {
     if (scheme === 'ed25519') return { secret: generatePrivateKey(), shown: undefined };
-    const made = generate ? generateSecret() : undefined;
-    return { secret: made, shown: made };
+    const generated = generate ? generateSecret() : undefined;
+    return { secret: generated, shown: generated };
   }
   if (generate)
-    throw invalidField('body.generate_secret', 'asks for a secret although one is given');
+    throw invalidField(
+      'body.generate_secret',
+      'asks for a secret although body.secret is given; leave one of them out',
+    );
   requireScheme(secret, scheme);
   return { secret, shown: undefined };
 }
@@ -36,7 +39,7 @@ export function requireScheme(secret: string, scheme: SignatureScheme | undefine
   throw invalidField(
     'body.signature_scheme',
     scheme === 'ed25519'
-      ? 'is ed25519, and the secret is no whsk_ private key; leave the secret out to have one made'
-      : 'is hmac, and the secret is a whsk_ private key; leave signature_scheme out, or give ed25519',
+      ? 'is ed25519, but body.secret is not a whsk_ private key; give such a key, or leave body.secret out to have one generated'
+      : 'is hmac, but body.secret is a whsk_ private key; leave signature_scheme out, or give ed25519',
   );
 }

@@ -1,4 +1,5 @@
-// Node's HTTP server, which would answer some requests by itself, with nothing or a line of text.
+// Node's HTTP server answers some requests itself, without a body or with a line of text. This makes every
+// answer of the API a problem+json.
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ConnectionError } from 'fastify';
@@ -6,25 +7,25 @@ import { formatBytes } from '../lib/bytes.ts';
 import { createServer, STATUS_CODES } from '../lib/node-http.ts';
 import { invalidField, Problem } from './problems.ts';
 
-/** Of the request line and the headers together. */
+/** The limit for the request line and the headers together. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Longer than any body that fits the limit needs; it ends requests that drip. */
+/** Longer than any allowed body needs; it ends requests that arrive byte by byte. */
 const REQUEST_TIMEOUT_MS = 60_000;
-/** Longer than load balancers keep a connection that nobody uses: 60 s is usual. */
+/** Longer than load balancers keep an idle connection, which is usually 60 s. */
 const KEEP_ALIVE_MS = 72_000;
 
-/** The last answer of each connection. */
+/** The last response of each connection. */
 type Answers = WeakMap<Duplex, ServerResponse>;
 
 /**
- * A server whose every answer is the handler's or problem+json: to what is not HTTP, to requests
- * without one `Host` or with a transfer coding that is not chunked, to an `Expect` that is not understood, and to CONNECT. fastify makes two of them
- * where the host is `localhost`.
+ * Creates a server that answers with problem+json whatever does not reach the handler: bytes that are not
+ * HTTP, requests without exactly one `Host`, with a transfer coding other than chunked or an unknown
+ * `Expect`, and CONNECT. fastify creates two of these servers if the host is `localhost`.
  */
 export function createApiServer(handler: RequestListener): Server {
   const answers: Answers = new WeakMap();
   const server = createServer(
-    // A request without Host is answered here.
+    // Node would answer a request without Host itself; judgeHost does it here.
     { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
     (request, response) => {
       answers.set(request.socket, response);
@@ -40,16 +41,20 @@ export function createApiServer(handler: RequestListener): Server {
       response,
       new Problem(
         'expectation-failed',
-        `Expect: ${request.headers.expect} is not understood; send 100-continue, or leave it out.`,
+        `The header Expect: ${request.headers.expect} is not supported; send Expect: 100-continue, or leave the header out.`,
       ),
     ),
   );
   server.on('connect', (_request, socket) =>
     endWith(
       socket,
-      new Problem('method-not-allowed', 'This is an API and no proxy: it does not CONNECT.', {
-        headers: { allow: 'DELETE, GET, HEAD, PATCH, POST, PUT' },
-      }),
+      new Problem(
+        'method-not-allowed',
+        'This is an API, not a proxy; it does not support CONNECT.',
+        {
+          headers: { allow: 'DELETE, GET, HEAD, PATCH, POST, PUT' },
+        },
+      ),
     ),
   );
   server.on('clientError', (error: ConnectionError, socket) =>
@@ -58,7 +63,7 @@ export function createApiServer(handler: RequestListener): Server {
   return server;
 }
 
-/** RFC 9112, 3.2: a request of HTTP/1.1 has one Host, none has two, and none names another in its URL. */
+/** RFC 9112, 3.2: HTTP/1.1 requires one Host; no request may have two, or one that differs from its URL. */
 function judgeHost({
   rawHeaders,
   headers,
@@ -66,46 +71,49 @@ function judgeHost({
   url = '',
 }: IncomingMessage): Problem | null {
   let hosts = 0;
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at] as string;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string;
     if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
   }
   if (hosts > 1) return invalidField('headers.host', 'is sent several times; send it once');
   if (hosts === 0)
     return httpVersion === '1.0'
       ? null
-      : invalidField('headers.host', 'is missing; send it, as HTTP/1.1 asks');
-  // What comes for a proxy: the host of the URL would be the one that counts.
+      : invalidField('headers.host', 'is missing; HTTP/1.1 requires it');
+  // A full URL is the form for proxies. There the host of the URL counts, so Host must be the same.
   if (url.startsWith('/') || url === '*') return null;
   return URL.parse(url)?.host === headers.host?.toLowerCase()
     ? null
-    : invalidField('headers.host', 'is not the host of the URL; send the path alone');
+    : invalidField(
+        'headers.host',
+        'differs from the host of the URL; send the path without a host',
+      );
 }
 
-/** RFC 9112, 6.3: where another coding comes last, the end of the body is not known. */
+/** RFC 9112, 6.3: if another coding comes last, the end of the body is not known. */
 function judgeFraming({ headers }: IncomingMessage): Problem | null {
   const coding = headers['transfer-encoding'];
   return coding === undefined || coding.toLowerCase() === 'chunked'
     ? null
-    : invalidField('headers.transfer-encoding', `is ${coding}; only chunked is taken`);
+    : invalidField('headers.transfer-encoding', `is ${coding}; it must be chunked or left out`);
 }
 
-/** Answers before the handler is asked. */
+/** Answers a request that does not reach the handler. */
 function respond(response: ServerResponse, problem: Problem): void {
   const body = JSON.stringify(problem);
   response.writeHead(problem.status, {
     'content-type': 'application/problem+json',
     'content-length': Buffer.byteLength(body),
-    // The body that may follow is not read.
+    // A body that may follow is not read.
     connection: 'close',
   });
   response.end(body);
 }
 
 /**
- * Answers what the parser refuses, which never becomes a request, on its socket.
+ * Answers, on the socket, bytes that the HTTP parser refused and that never became a request.
  *
- * @param answer the last one of the connection.
+ * @param answer the last response of the connection.
  */
 export function answerClientError(
   answer: ServerResponse | undefined,
@@ -118,11 +126,11 @@ export function answerClientError(
   }
   const close = () => socket.end(() => socket.destroy());
   if (error.code === 'HPE_CLOSED_CONNECTION' && answer?.writableFinished) return void close();
-  // What cannot be read is this request, or comes after it.
-  const ofThisRequest = answer !== undefined && !answer.req.complete;
-  if (answer === undefined || (ofThisRequest ? !answer.headersSent : answer.writableFinished))
+  // The bytes that cannot be parsed belong to this request, or follow it.
+  const isInThisRequest = answer !== undefined && !answer.req.complete;
+  if (answer === undefined || (isInThisRequest ? !answer.headersSent : answer.writableFinished))
     endWith(socket, explain(error));
-  // A request has one answer, which is on its way or is out.
+  // A request gets one answer, and this one has been started or sent.
   else if (answer.writableFinished) close();
   else answer.once('finish', close);
 }
@@ -135,10 +143,10 @@ function explain({ code }: ConnectionError): Problem {
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
       return new Problem(
         'headers-too-large',
-        `The request line and the headers have more than ${formatBytes(MAX_HEADER_BYTES)}.`,
+        `The request line and the headers are larger than ${formatBytes(MAX_HEADER_BYTES)}; send less.`,
       );
     default:
-      return new Problem('invalid-request', `This is not HTTP/1.1 (${code}).`);
+      return new Problem('invalid-request', `The request is not valid HTTP/1.1 (${code}).`);
   }
 }
 

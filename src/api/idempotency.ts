@@ -6,35 +6,36 @@ import { invalidField } from './problems.ts';
 
 const HEADER = 'idempotency-key';
 
-/** The header, for the documents of routes that take it. */
+/** The schema of the header, for routes that accept it. */
 export const IdempotencyKeyHeader = {
   [HEADER]: Type.Optional(
     Type.String({
       maxLength: 600,
       description:
-        'Makes it safe to send again (draft-ietf-httpapi-idempotency-key-header): the same request under the same key is accepted once, and answered the same for 24 hours, then with `idempotent-replayed: true`. Any 1 to 255 characters, such as a UUID; may stand in double quotes.',
+        'Makes it safe to send a request again (draft-ietf-httpapi-idempotency-key-header). A request that is repeated with the same key within 24 hours is accepted once; the repeats get the same answer, with the header `idempotent-replayed: true`. 1 to 255 printable ASCII characters, such as a UUID; double quotes around them are allowed.',
       examples: ['"8e03978e-40d5-43e8-bc93-6894a57f9324"'],
     }),
   ),
 };
 
 /**
- * What a request says of its idempotency. A string of Structured Fields (RFC 9651 section 3.3.3),
- * as the draft has it, is the same key as the bare text in it, as many send it.
+ * Reads the idempotency key of a request. The draft asks for a string of Structured Fields (RFC 9651
+ * section 3.3.3); many clients send the bare text, which is the same key.
  *
- * The request is its path and the bytes of its body: whoever sends again sends the same bytes.
+ * The fingerprint covers the path and the bytes of the body: a client that repeats a request sends the
+ * same bytes.
  *
- * @returns null when it has no key.
- * @throws Problem (400) for what cannot be a key.
+ * @returns null if the request has no key.
+ * @throws Problem (400) for a key that is not valid.
  */
 export function readIdempotency(request: FastifyRequest, body: Buffer): Idempotency | null {
-  const given = request.headers[HEADER];
-  if (given === undefined) return null;
-  const key = typeof given === 'string' ? unquote(given) : null;
+  const header = request.headers[HEADER];
+  if (header === undefined) return null;
+  const key = typeof header === 'string' ? unquote(header) : null;
   if (key === null || !/^[\x20-\x7e]{1,255}$/.test(key)) {
     throw invalidField(
       `headers.${HEADER}`,
-      'must be 1 to 255 characters of ASCII that can be seen, such as a UUID, bare or in double quotes',
+      'must be 1 to 255 printable ASCII characters, such as a UUID, with or without double quotes',
     );
   }
   const fingerprint = createHash('sha256')
@@ -44,7 +45,7 @@ export function readIdempotency(request: FastifyRequest, body: Buffer): Idempote
   return { key, fingerprint };
 }
 
-/** Says that the answer is that of an earlier request. */
+/** Marks the answer as that of an earlier request with the same key. */
 export function markReplayed(reply: FastifyReply): void {
   reply.header('idempotent-replayed', 'true');
 }

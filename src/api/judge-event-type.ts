@@ -21,7 +21,7 @@ import {
 } from './problems.ts';
 import { explainValidation } from './validation.ts';
 
-/** A schema and an example as JSON texts. */
+/** A schema and an example, each as JSON text. */
 export interface WrittenFields {
   readonly schema: string | null;
   readonly example: string | null;
@@ -33,11 +33,11 @@ interface JudgedType extends WrittenFields {
 }
 
 /**
- * Judges the schema of an event type, and its example by it.
+ * Creates the check of an event type's schema, and of its example against that schema.
  *
- * @param schemas runs other people's schemas.
- * @returns a function that throws the Problem (400) that names the field, which `at` stands before, and
- *   returns what the judgement has used of a core, in milliseconds.
+ * @param schemas runs the schemas of tenants in a thread of their own.
+ * @returns a function that throws a Problem (400) naming the field below `at`, and returns the CPU time
+ *   that the check took, in milliseconds.
  */
 export function createEventTypeJudge({ schemas, log }: { schemas: SchemaJudge; log: Logger }) {
   return async (type: JudgedType, at: string): Promise<number> => {
@@ -48,7 +48,7 @@ export function createEventTypeJudge({ schemas, log }: { schemas: SchemaJudge; l
     if (judgement.problem !== null)
       throw invalidField(
         `${at}.schema`,
-        `cannot be used as a JSON Schema of draft 2020-12: ${judgement.problem}`,
+        `is not a usable JSON Schema (draft 2020-12): ${judgement.problem}`,
       );
     const errors = explainJudgement(judgement, `${at}.example`);
     if (errors.length > 0) throw invalidRequest(errors);
@@ -56,7 +56,7 @@ export function createEventTypeJudge({ schemas, log }: { schemas: SchemaJudge; l
   };
 }
 
-/** What is wrong with data by a schema, in texts of a bounded length. */
+/** Explains why data does not fit a schema, in texts of limited length. */
 export function explainJudgement({ errors }: Judgement, part: string): FieldProblem[] {
   return explainValidation(errors, part).map(({ field, message }) => ({
     field: shortened(field),
@@ -65,9 +65,9 @@ export function explainJudgement({ errors }: Judgement, part: string): FieldProb
 }
 
 /**
- * Makes the judge's refusals Problems.
+ * Makes the errors of the schema judge Problems.
  *
- * @throws Problem (429) when the tenant asks for more than it may have, (503) when nothing was judged.
+ * @throws Problem (429) when too many schemas of the tenant are waiting, (503) when nothing was judged.
  */
 export async function judgeForTenant<T>(judge: () => Promise<T>): Promise<T> {
   try {
@@ -76,7 +76,7 @@ export async function judgeForTenant<T>(judge: () => Promise<T>): Promise<T> {
     if (error instanceof TooMuchWaitingError)
       throw new Problem(
         'too-many-requests',
-        `${error.message}. Nothing was accepted; send it again after some seconds, or simplify the schemas.`,
+        `${error.message}. Nothing was accepted; send it again after a few seconds, or simplify the schemas.`,
         { headers: { 'retry-after': '5' }, cause: error },
       );
     if (!(error instanceof NotJudgedError)) throw error;
@@ -84,7 +84,7 @@ export async function judgeForTenant<T>(judge: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Tells the operator whose schema took too long; the tenant is told in the answer. */
+/** Logs whose schema took too long. (The tenant reads it in the answer.) */
 export function warnOfSlowSchema(
   log: Logger,
   { gaveUp, problem }: Judgement,
@@ -94,14 +94,14 @@ export function warnOfSlowSchema(
   if (gaveUp === 'now')
     log.warn(
       { tenant, event_type, problem },
-      'gave up on a JSON Schema that takes too long or too much memory',
+      'gave up on a JSON Schema that took too long or too much memory',
     );
 }
 
 /**
- * Writes a schema and an example as JSON; what is undefined stays so.
+ * Writes a schema and an example as JSON; undefined fields stay undefined.
  *
- * @throws Problem (400) naming the one that is nested too deeply or too large.
+ * @throws Problem (400) naming the field that is nested too deeply or too large.
  */
 export function writeFields({
   schema,
@@ -122,10 +122,10 @@ function written(value: unknown, field: string, maxBytes: number): string | null
   if (value === null) return null;
   // JSON.parse takes any depth, and JSON.stringify and Postgres do not.
   if (isDeeperThan(value, MAX_DEPTH))
-    throw invalidField(field, `is nested too deeply; at most ${MAX_DEPTH} levels are taken`);
+    throw invalidField(field, `is nested too deeply; at most ${MAX_DEPTH} levels are allowed`);
   const text = JSON.stringify(value);
   const bytes = Buffer.byteLength(text);
   if (bytes > maxBytes)
-    throw invalidField(field, `has ${bytes} bytes; at most ${maxBytes} are taken`);
+    throw invalidField(field, `has ${bytes} bytes; at most ${maxBytes} are allowed`);
   return text;
 }

@@ -9,14 +9,14 @@ import { type SigningColumns, signingColumns } from '../subscriptions/signing.ts
 import type { SubscriptionFields } from '../subscriptions/store.ts';
 import { invalidField } from './problems.ts';
 
-/** What a request may say of a subscription, already of the right types. */
+/** The fields of a subscription in a request, after schema validation. */
 type Given = Partial<Omit<SubscriptionFields, keyof Policy> & Policy>;
 
 /**
- * Judges what a request says of a subscription, beyond what a schema can.
+ * Creates the check of a subscription's fields beyond schema validation.
  *
- * @returns a function that gives it back as it is to be stored, or throws the Problem (400) that
- *   names the field.
+ * @returns a function that returns the fields as they are stored, or throws a Problem (400) naming the
+ *   field.
  */
 export function createSubscriptionJudge(settings: Settings) {
   function judge(given: Given & { url: string }): SubscriptionFields;
@@ -30,8 +30,10 @@ export function createSubscriptionJudge(settings: Settings) {
     if (secretProblem !== null)
       throw invalidField('body.secret', `cannot be used: ${secretProblem}.`);
     const { verify } = given;
-    const wrong = verify === undefined || verify === null ? null : judgeVerification(verify);
-    if (wrong !== null) throw invalidField(`body.verify.${wrong.field}`, `${wrong.problem}.`);
+    const verifyProblem =
+      verify === undefined || verify === null ? null : judgeVerification(verify);
+    if (verifyProblem !== null)
+      throw invalidField(`body.verify.${verifyProblem.field}`, `${verifyProblem.problem}.`);
     return {
       ...(url === undefined ? {} : { url: spellUrl(url) }),
       secret,
@@ -48,9 +50,9 @@ export function createSubscriptionJudge(settings: Settings) {
 }
 
 /**
- * Judges filters, which takes the database.
+ * Creates the check of filters. It asks the database, which compiles JSON paths.
  *
- * @returns a function that throws the Problem (400) for one that cannot be used.
+ * @returns a function that throws a Problem (400) for a filter that cannot be used.
  */
 export function createFilterCheck(pool: pg.Pool) {
   return async (filter: string | null | undefined): Promise<void> => {
@@ -69,7 +71,7 @@ function judgePolicy(given: Partial<Policy> & Partial<SigningColumns>) {
   }
 }
 
-/** One spelling for what the URL standard reads as one URL; an origin may do without its slash. */
+/** Writes equal URLs the same way, as the URL standard does; but an origin without a slash stays so. */
 function spellUrl(text: string): string {
   const { href } = new URL(text);
   return href === `${text}/` ? text : href;

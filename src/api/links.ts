@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 
-/** Writes a link of an answer. */
+/** Makes a path a link for an answer. */
 export type To = (path: string) => string;
 
-/** Links that lead whoever asked to the same tenant's things: one who has named it must name it again. */
+/** Makes links that name the request's tenant if the request did: without it they would lead to another. */
 export function linksOf(request: FastifyRequest): To {
   const { tenant } = (request.query ?? {}) as { tenant?: string };
   if (tenant === undefined) return (path) => path;

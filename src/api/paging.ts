@@ -12,23 +12,24 @@ export const PageQuery = {
       minimum: 1,
       maximum: 1000,
       default: DEFAULT_LIMIT,
-      description: 'Rows on a page.',
+      description: 'The most rows that a page has.',
     }),
   ),
   cursor: Type.Optional(
     Type.String({
       maxLength: 500,
-      description: 'Where the next page begins: take it from the Link header.',
+      description:
+        'Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.',
     }),
   ),
 };
 
-/** Writes a position in a list as a cursor, which means nothing to whoever carries it. */
+/** Writes a position in a list as a cursor, which is opaque to clients. */
 export function writeCursor(position: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(position)).toString('base64url');
 }
 
-/** What Postgres will take for a part of a position; a RegExp is one. */
+/** Checks that Postgres accepts a part of a position. A RegExp is a CursorShape. */
 interface CursorShape {
   test(part: string): boolean;
 }
@@ -36,7 +37,7 @@ interface CursorShape {
 /**
  * Reads a cursor back.
  *
- * @param shapes what each of its parts must look like.
+ * @param shapes the shape of each part of the position.
  * @throws Problem (400) for a cursor that this list did not write.
  */
 export function readCursor(cursor: string, shapes: readonly CursorShape[]): string[] {
@@ -56,25 +57,25 @@ export function readCursor(cursor: string, shapes: readonly CursorShape[]): stri
   if (!fits)
     throw invalidField(
       'query.cursor',
-      'is not a cursor of this list; take it from the Link header',
+      'is not a cursor of this list; take it from next_cursor or the Link header of the page before',
     );
   return (position as unknown[]).map(String);
 }
 
 export const CURSOR_UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** What an `integer` holds. */
+/** A Postgres `integer`. */
 export const CURSOR_ID: CursorShape = {
   test: (part) => /^\d{1,10}$/.test(part) && Number(part) <= 2_147_483_647,
 };
 export const CURSOR_BIGINT = /^\d{1,18}$/;
-/** An id of whatever form; the database compares it with those there are. */
+/** An id in any form that Postgres can store. */
 export const CURSOR_TEXT: CursorShape = {
   test: (part) => part.length <= 256 && isStorable(part),
 };
 /** A moment, in microseconds since 1970. */
 export const CURSOR_MICROSECONDS = /^\d{1,16}$/;
 
-/** Points to the next page (RFC 8288), keeping the request's other parameters. */
+/** Sets the Link header to the next page (RFC 8288), with the request's other parameters. */
 export function linkNext(request: FastifyRequest, reply: FastifyReply, cursor: string): void {
   const [path = '', query = ''] = request.url.split('?');
   const parameters = new URLSearchParams(query);
@@ -82,7 +83,7 @@ export function linkNext(request: FastifyRequest, reply: FastifyReply, cursor: s
   reply.header('link', `<${path}?${parameters}>; rel="next"`);
 }
 
-/** The cursor of the next page, which is pointed to as well; null at the end. */
+/** Returns the cursor of the next page and sets the Link header; null after the last page. */
 export function nextPage(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -1,4 +1,4 @@
-/** What was wrong with one field of a request, and what would be right. */
+/** Says what is wrong with one field of a request, and what would be right. */
 export interface FieldProblem {
   /** `body.url`, `query.limit`, `headers.x-hub-signature-256`. */
   readonly field: string;
@@ -51,27 +51,27 @@ export class Problem extends Error {
 const CATALOGUE = {
   'invalid-request': { status: 400, title: 'The request is not valid' },
   'invalid-json': { status: 400, title: 'The body is not valid JSON' },
-  unauthorized: { status: 401, title: 'The request does not prove who sent it' },
-  forbidden: { status: 403, title: 'The key may not do this' },
+  unauthorized: { status: 401, title: 'The request has no valid key or signature' },
+  forbidden: { status: 403, title: 'The key lacks the scope for this' },
   'foreign-page': { status: 403, title: 'A web page of another site may have sent this' },
-  'not-found': { status: 404, title: 'There is no such thing' },
-  'method-not-allowed': { status: 405, title: 'The path does not take this method' },
+  'not-found': { status: 404, title: 'Not found' },
+  'method-not-allowed': { status: 405, title: 'The path does not support this method' },
   'request-timeout': { status: 408, title: 'The request did not arrive in time' },
-  conflict: { status: 409, title: 'It cannot be done as things stand' },
-  'request-in-progress': { status: 409, title: 'The same request is under way' },
+  conflict: { status: 409, title: 'The request conflicts with the current state' },
+  'request-in-progress': { status: 409, title: 'The same request is in progress' },
   'too-large': { status: 413, title: 'The body is too large' },
   'path-too-long': { status: 414, title: 'A part of the path is too long' },
-  'unsupported-media-type': { status: 415, title: 'The body is not of a type that is taken' },
-  'expectation-failed': { status: 417, title: 'What the request expects cannot be met' },
+  'unsupported-media-type': { status: 415, title: 'The content-type is not supported' },
+  'expectation-failed': { status: 417, title: 'The Expect header is not supported' },
   'idempotency-key-reused': {
     status: 422,
     title: 'The idempotency key was used for another request',
   },
-  'too-many-requests': { status: 429, title: 'Too many requests came within the time' },
+  'too-many-requests': { status: 429, title: 'Too many requests' },
   'headers-too-large': { status: 431, title: 'The headers are too large' },
-  'internal-error': { status: 500, title: 'Something went wrong on our side' },
+  'internal-error': { status: 500, title: 'An error inside the service' },
   unavailable: { status: 503, title: 'The service cannot do this right now' },
-  'outcome-unknown': { status: 503, title: 'It is not known whether this was done' },
+  'outcome-unknown': { status: 503, title: 'The request may or may not have been carried out' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ProblemKind = keyof typeof CATALOGUE;
@@ -88,16 +88,16 @@ export function invalidField(field: string, message: string): Problem {
 }
 
 /** A 404 for something that has an id. */
-export function notFound(what: string, id: string | number): Problem {
-  return new Problem('not-found', `There is no ${what} ${id}.`);
+export function notFound(kind: string, id: string | number): Problem {
+  return new Problem('not-found', `There is no ${kind} ${id}.`);
 }
 
-/** A 503 that says when to come back. */
+/** A 503 that says when to try again. */
 export function unavailable(detail: string, cause?: unknown): Problem {
   return new Problem('unavailable', detail, { headers: { 'retry-after': '1' }, cause });
 }
 
-/** A 503 for what was begun and may have been done. */
+/** A 503 for a request that was started and may have been carried out. */
 export function outcomeUnknown(detail: string, cause?: unknown): Problem {
   return new Problem('outcome-unknown', detail, { headers: { 'retry-after': '1' }, cause });
 }

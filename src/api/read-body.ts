@@ -1,15 +1,15 @@
 import { errorCodes, type FastifyRequest } from 'fastify';
 import { freeNow } from '../lib/free-now.ts';
 
-const NOTHING: Buffer = Buffer.alloc(0);
+const EMPTY: Buffer = Buffer.alloc(0);
 
 type Done = (error: Error | null, body?: Buffer) => void;
 
 /**
- * A content type parser that reads a body into one buffer of its size, with fastify's bounds and
- * errors. fastify's own collects what comes and puts it together at the end, and so holds it twice.
+ * Creates a content type parser that reads a body into one buffer of its size, with fastify's limits and
+ * errors. fastify's own parser collects chunks and joins them at the end, and so holds a body twice.
  *
- * @param limit of the routes that it is for, in bytes.
+ * @param limit the body limit of the routes, in bytes.
  */
 export function bodyReader(limit: number) {
   return (request: FastifyRequest, payload: NodeJS.ReadableStream, done: Done): void =>
@@ -28,7 +28,7 @@ function readBody(
     done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
     return;
   }
-  let body = NOTHING;
+  let body = EMPTY;
   let received = 0;
 
   function take(chunk: Buffer): void {
@@ -39,7 +39,7 @@ function readBody(
     } else if (length !== undefined && received > length) {
       end(new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH());
     } else if (before === 0 && (length === undefined || received === length)) {
-      // Nearly all bodies: Node has made this chunk for us alone.
+      // Nearly all bodies come in one chunk, which Node allocated for this request alone.
       body = chunk;
     } else {
       if (received > body.length) makeRoom(before);
@@ -60,7 +60,7 @@ function readBody(
     payload.off('end', end);
     payload.off('error', end);
     if (error !== undefined) {
-      // The client broke off, which is his error and not ours.
+      // The client broke the request off, so this is a 4xx and no error of the service.
       if ((error.statusCode ?? 0) < 400) error.statusCode = 400;
       done(error);
     } else if (length !== undefined && received !== length) {

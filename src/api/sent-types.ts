@@ -3,21 +3,21 @@ import { explainJudgement, judgeForTenant, warnOfSlowSchema } from './judge-even
 import { type FieldProblem, invalidRequest } from './problems.ts';
 import type { ApiServices } from './services.ts';
 
-/** A webhook that somebody wants to send. */
+/** A webhook in a request to send. */
 interface Sent {
   readonly event_type: string;
   /** The data as a JSON text. */
   readonly data: string;
-  /** Where in the request it stands: `body`, or `body.webhooks.7`. */
+  /** Its place in the request: `body`, or `body.webhooks.7`. */
   readonly field: string;
 }
 
-/** What is told of at once. */
-const MAX_TOLD = 20;
+/** The most problems that one answer reports. */
+const MAX_PROBLEMS = 20;
 
 /**
- * Checks what is sent against what its tenant asks of event types: that they are registered, and
- * that the data fit their schemas.
+ * Creates the check of webhooks by the tenant's settings for event types: that the types are registered,
+ * and that the data fits their schemas.
  *
  * @returns a function that throws a Problem (400) naming the fields.
  */
@@ -28,28 +28,30 @@ export function createEventTypeCheck({ eventTypes, schemas, log }: ApiServices) 
     if (rules === null) return;
     const problems: FieldProblem[] = [];
     for (const { event_type, data, field } of sent) {
-      if (problems.length >= MAX_TOLD) break;
+      if (problems.length >= MAX_PROBLEMS) break;
       const type = rules.types.get(event_type);
       if (rules.strict && (type === undefined || type.archived)) {
         problems.push({
           field: `${field}.event_type`,
-          message: `${event_type} is ${type === undefined ? 'not registered' : 'archived'}, and only registered types are taken; POST /v1/event-types registers one`,
+          message: `${event_type} is ${type === undefined ? 'not registered' : 'archived'}, and this tenant accepts only registered types; register it by POST /v1/event-types`,
         });
       } else if (rules.validate && type !== undefined && type.schema !== null) {
         const { schema } = type;
         const judgement = await judgeForTenant(() => schemas.judge(tenant, schema, data));
         warnOfSlowSchema(log, judgement, tenant, event_type);
         problems.push(...explain(judgement, event_type, `${field}.data`));
-        // The rest of a batch could take as long.
+        // The rest of the batch could take as long.
         if (judgement.gaveUp !== undefined) break;
       }
     }
-    if (problems.length > 0) throw invalidRequest(problems.slice(0, MAX_TOLD));
+    if (problems.length > 0) throw invalidRequest(problems.slice(0, MAX_PROBLEMS));
   };
 }
 
 function explain(judgement: Judgement, event_type: string, field: string): FieldProblem[] {
   const { problem } = judgement;
   if (problem === null) return explainJudgement(judgement, field);
-  return [{ field, message: `could not be validated by the schema of ${event_type}: ${problem}` }];
+  return [
+    { field, message: `could not be validated against the schema of ${event_type}: ${problem}` },
+  ];
 }

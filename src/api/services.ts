@@ -12,11 +12,11 @@ import type { TestSender } from '../sending/test-send.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import type { TenantCache } from '../tenants/cache.ts';
 
-/** What the routes are built on. */
+/** The services that the routes use. */
 export interface ApiServices {
   readonly settings: Settings;
   readonly pool: pg.Pool;
-  /** For lists of history, with plans of their own. */
+  /** Connections for lists of history, with planner settings of their own. */
   readonly listPool: pg.Pool;
   readonly db: Database;
   readonly intake: Intake;
@@ -30,7 +30,7 @@ export interface ApiServices {
   readonly testSender: TestSender;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** A worker alone serves only what says whether all is well. */
+  /** A process that is only a worker serves just the routes of routes/service.ts. */
   readonly serves: 'everything' | 'service';
   /** Why this process is not ready for work, or null. */
   readonly notReady: () => Promise<string | null>;

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { notFound } from './problems.ts';
 
 /**
- * Makes sure that a subscription is the tenant's and is not deleted.
+ * Checks that a subscription belongs to the tenant and is not deleted.
  *
  * @throws Problem (404).
  */

@@ -16,7 +16,7 @@ const addFormats = formats as unknown as typeof formats.default;
 
 const options = {
   allErrors: true,
-  // For the names of the fields that are known.
+  // Puts the schema into errors, so that a message can list the known fields.
   verbose: true,
   removeAdditional: false,
   useDefaults: true,
@@ -24,20 +24,20 @@ const options = {
 };
 const ajv = createAjv(options);
 
-/** Ajv with the formats of ajv-formats, without what of them Postgres or Date does not take. */
+/** Creates an Ajv with the formats of ajv-formats, except for values that Postgres or Date refuses. */
 function createAjv(given: Options): Ajv {
   const ajv = addFormats(new Ajv(given));
-  // Not `urn:uuid:…`.
+  // ajv-formats allows `urn:uuid:…` too.
   ajv.addFormat('uuid', /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i);
   const isDateTime = ajv.formats['date-time'] as { validate: (text: string) => boolean };
   ajv.addFormat('date-time', (text) => {
-    // Not the leap second 23:59:60.
+    // ajv-formats allows the leap second 23:59:60 too.
     return isDateTime.validate(text) && !Number.isNaN(Date.parse(text));
   });
   return ajv;
 }
 
-/** Compiles the schemas of requests. Unknown fields are refused, never dropped in silence. */
+/** Compiles the schemas of requests. Unknown fields are refused, never silently dropped. */
 export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpPart }) => {
   const judge = createJudge(schema);
   const integers = httpPart === 'body' ? [] : integersOf(schema);
@@ -51,7 +51,7 @@ export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpP
   };
 };
 
-/** A function that finds what is wrong with a part of a request, or null. */
+/** Returns a function that returns the errors in a part of a request, or null. */
 function createJudge(schema: object): (part: unknown) => Partial<ErrorObject>[] | null {
   const check = compileLate(schema);
   return (part) => {
@@ -70,7 +70,7 @@ function pointerTo(path: readonly string[]): string {
   return path.map((name) => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
-/** A JSON Pointer as fields are written, none of its names longer than anybody reads. */
+/** Writes a JSON Pointer as a field, such as `body.url`, with long names cut off. */
 function fieldAt(part: string, pointer: string): string {
   const names = pointer.split('/').slice(1);
   return [part, ...names.map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))]
@@ -78,7 +78,7 @@ function fieldAt(part: string, pointer: string): string {
     .join('.');
 }
 
-/** At its first use: to compile the schemas of all routes is half of what a start costs. */
+/** Compiles a schema at its first use: compiling the schemas of all routes would be half of a start's time. */
 function compileLate(schema: object): () => ValidateFunction {
   let compiled: ValidateFunction | undefined;
   return () => {
@@ -87,7 +87,7 @@ function compileLate(schema: object): () => ValidateFunction {
   };
 }
 
-/** How an integer is written in a URL, where all is text. Number() reads `0x1`, `1e0` and ` ` too. */
+/** An integer as text in a URL. Number() would accept `0x1`, `1e0` and ` ` too. */
 const INTEGER = /^\d{1,15}$/;
 
 function integersOf({ properties = {} }: { properties?: Record<string, { type?: unknown }> }) {
@@ -95,7 +95,7 @@ function integersOf({ properties = {} }: { properties?: Record<string, { type?: 
 }
 
 /**
- * A check for bodies that are parsed by hand.
+ * Creates a check for bodies that a route parses itself.
  *
  * @returns a function that throws a Problem (400) naming the fields of a body that does not fit.
  */
@@ -107,15 +107,15 @@ export function createBodyCheck(schema: object): (body: unknown) => void {
   };
 }
 
-/** Nobody mends more at once, and the answer to a thousand unknown fields stays small. */
+/** The most errors in one answer, so that the answer to a thousand unknown fields stays small. */
 const MAX_EXPLAINED = 20;
 const MAX_NAME_LENGTH = 100;
 
-/** Ajv's findings, the first of them, in words for the person who wrote the request. */
+/** Explains the first of Ajv's errors to the author of the request. */
 export function explainValidation(errors: readonly ErrorObject[], part: string): FieldProblem[] {
-  // What is wrong with a name is told by the error that comes with this one.
-  const told = errors.filter(({ keyword }) => keyword !== 'propertyNames');
-  return told.slice(0, MAX_EXPLAINED).map((error) => {
+  // Each of these comes with another error, which says what is wrong with the name.
+  const explained = errors.filter(({ keyword }) => keyword !== 'propertyNames');
+  return explained.slice(0, MAX_EXPLAINED).map((error) => {
     const within = fieldAt(part, error.instancePath);
     const { params, propertyName } = error;
     if (propertyName !== undefined)
@@ -132,7 +132,7 @@ export function explainValidation(errors: readonly ErrorObject[], part: string):
         );
         return {
           field: `${within}.${params.additionalProperty.slice(0, MAX_NAME_LENGTH)}`,
-          message: `is not known here${known.length > 0 ? `; known are ${known.join(', ')}` : ''}`,
+          message: `is not known here${known.length > 0 ? `; known fields are ${known.join(', ')}` : ''}`,
         };
       }
       case 'type':
@@ -150,7 +150,7 @@ export function explainValidation(errors: readonly ErrorObject[], part: string):
           message: PATTERNS[params.pattern] ?? `must match ${params.pattern}`,
         };
       case 'minProperties':
-        return { field: within, message: 'has nothing to change' };
+        return { field: within, message: 'has no field to change; give at least one' };
       default:
         return { field: within, message: error.message ?? 'is not valid' };
     }
@@ -158,13 +158,13 @@ export function explainValidation(errors: readonly ErrorObject[], part: string):
 }
 
 const PATTERNS: Record<string, string> = {
-  [TENANT_ID]: 'must be letters, digits, _, - and dots, and not begin with a dot',
+  [TENANT_ID]: 'must consist of letters, digits, _, - and dots, and must not begin with a dot',
   [EVENT_TYPE]:
     'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created',
   [SENT_EVENT_TYPE]:
-    'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; those that begin with posthorn. are sent by Posthorn alone',
+    'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; it must not begin with posthorn., which is kept for webhooks of Posthorn itself',
   [DELIVERY_ID]:
-    'must be a delivery: the id of a webhook, a dot and the id of a subscription, such as 01890a5d-ac96-774b-bcce-b302099a8057.1',
+    'must be the id of a delivery: the id of a webhook, a dot and the id of a subscription, such as 01890a5d-ac96-774b-bcce-b302099a8057.1',
   [CHANNEL]: 'must be a channel: letters, digits, _ . : and -',
   [EVENT_TYPE_PATTERN]:
     'must be an event type such as order.created, a prefix such as order.*, or *',

@@ -60,7 +60,7 @@ t.test('an event type can be made, read, changed, archived, listed and deleted',
 t.test('schemas and examples are judged before they are stored', async (t) => {
   const posthorn = await startTestService(t);
   const cases: [fields: Record<string, unknown>, field: string, message: RegExp][] = [
-    [{ name: 'posthorn.x' }, 'body.name', /Posthorn alone/],
+    [{ name: 'posthorn.x' }, 'body.name', /kept for webhooks of Posthorn/],
     [{ name: 'import' }, 'body.name', /route/],
     [{ name: 'a b' }, 'body.name', /order\.created/],
     [{ name: 'a', schema: [] }, 'body.schema', /object/],

@@ -31,7 +31,7 @@ t.test('a key that asks too often is told when to come back, and no other is', a
   t.ok(seconds > 3500 && seconds <= 3600, `${seconds}`);
   t.match(refused.json, {
     type: 'urn:posthorn:problem:too-many-requests',
-    detail: /This key may make 5 requests in 1h; the next one in \d+s/,
+    detail: /This key may make 5 requests in 1h; try again in \d+s/,
   });
   const sent = { event_type: 'a.b', data: 1 };
   t.equal((await posthorn.request('POST', '/v1/webhooks', sent, one)).status, 429);
@@ -99,7 +99,7 @@ t.test('a request with more headers than anybody needs is refused', async (t) =>
   t.equal((await send(100)).status, 200);
   const { status, body } = await send(101);
   t.equal(status, 431);
-  t.match(JSON.parse(body), { detail: 'There are 101 headers; send at most 100.' });
+  t.match(JSON.parse(body), { detail: 'The request has 101 headers; send at most 100.' });
 });
 
 t.test('the pages are protected, and load nothing that their policy forbids', async (t) => {

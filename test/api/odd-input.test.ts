@@ -228,7 +228,9 @@ t.test('a JSON body is taken at its word', async (t) => {
       `{"url": "${url}", "${name}": {"prototype": 1}}`,
     );
     t.equal(status, 400);
-    t.match(json.errors, [{ field: `body.${name}`, message: /not known here; known are url/ }]);
+    t.match(json.errors, [
+      { field: `body.${name}`, message: /not known here; known fields are url/ },
+    ]);
     const payload = `{"${name}":{"prototype":1}}`;
     const signed = await posthorn.request(
       'POST',

@@ -12,7 +12,7 @@ const UNKNOWN = {
   status: 503,
   json: {
     type: 'urn:posthorn:problem:outcome-unknown',
-    detail: /It may have been accepted.*Idempotency-Key/,
+    detail: /The webhook may have been accepted.*Idempotency-Key/,
   },
 };
 

@@ -28,7 +28,7 @@ t.test('what has no route, or is no request at all, is answered by a problem', a
     ['an escape that is no UTF-8', 'GET /v1/webhooks/%ff', 400, /UTF-8/],
     ['a long part', `GET /v1/webhooks/${'7'.repeat(101)}`, 414, /longer than any id/],
     ['a long header', `GET /ping HTTP/1.1\r\nx: ${'x'.repeat(17_000)}`, 431, /16KiB/],
-    ['no method', 'FETCH /ping', 400, /not HTTP\/1\.1/],
+    ['no method', 'FETCH /ping', 400, /not valid HTTP\/1\.1/],
     ['two lengths', 'POST /ping HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2', 400, /HTTP/],
   ];
   for (const [what, request, status, says] of cases) {

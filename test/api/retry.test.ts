@@ -106,13 +106,18 @@ t.test('what cannot be tried again says why', async (t) => {
   for (const id of ['7', `${webhook}`, `${webhook}.`, `${webhook}.0`, `${webhook}.x`]) {
     const { status, json } = await retry(id);
     t.equal(status, 400, id);
-    t.match(json.errors, [{ field: 'path.delivery_id', message: /must be a delivery: / }]);
+    t.match(json.errors, [
+      { field: 'path.delivery_id', message: /must be the id of a delivery: / },
+    ]);
   }
 
   await client.query('update posthorn.webhook_payloads set body = null where id = $1', [webhook]);
   const expired = await retry(ids[0] as string);
   t.equal(expired.status, 409);
-  t.match(expired.json, { type: 'urn:posthorn:problem:conflict', detail: /body is gone/ });
+  t.match(expired.json, {
+    type: 'urn:posthorn:problem:conflict',
+    detail: /body of this webhook is deleted/,
+  });
   t.match((await posthorn.request('GET', `/v1/deliveries/${ids[0]}`)).json, {
     state: 'succeeded',
     body_expired: true,
@@ -127,9 +132,9 @@ t.test('what cannot be tried again says why', async (t) => {
     'update posthorn.deliveries set attempt_count = 30000 where webhook_id <> $1',
     [webhook],
   );
-  t.match((await retry(ids[1] as string)).json, { status: 409, detail: /more attempts/ });
+  t.match((await retry(ids[1] as string)).json, { status: 409, detail: /as many attempts as can be counted/ });
   await posthorn.request('DELETE', `/v1/subscriptions/${subscription}`);
-  t.match((await retry(ids[1] as string)).json, { status: 409, detail: /subscription is deleted/ });
+  t.match((await retry(ids[1] as string)).json, { status: 409, detail: /subscription of this delivery is deleted/ });
   t.equal(receiver.received.length, 2);
 });
 

@@ -139,14 +139,14 @@ t.test(
       log,
     );
     const warning = lines.find(({ level }) => level === 40);
-    t.match(warning, { key: keyId, secrets: 1, msg: /POSTHORN_ENCRYPTION_KEY does not have/ });
+    t.match(warning, { key: keyId, secrets: 1, msg: /POSTHORN_ENCRYPTION_KEY does not contain/ });
     const refused = await second.request('POST', `/ingest/${id}`, '{}', {
       'x-hub-signature-256': hub('lost', '{}'),
     });
     t.equal(refused.status, 503);
     t.match(
       refused.json.detail,
-      new RegExp(`encrypted under the key ${keyId}, which POSTHORN_ENCRYPTION_KEY`),
+      new RegExp(`encrypted with the key ${keyId}, which POSTHORN_ENCRYPTION_KEY`),
     );
     const shown = await second.request('GET', `/v1/subscriptions/${id}`);
     t.match(shown.json.problem, new RegExp(`^its secret cannot be read: .* the key ${keyId}`));
@@ -161,7 +161,7 @@ t.test(
       status: 'failed',
       error_code: 'subscription',
       error: new RegExp(
-        `^Not sent: .*its secret cannot be read: it is encrypted under the key ${keyId}`,
+        `^Not sent: .*its secret cannot be read: it is encrypted with the key ${keyId}`,
       ),
     });
     t.equal(receiver.received.length, 0);
@@ -260,7 +260,7 @@ t.test('rotate-encryption says what it cannot read, and does the rest', async (t
   const { code, stdout, stderr } = await rotateEncryption(t, databaseUrl, newKey());
   t.equal(code, 1);
   t.match(stdout, /^1 subscriptions/);
-  t.match(stderr, new RegExp(`Subscription ${lost} was left as it is: .*does not have`));
+  t.match(stderr, new RegExp(`Subscription ${lost} was left as it is: .*does not contain`));
   t.match(
     stderr,
     /posthorn: 1 subscriptions have secrets that cannot be read\. Add the missing key/,

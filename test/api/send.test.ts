@@ -313,7 +313,7 @@ t.test('the types that Posthorn sends are not for others to send', async (t) => 
   const one = await posthorn.request('POST', '/v1/webhooks', webhook);
   t.match(one, {
     status: 400,
-    json: { errors: [{ field: 'body.event_type', message: /Posthorn alone/ }] },
+    json: { errors: [{ field: 'body.event_type', message: /kept for webhooks of Posthorn/ }] },
   });
   const batch = await posthorn.request('POST', '/v1/webhooks/batch', { webhooks: [webhook] });
   t.match(batch.json.errors, [{ field: 'body.webhooks.0.event_type' }]);

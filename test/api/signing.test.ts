@@ -221,7 +221,7 @@ t.test(
     t.ok(libraryTakes(back.json.secret, last) && keyTakes(there.json.public_key, last));
     const none = await posthorn.request('GET', `/v1/subscriptions/${id}/public-key`);
     t.equal(none.status, 404);
-    t.match(none.json.detail, /does not sign by Ed25519.*rotate-secret/);
+    t.match(none.json.detail, /does not sign with Ed25519.*rotate-secret/);
   },
 );
 
@@ -268,12 +268,17 @@ t.test('what cannot be signed with is refused with the field and the reason', as
     [CREATE, { url, secret: 'whsec_c2hvcnQ=' }, 'body.secret', /5 bytes .* 24 to 64/],
     [CREATE, { url, secret: 'whsk_c2hvcnQ=' }, 'body.secret', /5 bytes .* has 32, or 64/],
     [CREATE, { url, secret: 'sealed:v1:0:0' }, 'body.secret', /begins with sealed:/],
-    [CREATE, { url, secret: 'x', generate_secret: true }, 'body.generate_secret', /one is given/],
+    [
+      CREATE,
+      { url, secret: 'x', generate_secret: true },
+      'body.generate_secret',
+      /secret is given/,
+    ],
     [
       CREATE,
       { url, secret: 'x', signature_scheme: 'ed25519' },
       'body.signature_scheme',
-      /no whsk_ private key/,
+      /not a whsk_ private key/,
     ],
     [
       CREATE,
@@ -312,12 +317,17 @@ t.test('what cannot be signed with is refused with the field and the reason', as
       /\{hx\} is not known/,
     ],
     [CREATE, { url, signature_content: '{timestamp}' }, 'body.signature_content', /no \{body\}/],
-    [CREATE, { url, signature_template: '{hex}' }, 'body.signature_template', /none is given/],
+    [
+      CREATE,
+      { url, signature_template: '{hex}' },
+      'body.signature_template',
+      /needs a signature_header/,
+    ],
     [ROTATE, { overlap: 'long' }, 'body.overlap', /not a duration/],
-    [ROTATE, { overlap: '31d' }, 'body.overlap', /longest is 30d/],
+    [ROTATE, { overlap: '31d' }, 'body.overlap', /at most 30d/],
     [ROTATE, { secret: '' }, 'body.secret', /empty/],
-    [ROTATE, { secret: 'x', signature_scheme: 'ed25519' }, 'body.signature_scheme', /no whsk_/],
-    [ROTATE, { secrt: 'x' }, 'body.secrt', /known are secret, overlap, signature_scheme/],
+    [ROTATE, { secret: 'x', signature_scheme: 'ed25519' }, 'body.signature_scheme', /not a whsk_/],
+    [ROTATE, { secrt: 'x' }, 'body.secrt', /known fields are secret, overlap, signature_scheme/],
   ];
   for (const [path, body, field, says] of cases) {
     const { status, json } = await posthorn.request('POST', path, body);

@@ -119,7 +119,7 @@ t.test('bad input is refused with the field, what was wrong and what would be ri
       CREATE,
       { url, secrt: 'x' },
       'body.secrt',
-      /known are url, secret/,
+      /known fields are url, secret/,
     ],
     ['an empty secret', 'POST', CREATE, { url, secret: '' }, 'body.secret', /empty/],
     [

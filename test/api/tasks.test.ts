@@ -192,7 +192,10 @@ t.test('a task is cancelled once, and what it has done stays', async (t) => {
   const done = await posthorn.request('POST', '/v1/deliveries/cancel', { subscription_id: id });
   await ended(posthorn, done.json.links.self);
   const late = await posthorn.request('POST', done.json.links.cancel);
-  t.match(late.json, { status: 409, detail: 'The task has ended: it has succeeded.' });
+  t.match(late.json, {
+    status: 409,
+    detail: 'The task has already ended, with the state succeeded, so it cannot be cancelled.',
+  });
   const unknown = `/v1/tasks/01890a5d-ac96-774b-bcce-b302099a8057`;
   t.equal((await posthorn.request('GET', unknown)).status, 404);
   t.equal((await posthorn.request('POST', `${unknown}/cancel`)).status, 404);

@@ -24,7 +24,7 @@ import type { ApiServices } from '../services.ts';
 const { event_type: _, links: __, ...fields } = AttemptV1.properties;
 const Attempt = Type.Object(fields);
 
-/** Every attempt, newest first. */
+/** The first system's route for attempts. */
 export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { listPool } },
@@ -41,16 +41,22 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
           {
             subscription_id: Type.Optional(SubscriptionId),
             webhook_id: Type.Optional(WebhookId),
-            status: Type.Optional(oneOf(ATTEMPT_STATUSES, 'How it ended.')),
-            since: Type.Optional({ ...Timestamp, description: 'Ended at or after this.' }),
-            until: Type.Optional({ ...Timestamp, description: 'Ended before this.' }),
+            status: Type.Optional(oneOf(ATTEMPT_STATUSES, 'How the attempt ended.')),
+            since: Type.Optional({
+              ...Timestamp,
+              description: 'Only attempts that ended at or after this time.',
+            }),
+            until: Type.Optional({
+              ...Timestamp,
+              description: 'Only attempts that ended before this time.',
+            }),
             ...PageQuery,
           },
           { additionalProperties: false },
         ),
         response: {
           200: described(
-            'A page. The next one is in the Link header, as rel="next".',
+            'A page of attempts. The Link header leads to the next page.',
             Type.Array(Attempt),
           ),
           ...problems(400, 401),

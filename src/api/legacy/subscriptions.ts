@@ -39,7 +39,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       },
     },
     async (request, reply) => {
-      // The first system knew no event types: such a subscription gets what is handed in for it.
+      // The first system had no event types: such a subscription gets only webhooks handed in for it.
       const fields = { ...judge(request.body), event_types: [], tenant: request.tenant };
       const subscription = await createSubscription(db, sealer, fields);
       return reply.code(201).send(subscription as never);
@@ -55,7 +55,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         summary: 'List the subscriptions',
         tags: ['subscriptions'],
         response: {
-          200: described('All of them, by id.', Type.Array(Subscription)),
+          200: described('All subscriptions, by id.', Type.Array(Subscription)),
           ...problems(401),
         },
       },
@@ -90,7 +90,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
     async (request, reply) => {
       const { id, ...change } = request.body;
       if (change.url === undefined && change.secret === undefined) {
-        throw invalidField('body', 'has nothing to change: give url, secret or both');
+        throw invalidField('body', 'has no field to change; give url, secret or both');
       }
       const subscription = await updateSubscription(db, sealer, request.tenant, id, judge(change));
       if (subscription === undefined) throw notFound('subscription', id);
@@ -107,7 +107,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         operationId: 'deleteSubscriptionLegacy',
         summary: 'Delete a subscription',
         description:
-          'What is still owed to it is cancelled: a thousand deliveries at once, more by a task. None of them is sent meanwhile. Its history stays.',
+          'Its pending and held deliveries are cancelled: up to a thousand at once, the rest by a task. None of them is sent meanwhile. Its history stays.',
         tags: ['subscriptions'],
         body: Type.Object(
           { id: SubscriptionId },
@@ -115,7 +115,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         ),
         response: {
           200: described(
-            'It is gone.',
+            'The subscription is deleted.',
             Type.Object({
               message: Type.String(),
               ...Deleted.properties,

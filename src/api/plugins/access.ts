@@ -4,35 +4,35 @@ import type { Scope } from '../../keys/scopes.ts';
 import { DEFAULT_TENANT } from '../../tenants/store.ts';
 import { problems } from '../schemas/common.ts';
 
-/** What a route needs: a key with that scope; `own`: it checks for itself; `open`: nothing. */
+/** The access that a route needs: a key with that scope; `own`: the route checks itself; `open`: no key. */
 export type Needed = Scope | 'own' | 'open';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Every route says it; the app does not start otherwise. */
+    /** Required: the app does not start if a route lacks it. */
     scope?: Needed;
   }
 }
 
-/** The longest id that a tenant has. */
+/** The longest id of a tenant. */
 export const MAX_TENANT_LENGTH = 256;
 
-/** The query parameter of every route that is about a tenant's things. */
+/** The query parameter of every route that works on one tenant. */
 const TenantQuery = Type.String({
   maxLength: MAX_TENANT_LENGTH,
-  // No `default`: a client that sends defaults would name a tenant that its key is not of.
-  description: `Whose: ${DEFAULT_TENANT}, where it is left out. A tenant's own key need not say it, and may say no other.`,
+  // No `default`: a client that sends defaults would name a tenant that its key does not belong to.
+  description: `The tenant that the request is about. Left out: the tenant of the key, or ${DEFAULT_TENANT} for a key of all tenants. A key of one tenant may name only its own tenant.`,
 });
 
-/** Whether a route is about the things of one tenant, which `?tenant=` may name. */
+/** Returns true if a route works on one tenant, which `?tenant=` may name. */
 export function namesTenant({ url, config }: Pick<RouteOptions, 'url' | 'config'>): boolean {
   const scope = config?.scope;
   return url.startsWith('/v1/') && (scope === 'read' || scope === 'send' || scope === 'manage');
 }
 
 /**
- * Sees to it that every route says who may call it, and writes into its schema what follows: the
- * parameter `tenant`, and the answers to those who may not.
+ * Requires every route to declare its scope, and adds to its schema the parameter `tenant` and the answers
+ * for requests without access.
  */
 export function declareAccess(app: FastifyInstance): void {
   const routes: RouteOptions[] = [];
@@ -42,7 +42,7 @@ export function declareAccess(app: FastifyInstance): void {
     const { scope } = route.config ?? {};
     if (scope === undefined || scope === 'open') return;
     const named = namesTenant(route);
-    // Outside of /v1 all is of one tenant, and is not there for the keys of others.
+    // Routes outside of /v1 belong to the default tenant and answer 404 to keys of others.
     const hides = named || !route.url.startsWith('/v1/');
     const { response = {}, querystring } = route.schema as {
       response?: object;
@@ -57,7 +57,7 @@ export function declareAccess(app: FastifyInstance): void {
       ...(named ? { querystring: withTenant(querystring) } : {}),
     };
   });
-  // Not in `onRoute`: plugins' routes get their scope by hooks of their own, which run later.
+  // Not in `onRoute`: routes of plugins get their scope from hooks that run later.
   app.addHook('onReady', async () => {
     for (const { method, url, config } of routes) {
       if (config?.scope === undefined)
@@ -66,7 +66,7 @@ export function declareAccess(app: FastifyInstance): void {
   });
 }
 
-/** A schema of the query with `tenant` in it. Without one, nothing else is known there. */
+/** Adds `tenant` to the schema of a query. A route without one allows no other parameter. */
 function withTenant(querystring: { properties?: object } = Type.Object({})): object {
   return {
     additionalProperties: false,

@@ -13,9 +13,9 @@ import { MAX_TENANT_LENGTH, namesTenant } from './access.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What the request may do; null where it shows no key and the route looks for other proof. */
+    /** The access that the request has; null: it has no key, and the route checks a signature. */
     access: Access | null;
-    /** Whose subscriptions, webhooks and deliveries the request is about, and no others. */
+    /** The tenant that the request is limited to. */
     tenant: string;
   }
 }
@@ -26,54 +26,54 @@ export interface AuthDeps {
   readonly tenants: TenantCache;
 }
 
-/** Who shows the admin key, and who needs none. */
+/** The access of requests with the admin key, and of all requests if no key is required. */
 const ADMIN: Access = { tenant: null, allowed: allowedBy(['admin']), keyId: 'admin' };
 const ANYBODY: Access = { ...ADMIN, keyId: null };
 
 /**
- * Finds out who asks and whether he may: a key, its scope, its tenant.
+ * Authenticates every request by its key, and checks the key's scope and tenant.
  *
- * With an admin key set, every request must show it or a key of the table. Without one the API is
- * open, but who shows a key is held to it: to its tenant, its scopes and its end.
+ * If an admin key is set, every request must have it or a key of the table. If not, the API is open, but
+ * a request with a key is limited to that key's tenant, scopes and expiry.
  */
 export function registerAuth(app: FastifyInstance, { settings, keyring, tenants }: AuthDeps): void {
   const admin = settings.authRequired ? hashKey(settings.adminKey ?? '') : undefined;
   app.decorateRequest('access', null);
   app.decorateRequest('tenant', DEFAULT_TENANT);
 
-  // With a callback: what is in memory is decided at once, without a promise.
+  // With a callback, since most decisions need only memory and then cost no promise.
   app.addHook('onRequest', (request, _reply, done) => {
     if (request.routeOptions.config.scope === 'open' || request.is404) return done();
-    let asked: Promise<void> | undefined;
+    let admitted: Promise<void> | undefined;
     try {
       const access = identify(request);
-      asked =
+      admitted =
         access instanceof Promise
           ? access.then((found) => admit(request, found))
           : admit(request, access);
     } catch (problem) {
       return done(problem as Error);
     }
-    if (asked === undefined) return done();
-    asked.then(() => done(), done);
+    if (admitted === undefined) return done();
+    admitted.then(() => done(), done);
   });
 
-  /** @throws Problem (401) for what is no key, or one that is not good any more. */
+  /** @throws Problem (401) if the key is malformed, unknown, revoked or expired. */
   function identify(request: FastifyRequest): Access | null | Promise<Access> {
     const token = readBearer(request);
     if (token === undefined) return admin === undefined ? ANYBODY : null;
-    // Without a key to be shown, the header is somebody else's, such as a proxy's.
+    // If no key is required, the header may be meant for another system, such as a proxy.
     if (admin === undefined && !looksLikeKey(token)) return ANYBODY;
     const hash = hashKey(token);
-    // Hashes have one length, so the comparison tells nothing about the key's.
+    // Hashes have one length, so the comparison reveals nothing about the length of the key.
     if (admin !== undefined && timingSafeEqual(hash, admin)) return ADMIN;
     if (!isKey(token)) {
-      // Who signs may send a header that means something to others.
+      // A source that signs may send an Authorization header for another system.
       if (request.routeOptions.config.scope === 'own' && !looksLikeKey(token)) return null;
       throw unauthorized(
         looksLikeKey(token)
-          ? 'The key is mistyped or cut off: its last six characters do not fit the others.'
-          : 'What the Authorization header shows is no key of this service.',
+          ? 'The key is mistyped or cut off: its last six characters, a checksum, do not match the rest.'
+          : 'The Authorization header does not contain a key of this service.',
       );
     }
     const key = keyring.find(hash);
@@ -81,7 +81,7 @@ export function registerAuth(app: FastifyInstance, { settings, keyring, tenants 
   }
 
   function requireGood(key: KnownKey | null): Access {
-    if (key === null) throw unauthorized('There is no such key.');
+    if (key === null) throw unauthorized('This key does not exist.');
     if (key.revokedAt !== null) throw unauthorized('This key was revoked.');
     if (key.expiresAt !== null && key.expiresAt.getTime() <= Date.now())
       throw unauthorized(`This key expired at ${key.expiresAt.toISOString()}.`);
@@ -89,7 +89,7 @@ export function registerAuth(app: FastifyInstance, { settings, keyring, tenants 
     return key;
   }
 
-  /** Decides by the route's scope and the key's tenant. */
+  /** Checks the route's scope and the key's tenant. */
   function admit(request: FastifyRequest, access: Access | null): Promise<void> | undefined {
     const { config, url = '' } = request.routeOptions;
     const scope = config.scope as Scope | 'own';
@@ -105,19 +105,19 @@ export function registerAuth(app: FastifyInstance, { settings, keyring, tenants 
     if (!url.startsWith('/v1/') && access.tenant !== null && access.tenant !== DEFAULT_TENANT) {
       throw new Problem(
         'not-found',
-        `The routes outside of /v1 are those of the tenant ${DEFAULT_TENANT}, and this key is of another; use /v1.`,
+        `The routes outside of /v1 are for the tenant ${DEFAULT_TENANT}, and this key belongs to another tenant; use /v1.`,
       );
     }
     if (!access.allowed.has(scope)) throw missingScope(scope);
     if (!url.startsWith('/v1/') && (request.query as { tenant?: unknown }).tenant !== undefined)
       throw invalidField(
         'query.tenant',
-        `is not known outside of /v1: that is ${DEFAULT_TENANT}'s`,
+        `is not allowed outside of /v1, where all routes are for the tenant ${DEFAULT_TENANT}; use /v1`,
       );
     return undefined;
   }
 
-  /** A key of one tenant may name it, and is told of any other that there is none. */
+  /** Sets the tenant that the request names. A key of one tenant gets 404 for all others. */
   function nameTenant(
     request: FastifyRequest,
     access: Access,
@@ -135,19 +135,22 @@ export function registerAuth(app: FastifyInstance, { settings, keyring, tenants 
   }
 }
 
-/** Whether somebody may see that tenant's things; who shows no key has to give other proof. */
+/** Returns true if the access includes that tenant. Without a key (null), the route checks a signature. */
 export function maySee(access: Access | null, tenant: string): boolean {
   return access === null || access.tenant === null || access.tenant === tenant;
 }
 
 /** The 401 for a request without a key. */
 function missingKey(): Problem {
-  return unauthorized('Send a key: Authorization: Bearer <key>.');
+  return unauthorized('The request has no key. Send one: Authorization: Bearer <key>.');
 }
 
-/** The 403 for a key that may not do that. */
+/** The 403 for a key without the scope. */
 export function missingScope(scope: Scope): Problem {
-  return new Problem('forbidden', `This key lacks the scope "${scope}", which this needs.`);
+  return new Problem(
+    'forbidden',
+    `This key lacks the scope "${scope}", which this route requires.`,
+  );
 }
 
 function unauthorized(detail: string): Problem {

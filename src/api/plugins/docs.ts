@@ -26,19 +26,37 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
         title: 'Posthorn',
         version: VERSION,
         description:
-          'Webhook delivery that needs nothing but Postgres. Hand a webhook in; it is stored, delivered signed, retried with growing delays, and every attempt is logged.',
+          'Webhook delivery that needs nothing but Postgres. Send a webhook: Posthorn stores it, signs it, delivers it, retries with growing delays, and records every attempt.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/', description: 'This service.' }],
       tags: [
-        { name: 'tenants', description: 'Whose things they are.' },
-        { name: 'keys', description: 'Who may ask what.' },
-        { name: 'subscriptions', description: 'URLs that want webhooks.' },
-        { name: 'event types', description: 'What is sent, described for those who receive it.' },
-        { name: 'ingest', description: 'Handing webhooks in.' },
-        { name: 'history', description: 'What became of them.' },
-        { name: 'tasks', description: 'Work on many deliveries, done in batches by the workers.' },
-        { name: 'service', description: 'Whether all is well.' },
+        {
+          name: 'tenants',
+          description: 'Tenants own subscriptions, event types, webhooks, deliveries and keys.',
+        },
+        {
+          name: 'keys',
+          description: 'Keys authenticate requests and limit them to a tenant and scopes.',
+        },
+        {
+          name: 'subscriptions',
+          description: 'URLs of receivers, and the webhooks that each gets.',
+        },
+        {
+          name: 'event types',
+          description: 'Descriptions and schemas of the webhooks that are sent.',
+        },
+        { name: 'ingest', description: 'Sending webhooks.' },
+        {
+          name: 'history',
+          description: 'Webhooks that were accepted, their deliveries and the attempts made.',
+        },
+        {
+          name: 'tasks',
+          description: 'Changes to many deliveries, which the workers make in batches.',
+        },
+        { name: 'service', description: 'Checks and metrics of the service itself.' },
       ],
       components: {
         securitySchemes: {
@@ -46,27 +64,27 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
             type: 'http',
             scheme: 'bearer',
             description:
-              'A key of /v1/keys, or the admin key. Each operation names the scope that it needs.',
+              'A key from /v1/keys, or the admin key. Each operation names the scope that it needs.',
           },
         },
       },
     },
   });
   await app.register(async (scope) => {
-    // The pages show what the API is, never what is in it: they need no key.
+    // The pages describe the API and show no data, so they need no key.
     scope.addHook('onRoute', (route) => {
       route.config = { ...route.config, scope: 'open' };
     });
-    // What the pages may load, swagger-ui says itself, below.
+    // swagger-ui sets its own Content-Security-Policy, below.
     await scope.register(helmet, {
       contentSecurityPolicy: false,
-      // Heeded over https alone; for this host alone, since nothing is known of its neighbours.
+      // Browsers heed this over https only. Not for subdomains, which may be other services.
       strictTransportSecurity: { maxAge: HSTS_SECONDS, includeSubDomains: false },
     });
     await scope.register(swaggerUi, {
       routePrefix: '/api/docs',
       staticCSP: true,
-      // Everything comes from here. Upgrading to https would break plain http on a private network.
+      // All files come from this server. Upgrading to https would break plain http on a private network.
       transformStaticCSP: (header) =>
         header
           .replace(' upgrade-insecure-requests;', '')
@@ -78,8 +96,8 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
 }
 
 /**
- * Says which scope a route needs. An empty object in the list means that it may be without a key: for
- * one that takes other proof, and where none is asked for.
+ * Adds the scope of a route to its schema. An empty object in the list makes the key optional: for routes
+ * that accept a signature instead, and if no key is required at all.
  */
 function withScope(
   schema: FastifySchema,
@@ -94,7 +112,7 @@ function withScope(
   } as FastifySchema;
 }
 
-/** What checks for itself hands webhooks in. */
+/** The routes that check access themselves are those of /ingest, which need `send`. */
 function scopeOf(scope: Needed): string {
   return scope === 'own' ? 'send' : scope;
 }

@@ -13,18 +13,18 @@ export interface OpenApiDocument extends Json {
 }
 
 /**
- * Completes the document that the routes' schemas make: the answers that the server itself gives
- * before a route is asked, the `Link` header of lists, which bodies may be left out, and one place for
- * each schema that has a name (its `title`), so that a client made from the document knows one
- * `Subscription` and not as many as there are routes.
+ * Completes the OpenAPI document that is generated from the routes' schemas. It adds the answers that the
+ * server gives before a route runs, the `Link` header of lists, and which bodies may be left out. It moves
+ * each schema with a name (its `title`) to one place, so that a generated client has one type
+ * `Subscription` and not one a route.
  *
- * @throws Error when one name stands for two different schemas.
+ * @throws Error when two different schemas have the same title.
  */
 export function completeDocument(document: OpenApiDocument): OpenApiDocument {
   const schemas: Record<string, Json> = {};
   const paths = hoist(withServerAnswers(document.paths), schemas) as OpenApiDocument['paths'];
   return {
-    // Said even where it is nothing.
+    // Present even if it is empty.
     security: [],
     ...document,
     paths,
@@ -36,25 +36,25 @@ export function completeDocument(document: OpenApiDocument): OpenApiDocument {
 }
 
 /**
- * What a request may get before its route is asked: any one when it is not HTTP, is late or too
- * large, or comes from another site's page; one with ids in its path when they are too long; and one that may have a body, even where
- * none is wanted, when that cannot be read.
+ * Adds the answers that a request may get before its route runs. Every request: when it is not HTTP, late
+ * or too large, or comes from another site's page. A request with ids in its path: when they are too long.
+ * A request that may have a body, even an unwanted one: when the body cannot be read.
  */
 function withServerAnswers(paths: OpenApiDocument['paths']): OpenApiDocument['paths'] {
   const mapped = Object.entries(paths).map(([path, operations]) => {
-    const ofPath = path.includes('{') ? [414] : [];
-    const withThem = Object.entries(operations).map(([method, operation]) => {
-      const ofBody = method === 'get' ? [] : [413, 415];
-      const always = problems(400, 403, 408, 417, 431, ...ofPath, ...ofBody);
+    const pathStatuses = path.includes('{') ? [414] : [];
+    const completed = Object.entries(operations).map(([method, operation]) => {
+      const bodyStatuses = method === 'get' ? [] : [413, 415];
+      const always = problems(400, 403, 408, 417, 431, ...pathStatuses, ...bodyStatuses);
       const responses = { ...always, ...withLink(operation) };
       return [method, { ...operation, ...withBody(operation), responses }];
     });
-    return [path, Object.fromEntries(withThem)];
+    return [path, Object.fromEntries(completed)];
   });
   return Object.fromEntries(mapped);
 }
 
-/** A body of which nothing is required is not required either. */
+/** Makes a body without required fields optional. */
 function withBody({ requestBody }: Operation): Pick<Operation, 'requestBody'> {
   if (requestBody === undefined) return {};
   const schemas = Object.values(requestBody.content).map(({ schema }) => schema);
@@ -63,37 +63,40 @@ function withBody({ requestBody }: Operation): Pick<Operation, 'requestBody'> {
 
 const LINK = {
   Link: {
-    description: 'The next page, as rel="next"; none after the last one (RFC 8288).',
+    description:
+      'The URL of the next page, as rel="next" (RFC 8288). The last page has no Link header.',
     schema: { type: 'string' },
   },
 };
 
-/** What is asked for with a cursor answers with a link to the next page. */
+/** Adds the Link header to routes with a cursor. */
 function withLink({ parameters = [], responses }: Operation): Operation['responses'] {
   const page = responses[200];
   if (page === undefined || !parameters.some(({ name }) => name === 'cursor')) return responses;
   return { ...responses, 200: { ...page, headers: LINK } };
 }
 
-/** What is not a schema, though it may look like one. */
+/** Keywords whose values are data, not schemas, though they may look like schemas. */
 const VALUES = new Set(['default', 'enum', 'const', 'example', 'examples']);
 
 /** Puts a reference in the place of each schema that has a title, and the schema into `schemas`. */
 function hoist(node: unknown, schemas: Record<string, Json>): unknown {
-  if (Array.isArray(node)) return node.map((one) => hoist(one, schemas));
+  if (Array.isArray(node)) return node.map((item) => hoist(item, schemas));
   if (typeof node !== 'object' || node === null) return node;
   const entries = Object.entries(node).map(([key, value]) => [
     key,
     VALUES.has(key) ? value : hoist(value, schemas),
   ]);
   const { title, ...schema } = Object.fromEntries(entries) as Json;
-  // A property called title is a schema, and no string.
+  // If title is not a string, it is the schema of a property with that name.
   if (typeof title !== 'string') return Object.fromEntries(entries);
   const { description: _, ...bare } = schema;
   const { description: __, ...known } = schemas[title] ?? bare;
   if (JSON.stringify(known) !== JSON.stringify(bare))
-    throw new Error(`Two schemas have the title ${title}, and they are not the same.`);
-  // What an answer means stands beside the answer's schema, not in it.
+    throw new Error(
+      `Two different schemas have the title ${title}; give one of them another title.`,
+    );
+  // The description belongs to the answer, which stands beside this schema.
   schemas[title] ??= bare;
   return { $ref: `#/components/schemas/${title}` };
 }

@@ -7,11 +7,11 @@ import { rarely } from '../../lib/rarely.ts';
 import { invalidRequest, Problem, unavailable } from '../problems.ts';
 import { explainValidation } from '../validation.ts';
 
-/** Makes every error, from wherever, a problem+json answer (RFC 9457). */
+/** Makes every error a problem+json answer (RFC 9457). */
 export function registerErrors(app: FastifyInstance): void {
-  const reportUnavailable = rarely<Problem>(1000, (problem, times) => {
+  const reportUnavailable = rarely<Problem>(1000, (problem, requests) => {
     const reason = problem.cause === undefined ? problem.message : errorMessage(problem.cause);
-    app.log.warn({ reason, requests: times }, 'answered 503');
+    app.log.warn({ reason, requests }, 'answered 503');
   });
 
   app.setErrorHandler((error: FastifyError, request, reply) => {
@@ -32,13 +32,13 @@ export function registerErrors(app: FastifyInstance): void {
       reply,
       new Problem(
         'not-found',
-        `There is no ${request.method} ${pathOf(request)} here; /api/docs/ lists what there is.`,
+        `There is no route ${request.method} ${pathOf(request)}; /api/docs/ lists the routes.`,
       ),
     ),
   );
 }
 
-/** Fastify's `frameworkErrors`: what it finds before there is a route, and so an error handler. */
+/** Fastify's `frameworkErrors`: answers errors that occur before there is a route with an error handler. */
 export function answerFrameworkError(
   error: FastifyError,
   request: FastifyRequest,
@@ -67,37 +67,41 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new Problem(
         'too-large',
-        `The body has more than ${formatBytes(request.routeOptions.bodyLimit)}.`,
+        `The body is larger than ${formatBytes(request.routeOptions.bodyLimit)}, the limit of this route.`,
       );
     case 'FST_ERR_BAD_URL':
       return new Problem(
         'invalid-request',
-        'The path is not valid: after each % there must be two hex digits, and together UTF-8.',
+        'The path is not valid: each % must be followed by two hex digits, and the decoded bytes must be UTF-8.',
       );
     case 'FST_ERR_MAX_PARAM_LENGTH':
-      return new Problem('path-too-long', 'A part of the path is longer than any id is.');
+      return new Problem('path-too-long', 'A part of the path is longer than any id.');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new Problem(
         'unsupported-media-type',
         `The content-type is ${request.headers['content-type'] ?? 'missing'}; send application/json.`,
       );
   }
-  // Its tenant was deleted while it was on its way: a trigger's word, not a constraint's.
+  // The tenant was deleted while the request ran. The text is that of a trigger, which no constraint has.
   if (errorCode(error) === FOREIGN_KEY_VIOLATION && /^there is no tenant /.test(error.message))
     return new Problem('not-found', 'The tenant is being deleted.');
-  // Before the database is blamed: an upload that is cut off is an ECONNRESET too.
+  // Before the check of the database: an upload that is cut off is an ECONNRESET too.
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);
   }
   if (isUnavailable(error)) {
     return unavailable(
-      'The database cannot be reached or cannot take this right now. Try again shortly.',
+      'The database cannot be reached or cannot carry out this request right now. Try again shortly.',
       error,
     );
   }
-  return new Problem('internal-error', 'The request could not be answered; the log says why.', {
-    cause: error,
-  });
+  return new Problem(
+    'internal-error',
+    'The service could not answer the request because of an error inside it; its log has the cause.',
+    {
+      cause: error,
+    },
+  );
 }
 
 const FOREIGN_KEY_VIOLATION = '23503';

@@ -4,8 +4,8 @@ import { isLoopback as isLoopbackAddress } from '../../http/address-guard.ts';
 import { Problem } from '../problems.ts';
 
 /**
- * Without an admin key, keeps web pages of other sites from using the API through the browser of
- * somebody who can reach it.
+ * Without an admin key, keeps web pages of other sites from using the API through a browser that can
+ * reach it.
  *
  * Requests that a browser sends for another site's page are refused, by `Origin` and `Sec-Fetch-Site`.
  * A page can also give its own name the address 127.0.0.1 (DNS rebinding) and is then the same site: on
@@ -24,14 +24,14 @@ export function refuseForeignPages(
   });
 }
 
-/** Why the name that a request was sent to is refused, or null. HTTP/1.0 needs none; browsers send one. */
+/** Returns why the Host of a request is refused, or null. HTTP/1.0 needs no Host, but browsers send one. */
 function judgeName({ headers }: FastifyRequest): string | null {
   const { host } = headers;
   if (host === undefined || isLoopbackName(host)) return null;
   return `This API has no admin key, so it answers only requests whose Host is localhost, 127.0.0.1 or [::1], not "${host}": a web page could give such a name to this machine. Send one of these, or set POSTHORN_ADMIN_KEY.`;
 }
 
-/** Whether the value of a Host header leads to this machine wherever it is asked for: RFC 6761, 6.3. */
+/** Returns true if a Host header names this machine, whoever resolves it: RFC 6761, 6.3. */
 export function isLoopbackName(host: string): boolean {
   const [, bracketed, name = ''] =
     /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d{1,5})?$/i.exec(host) ?? [];
@@ -39,26 +39,26 @@ export function isLoopbackName(host: string): boolean {
   return isLoopbackAddress(name) || /^(?:[\w-]+\.)*localhost$/i.test(name);
 }
 
-/** Why whoever made the browser send a request is refused, or null. Others send neither header. */
+/** Returns why a browser's request for another site's page is refused, or null. Other clients send neither header. */
 function judgeSender(request: FastifyRequest): string | null {
   const { host = '', origin, 'sec-fetch-site': site } = request.headers;
   const sender = origin !== undefined && !isOriginOf(origin, host) ? `"${origin}"` : null;
   const foreign = sender !== null || !(site === undefined || OWN_SITE.has(String(site)));
   if (!foreign || (sender === null && isVisit(request))) return null;
-  return `A browser sent this for a page of another site${sender === null ? '' : `, ${sender}`}. This API has no admin key, so it takes requests only from its own pages and from programs that are no browser. Use one of these, or set POSTHORN_ADMIN_KEY.`;
+  return `A browser sent this request for a page of another site${sender === null ? '' : `, ${sender}`}. This API has no admin key, so it accepts requests only from its own pages and from programs that are not browsers. Use one of these, or set POSTHORN_ADMIN_KEY.`;
 }
 
 const OWN_SITE = new Set(['same-origin', 'none']);
 
 function isOriginOf(origin: string, host: string): boolean {
   const url = URL.parse(origin);
-  // The port may be left out where it is the scheme's.
+  // Parsed as URLs, since the default port of the scheme may be left out.
   return (
     url !== null && url.host !== '' && url.host === URL.parse(`${url.protocol}//${host}`)?.host
   );
 }
 
-/** Whether somebody followed a link to a page that shows no data, such as /api/docs/. */
+/** Returns true if a user followed a link to a page that shows no data, such as /api/docs/. */
 function isVisit({ method, headers, routeOptions }: FastifyRequest): boolean {
   return (
     method === 'GET' &&

@@ -8,38 +8,38 @@ import { Problem } from '../problems.ts';
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Counts a request for its tenant, where only the route finds out whose it is; null when there is
-     * no limit to keep.
+     * Counts a request against its tenant's limit, for routes that find out the tenant themselves; null
+     * if there is no limit.
      */
     countForTenant: ((request: FastifyRequest) => Promise<void>) | null;
   }
 }
 
-/** No client of ours, nor any proxy before it, needs half of them. */
+/** At least twice as many as known clients and the proxies before them send. */
 const MAX_HEADERS = 100;
-/** Keys and tenants that are counted at once; of more, those that asked longest ago are forgotten. */
+/** Keys and tenants that are counted at once; beyond that, the least recently seen are forgotten. */
 const MAX_COUNTED = 50_000;
 
-/** Refuses requests with more headers than anybody needs. Their size is the HTTP parser's to bound. */
+/** Refuses requests with too many headers. (The HTTP parser limits their size.) */
 export function limitHeaders(app: FastifyInstance): void {
   app.addHook('onRequest', (request, _reply, done) => {
-    // Names and values take turns in it.
+    // It has a name and a value for each header.
     const headers = request.raw.rawHeaders.length / 2;
     if (headers <= MAX_HEADERS) return done();
     done(
       new Problem(
         'headers-too-large',
-        `There are ${headers} headers; send at most ${MAX_HEADERS}.`,
+        `The request has ${headers} headers; send at most ${MAX_HEADERS}.`,
       ),
     );
   });
 }
 
 /**
- * Keeps the requests of a key, and those of a tenant, within their limits.
+ * Limits the rate of requests for each key and each tenant.
  *
- * They are counted in each process for itself: shared counts would cost a round trip to the database
- * for each request, more than most requests cost.
+ * Each process counts for itself: shared counts would cost a round trip to the database for each request,
+ * more than most requests cost.
  */
 export async function registerLimits(
   app: FastifyInstance,
@@ -52,19 +52,19 @@ export async function registerLimits(
 
   await app.register(rateLimit, { global: false, cache: MAX_COUNTED });
 
-  function createCount(rate: Rate, whose: string, name: (request: FastifyRequest) => string) {
-    const take = app.createRateLimit({
+  function createCount(rate: Rate, subject: string, keyOf: (request: FastifyRequest) => string) {
+    const count = app.createRateLimit({
       max: rate.limit,
       timeWindow: rate.perMs,
-      keyGenerator: name,
+      keyGenerator: keyOf,
     });
     return async (request: FastifyRequest) => {
-      const taken = await take(request);
-      if (taken.isAllowed || !taken.isExceeded) return;
+      const result = await count(request);
+      if (result.isAllowed || !result.isExceeded) return;
       throw new Problem(
         'too-many-requests',
-        `${whose} may make ${rate.limit} requests in ${formatDuration(rate.perMs)}; the next one in ${taken.ttlInSeconds}s.`,
-        { headers: { 'retry-after': String(taken.ttlInSeconds) } },
+        `${subject} may make ${rate.limit} requests in ${formatDuration(rate.perMs)}; try again in ${result.ttlInSeconds}s.`,
+        { headers: { 'retry-after': String(result.ttlInSeconds) } },
       );
     };
   }

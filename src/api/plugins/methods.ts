@@ -2,8 +2,8 @@ import type { FastifyInstance, RouteOptions } from 'fastify';
 import { Problem } from '../problems.ts';
 
 /**
- * Answers 405 for the methods that a known path does not take, by routes of their own: only the
- * router knows which path is which. Call `close` when all other routes are there.
+ * Answers 405 for methods that a known path does not support. It adds routes for them, because only the
+ * router can tell paths apart. Call `close` when all other routes are added.
  */
 export function watchMethods(app: FastifyInstance): { close(): void } {
   const known = new Map<string, { route: RouteOptions; methods: Set<string> }>();
@@ -26,13 +26,13 @@ export function watchMethods(app: FastifyInstance): { close(): void } {
           method: app.supportedMethods.filter((method) => !methods.has(method)),
           exposeHeadRoute: false,
           schema: { hide: true } as object,
-          // Whoever may not ask is not told what could be asked.
+          // The same access as the path's routes, so that clients without access do not learn its methods.
           config: route.config ?? {},
-          // Before the body is read, whose type may be wrong too.
+          // Before the body is read, since its type may be wrong too.
           onRequest: async (request) => {
             throw new Problem(
               'method-not-allowed',
-              `${url} takes ${allow}, not ${request.method}.`,
+              `${url} supports ${allow}, not ${request.method}.`,
               {
                 headers: { allow },
               },

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 
-/** One line a request, at debug. Never its body, its headers or its query, which may hold secrets. */
+/** Logs one line a request, at debug. Never the body, headers or query, which may contain secrets. */
 export function registerRequestLog(app: FastifyInstance, log: Logger): void {
   if (!log.isLevelEnabled('debug')) return;
   app.addHook('onResponse', async (request, reply) => {

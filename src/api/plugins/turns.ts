@@ -5,7 +5,7 @@ import { Problem } from '../problems.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Ends the request's turn; null while it has none. */
+    /** Ends the request's turn; null: it has none. */
     endTurn: (() => void) | null;
   }
   interface FastifyInstance {
@@ -54,7 +54,7 @@ export function registerTurns(app: FastifyInstance): void {
       if (!(error instanceof TooManyTurnsError)) throw error;
       throw new Problem(
         'too-many-requests',
-        `${MAX_WAITING} requests of this tenant are waiting already. Ask for less at the same time.`,
+        `${MAX_WAITING} reading requests of this tenant are waiting already. Send fewer requests at the same time.`,
         { headers: { 'retry-after': '1' } },
       );
     }

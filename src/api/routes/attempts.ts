@@ -24,7 +24,7 @@ import {
 import { Attempt, linkAttempt, SCANNED_PAGES } from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
 
-/** Attempts: the requests that were made. */
+/** Lists the attempts: the requests made to receivers. */
 export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { listPool } },
@@ -42,12 +42,12 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           {
             subscription_id: Type.Optional(SubscriptionId),
             webhook_id: Type.Optional(WebhookId),
-            status: Type.Optional(oneOf(ATTEMPT_STATUSES, 'How it ended.')),
+            status: Type.Optional(oneOf(ATTEMPT_STATUSES, 'How the attempt ended.')),
             response_code: Type.Optional(
               Type.Integer({
                 minimum: 100,
                 maximum: 999,
-                description: 'What the receiver answered.',
+                description: 'The HTTP status code that the receiver answered with.',
                 examples: [500],
               }),
             ),
@@ -55,20 +55,26 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
               Type.String({
                 maxLength: 50,
                 pattern: '^[a-z0-9_]+$',
-                description: 'Why it failed, in a word for programs.',
+                description: 'The code of the error that the attempt failed with.',
                 examples: ['timeout_connect'],
               }),
             ),
             event_type: Type.Optional(EventType),
-            since: Type.Optional({ ...Timestamp, description: 'Ended at or after this.' }),
-            until: Type.Optional({ ...Timestamp, description: 'Ended before this.' }),
+            since: Type.Optional({
+              ...Timestamp,
+              description: 'Only attempts that ended at or after this time.',
+            }),
+            until: Type.Optional({
+              ...Timestamp,
+              description: 'Only attempts that ended before this time.',
+            }),
             ...PageQuery,
           },
           { additionalProperties: false },
         ),
         response: {
           200: described(
-            'A page. The next one is in next_cursor and in the Link header.',
+            'A page of attempts. next_cursor and the Link header lead to the next page.',
             Type.Object({ data: Type.Array(Attempt), next_cursor: nullable(Type.String()) }),
           ),
           ...problems(400, 401),

@@ -40,7 +40,7 @@ import { tenantSubscription } from '../tenant-subscription.ts';
 
 const Params = Type.Object({ delivery_id: DeliveryId });
 
-/** Deliveries: a webhook each, to a subscription. */
+/** Deliveries: each is one webhook owed to one subscription. */
 export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { pool, listPool } },
@@ -52,21 +52,21 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       schema: {
         operationId: 'listDeliveries',
         summary: 'List deliveries, newest webhooks first',
-        description: `Those that are owed (\`state\` pending or held) come by when they are due, the soonest first. ${SCANNED_PAGES}`,
+        description: `With \`state\` pending or held, the list is ordered by the time at which deliveries are due, the soonest first. ${SCANNED_PAGES}`,
         tags: ['history'],
         querystring: Type.Object(
           {
             subscription_id: Type.Optional(SubscriptionId),
             webhook_id: Type.Optional(WebhookId),
-            state: Type.Optional(oneOf(DELIVERY_STATES, 'What has become of it.')),
+            state: Type.Optional(oneOf(DELIVERY_STATES, 'The state of the delivery.')),
             event_type: Type.Optional(EventType),
             since: Type.Optional({
               ...Timestamp,
-              description: 'Of webhooks accepted at or after this.',
+              description: 'Only deliveries of webhooks accepted at or after this time.',
             }),
             until: Type.Optional({
               ...Timestamp,
-              description: 'Of webhooks accepted before this.',
+              description: 'Only deliveries of webhooks accepted before this time.',
             }),
             ...PageQuery,
           },
@@ -74,7 +74,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         ),
         response: {
           200: described(
-            'A page. The next one is in next_cursor and in the Link header.',
+            'A page of deliveries. next_cursor and the Link header lead to the next page.',
             Type.Object({ data: Type.Array(Delivery), next_cursor: nullable(Type.String()) }),
           ),
           ...problems(400, 401),
@@ -92,10 +92,10 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         since: query.since === undefined ? undefined : new Date(query.since),
         until: query.until === undefined ? undefined : new Date(query.until),
       };
-      const place = isListedByDue(filter)
+      const cursorShapes = isListedByDue(filter)
         ? [CURSOR_MICROSECONDS, CURSOR_UUID, CURSOR_ID]
         : [CURSOR_UUID, CURSOR_ID];
-      const after = cursor === undefined ? undefined : readCursor(cursor, place);
+      const after = cursor === undefined ? undefined : readCursor(cursor, cursorShapes);
       const to = linksOf(request);
       const { rows, next } = await listDeliveries(listPool, filter, limit, after);
       return reply.send({
@@ -111,7 +111,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       config: { scope: 'read' },
       schema: {
         operationId: 'getDelivery',
-        summary: 'A delivery',
+        summary: 'Get a delivery',
         tags: ['history'],
         params: Params,
         response: { 200: described('The delivery.', Delivery), ...problems(400, 401, 404) },
@@ -128,11 +128,11 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         operationId: 'retryDelivery',
         summary: 'Send a delivery again, now',
         description:
-          'One that has ended, however it did, is owed again: its attempts go on being counted, and its retry schedule begins anew. One that waits for its next attempt is due now. One that is due or held already stays as it is.',
+          'A delivery that has ended becomes pending again, whatever its state was: its attempt count goes on, and its retry schedule starts again. A delivery that waits for its next attempt becomes due now. A delivery that is already due or held does not change.',
         tags: ['history'],
         params: Params,
         response: {
-          202: described('It is owed.', Delivery),
+          202: described('The delivery as it is now.', Delivery),
           ...problems(400, 401, 404, 409),
         },
       },
@@ -155,13 +155,13 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       config: { scope: 'manage' },
       schema: {
         operationId: 'cancelDeliveries',
-        summary: 'Cancel what is owed',
+        summary: 'Cancel pending and held deliveries',
         description:
-          'A task cancels the deliveries that fit and are owed when it comes to them. A request that is under way is not called back; what comes of it is recorded.',
+          'Starts a task that cancels the deliveries which match and are still pending or held when the task reaches them. A request that is already in flight is not aborted; its result is recorded.',
         tags: ['tasks'],
         body: CancelFilter,
         response: {
-          202: described('The task that does it.', Task),
+          202: described('The task that cancels them.', Task),
           ...problems(400, 401, 404, 409, 413, 415),
         },
       },
@@ -171,7 +171,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       if (Object.keys(request.body).length === 0)
         throw invalidField(
           'body',
-          'says nothing of what to cancel: give subscription_id, event_types, states, since or until',
+          'does not say which deliveries to cancel; give at least one of subscription_id, event_types, states, since and until',
         );
       if (subscription_id !== undefined)
         await tenantSubscription(pool, request.tenant, subscription_id);
@@ -198,14 +198,16 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
   }
 };
 
-/** Of what an `integer` holds; no subscription has a greater id. */
+/** The largest Postgres `integer`; no subscription has a greater id. */
 const MAX_ID = 2_147_483_647;
 
 const REFUSALS: Record<Exclude<RetryRefusal, 'unknown'>, string> = {
-  'subscription deleted': 'Its subscription is deleted; there is nobody to send it to.',
+  'subscription deleted':
+    'The subscription of this delivery is deleted, so there is no URL to send it to.',
   'body expired':
-    'Its body is gone: POSTHORN_PAYLOAD_RETENTION, or the retention of its tenant, is over. Send it as a new webhook.',
-  'too many attempts': 'It has had more attempts than can be counted. Send it as a new webhook.',
+    'The body of this webhook is deleted: it is older than POSTHORN_PAYLOAD_RETENTION or the retention of its tenant. Send it as a new webhook.',
+  'too many attempts':
+    'This delivery has had as many attempts as can be counted. Send it as a new webhook.',
 };
 
 function namesOf(id: string): { webhookId: string; subscriptionId: number } {

@@ -9,7 +9,7 @@ import type { ApiServices } from '../services.ts';
 
 const Enabled = Type.Object({
   ...Subscription.properties,
-  skipped: Type.Integer({ description: 'Deliveries that were cancelled, so far.' }),
+  skipped: Type.Integer({ description: 'How many deliveries have been cancelled so far.' }),
 });
 
 /** Making subscriptions active again. */
@@ -23,24 +23,27 @@ export const enableRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       config: { scope: 'manage' },
       schema: {
         operationId: 'enableSubscription',
-        summary: 'Make a subscription active, whatever it was',
+        summary: 'Enable a subscription',
         description:
-          'What is known of its failures is forgotten, and its circuit is closed. What it is owed is sent, the oldest first, or is skipped: cancelled, with the reason `skipped`.',
+          'Makes the subscription active, whether it was paused, disabled or active. Its record of failures is cleared and its circuit is closed. Its pending and held deliveries are sent, the oldest first; with `backlog` skip they are cancelled instead, with the reason `skipped`.',
         tags: ['subscriptions'],
         params: Type.Object({ subscription_id: SubscriptionId }),
         body: Type.Object(
           {
             backlog: Type.Optional({
-              ...oneOf(['resume', 'skip'], 'What becomes of what it is owed.'),
+              ...oneOf(
+                ['resume', 'skip'],
+                'resume: send its pending and held deliveries. skip: cancel them.',
+              ),
               default: 'resume',
             }),
           },
           { additionalProperties: false, examples: [{ backlog: 'skip' }] },
         ),
         response: {
-          200: described('It is active.', Enabled),
+          200: described('The subscription, which is active.', Enabled),
           202: described(
-            'There is much to skip: it stays paused, and nothing is sent, until that is done.',
+            'There are many deliveries to skip. The subscription stays paused, and nothing is sent to it, until all of them are cancelled; then it becomes active.',
             Enabled,
           ),
           ...problems(400, 401, 404, 413, 415),

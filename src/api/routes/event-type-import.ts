@@ -25,18 +25,18 @@ import { validatorCompiler } from '../validation.ts';
 import { IMPORT, withinRoom } from './event-types.ts';
 
 const SENDABLE = new RegExp(SENT_EVENT_TYPE);
-/** What the schemas of one import may use of a core, all together. A thousand ordinary ones take 1 s. */
+/** CPU time for all schemas of one import together. A thousand ordinary schemas take 1 s. */
 const MAX_JUDGING_MS = 10_000;
-const MAX_WRONG_NAMES = 20;
+const MAX_REPORTED_NAMES = 20;
 
-/** Event types from an OpenAPI document. */
+/** Imports event types from an OpenAPI document. */
 export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services },
 ) => {
   const { db, eventTypes, schemas, settings } = services;
   const judge = createEventTypeJudge(services);
-  /** Tenants with an import under way. What an import holds is bounded, and so is how many there are. */
+  /** Tenants with an import in progress. One each, so that imports together hold a bounded amount of memory. */
   const importing = new Set<string>();
   takeRawJson(app, settings.maxBodyBytes);
 
@@ -85,7 +85,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
       schema: {
         operationId: 'importEventTypes',
         summary: 'Register the webhooks of an OpenAPI document',
-        description: `The body is an OpenAPI 3.1 document as JSON; of it, \`webhooks\` is read, and what that refers to in \`components\`. All are registered or none. Those that there are already get the description, schema and example of the document; those that it does not name stay as they are. A schema has at most ${MAX_SCHEMA_BYTES} bytes with all that it refers to, an example ${MAX_EXAMPLE_BYTES}, and all together ${MAX_TOTAL_BYTES}. A tenant has one import under way at a time.`,
+        description: `The body is an OpenAPI 3.1 document as JSON. Posthorn reads \`webhooks\` and the parts of \`components\` that they refer to. Either all event types of the document are registered or none. Event types that exist already get the description, schema and example of the document; event types that the document does not name do not change. Limits: ${MAX_SCHEMA_BYTES} bytes for a schema with everything that it refers to, ${MAX_EXAMPLE_BYTES} bytes for an example, ${MAX_TOTAL_BYTES} bytes for all of them together. A tenant can have one import in progress at a time.`,
         tags: ['event types'],
         body: Type.Object(
           {
@@ -118,7 +118,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
         ),
         response: {
           200: described(
-            'The names of those that were not there, and of those that were.',
+            'The names of the event types that were created, and of those that existed and were updated.',
             Type.Object({
               created: Type.Array(EventTypeName),
               updated: Type.Array(EventTypeName),
@@ -133,7 +133,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
       if (importing.has(tenant))
         throw new Problem(
           'too-many-requests',
-          'An import of this tenant is under way; send it again when that has ended.',
+          'Another import of this tenant is in progress; send this one again when that has ended.',
           { headers: { 'retry-after': '1' } },
         );
       importing.add(tenant);
@@ -147,16 +147,16 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
   );
 };
 
-/** @throws Problem (400) naming those that cannot be event types. */
+/** @throws Problem (400) listing the names that cannot be event types. */
 function requireNames(types: readonly DescribedEventType[]): void {
-  const wrong: FieldProblem[] = types
+  const problems: FieldProblem[] = types
     .map(({ name }) => name)
     .filter((name) => name.length > 128 || name === IMPORT || !SENDABLE.test(name))
-    .slice(0, MAX_WRONG_NAMES)
+    .slice(0, MAX_REPORTED_NAMES)
     .map((name) => ({
       field: `body.webhooks.${shortened(name, 128)}`,
       message:
-        'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; not import, nor what begins with posthorn.; at most 128 characters',
+        'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; at most 128 characters; not "import", and not beginning with "posthorn."',
     }));
-  if (wrong.length > 0) throw invalidRequest(wrong);
+  if (problems.length > 0) throw invalidRequest(problems);
 }

@@ -29,7 +29,7 @@ import {
 import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({ event_type: EventTypeName });
-/** A name that no event type has, because it is that of a route. */
+/** No event type can have this name, because /v1/event-types/import is a route. */
 export const IMPORT = 'import';
 const CURSOR_NAME = /^[A-Za-z0-9_.-]{1,128}$/;
 
@@ -76,13 +76,20 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
     async (request, reply) => {
       const { tenant } = request;
       const { name, description } = request.body;
-      if (name === IMPORT) throw invalidField('body.name', 'cannot be "import", which is a route');
+      if (name === IMPORT)
+        throw invalidField(
+          'body.name',
+          'cannot be "import", because /v1/event-types/import is another route; choose another name',
+        );
       const { schema = null, example = null } = writeFields(request.body);
       await app.outsideTurn(request, () => judge({ tenant, name, schema, example }, 'body'));
       const fields = { description, schema, example };
       const type = await withinRoom(() => createEventType(db, tenant, name, fields));
       if (type === undefined)
-        throw new Problem('conflict', `There is an event type ${name} already; PATCH changes it.`);
+        throw new Problem(
+          'conflict',
+          `The event type ${name} already exists; change it with PATCH.`,
+        );
       eventTypes.forget(request.tenant);
       reply.header('location', `/v1/event-types/${name}`);
       return reply.code(201).send(type as never);
@@ -101,7 +108,8 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
           {
             archived: Type.Optional({
               ...Type.Unsafe<'true' | 'false'>({ type: 'string', enum: ['true', 'false'] }),
-              description: 'Only those that are archived, or only those that are not.',
+              description:
+                'true: only archived event types. false: only event types that are not archived. Left out: all.',
             }),
             ...PageQuery,
           },
@@ -109,7 +117,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
         ),
         response: {
           200: described(
-            'A page. The next one is in next_cursor and in the Link header.',
+            'A page of event types. next_cursor and the Link header lead to the next page.',
             Type.Object({ data: Type.Array(EventType), next_cursor: nullable(Type.String()) }),
           ),
           ...problems(400, 401),
@@ -137,7 +145,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       config: { scope: 'read' },
       schema: {
         operationId: 'getEventType',
-        summary: 'An event type',
+        summary: 'Get an event type',
         tags: ['event types'],
         params: Params,
         response: { 200: described('The event type.', EventType), ...problems(400, 401, 404) },
@@ -158,7 +166,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       schema: {
         operationId: 'updateEventType',
         summary: 'Change or archive an event type',
-        description: 'What is not given stays as it is.',
+        description: 'Fields that are left out do not change.',
         tags: ['event types'],
         params: Params,
         body: Type.Object(
@@ -177,11 +185,11 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       const { description, archived } = request.body;
       const written = writeFields(request.body);
       if (written.schema !== undefined || written.example !== undefined) {
-        const before = await getEventType(db, tenant, name);
-        if (before === undefined) throw notFound('event type', name);
+        const stored = await getEventType(db, tenant, name);
+        if (stored === undefined) throw notFound('event type', name);
         const { schema = null, example = null } = {
-          schema: before.schema && JSON.stringify(before.schema),
-          example: before.example === null ? null : JSON.stringify(before.example),
+          schema: stored.schema && JSON.stringify(stored.schema),
+          example: stored.example === null ? null : JSON.stringify(stored.example),
           ...written,
         };
         await app.outsideTurn(request, () => judge({ tenant, name, schema, example }, 'body'));
@@ -201,11 +209,14 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       schema: {
         operationId: 'deleteEventType',
         summary: 'Delete an event type',
-        description: 'Webhooks of this type that were sent stay as they are.',
+        description: 'Webhooks of this type that were already sent are not affected.',
         tags: ['event types'],
         params: Params,
         response: {
-          200: described('It is gone.', Type.Object({ deleted: Type.Literal(true) })),
+          200: described(
+            'The event type is deleted.',
+            Type.Object({ deleted: Type.Literal(true) }),
+          ),
           ...problems(400, 401, 404),
         },
       },
@@ -224,10 +235,13 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       config: { scope: 'read' },
       schema: {
         operationId: 'getEventTypeSettings',
-        summary: 'What is asked of event types',
+        summary: 'Get the settings for event types',
         tags: ['event types'],
         response: {
-          200: described('What is asked; nothing, at first.', EventTypeSettings),
+          200: described(
+            'The settings of this tenant. Both are false until they are changed.',
+            EventTypeSettings,
+          ),
           ...problems(401),
         },
       },
@@ -241,11 +255,11 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       config: { scope: 'manage' },
       schema: {
         operationId: 'updateEventTypeSettings',
-        summary: 'Ask that event types are registered, or that data fit their schemas',
+        summary: 'Change the settings for event types',
         tags: ['event types'],
         body: EventTypeSettingsChange,
         response: {
-          200: described('What is asked now.', EventTypeSettings),
+          200: described('The settings as they are now.', EventTypeSettings),
           ...problems(400, 401, 413, 415),
         },
       },
@@ -264,6 +278,6 @@ export async function withinRoom<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (!(error instanceof TooManyEventTypesError)) throw error;
-    throw new Problem('conflict', `${error.message}; delete what is no longer sent.`);
+    throw new Problem('conflict', `${error.message}; delete event types that are no longer sent.`);
   }
 }

@@ -14,7 +14,7 @@ import {
 import { Channels, EventTypes, Filter } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
-/** Trying out what a subscription would get. */
+/** Tries a filter on webhooks that were sent. */
 export const filterRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { pool } },
@@ -29,7 +29,7 @@ export const filterRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         operationId: 'testFilter',
         summary: `Try a filter on the last ${MAX_TRIED} webhooks`,
         description:
-          'Which of the last webhooks that were sent by type would go to a subscription with this filter, and these event types and channels. Nothing is sent. Of large webhooks fewer are tried.',
+          'Shows which of the latest webhooks that were sent by event type a subscription with this filter, these event types and these channels would get. Nothing is sent. If the webhooks are large, fewer of them are tried.',
         tags: ['subscriptions'],
         body: Type.Object(
           {
@@ -44,9 +44,9 @@ export const filterRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         ),
         response: {
           200: described(
-            'The webhooks, the latest first.',
+            'The webhooks that were tried, the latest first.',
             Type.Object({
-              tested: Type.Integer({ description: 'How many webhooks were looked at.' }),
+              tested: Type.Integer({ description: 'How many webhooks were tried.' }),
               matched: Type.Integer(),
               webhooks: Type.Array(
                 Type.Object({

@@ -21,24 +21,27 @@ const Health = named('SubscriptionHealth', {
   circuit: Type.Object({
     state: oneOf(
       ['closed', 'open', 'half_open'],
-      'open: what is owed is held until next_probe_at; half_open: a probe is due or under way.',
+      'closed: deliveries are sent. open: deliveries are held until next_probe_at. half_open: a probe (one trial delivery) is due or in flight.',
     ),
     opened_at: nullable(Timestamp),
     next_probe_at: nullable(Timestamp),
   }),
   failing_since: nullable({
     ...Timestamp,
-    description: 'When attempts began to fail that no success followed, after three in a row.',
+    description:
+      'The time of the first failed attempt since the last success. Null until three attempts in a row have failed.',
   }),
-  failures: Type.Integer({ description: 'Attempts that failed since then, at least.' }),
-  held: Type.Integer({ description: 'Deliveries that are held, counted up to 10,000.' }),
-  held_more: Type.Boolean({ description: 'Whether there are more than that.' }),
+  failures: Type.Integer({
+    description: 'The least number of attempts that have failed since then.',
+  }),
+  held: Type.Integer({ description: 'The number of held deliveries, counted up to 10,000.' }),
+  held_more: Type.Boolean({ description: 'Whether more deliveries are held than `held` says.' }),
   oldest_held_at: nullable({
     ...Timestamp,
-    description: 'When the oldest webhook was accepted of which a delivery is held.',
+    description: 'When the oldest webhook with a held delivery was accepted.',
   }),
   in_flight: Type.Integer({
-    description: 'Requests that are open, of all workers, as of five seconds ago at most.',
+    description: 'Open requests of all workers together; the figure is at most five seconds old.',
   }),
   recent: Type.Object(
     {
@@ -46,17 +49,17 @@ const Health = named('SubscriptionHealth', {
       success_rate: nullable(Type.Number({ description: '0 to 1' })),
       per_second: Type.Number({ description: 'Attempts a second over the last minute.' }),
     },
-    { description: 'Its newest attempts, up to 1,000 of them.' },
+    { description: 'Figures of its newest attempts, at most 1,000.' },
   ),
   last_error: nullable(
     Type.Object(
       { at: Timestamp, error_code: nullable(Type.String()), error: nullable(Type.String()) },
-      { description: 'The newest among its recent attempts.' },
+      { description: 'The newest error among its recent attempts.' },
     ),
   ),
 });
 
-/** How a receiver fares. */
+/** The health of a subscription's receiver. */
 export const healthRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { pool } },
@@ -67,10 +70,13 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       config: { scope: 'read' },
       schema: {
         operationId: 'getSubscriptionHealth',
-        summary: 'How a receiver fares: circuit, backlog, rate, last error',
+        summary: "Get a receiver's health: circuit, held deliveries, attempt rate, last error",
         tags: ['subscriptions'],
         params: Type.Object({ subscription_id: SubscriptionId }),
-        response: { 200: described('As of now.', Health), ...problems(400, 401, 404) },
+        response: {
+          200: described('The health of the receiver.', Health),
+          ...problems(400, 401, 404),
+        },
       },
     },
     async (request, reply) => {

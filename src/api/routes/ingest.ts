@@ -18,7 +18,7 @@ import { validatorCompiler } from '../validation.ts';
 
 const SIGNATURE_HEADER = 'x-hub-signature-256';
 
-/** Handing webhooks in. */
+/** The routes of /ingest, by which sources hand webhooks in. */
 export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services },
@@ -31,9 +31,9 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       config: { scope: 'send' },
       schema: {
         operationId: 'getSignature',
-        summary: 'Compute a signature, to test by hand',
+        summary: 'Compute a signature for tests by hand',
         description:
-          'A string is signed as it is; anything else as compact JSON. The answer shows the exact bytes that were signed: send those.',
+          'If the payload is a string, its characters are signed; any other payload is signed as compact JSON. The answer shows the exact bytes that were signed: send exactly those to /ingest.',
         tags: ['ingest'],
         body: Type.Object(
           { payload: Type.Any(), secret: Type.String({ minLength: 1, maxLength: 256 }) },
@@ -44,7 +44,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         ),
         response: {
           200: described(
-            'The signature, and what it is of.',
+            'The signature, and the text that was signed.',
             Type.Object({
               signature: Type.String({ description: 'For the X-Hub-Signature-256 header.' }),
               signed_payload: Type.String({ description: 'The bytes that were signed, as text.' }),
@@ -62,7 +62,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       if (!text.isWellFormed())
         throw invalidField(
           'body.payload',
-          'has half of a surrogate pair, which no bytes stand for',
+          'has half of a surrogate pair, which UTF-8 cannot express; remove it or complete the pair',
         );
       return {
         signature: hubSignature(createSigningKey(secret), Buffer.from(text)),
@@ -72,7 +72,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
   );
 };
 
-/** The hot route lives in a scope of its own, where bodies stay the bytes that they are. */
+/** This route has a scope of its own because its bodies stay bytes; the other routes parse theirs. */
 const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services },
@@ -82,16 +82,16 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
 
   const schema: FastifySchema = {
     operationId: 'ingest',
-    summary: 'Hand a webhook in',
+    summary: 'Hand in a webhook for one subscription',
     description:
-      'Any JSON. It is stored and delivered byte for byte. A 202 means that it is committed: it will be delivered, or visibly fail. What a subscription with `verify` takes must be signed as its source signs.',
+      'The body is any JSON. It is stored and delivered byte for byte. A 202 means that the webhook is committed: it will be delivered, or its failure will be recorded. If the subscription has `verify`, the request must be signed as `verify` says.',
     tags: ['ingest'],
     params: Type.Object({ subscription_id: SubscriptionId }),
     headers: Type.Object({
       [SIGNATURE_HEADER]: Type.Optional(
         Type.String({
           description:
-            'Needed when the subscription has a secret, and no `verify`: sha256= and the hex HMAC-SHA256 of the body under that secret, or under one that it had before and that is still in its overlap.',
+            'Required if the subscription has a secret and no `verify`: `sha256=` and the HMAC-SHA256 of the body in hex. The key is the secret of the subscription, or an earlier secret whose overlap has not ended.',
         }),
       ),
       ...IdempotencyKeyHeader,
@@ -99,11 +99,11 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
     body: { description: 'Any JSON', examples: [{ event: 'order.created', order: { id: 7 } }] },
     response: {
       200: described(
-        'It is no webhook, and nothing was stored: Slack asked whether this is its receiver.',
+        'The answer to the URL verification of Slack, which sends a challenge before any webhook. Nothing was stored.',
         Type.Object({ challenge: Type.String() }),
       ),
       202: described(
-        'It is committed.',
+        'The webhook is committed.',
         Type.Object({
           status: Type.Literal('accepted'),
           webhook_id: WebhookId,
@@ -158,7 +158,7 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
       } catch (error) {
         throw explainRefusal(error, metrics);
       }
-      // It is Postgres's now.
+      // The webhook is committed, so its bytes are no longer needed here.
       freeNow(body as Buffer);
       if (webhook === null) throw notFound('subscription', id);
       if (webhook.replayed) markReplayed(reply);
@@ -169,8 +169,8 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   );
 };
 
-/** Stands in for the verifier of a subscription that is not there or has no secret. */
-const NOBODYS_VERIFIER = createHubVerifier([
+/** The verifier used for subscriptions that do not exist or have no secret, so that the work is the same. */
+const DUMMY_VERIFIER = createHubVerifier([
   {
     kind: 'hmac',
     signing: createSigningKey(randomBytes(32).toString('hex')),
@@ -179,8 +179,8 @@ const NOBODYS_VERIFIER = createHubVerifier([
 ]);
 
 /**
- * Who shows no key must have signed. Which subscriptions there are, and how they want to be signed
- * for, is nothing that he may learn: he gets one answer, after the same work.
+ * Checks the signature of a request without a key. Its sender may not learn which subscriptions exist
+ * or how they verify, so every refusal is the same answer after the same work.
  *
  * @throws Problem (401)
  */
@@ -190,17 +190,17 @@ function requireSignature(
   subscription: CachedSubscription | null,
 ): asserts subscription is CachedSubscription {
   const verifier = subscription?.verifier ?? null;
-  const wrong = (verifier ?? NOBODYS_VERIFIER).check(headers, body ?? EMPTY, Date.now());
-  if (wrong === null && verifier !== null) return;
+  const signatureProblem = (verifier ?? DUMMY_VERIFIER).check(headers, body ?? EMPTY, Date.now());
+  if (signatureProblem === null && verifier !== null) return;
   throw new Problem(
     'unauthorized',
-    'Send a key (Authorization: Bearer <key>) or, for a subscription that has a secret, the signature of the body under it, such as X-Hub-Signature-256: sha256=<hex HMAC-SHA256>. With a key, the answer says what is wrong with a signature.',
+    'The request has no key and no valid signature. Send a key (Authorization: Bearer <key>) or, if the subscription has a secret, a signature of the body under that secret, such as X-Hub-Signature-256: sha256=<hex HMAC-SHA256>. If a request with a key has a bad signature, the answer says what is wrong with it.',
     { headers: { 'www-authenticate': 'Bearer' } },
   );
 }
 
 /**
- * What is handed in with a key must be signed too, if the subscription has something to verify with.
+ * Checks the signature of a request with a key; a subscription that verifies signatures wants one there too.
  *
  * @throws Problem (401) that says what is wrong with the signature.
  */
@@ -212,18 +212,18 @@ function explainSignature(
   if (problem !== null) {
     throw new Problem(
       'unavailable',
-      `Subscription ${id} is not valid: ${problem}. Correct it by updatesubscription.`,
+      `Subscription ${id} is not valid: ${problem}. Correct it with PATCH /v1/subscriptions/${id}.`,
     );
   }
-  const wrong = verifier?.check(headers, body ?? EMPTY, Date.now()) ?? null;
-  if (wrong !== null) throw new Problem('unauthorized', wrong);
+  const signatureProblem = verifier?.check(headers, body ?? EMPTY, Date.now()) ?? null;
+  if (signatureProblem !== null) throw new Problem('unauthorized', signatureProblem);
 }
 
 /**
- * What is to be answered to one that is no webhook, or null. On its own, so that what was parsed is
- * gone while the webhook is committed.
+ * Returns the answer to a request that is a challenge and not a webhook, or null. It is a function of its
+ * own so that the parsed body can be collected while the webhook is committed.
  *
- * @throws Problem (400) for what is not JSON.
+ * @throws Problem (400) if the body is not JSON.
  */
 function challengeIn(body: Buffer | undefined, { verifier }: CachedSubscription): string | null {
   const { value } = parseJsonBody(body);

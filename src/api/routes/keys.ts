@@ -29,31 +29,36 @@ const Scopes = Type.Array(oneOf(SCOPES), {
   minItems: 1,
   maxItems: SCOPES.length,
   description:
-    'read: see what there is. send: hand webhooks in. manage: change subscriptions and what is owed, and read. admin: everything, of all tenants.',
+    'read: list and get everything of the tenant. send: send webhooks. manage: change subscriptions, event types and deliveries, and everything that read allows. admin: everything, for all tenants.',
   examples: [['send', 'read']],
 });
 const Environment = oneOf(
   ENVIRONMENTS,
-  'It is in the key, for people and for secret scanners to see. Posthorn treats both alike.',
+  'A label inside the key, so that people and secret scanners can tell live keys from test keys. Posthorn treats both alike.',
 );
 
 const Key = named('Key', {
   id: KeyId,
-  tenant: nullable(Type.String({ description: 'Whose things it may see. Null: of all.' })),
+  tenant: nullable(
+    Type.String({ description: 'The tenant that the key is limited to. Null: all tenants.' }),
+  ),
   name: Name,
   environment: Environment,
   scopes: Scopes,
   hint: Type.String({
-    description: 'Its beginning, to know it again.',
+    description: 'The first characters of the key, to recognize it by.',
     examples: ['ph_live_2Vq7'],
   }),
   created_at: Timestamp,
   expires_at: nullable(Timestamp),
-  last_used_at: nullable({ ...Timestamp, description: 'To within a minute.' }),
+  last_used_at: nullable({
+    ...Timestamp,
+    description: 'When the key was last used, exact to a minute.',
+  }),
   revoked_at: nullable(Timestamp),
 });
 
-/** Who may ask what. Only who may do everything gives keys. */
+/** Keys. Only keys with the scope admin may create, list and revoke keys. */
 export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { db } },
@@ -66,30 +71,33 @@ export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
         operationId: 'createKey',
         summary: 'Create a key',
         description:
-          'The answer shows it, this once: what is stored is its SHA-256. A key is of one tenant; with the scope `admin` it is of all.',
+          'The answer shows the key, this once: Posthorn stores only its SHA-256. A key belongs to one tenant; a key with the scope `admin` belongs to all.',
         tags: ['keys'],
         body: Type.Object(
           {
             scopes: Scopes,
             tenant: Type.Optional({
               ...Tenant,
-              description: `Whose things it may see. Left out: ${DEFAULT_TENANT}.`,
+              description: `The tenant that the key is limited to. Left out: ${DEFAULT_TENANT}. Must be left out with the scope admin.`,
             }),
             name: Type.Optional(Name),
             environment: Type.Optional(Environment),
             expires_at: Type.Optional(
-              nullable({ ...Timestamp, description: 'From then on it is refused. Null: never.' }),
+              nullable({
+                ...Timestamp,
+                description: 'From this time on the key is refused. Null: the key does not expire.',
+              }),
             ),
           },
           { additionalProperties: false, examples: [{ scopes: ['send', 'read'], name: 'shop' }] },
         ),
         response: {
           201: described(
-            'The key. Keep it: it is never shown again.',
+            'The key. Store it now: it is never shown again.',
             Type.Object({
               ...Key.properties,
               key: Type.String({
-                description: 'For the header Authorization: Bearer <key>.',
+                description: 'The key, to send in the header Authorization: Bearer <key>.',
                 examples: ['ph_live_2Vq7…'],
               }),
             }),
@@ -118,18 +126,18 @@ export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
       config: { scope: 'admin' },
       schema: {
         operationId: 'listKeys',
-        summary: 'List the keys that were not revoked, by id',
+        summary: 'List the keys that are not revoked, by id',
         tags: ['keys'],
         querystring: Type.Object(
           {
-            tenant: Type.Optional({ ...Tenant, description: 'Of this tenant alone.' }),
+            tenant: Type.Optional({ ...Tenant, description: 'Only keys of this tenant.' }),
             ...PageQuery,
           },
           { additionalProperties: false },
         ),
         response: {
           200: described(
-            'A page. The next one is in next_cursor and in the Link header.',
+            'A page of keys. next_cursor and the Link header lead to the next page.',
             Type.Object({ data: Type.Array(Key), next_cursor: nullable(Type.String()) }),
           ),
           ...problems(400, 401),
@@ -155,10 +163,11 @@ export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
       schema: {
         operationId: 'revokeKey',
         summary: 'Revoke a key',
-        description: 'For good. Every process refuses it within a second.',
+        description:
+          'A revoked key cannot be made valid again. Every process refuses it within a second.',
         tags: ['keys'],
         params: Type.Object({ key_id: KeyId }),
-        response: { 200: described('The key as it was.', Key), ...problems(400, 401, 404) },
+        response: { 200: described('The key, which is revoked.', Key), ...problems(400, 401, 404) },
       },
     },
     async (request, reply) => {
@@ -170,20 +179,20 @@ export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
   );
 };
 
-/** @throws Problem (400) for a key that would be of one tenant and of all. */
+/** @throws Problem (400) for a key with a tenant and the scope admin, which is for all tenants. */
 function tenantOf(scopes: readonly Scope[], tenant: string | undefined): string | null {
   if (!scopes.includes('admin')) return tenant ?? DEFAULT_TENANT;
   if (tenant === undefined) return null;
   throw invalidField(
     'body.tenant',
-    'must be left out with the scope admin, which is of all tenants; give manage, send and read for one',
+    'must be left out with the scope admin, which is for all tenants; for a key of one tenant, give the scopes manage, send and read',
   );
 }
 
-/** @throws Problem (400) for a time that has passed: such a key would never have worked. */
+/** @throws Problem (400) for a time in the past: such a key would never work. */
 function readExpiry(text: string | null): Date | null {
   if (text === null) return null;
   const expiresAt = new Date(text);
   if (expiresAt.getTime() > Date.now()) return expiresAt;
-  throw invalidField('body.expires_at', 'has passed; give a time that is to come');
+  throw invalidField('body.expires_at', 'is in the past; give a time in the future');
 }

@@ -28,7 +28,8 @@ const Sent = {
     Type.Array(Channel, {
       minItems: 1,
       maxItems: 20,
-      description: 'Subscriptions that list channels get it when they list one of these.',
+      description:
+        'A subscription that lists channels gets the webhook only if it lists one of these.',
       examples: [['project-42']],
     }),
   ),
@@ -37,16 +38,16 @@ const Sent = {
       minLength: 1,
       maxLength: 256,
       description:
-        'At subscriptions with strict ordering, the webhooks of one key wait for each other, and no others.',
+        'For subscriptions with strict ordering: webhooks with the same key are delivered one after another; webhooks with different keys do not wait for each other.',
       examples: ['order-7'],
     }),
   ),
-  data: Type.Any({ description: 'Any JSON. Its bytes are delivered as they are.' }),
+  data: Type.Any({ description: 'Any JSON. It is delivered byte for byte.' }),
   raw: Type.Optional(
     Type.Boolean({
       default: false,
       description:
-        'Deliver `data` alone, instead of `{"type", "timestamp", "data"}` as Standard Webhooks has it.',
+        'true: the delivered body is `data` alone. false: it is `{"type", "timestamp", "data"}`, as Standard Webhooks defines it.',
     }),
   ),
 };
@@ -58,7 +59,8 @@ const Send = Type.Object(
     ...Sent,
     subscription_id: Type.Optional({
       ...SubscriptionId,
-      description: 'To this subscription alone, whatever types it wants.',
+      description:
+        'Send to this subscription only, whatever its event types, channels and filter are.',
     }),
   },
   {
@@ -90,13 +92,13 @@ const SendBatch = Type.Object(
 const Accepted = named('AcceptedWebhook', {
   status: Type.Literal('accepted'),
   webhook_id: WebhookId,
-  deliveries: Type.Integer({ description: 'To how many subscriptions it goes.' }),
+  deliveries: Type.Integer({ description: 'How many subscriptions the webhook is delivered to.' }),
 });
 
 const DESCRIPTION =
-  'It goes to every subscription whose `event_types` has its type, `*`, or a prefix such as `order.*`, or lists none, and whose `channels` and `filter` match. A 202 means that it is committed.';
+  'A webhook goes to every subscription whose `event_types`, `channels` and `filter` match. `event_types` matches if it is null or lists the type itself, a prefix such as `order.*`, or `*`. A 202 means that the webhook is committed.';
 
-/** Sending webhooks to whoever wants their type. */
+/** Sends webhooks by event type, one or a batch. */
 export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services },
@@ -104,15 +106,15 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   const { intake, subscriptions, metrics, settings } = services;
   const requireTypes = createEventTypeCheck(services);
   takeRawJson(app, settings.maxBodyBytes);
-  // Bodies stay bytes here, so their schemas are for the document, and are checked in the handlers.
+  // Bodies stay bytes here. Their schemas are for the OpenAPI document; the handlers check them.
   const shared = {
     validatorCompiler: (route: { httpPart?: string }) =>
       route.httpPart === 'body' ? () => true : validatorCompiler(route as never),
     bodyLimit: settings.maxBodyBytes,
   };
 
-  // What a request was read from, as bytes, as text and as values, is gone while what it sends is
-  // committed: they are the same again three times over.
+  // The two readers are functions of their own so that the request's bytes, text and values can be
+  // collected while its webhooks are committed: together they are three times the size of the body.
   async function readOne(request: FastifyRequest): Promise<IncomingWebhook> {
     const body = request.body as Buffer;
     const { text, value } = parseJsonBody(body);
@@ -122,7 +124,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     freeNow(body);
     const { subscription_id } = sent;
     if (subscription_id !== undefined) {
-      // Quicker to know than to ask, and what the cache cannot know yet the intake function does.
+      // The cache saves a query here. What it does not know yet, such as a deletion, the intake function checks.
       const subscription = await subscriptions.get(subscription_id);
       if (subscription?.tenant !== request.tenant) throw notFound('subscription', subscription_id);
     }
@@ -142,14 +144,14 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     const idempotency = readIdempotency(request, body);
     freeNow(body);
     const sources = elementSources(memberSources(text).get('webhooks') as string);
-    const sent = (value as Static<typeof SendBatch>).webhooks.map((one, index) => ({
-      ...one,
+    const sent = (value as Static<typeof SendBatch>).webhooks.map((webhook, index) => ({
+      ...webhook,
       data: memberSources(sources[index] as string).get('data') as string,
       field: `body.webhooks.${index}`,
     }));
     const { tenant } = request;
     await requireTypes(tenant, sent);
-    return sent.map((one) => incoming(tenant, one, one.data, idempotency));
+    return sent.map((webhook) => incoming(tenant, webhook, webhook.data, idempotency));
   }
 
   app.post(
@@ -159,13 +161,13 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       ...(shared as object),
       schema: {
         operationId: 'sendWebhook',
-        summary: 'Send a webhook to whoever wants its type',
+        summary: 'Send a webhook by event type',
         description: DESCRIPTION,
         tags: ['ingest'],
         headers: Type.Object(IdempotencyKeyHeader),
         body: Send,
         response: {
-          202: described('It is committed.', Accepted),
+          202: described('The webhook is committed.', Accepted),
           ...problems(400, 401, 404, 409, 413, 415, 422),
         },
       },
@@ -193,17 +195,19 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       ...(shared as object),
       schema: {
         operationId: 'sendWebhooks',
-        summary: `Send up to ${MAX_BATCH} webhooks, all or none`,
+        summary: `Send up to ${MAX_BATCH} webhooks by event type, all or none`,
         description: DESCRIPTION,
         tags: ['ingest'],
         headers: Type.Object(IdempotencyKeyHeader),
         body: SendBatch,
         response: {
           202: described(
-            'They are committed, in one transaction.',
+            'All webhooks are committed, in one transaction.',
             Type.Object({
               status: Type.Literal('accepted'),
-              webhooks: Type.Array(Accepted, { description: 'In the order given.' }),
+              webhooks: Type.Array(Accepted, {
+                description: 'The webhooks in the order of the request.',
+              }),
             }),
           ),
           ...problems(400, 401, 409, 413, 415, 422),
@@ -223,7 +227,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       else metrics.accepted.inc(accepted.length);
       return reply.code(202).send({
         status: 'accepted',
-        webhooks: accepted.map((one) => answerOf(one as AcceptedWebhook)),
+        webhooks: accepted.map((webhook) => answerOf(webhook as AcceptedWebhook)),
       });
     },
   );
@@ -232,7 +236,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
 const requireSend = createBodyCheck(Send);
 const requireBatch = createBodyCheck(SendBatch);
 
-/** The webhook as it will be delivered: `data` is the source text, never parsed and written again. */
+/** Makes the webhook as it will be delivered. `data` is the source text, so that it is delivered byte for byte. */
 function incoming(
   tenant: string,
   sent: Omit<SentWebhook, 'data'>,
@@ -251,7 +255,7 @@ function incoming(
     orderingKey: ordering_key,
     contentType: 'application/json',
     body: Buffer.from(raw ? data : `${head}${data}}`),
-    // An event type is ASCII.
+    // The head has only ASCII, since an event type has, so its length is in bytes.
     dataStart: head.length,
     idempotency,
   };

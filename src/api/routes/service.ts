@@ -7,7 +7,7 @@ import type { ApiServices } from '../services.ts';
 
 const Ok = Type.Object({ status: Type.Literal('ok') });
 
-/** Whether all is well: for people, for load balancers, for Prometheus. */
+/** The routes by which people, load balancers and Prometheus watch the service. */
 export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services },
@@ -20,11 +20,11 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       config: { scope: 'open' },
       schema: {
         operationId: 'ping',
-        summary: 'Version and tables',
+        summary: 'Get the version, and the tables of the database',
         tags: ['service'],
         response: {
           200: described(
-            'It answers.',
+            'The API and the database answer.',
             Type.Object({
               message: Type.String(),
               version: Type.String(),
@@ -56,9 +56,9 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       config: { scope: 'open' },
       schema: {
         operationId: 'healthz',
-        summary: 'The process is up',
+        summary: 'Check that the process is running',
         tags: ['service'],
-        response: { 200: described('It is.', Ok), ...problems() },
+        response: { 200: described('The process is running.', Ok), ...problems() },
       },
     },
     async () => ({ status: 'ok' as const }),
@@ -71,9 +71,9 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       schema: {
         operationId: 'readyz',
         summary:
-          'The process can do its work: the database answers, jobs are taken, and no background work fails',
+          'Check that the process is ready: the database answers, jobs are taken, and no background work fails',
         tags: ['service'],
-        response: { 200: described('It can.', Ok), ...problems() },
+        response: { 200: described('The process is ready.', Ok), ...problems() },
       },
     },
     async () => {
@@ -89,11 +89,11 @@ export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       config: { scope: 'open' },
       schema: {
         operationId: 'metrics',
-        summary: 'Metrics for Prometheus',
+        summary: 'Get metrics for Prometheus',
         tags: ['service'],
         response: {
           200: {
-            description: 'Figures in Prometheus text format.',
+            description: 'Metrics in the text format of Prometheus.',
             content: { 'text/plain': { schema: Type.String() } },
           },
           ...problems(),

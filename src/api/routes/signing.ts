@@ -31,9 +31,9 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       config: { scope: 'manage' },
       schema: {
         operationId: 'rotateSecret',
-        summary: 'Give a subscription another secret',
+        summary: 'Replace the secret of a subscription',
         description:
-          'Until the overlap ends, webhook-signature has the signatures of both secrets, the new one first, and /ingest takes either. X-Hub-Signature-256, and a header of your own, have room for one: they change at once.',
+          'Until the overlap ends, the webhook-signature header has the signatures of both secrets, the new one first, and /ingest accepts signatures of either secret. X-Hub-Signature-256 and your own signature_header hold one signature, so they change to the new secret at once.',
         tags: ['subscriptions'],
         params: Params,
         body: Type.Object(
@@ -42,7 +42,7 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
             overlap: Type.Optional(
               Type.String({
                 maxLength: 20,
-                description: `A duration from 0s to 30d; if left out, ${DEFAULT_OVERLAP}. 0s ends all earlier secrets at once.`,
+                description: `How long the earlier secrets still sign, from 0s to 30d. Left out: ${DEFAULT_OVERLAP}. 0s: all earlier secrets stop signing at once.`,
                 examples: [DEFAULT_OVERLAP],
               }),
             ),
@@ -52,20 +52,21 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         ),
         response: {
           200: described(
-            'The new secret signs.',
+            'The new secret is in use.',
             Type.Object({
               id: SubscriptionId,
               signature_scheme: SignatureScheme,
               secret: Type.Optional(
                 Type.String({
-                  description: 'The secret that was made. It is never shown again.',
+                  description: 'The secret that Posthorn generated. It is never shown again.',
                 }),
               ),
               public_key: Type.Optional(PublicKey),
               previous_valid_until: nullable(
                 Type.String({
                   format: 'date-time',
-                  description: 'Null: the secret before signs no more, or there was none.',
+                  description:
+                    'Until when the previous secret still signs. Null: it no longer signs, or there was none.',
                 }),
               ),
             }),
@@ -109,14 +110,14 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       config: { scope: 'read' },
       schema: {
         operationId: 'getPublicKey',
-        summary: 'The public key of a subscription that signs by Ed25519',
+        summary: 'Get the public key of a subscription that signs with Ed25519',
         description:
-          'Receivers verify the v1a signatures of webhook-signature with it. While an earlier key is in its overlap, either may have signed; both do.',
+          'Receivers verify the v1a signatures in the webhook-signature header with this key. Until the overlap after a rotation ends, each webhook is signed with both the current and the previous key.',
         tags: ['subscriptions'],
         params: Params,
         response: {
           200: described(
-            'The key, and those before it that still sign.',
+            'The current public key, and the previous ones whose private keys still sign.',
             Type.Object({
               public_key: PublicKey,
               previous: Type.Array(Type.Object({ public_key: PublicKey, valid_until: Timestamp })),
@@ -136,7 +137,7 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       if (keys.current === null) {
         throw new Problem(
           'not-found',
-          `Subscription ${id} has no public key: it does not sign by Ed25519. rotate-secret with "signature_scheme": "ed25519" makes it do so.`,
+          `Subscription ${id} has no public key, because it does not sign with Ed25519. POST rotate-secret with "signature_scheme": "ed25519" to make it do so.`,
         );
       }
       return {
@@ -160,6 +161,6 @@ function readOverlap(text: string): number {
   if (overlapMs <= MAX_OVERLAP_MS) return overlapMs;
   throw invalidField(
     'body.overlap',
-    `is "${text}", and the longest is ${formatDuration(MAX_OVERLAP_MS)}.`,
+    `is "${text}"; it must be at most ${formatDuration(MAX_OVERLAP_MS)}.`,
   );
 }

@@ -16,30 +16,36 @@ const MAX_WINDOW_MS = 31 * 86_400_000;
 
 const Milliseconds = nullable(Type.Number({ description: 'Milliseconds' }));
 const Stats = named('Stats', {
-  window: Type.String({ description: 'The time looked at, up to now.' }),
+  window: Type.String({
+    description: 'The length of time, up to now, that the figures are about.',
+  }),
   subscription_id: nullable(SubscriptionId),
   accepted: Type.Integer({
-    description: 'Webhooks accepted in the window; for a subscription, deliveries owed to it.',
+    description:
+      'Webhooks accepted in the window. With subscription_id: deliveries created for that subscription in the window.',
   }),
   succeeded: Type.Integer({ description: 'Deliveries that succeeded in the window.' }),
   failed: Type.Integer({ description: 'Deliveries that failed for good in the window.' }),
   retrying: Type.Integer({
-    description: 'Deliveries that have failed and wait for their next attempt, now.',
+    description: 'Deliveries that have had a failed attempt and now wait for the next one.',
   }),
   attempts: Type.Integer({ description: 'Attempts made in the window.' }),
   success_rate: nullable(
-    Type.Number({ description: 'The share of these attempts that succeeded, 0 to 1.' }),
+    Type.Number({
+      description:
+        'The share of the attempts that succeeded, from 0 to 1. Null: there were no attempts.',
+    }),
   ),
   attempt_latency_ms: Type.Object({ p50: Milliseconds, p95: Milliseconds, p99: Milliseconds }),
-  queue_depth: Type.Integer({ description: 'Deliveries that are due now and not yet attempted.' }),
+  queue_depth: Type.Integer({ description: 'Deliveries that are due now and wait for a worker.' }),
   oldest_due_at: nullable(Timestamp),
   held: Type.Integer({
     description:
-      'Deliveries that their receivers have no room for, now: they are sent as it takes them.',
+      'Deliveries that are held now: their receiver is slow or failing, or their subscription is paused.',
   }),
 });
 
-/** How it goes, in figures. */
+/** Figures about a tenant's webhooks, deliveries and attempts. */
 export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { pool } },
@@ -50,7 +56,7 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
       config: { scope: 'read' },
       schema: {
         operationId: 'getStats',
-        summary: 'Figures of a window of time, and of the queue now',
+        summary: 'Get figures about the last hour (or another window) and about the queue now',
         tags: ['history'],
         querystring: Type.Object(
           {
@@ -58,7 +64,8 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
               Type.String({
                 maxLength: 20,
                 default: '1h',
-                description: 'Such as 15m, 1h or 7d.',
+                description:
+                  'The length of time up to now: a duration up to 31d, such as 15m, 1h or 7d.',
                 examples: ['1h'],
               }),
             ),
@@ -94,14 +101,14 @@ function readWindow(window: string): number {
     const windowMs = parseDuration(window);
     if (windowMs > 0 && windowMs <= MAX_WINDOW_MS) return windowMs;
   } catch {
-    // The message below says more of what is wanted here.
+    // The message below is clearer: it says which durations are allowed here.
   }
   throw invalidField('query.window', 'must be a duration up to 31d, such as 15m, 1h or 7d');
 }
 
 /**
  * $1 the window in milliseconds, $2 a subscription's id or null, $3 the tenant. Each part reads one
- * index range. Where there is but one tenant, nothing is asked of whom it is: counting webhooks then
+ * index range. With only one tenant the query does not filter webhooks by tenant: counting them then
  * needs the index alone.
  */
 const STATS = `

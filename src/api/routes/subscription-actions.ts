@@ -9,7 +9,7 @@ import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({ subscription_id: SubscriptionId });
 
-/** Pausing subscriptions and resuming them. Asked twice, both are as if asked once. */
+/** Pauses and resumes subscriptions. Both are idempotent. */
 export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
   services: ApiServices;
 }> = async (app, { services: { db } }) => {
@@ -21,7 +21,7 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
         operationId: 'pauseSubscription',
         summary: 'Pause a subscription',
         description:
-          'What it is owed is held until it is resumed, and what is accepted for it meanwhile too. Requests that are under way end as they would have.',
+          'Its deliveries, and those of webhooks accepted while it is paused, are held until it is resumed. Requests that are already in flight are not aborted.',
         tags: ['subscriptions'],
         params: Params,
         body: Type.Object(
@@ -30,7 +30,7 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
               nullable(
                 Type.String({
                   maxLength: 1000,
-                  description: 'For people; shown as status_reason.',
+                  description: 'A note for people; shown as status_reason.',
                 }),
               ),
             ),
@@ -57,7 +57,8 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
       schema: {
         operationId: 'resumeSubscription',
         summary: 'Resume a subscription that was paused',
-        description: 'What was held is sent, the oldest first, as fast as its receiver takes it.',
+        description:
+          'Its held deliveries are sent, the oldest first, as fast as the receiver takes them.',
         tags: ['subscriptions'],
         params: Params,
         response: {
@@ -80,6 +81,6 @@ function unlessDisabled(id: number, subscription: StoredSubscription | undefined
   if (subscription.status !== 'disabled') return subscription;
   throw new Problem(
     'conflict',
-    `Subscription ${id} is disabled, and can be neither paused nor resumed: POST /v1/subscriptions/${id}/enable makes it active.`,
+    `Subscription ${id} is disabled, so it can be neither paused nor resumed. POST /v1/subscriptions/${id}/enable makes it active.`,
   );
 }

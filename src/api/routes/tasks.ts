@@ -21,7 +21,7 @@ import { tenantSubscription } from '../tenant-subscription.ts';
 const OfSubscription = Type.Object({ subscription_id: SubscriptionId });
 const Params = Type.Object({ task_id: TaskId });
 
-/** Work on many deliveries, done in batches by the workers. */
+/** Tasks: changes to many deliveries, which the workers make in batches. */
 export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { pool } },
@@ -46,14 +46,14 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       config: { scope: 'manage' },
       schema: {
         operationId: 'replaySubscription',
-        summary: 'Send deliveries of a time again',
+        summary: 'Send the deliveries of a period again',
         description:
-          'A task makes the deliveries that fit owed again, the oldest first, at a bounded rate. Those that are still owed, and those whose body is gone, are passed over.',
+          'Starts a task that makes the matching deliveries pending again, the oldest first, at a limited rate. Deliveries that are still pending or held, and those whose body is deleted, are left as they are.',
         tags: ['tasks'],
         params: OfSubscription,
         body: ReplayFilter,
         response: {
-          202: described('The task that does it.', Task),
+          202: described('The task that sends them again.', Task),
           ...problems(400, 401, 404, 409, 413, 415),
         },
       },
@@ -78,13 +78,13 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       config: { scope: 'manage' },
       schema: {
         operationId: 'recoverSubscription',
-        summary: 'Send again all that failed since a time',
-        description: 'As a replay of the deliveries that failed.',
+        summary: 'Send all failed deliveries of a period again',
+        description: 'The same as a replay with `states` failed.',
         tags: ['tasks'],
         params: OfSubscription,
         body: RecoverFilter,
         response: {
-          202: described('The task that does it.', Task),
+          202: described('The task that sends them again.', Task),
           ...problems(400, 401, 404, 409, 413, 415),
         },
       },
@@ -113,7 +113,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         querystring: Type.Object(PageQuery, { additionalProperties: false }),
         response: {
           200: described(
-            'A page. The next one is in next_cursor and in the Link header.',
+            'A page of tasks. next_cursor and the Link header lead to the next page.',
             Type.Object({ data: Type.Array(Task), next_cursor: nullable(Type.String()) }),
           ),
           ...problems(400, 401),
@@ -140,7 +140,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       config: { scope: 'read' },
       schema: {
         operationId: 'getTask',
-        summary: 'A task, and how far it has come',
+        summary: 'Get a task and its progress',
         tags: ['tasks'],
         params: Params,
         response: { 200: described('The task.', Task), ...problems(400, 401, 404) },
@@ -155,8 +155,8 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       config: { scope: 'manage' },
       schema: {
         operationId: 'cancelTask',
-        summary: 'End a task before it is done',
-        description: 'What it has done stays.',
+        summary: 'Cancel a task',
+        description: 'The task stops. Deliveries that it has already changed stay changed.',
         tags: ['tasks'],
         params: Params,
         response: {
@@ -169,7 +169,10 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       const ended = await cancelTask(pool as never, request.tenant, request.params.task_id);
       const task = await find(request, request.params);
       if (!ended && task.state !== 'cancelled')
-        throw new Problem('conflict', `The task has ended: it has ${task.state}.`);
+        throw new Problem(
+          'conflict',
+          `The task has already ended, with the state ${task.state}, so it cannot be cancelled.`,
+        );
       return reply.send(task as never);
     },
   );

@@ -26,7 +26,7 @@ import { described, named, nullable, problems, TenantId, Timestamp } from '../sc
 import { Deleted, Metadata } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
-/** Of an id that nobody has chosen. */
+/** The number of random digits in a generated id. */
 const GENERATED_LENGTH = 20;
 const MIN_RETENTION_MS = 3_600_000;
 const MAX_RETENTION_MS = 3650 * 86_400_000;
@@ -37,7 +37,7 @@ const Retention = nullable(
   Type.String({
     maxLength: 20,
     description:
-      'How long payloads and answers of its webhooks are kept, where that is shorter than for everybody: 1h to 3650d. Null: as for everybody.',
+      'How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies.',
     examples: ['7d'],
   }),
 );
@@ -51,7 +51,7 @@ const Tenant = named('Tenant', {
   updated_at: Timestamp,
 });
 
-// Any text: tenants that were but words in SQL have whatever id they were given there.
+// Any text is allowed here: tenants that were made by SQL may have ids that this API would refuse.
 const Params = Type.Object({
   tenant_id: Type.String({
     maxLength: MAX_TENANT_LENGTH,
@@ -60,7 +60,7 @@ const Params = Type.Object({
   }),
 });
 
-/** Whose subscriptions, webhooks, deliveries and keys they are. */
+/** Tenants, which own subscriptions, webhooks, deliveries and keys. */
 export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { db, pool, tenants } },
@@ -72,7 +72,8 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       schema: {
         operationId: 'createTenant',
         summary: 'Create a tenant',
-        description: 'With an id of your own, or a random one. An id is never given twice.',
+        description:
+          'Give an id, or leave it out to get a random one. An id is never used twice, even after the tenant is deleted.',
         tags: ['tenants'],
         body: Type.Object(
           {
@@ -101,8 +102,8 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         throw new Problem(
           'conflict',
           (await getTenant(db, id)) === undefined
-            ? `The tenant ${id} was deleted, and its history may still be there: an id is never given twice.`
-            : `There is a tenant ${id} already.`,
+            ? `The tenant ${id} was deleted, and its id cannot be used again because its history may still exist. Choose another id.`
+            : `The tenant ${id} already exists; change it with PATCH, or choose another id.`,
         );
       }
       reply.header('location', `/v1/tenants/${encodeURIComponent(id)}`);
@@ -121,7 +122,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         querystring: Type.Object(PageQuery, { additionalProperties: false }),
         response: {
           200: described(
-            'A page. The next one is in next_cursor and in the Link header.',
+            'A page of tenants. next_cursor and the Link header lead to the next page.',
             Type.Object({ data: Type.Array(Tenant), next_cursor: nullable(Type.String()) }),
           ),
           ...problems(400, 401),
@@ -146,7 +147,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       config: { scope: 'admin' },
       schema: {
         operationId: 'getTenant',
-        summary: 'A tenant',
+        summary: 'Get a tenant',
         tags: ['tenants'],
         params: Params,
         response: { 200: described('The tenant.', Tenant), ...problems(400, 401, 404) },
@@ -167,7 +168,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       schema: {
         operationId: 'updateTenant',
         summary: 'Change a tenant',
-        description: 'What is not given stays as it is.',
+        description: 'Fields that are left out do not change.',
         tags: ['tenants'],
         params: Params,
         body: Type.Object(
@@ -204,12 +205,12 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         operationId: 'deleteTenant',
         summary: 'Delete a tenant',
         description:
-          'Its subscriptions are deleted, what is owed to them is cancelled, and its keys are revoked. Its history stays in the database for as long as history is kept; its id stays taken. The tenant `default` cannot be deleted.',
+          'Deletes its subscriptions, cancels their pending and held deliveries, and revokes its keys. Its history stays in the database until its retention ends, and its id cannot be used again. The tenant `default` cannot be deleted.',
         tags: ['tenants'],
         params: Params,
         response: {
           200: described(
-            'It is gone, and this with it.',
+            'The tenant is deleted. The numbers say how many subscriptions, deliveries and keys were deleted, cancelled or revoked with it.',
             Type.Object({
               subscriptions: Type.Integer(),
               ...Deleted.properties,
@@ -225,7 +226,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       if (id === DEFAULT_TENANT) {
         throw new Problem(
           'conflict',
-          `The tenant ${DEFAULT_TENANT} cannot be deleted: the routes outside of /v1 are its own. Delete its subscriptions instead.`,
+          `The tenant ${DEFAULT_TENANT} cannot be deleted, because the routes outside of /v1 belong to it. Delete its subscriptions instead.`,
         );
       }
       const deleted = await deleteTenant(db, id);
@@ -243,14 +244,14 @@ function present({ retention_ms, ...tenant }: TenantRow) {
   return { ...tenant, retention: retention_ms === null ? null : formatDuration(retention_ms) };
 }
 
-/** @throws Problem (400) for what is no duration, or none that makes sense. */
+/** @throws Problem (400) unless the text is a duration within the limits. */
 function readRetention(text: string | null | undefined): number | null | undefined {
   if (text === undefined || text === null) return text;
   try {
     const retentionMs = parseDuration(text);
     if (retentionMs >= MIN_RETENTION_MS && retentionMs <= MAX_RETENTION_MS) return retentionMs;
   } catch {
-    // The message below says more of what is wanted here.
+    // The message below is clearer: it says which durations are allowed here.
   }
   throw invalidField('body.retention', 'must be a duration from 1h to 3650d, such as 7d');
 }

@@ -22,17 +22,22 @@ const Outcome = Type.Object({
   webhook_id: WebhookId,
   subscription_id: SubscriptionId,
   url: Url,
-  status: oneOf(ATTEMPT_STATUSES, 'As an attempt of a delivery with this answer would have it.'),
+  status: oneOf(
+    ATTEMPT_STATUSES,
+    'The status that a delivery attempt with this result would have.',
+  ),
   error_code: nullable(Type.String()),
-  error: nullable(Type.String({ description: 'A sentence for people.' })),
+  error: nullable(Type.String({ description: 'The error as a sentence for people.' })),
   response: nullable(
     Type.Object(
       {
         status_code: Type.Integer(),
         headers: Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())])),
-        body_excerpt: nullable(Type.String({ description: 'The first KiB of the answer.' })),
+        body_excerpt: nullable(
+          Type.String({ description: 'The first KiB of the body of the answer.' }),
+        ),
       },
-      { description: 'What the receiver said; null when it said nothing.' },
+      { description: "The receiver's answer. Null: it did not answer." },
     ),
   ),
   timing_ms: Type.Object(
@@ -45,12 +50,12 @@ const Outcome = Type.Object({
     },
     {
       description:
-        'How long each phase took, in milliseconds; null for one that was not reached or not needed. first_byte is from the connection until the head of the answer. Through an egress proxy, connect is all of the connection.',
+        'How long each phase took, in milliseconds. Null: the phase was not reached or not needed. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting.',
     },
   ),
 });
 
-/** Trying a receiver out. */
+/** Sends a test webhook to a receiver. */
 export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { pool, testSender, subscriptions } },
@@ -61,9 +66,9 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       config: { scope: 'manage' },
       schema: {
         operationId: 'testSubscription',
-        summary: 'Send a test webhook now, and see what the receiver says',
+        summary: "Send a test webhook now and get the receiver's answer",
         description:
-          'It is signed, guarded and bounded in time as a delivery is, and is sent whatever types the subscription wants, and though it be paused. Nothing is stored, and nothing is tried again. The answer is 200 whatever the receiver says: see `status`.',
+          'The test webhook is signed, and its address and time are limited, like those of a delivery. It is sent even if the subscription is paused or does not list the event type. It is not stored, and it is not retried. This route answers 200 whatever the receiver answers: see `status`.',
         tags: ['subscriptions'],
         params: Type.Object({ subscription_id: SubscriptionId }),
         body: Type.Object(
@@ -77,7 +82,7 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
           },
         ),
         response: {
-          200: described('What came of it.', Outcome),
+          200: described('The result of the test.', Outcome),
           ...problems(400, 401, 404, 413, 415, 429),
         },
       },
@@ -108,7 +113,7 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       if (result === null) {
         throw new Problem(
           'too-many-requests',
-          'As many test webhooks are under way as this process sends at once; try again when one has ended.',
+          'This process already sends as many test webhooks at once as it may; try again in a moment.',
           { headers: { 'retry-after': '1' } },
         );
       }

@@ -32,7 +32,7 @@ import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({ subscription_id: SubscriptionId });
 
-/** Subscriptions as a resource: the same rows as the first system's routes show. */
+/** Subscriptions. The first system's routes show the same rows. */
 export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { db, pool, sealer, settings, subscriptions } },
@@ -48,7 +48,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         operationId: 'createSubscription',
         summary: 'Create a subscription',
         description:
-          'Without a secret, its deliveries are not signed. With signature_scheme ed25519 and no secret, a private key is made, and never shown.',
+          'Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.',
         tags: ['subscriptions'],
         body: Type.Object(
           {
@@ -56,7 +56,8 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
             secret: Type.Optional(Secret),
             generate_secret: Type.Optional(
               Type.Boolean({
-                description: 'Makes a secret, and shows it once: in the answer to this.',
+                description:
+                  'true: Posthorn generates a secret and shows it once, in the answer to this request.',
               }),
             ),
             signature_scheme: Type.Optional(SignatureScheme),
@@ -73,7 +74,9 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
             Type.Object({
               ...Subscription.properties,
               secret: Type.Optional(
-                Type.String({ description: 'The one that generate_secret asked for.' }),
+                Type.String({
+                  description: 'The secret that was generated, if generate_secret was true.',
+                }),
               ),
             }),
           ),
@@ -90,11 +93,14 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       } = request.body;
       const { secret, shown } = chooseSecret({ secret: given.secret, generate, scheme });
       const fields = judge({ ...given, secret });
-      const without = (['signature_template', 'signature_content'] as const).find(
+      const fieldWithoutHeader = (['signature_template', 'signature_content'] as const).find(
         (name) => typeof given[name] === 'string' && typeof given.signature_header !== 'string',
       );
-      if (without !== undefined)
-        throw invalidField(`body.${without}`, 'is for a signature_header, and none is given.');
+      if (fieldWithoutHeader !== undefined)
+        throw invalidField(
+          `body.${fieldWithoutHeader}`,
+          'needs a signature_header; give one, or leave this out',
+        );
       const subscription = await createSubscription(db, sealer, {
         ...fields,
         tenant: request.tenant,
@@ -117,7 +123,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         querystring: Type.Object(PageQuery, { additionalProperties: false }),
         response: {
           200: described(
-            'A page: up to `limit` subscriptions, fewer where they are large. The next one is in next_cursor and in the Link header.',
+            'A page: up to `limit` subscriptions, or fewer if they are large. next_cursor and the Link header lead to the next page.',
             Type.Object({ data: Type.Array(Subscription), next_cursor: nullable(Type.String()) }),
           ),
           ...problems(400, 401),
@@ -145,7 +151,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       config: { scope: 'read' },
       schema: {
         operationId: 'getSubscription',
-        summary: 'A subscription',
+        summary: 'Get a subscription',
         tags: ['subscriptions'],
         params: Params,
         response: {
@@ -156,7 +162,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
               problem: nullable(
                 Type.String({
                   description:
-                    'Why nothing can be sent to it, such as a secret that cannot be decrypted; null: all is well.',
+                    'Why nothing can be sent to it, such as a secret that cannot be decrypted. Null: there is no problem.',
                 }),
               ),
             }),
@@ -182,7 +188,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         operationId: 'updateSubscription',
         summary: 'Change a subscription',
         description:
-          'What is not given stays as it is. A secret takes the place of the one before at once; rotate-secret lets both sign for a while. A secret of null removes the secret.',
+          'Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.',
         tags: ['subscriptions'],
         params: Params,
         body: Type.Object(
@@ -227,11 +233,11 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         operationId: 'deleteSubscription',
         summary: 'Delete a subscription',
         description:
-          'What is still owed to it is cancelled: a thousand deliveries at once, more by a task. None of them is sent meanwhile. Its history stays.',
+          'Its pending and held deliveries are cancelled: up to a thousand at once, the rest by a task. None of them is sent meanwhile. Its history stays.',
         tags: ['subscriptions'],
         params: Params,
         response: {
-          200: described('It is gone.', Deleted),
+          200: described('The subscription is deleted.', Deleted),
           ...problems(400, 401, 404),
         },
       },

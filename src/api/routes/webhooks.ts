@@ -35,7 +35,10 @@ const Attempt = Type.Object({
   error: nullable(Type.String()),
   duration_ms: Type.Integer(),
   response_excerpt: nullable(
-    Type.String({ description: 'The first KiB of the answer; null once the body is gone too.' }),
+    Type.String({
+      description:
+        'The first KiB of the answer. Null: there was no body, or it is deleted together with the body of the webhook.',
+    }),
   ),
   timestamp: Timestamp,
 });
@@ -45,7 +48,8 @@ const Webhook = Type.Object({
   body: Type.Optional(
     nullable(
       Type.String({
-        description: 'The text that is delivered, with `include=body`; null once it is gone.',
+        description:
+          'The body that is delivered, as text; only with `include=body`. Null: it is deleted because its retention is over.',
       }),
     ),
   ),
@@ -63,7 +67,7 @@ function pick(row: Row, fields: readonly string[]): Row {
   );
 }
 
-/** What became of a webhook, and what is owed. */
+/** Webhooks that were accepted, with their deliveries and attempts. */
 export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { db, listPool, settings } },
@@ -81,15 +85,21 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         querystring: Type.Object(
           {
             event_type: Type.Optional(EventType),
-            since: Type.Optional({ ...Timestamp, description: 'Accepted at or after this.' }),
-            until: Type.Optional({ ...Timestamp, description: 'Accepted before this.' }),
+            since: Type.Optional({
+              ...Timestamp,
+              description: 'Only webhooks accepted at or after this time.',
+            }),
+            until: Type.Optional({
+              ...Timestamp,
+              description: 'Only webhooks accepted before this time.',
+            }),
             ...PageQuery,
           },
           { additionalProperties: false },
         ),
         response: {
           200: described(
-            'A page. The next one is in next_cursor and in the Link header.',
+            'A page of webhooks. next_cursor and the Link header lead to the next page.',
             Type.Object({ data: Type.Array(WebhookRow), next_cursor: nullable(Type.String()) }),
           ),
           ...problems(400, 401),
@@ -123,24 +133,31 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       config: { scope: 'read' },
       schema: {
         operationId: 'getWebhook',
-        summary: 'A webhook, its deliveries and their attempts',
+        summary: 'Get a webhook, its deliveries and their attempts',
         tags: ['history'],
         params: Type.Object({
           webhook_id: { ...WebhookId, examples: ['01890a5d-ac96-774b-bcce-b302099a8057'] },
         }),
         querystring: Type.Object(
-          { include: Type.Optional(oneOf(['body'], 'Show the body too.')) },
+          {
+            include: Type.Optional(
+              oneOf(['body'], 'body: include the body of the webhook in the answer.'),
+            ),
+          },
           { additionalProperties: false },
         ),
         response: {
-          200: described('What became of it, and what comes next.', Webhook),
+          200: described(
+            'The webhook, the state of each delivery, and the attempts made.',
+            Webhook,
+          ),
           ...problems(400, 401, 404),
         },
       },
     },
     async (request, reply) => {
       const { webhook_id } = request.params;
-      // One statement, so that deliveries and attempts are of one moment.
+      // One statement, so that deliveries and attempts are read from one snapshot.
       const rows = await db
         .selectFrom('posthorn.webhook_payloads as p')
         .leftJoin('posthorn.deliveries as d', 'd.webhook_id', 'p.id')
@@ -187,9 +204,9 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         rows.filter((row) => row.subscription_id !== null),
         (row) => row.subscription_id,
       );
-      const deliveries = [...bySubscription.values()].map((ofOne) => ({
-        ...linkDelivery(pick(ofOne[0] as Row, DELIVERY_FIELDS) as unknown as Named, to),
-        attempts: ofOne
+      const deliveries = [...bySubscription.values()].map((deliveryRows) => ({
+        ...linkDelivery(pick(deliveryRows[0] as Row, DELIVERY_FIELDS) as unknown as Named, to),
+        attempts: deliveryRows
           .filter((row) => row.attempt_id !== null)
           .map((row) => pick(row, ATTEMPT_FIELDS)),
       }));
@@ -212,13 +229,13 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     },
   );
 
-  /** By itself: in the statement above it would come once an attempt. */
+  /** Reads the body in a query of its own: the statement above would return it once per attempt. */
   async function bodyOf(webhookId: string, bytes: number | null): Promise<string | null> {
     if (bytes !== null && bytes > maxShownBytes) {
-      const most = formatBytes(maxShownBytes);
+      const limit = formatBytes(maxShownBytes);
       throw invalidField(
         'query.include',
-        `is refused for this webhook: its body has ${bytes} bytes, and at most ${most} are shown; read it by SQL`,
+        `cannot be body for this webhook: its body has ${bytes} bytes, and the API shows at most ${limit}; read it with SQL`,
       );
     }
     const body = await readBody(listPool, webhookId);

@@ -3,11 +3,13 @@ import { type Static, type TObject, type TProperties, type TSchema, Type } from 
 /** The body of every error answer (RFC 9457). */
 export const ProblemSchema = Type.Object(
   {
-    type: Type.String({ description: 'The kind of problem; the same for the same kind.' }),
+    type: Type.String({
+      description: 'A URN that identifies the kind of problem; it never changes.',
+    }),
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.String({
-      description: 'What was wrong with this request, and what would be right.',
+      description: 'What is wrong with this request, and what would be right.',
     }),
     errors: Type.Optional(
       Type.Array(Type.Object({ field: Type.String(), message: Type.String() }), {
@@ -20,23 +22,23 @@ export const ProblemSchema = Type.Object(
 
 const MEANINGS: Record<number, string> = {
   400: 'The request is not valid; `errors` names the fields.',
-  401: 'The signature or the key is missing or wrong.',
-  403: 'The key lacks the scope that is needed; or, where no key is needed, a web page of another site may have sent this.',
-  404: 'There is no such thing.',
+  401: 'The key or the signature is missing or not valid.',
+  403: 'The key lacks the required scope. Or no key is required, and a web page of another site may have sent the request.',
+  404: 'The path, or something that the request names by its id, does not exist.',
   408: 'The request took too long to arrive.',
-  409: 'It cannot be done as things stand; `detail` says what stands in the way.',
+  409: 'The request conflicts with the current state; `detail` says why.',
   413: 'The body is larger than POSTHORN_MAX_BODY.',
-  414: 'A part of the path is longer than any id is.',
-  415: 'The content-type is not JSON.',
+  414: 'A part of the path is longer than any id.',
+  415: 'The content-type is not application/json.',
   417: 'The `Expect` header is not 100-continue.',
   422: 'The `Idempotency-Key` was used for another request in the last 24 hours.',
-  429: 'Too many requests came within the time; try again after `Retry-After`.',
+  429: 'Too many requests; try again after the seconds in `Retry-After`.',
   431: 'The request line and the headers are too large.',
-  500: 'Something went wrong on our side; the log says what.',
-  503: 'The database cannot be used right now; try again after `Retry-After`. With the type `…:unavailable` nothing was done; with `…:outcome-unknown` it may have been.',
+  500: 'An error inside the service; the log of the service has the cause.',
+  503: 'The service cannot do this right now, usually because the database does not answer; try again after the seconds in `Retry-After`. With the type `…:unavailable` nothing was done; with `…:outcome-unknown` the request may have been carried out.',
 };
 
-/** The error answers of a route, for its `response` schema: those of every route, and these. */
+/** Returns a route's error answers for its `response` schema: the given ones, and those of every route. */
 export function problems(...statuses: (keyof typeof MEANINGS)[]): Record<number, TSchema> {
   return Object.fromEntries(
     [...statuses, 500, 503].map((status) => [
@@ -57,13 +59,14 @@ export const SubscriptionId = Type.Integer({
 });
 export const WebhookId = Type.String({
   format: 'uuid',
-  description: 'A UUIDv7: it tells when the webhook came.',
+  description:
+    'The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.',
 });
 export const TENANT_ID = '^[A-Za-z0-9_-][A-Za-z0-9_.-]*$';
 export const TenantId = Type.String({
   maxLength: 64,
   pattern: TENANT_ID,
-  description: 'Letters, digits, _, - and dots; your own name for it.',
+  description: 'Your own id for the tenant: letters, digits, _, - and dots.',
   examples: ['acme'],
 });
 const TYPE_WORDS = '[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*';
@@ -73,19 +76,19 @@ export const EVENT_TYPE_PATTERN = `^(\\*|${TYPE_WORDS}(\\.\\*)?)$`;
 export const EventType = Type.String({
   maxLength: 128,
   pattern: EVENT_TYPE,
-  description: 'Words of letters, digits, _ and - with dots between them.',
+  description: 'An event type: words of letters, digits, _ and - with dots between them.',
   examples: ['order.created'],
 });
-/** What can be sent: Posthorn keeps a first word for what it sends itself. */
+/** An event type that clients may send: the first word `posthorn` is kept for Posthorn's own webhooks. */
 export const SENT_EVENT_TYPE = `^(?!posthorn\\.)${TYPE_WORDS}$`;
 export const SentEventType = Type.String({
   maxLength: 128,
   pattern: SENT_EVENT_TYPE,
   description:
-    'Words of letters, digits, _ and - with dots between them. Those that begin with `posthorn.` are sent by Posthorn alone.',
+    'An event type: words of letters, digits, _ and - with dots between them. It must not begin with `posthorn.`, which is kept for webhooks of Posthorn itself.',
   examples: ['order.created'],
 });
-/** What a subscription may list: a type, all that begin with it, or all. */
+/** An element of a subscription's event_types: a type, a prefix such as `order.*`, or `*`. */
 export const EventTypePattern = Type.String({
   maxLength: 130,
   pattern: EVENT_TYPE_PATTERN,
@@ -97,7 +100,7 @@ export const Channel = Type.String({
   minLength: 1,
   maxLength: 128,
   pattern: CHANNEL,
-  description: 'Letters, digits, _ . : and -.',
+  description: 'A channel: letters, digits, _ . : and -.',
   examples: ['project-42'],
 });
 
@@ -107,7 +110,7 @@ export const SUBSCRIPTION_STATUSES = ['active', 'paused', 'disabled'] as const;
 export const DELIVERY_STATES = ['pending', 'held', 'succeeded', 'failed', 'cancelled'] as const;
 export const ATTEMPT_STATUSES = ['success', 'failed', 'timeout', 'blocked'] as const;
 
-/** One of these strings, in a form that OpenAPI and Ajv both show as a plain enum. */
+/** An enum of strings, in a form that OpenAPI and Ajv both show as a plain enum. */
 export function oneOf<const T extends readonly string[]>(values: T, description?: string) {
   return Type.Unsafe<T[number]>({
     type: 'string',
@@ -117,8 +120,8 @@ export function oneOf<const T extends readonly string[]>(values: T, description?
 }
 
 /**
- * An object whose keys are the client's to choose, of which `propertyNames` says how they may be.
- * (Of the keys of a Record only a pattern is kept.)
+ * An object whose keys the client chooses, within the limits of `propertyNames`. (TypeBox's Record would
+ * keep only a pattern of the keys.)
  */
 export function mapOf<T extends TSchema>(values: T, options: object) {
   return Type.Unsafe<Record<string, Static<T>>>({
@@ -136,18 +139,18 @@ export function nullable<T extends TSchema>(schema: T) {
 export const DeliveryReason = nullable(
   Type.String({
     description:
-      'Why it ended without an attempt that says so: expired, it was held for as long as its retries would have taken; skipped, its subscription was enabled without its backlog.',
+      'Why the delivery ended, if no attempt says so. expired: it was held for longer than its retry schedule lasts. skipped: its subscription was enabled with `backlog` skip.',
   }),
 );
 /**
- * An object that the document shows once, under that name, and refers to wherever it is used. Clients
- * that are made from the document get a type of that name.
+ * An object that the OpenAPI document contains once, under this name, and refers to elsewhere. Clients
+ * generated from the document get one type of this name.
  */
 export function named<P extends TProperties>(name: string, properties: P): TObject<P> {
   return Type.Object(properties, { title: name });
 }
 
-/** A schema with what it means as an answer. */
+/** A schema with the description of the answer that it is for. */
 export function described<T extends TSchema>(description: string, schema: T): T {
   return { ...schema, description };
 }

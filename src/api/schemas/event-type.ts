@@ -7,13 +7,13 @@ import {
 } from '../../event-types/limits.ts';
 import { EventType as EventTypeName, named, nullable, Timestamp } from './common.ts';
 
-/** What of an event type may be given when it is made or changed. */
+/** The fields that a request may give when it creates or changes an event type. */
 export const EVENT_TYPE_FIELDS = {
   description: Type.Optional(
     nullable(
       Type.String({
         maxLength: MAX_DESCRIPTION_LENGTH,
-        examples: ['Somebody buys.'],
+        examples: ['A customer placed an order.'],
       }),
     ),
   ),
@@ -21,14 +21,14 @@ export const EVENT_TYPE_FIELDS = {
     nullable(
       Type.Unsafe<Record<string, unknown>>({
         type: 'object',
-        description: `JSON Schema (draft 2020-12) of the data that refers to nothing outside of itself. At most ${MAX_SCHEMA_BYTES} bytes and ${MAX_DEPTH} levels.`,
+        description: `JSON Schema (draft 2020-12) of the data. It must not refer to anything outside of itself. At most ${MAX_SCHEMA_BYTES} bytes and ${MAX_DEPTH} levels. Null: no schema.`,
         examples: [{ type: 'object', required: ['id'], properties: { id: { type: 'integer' } } }],
       }),
     ),
   ),
   example: Type.Optional(
     Type.Any({
-      description: `Data as they may be; they must fit the schema. Null: none. At most ${MAX_EXAMPLE_BYTES} bytes and ${MAX_DEPTH} levels.`,
+      description: `An example of the data, which must fit the schema. At most ${MAX_EXAMPLE_BYTES} bytes and ${MAX_DEPTH} levels. Null: no example.`,
     }),
   ),
 };
@@ -39,7 +39,8 @@ export const EventType = named('EventType', {
   schema: nullable(Type.Unsafe<Record<string, unknown>>({ type: 'object' })),
   example: Type.Any(),
   archived: Type.Boolean({
-    description: 'It is no longer to be sent; where types are strict, it is refused.',
+    description:
+      'The type is no longer to be sent. If the setting `strict` is on, webhooks of this type are refused.',
   }),
   created_at: Timestamp,
   updated_at: Timestamp,
@@ -47,11 +48,11 @@ export const EventType = named('EventType', {
 
 const SETTINGS = {
   strict: Type.Boolean({
-    description: 'Only types that are registered and not archived are taken.',
+    description: 'Refuse webhooks whose event type is not registered or is archived.',
   }),
   validate: Type.Boolean({
     description:
-      'Data must fit the schema of their type, where it has one. This is for what is sent by HTTP; posthorn.send in SQL validates no data.',
+      'Refuse webhooks whose data does not fit the schema of their event type. This applies to webhooks sent by HTTP; posthorn.send in SQL does not validate data.',
   }),
 };
 

@@ -12,7 +12,7 @@ import {
   WebhookId,
 } from './common.ts';
 
-/** How a delivery is named in URLs: the webhook's id, a dot, the subscription's. */
+/** The id of a delivery in URLs: the webhook's id, a dot, the subscription's id. */
 export const DELIVERY_ID = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\.[1-9][0-9]{0,9}$';
 
 export const DeliveryId = Type.String({
@@ -36,13 +36,16 @@ const DeliveryFields = {
   ended_at: nullable(Timestamp),
   body_expired: Type.Boolean({
     description:
-      'Whether the body is gone, as its retention is over: then nothing can be sent again.',
+      'Whether the body is deleted because its retention is over. The webhook can then not be sent again.',
   }),
   links: Type.Object({
     webhook: Link,
     subscription: Link,
     attempts: Link,
-    retry: Type.String({ format: 'uri-reference', description: 'To POST to.' }),
+    retry: Type.String({
+      format: 'uri-reference',
+      description: 'POST to this URL to send the delivery again.',
+    }),
   }),
 };
 
@@ -54,21 +57,27 @@ export const Attempt = named('Attempt', {
   subscription_id: SubscriptionId,
   event_type: nullable(Type.String()),
   attempt_number: nullable(
-    Type.Integer({ description: 'Null for an extra attempt by a worker that had lost its claim.' }),
+    Type.Integer({
+      description:
+        'The number of the attempt, from 1. Null: a duplicate attempt, which another worker had finished first.',
+    }),
   ),
   status: oneOf(ATTEMPT_STATUSES),
   response_code: nullable(Type.Integer()),
   error_code: nullable(
-    Type.String({ description: 'A word for programs, such as timeout_connect.' }),
+    Type.String({ description: 'The error as a code for programs, such as timeout_connect.' }),
   ),
-  error: nullable(Type.String({ description: 'A sentence for people.' })),
+  error: nullable(Type.String({ description: 'The error as a sentence for people.' })),
   duration_ms: Type.Integer(),
   timestamp: Type.String({ format: 'date-time', description: 'When the attempt ended.' }),
   links: Type.Object({
     webhook: Link,
     subscription: Link,
     delivery: Link,
-    retry: Type.String({ format: 'uri-reference', description: 'To POST to.' }),
+    retry: Type.String({
+      format: 'uri-reference',
+      description: 'POST to this URL to send the delivery again.',
+    }),
   }),
 });
 
@@ -77,32 +86,34 @@ export const WebhookRow = named('Webhook', {
   accepted_at: Timestamp,
   event_type: nullable(Type.String()),
   content_type: Type.String(),
-  bytes: nullable(Type.Integer({ description: 'Of the body; null once it is gone.' })),
+  bytes: nullable(
+    Type.Integer({ description: 'The size of the body. Null: the body is deleted.' }),
+  ),
   body_expired: Type.Boolean(),
   links: Type.Object({ webhook: Link, deliveries: Link, attempts: Link }),
 });
 
-/** Said of every list that may read many rows which do not fit. */
+/** The description of lists that may read many rows which do not match. */
 export const SCANNED_PAGES =
-  'What no index answers is looked for among so many rows a page: a page may then have fewer rows than `limit`, even none, and still a next one. Follow next_cursor until it is null.';
+  'If no index fits the filters, the list searches a limited number of rows for each page. A page may then have fewer rows than `limit`, even none, although there are more pages. Follow next_cursor until it is null.';
 
 export interface Named {
   readonly webhook_id: string;
   readonly subscription_id: number;
 }
 
-/** A delivery's id, as URLs have it. */
+/** Returns the id of a delivery, as URLs have it. */
 export function deliveryIdOf({ webhook_id, subscription_id }: Named): string {
   return `${webhook_id}.${subscription_id}`;
 }
 
-/** The names in a delivery's id, which fits `DeliveryId`. */
+/** Splits the id of a delivery, which must match `DELIVERY_ID`. */
 export function readDeliveryId(id: string): { webhookId: string; subscriptionId: number } {
   const [webhookId = '', subscriptionId = ''] = id.split('.');
   return { webhookId, subscriptionId: Number(subscriptionId) };
 }
 
-/** A delivery with its id and where to ask on. */
+/** Adds its id and links to a delivery. */
 export function linkDelivery<T extends Named>(delivery: T, to: To) {
   const id = deliveryIdOf(delivery);
   const { webhook_id, subscription_id } = delivery;
@@ -118,7 +129,7 @@ export function linkDelivery<T extends Named>(delivery: T, to: To) {
   };
 }
 
-/** An attempt with where to ask on. */
+/** Adds links to an attempt. */
 export function linkAttempt<T extends Named>(attempt: T, to: To) {
   const id = deliveryIdOf(attempt);
   return {
@@ -132,7 +143,7 @@ export function linkAttempt<T extends Named>(attempt: T, to: To) {
   };
 }
 
-/** A webhook with where to ask on. */
+/** Adds links to a webhook. */
 export function linkWebhook<T extends Pick<Named, 'webhook_id'>>(webhook: T, to: To) {
   return {
     ...webhook,

@@ -17,14 +17,14 @@ export const Url = Type.String({
   minLength: 1,
   maxLength: 2048,
   description:
-    'Where webhooks are delivered. http or https, without credentials, at a public address.',
+    'The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.',
   examples: ['https://example.com/webhooks'],
 });
 
 export const Secret = Type.String({
   maxLength: 256,
   description:
-    'Signs what is delivered and, for /ingest, what is handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks); or whsk_ and an Ed25519 private key in base64, which signs what is delivered alone. Never shown again.',
+    'The key that signs deliveries and, for /ingest, verifies webhooks that are handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks), or whsk_ and an Ed25519 private key in base64, which signs deliveries only. It is never shown again.',
   examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
 });
 
@@ -32,7 +32,7 @@ export const EventTypes = nullable(
   Type.Array(EventTypePattern, {
     maxItems: 100,
     description:
-      'Which webhooks it gets of those that are sent by type: exact types, prefixes such as `order.*`, or `*`. Null: all. Empty: none but those handed in for it by /ingest.',
+      'The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest.',
     examples: [['order.created', 'invoice.*']],
   }),
 );
@@ -42,7 +42,7 @@ export const Channels = nullable(
     minItems: 1,
     maxItems: 20,
     description:
-      'Of the webhooks that are sent by type, it gets those that have one of these channels. Null: whatever their channels.',
+      'Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit.',
     examples: [['project-42']],
   }),
 );
@@ -52,7 +52,7 @@ export const Filter = nullable(
     minLength: 1,
     maxLength: 1000,
     description:
-      'Of the webhooks that are sent by type, it gets those whose `data` match: a JSON path as Postgres has it, either a comparison or one with `?( )` that finds something. docs/filters.md has the rules. It is shown as Postgres writes it.',
+      'Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit.',
     examples: ['$.total > 100'],
   }),
 );
@@ -63,21 +63,21 @@ export const Metadata = nullable(
   mapOf(Text, {
     propertyNames: { maxLength: 100 },
     maxProperties: 50,
-    description: 'Yours to use.',
+    description: 'Your own keys and values. Posthorn stores and shows them, and does not use them.',
     examples: [{ customer: 'c_17' }],
   }),
 );
 
-/** What is said of a subscription for people and for programs, and matters to no delivery. */
+/** Fields for people and other programs, which Posthorn does not use. */
 const About = { description: nullable(Text), metadata: Metadata };
 
-/** How a subscription is delivered to. */
+/** The fields that say how webhooks are delivered to a subscription. */
 const PolicyFields = {
   retry_schedule: nullable(
     Type.String({
       maxLength: 500,
       description:
-        'Delays before attempts 2, 3, …, as in POSTHORN_RETRY_SCHEDULE. Null: as that setting has it.',
+        'The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies.',
       examples: ['5s,5m,30m,2h'],
     }),
   ),
@@ -85,7 +85,7 @@ const PolicyFields = {
     Type.String({
       maxLength: 20,
       description:
-        'Bound of one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: as POSTHORN_DELIVERY_TIMEOUT has it.',
+        'The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies.',
       examples: ['10s'],
     }),
   ),
@@ -94,7 +94,7 @@ const PolicyFields = {
       propertyNames: { minLength: 1, maxLength: 100 },
       maxProperties: MAX_HEADERS,
       description:
-        'Headers of every delivery. They are shown to whoever may read the subscription.',
+        'Headers that are added to every delivery. Every key that can read the subscription sees them.',
       examples: [{ 'x-environment': 'staging' }],
     }),
   ),
@@ -103,7 +103,7 @@ const PolicyFields = {
       minimum: 1,
       maximum: 10_000,
       description:
-        'Requests at once, of all processes together. Null: as many as the receiver takes.',
+        'The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes.',
     }),
   ),
   rate_limit: nullable(
@@ -118,30 +118,31 @@ const PolicyFields = {
       },
       {
         additionalProperties: false,
-        description: 'So many requests in a time, evenly, of all processes together.',
+        description:
+          'The most requests in a period, spread evenly, counted over all processes. Null: no limit.',
         examples: [{ limit: 50, per: '1s' }],
       },
     ),
   ),
   ordering: oneOf(
     ['none', 'strict'],
-    'strict: one at a time in the order of acceptance; one that fails holds back the rest until it has ended.',
+    'none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended.',
   ),
 };
 
 export const SignatureScheme = oneOf(
   ['hmac', 'ed25519'],
-  'hmac: v1 of Standard Webhooks, with a secret that both ends have. ed25519: v1a, with a private key that never leaves here; receivers verify with the public one.',
+  'hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key.',
 );
 
-/** A signature header of one's own, besides those of Standard Webhooks. */
+/** A custom signature header in addition to those of Standard Webhooks. */
 const SignatureFields = {
   signature_header: nullable(
     Type.String({
       minLength: 1,
       maxLength: 100,
       description:
-        'One more header with a signature, for receivers that were made for another sender. By hmac its key is the characters of the secret, and the hash SHA-256.',
+        'The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret.',
       examples: ['X-Acme-Signature'],
     }),
   ),
@@ -150,7 +151,7 @@ const SignatureFields = {
       minLength: 1,
       maxLength: 200,
       description:
-        'What that header says, with {hex} or {base64} for the signature, {timestamp} and {id}. Null: {hex}.',
+        'The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}.',
       examples: ['t={timestamp},v1={hex}'],
     }),
   ),
@@ -159,7 +160,7 @@ const SignatureFields = {
       minLength: 1,
       maxLength: 200,
       description:
-        'What is signed for that header, with {body}, {timestamp} and {id}. Null: {body}.',
+        'The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}.',
       examples: ['{timestamp}.{body}'],
     }),
   ),
@@ -171,16 +172,19 @@ const VerificationFields = {
     Type.String({
       minLength: 1,
       maxLength: 100,
-      description: 'Of hmac: the header with the signature.',
+      description: 'Only for the scheme hmac: the header with the signature.',
       examples: ['X-Signature'],
     }),
   ),
-  algorithm: Type.Optional(oneOf(['sha256', 'sha512', 'sha1'], 'Of hmac. If left out: sha256.')),
-  encoding: Type.Optional(oneOf(['hex', 'base64'], 'Of hmac. If left out: hex.')),
+  algorithm: Type.Optional(
+    oneOf(['sha256', 'sha512', 'sha1'], 'Only for the scheme hmac. Left out: sha256.'),
+  ),
+  encoding: Type.Optional(oneOf(['hex', 'base64'], 'Only for the scheme hmac. Left out: hex.')),
   prefix: Type.Optional(
     Type.String({
       maxLength: 50,
-      description: 'Of hmac: what stands before the signature. If left out: nothing.',
+      description:
+        'Only for the scheme hmac: the text before the signature in the header. Left out: none.',
       examples: ['sha256='],
     }),
   ),
@@ -194,19 +198,19 @@ const Verify = nullable(
         minLength: 1,
         maxLength: 256,
         description:
-          'The one that the sender gave you. Its characters are the key; for standard-webhooks whsec_ and base64, or whpk_ and a public key. Never shown.',
+          'The secret that the source gave you. Its characters are the key. For standard-webhooks: whsec_ and base64, or whpk_ and a public key. It is never shown.',
       }),
     },
     {
       additionalProperties: false,
       description:
-        'How the source that hands webhooks in by /ingest signs them; it then needs no other proof, and nothing else is taken. Null: X-Hub-Signature-256 under `secret`, where there is one.',
+        'How the source that hands webhooks in by /ingest signs them. With a valid signature the source needs no key; webhooks without one are refused. Null: /ingest verifies X-Hub-Signature-256 with `secret`, if there is one.',
       examples: [{ scheme: 'github', secret: "It's a Secret to Everybody" }],
     },
   ),
 );
 
-/** What of a subscription may be given when it is made or changed, besides its URL and secret. */
+/** The fields besides URL and secret that a request may give when it creates or changes a subscription. */
 export const OPTIONAL_FIELDS = {
   event_types: Type.Optional(EventTypes),
   channels: Type.Optional(Channels),
@@ -225,13 +229,16 @@ export const OPTIONAL_FIELDS = {
   verify: Type.Optional(Verify),
 };
 
-/** What is said of a deletion. */
+/** The answer to a deletion. */
 export const Deleted = Type.Object({
-  cancelled: Type.Integer({ description: 'Owed deliveries that were cancelled at once.' }),
+  cancelled: Type.Integer({
+    description: 'The number of pending and held deliveries that were cancelled at once.',
+  }),
   task: nullable(
     Type.String({
       format: 'uuid',
-      description: 'The task that cancels the rest: see /v1/tasks/{task_id}. Null: there is none.',
+      description:
+        'The id of the task that cancels the rest: see /v1/tasks/{task_id}. Null: there is no rest.',
     }),
   ),
 });
@@ -241,7 +248,7 @@ export const Subscription = named('Subscription', {
   url: Url,
   status: oneOf(
     SUBSCRIPTION_STATUSES,
-    'paused: what is owed is held until it is resumed. disabled: its receiver failed for too long or said 410; nothing new is sent to it by type.',
+    'active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type.',
   ),
   status_reason: nullable(Type.String()),
   event_types: EventTypes,
@@ -254,7 +261,7 @@ export const Subscription = named('Subscription', {
   secret_overlap_until: nullable(
     Type.String({
       format: 'date-time',
-      description: 'Until when a secret that was replaced still signs.',
+      description: 'Until when a replaced secret still signs. Null: only the current secret signs.',
     }),
   ),
   verify: nullable(Type.Object(VerificationFields)),

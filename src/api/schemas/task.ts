@@ -18,52 +18,70 @@ export const TaskId = Type.String({
 });
 
 const Link = Type.String({ format: 'uri-reference' });
-/** What a task may do again, and what it may cancel. */
+/** The states of deliveries that a task may send again, and of those that it may cancel. */
 export const ENDED_STATES = ['succeeded', 'failed', 'cancelled'] as const;
 export const OWED_STATES = ['pending', 'held'] as const;
 export const DEFAULT_RATE = 100;
 
 export const Task = named('Task', {
   id: TaskId,
-  kind: oneOf(TASK_KINDS, 'delete: it cancels what was owed to a deleted subscription.'),
+  kind: oneOf(
+    TASK_KINDS,
+    'replay and recover: send deliveries again. cancel: cancel pending and held deliveries. delete: cancel those of a deleted subscription.',
+  ),
   state: oneOf(TASK_STATES),
   subscription_id: nullable(SubscriptionId),
   since: nullable(Timestamp),
   until: nullable(Timestamp),
   states: Type.Array(oneOf(DELIVERY_STATES)),
   event_types: nullable(Type.Array(Type.String())),
-  rate: nullable(Type.Integer({ description: 'Deliveries a second at the most.' })),
-  examined: Type.Integer({ description: 'Deliveries that were looked at so far.' }),
-  changed: Type.Integer({ description: 'Those of them that are owed again, or were cancelled.' }),
+  rate: nullable(Type.Integer({ description: 'The most deliveries a second.' })),
+  examined: Type.Integer({
+    description: 'The number of deliveries that the task has examined so far.',
+  }),
+  changed: Type.Integer({
+    description: 'The number of deliveries that the task has made pending again, or has cancelled.',
+  }),
   progress: nullable(
     Type.Number({
-      description: 'From 0 to 1. Null where it is not known before the end.',
+      description: 'The progress, from 0 to 1. Null: it is not known before the end.',
       minimum: 0,
       maximum: 1,
     }),
   ),
-  error: nullable(Type.String({ description: 'Why it failed.' })),
+  error: nullable(Type.String({ description: 'Why the task failed. Null: it did not fail.' })),
   created_at: Timestamp,
   started_at: nullable(Timestamp),
   ended_at: nullable(Timestamp),
   links: Type.Object({
     self: Link,
-    cancel: Type.String({ format: 'uri-reference', description: 'To POST to.' }),
+    cancel: Type.String({
+      format: 'uri-reference',
+      description: 'POST to this URL to cancel the task.',
+    }),
   }),
 });
 
-const Since = { ...Timestamp, description: 'Of webhooks accepted at or after this.' };
-const Until = { ...Timestamp, description: 'Of webhooks accepted before this. Left out: now.' };
+const Since = {
+  ...Timestamp,
+  description: 'Only deliveries of webhooks accepted at or after this time.',
+};
+const Until = {
+  ...Timestamp,
+  description: 'Only deliveries of webhooks accepted before this time. Left out: now.',
+};
 const EventTypes = Type.Array(EventTypePattern, {
   minItems: 1,
   maxItems: 100,
-  description: 'Of these types: exact, prefixes such as `order.*`, or `*`. Left out: of all.',
+  description:
+    'Only deliveries of these event types: exact types, prefixes such as `order.*`, or `*`. Left out: all types.',
 });
 const Rate = Type.Integer({
   minimum: 1,
   maximum: 10_000,
   default: DEFAULT_RATE,
-  description: 'Deliveries a second at the most, so that the receiver is not overrun.',
+  description:
+    'The most deliveries to send again in a second, so that the receiver is not overloaded.',
 });
 
 export const ReplayFilter = Type.Object(
@@ -75,7 +93,7 @@ export const ReplayFilter = Type.Object(
         minItems: 1,
         maxItems: ENDED_STATES.length,
         uniqueItems: true,
-        description: 'Deliveries in these states. Left out: failed and cancelled.',
+        description: 'Only deliveries in these states. Left out: failed and cancelled.',
       }),
     ),
     event_types: Type.Optional(EventTypes),
@@ -101,7 +119,7 @@ export const CancelFilter = Type.Object(
         minItems: 1,
         maxItems: OWED_STATES.length,
         uniqueItems: true,
-        description: 'Left out: both.',
+        description: 'Only deliveries in these states. Left out: both.',
       }),
     ),
     since: Type.Optional(Since),
@@ -113,7 +131,7 @@ export const CancelFilter = Type.Object(
   },
 );
 
-/** A task with where to ask on. */
+/** Adds links to a task. */
 export function linkTask(task: TaskRow, to: To) {
   const self = `/v1/tasks/${task.id}`;
   return { ...task, links: { self: to(self), cancel: to(`${self}/cancel`) } };
