@@ -1,7 +1,7 @@
 // What no later step could take, whatever the field: text that Postgres cannot store, depth, and numbers of
 // members that are not to be judged one by one.
 
-/** The keywords of JSON Schema that are used here. */
+/** A JSON Schema, as far as it is looked into here. */
 export interface Schema {
   readonly type?: unknown;
   readonly anyOf?: readonly Schema[];
@@ -14,19 +14,19 @@ export interface Schema {
   readonly maxItems?: number;
 }
 
-/** The problem with a part of a request, and the path to that part. */
+/** What is wrong with a part of a request, and the names that lead to it. */
 export interface Unstorable {
   readonly path: readonly string[];
   readonly message: string;
 }
 
-/** Far deeper than any field needs. Code that recurses into 10,000 levels runs out of stack. */
+/** No field is nested as deeply by far. What recurses into 10,000 levels runs out of stack. */
 const MAX_DEPTH = 100;
 /** Of the members of an object that are not known, so many are judged. */
 const MAX_UNKNOWN = 10_000;
 const TEXT_MESSAGE = 'may not contain U+0000 or half of a surrogate pair';
 
-/** Returns true if a text column accepts the text: Postgres refuses U+0000, and UTF-8 half a surrogate pair. */
+/** Whether a text column takes it: Postgres has no U+0000, and UTF-8 no half of a surrogate pair. */
 export function isStorable(text: string): boolean {
   return text.isWellFormed() && !text.includes('\u0000');
 }
@@ -46,14 +46,13 @@ interface Part {
  * through, and does not look into what is refused anyway. *Measured*: a schema's validator, which looks for
  * all errors, took 4.7 s for an array of 500,000 elements where a hundred may be.
  *
- * Parts that the schema describes as any JSON are skipped: their route delivers them unchanged, or checks
- * them itself.
+ * What the schema describes as any JSON is left out: its route delivers it as it is, or judges it.
  */
 export function findUnstorable(value: unknown, schema: Schema): Unstorable | null {
   const waiting: Part[] = [{ value, schema, name: '', parent: undefined, depth: 0 }];
   for (let part = waiting.pop(); part !== undefined; part = waiting.pop()) {
     const { value, depth } = part;
-    const schema = withoutNull(part.schema);
+    const schema = known(part.schema);
     if (schema !== undefined && isAnything(schema)) continue;
     if (typeof value === 'string') {
       if (!isStorable(value)) return { path: pathOf(part), message: TEXT_MESSAGE };
@@ -66,7 +65,7 @@ export function findUnstorable(value: unknown, schema: Schema): Unstorable | nul
     const tooMany = judgeNumber(value, schema);
     if (tooMany !== null) return { path: pathOf(part), message: tooMany };
     for (const [name, child] of Object.entries(value)) {
-      const childPart = {
+      const at = {
         value: child,
         schema: below(schema, name),
         name,
@@ -82,7 +81,7 @@ export function findUnstorable(value: unknown, schema: Schema): Unstorable | nul
   return null;
 }
 
-/** Returns true if the schema allows any JSON, or any object. */
+/** Whether it says nothing, or no more than that it is an object. */
 function isAnything(schema: Schema): boolean {
   if (schema.type === 'object')
     return !('properties' in schema || 'additionalProperties' in schema);
@@ -122,6 +121,6 @@ function below(schema: Schema | undefined, name: string): Schema | undefined {
 
 function pathOf(part: Part): string[] {
   const path: string[] = [];
-  for (let step = part; step.parent !== undefined; step = step.parent) path.unshift(step.name);
+  for (let at = part; at.parent !== undefined; at = at.parent) path.unshift(at.name);
   return path;
 }

@@ -8,9 +8,9 @@ import {
   unescapePointer,
 } from './openapi-references.ts';
 
-/** Keywords whose values are data, where a member `$ref` is no reference. */
+/** Keywords whose values are data, in which a member `$ref` is not a reference. */
 const DATA_KEYWORDS = new Set(['const', 'enum', 'default', 'example', 'examples']);
-/** Keywords whose values are schemas by names that their author has chosen. */
+/** Keywords whose values map names, which the author chose, to schemas. */
 const NAMING_KEYWORDS = new Set([
   'properties',
   'patternProperties',
@@ -23,9 +23,8 @@ const COMPONENT = /^#\/components\/schemas\/([^/]+)(.*)$/s;
 type Inside = 'schema' | 'names' | 'data';
 
 /**
- * The JSON text of a schema with all that it refers to in `$defs`, so that it stands alone. Bytes are
- * counted before they are copied, and components are copied one after the other, however they refer to
- * each other.
+ * Returns the JSON text of a schema with everything that it refers to in `$defs`. Bytes are counted before they
+ * are copied, and each component is copied once, however components refer to each other.
  *
  * @throws OpenApiError
  */
@@ -39,7 +38,7 @@ export function bundledSchema(document: Json, schema: Json, place: string): stri
     if (bytes > MAX_SCHEMA_BYTES)
       throw new OpenApiError(
         place,
-        `has a schema of more than ${MAX_SCHEMA_BYTES} bytes with all that it refers to; at most ${MAX_SCHEMA_BYTES} are taken`,
+        `has a schema of more than ${MAX_SCHEMA_BYTES} bytes with everything that it refers to; at most ${MAX_SCHEMA_BYTES} are allowed`,
       );
   }
 
@@ -51,7 +50,7 @@ export function bundledSchema(document: Json, schema: Json, place: string): stri
     if (depth === MAX_DEPTH)
       throw new OpenApiError(
         place,
-        `has a schema that is nested too deeply; at most ${MAX_DEPTH} levels are taken`,
+        `has a schema that is nested too deeply; at most ${MAX_DEPTH} levels are allowed`,
       );
     count(2);
     if (Array.isArray(value)) return value.map((element) => copy(element, inside, depth + 1));

@@ -3,7 +3,7 @@ import { createNotifiedCache, type NotifiedCache } from '../db/notified-cache.ts
 import type { Session } from '../db/session.ts';
 import type { Loop } from '../lib/loop-health.ts';
 
-/** What a tenant that asks something of its event types asks. */
+/** The rules of a tenant with settings for event types. */
 export interface EventTypeRules {
   readonly strict: boolean;
   readonly validate: boolean;
@@ -12,28 +12,28 @@ export interface EventTypeRules {
 
 export interface CachedEventType {
   readonly archived: boolean;
-  /** The schema as a JSON text; null where there is none, or the tenant does not ask for it. */
+  /** The schema as JSON text; null if there is none, or the tenant does not validate. */
   readonly schema: string | null;
 }
 
-/** What tenants ask of what they send, in memory. Of most there is nothing: null. */
+/** The tenants' rules for event types, cached in memory. Null for most tenants, which have no rules. */
 export type EventTypeCache = NotifiedCache<EventTypeRules>;
 
 interface Row {
   readonly tenant: string;
   readonly strict: boolean;
   readonly validate: boolean;
-  /** Null where the tenant has no types. */
+  /** Null if the tenant has no event types. */
   readonly name: string | null;
   readonly archived: boolean;
   readonly schema: string | null;
 }
 
 /**
- * Knows what tenants ask of their event types, and forgets it when it changes, by whichever process.
+ * Caches the tenants' rules for event types, and drops a tenant's rules when any process changes them.
  *
- * @param session listens for changes; it must be given here before it is started.
- * @param loop told how loading goes.
+ * @param session listens for changes; the cache must be created before the session is started.
+ * @param loop told whether loading succeeds or fails.
  */
 export function createEventTypeCache(pool: pg.Pool, session: Session, loop: Loop): EventTypeCache {
   return createNotifiedCache({

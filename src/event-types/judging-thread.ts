@@ -3,7 +3,7 @@ import { errorCode, errorMessage } from '../lib/errors.ts';
 import type { Answer, Question, Task } from './thread-messages.ts';
 import { isAnswer, WANTS_MORE } from './thread-messages.ts';
 
-/** What the thread did: answered, or did not end within its limits and was ended. */
+/** The result of a job: an answer, or that it exceeded its limits and the thread was terminated. */
 export type Outcome =
   | { readonly kind: 'answered'; readonly result: Answer['result']; readonly cpuMs: number }
   | {
@@ -23,29 +23,29 @@ export interface ThreadJob {
 
 export interface JudgingThreadOptions<J extends ThreadJob> {
   readonly name: string;
-  /** What one task may use of a core. */
+  /** The CPU time of one task. */
   readonly limitMs: number;
   /** The next job, if there is one. */
   readonly take: () => J | undefined;
-  /** Takes back jobs that were taken and not begun, or whose thread died of another one. */
+  /** Takes back jobs that were taken but not started, or whose thread was terminated because of another job. */
   readonly putBack: (jobs: readonly J[]) => void;
 }
 
 export interface JudgingThread {
-  /** There may be a job to take. */
+  /** Tells the thread that there may be a job to take. */
   wake(): void;
   stop(): Promise<void>;
 }
 
-/** The limits are of the thread's own time; on a machine that is busy with other things a task may take so long. */
+/** The limits count the thread's CPU time; on a busy machine a task may take this much longer by the clock. */
 const MAX_TASK_MS = 10_000;
-/** The thread gives back what it did not begin within 20 ms, and that is copied once more. */
+/** The thread gives back jobs that it did not start within 20 ms, and those are copied again. */
 const MAX_BATCH = 64;
 const MAX_BATCH_BYTES = 1024 * 1024;
 
 /**
- * A thread that does jobs one after the other, and is replaced when one takes too long or too much memory.
- * It starts with the first job.
+ * Creates a thread that runs jobs one after another, and is replaced when a job takes too long or too much
+ * memory. It starts with the first job.
  */
 export function createJudgingThread<J extends ThreadJob>(
   options: JudgingThreadOptions<J>,
@@ -55,7 +55,7 @@ export function createJudgingThread<J extends ThreadJob>(
   let wantsMore = false;
   let stopped = false;
   let lastId = 0;
-  /** In the order in which the thread does them. */
+  /** In the order in which the thread runs them. */
   let underWay: { readonly id: number; readonly job: J }[] = [];
   let begunAt = 0;
   let cpuMsAtBegin = 0;
@@ -75,7 +75,7 @@ export function createJudgingThread<J extends ThreadJob>(
       isReady = true;
       receive(message);
     });
-    let reason: unknown = new Error('it ended');
+    let reason: unknown = new Error('the thread ended');
     fresh.on('error', (error) => {
       reason = error;
     });
@@ -128,7 +128,7 @@ export function createJudgingThread<J extends ThreadJob>(
     timer ??= setTimeout(look, limitMs).unref();
   }
 
-  /** Ends the thread if the first job that is under way takes too long. */
+  /** Terminates the thread if its current job takes too long. */
   async function look(): Promise<void> {
     const [first] = underWay;
     const asked = worker;
@@ -151,7 +151,7 @@ export function createJudgingThread<J extends ThreadJob>(
     if (underWay.length > 0) timer ??= setTimeout(look, Math.max(10, waitMs)).unref();
   }
 
-  /** The first job that is under way is to blame; the others are done by the next thread. */
+  /** Replaces the thread. Its current job is the cause; the next thread runs the others. */
   function replace(why: string, cpuMs: number): void {
     const [first, ...others] = underWay;
     drop();
@@ -160,7 +160,7 @@ export function createJudgingThread<J extends ThreadJob>(
     first?.job.settle({ kind: 'ended', why, cpuMs, by: name });
   }
 
-  /** It did not start, which is nobody's fault who asks. The next one who asks tries again. */
+  /** The thread did not start, which no job caused. The next job tries again. */
   function failAll(reason: unknown): void {
     drop();
     for (let job = take(); job !== undefined; job = take()) job.fail(reason);
@@ -198,7 +198,7 @@ function whyOf(reason: unknown): string {
     : `ended its thread (${errorMessage(reason)})`;
 }
 
-/** What a thread has used of a core; infinite for one that has ended. */
+/** Returns the CPU time of a thread; infinite if it has ended. */
 async function cpuMsOf(thread: Worker): Promise<number> {
   try {
     const { user, system } = await thread.cpuUsage();

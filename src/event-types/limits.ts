@@ -1,18 +1,18 @@
-/** Event types that a tenant may have, and webhooks that an imported document may have. */
+/** The most event types of a tenant, and the most webhooks of an imported document. */
 export const MAX_EVENT_TYPES = 1000;
-/** Characters of a description, as of every description in the API. */
+/** The most characters of a description, as for all descriptions in the API. */
 export const MAX_DESCRIPTION_LENGTH = 1000;
-/** A JSON Schema as JSON, with all that it refers to. Within it no schema took longer than 0.8 s to compile, or it overflowed the stack. */
+/** The limit of a JSON Schema with everything that it refers to. No smaller one took more than 0.8 s to compile. */
 export const MAX_SCHEMA_BYTES = 32 * 1024;
 export const MAX_EXAMPLE_BYTES = 64 * 1024;
-/** All schemas and examples of a tenant, which its processes load at once; and those of one import. */
+/** The limit of all schemas and examples of a tenant, which processes load at once, and of one import. */
 export const MAX_TOTAL_BYTES = 8 * 1024 * 1024;
-/** Levels of objects and arrays in a schema or an example. JSON.stringify and Postgres fail from some thousands on. */
+/** The most levels of a schema or an example. JSON.stringify and Postgres fail beyond some thousands. */
 export const MAX_DEPTH = 256;
 
 /**
- * Whether a JSON value has more than `most` levels of objects and arrays. It descends no deeper than
- * that, so it is safe for what JSON.parse returns.
+ * Returns true if a JSON value has more than `most` levels of objects and arrays. It descends no deeper, so it
+ * is safe for every value of JSON.parse.
  */
 export function isDeeperThan(value: unknown, most: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
@@ -20,12 +20,12 @@ export function isDeeperThan(value: unknown, most: number): boolean {
   return Object.values(value).some((member) => isDeeperThan(member, most - 1));
 }
 
-/** A text for an error, not longer than people read. */
+/** Shortens a text for an error message. */
 export function shortened(text: string, length = 300): string {
   return text.length > length ? `${text.slice(0, length)}…` : text;
 }
 
-/** Why something failed that was thrown, for whoever wrote the schema or the data. */
+/** Returns the reason of a thrown value, for the author of the schema or the data. */
 export function reasonOf(error: unknown): string {
   if (error instanceof RangeError && error.message.includes('call stack'))
     return 'it is nested too deeply, or refers to itself without end';

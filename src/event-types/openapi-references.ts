@@ -1,10 +1,10 @@
 import { isObject } from '../lib/objects.ts';
 import { shortened } from './limits.ts';
 
-/** What of a document cannot be read, and where. */
+/** Why a document cannot be read, and at which place. */
 export class OpenApiError extends Error {
   override readonly name = 'OpenApiError';
-  /** Such as `webhooks.order.created`; empty: the document. */
+  /** The place, such as `webhooks.order.created`; empty: the whole document. */
   readonly place: string;
 
   constructor(place: string, message: string) {
@@ -15,12 +15,12 @@ export class OpenApiError extends Error {
 
 export type Json = Record<string, unknown>;
 
-/** A `$ref` may lead to another one, so many times. */
+/** The longest chain of `$ref`s that lead to each other. */
 const MAX_CHAIN = 20;
 const MAX_REFERENCE_LENGTH = 1000;
 
 /**
- * An object, or what its `$ref` leads to.
+ * Returns an object, or the object that its `$ref` leads to.
  *
  * @throws OpenApiError
  */
@@ -39,7 +39,7 @@ export function followed(document: Json, value: unknown, place: string): Json {
 }
 
 /**
- * What a reference within the document leads to.
+ * Returns the value that a reference within the document leads to.
  *
  * @throws OpenApiError
  */
@@ -48,7 +48,7 @@ export function referredTo(document: Json, reference: string, place: string): un
   if (!reference.startsWith('#/'))
     throw new OpenApiError(
       place,
-      `refers to ${shortened(reference)}; only what begins with #/ is followed`,
+      `refers to ${shortened(reference)}; only references that begin with #/ are followed`,
     );
   let found: unknown = document;
   for (const part of reference.slice(2).split('/')) {
@@ -60,16 +60,19 @@ export function referredTo(document: Json, reference: string, place: string): un
         : undefined;
   }
   if (found === undefined)
-    throw new OpenApiError(place, `refers to ${shortened(reference)}, which is not there`);
+    throw new OpenApiError(
+      place,
+      `refers to ${shortened(reference)}, which does not exist in the document`,
+    );
   return found;
 }
 
-/** @throws OpenApiError when a reference is longer than any is that a person writes. */
+/** @throws OpenApiError when a reference is too long. */
 export function requireShort(reference: string, place: string): void {
   if (reference.length > MAX_REFERENCE_LENGTH)
     throw new OpenApiError(
       place,
-      `has a $ref of ${reference.length} characters; at most ${MAX_REFERENCE_LENGTH} are taken`,
+      `has a $ref of ${reference.length} characters; at most ${MAX_REFERENCE_LENGTH} are allowed`,
     );
 }
 
@@ -79,7 +82,7 @@ export function unescapePointer(part: string): string {
   try {
     text = decodeURIComponent(part);
   } catch {
-    // Then it stands for itself.
+    // A malformed escape is taken literally.
   }
   return text.replaceAll('~1', '/').replaceAll('~0', '~');
 }

@@ -22,30 +22,32 @@ export interface DescribedEventType {
 }
 
 /**
- * Reads the event types out of the `webhooks` of an OpenAPI 3.1 document: for each its POST's
- * summary or description, and the schema and the example of its JSON body. Schemas that are referred
- * to (`#/components/schemas/…`) come with those that refer to them.
+ * Reads event types from the `webhooks` of an OpenAPI 3.1 document: the summary or description of each POST,
+ * and the schema and example of its JSON body. Schemas that it refers to (`#/components/schemas/…`) are copied
+ * into it.
  *
- * A body that is described as the envelope that goes over the wire, `{"type", "timestamp", "data"}`,
- * stands for its `data`.
+ * If a body is described as the delivered envelope, `{"type", "timestamp", "data"}`, its `data` is read.
  *
- * Its work is bounded by the limits of limits.ts, which are checked while schemas are copied.
+ * The limits of limits.ts bound its work; they are checked while schemas are copied.
  *
- * @throws OpenApiError naming what cannot be read, and the limit where there is one.
+ * @throws OpenApiError naming the part that cannot be read, and the limit if there is one.
  */
 export function readWebhooks(document: unknown): DescribedEventType[] {
   if (!isObject(document)) throw new OpenApiError('', 'must be an OpenAPI document, an object');
   const { openapi, webhooks } = document;
   if (typeof openapi !== 'string' || !/^3\.[1-9]/.test(openapi))
-    throw new OpenApiError('openapi', 'must be "3.1.0" or a later version 3, which have webhooks');
+    throw new OpenApiError(
+      'openapi',
+      'must be "3.1.0" or a later version 3, since earlier versions have no webhooks',
+    );
   if (webhooks === undefined) throw new OpenApiError('webhooks', 'is missing');
   if (!isObject(webhooks) || Object.keys(webhooks).length === 0)
-    throw new OpenApiError('webhooks', 'must have one webhook or more, by their event types');
+    throw new OpenApiError('webhooks', 'must have at least one webhook, named by its event type');
   const number = Object.keys(webhooks).length;
   if (number > MAX_EVENT_TYPES)
     throw new OpenApiError(
       'webhooks',
-      `has ${number} webhooks; at most ${MAX_EVENT_TYPES} are taken`,
+      `has ${number} webhooks; at most ${MAX_EVENT_TYPES} are allowed`,
     );
   let total = 0;
   return Object.entries(webhooks).map(([name, item]) => {
@@ -54,7 +56,7 @@ export function readWebhooks(document: unknown): DescribedEventType[] {
     if (total > MAX_TOTAL_BYTES)
       throw new OpenApiError(
         'webhooks',
-        `have more than ${MAX_TOTAL_BYTES} bytes of schemas and examples, each with all that it refers to, up to ${shortened(name)}; import fewer at a time, or refer to less`,
+        `have more than ${MAX_TOTAL_BYTES} bytes of schemas and examples, each with everything that it refers to, up to ${shortened(name)}; import fewer at a time, or refer to less`,
       );
     return type;
   });
@@ -63,7 +65,8 @@ export function readWebhooks(document: unknown): DescribedEventType[] {
 function readWebhook(document: Json, name: string, item: unknown): DescribedEventType {
   const place = `webhooks.${name}`;
   const { post } = followed(document, item, place);
-  if (!isObject(post)) throw new OpenApiError(place, 'must have a post, which is how it is sent');
+  if (!isObject(post))
+    throw new OpenApiError(place, 'must have a post operation, since webhooks are sent by POST');
   const about = { name, description: descriptionOf(post, `${place}.post`) };
   const nothing = { ...about, schema: null, example: null };
   if (post.requestBody === undefined) return nothing;
@@ -82,7 +85,7 @@ function descriptionOf(post: Json, place: string): string | null {
   if (length > MAX_DESCRIPTION_LENGTH)
     throw new OpenApiError(
       `${place}.${field}`,
-      `has ${length} characters; at most ${MAX_DESCRIPTION_LENGTH} are taken`,
+      `has ${length} characters; at most ${MAX_DESCRIPTION_LENGTH} are allowed`,
     );
   if (text.includes('\0') || !text.isWellFormed())
     throw new OpenApiError(
@@ -116,14 +119,14 @@ function writtenExample(example: unknown, place: string): string | null {
   if (isDeeperThan(example, MAX_DEPTH))
     throw new OpenApiError(
       place,
-      `has an example that is nested too deeply; at most ${MAX_DEPTH} levels are taken`,
+      `has an example that is nested too deeply; at most ${MAX_DEPTH} levels are allowed`,
     );
   const text = JSON.stringify(example);
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_EXAMPLE_BYTES)
     throw new OpenApiError(
       place,
-      `has an example of ${bytes} bytes; at most ${MAX_EXAMPLE_BYTES} are taken`,
+      `has an example of ${bytes} bytes; at most ${MAX_EXAMPLE_BYTES} are allowed`,
     );
   return text;
 }

@@ -7,41 +7,40 @@ import type { Reading, Task, Verdict } from './thread-messages.ts';
 export { TooMuchWaitingError } from './tenant-queues.ts';
 export type { Reading } from './thread-messages.ts';
 
-/** Nothing could be judged within the time that a caller waits. */
+/** The schema was not judged within the time that a caller waits. */
 export class NotJudgedError extends Error {
   override readonly name = 'NotJudgedError';
 }
 
 export interface Judgement extends Verdict {
-  /** Judging took more than it may, and was ended: `now`, or a while `ago`, so that it was not tried again. */
+  /** Judging exceeded its limits and was stopped: `now`, or some time `ago`, and was therefore not tried again. */
   readonly gaveUp?: 'now' | 'ago';
   readonly cpuMs: number;
 }
 
 export interface SchemaJudge {
   /**
-   * Judges for a tenant whether data (a JSON text; null: none) fit a JSON Schema (draft 2020-12, a JSON
-   * text).
+   * Checks for a tenant that data (JSON text; null: none) fits a JSON Schema (draft 2020-12, JSON text).
    *
-   * @throws TooMuchWaitingError when too much of this tenant is waiting.
+   * @throws TooMuchWaitingError when too many bytes of this tenant are waiting.
    * @throws NotJudgedError
    */
   judge(tenant: string, schema: string, data: string | null): Promise<Judgement>;
   /**
    * Reads the event types of an OpenAPI document (a JSON text) for a tenant.
    *
-   * @throws TooMuchWaitingError when too much of this tenant is waiting.
+   * @throws TooMuchWaitingError when too many bytes of this tenant are waiting.
    * @throws NotJudgedError
    */
   readDocument(tenant: string, document: string): Promise<Reading>;
   stop(): Promise<void>;
 }
 
-/** What one task may use of a core, in each of the two threads. */
+/** The CPU time of one task, in each of the two threads. */
 const LIMITS_MS = { quick: 200, slow: 1_000 };
-/** How long a caller waits until its task is begun. */
+/** How long a caller waits for its task to start. */
 const MAX_WAIT_MS = 10_000;
-/** A schema that took too long is not tried again for so long, which leaves time for the tenant's others. */
+/** For this long, a schema that took too long is not tried again, which leaves time for the tenant's others. */
 const GIVEN_UP_FOR_MS = 60_000;
 /** Of a tenant; and tenants that have any. */
 const MAX_GIVEN_UP = 1_000;
@@ -50,20 +49,19 @@ const SWEEP_MS = 100;
 type JudgeJob = Job & ThreadJob;
 
 /**
- * Judges data by schemas that other people write, and reads their documents. A schema can have a regular
- * expression that never ends, or parts that multiply, so this runs in two threads, which are replaced when
- * a task takes too long or too much memory:
+ * Validates data against tenants' schemas, and reads their documents. A schema can have a regular expression
+ * that never ends, or parts that multiply, so this runs in two threads, which are replaced when a task takes
+ * too long or too much memory:
  *
  * ```
  * a task ─► quick thread ─► answered
  *             └─► took 200 ms ─► its tenant's tasks, with this one, go to the
  *                                slow thread for ten minutes ─► answered
- *                                  └─► took 1 s ─► given up, and told
+ *                                  └─► took 1 s ─► given up; the caller is told
  * ```
  *
- * So a tenant can hold up others for a fifth of a second, once in ten minutes, and from then on only those
- * that were slow too. Within a thread the tenants take turns (tenant-queues.ts). Nothing runs until
- * somebody asks.
+ * So a tenant can delay others for a fifth of a second, once in ten minutes, and then only tenants that were
+ * slow too. Within a thread the tenants take turns (tenant-queues.ts). The threads start with the first task.
  */
 export function createSchemaJudge(): SchemaJudge {
   const queues = createTenantQueues<JudgeJob>();
@@ -93,7 +91,7 @@ export function createSchemaJudge(): SchemaJudge {
       clearInterval(sweeper);
       sweeper = undefined;
     } else {
-      // Tenants that had used more than their share may go on.
+      // Tenants that had used more than their share may continue.
       wake();
     }
   }
@@ -109,7 +107,7 @@ export function createSchemaJudge(): SchemaJudge {
       };
       const fail = (error: unknown) => {
         const known = error instanceof NotJudgedError;
-        const message = `The thread that validates did not start: ${errorMessage(error)}`;
+        const message = `The thread that validates schemas did not start: ${errorMessage(error)}`;
         reject(known ? error : new NotJudgedError(message, { cause: error }));
       };
       queues.add({ tenant, task, bytes, lane, since: performance.now(), settle, fail });
@@ -151,10 +149,10 @@ export function createSchemaJudge(): SchemaJudge {
 }
 
 function tooMuch(what: string): Verdict {
-  return { problem: `judging by it ${what}; simplify it`, errors: [] };
+  return { problem: `validating with it ${what}; simplify it`, errors: [] };
 }
 
-/** Which schemas of which tenant took too long, for a minute. */
+/** Remembers for a minute which schemas of which tenant took too long. */
 function createGivenUp() {
   const tenants = new Map<string, Map<string, number>>();
   const digestOf = (schema: string) => createHash('sha256').update(schema).digest('base64');

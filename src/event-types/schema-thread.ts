@@ -1,4 +1,4 @@
-// Runs in a thread of its own, because schemas and documents are other people's: see schema-judge.ts.
+// Runs in a thread of its own, because schemas and documents are not trusted: see schema-judge.ts.
 import { parentPort } from 'node:worker_threads';
 import type { ErrorObject } from 'ajv';
 import { compileSchema, createCompiledSchemas } from './compiled-schemas.ts';
@@ -8,13 +8,13 @@ import { OpenApiError } from './openapi-references.ts';
 import type { Answer, Question, Reading, Task, Verdict } from './thread-messages.ts';
 import { WANTS_MORE } from './thread-messages.ts';
 
-/** After this, what is left of a batch is given back, so that whoever came meanwhile gets a turn. */
+/** After this, the rest of a batch is given back, so that other tenants get a turn. */
 const BATCH_MS = 20;
 const MAX_ERRORS = 20;
 
 const schemas = createCompiledSchemas();
 
-// The first compilation takes 50 ms, which no tenant is to pay for.
+// The first compilation takes 50 ms, which must not count against a tenant.
 compileSchema('{"properties":{"a":{"type":"string","format":"email"}}}');
 parentPort?.on('message', answerBatch);
 post({ id: WANTS_MORE, cpuMs: usedCpuMs() });
@@ -47,12 +47,12 @@ function judge({ tenant, schema, data }: Task & { kind: 'judge' }): Verdict {
     if (fits(JSON.parse(data))) return { problem: null, errors: [] };
     return { problem: null, errors: (fits.errors ?? []).slice(0, MAX_ERRORS).map(plain) };
   } catch (error) {
-    // The schema follows the data, or calls itself, deeper than the stack is.
+    // The schema recurses, or follows the data, deeper than the stack allows.
     return { problem: `it could not be applied: ${reasonOf(error)}`, errors: [] };
   }
 }
 
-/** What can be sent to another thread, without the data. */
+/** Returns the parts of an error that can be sent to another thread, without the data. */
 function plain({ instancePath, schemaPath, keyword, params, message }: ErrorObject): ErrorObject {
   return {
     instancePath: shortened(instancePath),

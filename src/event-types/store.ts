@@ -4,7 +4,7 @@ import type { Database } from '../db/types.ts';
 import { MAX_EVENT_TYPES, MAX_TOTAL_BYTES } from './limits.ts';
 import type { DescribedEventType } from './openapi.ts';
 
-/** A type of webhooks that a tenant has described. */
+/** An event type that a tenant has registered. */
 export interface EventType {
   readonly name: string;
   readonly description: string | null;
@@ -16,28 +16,28 @@ export interface EventType {
   readonly updated_at: Date;
 }
 
-/** What of an event type can be set. It is expected to have been judged. */
+/** The fields of an event type that can be set. They must have been checked. */
 export interface EventTypeFields {
   description?: string | null | undefined;
   /** A JSON text. */
   schema?: string | null | undefined;
-  /** A JSON text. Undefined stays as it is; null is none. */
+  /** JSON text. Undefined: no change; null: none. */
   example?: string | null | undefined;
   archived?: boolean | undefined;
 }
 
-/** What a tenant asks of its event types. */
+/** A tenant's settings for event types. */
 export interface EventTypeSettings {
-  /** Only types that are registered and not archived are taken. */
+  /** Only types that are registered and not archived are accepted. */
   readonly strict: boolean;
-  /** Data must fit the schema of their type. */
+  /** Data must fit the schema of its type. */
   readonly validate: boolean;
 }
 
-/** Types that are stored by one statement: at most 5 MiB. */
+/** Event types stored by one statement, which are at most 5 MiB. */
 const PUT_AT_ONCE = 50;
 
-/** The tenant would have more event types, or more in them, than it may. */
+/** The tenant would exceed the limit of event types, or of their bytes. */
 export class TooManyEventTypesError extends Error {
   override readonly name = 'TooManyEventTypesError';
 }
@@ -53,9 +53,9 @@ const VISIBLE = [
 ] as const;
 
 /**
- * Stores an event type. Undefined when there is one of that name.
+ * Stores an event type. Returns undefined if the name exists already.
  *
- * @throws TooManyEventTypesError when the tenant would have more than it may.
+ * @throws TooManyEventTypesError when the tenant would exceed its limits.
  */
 export async function createEventType(
   db: Database,
@@ -76,17 +76,17 @@ export async function createEventType(
 }
 
 /**
- * Stores event types, all or none; those that there are get what is given.
+ * Stores event types, all or none. Existing ones get the given fields.
  *
- * @returns the names of those that were not there.
- * @throws TooManyEventTypesError when the tenant would have more than it may.
+ * @returns the names of the created ones.
+ * @throws TooManyEventTypesError when the tenant would exceed its limits.
  */
 export async function putEventTypes(
   db: Database,
   tenant: string,
   types: readonly DescribedEventType[],
 ): Promise<string[]> {
-  // In one order, so that two imports at once never wait for each other.
+  // Sorted, so that two concurrent imports cannot deadlock.
   const sorted = types.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   return await db.transaction().execute(async (transaction) => {
     const created: string[] = [];
@@ -129,7 +129,7 @@ async function requireRoom(db: Database, tenant: string): Promise<void> {
     );
 }
 
-/** Event types by name, after `after`, at most `limit`. */
+/** Lists event types by name, after `after`, at most `limit`. */
 export async function listEventTypes(
   db: Database,
   tenant: string,
@@ -146,7 +146,7 @@ export async function listEventTypes(
   return await query.execute();
 }
 
-/** The event type of that name, or undefined. */
+/** Returns the event type with that name, or undefined. */
 export async function getEventType(
   db: Database,
   tenant: string,
@@ -161,9 +161,9 @@ export async function getEventType(
 }
 
 /**
- * Changes what is given of an event type. Undefined when there is none of that name.
+ * Changes the given fields of an event type. Returns undefined if the name does not exist.
  *
- * @throws TooManyEventTypesError when the tenant would have more in them than it may.
+ * @throws TooManyEventTypesError when the tenant would exceed its limit of bytes.
  */
 export async function updateEventType(
   db: Database,
@@ -185,7 +185,7 @@ export async function updateEventType(
   });
 }
 
-/** Deletes an event type. Returns whether there was one. */
+/** Deletes an event type. Returns whether it existed. */
 export async function deleteEventType(
   db: Database,
   tenant: string,
@@ -201,7 +201,7 @@ export async function deleteEventType(
 
 const SETTINGS = ['strict_event_types as strict', 'validate_event_types as validate'] as const;
 
-/** What a tenant asks of its event types; nothing, until it does. */
+/** Returns a tenant's settings for event types; both are false until they are changed. */
 export async function getEventTypeSettings(
   db: Database,
   tenant: string,
@@ -213,7 +213,7 @@ export async function getEventTypeSettings(
     .executeTakeFirstOrThrow();
 }
 
-/** Changes what is given of that. */
+/** Changes the given settings. */
 export async function changeEventTypeSettings(
   db: Database,
   tenant: string,

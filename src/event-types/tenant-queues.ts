@@ -1,48 +1,48 @@
-/** `quick` is for tenants whose questions are answered fast; the others have `slow` to themselves. */
+/** `quick` is for tenants whose jobs are fast, `slow` for the others. */
 export type Lane = 'quick' | 'slow';
 
-/** Something to be done for a tenant. */
+/** A job of a tenant. */
 export interface Job {
   readonly tenant: string;
-  /** What it holds in memory. */
+  /** The memory that it holds. */
   readonly bytes: number;
-  /** Where it is done while its tenant is not slow. */
+  /** The lane of the job while its tenant is not slow. */
   readonly lane: Lane;
   /** By performance.now(). */
   readonly since: number;
 }
 
-/** A tenant has more waiting than it may. */
+/** Too many bytes of a tenant are waiting. */
 export class TooMuchWaitingError extends Error {
   override readonly name = 'TooMuchWaitingError';
 }
 
 const MAX_WAITING = 1000;
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
-/** A tenant may use half of a core, */
+/** A tenant may use half of a core on average, */
 const SHARE = 0.5;
 /** and ten seconds of it in advance. */
 const BURST_MS = 10_000;
-/** A tenant that was slow stays in the slow lane for so long. */
+/** For this long, a slow tenant stays in the slow lane. */
 const SLOW_FOR_MS = 600_000;
-/** From so many on, tenants with nothing to remember are forgotten. */
+/** Beyond this many tenants, those without jobs or used time are forgotten. */
 const MANY_TENANTS = 1000;
 
 interface Account<J> {
   readonly waiting: J[];
   bytes: number;
-  /** What it has used of a core and has not yet got back, at the time `at`. */
+  /** The CPU time that it has used and not yet got back, at the time `at`. */
   owedMs: number;
   at: number;
   slowUntil: number;
-  /** The higher, the later it had its last turn. */
+  /** Grows with each turn: a higher number means a later turn. */
   turn: number;
 }
 
 /**
- * A queue for each tenant. The next job is of the tenant that has used least of a core lately, and among
- * equals of the one that had no turn for the longest time. A tenant that has used more than its share waits
- * even if nobody else does.
+ * Creates a queue for each tenant. The next job is that of the tenant with the least recent CPU time, and among
+ * equals of the one whose last turn is the longest ago. A tenant that has used more than its share waits even
+ * if no other tenant does.
  */
 export function createTenantQueues<J extends Job>() {
   const accounts = new Map<string, Account<J>>();
@@ -104,12 +104,14 @@ export function createTenantQueues<J extends Job>() {
         waiting.length >= MAX_WAITING ||
         (waiting.length > 0 && bytes + job.bytes > MAX_WAITING_BYTES)
       )
-        throw new TooMuchWaitingError('More of this tenant is waiting to be validated than may');
+        throw new TooMuchWaitingError(
+          'Too many webhooks or schemas of this tenant are waiting to be validated',
+        );
       waiting.push(job);
       account.bytes += job.bytes;
       waitingAccounts.add(account);
     },
-    /** Puts jobs that were taken in this order, and not done, where they were. */
+    /** Puts back jobs that were taken in this order and not run. */
     putBack(jobs: readonly J[], now: number): void {
       for (const job of jobs.toReversed()) {
         const account = accountOf(job.tenant, now);
@@ -118,11 +120,11 @@ export function createTenantQueues<J extends Job>() {
         waitingAccounts.add(account);
       }
     },
-    /** Whether a lane has a job whose turn it is. */
+    /** Returns whether a lane has a job that may run now. */
     has(lane: Lane, now: number): boolean {
       return next(lane, now) !== undefined;
     },
-    /** The job whose turn it is in a lane, if there is one. */
+    /** Takes the next job of a lane, if one may run now. */
     take(lane: Lane, now: number): J | undefined {
       const found = next(lane, now);
       if (found === undefined) return undefined;
@@ -130,7 +132,7 @@ export function createTenantQueues<J extends Job>() {
       found.account.turn = turns;
       return remove(found.account, found.index);
     },
-    /** Takes those that have waited since before a time. */
+    /** Takes the jobs that have waited since before a time. */
     takeOlderThan(time: number): J[] {
       const old: J[] = [];
       for (const account of waitingAccounts)
@@ -142,7 +144,7 @@ export function createTenantQueues<J extends Job>() {
       const account = accountOf(tenant, now);
       account.owedMs = owedMs(account, now) + cpuMs;
     },
-    /** From now on the tenant's jobs are done in the slow lane. */
+    /** Moves the tenant to the slow lane. */
     markSlow(tenant: string, now: number): void {
       accountOf(tenant, now).slowUntil = now + SLOW_FOR_MS;
     },

@@ -1,18 +1,18 @@
 import type { ErrorObject } from 'ajv';
 import type { DescribedEventType } from './openapi.ts';
 
-/** What the thread is asked to do. Schemas, data and documents are JSON texts. */
+/** A task for the thread. Schemas, data and documents are JSON texts. */
 export type Task =
   | {
       readonly kind: 'judge';
       readonly tenant: string;
       readonly schema: string;
-      /** Null: judge the schema alone. */
+      /** Null: check only the schema. */
       readonly data: string | null;
     }
   | { readonly kind: 'read-document'; readonly document: string };
 
-/** What is wrong with the schema or with judging by it, or what is wrong with the data. */
+/** The problem with the schema, or the errors in the data. */
 export interface Verdict {
   readonly problem: string | null;
   readonly errors: readonly ErrorObject[];
@@ -25,25 +25,25 @@ export type Reading =
   | { readonly place: string; readonly message: string };
 
 export interface Question {
-  /** From 1 on, different for each. */
+  /** Unique, counted from 1. */
   readonly id: number;
   readonly task: Task;
 }
 
 /**
- * From the thread: an answer, or with the id 0 that it wants to be asked, because it is ready or gives
- * back the questions of the last batch that it has not answered.
+ * A message from the thread: an answer, or, with the id 0, a request for tasks, because the thread is ready or
+ * gives back the unanswered tasks of the last batch.
  */
 export interface Answer {
   readonly id: number;
-  /** What the thread has used of a core since its start. */
+  /** The CPU time of the thread since its start. */
   readonly cpuMs: number;
   readonly result?: Verdict | Reading;
 }
 
 export const WANTS_MORE = 0;
 
-/** Whether a message is the thread's own: `node --watch` lets threads send others. */
+/** Returns true for messages of this protocol: `node --watch` makes threads send others. */
 export function isAnswer(message: unknown): message is Answer {
   return typeof (message as { id?: unknown } | null)?.id === 'number';
 }

@@ -11,7 +11,7 @@ import {
   SCAN_ROWS,
 } from './scan.ts';
 
-/** An attempt as people see it. */
+/** An attempt as in the API. */
 export interface Attempt {
   readonly id: number;
   readonly webhook_id: string;
@@ -26,7 +26,7 @@ export interface Attempt {
   readonly timestamp: Date;
 }
 
-/** Which attempts; what is not given does not matter. */
+/** The filters of a list of attempts; undefined ones do not apply. */
 export interface AttemptFilter {
   readonly tenant: string;
   readonly webhookId?: string | undefined;
@@ -35,9 +35,9 @@ export interface AttemptFilter {
   readonly responseCode?: number | undefined;
   readonly errorCode?: string | undefined;
   readonly eventType?: string | undefined;
-  /** That ended at this moment or later. */
+  /** Ended at or after this time. */
   readonly since?: Date | undefined;
-  /** That ended before this moment. */
+  /** Ended before this time. */
   readonly until?: Date | undefined;
 }
 
@@ -47,13 +47,13 @@ const SHOWN = `r.id, r.webhook_id, r.subscription_id, p.event_type, r.attempt_nu
   r.response_code, r.error_code, r.error, r.duration_ms, r.at as timestamp`;
 const ORDER = 'at desc, id desc';
 const POSITION = `array[${microsecondsOf('r.at')}, r.id::text]`;
-/** After every attempt: in the year 9999. */
+/** A position after every attempt, in the year 9999. */
 const START = ['253402300799000000', '0'];
 
 /** The error code that a success can have. */
 const OF_SUCCESS = 'answer_cut_off';
 
-/** Whether all attempts that fit are unsuccessful, for which there are indexes. */
+/** Returns true if only unsuccessful attempts match, for which there are indexes. */
 function isUnsuccessful({ status, responseCode, errorCode }: AttemptFilter): boolean {
   if (status !== undefined) return status !== 'success';
   if (responseCode !== undefined) return responseCode < 200 || responseCode > 299;
@@ -61,7 +61,7 @@ function isUnsuccessful({ status, responseCode, errorCode }: AttemptFilter): boo
 }
 
 /**
- * A page of attempts, the newest first.
+ * Lists a page of attempts, the newest first.
  *
  * @param after the position at which the page before ended.
  */
@@ -79,7 +79,7 @@ export async function listAttempts(
     by === 'tenant'
       ? await reachOf(pool, tenant, limit, most)
       : { reach: 'all' as const, scan: most };
-  // As the indexes' condition is written.
+  // Written exactly as the condition of the indexes.
   const only = isUnsuccessful(filter) ? `a.status <> 'success'` : 'true';
 
   const p = createParameters();
@@ -91,8 +91,8 @@ export async function listAttempts(
     `(a.at, a.id) < (${last}, ${p.add(id, 'bigint')})`,
     `a.at >= ${p.add(filter.since ?? '-infinity', 'timestamptz')}`,
     `a.at < ${until}`,
-    // No attempt is older than its webhook: so the days that are newer are left out. The minute is
-    // for the clocks of a primary and the one after it.
+    // No attempt is older than its webhook, so newer partitions are left out. The minute allows for a
+    // different clock after a failover.
     `a.webhook_id <= posthorn.uuidv7_floor(least(${last}, ${until}) + interval '1 minute')`,
   ];
   if (by === 'webhook') where.push(`a.webhook_id = ${p.add(webhookId, 'uuid')}`);
@@ -116,10 +116,10 @@ export async function listAttempts(
       join posthorn.webhook_payloads p on p.id = r.webhook_id`,
     shown: SHOWN,
     where: [
-      p.whereGiven(subscriptionId, 'integer', (one) => `r.subscription_id = ${one}`),
-      p.whereGiven(status, 'posthorn.attempt_status', (one) => `r.status = ${one}`),
-      p.whereGiven(responseCode, 'integer', (one) => `r.response_code = ${one}`),
-      p.whereGiven(errorCode, 'text', (one) => `r.error_code = ${one}`),
+      p.whereGiven(subscriptionId, 'integer', (id) => `r.subscription_id = ${id}`),
+      p.whereGiven(status, 'posthorn.attempt_status', (name) => `r.status = ${name}`),
+      p.whereGiven(responseCode, 'integer', (code) => `r.response_code = ${code}`),
+      p.whereGiven(errorCode, 'text', (code) => `r.error_code = ${code}`),
     ],
     whereJoined: [
       `s.tenant = ${p.add(tenant, 'text')}`,

@@ -11,32 +11,32 @@ import {
   SCAN_ROWS,
 } from './scan.ts';
 
-/** A delivery as people see it. */
+/** A delivery as in the API. */
 export interface Delivery {
   readonly webhook_id: string;
   readonly subscription_id: number;
   readonly subscription_url: string;
   readonly event_type: string | null;
   readonly state: DeliveryState;
-  /** Why it ended, where no attempt says so. */
+  /** Why it ended, if no attempt says so. */
   readonly reason: string | null;
   readonly attempts_made: number;
   readonly next_attempt_at: Date | null;
   readonly ended_at: Date | null;
-  /** Whether the body is gone, and so nothing can be sent again. */
+  /** Whether the body is deleted, so that it cannot be sent again. */
   readonly body_expired: boolean;
 }
 
-/** Which deliveries; what is not given does not matter. */
+/** The filters of a list of deliveries; undefined ones do not apply. */
 export interface DeliveryFilter {
   readonly tenant: string;
   readonly webhookId?: string | undefined;
   readonly subscriptionId?: number | undefined;
   readonly state?: DeliveryState | undefined;
   readonly eventType?: string | undefined;
-  /** Of webhooks that were accepted at this moment or later. */
+  /** The webhook was accepted at or after this time. */
   readonly since?: Date | undefined;
-  /** Of webhooks that were accepted before this moment. */
+  /** The webhook was accepted before this time. */
   readonly until?: Date | undefined;
 }
 
@@ -57,14 +57,14 @@ const BY_DUE = {
   start: ['0', '00000000-0000-0000-0000-000000000000', '0'],
 };
 
-/** Whether these deliveries are listed by when they are due, the soonest first, instead of by age. */
+/** Returns true if the list is ordered by due time, the soonest first, instead of by age. */
 export function isListedByDue({ state, webhookId }: Partial<DeliveryFilter>): boolean {
   return webhookId === undefined && (state === 'pending' || state === 'held');
 }
 
 /**
- * A page of deliveries: those of the newest webhooks first, and owed ones by when they are due, since
- * those are the orders that there are indexes for.
+ * Lists a page of deliveries: those of the newest webhooks first, but pending and held ones by due time. These
+ * are the orders of the indexes.
  *
  * @param after the position at which the page before ended.
  */
@@ -89,7 +89,7 @@ export async function listDeliveries(
     by === 'tenant'
       ? await reachOf(pool, tenant, limit, most)
       : { reach: 'all' as const, scan: most };
-  // As the indexes' conditions are written.
+  // Written exactly as the conditions of the indexes.
   const only = byDue
     ? `d.state in ('pending', 'held')`
     : state === 'failed' || state === 'cancelled'
@@ -97,8 +97,8 @@ export async function listDeliveries(
       : 'true';
 
   const p = createParameters();
-  // A first page begins at its end of time: an index scan that began at the newest would read all that
-  // is newer (measured: 24 ms instead of 3 on days of a third of a million).
+  // A first page begins at `until`: an index scan from the newest row would read all newer rows (measured:
+  // 24 ms instead of 3 on days of a third of a million).
   const first = !byDue && filter.until !== undefined ? [floorOf(filter.until), '0'] : start;
   const places = (after ?? first).map((value, index) =>
     p.add(value, (byDue ? ['bigint', 'uuid', 'integer'] : ['uuid', 'integer'])[index] as string),
@@ -107,7 +107,7 @@ export async function listDeliveries(
     only,
     byDue
       ? `(d.next_attempt_at, d.webhook_id, d.subscription_id) > (${momentOf(places[0] as string)}, ${places[1]}, ${places[2]})`
-      : // The first says no more than the second, but by it the days that are newer are left out.
+      : // The first condition is implied by the second, but it lets Postgres leave out newer partitions.
         `d.webhook_id <= ${places[0]} and (d.webhook_id, d.subscription_id) < (${places[0]}, ${places[1]})`,
     `d.webhook_id >= posthorn.uuidv7_floor(${p.add(filter.since ?? '-infinity', 'timestamptz')})`,
     `d.webhook_id < posthorn.uuidv7_floor(${p.add(filter.until ?? 'infinity', 'timestamptz')})`,
@@ -148,7 +148,7 @@ export async function listDeliveries(
   });
 }
 
-/** A delivery of the tenant's, or undefined. */
+/** Returns a delivery of the tenant, or undefined. */
 export async function getDelivery(
   pool: pg.Pool,
   tenant: string,
@@ -159,7 +159,7 @@ export async function getDelivery(
   return rows[0];
 }
 
-/** The smallest id of a moment, as posthorn.uuidv7_floor makes it. */
+/** Returns the smallest id of a time, as posthorn.uuidv7_floor does. */
 function floorOf(at: Date): string {
   const ms = Math.min(Math.max(Math.floor(at.getTime()), 0), 2 ** 48 - 1);
   const hex = ms.toString(16).padStart(12, '0');

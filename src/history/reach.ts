@@ -1,17 +1,17 @@
 import type pg from 'pg';
 
-/** What a list goes through to find the rows of a tenant. */
+/** How a list finds the rows of a tenant. */
 export type Reach = 'all' | 'subscriptions';
 
-/** A tenant's rows are merged from those of its subscriptions, as long as it has no more of them. */
+/** Up to this many subscriptions, a tenant's rows are merged from those of its subscriptions. */
 const MAX_MERGED = 50;
 
 /**
- * How to find what belongs to a tenant. History has no tenant of its own, only subscriptions do: the
- * rows of a few subscriptions are merged, those of many, or of all there are, are found among all.
+ * Decides how to find the rows of a tenant. History rows have no tenant, only their subscriptions do. The rows
+ * of a few subscriptions are merged; for many, or if there is no other tenant, all rows are searched.
  *
- * @param most how many rows may be read in all.
- * @returns how, and how many rows may be read: of each subscription where they are merged.
+ * @param most the most rows to read in all.
+ * @returns the way, and the most rows to read (of each subscription if they are merged).
  */
 export async function reachOf(
   pool: pg.Pool,

@@ -1,28 +1,28 @@
 import type pg from 'pg';
 
 /**
- * What a list reads, in two steps: rows in the order of an index, and of these the ones that fit.
+ * A list reads in two steps: rows in the order of an index, and of these the matching ones.
  *
- * The index decides where there may be many rows; what only filters is judged row by row, for so many
- * rows a page and no more. So a question that no index answers costs no more than any other: its
- * pages are short, or empty, and the cursor goes on where the last one stopped reading.
+ * Filters without an index are checked row by row, for a limited number of rows a page. So a list that no
+ * index fits costs no more than any other: its pages are short or empty, and the cursor continues where the
+ * last page stopped reading.
  */
 export interface Listing {
-  /** Of the prepared statement: a name has one text, whatever the values. */
+  /** The name of the prepared statement. Each name must have one text, whatever the values. */
   readonly name: string;
-  /** Selects rows by index, in order, from the cursor on. `$1` is how many are read at the most. */
+  /** Selects rows by index, in order, from the cursor on. `$1` is the most rows to read. */
   readonly rows: string;
-  /** Joins to `r`, which is those rows, what is shown besides. */
+  /** Joins for the other columns; `r` is those rows. */
   readonly joins: string;
   readonly shown: string;
-  /** What must be so of the rows alone, and of what is joined. */
+  /** The conditions on the rows, and on the joined tables. */
   readonly where: readonly string[];
   readonly whereJoined: readonly string[];
   readonly order: string;
-  /** What of a row is its position: SQL that gives a text[]. */
+  /** The position of a row: SQL that returns a text[]. */
   readonly position: string;
   readonly values: readonly unknown[];
-  /** Rows on a page, and rows read for it. */
+  /** The most rows on a page, and the most rows read for it. */
   readonly limit: number;
   readonly scan: number;
 }
@@ -33,13 +33,13 @@ export interface Found<Row> {
   readonly next: readonly string[] | null;
 }
 
-/** Rows read for a page, where each is judged by itself or something must be looked up for it. */
+/** The most rows read for a page: if rows are only filtered, and if each needs a lookup. */
 export const SCAN_ROWS = 2_000;
 export const SCAN_JOINED_ROWS = 1_000;
 
 /**
- * Reads a page, in one pass: Postgres stops reading when the page is full. The last row that may be
- * read comes along whether it fits or not, since the next page begins after it.
+ * Reads a page in one pass: Postgres stops reading when the page is full. The last row that may be read is
+ * returned whether it matches or not, because the next page begins after it.
  */
 export async function readPage<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
@@ -64,7 +64,7 @@ export async function readPage<Row extends pg.QueryResultRow>(
   });
   const fitting = found.filter(({ fits }) => fits);
   const page = fitting.slice(0, limit);
-  // Either there are more than go on it, or the last that may be read has been.
+  // There is a next page if more rows match than fit, or if the last row that may be read was read.
   const full = fitting.length > limit;
   const last = full ? page.at(-1) : found.at(-1);
   return {
@@ -73,16 +73,16 @@ export async function readPage<Row extends pg.QueryResultRow>(
   };
 }
 
-/** The parameters of a statement, numbered as they are written. */
+/** The parameters of a statement, numbered in the order in which they are added. */
 export interface Parameters {
   readonly values: unknown[];
-  /** Adds one and gives its place, such as `$3::uuid`. */
+  /** Adds a parameter and returns its placeholder, such as `$3::uuid`. */
   add(value: unknown, type: string): string;
-  /** Adds a condition that holds for all rows where nothing is given. */
+  /** Adds a condition that all rows meet if the value is undefined. */
   whereGiven(value: unknown, type: string, condition: (parameter: string) => string): string;
 }
 
-/** Parameters from `$2` on: `$1` is how many rows are read. */
+/** Creates parameters from `$2` on: `$1` is the most rows to read. */
 export function createParameters(): Parameters {
   const values: unknown[] = [];
   const add: Parameters['add'] = (value, type) => {
@@ -92,7 +92,7 @@ export function createParameters(): Parameters {
   return {
     values,
     add,
-    // One text for both, so that there are few statements to prepare.
+    // One text for both cases, so that few statements are prepared.
     whereGiven(value, type, condition) {
       const parameter = add(value ?? null, type);
       return `(${parameter} is null or ${condition(parameter)})`;
@@ -100,12 +100,12 @@ export function createParameters(): Parameters {
   };
 }
 
-/** A moment of which the position has the microseconds since 1970. */
+/** SQL for a time from the microseconds since 1970 in a position. */
 export function momentOf(microseconds: string): string {
   return `('epoch'::timestamptz + ${microseconds} * interval '1 microsecond')`;
 }
 
-/** The same of a column, as text. */
+/** SQL for the microseconds since 1970 of a column, as text. */
 export function microsecondsOf(column: string): string {
   return `(extract(epoch from ${column}) * 1000000)::bigint::text`;
 }

@@ -2,24 +2,24 @@ import type pg from 'pg';
 import { DEFAULT_TENANT } from '../tenants/store.ts';
 import { createParameters, type Found, readPage, SCAN_ROWS } from './scan.ts';
 
-/** A webhook as people see it, without its body. */
+/** A webhook as in the API, without its body. */
 export interface Webhook {
   readonly webhook_id: string;
   readonly accepted_at: Date;
   readonly event_type: string | null;
   readonly content_type: string;
-  /** Of the body; null once it is gone. */
+  /** The size of the body; null: it is deleted. */
   readonly bytes: number | null;
   readonly body_expired: boolean;
 }
 
-/** Which webhooks; what is not given does not matter. */
+/** The filters of a list of webhooks; undefined ones do not apply. */
 export interface WebhookFilter {
   readonly tenant: string;
   readonly eventType?: string | undefined;
-  /** Accepted at this moment or later. */
+  /** Accepted at or after this time. */
   readonly since?: Date | undefined;
-  /** Accepted before this moment. */
+  /** Accepted before this time. */
   readonly until?: Date | undefined;
 }
 
@@ -28,7 +28,7 @@ const POSITION = 'array[r.id::text]';
 const START = ['ffffffff-ffff-ffff-ffff-ffffffffffff'];
 
 /**
- * A page of webhooks, the newest first.
+ * Lists a page of webhooks, the newest first.
  *
  * @param after the position at which the page before ended.
  */
@@ -44,7 +44,7 @@ export async function listWebhooks(
     `w.id >= posthorn.uuidv7_floor(${p.add(since ?? '-infinity', 'timestamptz')})`,
     `w.id < posthorn.uuidv7_floor(${p.add(until ?? 'infinity', 'timestamptz')})`,
   ];
-  // There is an index of the other tenants' webhooks; the default one's are most of all, or few.
+  // The index by tenant leaves out the default tenant, whose webhooks are usually most of all or few.
   if (tenant !== DEFAULT_TENANT)
     where.push(`w.tenant = ${p.add(tenant, 'text')} and w.tenant <> '${DEFAULT_TENANT}'`);
   return await readPage<Webhook>(pool, {

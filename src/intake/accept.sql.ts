@@ -3,72 +3,71 @@ import { bytesArray, plainArray, textArray } from '../db/arrays.ts';
 import { oneAfterAnother } from '../db/big-messages.ts';
 import { queryToKnow } from '../db/outcome.ts';
 
-/** One webhook on its way into the database. */
+/** A webhook to be accepted. */
 export interface IncomingWebhook {
-  /** To this subscription alone; null: to all of the tenant that want the event type. */
+  /** The only subscription to deliver to; null: all subscriptions of the tenant that match the event type. */
   readonly subscriptionId: number | null;
   readonly tenant: string;
   readonly eventType: string | null;
   readonly channels: readonly string[] | null;
-  /** Of those to a subscription with strict order, the webhooks of one key wait for each other. */
+  /** In a subscription with strict ordering, webhooks with the same key wait for each other. */
   readonly orderingKey: string | null;
   readonly contentType: string;
-  /** The body exactly as it is to be delivered. */
+  /** The exact body to deliver. */
   readonly body: Buffer;
   /**
-   * Where in the body the data that filters look at begin. 0: it is all data; otherwise it is an
-   * envelope, which ends one byte after them.
+   * The offset in the body of the data that filters read. 0: the body is the data; otherwise it is an
+   * envelope, which ends one byte after the data.
    */
   readonly dataStart: number;
-  /** Under which the request was sent, if any. Webhooks of one call that share one are one request. */
+  /** The idempotency key of the request, if any. Webhooks of one call with the same key are one request. */
   readonly idempotency: Idempotency | null;
 }
 
-/** What makes a request the same one again. */
+/** Identifies a repeated request. */
 export interface Idempotency {
   readonly key: string;
-  /** SHA-256 of the request: what the key may not be used for again is any other. */
+  /** SHA-256 of the request. The key is refused for a request with another fingerprint. */
   readonly fingerprint: Buffer;
 }
 
 /** A webhook that is committed. */
 export interface AcceptedWebhook {
   readonly id: string;
-  /** To how many subscriptions it goes. */
+  /** The number of subscriptions that it is delivered to. */
   readonly deliveries: number;
-  /** It was accepted earlier, under the same idempotency key. */
+  /** Whether it was accepted earlier, with the same idempotency key. */
   readonly replayed: boolean;
 }
 
 /**
- * Why a webhook was not accepted. Under its idempotency key another request is under way
- * (`in_flight`) or was made (`reused`); or its subscriptions' filters would take too long.
+ * Why a webhook was not accepted: a request with its idempotency key is in progress (`in_flight`), its key
+ * was used for another request (`reused`), or its subscriptions' filters would take too long.
  */
 export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
 
 /**
- * Nothing was accepted: its tenant's filters and fan-out take too long for a statement that others
- * share. It is to be accepted in one of its tenant's own.
+ * Nothing was accepted: the tenant's filters and fan-out take too long for a statement that tenants share.
+ * The webhook must be accepted in a statement of its tenant alone.
  */
 export type Apart = 'apart';
 
 export interface AcceptOptions {
-  /** Whether they are among so many of their sender that others go before them. */
+  /** Whether their sender sends so many webhooks that deliveries of others go first. */
   readonly bulk: boolean;
-  /** Whether all are of one tenant, and no other tenant waits for them. */
+  /** Whether all belong to one tenant, and no other tenant waits for the statement. */
   readonly apart: boolean;
-  /** Whether one that is refused for its filters is an error, SQLSTATE 54000. Never `apart` then. */
+  /** Whether a refusal for the cost of filters is an error, SQLSTATE 54000. The answer is then never `apart`. */
   readonly allOrNone?: boolean;
 }
 
 /**
- * Commits webhooks, what is owed for them and their jobs in one transaction: one call of `posthorn.accept`
- * (schema/functions/accept.sql, and accept_general.sql behind it), which is where fan-out, filtering,
- * idempotency and enqueueing live.
+ * Commits webhooks, their deliveries and their jobs in one transaction. `posthorn.accept` does it
+ * (schema/functions/accept.sql and accept_general.sql): fan-out, filtering, idempotency and enqueueing.
  *
- * The bodies travel as one binary parameter with their places. Tried and left: a bytea[] (sent as
- * text, escaped, twice the size) and a row of parameters for each webhook (a statement to parse
- * for every group size). What nobody in the group has is null, which costs nothing.
+ * The bodies are one binary parameter, with their offsets. Two alternatives were slower: a bytea[] (sent as
+ * escaped text of twice the size), and a row of parameters for each webhook (a statement to parse for every
+ * group size). A parameter that no webhook of the group uses is null, which costs nothing.
  *
  * @returns the webhooks in their order; null where the subscription does not exist.
  * @throws OutcomeUnknownError when they may have been committed; after any other error they were not.

@@ -1,22 +1,22 @@
-/** More than so many of one sender in the last second or two are many at once. */
-const MANY_OF_SENDER = 500;
-/** And so many of one tenant, by whatever types: about what a small machine delivers in that time. */
-const MANY_OF_TENANT = 2_000;
+/** A sender with more webhooks than this in the last second or two sends in bulk. */
+const BULK_OF_SENDER = 500;
+/** The same for a tenant, over all event types: about what a small machine delivers in that time. */
+const BULK_OF_TENANT = 2_000;
 const WINDOW_MS = 1_000;
-/** Of senders that are counted at a time; beyond that, counting begins anew. */
+/** The most senders counted at a time; beyond that, counting starts again. */
 const MAX_COUNTED = 100_000;
 
-/** Whose webhooks are counted together: a subscription's, or those of a tenant and a type. */
+/** The unit by which webhooks are counted: a subscription, or a tenant and event type. */
 export type Sender = number | string;
 
 export interface BulkDetector {
-  /** Counts so many more of a sender's webhooks, or deliveries. Returns whether they are many. */
+  /** Adds to a sender's count of webhooks or deliveries. Returns whether the sender sends in bulk. */
   count(tenant: string, sender: Sender, webhooks: number): boolean;
 }
 
 /**
- * Tells who sends many webhooks at once, so that they can go after those of others. It counts in
- * spans of a second, the present one and the one before it.
+ * Detects senders of many webhooks at once, so that the webhooks of others can go first. It counts in
+ * windows of a second, the current one and the one before.
  *
  * @param now milliseconds of a clock that only goes forward.
  */
@@ -25,27 +25,27 @@ export function createBulkDetector(now: () => number = () => performance.now()):
   const countOfTenant = createCounter<string>(now);
   return {
     count(tenant, sender, webhooks) {
-      const ofSender = countOfSender(sender, webhooks);
-      const ofTenant = countOfTenant(tenant, webhooks);
-      return ofSender > MANY_OF_SENDER || ofTenant > MANY_OF_TENANT;
+      const senderCount = countOfSender(sender, webhooks);
+      const tenantCount = countOfTenant(tenant, webhooks);
+      return senderCount > BULK_OF_SENDER || tenantCount > BULK_OF_TENANT;
     },
   };
 }
 
-/** Returns a function that adds to a count and says what it is, in this span and the one before. */
+/** Returns a function that adds to a count and returns the sum of the current and the previous window. */
 function createCounter<Key>(now: () => number): (key: Key, more: number) => number {
   let counts = new Map<Key, number>();
-  let before = new Map<Key, number>();
-  let since = now();
+  let previous = new Map<Key, number>();
+  let windowStart = now();
   return (key, more) => {
     const at = now();
-    if (at - since >= WINDOW_MS || counts.size >= MAX_COUNTED) {
-      before = at - since < 2 * WINDOW_MS ? counts : new Map();
+    if (at - windowStart >= WINDOW_MS || counts.size >= MAX_COUNTED) {
+      previous = at - windowStart < 2 * WINDOW_MS ? counts : new Map();
       counts = new Map();
-      since = at;
+      windowStart = at;
     }
-    const counted = (counts.get(key) ?? 0) + more;
-    counts.set(key, counted);
-    return counted + (before.get(key) ?? 0);
+    const count = (counts.get(key) ?? 0) + more;
+    counts.set(key, count);
+    return count + (previous.get(key) ?? 0);
   };
 }

@@ -14,44 +14,44 @@ import {
 } from './accept.sql.ts';
 import { createBulkDetector } from './bulk.ts';
 
-/** A second group goes only where the first takes long: one that waits for a lock holds nobody up. */
+/** A second group runs only while the first takes long, so that one waiting for a lock delays no other. */
 const CONNECTIONS = 2;
 /**
- * Webhooks that come while a group is committed, which takes some 2 ms, go in the next one. *Measured*
- * against a second group at once, from 64 connections: a fifth less to do for Postgres, and a tenth
- * more webhooks a second. Groups with keys and filters take longer, and are better off two at a time: with
- * 10 ms they were a tenth fewer.
+ * Webhooks that arrive while a group is committed, which takes some 2 ms, wait for the next group. *Measured*
+ * against starting a second group at once, from 64 connections: Postgres had a fifth less to do, and took a
+ * tenth more webhooks a second. Groups with keys and filters take longer and are faster two at a time: with
+ * 10 ms here, throughput was a tenth lower.
  */
 const BESIDE_MS = 5;
 const MAX_GROUP = 250;
-/** Large bodies go alone, without a copy that puts them one behind the other. */
+/** A large body forms a group alone, so that bodies need not be copied into one buffer. */
 const MAX_GROUP_BYTES = 1024 * 1024;
 const MAX_WAITING = 5_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** Webhooks of tenants that go apart, and batches that are slow: one statement of each kind at a time. */
 const APART_CONNECTIONS = 2;
-/** A webhook may go to a hundred thousand subscriptions, and only its own tenant waits for it. */
+/** Long enough for a webhook to a hundred thousand subscriptions; only its own tenant waits for it. */
 const APART_TIMEOUT_MS = 10_000;
 /** Others' batches wait for one. A thousand ordinary webhooks take a twentieth of it. */
 const BATCH_TIMEOUT_MS = 2_500;
 const MAX_WAITING_BATCHES = 50;
 const MAX_WAITING_APART_BYTES = 32 * 1024 * 1024;
-/** A tenant whose webhooks took too long for a shared statement goes apart at once for so long. */
+/** For this long, a tenant whose webhooks took too long for a shared statement does not use one. */
 const APART_FOR_MS = 10_000;
 /** And one whose batch took too long, with its batches. */
 const SLOW_FOR_MS = 60_000;
 
-/** Nothing was accepted, and the client should try again later. */
+/** Nothing was accepted; the client should try again later. */
 export class IntakeUnavailableError extends Error {
   override readonly name = 'IntakeUnavailableError';
 }
 
-/** It was handed to the database, which did not say what became of it. */
+/** The database did not answer, so the webhook may have been accepted. */
 export class IntakeUnknownError extends Error {
   override readonly name = 'IntakeUnknownError';
 }
 
-/** Nothing was accepted, for a reason that lies in the request. */
+/** Nothing was accepted, because of the request itself. */
 export class IntakeRefusedError extends Error {
   override readonly name = 'IntakeRefusedError';
   readonly reason: Refusal;
@@ -62,18 +62,18 @@ export class IntakeRefusedError extends Error {
   }
 }
 
-/** What posthorn.accept raises when one of a batch is refused for its filters. */
+/** The error of posthorn.accept when a webhook of a batch is refused for the cost of its filters. */
 const PROGRAM_LIMIT_EXCEEDED = '54000';
 const QUERY_CANCELED = '57014';
 
 export interface Intake {
   /**
-   * Commits a webhook. When this resolves, the webhook will be delivered or visibly fail.
+   * Commits a webhook. Once this resolves, the webhook will be delivered, or its failure will be recorded.
    *
-   * @returns what it became, or null when the subscription does not exist.
+   * @returns the accepted webhook, or null when the subscription does not exist.
    * @throws IntakeUnavailableError when the database cannot take it or too many are waiting.
    * @throws IntakeUnknownError when it may have been accepted all the same.
-   * @throws IntakeRefusedError for its idempotency key, or for what its filters would cost.
+   * @throws IntakeRefusedError because of its idempotency key, or the cost of its filters.
    */
   accept(webhook: IncomingWebhook): Promise<AcceptedWebhook | null>;
   /**
@@ -81,11 +81,11 @@ export interface Intake {
    *
    * @throws IntakeUnavailableError when the database cannot take them or too many are waiting.
    * @throws IntakeUnknownError when they may have been accepted all the same.
-   * @throws IntakeRefusedError for the idempotency key that they share, or for what the filters of
-   *   one of them would cost.
+   * @throws IntakeRefusedError because of the idempotency key that they share, or the cost of the
+   *   filters of one of them.
    */
   acceptAll(webhooks: readonly IncomingWebhook[]): Promise<(AcceptedWebhook | null)[]>;
-  /** Waits until everything that was handed in is decided, then closes the connections. */
+  /** Waits until every webhook that was handed in is accepted or refused, then closes the connections. */
   stop(): Promise<void>;
 }
 
@@ -95,8 +95,9 @@ type Groups = GroupCommit<IncomingWebhook, Answer>;
 type Batch = readonly IncomingWebhook[];
 
 /**
- * Webhooks that arrive together are committed together, whosever they are, as long as that is quick. What
- * takes longer (batches, large fan-out, many filters) goes in statements that hold up its own tenant only.
+ * Creates the intake. It commits webhooks that arrive together in one statement, whatever their tenants, as
+ * long as that is quick. Batches, large fan-outs and many filters take longer, so they are committed in
+ * statements that delay only their own tenant.
  */
 export function createIntake(databaseUrl: string): Intake {
   const settings = { ...FIXED_PLANS, enable_hashjoin: 'off', enable_mergejoin: 'off' };
@@ -127,7 +128,7 @@ export function createIntake(databaseUrl: string): Intake {
     ownerOf: ({ tenant }: IncomingWebhook) => tenant,
     maxWaiting: MAX_WAITING,
   };
-  // Webhooks of a sender of thousands wait for each other, and others' do not wait for them.
+  // Webhooks of a bulk sender wait for each other, and webhooks of other senders do not wait for them.
   const [groups, bulkGroups] = [false, true].map((bulk) =>
     createGroupCommit<IncomingWebhook, Answer>({
       ...common,
@@ -142,7 +143,7 @@ export function createIntake(databaseUrl: string): Intake {
     concurrency: 1,
     apart: true,
     maxWaitingWeight: MAX_WAITING_APART_BYTES,
-    // Bulk: others' deliveries go before as many as these are.
+    // Bulk, because their deliveries are so many that those of others go first.
     run: (webhooks) => acceptWebhooks(apartPool, webhooks, { bulk: true, apart: true }),
   });
   // What takes too long for the first of these is cancelled, and done by the second, where batches of
@@ -178,7 +179,7 @@ export function createIntake(databaseUrl: string): Intake {
   const detector = createBulkDetector();
   const isBulk = ({ subscriptionId, tenant, eventType }: IncomingWebhook, count: number) =>
     detector.count(tenant, subscriptionId ?? `${tenant}\n${eventType}`, count);
-  /** Until when webhooks of a tenant that go by their type go apart at once. */
+  /** Until when webhooks that a tenant sends by event type do not use a shared statement. */
   const apartUntil = new Map<string, number>();
   /** The same of their batches. */
   const slowUntil = new Map<string, number>();
@@ -236,22 +237,22 @@ export function createIntake(databaseUrl: string): Intake {
   }
 
   /**
-   * Runs a request under its idempotency key. Two of this process with one key never share a group,
-   * where they would be taken for one request; those of other processes meet in the database.
+   * Runs a request that has an idempotency key. Two requests of this process with one key never share a group,
+   * where they would count as one request; requests in other processes are found by the database.
    */
-  const underWay = new Set<string>();
+  const inProgress = new Set<string>();
   async function alone<T>(
     webhook: IncomingWebhook | undefined,
     work: () => Promise<T>,
   ): Promise<T> {
     if (webhook === undefined || webhook.idempotency === null) return await work();
     const name = `${webhook.tenant}\n${webhook.idempotency.key}`;
-    if (underWay.has(name)) throw new IntakeRefusedError('in_flight');
-    underWay.add(name);
+    if (inProgress.has(name)) throw new IntakeRefusedError('in_flight');
+    inProgress.add(name);
     try {
       return await work();
     } finally {
-      underWay.delete(name);
+      inProgress.delete(name);
     }
   }
 
@@ -269,8 +270,8 @@ export function createIntake(databaseUrl: string): Intake {
 }
 
 /**
- * Accepts webhooks of several tenants in one statement. If it fails for a reason that lies in one of
- * them, each tenant's go in a statement of their own, so that only the tenant in question is told so.
+ * Accepts webhooks of several tenants in one statement. If one of the webhooks makes it fail, each tenant's
+ * webhooks are accepted in a statement of their own, so that only that tenant gets the error.
  */
 async function acceptShared(
   pool: pg.Pool,
@@ -280,17 +281,17 @@ async function acceptShared(
   try {
     return await acceptWebhooks(pool, webhooks, { bulk, apart: false });
   } catch (error) {
-    const liesInThem =
+    const isCausedByWebhooks =
       !(error instanceof OutcomeUnknownError) &&
       (errorCode(error) === QUERY_CANCELED || !isUnavailable(error));
     const { tenant } = webhooks[0] as IncomingWebhook;
-    if (!liesInThem || webhooks.every((webhook) => webhook.tenant === tenant)) throw error;
+    if (!isCausedByWebhooks || webhooks.every((webhook) => webhook.tenant === tenant)) throw error;
     return webhooks.map(() => 'apart');
   }
 }
 
 function accepted(answer: Answer): AcceptedWebhook | null {
-  if (answer === 'apart') throw new Error('a webhook was to go apart, and did not');
+  if (answer === 'apart') throw new Error('a webhook was to be accepted apart, and was not');
   if (typeof answer === 'string') throw new IntakeRefusedError(answer);
   return answer;
 }

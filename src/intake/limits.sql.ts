@@ -1,10 +1,10 @@
 import type pg from 'pg';
 
 /**
- * Makes SQL keep the limits of this process: `posthorn.send` refuses what is larger, as HTTP does. Of
- * several processes with different settings, the one that started last counts.
+ * Applies this process's limits to SQL: `posthorn.send` refuses larger bodies, as HTTP does. If processes
+ * have different settings, those of the last to start apply.
  *
- * @param maxBodyBytes of a body as it is delivered.
+ * @param maxBodyBytes the largest body to deliver, in bytes.
  */
 export async function setSqlLimits(pool: pg.Pool, maxBodyBytes: number): Promise<void> {
   await pool.query(

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 export const ENVIRONMENTS = ['live', 'test'] as const;
-/** What a key is for. It is in the key, so that people see it; Posthorn treats both alike. */
+/** A label in the key, for people. Posthorn treats both alike. */
 export type Environment = (typeof ENVIRONMENTS)[number];
 
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -17,32 +17,32 @@ const KEY = new RegExp(
 );
 
 /**
- * A new key: `ph_live_`, 30 random letters and digits, and six that are the CRC-32 of all before
- * them. So a scanner for leaked secrets finds keys with hardly a false alarm, and a mistyped key is
- * told from an unknown one without asking anybody.
+ * Generates a key: `ph_live_`, 30 random letters and digits, and six that encode the CRC-32 of the characters
+ * before. So scanners for leaked secrets find keys with few false alarms, and a mistyped key is told from an
+ * unknown one without a query.
  */
 export function generateKey(environment: Environment): string {
   const start = `ph_${environment}_${randomDigits(RANDOM_LENGTH)}`;
   return start + checksum(start);
 }
 
-/** That many random letters and digits, each as likely as any other. */
+/** Returns random letters and digits, evenly distributed. */
 export function randomDigits(length: number): string {
   return Array.from({ length }, () => DIGITS[randomInt(DIGITS.length)]).join('');
 }
 
-/** Whether a text means to be a key of ours; it may be mistyped. */
+/** Returns true if a text begins like a key; it may be mistyped. */
 export function looksLikeKey(text: string): boolean {
   return /^ph_(live|test)_/.test(text);
 }
 
-/** Whether a text has the form of a key, and its checksum. */
+/** Returns true if a text has the form of a key and the right checksum. */
 export function isKey(text: string): boolean {
   const [, start = '', sum] = KEY.exec(text) ?? [];
   return sum !== undefined && checksum(start) === sum;
 }
 
-/** What of a key may be shown: enough to know it again, and far too little to guess it. */
+/** Returns the start of a key: enough to recognize it, far too little to guess it. */
 export function keyHint(key: string): string {
   return key.slice(0, key.lastIndexOf('_') + 1 + HINT_LENGTH);
 }

@@ -6,12 +6,12 @@ import { createGroupCommit } from '../lib/group-commit.ts';
 import { type LoopHealth, watched } from '../lib/loop-health.ts';
 import { allowedBy, type Scope } from './scopes.ts';
 
-/** What the shower of a key may do. */
+/** The access that a key gives. */
 export interface Access {
-  /** Whose things it may see; null: everybody's. */
+  /** The tenant that it is limited to; null: all tenants. */
   readonly tenant: string | null;
   readonly allowed: ReadonlySet<Scope>;
-  /** Null for who shows no key where none is needed. */
+  /** Null for requests without a key, if none is required. */
   readonly keyId: number | 'admin' | null;
 }
 
@@ -22,16 +22,16 @@ export interface KnownKey extends Access {
 }
 
 export interface Keyring {
-  /** The key of that SHA-256, or null; revoked and expired ones too. Without a promise where it is known. */
+  /** Returns the key with that SHA-256, even if revoked or expired, or null. Without a promise if it is cached. */
   find(hash: Buffer): KnownKey | null | Promise<KnownKey | null>;
-  /** Notes that a key was used just now: `last_used_at` is right to within a minute. */
+  /** Records that a key was used now: `last_used_at` is exact to a minute. */
   noteUse(key: KnownKey): void;
 }
 
 const NOTE_EVERY_MS = 60_000;
-/** After one that could not be noted. */
+/** The pause after a use that could not be recorded. */
 const NOTE_AGAIN_MS = 5_000;
-/** Without requests nothing is loaded and noted, and then nothing is known to fail. */
+/** Without requests nothing is loaded or recorded, so an old failure says nothing about now. */
 const FORGOTTEN_MS = 30_000;
 
 interface CachedKey extends KnownKey {
@@ -40,11 +40,11 @@ interface CachedKey extends KnownKey {
 }
 
 /**
- * Keys by their hashes, kept in memory and dropped when they change: a key that is revoked, by
- * whichever process, is refused within a second.
+ * Caches keys by their hashes, and drops a key when it changes: a key that any process revokes is refused
+ * within a second.
  *
- * @param session listens for changes; it must be given here before it is started.
- * @param health told how loading keys and noting their use goes.
+ * @param session listens for changes; the keyring must be created before the session is started.
+ * @param health told whether loading keys and recording their use succeed or fail.
  */
 export function createKeyring(pool: pg.Pool, session: Session, health: LoopHealth): Keyring {
   const noteLoop = health.watch('note_key_uses', 'noting when keys were used', FORGOTTEN_MS);
@@ -65,7 +65,7 @@ export function createKeyring(pool: pg.Pool, session: Session, health: LoopHealt
     },
   });
 
-  // Several uses in a moment are one statement, and nobody waits for it.
+  // Uses at the same time share one statement, and no request waits for it.
   const notes = createGroupCommit<number, void>({
     concurrency: 1,
     maxItems: 1000,
@@ -82,7 +82,7 @@ export function createKeyring(pool: pg.Pool, session: Session, health: LoopHealt
     },
   });
 
-  /** The index has found it by then, which tells nothing: nobody can choose a key's hash. */
+  /** Not in constant time after the index lookup, which reveals nothing: clients cannot choose a key's hash. */
   function compared(key: CachedKey | null, hash: Buffer): CachedKey | null {
     return key !== null && timingSafeEqual(key.hash, hash) ? key : null;
   }
@@ -101,7 +101,7 @@ export function createKeyring(pool: pg.Pool, session: Session, health: LoopHealt
       if (now - cached.notedAt < NOTE_EVERY_MS) return;
       cached.notedAt = now;
       notes.add(cached.keyId).catch(() => {
-        // The loop was told. A use that comes soon tries again.
+        // The loop has the error. The next use tries again.
         cached.notedAt = now - NOTE_EVERY_MS + NOTE_AGAIN_MS;
       });
     },

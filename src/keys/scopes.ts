@@ -1,8 +1,8 @@
-/** What a key may do, from least to most. */
+/** The scopes of keys, from least to most. */
 export const SCOPES = ['read', 'send', 'manage', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** The scopes that each scope is enough for. */
+/** The scopes that each scope includes. */
 const COVERS: Readonly<Record<Scope, readonly Scope[]>> = {
   read: ['read'],
   send: ['send'],
@@ -10,7 +10,7 @@ const COVERS: Readonly<Record<Scope, readonly Scope[]>> = {
   admin: SCOPES,
 };
 
-/** Everything that these scopes allow: `manage` reads too, `admin` may do all. */
+/** Returns all scopes that these include: `manage` includes `read`, and `admin` includes all. */
 export function allowedBy(scopes: readonly Scope[]): ReadonlySet<Scope> {
   return new Set(scopes.flatMap((scope) => COVERS[scope]));
 }

@@ -4,15 +4,15 @@ import type { Database } from '../db/types.ts';
 import { type Environment, generateKey, keyHint } from './format.ts';
 import type { Scope } from './scopes.ts';
 
-/** A key as people see it: all of it but the key. */
+/** A key as in the API, without its secret text. */
 export interface Key {
   readonly id: number;
-  /** Null: of all tenants. */
+  /** Null: for all tenants. */
   readonly tenant: string | null;
   readonly name: string | null;
   readonly environment: Environment;
   readonly scopes: Scope[];
-  /** Its beginning. */
+  /** The first characters of the key. */
   readonly hint: string;
   readonly created_at: Date;
   readonly expires_at: Date | null;
@@ -21,7 +21,7 @@ export interface Key {
 }
 
 export interface KeyFields {
-  /** Null with the scope `admin`, and only then. */
+  /** Null if and only if the scopes contain `admin`. */
   readonly tenant: string | null;
   readonly name: string | null;
   readonly environment: Environment;
@@ -42,16 +42,16 @@ const VISIBLE = [
   'revoked_at',
 ] as const;
 
-/** What is stored of a key, and looked for when it is shown. */
+/** Returns the hash that is stored for a key and looked up for each request. */
 export function hashKey(key: string): Buffer {
   return hash('sha256', key, 'buffer');
 }
 
 /**
- * Makes a key.
+ * Creates a key.
  *
- * @returns the key itself, which nobody can find out again, and what is known of it; undefined when
- *   there is no such tenant.
+ * @returns the stored key with its secret text, which cannot be read again; undefined when the tenant does
+ *   not exist.
  */
 export async function createKey(
   db: Database,
@@ -60,7 +60,7 @@ export async function createKey(
   const key = generateKey(environment);
   return await db.transaction().execute(async (transaction) => {
     if (tenant !== null) {
-      // Held until we commit: a tenant that is being deleted gets no new keys.
+      // Locked until the commit, so that a tenant that is being deleted gets no new keys.
       const row = await transaction
         .selectFrom('posthorn.tenants')
         .select('id')
@@ -87,7 +87,7 @@ export async function createKey(
   });
 }
 
-/** Keys that were not revoked, by id, after `after`, at most `limit`; of one tenant, if it is given. */
+/** Lists keys that are not revoked, by id, after `after`, at most `limit`; of one tenant if it is given. */
 export async function listKeys(
   db: Database,
   { tenant, after, limit }: { tenant?: string | undefined; after: number; limit: number },
@@ -103,7 +103,7 @@ export async function listKeys(
   return await query.execute();
 }
 
-/** Revokes a key, for good. Undefined when there is none of that id that was not revoked. */
+/** Revokes a key. Returns undefined if no key with that id exists or it is already revoked. */
 export async function revokeKey(db: Database, id: number): Promise<Key | undefined> {
   return await db
     .updateTable('posthorn.keys')

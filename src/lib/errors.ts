@@ -1,6 +1,6 @@
 /**
- * Something that the person who runs Posthorn can mend: a setting, a port, a database. The command
- * line prints its message alone, without a stack trace, and exits with 1.
+ * An error that the operator can correct: a setting, a port, a database. The command line prints only its
+ * message, without a stack trace, and exits with 1.
  */
 export class OperatorError extends Error {
   override readonly name = 'OperatorError';
@@ -12,7 +12,7 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** The message of anything thrown, never empty: an AggregateError's is that of its first error. */
+/** Returns the message of any thrown value, never empty. For an AggregateError, that of its first error. */
 export function errorMessage(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0)
     return errorMessage(error.errors[0]);

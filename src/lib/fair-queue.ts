@@ -1,29 +1,29 @@
 import { mayTake } from './fair-share.ts';
 
-/** What a queue may hold, all owners together. */
+/** The limits of a queue, for all owners together. */
 export interface FairQueueLimits {
   readonly maxItems: number;
   readonly maxWeight: number;
 }
 
-interface Line<T> {
+interface OwnerQueue<T> {
   readonly items: T[];
   weight: number;
 }
 
 /**
- * Items of many owners, taken in turns: an owner with thousands of items delays another's only item by
- * one of its own. Items of one owner are taken in the order in which they came.
+ * A queue from which owners' items are taken in turns: an owner with thousands of items delays another
+ * owner's item by one item. Items of one owner are taken in the order in which they were added.
  */
 export class FairQueue<Owner, T extends { readonly weight: number }> {
-  /** Those whose turn is next come first. */
-  readonly #lines = new Map<Owner, Line<T>>();
+  /** In the order of the owners' turns. */
+  readonly #owners = new Map<Owner, OwnerQueue<T>>();
   readonly #limits: FairQueueLimits;
   readonly #shared: boolean;
   #size = 0;
   #weight = 0;
 
-  /** @param shared whether one owner is to leave room for others, rather than may fill the queue. */
+  /** @param shared whether an owner must leave room for others; if not, one owner may fill the queue. */
   constructor(limits: FairQueueLimits, shared: boolean) {
     this.#limits = limits;
     this.#shared = shared;
@@ -37,13 +37,13 @@ export class FairQueue<Owner, T extends { readonly weight: number }> {
     return this.#weight;
   }
 
-  /** Adds an item, unless there is no room for it. Returns whether it was added. */
+  /** Adds an item if there is room for it. Returns whether it was added. */
   push(owner: Owner, item: T): boolean {
-    const line = this.#lines.get(owner);
+    const line = this.#owners.get(owner);
     if (!this.#hasRoom(line, item.weight)) return false;
     this.#size += 1;
     this.#weight += item.weight;
-    if (line === undefined) this.#lines.set(owner, { items: [item], weight: item.weight });
+    if (line === undefined) this.#owners.set(owner, { items: [item], weight: item.weight });
     else {
       line.items.push(item);
       line.weight += item.weight;
@@ -52,19 +52,19 @@ export class FairQueue<Owner, T extends { readonly weight: number }> {
   }
 
   /**
-   * Takes items while they are within both limits, one at least.
+   * Takes items within both limits, but at least one.
    *
-   * @param alone whether all of them are to be of one owner.
+   * @param alone whether all of them must belong to one owner.
    */
   take(maxItems: number, maxWeight: number, alone: boolean): T[] {
     const taken: T[] = [];
     let weight = 0;
-    for (const [owner, line] of this.#lines) {
-      // Alone, or the only one there is: no turns to be taken.
-      const most = alone || this.#lines.size === 1 ? maxItems : 1;
+    for (const [owner, line] of this.#owners) {
+      // With one owner there are no turns.
+      const maxOfOwner = alone || this.#owners.size === 1 ? maxItems : 1;
       let count = 0;
       for (const item of line.items) {
-        if (count === most || taken.length === maxItems) break;
+        if (count === maxOfOwner || taken.length === maxItems) break;
         if (taken.length > 0 && weight + item.weight > maxWeight) break;
         taken.push(item);
         weight += item.weight;
@@ -72,11 +72,11 @@ export class FairQueue<Owner, T extends { readonly weight: number }> {
         count += 1;
       }
       if (count === 0) break;
-      this.#lines.delete(owner);
+      this.#owners.delete(owner);
       if (count < line.items.length) {
         line.items.splice(0, count);
-        // Back at the end: this loop comes to it again after all others have had their turn.
-        this.#lines.set(owner, line);
+        // To the end, where this loop reaches it again after all others have had their turn.
+        this.#owners.set(owner, line);
       }
       if (alone || taken.length === maxItems) break;
     }
@@ -85,12 +85,12 @@ export class FairQueue<Owner, T extends { readonly weight: number }> {
     return taken;
   }
 
-  #hasRoom(line: Line<T> | undefined, weight: number): boolean {
+  #hasRoom(line: OwnerQueue<T> | undefined, weight: number): boolean {
     const { maxItems, maxWeight } = this.#limits;
     const [items, ownWeight] =
       this.#shared && line !== undefined ? [line.items.length, line.weight] : [0, 0];
     if (!mayTake(1, items, this.#size, maxItems)) return false;
-    // Something larger than the limit is let in alone rather than never.
+    // An item larger than the limit is let in when the queue is empty; otherwise it would never be.
     return this.#size === 0 || mayTake(weight, ownWeight, this.#weight, maxWeight);
   }
 }

@@ -1,13 +1,13 @@
-/** One owner may have four times what it leaves free. */
+/** One owner may have four times as much as it leaves free. */
 const SHARE = 4;
 
 /**
- * Whether an owner, such as a tenant, may take more of something of which there is so much for all. A greedy
- * owner gets 80 % of it where it comes alone, two get 44 % each; some is always left for the next owner, who may
- * take it whatever it is (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
+ * Returns true if an owner, such as a tenant, may take more of a limited resource. One greedy owner alone gets
+ * 80 % of it, two get 44 % each. Some is always left for the next owner, who may take it all (Choudhury and
+ * Hahne, "Dynamic queue length thresholds", 1998).
  *
- * @param own what the owner has.
- * @param used what all owners have, this one among them.
+ * @param own the amount that the owner has.
+ * @param used the amount that all owners have, this one included.
  */
 export function mayTake(more: number, own: number, used: number, max: number): boolean {
   if (used + more > max) return false;

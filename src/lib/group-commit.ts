@@ -1,50 +1,50 @@
 import { FairQueue } from './fair-queue.ts';
 
-/** What `createGroupCommit` needs to know. */
+/** The options of `createGroupCommit`. */
 export interface GroupCommitOptions<In, Out> {
-  /** Does the work of a group at once. It answers in the order of its items, or fails for all of them. */
+  /** Runs the work of a group. Its results are in the order of the items, or it fails for all of them. */
   readonly run: (items: In[]) => Promise<Out[]>;
   /** Groups that may run at the same time. */
   readonly concurrency: number;
   readonly maxItems: number;
   /**
-   * How long the first item of a group may wait for company, in milliseconds. Without it, it never
-   * waits longer than until fewer than `concurrency` groups are running.
+   * How long the first item of a group may wait for more items, in milliseconds. Without it, an item waits
+   * only until fewer than `concurrency` groups are running.
    */
   readonly gatherMs?: number;
   /**
-   * How long the latest group must have been running before another one leaves beside it, unless that
-   * is full, in milliseconds. Until then what comes joins a larger one, which costs less.
+   * How long the latest group must have been running before another one starts beside it, unless the other
+   * is full, in milliseconds. Until then new items join one larger group, which costs less.
    */
   readonly besideMs?: number;
   /**
-   * Whose an item is, such as a tenant's. Owners take turns, and none of them fills the queue, so that
-   * one with thousands of items holds up nobody else. Without it all have one owner.
+   * Returns the owner of an item, such as its tenant. Owners take turns and none can fill the queue, so an
+   * owner with thousands of items does not delay the others. Without it all items have one owner.
    */
   readonly ownerOf?: (item: In) => unknown;
   /** Whether a group has items of one owner only. */
   readonly apart?: boolean;
-  /** What an item weighs (its bytes, say); a group weighs at most `maxWeight`, or is a single item. */
+  /** Returns the weight of an item, such as its bytes. A group weighs at most `maxWeight`, or has one item. */
   readonly weigh?: (item: In) => number;
   readonly maxWeight?: number;
-  /** Past this many waiting items, `add` refuses with `TooManyWaitingError`. */
+  /** If more items than this wait, `add` rejects with `TooManyWaitingError`. */
   readonly maxWaiting?: number;
-  /** Past this weight of waiting items, `add` refuses with `TooManyWaitingError`. */
+  /** If waiting items weigh more than this, `add` rejects with `TooManyWaitingError`. */
   readonly maxWaitingWeight?: number;
 }
 
 export interface GroupCommit<In, Out> {
   /**
-   * Joins the next group; settles as that group's work does.
+   * Adds an item to the next group; settles as that group's work does.
    *
-   * @param urgent whether the group is not to wait for company any longer.
+   * @param urgent whether the group must not wait for more items.
    */
   add(item: In, urgent?: boolean): Promise<Out>;
-  /** Resolves once nothing waits and nothing runs. */
+  /** Resolves once no item waits and no group runs. */
   idle(): Promise<void>;
 }
 
-/** The backlog is at its bound: the caller should tell its client to come back later. */
+/** Too many items wait: the caller should ask its client to try again later. */
 export class TooManyWaitingError extends Error {
   override readonly name = 'TooManyWaitingError';
 }
@@ -57,12 +57,12 @@ interface Waiting<In, Out> {
 }
 
 /**
- * Lets callers that come at the same time share one piece of work, such as a transaction.
+ * Lets concurrent callers share one piece of work, such as a transaction.
  *
- * Without `gatherMs` a group leaves as soon as fewer than `concurrency` groups are running, or, with
- * `besideMs`, as the one before it has ended or has been running for so long. A lone item then never waits
- * for company, and under load a group is whatever has come while the ones before it ran. With `gatherMs`,
- * what nobody waits for costs a group's work only so often.
+ * Without `gatherMs` a group starts as soon as fewer than `concurrency` groups are running; with `besideMs`,
+ * as soon as the group before it has ended or has been running for that long. A single item then does not
+ * wait, and under load a group has the items that arrived while the groups before it ran. `gatherMs` is for
+ * work that no caller waits for: it limits how often the work of a group is done.
  */
 export function createGroupCommit<In, Out>(
   options: GroupCommitOptions<In, Out>,
@@ -86,11 +86,11 @@ export function createGroupCommit<In, Out>(
   );
   let running = 0;
   let scheduled = false;
-  /** Since when the first of those waits. */
+  /** Since when the first waiting item waits. */
   let since = 0;
   let urgent = gatherMs === 0;
-  /** When the latest group left. */
-  let leftAt = 0;
+  /** When the latest group started. */
+  let startedAt = 0;
   let timer: NodeJS.Timeout | undefined;
   let onIdle: (() => void)[] = [];
 
@@ -105,25 +105,25 @@ export function createGroupCommit<In, Out>(
       return;
     }
     scheduled = true;
-    // Not at once: what arrives in the same turn of the event loop travels together.
-    setImmediate(leave);
+    // Not at once, so that items added in the same turn of the event loop share a group.
+    setImmediate(startGroup);
   }
 
-  /** Until what waits may leave, as far as time goes. */
+  /** Returns the time until the waiting items may start, apart from the limit of concurrency. */
   function msUntilNext(): number {
     if (waiting.size >= maxItems || waiting.weight >= maxWeight) return 0;
-    const at = Math.max(urgent ? 0 : since + gatherMs, running === 0 ? 0 : leftAt + besideMs);
+    const at = Math.max(urgent ? 0 : since + gatherMs, running === 0 ? 0 : startedAt + besideMs);
     return at === 0 ? 0 : at - performance.now();
   }
 
-  function leave(): void {
+  function startGroup(): void {
     scheduled = false;
     if (waiting.size === 0 || running >= concurrency) return;
     clearTimeout(timer);
     timer = undefined;
     const group = waiting.take(maxItems, maxWeight, apart);
     urgent = gatherMs === 0;
-    if (besideMs > 0) leftAt = performance.now();
+    if (besideMs > 0) startedAt = performance.now();
     running += 1;
     schedule();
     void work(group);

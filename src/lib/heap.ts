@@ -1,28 +1,28 @@
-/** Gives the least of what is in it first. */
+/** A collection that returns its least item first. */
 export interface Heap<T> {
   push(item: T): void;
-  /** The least, which stays; undefined when there is none. */
+  /** Returns the least item without removing it; undefined if the heap is empty. */
   peek(): T | undefined;
   pop(): T | undefined;
-  /** Takes out one that few are greater than; undefined when there is none. */
+  /** Removes an item that few others are greater than; undefined if the heap is empty. */
   popLate(): T | undefined;
-  /** Takes out one that is in it, once. */
+  /** Removes an item, which must be in the heap exactly once. */
   delete(item: T): void;
   readonly size: number;
 }
 
-/** So many that were deleted may stay in memory, beyond as many as there are. */
-const MAX_GONE = 64;
+/** Deleted items that may stay in memory even in a small heap. */
+const MAX_DELETED = 64;
 
 /**
- * A binary heap. The order of what is in it must not change.
+ * Creates a binary heap. The order of its items must not change.
  *
- * @param isLess whether the first of two comes before the second.
+ * @param isLess returns true if the first item comes before the second.
  */
 export function createHeap<T>(isLess: (a: T, b: T) => boolean): Heap<T> {
   let items: T[] = [];
-  /** Deleted, and passed over when it comes up. */
-  const gone = new Set<T>();
+  /** Deleted items, which are skipped when they become the least. */
+  const deleted = new Set<T>();
 
   function rise(item: T): void {
     let at = items.length;
@@ -56,36 +56,36 @@ export function createHeap<T>(isLess: (a: T, b: T) => boolean): Heap<T> {
     return least;
   }
 
-  function passGone(): void {
-    while (gone.size > 0 && gone.delete(items[0] as T)) takeLeast();
+  function dropDeleted(): void {
+    while (deleted.size > 0 && deleted.delete(items[0] as T)) takeLeast();
   }
 
   return {
     push: rise,
     peek() {
-      passGone();
+      dropDeleted();
       return items[0];
     },
     pop() {
-      passGone();
+      dropDeleted();
       return takeLeast();
     },
     popLate() {
-      // A leaf: none of those on its way to the root is greater.
+      // The last item is a leaf: none of the items on its way to the root is greater.
       let last = items.pop();
-      while (last !== undefined && gone.delete(last)) last = items.pop();
+      while (last !== undefined && deleted.delete(last)) last = items.pop();
       return last;
     },
     delete(item) {
-      gone.add(item);
-      if (gone.size <= MAX_GONE || gone.size * 2 <= items.length) return;
-      const left = items.filter((one) => !gone.has(one));
-      gone.clear();
+      deleted.add(item);
+      if (deleted.size <= MAX_DELETED || deleted.size * 2 <= items.length) return;
+      const remaining = items.filter((candidate) => !deleted.has(candidate));
+      deleted.clear();
       items = [];
-      for (const one of left) rise(one);
+      for (const remainingItem of remaining) rise(remainingItem);
     },
     get size() {
-      return items.length - gone.size;
+      return items.length - deleted.size;
     },
   };
 }

@@ -1,10 +1,10 @@
 /**
- * The source text of each member of a JSON object. What is signed and delivered must be what was
- * given: parsing and writing again would change numbers beyond 2^53, the spelling of strings and
- * the order of keys.
+ * Returns the source text of each member of a JSON object. The signed and delivered text must be the given
+ * one: parsing and writing it again would change numbers beyond 2^53, the spelling of strings and the order
+ * of keys.
  *
  * @param text a JSON object that `JSON.parse` has accepted.
- * @returns by name; of a name that stands twice the last one, as `JSON.parse` has it.
+ * @returns the texts by name; the last one of a repeated name, as in `JSON.parse`.
  * @example memberSources('{"a": 1.0, "b":[ ]}') // Map { 'a' => '1.0', 'b' => '[ ]' }
  */
 export function memberSources(text: string): Map<string, string> {
@@ -21,7 +21,7 @@ export function memberSources(text: string): Map<string, string> {
 }
 
 /**
- * The source text of each element of a JSON array.
+ * Returns the source text of each element of a JSON array.
  *
  * @param text a JSON array that `JSON.parse` has accepted.
  */
@@ -35,7 +35,7 @@ export function elementSources(text: string): string[] {
   return elements;
 }
 
-/** Each of these takes where something begins, and returns where what follows it does. */
+/** Each of these functions takes the start of a part of the text, and returns its end. */
 function skipSpace(text: string, at: number): number {
   let end = at;
   while (' \t\n\r'.includes(text[end] ?? 'x')) end += 1;

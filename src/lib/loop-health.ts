@@ -3,52 +3,52 @@ import { errorCode, errorMessage } from './errors.ts';
 import { pauseAfter } from './pause-after.ts';
 import { rarely } from './rarely.ts';
 
-/** One failure may be chance. */
+/** A single failure may be chance. */
 const FAILING_AFTER = 2;
 const WARN_EVERY_MS = 60_000;
 const OUTAGE_EVERY_MS = 15_000;
-/** Between tries of a loop that fails: short enough that it is soon known to work again. */
+/** The longest pause between tries of a failing loop: short, so that its recovery is seen soon. */
 const MAX_PAUSE_MS = 15_000;
 const OUTAGE_PAUSE_MS = 1_000;
-/** A loop that waits for others to give it work, and was given none since an outage, may be well again. */
+/** A loop that only runs when it is given work, and got none since an outage, may work again. */
 const FORGET_OUTAGE_MS = 5_000;
 
-/** Background work that is done again and again, and tells how that went. */
+/** Background work that runs again and again, and reports success and failure. */
 export interface Loop {
   succeeded(): void;
   /**
-   * @param details for the log: which row it was, for instance.
-   * @returns after how many milliseconds to try again, which grows with the failures in a row.
+   * @param details for the log, such as the row.
+   * @returns the pause before the next try in milliseconds, which grows with the failures in a row.
    */
   failed(error: unknown, details?: object): number;
 }
 
 export interface LoopState {
   readonly name: string;
-  /** It failed at least twice in a row. */
+  /** Whether it failed at least twice in a row. */
   readonly failing: boolean;
-  /** All its failures, since the process started. */
+  /** The number of its failures since the process started. */
   readonly failures: number;
 }
 
 export interface LoopHealth {
   /**
-   * Begins to watch a loop.
+   * Registers a loop.
    *
    * @param name for metrics and logs, in snake case.
-   * @param does what it does, for people: `recording attempts`.
-   * @param forgetAfterMs for a loop that only runs when it is given work: with no failure for so long it
-   *   no longer counts as failing. A loop on a clock needs none, since it tries again by itself.
+   * @param does its work, for people, such as `recording attempts`.
+   * @param forgetAfterMs for a loop that only runs when it is given work: after this time without a failure it
+   *   no longer counts as failing. A loop on a clock does not need it, since it tries again by itself.
    */
   watch(name: string, does: string, forgetAfterMs?: number): Loop;
   readonly loops: readonly LoopState[];
-  /** Which loops fail, and since when, as sentences; null when none does. They tell no error's text. */
+  /** Sentences that say which loops fail and since when; null if none fails. They contain no error texts. */
   reason(): string | null;
 }
 
 export interface LoopHealthOptions {
   readonly log: Logger;
-  /** Whether an error means that the database cannot be used at all: then there is one line for all loops. */
+  /** Returns true if an error means that the database cannot be used at all: all loops then share one log line. */
   readonly isOutage: (error: unknown) => boolean;
 }
 
@@ -63,8 +63,8 @@ interface Watched {
 }
 
 /**
- * Knows which background work fails. Work that fails twice in a row is logged as a warning (at most once
- * a minute each), counts as failing for metrics and readiness, and is logged again when it succeeds.
+ * Tracks which background work fails. Work that fails twice in a row is logged as a warning (at most once a
+ * minute each), counts as failing for metrics and readiness, and is logged again when it succeeds.
  */
 export function createLoopHealth({ log, isOutage }: LoopHealthOptions): LoopHealth {
   const loops = new Map<string, Watched>();
@@ -90,7 +90,7 @@ export function createLoopHealth({ log, isOutage }: LoopHealthOptions): LoopHeal
 
   function watch(name: string, does: string, forgetAfterMs?: number): Loop {
     const known = loops.get(name);
-    if (known !== undefined) throw new Error(`A loop of the name ${name} is watched already`);
+    if (known !== undefined) throw new Error(`A loop with the name ${name} is already watched`);
     const loop: Watched = {
       name,
       does,
@@ -105,7 +105,7 @@ export function createLoopHealth({ log, isOutage }: LoopHealthOptions): LoopHeal
       const { inARow, since, error } = loop;
       log.warn(
         { ...details, loop: name, reason: errorMessage(error), failures: inARow, since, times },
-        `${does} fails again and again`,
+        `${does} keeps failing`,
       );
     });
     let timer: NodeJS.Timeout | undefined;
@@ -156,7 +156,7 @@ export function createLoopHealth({ log, isOutage }: LoopHealthOptions): LoopHeal
   };
 }
 
-/** Does a loop's work once, and tells the loop how that went. Throws what the work throws. */
+/** Runs a loop's work once, and reports success or failure to the loop. Throws the error of the work. */
 export async function watched<T>(loop: Loop, work: () => Promise<T>): Promise<T> {
   try {
     const result = await work();

@@ -1,15 +1,15 @@
 import type { Loop } from './loop-health.ts';
 
-/** A part that failed and was not tried again for so long is not done any more. */
+/** A failed part that was not tried again for this long is considered gone. */
 const FORGOTTEN_MS = 60_000;
 
-/** The parts of a loop, by name: the loop succeeds once each part that failed has succeeded. */
+/** The parts of a loop, by name. The loop succeeds once every failed part has succeeded. */
 export interface LoopParts {
   succeeded(part: string): void;
   failed(part: string, error: unknown): number;
 }
 
-/** Splits a loop into parts, so that those which succeed do not hide one that fails each time. */
+/** Splits a loop into parts, so that parts which succeed do not hide one that always fails. */
 export function createLoopParts(loop: Loop): LoopParts {
   const failedAt = new Map<string, number>();
   return {

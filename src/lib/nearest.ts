@@ -1,6 +1,6 @@
 /**
- * The candidate that `text` most likely meant: the smallest edit distance, provided it is at most a
- * third of the text's length. Undefined when nothing is near enough to suggest.
+ * Returns the candidate with the smallest edit distance from `text`, if that is at most a third of the text's
+ * length. Undefined if no candidate is near enough.
  *
  * @example nearest('POSTHORN_MAX_BDY', ['POSTHORN_MAX_BODY']) // 'POSTHORN_MAX_BODY'
  */

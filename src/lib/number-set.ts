@@ -1,6 +1,6 @@
-/** Numbers in as little memory as they need: 16 to 32 bytes each, where a Set takes twice that and more. */
+/** A set of numbers in little memory: 16 to 32 bytes each, where a Set takes more than twice that. */
 export interface NumberSet {
-  /** Returns false when it is full, and the number not in it. */
+  /** Adds a number. Returns false if the set is full and does not contain the number. */
   add(value: number): boolean;
   has(value: number): boolean;
   readonly size: number;
@@ -9,30 +9,30 @@ export interface NumberSet {
 const FIRST_CAPACITY = 1_024;
 
 /**
- * A set of numbers that are spread evenly in their lowest 32 bits, as hashes are.
+ * Creates a set for numbers whose lowest 32 bits are spread evenly, as in hashes.
  *
- * @param most it takes no more than that.
+ * @param most the largest size.
  */
 export function createNumberSet(most: number): NumberSet {
   let size = 0;
-  // NaN is what no number is equal to, and so an empty place.
+  // NaN marks an empty place, since no number equals it.
   let places = new Float64Array(FIRST_CAPACITY).fill(Number.NaN);
 
-  /** Where it is, or would be. */
+  /** Returns the place of a number, or the empty place where it would be. */
   function placeOf(value: number): number {
     const mask = places.length - 1;
     let at = value & mask;
     for (;;) {
-      const there = places[at] as number;
-      if (there === value || Number.isNaN(there)) return at;
+      const stored = places[at] as number;
+      if (stored === value || Number.isNaN(stored)) return at;
       at = (at + 1) & mask;
     }
   }
 
   function grow(): void {
-    const before = places;
-    places = new Float64Array(before.length * 2).fill(Number.NaN);
-    for (const value of before) if (!Number.isNaN(value)) places[placeOf(value)] = value;
+    const oldPlaces = places;
+    places = new Float64Array(oldPlaces.length * 2).fill(Number.NaN);
+    for (const value of oldPlaces) if (!Number.isNaN(value)) places[placeOf(value)] = value;
   }
 
   return {

@@ -1,8 +1,8 @@
 const FIRST_MS = 1_000;
 
 /**
- * How long to wait after so many failures in a row, in milliseconds: as the queue does, e times as long
- * after each: 1 s, 2.7 s, 7.4 s, 20 s, and so on up to `mostMs`.
+ * Returns the pause after a number of failures in a row, in milliseconds. As in the queue, each pause is e
+ * times as long as the one before: 1 s, 2.7 s, 7.4 s, 20 s, and so on up to `mostMs`.
  *
  * @param failures counted from 1.
  */

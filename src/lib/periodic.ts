@@ -1,26 +1,26 @@
 import type { Loop } from './loop-health.ts';
 
 export interface PeriodicOptions {
-  /** From the end of a run to the next one, in milliseconds. Without it, it only runs when it is told to. */
+  /** The time from the end of a run to the next one, in milliseconds. Without it, only `runOnce` runs it. */
   readonly everyMs?: number;
-  /** Until the first run after `start`; 0 if it is left out. */
+  /** The time from `start` to the first run, in milliseconds; 0 if left out. */
   readonly firstInMs?: number;
-  /** @param goesOn whether to begin another part of the work: false once it is to stop. */
+  /** @param goesOn returns whether to start another part of the work: false once `stop` was called. */
   readonly run: (goesOn: () => boolean) => Promise<unknown>;
   readonly loop: Loop;
 }
 
 export interface Periodic {
   start(): void;
-  /** Runs now, unless a run is under way; resolves when it has ended. It never rejects: the loop is told. */
+  /** Runs now, or joins the current run; resolves when it has ended. It never rejects: the loop gets errors. */
   runOnce(): Promise<void>;
-  /** Begins nothing more, and waits for the run that is under way. */
+  /** Starts no more runs, and waits for the current one. */
   stop(): Promise<void>;
 }
 
 /**
- * Work on a clock. A run that fails is told to its loop and tried again sooner than the clock says, so
- * that it is soon known whether it was chance, and when it works again.
+ * Creates work that runs on a clock. A failed run is reported to its loop and tried again sooner than the clock
+ * says, so that it is soon clear whether it was chance, and when it works again.
  */
 export function createPeriodic({ everyMs, firstInMs = 0, run, loop }: PeriodicOptions): Periodic {
   let timer: NodeJS.Timeout | undefined;

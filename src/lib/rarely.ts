@@ -1,8 +1,8 @@
 /**
- * Wraps a report so that it is made at most once in `everyMs`, and says how many it stands for. An
+ * Wraps a report so that it is made at most once in `everyMs`, with the number of calls that it stands for. An
  * outage then costs a line a second instead of a line a request.
  *
- * @param now milliseconds of any clock that only goes forward.
+ * @param now a monotonic clock in milliseconds.
  */
 export function rarely<T>(
   everyMs: number,

@@ -1,6 +1,6 @@
 import { parseDuration } from './duration.ts';
 
-/** So many in so long. */
+/** At most `limit` in `perMs` milliseconds. */
 export interface Rate {
   readonly limit: number;
   readonly perMs: number;
@@ -14,9 +14,9 @@ const RATE = /^(\d{1,9})\/(\S+)$/;
  * @throws Error that says what would be right.
  */
 export function parseRate(text: string): Rate | undefined {
-  const given = text.trim();
-  if (given === 'off') return undefined;
-  const [, count = '', time = ''] = RATE.exec(given) ?? [];
+  const trimmed = text.trim();
+  if (trimmed === 'off') return undefined;
+  const [, count = '', time = ''] = RATE.exec(trimmed) ?? [];
   const limit = Number(count);
   if (limit < 1) throw new Error(`"${text}" is not off, and not a rate such as 100/1s or 6000/1m`);
   const perMs = parseDuration(/^\d/.test(time) ? time : `1${time}`);

@@ -9,29 +9,29 @@ import {
 
 /** A key that texts are sealed with. It prints as an object, never as its bytes. */
 export interface SealingKey {
-  /** The first eight hex digits of the key's SHA-256: it is stored beside what the key has sealed. */
+  /** The first eight hex digits of the key's SHA-256, which are stored with every sealed text. */
   readonly id: string;
   readonly key: KeyObject;
 }
 
 /** Seals texts for the database, and opens them again. */
 export interface Sealer {
-  /** False where there is no key: then texts are stored as they are. */
+  /** False if there is no key: texts are then stored in plain. */
   readonly seals: boolean;
   /**
-   * A text as it is to be stored, under the first key.
+   * Seals a text with the first key.
    *
-   * @param place where it will be stored, such as `posthorn.subscriptions/7/secret`. It is bound to
-   *   the stored form: copied to another place, that form does not open.
+   * @param place the place where it will be stored, such as `posthorn.subscriptions/7/secret`. The sealed text
+   *   is bound to it: copied to another place, it does not open.
    */
   seal(text: string, place: string): string;
   /**
-   * What was stored, as it was given to `seal`. What was never sealed is given back as it is.
+   * Opens a stored text. A plain text is returned as it is.
    *
-   * @throws SealError that says why it cannot be opened, and never what it is.
+   * @throws SealError saying why it cannot be opened, never its text.
    */
   open(stored: string, place: string): string;
-  /** Whether it is stored as `seal` would store it today. */
+  /** Returns true if the text is stored as `seal` would store it now. */
   isCurrent(stored: string): boolean;
 }
 
@@ -44,7 +44,7 @@ const PREFIX = 'sealed:';
 const STORED = /^sealed:v1:([0-9a-f]{8}):([A-Za-z0-9_-]+)$/;
 const ALGORITHM = 'aes-256-gcm';
 const KEY_BYTES = 32;
-/** 96 bits, as GCM is made for. Drawn at random, they are good for 2^32 texts under one key. */
+/** 96 bits, the size that GCM is made for. Random nonces are safe for 2^32 texts with one key. */
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
@@ -79,7 +79,7 @@ export function createSealer(keys: readonly SealingKey[]): Sealer {
       const key = byId.get(id);
       if (key === undefined) {
         throw new SealError(
-          `it is encrypted under the key ${id}, which POSTHORN_ENCRYPTION_KEY does not have`,
+          `it is encrypted with the key ${id}, which POSTHORN_ENCRYPTION_KEY does not contain`,
         );
       }
       const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(0, NONCE_BYTES), {
@@ -94,7 +94,7 @@ export function createSealer(keys: readonly SealingKey[]): Sealer {
         ]).toString('utf8');
       } catch (error) {
         throw new SealError(
-          `it does not decrypt under its key ${id}: it was changed, or copied from another row`,
+          `it does not decrypt with its key ${id}: it was changed, or copied from another row`,
           { cause: error },
         );
       }
@@ -107,7 +107,7 @@ export function createSealer(keys: readonly SealingKey[]): Sealer {
   };
 }
 
-/** Whether a stored text is sealed, or only looks so. */
+/** Returns true if a stored text is sealed, or looks so. */
 export function isSealed(stored: string): boolean {
   return stored.startsWith(PREFIX);
 }
@@ -118,7 +118,7 @@ const BASE64 = /^[A-Za-z0-9+/_-]{43}=?$/;
 /**
  * Reads keys of 32 bytes each, in base64 or hex, with commas between them. The first one seals.
  *
- * @throws Error that says what is wrong, and never shows a key.
+ * @throws Error that says what is wrong; it never contains a key.
  */
 export function parseSealingKeys(text: string): readonly SealingKey[] {
   const keys = text.split(',').map((part, index) => {

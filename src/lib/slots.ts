@@ -1,18 +1,18 @@
-/** What an acquirer holds until it lets go of it, in parts if it likes. */
+/** A limited number of places with a limited total weight. A holder may release them in parts. */
 export interface Slots {
   /**
-   * Waits until `count` places and `weight` are free, in the order of asking.
+   * Waits until `count` places and `weight` are free, first come, first served.
    *
-   * @param last whether all others that wait go first.
+   * @param last whether all other waiting calls go first.
    */
   acquire(count: number, weight: number, last?: boolean): Promise<void>;
   release(count: number, weight: number): void;
-  /** Changes how many places there are. What is held beyond a smaller number is kept until released. */
+  /** Changes the number of places. Holders keep their places until they release them. */
   resize(maxCount: number): void;
   readonly used: number;
-  /** How many are asking and have to wait. */
+  /** The number of waiting calls. */
   readonly waiting: number;
-  /** Places released so far. */
+  /** The number of places released so far. */
   readonly released: number;
 }
 
@@ -23,8 +23,8 @@ interface Waiting {
 }
 
 /**
- * Bounds how many things are under way and what they weigh together (the bytes they hold).
- * Something larger than the bounds is let through alone rather than never.
+ * Limits how many operations run at once and their total weight, such as the bytes that they hold. An operation
+ * larger than the limits runs alone, so that it is not blocked for ever.
  */
 export function createSlots(maxCount: number, maxWeight: number): Slots {
   let limit = maxCount;
@@ -39,10 +39,10 @@ export function createSlots(maxCount: number, maxWeight: number): Slots {
 
   function letIn(): void {
     for (;;) {
-      const line = waiting.length > 0 ? waiting : waitingLast;
-      const [next] = line;
+      const queue = waiting.length > 0 ? waiting : waitingLast;
+      const [next] = queue;
       if (next === undefined || !fits(next.count, next.weight)) return;
-      line.shift();
+      queue.shift();
       count += next.count;
       weight += next.weight;
       next.go();
@@ -60,8 +60,8 @@ export function createSlots(maxCount: number, maxWeight: number): Slots {
       return released;
     },
     acquire(askedCount, askedWeight, last = false) {
-      const nobodyFirst = waiting.length === 0 && (!last || waitingLast.length === 0);
-      if (nobodyFirst && fits(askedCount, askedWeight)) {
+      const isNext = waiting.length === 0 && (!last || waitingLast.length === 0);
+      if (isNext && fits(askedCount, askedWeight)) {
         count += askedCount;
         weight += askedWeight;
         return Promise.resolve();

@@ -1,14 +1,14 @@
 import type { Loop } from './loop-health.ts';
 
-/** A part of a round, which is left out for a while after it has failed. */
+/** A part of a round that is skipped for a while after a failure. */
 export interface Step {
-  /** Does the work, unless it failed just now. It never rejects: the loop is told. */
+  /** Runs the work, unless it failed just now. It never rejects: the loop gets errors. */
   run(work: () => Promise<void>): Promise<void>;
-  /** It is left out until then, as `performance.now()` tells the time. */
+  /** The step is skipped until then, on the clock of `performance.now()`. */
   readonly notBefore: number;
 }
 
-/** @param wake called with when the step may be tried again, in milliseconds. */
+/** @param wake called with the time until the step may be tried again, in milliseconds. */
 export function createStep(loop: Loop, wake: (inMs: number) => void): Step {
   let notBefore = 0;
   return {

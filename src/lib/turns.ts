@@ -1,24 +1,24 @@
 import { mayTake } from './fair-share.ts';
 
-/** More of one owner wait than may: the caller should come back later. */
+/** Too many calls of one owner wait: the caller should try again later. */
 export class TooManyTurnsError extends Error {
   override readonly name = 'TooManyTurnsError';
 }
 
 export interface TurnsOptions {
-  /** What turns weigh together at most; a single one may weigh more. */
+  /** The largest total weight of turns; a single turn may weigh more. */
   readonly max: number;
-  /** How many of one owner may wait. */
+  /** The most waiting calls of one owner. */
   readonly maxWaiting?: number;
 }
 
 export interface Turns {
   /**
-   * Waits for a turn. Owners are let in one after the other, however many of one are waiting, and none has
-   * all there is (fair-share.ts).
+   * Waits for a turn. Owners get turns one after another, however many calls of one owner wait, and no owner
+   * can take everything (fair-share.ts).
    *
-   * @returns what ends the turn; calls after the first do nothing.
-   * @throws TooManyTurnsError when too many of that owner wait.
+   * @returns a function that ends the turn; calling it again does nothing.
+   * @throws TooManyTurnsError when too many calls of that owner wait.
    */
   take(owner: string, weight?: number): Promise<() => void>;
 }
@@ -28,20 +28,20 @@ interface Waiting {
   readonly begin: (end: () => void) => void;
 }
 
-interface Line {
+interface OwnerTurns {
   running: number;
   weight: number;
   readonly waiting: Waiting[];
 }
 
-/** Lets owners, such as tenants, do a kind of work in turns, so that none of them takes it from others. */
+/** Gives owners, such as tenants, turns for a kind of work, so that none keeps the others from it. */
 export function createTurns({ max, maxWaiting = Number.POSITIVE_INFINITY }: TurnsOptions): Turns {
-  /** Those whose turn is next come first. */
-  const lines = new Map<string, Line>();
+  /** In the order of the owners' turns. */
+  const owners = new Map<string, OwnerTurns>();
   let used = 0;
 
   function letIn(): void {
-    for (const [owner, line] of lines) {
+    for (const [owner, line] of owners) {
       if (used >= max) return;
       const [next] = line.waiting;
       if (next === undefined) continue;
@@ -50,14 +50,14 @@ export function createTurns({ max, maxWaiting = Number.POSITIVE_INFINITY }: Turn
       used += next.weight;
       line.weight += next.weight;
       line.running += 1;
-      // Behind all others, where this loop comes to it again.
-      lines.delete(owner);
-      lines.set(owner, line);
+      // To the end, where this loop reaches it again after all others.
+      owners.delete(owner);
+      owners.set(owner, line);
       next.begin(turnOf(owner, line, next.weight));
     }
   }
 
-  function turnOf(owner: string, line: Line, weight: number): () => void {
+  function turnOf(owner: string, line: OwnerTurns, weight: number): () => void {
     let ended = false;
     return () => {
       if (ended) return;
@@ -66,16 +66,18 @@ export function createTurns({ max, maxWaiting = Number.POSITIVE_INFINITY }: Turn
       line.weight -= weight;
       line.running -= 1;
       letIn();
-      if (line.running === 0 && line.waiting.length === 0) lines.delete(owner);
+      if (line.running === 0 && line.waiting.length === 0) owners.delete(owner);
     };
   }
 
   return {
     take(owner, weight = 1) {
-      const line = lines.get(owner) ?? { running: 0, weight: 0, waiting: [] };
+      const line = owners.get(owner) ?? { running: 0, weight: 0, waiting: [] };
       if (line.waiting.length >= maxWaiting)
-        return Promise.reject(new TooManyTurnsError(`${maxWaiting} are waiting already`));
-      lines.set(owner, line);
+        return Promise.reject(
+          new TooManyTurnsError(`${maxWaiting} calls of this owner are waiting already`),
+        );
+      owners.set(owner, line);
       return new Promise((begin) => {
         line.waiting.push({ weight, begin });
         letIn();

@@ -14,35 +14,35 @@ import { headerProblem, type PolicyColumns, readAs } from './policy.ts';
 import { openSecrets, type SecretColumns } from './secrets.ts';
 import { judgeHeaderName, type SigningColumns } from './signing.ts';
 
-/** What intake and delivery need to know of a subscription. */
+/** The parts of a subscription that intake and delivery need. */
 export interface CachedSubscription {
   readonly id: number;
-  /** Whose it is; that never changes. */
+  /** The tenant that owns it, which never changes. */
   readonly tenant: string;
   readonly url: URL;
   /** Null for a subscription without a secret. */
   readonly signer: Signer | null;
-  /** What proves who hands a webhook in; null where only a key can. */
+  /** Verifies the signatures of webhooks handed in; null: only a key is accepted. */
   readonly verifier: Verifier | null;
   readonly status: SubscriptionStatus;
   readonly circuitOpen: boolean;
-  /** Its attempts have failed several times in a row, and none has succeeded since. */
+  /** Whether several attempts in a row have failed, with no success since. */
   readonly failing: boolean;
-  /** While its circuit is open: when a probe may be sent, as `performance.now()` tells the time. */
+  /** While its circuit is open: when a probe may be sent, on the clock of `performance.now()`. */
   readonly probeAt: number | null;
-  /** Its deliveries are held from the start; the owner of its backlog sends them. */
+  /** Whether new deliveries are held from the start, and the owner of its backlog sends them. */
   readonly throughBacklog: boolean;
-  /** What of its policy differs from the settings; null where it does not. */
+  /** Its own policy; null: the settings apply. */
   readonly schedule: RetrySchedule | null;
   readonly timeoutMs: number | null;
-  /** Custom headers: name, value, name, value. */
+  /** Custom headers as name, value, name, value. */
   readonly headers: readonly string[];
   readonly maxInFlight: number | null;
   readonly rateLimit: { readonly limit: number; readonly perMs: number } | null;
   readonly ordering: SubscriptionOrdering;
   /**
-   * Why nothing can be sent to it, or null: it was written past the API, or its secret cannot be
-   * decrypted. It is then never sent unsigned.
+   * Why nothing can be sent to it, or null. For example, it was changed by SQL to something invalid, or its
+   * secret cannot be decrypted. Deliveries are then not sent unsigned either.
    */
   readonly problem: string | null;
 }
@@ -51,11 +51,11 @@ export interface SubscriptionCache {
   /** The subscription, or null when there is none or it was deleted. */
   get(id: number): Promise<CachedSubscription | null>;
   /**
-   * Forgets it. Changes are notified to all processes; whoever makes one calls this, so that his next
-   * request finds it made.
+   * Removes it from the cache. Changes are notified to all processes; a process that makes a change calls
+   * this too, so that its next request sees the change.
    */
   drop(id: number): void;
-  /** The same as `get` where it is known already, and otherwise undefined: for the hot path, without a promise. */
+  /** As `get`, but without a promise, for the hot path: undefined if the subscription is not cached. */
   peek(id: number): CachedSubscription | null | undefined;
 }
 
@@ -64,18 +64,18 @@ interface Entry {
   readonly freshUntil: number;
 }
 
-/** A change is notified, so this bounds only what a lost notification could do. */
+/** Changes are notified, so this limits only the effect of a lost notification. */
 const FRESH_MS = 60_000;
 /** While notifications do not arrive, a change must still take effect within a second. */
 const FRESH_WITHOUT_NOTIFICATIONS_MS = 500;
-/** Ids that do not exist cost a query each; somebody who guesses ids must not cost one a guess. */
+/** Absent ids are cached too, so that guessing ids does not cost a query for each guess. */
 const MAX_ENTRIES = 50_000;
 
 /**
- * Subscriptions by id, kept in memory and dropped when they change, by whichever process.
+ * Caches subscriptions by id, and drops a subscription when any process changes it.
  *
- * @param session listens for changes; it must be given here before it is started.
- * @param loop told how loading goes.
+ * @param session listens for changes; the cache must be created before the session is started.
+ * @param loop told whether loading succeeds or fails.
  */
 export function createSubscriptionCache(
   pool: pg.Pool,
@@ -84,7 +84,7 @@ export function createSubscriptionCache(
   loop: Loop,
 ): SubscriptionCache {
   const entries = new Map<number, Entry>();
-  // An answer that was under way while its subscription changed may be the old one.
+  // A result that was loaded while a subscription changed may be stale, so it is not cached.
   let changes = 0;
 
   function drop(id: number): void {
@@ -163,7 +163,7 @@ interface SubscriptionRow extends PolicyColumns, SecretColumns, SigningColumns {
   readonly through_backlog: boolean;
 }
 
-/** The API judges what it stores, but a row can be written by SQL too. */
+/** Reads a row. The API checks fields before storing them, but a row can be written by SQL too. */
 function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
   const { id, rate_limit, rate_limit_per_ms } = row;
   const known = {
@@ -204,8 +204,8 @@ function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
 }
 
 /**
- * Not those that a signature has too: a header comes once. Nor what is refused today, and was stored
- * before that or by SQL.
+ * Returns the custom headers that can be sent: not one with the name of the signature header, since a header
+ * is sent once, and not one that is refused today but was stored earlier or by SQL.
  */
 function headersOf({ headers, signature_header }: SubscriptionRow): string[] {
   const own = signature_header === null ? null : readAs(signature_header);

@@ -1,24 +1,23 @@
 import type pg from 'pg';
 import { endSkipping, SKIPPING, skipSome } from '../deliveries/skip.sql.ts';
 
-/** For so long a request skips; the rest is done by a worker. */
+/** For this long the request itself cancels deliveries; a worker cancels the rest. */
 const SKIP_MS = 2_000;
 
-/** What becomes of what a subscription was owed while it was disabled. */
+/** Whether the subscription's pending and held deliveries are sent (resume) or cancelled (skip). */
 export type BacklogChoice = 'resume' | 'skip';
 
 export interface Enabled {
-  /** Whether it is active by now; otherwise it is paused until all is skipped. */
+  /** Whether it is active now; otherwise it is paused until all deliveries are cancelled. */
   readonly active: boolean;
-  /** Deliveries that were cancelled so far. */
+  /** The number of deliveries cancelled so far. */
   readonly skipped: number;
 }
 
 /**
- * Makes a subscription active, whatever it was, and forgets that its receiver failed. What it was owed
- * is sent, the oldest first; or it is cancelled, and not before that is done does anything flow: a
- * worker finishes it (maintenance/held-keeper.ts) when it is more than can be done at once, or when this
- * process dies.
+ * Makes a subscription active, whatever its status, and clears its record of failures. Its pending and held
+ * deliveries are sent, the oldest first, or cancelled. Nothing is sent before all are cancelled: if there are
+ * too many to cancel at once, or this process dies, a worker finishes (maintenance/held-keeper.ts).
  *
  * @returns undefined when the tenant has no subscription of that id.
  */
@@ -39,7 +38,7 @@ export async function enableSubscription(
         where id = $1 and tenant = $4 and deleted_at is null
         returning id
       ), forgotten as (
-        -- Of one that was active all the time; otherwise a trigger does it too.
+        -- For a subscription that was active already; otherwise a trigger does it too.
         delete from posthorn.circuits c using enabled where c.subscription_id = enabled.id
       )
       select from enabled`,
@@ -49,9 +48,9 @@ export async function enableSubscription(
   if (!skip) return { active: true, skipped: 0 };
   let skipped = 0;
   for (const until = performance.now() + SKIP_MS; performance.now() < until; ) {
-    const some = await skipSome(pool, subscriptionId);
-    skipped += some;
-    if (some > 0) continue;
+    const cancelled = await skipSome(pool, subscriptionId);
+    skipped += cancelled;
+    if (cancelled > 0) continue;
     await endSkipping(pool, subscriptionId);
     return { active: true, skipped };
   }

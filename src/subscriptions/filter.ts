@@ -1,25 +1,25 @@
 import type pg from 'pg';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 
-/** Webhooks that a filter is tried on, at most. */
+/** The most webhooks that a filter is tried on. */
 export const MAX_TRIED = 100;
-/** Of bodies to be read for that, in bytes. The statement must not take the seconds that would be cut off. */
+/** The most bytes of bodies read for that, so that the statement does not run into its timeout. */
 const MAX_TRIED_BYTES = 4 * 1024 * 1024;
 
 /**
- * Among how many of the last webhooks they are looked for. Those of the default tenant have no index
- * of their own, so there it is the last of all tenants.
+ * The number of latest webhooks that are searched. The default tenant has no index of its own, so for it
+ * these are the latest webhooks of all tenants.
  */
-const LOOKED_AT = 10_000;
+const MAX_SEARCHED = 10_000;
 
-/** What a subscription may say of the webhooks that it wants. */
+/** The fields of a subscription that choose webhooks. */
 export interface Wanted {
   readonly filter: string;
   readonly event_types: readonly string[] | null;
   readonly channels: readonly string[] | null;
 }
 
-/** A webhook that was sent by type, and whether it would go to such a subscription. */
+/** A webhook that was sent by event type, and whether it matches. */
 export interface TriedWebhook {
   readonly webhook_id: string;
   readonly accepted_at: Date;
@@ -29,7 +29,7 @@ export interface TriedWebhook {
 }
 
 /**
- * Judges a filter, as the trigger on the table of subscriptions does.
+ * Checks a filter, as the trigger on the table of subscriptions does.
  *
  * @returns why it cannot be used, or null.
  */
@@ -41,20 +41,19 @@ export async function filterProblem(pool: pg.Pool, filter: string): Promise<stri
     );
     return rows[0]?.problem ?? null;
   } catch (error) {
-    // Postgres says what is wrong with the syntax, or with a value in it.
+    // A syntax error, or an invalid value in the path.
     if (!/^(42601|22)/.test(errorCode(error) ?? '')) throw error;
     return `it is not a JSON path: ${errorMessage(error)}`;
   }
 }
 
 /**
- * Tries a filter on a tenant's last webhooks that were sent by type, by what intake does.
+ * Tries a filter on the latest webhooks that a tenant sent by event type, with the rules of intake.
  *
- * A webhook that was sent raw, and looks just like the envelope of Standard Webhooks, is taken for
- * one that was not.
+ * A raw webhook that looks like the envelope of Standard Webhooks is treated as an envelope.
  *
- * @param wanted with a filter that `filterProblem` finds nothing wrong with.
- * @returns the latest first; fewer than there are where they are large.
+ * @param wanted a choice whose filter is valid by `filterProblem`.
+ * @returns the webhooks, the latest first; fewer if they are large.
  */
 export async function tryFilter(
   pool: pg.Pool,
@@ -88,7 +87,7 @@ export async function tryFilter(
      from bounded
      where bytes <= $3
      order by id desc`,
-    [tenant, MAX_TRIED, MAX_TRIED_BYTES, filter, event_types, channels, LOOKED_AT],
+    [tenant, MAX_TRIED, MAX_TRIED_BYTES, filter, event_types, channels, MAX_SEARCHED],
   );
   return rows;
 }

@@ -4,10 +4,10 @@ import { SKIPPING } from '../deliveries/skip.sql.ts';
 import { getSubscription, type Subscription } from './store.ts';
 
 /**
- * Pauses a subscription; one that is paused keeps its reason unless another one is given, and one that
- * is disabled stays so.
+ * Pauses a subscription. A paused subscription keeps its reason unless a new one is given; a disabled one
+ * stays disabled.
  *
- * @returns it as it is then, or undefined when the tenant has none of that id.
+ * @returns the subscription afterwards, or undefined when the tenant has none with that id.
  */
 export async function pauseSubscription(
   db: Database,
@@ -32,9 +32,9 @@ export async function pauseSubscription(
 }
 
 /**
- * Makes a subscription active that was paused.
+ * Makes a paused subscription active.
  *
- * @returns it as it is then, or undefined when the tenant has none of that id.
+ * @returns the subscription afterwards, or undefined when the tenant has none with that id.
  */
 export async function resumeSubscription(
   db: Database,
@@ -44,8 +44,8 @@ export async function resumeSubscription(
   await db
     .updateTable('posthorn.subscriptions')
     .set({
-      // One whose backlog is being skipped becomes active when that is done (skip.sql.ts), and not
-      // before: what is to be skipped would be sent.
+      // A subscription whose backlog is being skipped becomes active when that is done (skip.sql.ts): before,
+      // deliveries that are to be cancelled would be sent.
       status: sql`case when skip_until is null then 'active' else status end`,
       status_reason: sql`case when skip_until is null then null else ${SKIPPING} end`,
       status_changed_at: sql`now()`,

@@ -2,21 +2,21 @@ import { parseRetrySchedule } from '../deliveries/retry-schedule.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import { validateHeaderName, validateHeaderValue } from '../lib/node-http.ts';
 
-/** How a subscription is delivered to, as people write it. What is null is as the settings have it. */
+/** How a subscription is delivered to, as in the API. Null: the setting applies. */
 export interface Policy {
-  /** As POSTHORN_RETRY_SCHEDULE is written. */
+  /** Written as POSTHORN_RETRY_SCHEDULE. */
   readonly retry_schedule: string | null;
   /** A duration, such as `15s`. */
   readonly timeout: string | null;
   /** Sent with every delivery. */
   readonly headers: Record<string, string> | null;
-  /** Requests at once; null lets it adapt to the receiver. */
+  /** The most requests at once; null: adapted to the receiver. */
   readonly max_in_flight: number | null;
   readonly rate_limit: RateLimit | null;
   readonly ordering: 'none' | 'strict';
 }
 
-/** So many requests in a time, evenly: `{"limit": 50, "per": "1s"}`. */
+/** The most requests in a period, spread evenly: `{"limit": 50, "per": "1s"}`. */
 export interface RateLimit {
   readonly limit: number;
   readonly per: string;
@@ -52,8 +52,8 @@ export const MAX_HEADERS = 32;
 const MAX_HEADERS_LENGTH = 8_192;
 
 /**
- * What a delivery sets itself, what belongs to one connection (RFC 9110 section 7.6.1), what proxies
- * say of where a request comes from, and `proxy`, which CGI makes the setting HTTP_PROXY.
+ * Headers that deliveries set themselves, that belong to one connection (RFC 9110 section 7.6.1), or by which
+ * proxies report the source of a request; and `proxy`, which CGI turns into the variable HTTP_PROXY.
  */
 const RESERVED = new Set([
   'accept-encoding',
@@ -84,20 +84,20 @@ const RESERVED = new Set([
 const RESERVED_PREFIX = /^x-forwarded-/;
 
 /**
- * A header's name as receivers may read it: CGI and WSGI (RFC 3875, 4.1.18) write `-` as `_`, so that
- * `Content_Length` is theirs, and some servers do so with all that is no letter or digit.
+ * Normalizes a header's name as receivers may read it: CGI and WSGI (RFC 3875, 4.1.18) replace `-` by `_`, so
+ * `Content_Length` becomes `Content-Length`, and some servers replace every other character too.
  */
 export function readAs(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-');
 }
 
-/** Whether a subscription may not set a header, as it may be read. */
+/** Returns true if a subscription may not set a header of this name, or of one that receivers read as it. */
 export function isReserved(name: string): boolean {
-  const read = readAs(name);
-  return RESERVED.has(read) || RESERVED_PREFIX.test(read);
+  const normalized = readAs(name);
+  return RESERVED.has(normalized) || RESERVED_PREFIX.test(normalized);
 }
 
-/** Why a header cannot be sent with deliveries, or null. */
+/** Returns why a header cannot be sent with deliveries, or null. */
 export function headerProblem(name: string, value: unknown): string | null {
   if (isReserved(name))
     return 'is set by Posthorn, by a proxy or for the connection, or may be read as such a name; choose another name';
@@ -109,13 +109,13 @@ export function headerProblem(name: string, value: unknown): string | null {
   try {
     validateHeaderValue(name, value as string);
   } catch {
-    return 'has a value that no header can carry; use characters that can be seen';
+    return 'has a value that is not allowed in a header; use printable characters';
   }
-  return typeof value === 'string' ? null : 'has a value that is no text';
+  return typeof value === 'string' ? null : 'has a value that is not text';
 }
 
 /**
- * What is given of a policy, as columns.
+ * Turns the given fields of a policy into columns.
  *
  * @throws PolicyError naming the field, what is wrong with it, and what would be right.
  */
@@ -147,7 +147,7 @@ export function policyColumns(given: Partial<Policy>): Partial<PolicyColumns> {
   return columns;
 }
 
-/** Columns as people read them. */
+/** Turns columns into the policy as in the API. */
 export function policyOf(columns: PolicyColumns): Policy {
   const { timeout_ms, rate_limit, rate_limit_per_ms } = columns;
   return {
@@ -187,10 +187,13 @@ function judgeHeaders(headers: Record<string, string>): void {
     const field = `headers.${name}`;
     const problem = headerProblem(name, value);
     if (problem !== null) throw new PolicyError(field, problem);
-    const read = readAs(name);
-    if (seen.has(read))
-      throw new PolicyError(field, 'is given twice, in spellings that receivers read as one');
-    seen.add(read);
+    const normalized = readAs(name);
+    if (seen.has(normalized))
+      throw new PolicyError(
+        field,
+        'is given twice, in spellings that receivers may read as one name',
+      );
+    seen.add(normalized);
     length += name.length + value.length;
   }
   if (length > MAX_HEADERS_LENGTH)

@@ -6,8 +6,8 @@ import type { SealingKey } from '../lib/sealing.ts';
 import { countSecrets, missingKeys, type StoredSecrets } from './reseal.ts';
 
 /**
- * Says at the start how secrets are stored, where somebody could want to know: that they are plain, or
- * that there are some that cannot be read. Of several processes one says it.
+ * Logs at the start if secrets are stored in plain text, or if some cannot be read. Of several processes only
+ * one logs it.
  */
 export async function reportSecrets(
   pool: pg.Pool,
@@ -21,14 +21,14 @@ export async function reportSecrets(
   try {
     stored = await countSecrets(pool);
   } catch (error) {
-    // With very many subscriptions this may take longer than a statement may. It is no reason not to start.
-    log.warn({ reason: errorMessage(error) }, 'how secrets are stored could not be looked up');
+    // With very many subscriptions this may exceed the statement timeout, which must not prevent the start.
+    log.warn({ reason: errorMessage(error) }, 'could not check how secrets are stored');
     return;
   }
   for (const [key, secrets] of missingKeys(stored, keys)) {
     log.warn(
       { key, secrets },
-      'secrets are encrypted under a key that POSTHORN_ENCRYPTION_KEY does not have: nothing is sent to their subscriptions until it does',
+      'secrets are encrypted with a key that POSTHORN_ENCRYPTION_KEY does not contain: nothing is sent to their subscriptions until it does',
     );
   }
   if (keys.length > 0 && stored.plain > 0) {

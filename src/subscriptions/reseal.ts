@@ -2,10 +2,10 @@ import type pg from 'pg';
 import type { Sealer } from '../lib/sealing.ts';
 import { placeOf, type SecretColumns } from './secrets.ts';
 
-/** How secrets are stored. */
+/** The number of secrets by how they are stored. */
 export interface StoredSecrets {
   readonly plain: number;
-  /** How many are sealed under a key, by its id. */
+  /** The number of secrets sealed with each key, by the key's id. */
   readonly sealed: ReadonlyMap<string, number>;
 }
 
@@ -30,20 +30,20 @@ export async function countSecrets(pool: pg.Pool): Promise<StoredSecrets> {
   };
 }
 
-/** What resealing came to, in subscriptions. */
+/** The result of resealing, counted in subscriptions. */
 export interface Resealing {
   readonly resealed: number;
-  /** Those with a secret that cannot be opened, and why. They were left as they are. */
+  /** Subscriptions with a secret that cannot be opened, and why. They were not changed. */
   readonly unreadable: readonly { readonly id: number; readonly reason: string }[];
 }
 
-/** So many rows are locked at once, for some milliseconds: a change of one of them waits that long. */
+/** Rows locked at once, for some milliseconds; a change to one of them waits that long. */
 const BATCH = 200;
 
 /**
- * Seals every secret under the first key, those too that are plain, and drops what has ended its
- * overlap. A transaction a batch, so services may run meanwhile, and it may be broken off and begun
- * again. Those that do not have the first key yet cannot read what this has sealed.
+ * Seals every secret with the first key, plain secrets too, and drops secrets whose overlap has ended. Each
+ * batch is a transaction, so services may run meanwhile, and it may be interrupted and started again. Services
+ * without the first key cannot read secrets that this has sealed.
  */
 export async function resealSecrets(pool: pg.Pool, sealer: Sealer): Promise<Resealing> {
   let resealed = 0;
@@ -93,38 +93,41 @@ export async function resealSecrets(pool: pg.Pool, sealer: Sealer): Promise<Rese
   }
 }
 
-/** The columns anew, null when they are right as they are, or why they cannot be read. */
+/** Returns the resealed columns, null if nothing changes, or why they cannot be read. */
 function reseal(
   stored: SecretColumns,
   id: number,
   now: Date,
   sealer: Sealer,
 ): SecretColumns | string | null {
-  const retired = (stored.retired_secrets ?? []).filter((one) => Date.parse(one.until) > +now);
-  const texts = [stored.secret, stored.verify_secret, ...retired.map((one) => one.secret)];
-  const ended = retired.length < (stored.retired_secrets ?? []).length;
-  if (!ended && texts.every((text) => text === null || sealer.isCurrent(text))) return null;
-  const again = (text: string, column: keyof SecretColumns) => {
+  const retired = (stored.retired_secrets ?? []).filter(({ until }) => Date.parse(until) > +now);
+  const texts = [stored.secret, stored.verify_secret, ...retired.map(({ secret }) => secret)];
+  const someEnded = retired.length < (stored.retired_secrets ?? []).length;
+  if (!someEnded && texts.every((text) => text === null || sealer.isCurrent(text))) return null;
+  const resealText = (text: string, column: keyof SecretColumns) => {
     const place = placeOf(id, column);
-    // Opened even where it stays, so that one that is damaged is found.
+    // Opened even if it does not change, so that a damaged secret is found.
     const opened = sealer.open(text, place);
     return sealer.isCurrent(text) ? text : sealer.seal(opened, place);
   };
   try {
     return {
-      secret: stored.secret && again(stored.secret, 'secret'),
+      secret: stored.secret && resealText(stored.secret, 'secret'),
       retired_secrets:
         retired.length === 0
           ? null
-          : retired.map((one) => ({ ...one, secret: again(one.secret, 'retired_secrets') })),
-      verify_secret: stored.verify_secret && again(stored.verify_secret, 'verify_secret'),
+          : retired.map(({ secret, until }) => ({
+              secret: resealText(secret, 'retired_secrets'),
+              until,
+            })),
+      verify_secret: stored.verify_secret && resealText(stored.verify_secret, 'verify_secret'),
     };
   } catch (error) {
     return (error as Error).message;
   }
 }
 
-/** The ids of keys that secrets are sealed under and the sealer does not have, with how many there are. */
+/** Returns the ids of missing keys, with the number of secrets that are sealed with each. */
 export function missingKeys(
   { sealed }: StoredSecrets,
   keys: readonly { readonly id: string }[],

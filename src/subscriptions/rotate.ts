@@ -11,34 +11,34 @@ import {
   schemeOf,
 } from './secrets.ts';
 
-/** Each signs every delivery, and `webhook-signature` gets longer by each. */
+/** Every retired secret signs every delivery, which makes `webhook-signature` longer. */
 const MAX_RETIRED = 5;
 
 export interface RotationRequest {
-  /** Null: a new one is made. */
+  /** Null: a new secret is generated. */
   readonly secret: string | null;
-  /** Of the one that is made. Null: what it was. */
+  /** The scheme of a generated secret. Null: unchanged. */
   readonly scheme: SignatureScheme | null;
-  /** For how long the secret that is replaced still signs. 0: it ends at once, and so do those before it. */
+  /** For how long the replaced secret still signs. 0: it and all earlier secrets stop signing at once. */
   readonly overlapMs: number;
 }
 
 export interface Rotation {
-  /** The new secret, as it signs from now on. */
+  /** The new secret. */
   readonly secret: string;
   readonly scheme: SignatureScheme;
-  /** Until when the secret that was replaced still signs; null when it does not. */
+  /** Until when the replaced secret still signs; null: it does not. */
   readonly previousUntil: Date | null;
 }
 
-/** There are as many secrets in their overlap as there may be. */
+/** The subscription already has the most secrets in their overlap. */
 export class TooManySecretsError extends Error {
   override readonly name = 'TooManySecretsError';
 }
 
 /**
- * Gives a subscription another secret; the one before it signs too until the overlap ends. One that
- * cannot be opened any more is dropped.
+ * Replaces the secret of a subscription. The replaced secret still signs until the overlap ends; one that
+ * cannot be opened is dropped.
  *
  * @returns undefined when the tenant has no subscription of that id.
  * @throws TooManySecretsError
@@ -85,12 +85,12 @@ export async function rotateSecret(
 
     function retire(previous: string | null, until: Date): StoredRetiredSecret[] {
       if (request.overlapMs === 0) return [];
-      const earlier = (row?.retired_secrets ?? []).filter((one) => Date.parse(one.until) > now);
+      const earlier = (row?.retired_secrets ?? []).filter(({ until }) => Date.parse(until) > now);
       if (previous === null) return earlier;
       if (earlier.length === MAX_RETIRED) {
-        const first = earlier.map((one) => one.until).sort()[0];
+        const first = earlier.map((retiredSecret) => retiredSecret.until).sort()[0];
         throw new TooManySecretsError(
-          `${MAX_RETIRED} earlier secrets still sign, the first of them until ${first}; wait for that, or give "0s", which ends them all at once`,
+          `${MAX_RETIRED} earlier secrets still sign, the first of them until ${first}; wait until then, or give "0s", which ends all of them at once`,
         );
       }
       const sealed = sealer.seal(previous, placeOf(id, 'retired_secrets'));
@@ -99,14 +99,14 @@ export async function rotateSecret(
   });
 }
 
-/** Public keys of a subscription that signs by Ed25519. */
+/** The public keys of a subscription that signs with Ed25519. */
 export interface PublicKeys {
   readonly current: string | null;
   readonly previous: readonly { readonly publicKey: string; readonly until: Date }[];
 }
 
 /**
- * The public keys that a subscription's receiver should take now.
+ * Returns the public keys that a subscription's receiver should accept now.
  *
  * @returns undefined when the tenant has no subscription of that id.
  * @throws UnreadableSecretError
@@ -130,10 +130,10 @@ export async function publicKeysOf(
   return {
     current: secret !== null && asymmetric(secret) ? readPrivateKey(secret).publicKey : null,
     previous: retired
-      .filter((one) => one.untilMs > row.now.getTime() && asymmetric(one.secret))
-      .map((one) => ({
-        publicKey: readPrivateKey(one.secret).publicKey,
-        until: new Date(one.untilMs),
+      .filter(({ secret, untilMs }) => untilMs > row.now.getTime() && asymmetric(secret))
+      .map(({ secret, untilMs }) => ({
+        publicKey: readPrivateKey(secret).publicKey,
+        until: new Date(untilMs),
       })),
   };
 }
@@ -143,7 +143,7 @@ function readable(stored: string | null, id: number, sealer: Sealer): string | n
   try {
     return sealer.open(stored, placeOf(id, 'secret'));
   } catch (error) {
-    // A new secret is the way out of a key that was lost.
+    // If the encryption key was lost, a new secret must still be possible.
     if (error instanceof SealError) return null;
     throw error;
   }

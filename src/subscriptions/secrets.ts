@@ -3,7 +3,7 @@ import { isPrivateKey } from '../signing/ed25519.ts';
 import type { RetiredSecret } from '../signing/signer.ts';
 import type { Verification } from '../signing/verify/schemes.ts';
 
-/** What signs a subscription's deliveries: a secret that both ends have, or a private key. */
+/** How deliveries are signed: with a secret that both sides have, or with a private key. */
 export type SignatureScheme = 'hmac' | 'ed25519';
 
 /** The columns of a subscription that hold secrets, each text plain or sealed. */
@@ -24,27 +24,27 @@ export const SECRET_COLUMNS = ['secret', 'retired_secrets', 'verify_secret'] as 
 export type SecretColumn = (typeof SECRET_COLUMNS)[number];
 
 /**
- * Where a secret is stored: what seals it is bound to the table, the subscription and the column, so
- * that nobody who can write to the table can put one subscription's secret into another one.
+ * Names the place of a secret. A sealed secret is bound to its table, subscription and column, so a user who
+ * can write to the table cannot use one subscription's secret for another.
  */
 export function placeOf(id: number, column: SecretColumn): string {
   return `posthorn.subscriptions/${id}/${column}`;
 }
 
-/** What kind of secret it is. */
+/** Returns the signature scheme that a secret is for. */
 export function schemeOf(secret: string | null): SignatureScheme {
   return secret !== null && isPrivateKey(secret) ? 'ed25519' : 'hmac';
 }
 
-/** What is given of a subscription's secrets. */
+/** The secrets in a request. */
 export interface GivenSecrets {
   secret?: string | null | undefined;
   verify?: (Verification & { readonly secret: string }) | null | undefined;
 }
 
 /**
- * Given secrets as columns. A secret that is set replaces all that there were: those that were
- * retired do not sign any more.
+ * Turns given secrets into columns. A secret that is set replaces all earlier ones: retired secrets do not
+ * sign any more.
  */
 export function secretColumns({ secret, verify }: GivenSecrets, id: number, sealer: Sealer) {
   const seal = (text: string | null, column: SecretColumn) =>
@@ -83,9 +83,9 @@ export interface OpenSecrets {
 }
 
 /**
- * Opens what the columns hold.
+ * Opens the secrets in the columns.
  *
- * @throws UnreadableSecretError that says which secret cannot be opened and why, and never what it is.
+ * @throws UnreadableSecretError naming the secret that cannot be opened and why, never its text.
  */
 export function openSecrets(columns: SecretColumns, id: number, sealer: Sealer): OpenSecrets {
   const open = (stored: string, column: SecretColumn, name: string) => {
@@ -100,9 +100,9 @@ export function openSecrets(columns: SecretColumns, id: number, sealer: Sealer):
   const { secret, retired_secrets, verify_secret } = columns;
   return {
     secret: secret === null ? null : open(secret, 'secret', 'its secret'),
-    retired: (retired_secrets ?? []).map((one) => ({
-      secret: open(one.secret, 'retired_secrets', 'a secret that it had before'),
-      untilMs: Date.parse(one.until),
+    retired: (retired_secrets ?? []).map(({ secret, until }) => ({
+      secret: open(secret, 'retired_secrets', 'an earlier secret'),
+      untilMs: Date.parse(until),
     })),
     verifySecret:
       verify_secret === null

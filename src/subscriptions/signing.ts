@@ -2,22 +2,22 @@ import { TOKEN } from '../lib/http-syntax.ts';
 import { parseSignatureValue, parseSignedContent } from '../signing/signature-template.ts';
 import { isReserved, PolicyError, readAs } from './policy.ts';
 
-/** A signature header of a subscription's own, for receivers that were made for another sender. */
+/** A custom signature header, for receivers that were built for another sender. */
 export interface SigningColumns {
-  /** Its name. Null: there is none. */
+  /** The name of the header. Null: no custom header. */
   readonly signature_header: string | null;
-  /** What it says, such as `t={timestamp},v1={hex}`. Null: `{hex}`. */
+  /** Its value, such as `t={timestamp},v1={hex}`. Null: `{hex}`. */
   readonly signature_template: string | null;
-  /** What is signed, such as `{timestamp}.{body}`. Null: `{body}`. */
+  /** The signed text, such as `{timestamp}.{body}`. Null: `{body}`. */
   readonly signature_content: string | null;
 }
 
 const MAX_NAME_LENGTH = 100;
-/** Headers that say what the body is, and those of Standard Webhooks. */
+/** Headers that describe the body, and those of Standard Webhooks. */
 const RESERVED_PREFIX = /^(?:content|webhook)-/;
 
 /**
- * What is given of a signature header, as columns.
+ * Turns the given fields of a signature header into columns.
  *
  * @throws PolicyError naming the field, what is wrong with it, and what would be right.
  */
@@ -29,16 +29,16 @@ export function signingColumns(given: Partial<SigningColumns>): Partial<SigningC
   return { signature_header, signature_template, signature_content } as Partial<SigningColumns>;
 }
 
-/** @throws PolicyError for what cannot be, or be read as, a name of its own. */
+/** @throws PolicyError for a name that is not valid, or that receivers may read as the name of another header. */
 export function judgeHeaderName(name: string): void {
   const refuse = (message: string) => {
     throw new PolicyError('signature_header', message);
   };
-  const read = readAs(name);
+  const normalized = readAs(name);
   if (!TOKEN.test(name)) refuse('it is not a header name; use letters, digits and -');
   if (name.length > MAX_NAME_LENGTH)
     refuse(`it has ${name.length} characters; at most ${MAX_NAME_LENGTH} are allowed`);
-  if (isReserved(name) || RESERVED_PREFIX.test(read) || read === 'user-agent') {
+  if (isReserved(name) || RESERVED_PREFIX.test(normalized) || normalized === 'user-agent') {
     refuse(
       'that header is set by Posthorn or belongs to the connection; choose another, such as X-Signature',
     );

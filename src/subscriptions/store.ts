@@ -6,14 +6,14 @@ import { type Policy, type PolicyColumns, policyOf } from './policy.ts';
 import { type GivenSecrets, type SignatureScheme, secretColumns } from './secrets.ts';
 import type { SigningColumns } from './signing.ts';
 
-/** A subscription as people see it: its secrets are never among them. */
+/** A subscription as in the API, without its secrets. */
 export interface Subscription extends Policy, SigningColumns {
   readonly id: number;
   readonly url: string;
   readonly status: SubscriptionStatus;
   /** Why it is paused or disabled. */
   readonly status_reason: string | null;
-  /** Null: all types. Empty: none, only what is handed in for this subscription. */
+  /** Null: all types. Empty: none; it gets only webhooks sent to this subscription alone. */
   readonly event_types: string[] | null;
   readonly channels: string[] | null;
   readonly filter: string | null;
@@ -21,14 +21,14 @@ export interface Subscription extends Policy, SigningColumns {
   readonly metadata: Record<string, string> | null;
   readonly has_secret: boolean;
   readonly signature_scheme: SignatureScheme;
-  /** Until when a secret that was replaced still signs. */
+  /** Until when a replaced secret still signs. */
   readonly secret_overlap_until: Date | null;
   readonly verify: Verification | null;
   readonly created_at: Date;
   readonly updated_at: Date;
 }
 
-/** What of a subscription can be set. It is expected to have been judged. */
+/** The fields of a subscription that can be set. They must have been checked. */
 export interface SubscriptionFields
   extends Partial<PolicyColumns>,
     Partial<SigningColumns>,
@@ -80,8 +80,8 @@ function present({ timeout_ms, rate_limit, rate_limit_per_ms, ...row }: Row): Su
 }
 
 /**
- * Stores a subscription. What seals its secrets is bound to its id, which the row has first; so they
- * come by a second statement of one transaction.
+ * Stores a subscription. Sealed secrets are bound to its id, which exists only after the insert, so a second
+ * statement of the transaction stores them.
  */
 export async function createSubscription(
   db: Database,
@@ -159,7 +159,7 @@ function selectOf(db: Database, tenant: string) {
     .orderBy('id');
 }
 
-/** The tenant's subscription of an id, or undefined when there is none or it was deleted. */
+/** Returns the tenant's subscription with this id, or undefined if it does not exist or is deleted. */
 export async function getSubscription(
   db: Database,
   tenant: string,
@@ -175,7 +175,7 @@ export async function getSubscription(
   return row && present(row);
 }
 
-/** Changes what is given of a subscription. Undefined when the tenant has none of that id. */
+/** Changes the given fields of a subscription. Returns undefined if the tenant has none with that id. */
 export async function updateSubscription(
   db: Database,
   sealer: Sealer,
@@ -196,12 +196,12 @@ export async function updateSubscription(
 }
 
 /**
- * Deletes a subscription: what is owed to it is cancelled, its secrets are forgotten, its history
- * stays. A webhook accepted at this very moment by another transaction is cancelled by the worker
- * that is woken for it.
+ * Deletes a subscription: its pending and held deliveries are cancelled, its secrets are deleted, its history
+ * stays. If another transaction accepts a webhook at the same moment, the worker that takes the delivery
+ * cancels it.
  *
- * What is owed may be very much, so it is cancelled by a task, which `cancelDeleted` (bulk-operations/delete.ts)
- * begins at once. Nothing is sent meanwhile: workers know of a deletion as soon as it is committed.
+ * The deliveries may be very many, so a task cancels them, which `cancelDeleted` (bulk-operations/delete.ts)
+ * starts at once. Nothing is sent meanwhile: workers see a deletion as soon as it is committed.
  *
  * @returns the id of the task, or undefined when the tenant has no subscription of that id.
  */
@@ -217,10 +217,9 @@ export async function deleteSubscription(
 }
 
 /**
- * Deletes a tenant's subscriptions, or one of them, as `deleteSubscription` does, in a transaction of
- * the caller's.
+ * Deletes a tenant's subscriptions, or one of them, as `deleteSubscription` does, in the caller's transaction.
  *
- * @returns how many there were, and the id of the task, which is there only if there were any.
+ * @returns the number of deleted subscriptions, and the id of the task, if any were deleted.
  */
 export async function deleteSubscriptionsOf(
   transaction: Transaction<Tables>,

@@ -3,16 +3,15 @@ import { createNotifiedCache, type NotifiedCache } from '../db/notified-cache.ts
 import type { Session } from '../db/session.ts';
 import type { Loop } from '../lib/loop-health.ts';
 
-/** Which tenants there are, in memory. */
+/** The tenants that exist, cached in memory. */
 export type TenantCache = NotifiedCache<true>;
 
 /**
- * Knows by id which tenants exist and were not deleted. Only who may see all of them asks for those
- * that do not exist, so these are asked for anew each time: a tenant that was made a moment ago is
- * there.
+ * Caches which tenants exist and are not deleted. Absent tenants are not cached, so that a new tenant is found
+ * at once; only requests with access to all tenants can ask for absent ones.
  *
- * @param session listens for changes; it must be given here before it is started.
- * @param loop told how loading goes.
+ * @param session listens for changes; the cache must be created before the session is started.
+ * @param loop told whether loading succeeds or fails.
  */
 export function createTenantCache(pool: pg.Pool, session: Session, loop: Loop): TenantCache {
   return createNotifiedCache({

@@ -2,15 +2,15 @@ import { sql } from 'kysely';
 import type { Database } from '../db/types.ts';
 import { deleteSubscriptionsOf } from '../subscriptions/store.ts';
 
-/** Whose everything is where nobody says otherwise. */
+/** The tenant of everything for which no other is named. */
 export const DEFAULT_TENANT = 'default';
 
-/** A tenant as people see it. */
+/** A tenant as in the API. */
 export interface Tenant {
   readonly id: string;
   readonly name: string | null;
   readonly metadata: Record<string, string> | null;
-  /** How long its payloads and answers are kept; null: as everybody's. */
+  /** How long its payloads and answers are kept; null: the setting applies. */
   readonly retention_ms: number | null;
   readonly created_at: Date;
   readonly updated_at: Date;
@@ -27,7 +27,7 @@ const VISIBLE = ['id', 'name', 'metadata', 'retention_ms', 'created_at', 'update
 /**
  * Stores a tenant.
  *
- * @returns undefined when its id is taken, be it by one that was deleted.
+ * @returns undefined when its id is taken, even by a deleted tenant.
  */
 export async function createTenant(
   db: Database,
@@ -41,7 +41,7 @@ export async function createTenant(
     .executeTakeFirst();
 }
 
-/** Tenants that were not deleted, by id, after `after`, at most `limit`. */
+/** Lists tenants that are not deleted, by id, after `after`, at most `limit`. */
 export async function listTenants(
   db: Database,
   { after, limit }: { after: string | undefined; limit: number },
@@ -56,7 +56,7 @@ export async function listTenants(
   return await query.execute();
 }
 
-/** The tenant of an id, or undefined when there is none or it was deleted. */
+/** Returns the tenant with this id, or undefined if it does not exist or is deleted. */
 export async function getTenant(db: Database, id: string): Promise<Tenant | undefined> {
   return await db
     .selectFrom('posthorn.tenants')
@@ -66,7 +66,7 @@ export async function getTenant(db: Database, id: string): Promise<Tenant | unde
     .executeTakeFirst();
 }
 
-/** Changes what is given of a tenant. Undefined when there is none of that id. */
+/** Changes the given fields of a tenant. Returns undefined if there is none with that id. */
 export async function updateTenant(
   db: Database,
   id: string,
@@ -86,23 +86,23 @@ export async function updateTenant(
     .executeTakeFirst();
 }
 
-/** What went with a tenant. */
+/** What was deleted, cancelled or revoked with a tenant. */
 export interface DeletedTenant {
   readonly subscriptions: number;
-  /** The task that cancels what is owed; undefined where there were no subscriptions. */
+  /** The task that cancels the deliveries; undefined if there were no subscriptions. */
   readonly task: string | undefined;
   readonly keys: number;
 }
 
 /**
- * Deletes a tenant, its subscriptions and its event types, cancels what is owed and revokes its keys,
- * all in one transaction. Its history stays, and its id stays taken.
+ * Deletes a tenant, its subscriptions and event types, cancels its deliveries and revokes its keys, in one
+ * transaction. Its history stays, and its id cannot be used again.
  *
- * @returns what went with it, or undefined when there is no tenant of that id.
+ * @returns the numbers deleted with it, or undefined when there is no tenant with that id.
  */
 export async function deleteTenant(db: Database, id: string): Promise<DeletedTenant | undefined> {
   return await db.transaction().execute(async (transaction) => {
-    // First, so that nothing new can come to it: who adds to a tenant holds its row.
+    // First, because every transaction that adds to a tenant locks its row: nothing new can be added.
     const { numUpdatedRows } = await transaction
       .updateTable('posthorn.tenants')
       .set({ deleted_at: sql`now()`, updated_at: sql`now()` })

@@ -132,9 +132,15 @@ t.test('what cannot be tried again says why', async (t) => {
     'update posthorn.deliveries set attempt_count = 30000 where webhook_id <> $1',
     [webhook],
   );
-  t.match((await retry(ids[1] as string)).json, { status: 409, detail: /as many attempts as can be counted/ });
+  t.match((await retry(ids[1] as string)).json, {
+    status: 409,
+    detail: /as many attempts as can be counted/,
+  });
   await posthorn.request('DELETE', `/v1/subscriptions/${subscription}`);
-  t.match((await retry(ids[1] as string)).json, { status: 409, detail: /subscription of this delivery is deleted/ });
+  t.match((await retry(ids[1] as string)).json, {
+    status: 409,
+    detail: /subscription of this delivery is deleted/,
+  });
   t.equal(receiver.received.length, 2);
 });
 

@@ -73,5 +73,5 @@ t.test('a loop that is given no work any more does not count as failing for ever
 t.test('two loops of one name would hide each other', async (t) => {
   const { health } = create();
   health.watch('load', 'loading');
-  t.throws(() => health.watch('load', 'loading'), /watched already/);
+  t.throws(() => health.watch('load', 'loading'), /already watched/);
 });

@@ -94,7 +94,7 @@ t.test('the first key seals, and all of them open', async (t) => {
   t.ok(between.isCurrent(renewed));
   t.equal(after.open(renewed, 'place'), 'secret');
   const [, , id] = old.split(':');
-  t.throws(() => after.open(old, 'place'), { message: new RegExp(`under the key ${id}`) });
+  t.throws(() => after.open(old, 'place'), { message: new RegExp(`with the key ${id}`) });
 });
 
 t.test(
