@@ -1,10 +1,10 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { type Ports, portOf } from './ports.ts';
 
-/** Networks that the operator opened although they are private, or closed although they are not. */
+/** A list of networks, which the operator allowed or denied. */
 export interface Networks {
   contains(address: string): boolean;
-  /** Whether any address of this machine is among them. */
+  /** Returns true if an address of this machine is among them. */
   readonly hasLoopback: boolean;
 }
 
@@ -12,8 +12,8 @@ export interface Networks {
 export interface Reach {
   readonly allowNetworks: Networks;
   /**
-   * Public addresses that lead inside: this network's own, and prefixes of a NAT64 of its own, which
-   * nothing tells from other addresses. Denied also where they are allowed.
+   * Public addresses that lead inside: those of this network, and prefixes of its own NAT64, which cannot be
+   * told from other addresses. They are denied even if they are allowed too.
    */
   readonly denyNetworks: Networks;
   readonly allowPorts: Ports;
@@ -77,7 +77,7 @@ function listOf(network: string, prefix: number, family: 'ipv4' | 'ipv6'): Block
 }
 
 /**
- * Why a delivery may not connect to this address, as words that follow "is", or null when it may.
+ * Returns why a delivery may not connect to this address, as words that follow "is", or null if it may.
  *
  * @param address an IPv4 or IPv6 address without brackets.
  * @example judgeAddress('10.1.2.3', reach) // 'a private address'
@@ -86,7 +86,7 @@ export function judgeAddress(
   address: string,
   { allowNetworks, denyNetworks }: Pick<Reach, 'allowNetworks' | 'denyNetworks'>,
 ): string | null {
-  // A zone (fe80::1%eth0) only ever qualifies local addresses.
+  // Only local addresses have a zone (fe80::1%eth0).
   const [bare = ''] = address.split('%');
   const version = isIP(bare);
   if (version === 0) return 'not an IP address';
@@ -109,7 +109,7 @@ function outsideGlobalUnicast(address: string): string {
 /**
  * Reads a comma-separated list of CIDRs.
  *
- * @throws Error naming the entry that is none.
+ * @throws Error naming the entry that is not a network.
  */
 export function parseNetworks(text: string): Networks {
   const list = new BlockList();
@@ -131,8 +131,8 @@ export function parseNetworks(text: string): Networks {
 }
 
 /**
- * Why a subscription may not have this URL, as a sentence, or null when it may. A name is judged
- * again by what it resolves to, each time a connection is made.
+ * Returns why a subscription may not have this URL, as a sentence, or null if it may. A name is checked again
+ * by its addresses each time a connection is made.
  */
 export function judgeUrl(text: string, reach: Reach): string | null {
   let url: URL;
@@ -147,7 +147,7 @@ export function judgeUrl(text: string, reach: Reach): string | null {
   if (url.username !== '' || url.password !== '') {
     return 'it contains a user name or password; use a secret and check the signature instead';
   }
-  // Of the parsed URL, never of the text: 2130706433, 0x7f.1 and 127.0.0.1 are one address.
+  // The host of the parsed URL, not of the text: 2130706433, 0x7f.1 and 127.0.0.1 are one address.
   const host = unbracketed(url.hostname);
   const what = judgeHost(host, reach);
   if (what !== null) {
@@ -163,8 +163,8 @@ export function judgeUrl(text: string, reach: Reach): string | null {
 }
 
 /**
- * Judges a host by what can be known without asking DNS, which is what literal addresses are and
- * which names never mean another machine. Words that follow "is", or null.
+ * Checks a host without DNS: literal addresses, and names that always mean this machine. Returns words that
+ * follow "is", or null.
  */
 export function judgeHost(host: string, reach: Reach): string | null {
   if (isIP(host) !== 0) return judgeAddress(host, reach);
@@ -172,14 +172,14 @@ export function judgeHost(host: string, reach: Reach): string | null {
 }
 
 /**
- * Whether deliveries may use this port of a host that has passed `judgeHost`. Loopback, once the
- * operator has opened it, is open on all: development servers listen anywhere.
+ * Returns true if deliveries may use this port of a host that `judgeHost` allows. If the operator has allowed
+ * loopback, all its ports are allowed, because development servers use any port.
  */
 export function isPortOpen(host: string, port: number, { allowPorts }: Reach): boolean {
   return allowPorts.contains(port) || isLoopback(host) || isLocalName(host);
 }
 
-/** Whether an address is of this machine; a name is not. */
+/** Returns true for addresses of this machine; false for names. */
 export function isLoopback(address: string): boolean {
   const version = isIP(address);
   return version !== 0 && LOOPBACK.check(address, version === 4 ? 'ipv4' : 'ipv6');
@@ -194,12 +194,12 @@ function hasLocalhost(networks: Pick<Networks, 'contains'>): boolean {
   return networks.contains('127.0.0.1') || networks.contains('::1');
 }
 
-/** The host of a URL as `isIP` and sockets want it: IPv6 without its brackets. */
+/** Returns the host of a URL as `isIP` and sockets need it: IPv6 without its brackets. */
 export function unbracketed(hostname: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
 }
 
-/** A delivery was about to connect to what it may not reach. Its message says so in a clause. */
+/** A delivery would have connected to a denied address or port. The message is a clause. */
 export class BlockedAddressError extends Error {
   override readonly name = 'BlockedAddressError';
 }

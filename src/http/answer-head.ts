@@ -1,60 +1,60 @@
-/** Of all heads of an answer together, interim ones (1xx) among them: 60 cookies of 4 KiB fit. */
+/** The limit for all heads of an answer together, interim ones (1xx) included: 60 cookies of 4 KiB fit. */
 export const MAX_HEAD_BYTES = 256 * 1024;
 
-/** What an answer said in its head. Names are in lower case. */
+/** The head of an answer. Names are in lower case. */
 export type AnswerHeaders = Readonly<Record<string, string | string[]>>;
 
-/** What the receiver said has no status that HTTP/1.1 could mean. Its message says why, as a clause. */
+/** The answer has no valid HTTP/1.1 status. The message says why, as a clause. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
 
-/** The head of an answer has more bytes than are read. */
+/** The head of an answer is larger than the limit. */
 export class HeadTooLargeError extends Error {
   override readonly name = 'HeadTooLargeError';
 }
 
-/** The head of an answer, and what follows from it. */
+/** The head of an answer, and how to read on. */
 export interface AnswerHead {
   readonly statusCode: number;
   readonly retryAfter: string | undefined;
   readonly location: string | undefined;
   readonly headers: AnswerHeaders | undefined;
   /**
-   * Where its body ends: after so many bytes, after the last chunk, or with the connection. When its
-   * length makes no sense nobody can tell, and what came with the head is all that is read.
+   * Where the body ends: after a number of bytes, after the last chunk, or with the connection. If its length
+   * is not valid, the end is unknown, and only the bytes that came with the head are read.
    */
   readonly body: number | 'chunked' | 'until the end' | 'unclear';
   /** How long the connection may be kept for another request, in milliseconds; 0: not at all. */
   readonly keepMs: number;
 }
 
-/** A status in whatever spelling: Python reads `HTTP/1.1 +0200`, curl `HTTP/2 200`, browsers `ICY 200`. */
+/** A status in any spelling that clients accept: Python `HTTP/1.1 +0200`, curl `HTTP/2 200`, browsers `ICY 200`. */
 const STATUS_LINE = /^(?:HTTP[!-~]*|ICY)[^!-~\n]+\+?0*([1-9]\d\d)(?!\d)/i;
 
-/** How long the names are that are read below: others are passed over without making a string. */
+/** The lengths of the names that are read below: headers with other lengths are skipped without a string. */
 const READ_LENGTHS = new Set(
   'content-length transfer-encoding connection keep-alive retry-after location'
     .split(' ')
     .map(({ length }) => length),
 );
 
-/** A head to the letter of RFC 9112, 4 and 5, whose reason may be missing together with its space. */
+/** A head exactly as in RFC 9112, 4 and 5, except that the reason and its space may be missing. */
 const REGULAR =
   /^HTTP\/1\.[01] \d{3}(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*\r\n\r\n$/;
 
-/** The status at the beginning of a head, if there is one. */
+/** Returns the status at the beginning of a head, if there is one. */
 export function statusOf(text: string): number | undefined {
   const status = STATUS_LINE.exec(text)?.[1];
   return status === undefined ? undefined : Number(status);
 }
 
 /**
- * Reads a head. All that must be there is a status. A head that is
- * not regular may be read in two ways, and so can where its body ends: its connection is not kept.
+ * Reads a head. Only the status is required. An irregular head can be read in two ways, and so can the end of
+ * its body, so its connection is not kept.
  *
- * @param text from the status line on, with the empty line at its end where that has come.
- * @param withHeaders whether all headers are wanted, rather than those that matter here.
+ * @param text from the status line on, with the empty line at its end if that has arrived.
+ * @param withHeaders whether to read all headers, not only those that are used here.
  * @throws ProtocolError when it has no status.
  */
 export function readAnswerHead(text: string, withHeaders: boolean): AnswerHead {
@@ -62,7 +62,7 @@ export function readAnswerHead(text: string, withHeaders: boolean): AnswerHead {
   if (statusCode === undefined)
     throw new ProtocolError('it does not begin with a status line and a status from 100 on');
   const regular = REGULAR.test(text);
-  // A value may go on in the next line, which then begins with white space (RFC 9112, 5.2).
+  // A value may continue in the next line, which then begins with white space (RFC 9112, 5.2).
   const lines = regular ? text : text.replace(/\n[\t ]+/g, ' ');
 
   const headers: Record<string, string | string[]> | undefined = withHeaders
@@ -80,7 +80,7 @@ export function readAnswerHead(text: string, withHeaders: boolean): AnswerHead {
     end = lines.indexOf('\n', start);
     if (colon < start) colon = lines.indexOf(':', start);
     if (colon === -1) break;
-    // A line without a colon says nothing.
+    // A line without a colon is ignored.
     if (end !== -1 && colon > end) continue;
     if (regular && headers === undefined && !READ_LENGTHS.has(colon - start)) continue;
     const name = lines.slice(start, colon).trimEnd().toLowerCase();
@@ -124,7 +124,7 @@ function bodyOf(
 ): Pick<AnswerHead, 'body' | 'keepMs'> {
   if (statusCode === 101) return { body: 0, keepMs: 0 };
   if (statusCode === 204 || statusCode === 304) {
-    // One that says it has a body may well send it.
+    // A receiver that announces a body may send it, whatever the status.
     const said = codings !== undefined || (length !== undefined && statusCode === 204);
     return { body: 0, keepMs: said ? 0 : keepMs };
   }
@@ -145,10 +145,10 @@ function bodyOf(
 const LENGTH = /^\d{1,15}$/;
 const CHUNKED_LAST = /(?:^|,)[\t ]*chunked$/i;
 
-/** While the receiver does not say how long it keeps a connection. */
+/** Used if the receiver does not say how long it keeps a connection. */
 const KEEP_MS = 4_000;
 const MAX_KEEP_MS = 60_000;
-/** A request on a connection that is just about to be closed has to be made again. */
+/** Subtracted from that time, since a request on a connection that is about to close must be repeated. */
 const KEEP_MARGIN_MS = 2_000;
 
 /** @param keepAlive of an answer, such as `timeout=5, max=100`. */

@@ -9,9 +9,9 @@ import {
 } from './answer-head.ts';
 import { ChunkedBody } from './chunked-body.ts';
 
-/** Past this an answer's body is not read; nobody needs it, and a receiver must not fill our memory. */
+/** The most bytes read of an answer's body, so that a receiver cannot fill the memory. */
 const MAX_BODY_BYTES = 64 * 1024;
-/** What is kept of it, for the person who asks why it failed. */
+/** The bytes kept of it, for people who look for the cause of a failure. */
 const EXCERPT_BYTES = 1024;
 const CR = 0x0d;
 const LF = 0x0a;
@@ -20,9 +20,9 @@ const NAMES = [Buffer.from('http'), Buffer.from('icy')];
 export type OnHead = (statusCode: number, headers: AnswerHeaders) => void;
 
 /**
- * Why an answer was not read to its end: its body was longer than is read, was malformed, or had not
- * ended when the connection (closed by the receiver, or broken), the time or this process did; or its
- * head had not ended when the receiver closed the connection.
+ * Why an answer was not read to its end: its body was too long or malformed, or had not ended when the
+ * connection ended (closed by the receiver, or broken), the time was over or this process stopped; or its head
+ * had not ended when the receiver closed the connection.
  */
 export type CutOff =
   | 'too long'
@@ -43,28 +43,28 @@ export interface HttpAnswer {
   readonly cutOff: CutOff | null;
 }
 
-/** The receiver sent answers of 1xx and none that counts. */
+/** The receiver sent interim answers (1xx) and no final one. */
 export class InterimAnswersError extends Error {
   override readonly name = 'InterimAnswersError';
 }
 
 /**
- * Reads the answers on a connection, one after the other, from receivers one does not trust, with a
- * bound on everything. The head decides: once it is there, there is an answer, whatever its body does.
- * Nobody reads the body but for an excerpt, so that what is dangerous to a proxy is harmless here, as
- * long as nothing more is read from a connection whose answer was not regular.
+ * Reads the answers on a connection, one after another, from receivers that are not trusted, with limits on
+ * everything. The head decides: once it has arrived there is an answer, whatever happens to its body. Only an
+ * excerpt of the body is kept, so ambiguous framing, which is dangerous for a proxy, is harmless here as long
+ * as nothing more is read from a connection whose answer was irregular.
  */
 export class AnswerReader {
   #onHead: OnHead | undefined;
-  /** Of the answer that counts, once it is read. */
+  /** The head of the final answer, once it is read. */
   #head: AnswerHead | undefined;
-  /** Of the head, what has come so far: the first `#pendingBytes` of it. */
+  /** The part of the head that has arrived: the first `#pendingBytes` bytes of this buffer. */
   #pending: Buffer | undefined;
   #pendingBytes = 0;
-  /** Of what came before it: interim answers, and empty lines. */
+  /** The bytes before the head: interim answers and empty lines. */
   #passedOverBytes = 0;
   #interim = false;
-  /** Of a body of that length, what is to come. */
+  /** The bytes of a body with a length that are still to come. */
   #left = 0;
   #chunks: ChunkedBody | undefined;
   #bodyBytes = 0;
@@ -73,7 +73,7 @@ export class AnswerReader {
   #cutOff: CutOff | null = null;
   #keepMs = 0;
 
-  /** Gets ready for the answer to a request. */
+  /** Prepares for the answer to the next request. */
   begin(onHead: OnHead | undefined): void {
     this.#onHead = onHead;
     this.#head = undefined;
@@ -88,7 +88,7 @@ export class AnswerReader {
   }
 
   /**
-   * Takes what has come, and returns whether no more is to be read.
+   * Reads bytes, and returns whether the answer is complete.
    *
    * @throws ProtocolError, HeadTooLargeError, InterimAnswersError, all of them before there is a head.
    */
@@ -101,7 +101,7 @@ export class AnswerReader {
     this.#bodyBytes += rest.length;
     const taken = this.#readBody(this.#head, rest);
     if (this.#isComplete(this.#head)) {
-      // More than was asked for: nobody can tell what it is part of.
+      // Bytes after the answer: it is unknown what they belong to.
       if (taken < rest.length || this.#chunks?.isRegular === false) this.#keepMs = 0;
       return true;
     }
@@ -110,7 +110,7 @@ export class AnswerReader {
     return this.#cutOff !== null;
   }
 
-  /** No more comes, for this reason. Returns whether there is an answer. */
+  /** Ends reading, for this reason. Returns whether there is an answer. */
   end(why: CutOff): boolean {
     if (this.#head === undefined) return why === 'closed' && this.#endHead();
     if (why !== 'closed' || this.#head.body !== 'until the end') this.#cutOff = why;
@@ -118,7 +118,7 @@ export class AnswerReader {
     return true;
   }
 
-  /** Of the answer, once its head is there. */
+  /** The status, once the head has arrived. */
   get statusCode(): number | undefined {
     return this.#head?.statusCode;
   }
@@ -128,7 +128,7 @@ export class AnswerReader {
     return this.#keepMs;
   }
 
-  /** What was read, once no more is. */
+  /** The answer, once reading has ended. */
   get answer(): HttpAnswer {
     const { statusCode, retryAfter, location } = this.#head as AnswerHead;
     return {
@@ -140,7 +140,7 @@ export class AnswerReader {
     };
   }
 
-  /** Returns what comes after the head. */
+  /** Reads the head and returns the bytes after it. */
   #readHead(bytes: Buffer): Buffer {
     const before = this.#pending === undefined ? 0 : this.#pendingBytes;
     const seen = before === 0 ? bytes : this.#addToPending(bytes);
@@ -165,7 +165,7 @@ export class AnswerReader {
     return seen.subarray(end);
   }
 
-  /** Takes a head that the connection ended in: Python's http.client does, once it has a status. */
+  /** Accepts a head that the connection cut off, if it has a status, as Python's http.client does. */
   #endHead(): boolean {
     const text = this.#pending?.toString('latin1', 0, this.#pendingBytes) ?? '';
     if (isInterim(statusOf(text) ?? 100)) return false;
@@ -176,14 +176,14 @@ export class AnswerReader {
 
   #take(head: AnswerHead): void {
     this.#head = head;
-    // What comes before an answer is rare: such a connection is not worth a rule of its own.
+    // Bytes before an answer are rare, so such a connection is simply not kept.
     this.#keepMs = this.#passedOverBytes === 0 ? head.keepMs : 0;
     this.#left = typeof head.body === 'number' ? head.body : 0;
     if (head.body === 'chunked') this.#chunks = new ChunkedBody((data) => this.#keep(data));
     if (head.headers !== undefined) this.#onHead?.(head.statusCode, head.headers);
   }
 
-  /** Adds to what has come of the head, in a buffer that doubles, and returns all of it. */
+  /** Appends bytes of the head to a doubling buffer, and returns all that have arrived. */
   #addToPending(bytes: Buffer): Buffer {
     const before = this.#pending === undefined ? 0 : this.#pendingBytes;
     const length = before + bytes.length;
@@ -197,7 +197,7 @@ export class AnswerReader {
     return this.#pending.subarray(0, length);
   }
 
-  /** Returns how much of it was of the body. */
+  /** Returns the number of bytes that belonged to the body. */
   #readBody({ body }: AnswerHead, bytes: Buffer): number {
     if (this.#chunks !== undefined) return this.#chunks.push(bytes);
     const taken = typeof body === 'number' ? Math.min(this.#left, bytes.length) : bytes.length;
@@ -214,7 +214,7 @@ export class AnswerReader {
   #keep(bytes: Buffer): void {
     if (this.#keptBytes >= EXCERPT_BYTES) return;
     const kept = bytes.subarray(0, EXCERPT_BYTES - this.#keptBytes);
-    // A copy: these are a window on a socket's whole read buffer.
+    // A copy, because these bytes are a view of the socket's whole read buffer.
     this.#kept.push(Buffer.from(kept));
     this.#keptBytes += kept.length;
   }
@@ -224,19 +224,19 @@ export class AnswerReader {
 const MAX_END_BYTES = 4;
 const MIN_PENDING_BYTES = 512;
 
-/** Whether another answer follows. Not after 101: what follows is another protocol, unasked. */
+/** Returns true if another answer follows. Not after 101, after which another protocol follows. */
 function isInterim(statusCode: number): boolean {
   return statusCode < 200 && statusCode !== 101;
 }
 
-/** Where the first line begins that is not empty. */
+/** Returns the start of the first line that is not empty. */
 function endOfEmptyLines(bytes: Buffer): number {
   let at = 0;
   while (at < bytes.length && (bytes[at] as number) <= 0x20) at += 1;
   return at;
 }
 
-/** Whether what begins here, of which some may be to come, is perhaps a status line. */
+/** Returns true if the bytes from here, which may be incomplete, can be a status line. */
 function mayBeStatusLine(bytes: Buffer, start: number): boolean {
   for (const name of NAMES) {
     const length = Math.min(name.length, bytes.length - start);
@@ -247,7 +247,7 @@ function mayBeStatusLine(bytes: Buffer, start: number): boolean {
   return false;
 }
 
-/** Where the first empty line ends, or -1; lines may end in LF alone. */
+/** Returns the end of the first empty line, or -1; lines may end in LF alone. */
 function endOfHead(bytes: Buffer, from: number): number {
   for (let at = bytes.indexOf(LF, from); at !== -1; at = bytes.indexOf(LF, at + 1)) {
     let next = at + 1;
@@ -257,7 +257,7 @@ function endOfHead(bytes: Buffer, from: number): number {
   return -1;
 }
 
-/** Text as Postgres takes it: without NUL, and with a mark where a character was cut or is none. */
+/** Returns text that Postgres accepts: without NUL, and with U+FFFD for cut or invalid characters. */
 function excerptOf(chunks: Buffer[]): string {
   const [first] = chunks;
   const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);

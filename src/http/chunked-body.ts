@@ -1,4 +1,4 @@
-/** More hex digits than a size of any sense has, and fewer than a number can tell apart. */
+/** More hex digits than any sensible size has, and few enough to be exact as a number. */
 const MAX_SIZE_DIGITS = 13;
 const CR = 0x0d;
 const LF = 0x0a;
@@ -9,22 +9,22 @@ type State = 'size' | 'extension' | 'data' | 'end of data' | 'trailers' | 'compl
 /** Reads a body of chunks, and the trailers after it (RFC 9112, 7.1), whose lines may end in LF alone. */
 export class ChunkedBody {
   state: State = 'size';
-  /** Of the chunk, what is to come. */
+  /** The bytes of the chunk that are still to come. */
   #left = 0;
   #digits = 0;
   #previous = 0;
   #lineIsEmpty = true;
   #lineHasColon = false;
-  /** Whether it is to the letter, and has no trailers. */
+  /** Whether the body is exactly as in the RFC, and has no trailers. */
   isRegular = true;
   readonly #keep: (data: Buffer) => void;
 
-  /** @param keep given the data of the chunks, in the pieces in which they come. */
+  /** @param keep called with the data of the chunks, in the pieces in which they arrive. */
   constructor(keep: (data: Buffer) => void) {
     this.#keep = keep;
   }
 
-  /** Takes what has come, and returns how much of it was of this body. */
+  /** Reads bytes, and returns the number that belonged to this body. */
   push(bytes: Buffer): number {
     let at = 0;
     while (at < bytes.length && this.state !== 'complete' && this.state !== 'malformed') {

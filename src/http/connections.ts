@@ -5,28 +5,28 @@ import { unbracketed } from './address-guard.ts';
 import { AnswerReader, type CutOff, type HttpAnswer, type OnHead } from './answer-reader.ts';
 import type { Connect } from './connector.ts';
 
-/** What is kept open for requests to come; more would take the file handles that others need. */
+/** The most idle connections kept open; more would use up file handles. */
 const MAX_IDLE = 2_000;
 const SWEEP_EVERY_MS = 1_000;
 /** A receiver that has just answered does not give the connection up; no server waits so little. */
 const SILENT_MS = 5;
 
-/** Waits for an answer, and is told once how that ended. */
+/** Waits for an answer; exactly one of `answered`, `failed` and `stale` is called. */
 export interface Requester {
-  /** Told of the head of the answer as soon as it is there. */
+  /** Called with the head of the answer as soon as it has arrived. */
   readonly onHead: OnHead | undefined;
-  /** @param sent whether the request had left this process as a whole. */
+  /** @param sent whether the whole request had left this process. */
   answered(answer: HttpAnswer, sent: boolean): void;
   /** @param reason what the socket threw, ConnectionClosedError, or what `AnswerReader` throws. */
   failed(reason: unknown): void;
   /**
-   * The connection, which had been kept from a request before, ended without a byte of an answer, or
-   * with a 408 that closes it. The receiver most likely said so before it knew of this request.
+   * The connection, kept from an earlier request, ended without a byte of an answer, or with a 408 that
+   * closes it. The receiver most likely closed it before it saw this request.
    */
   unheard(): void;
 }
 
-/** The receiver closed the connection before there was a status. */
+/** The receiver closed the connection before it sent a status. */
 export class ConnectionClosedError extends Error {
   override readonly name = 'ConnectionClosedError';
 }
@@ -34,13 +34,13 @@ export class ConnectionClosedError extends Error {
 /** Open connections to receivers, one request at a time on each. */
 export class Connections {
   readonly #all = new Set<Connection>();
-  /** Those without a request, by origin, the one that was used last at the end. */
+  /** Idle connections by origin, the one used last at the end. */
   readonly #idle = new Map<string, Connection[]>();
   #idleCount = 0;
   #sweeping: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** Takes one that is open, idle and silent, the one that was used last. */
+  /** Takes the idle connection used last, if it is open and has received nothing. */
   take(origin: string): Connection | undefined {
     const idle = this.#idle.get(origin);
     for (;;) {
@@ -85,7 +85,7 @@ export class Connections {
     });
   }
 
-  /** Takes back one whose request has ended. */
+  /** Takes back a connection whose request has ended. */
   release(connection: Connection, keepMs: number): void {
     if (this.#closed || keepMs === 0 || this.#idleCount >= MAX_IDLE) {
       connection.destroy();
@@ -129,15 +129,15 @@ export class Connections {
   }
 }
 
-/** A receiver that waits no longer for a request says so with it (RFC 9110, 15.5.9). */
+/** The status by which a receiver says that it no longer waits for a request (RFC 9110, 15.5.9). */
 const REQUEST_TIMEOUT = 408;
 const ONE_BYTE = Buffer.alloc(1);
 
-/** A connection to a receiver. What it says unasked ends it. */
+/** A connection to a receiver. Bytes that arrive without a request end it. */
 export class Connection {
   readonly origin: string;
   idleSince = 0;
-  /** Until when it may be idle, by the monotonic clock; 0 while it is not. */
+  /** Until when it may be idle, by the monotonic clock; 0 while it has a request. */
   idleUntil = 0;
   readonly #socket: Socket;
   readonly #connections: Connections;
@@ -189,7 +189,7 @@ export class Connection {
     if (pieces.length > 1) this.#socket.uncork();
   }
 
-  /** Ends it. The request on it is answered if the head of an answer has come, and fails otherwise. */
+  /** Ends it. Its request is answered if the head of an answer has arrived, and fails otherwise. */
   end(reason: unknown, why: CutOff): void {
     if (this.#requester !== null && this.#reader.end(why)) this.#succeed();
     else {
@@ -199,7 +199,7 @@ export class Connection {
     }
   }
 
-  /** Ends it, and tells nobody. */
+  /** Ends it without a callback. */
   destroy(): void {
     this.#requester = null;
     this.#connections.forget(this);
@@ -238,7 +238,7 @@ export class Connection {
     this.#requester = null;
     const { answer, keepMs } = this.#reader;
     const sent = this.#socket.writableLength === 0;
-    // A request that is not read to its end leaves nothing that another could follow.
+    // If the receiver has not read the whole request, no other can follow.
     this.#connections.release(this, sent ? keepMs : 0);
     requester.answered(answer, sent);
   }

@@ -16,18 +16,18 @@ import { portOf } from './ports.ts';
 import { buildConnector } from './undici.ts';
 
 export interface ConnectorOptions extends Reach {
-  /** Bound of a connection, TLS included, and of the attempt that waits for it. */
+  /** The longest time for connecting, TLS included, and for the attempt that waits for it. */
   readonly timeoutMs: number;
-  /** When set, every connection is a tunnel through it, and names are resolved by it. */
+  /** If set, every connection is a tunnel through this proxy, which resolves the names. */
   readonly egressProxy?: EgressProxy | undefined;
-  /** By the system, unless a test brings a DNS of its own. */
+  /** The system's look-up, unless a test gives its own. */
   readonly resolve?: Resolve;
-  /** Told of the socket of a new connection, and of the moment when it can be used. */
+  /** Called with the socket of a new connection, and when it can be used. */
   readonly watch?: ConnectionWatch;
 }
 
 export interface ConnectionWatch {
-  /** Before it is connected. Not called for a tunnel. */
+  /** Called before it is connected. Not called for a tunnel. */
   socket(socket: Socket): void;
   connected(): void;
 }
@@ -39,9 +39,9 @@ export type Connect = (
 ) => void;
 
 /**
- * Makes connections to receivers, and judges each before a packet is sent: literal addresses and
- * ports here, names by all the addresses they resolve to, in the lookup of the socket itself.
- * Behind an egress proxy the addresses of names are the proxy's to judge.
+ * Makes connections to receivers, and checks each before a packet is sent: literal addresses and ports here,
+ * names by all their addresses, in the lookup of the socket itself. With an egress proxy, the proxy checks the
+ * addresses of names.
  */
 export function createConnector(options: ConnectorOptions): Connect {
   const { timeoutMs, egressProxy, allowNetworks, allowPorts, watch, resolve: given } = options;
@@ -52,7 +52,7 @@ export function createConnector(options: ConnectorOptions): Connect {
   let owner = '';
   const resolve: Resolve = (...asked) => resolveFor(owner, ...asked);
   const plain = { timeout: timeoutMs, allowH2: false };
-  // undici's types leave out what it hands on to net.connect, such as lookup.
+  // undici's types lack the options that it passes on to net.connect, such as lookup.
   const withLookup = (judge: JudgeResolved) =>
     buildConnector({
       ...plain,
@@ -108,18 +108,18 @@ function isItself(proxy: EgressProxy, host: string, port: number): boolean {
   return withoutDot(host) === withoutDot(proxy.hostname) && port === proxy.port;
 }
 
-/** A name without the dot that says that it is absolute. */
+/** Returns a name without the final dot, which makes it absolute. */
 function withoutDot(host: string): string {
   return host.replace(/\.+$/, '');
 }
 
-/** Why a name that resolves to this address may not be connected to, as a clause, or null. */
+/** Returns why a name with this address may not be connected to, as a clause, or null. */
 type JudgeResolved = (name: string, address: string) => string | null;
 
 export function createResolvedJudge(reach: Reach): JudgeResolved {
   return (name, address) => {
     const what = judgeAddress(address, reach);
-    // The address itself is not told: it would show customers the inside of our network.
+    // Without the address, which would show customers the inside of the operator's network.
     return what === null ? null : `${name} resolves to ${what}, which deliveries may not reach`;
   };
 }
@@ -131,9 +131,9 @@ type LookupCallback = (
 ) => void;
 
 /**
- * A `lookup` for sockets that refuses a name if any of its addresses is denied: what is judged is
- * what is connected to, so an answer that changes in between cannot slip through. Sockets do not
- * call it for literal addresses; the connector judges those.
+ * A `lookup` for sockets that refuses a name if any of its addresses is denied. The checked addresses are the
+ * ones connected to, so a DNS answer that changes in between cannot slip through. Sockets do not call it for
+ * literal addresses; the connector checks those.
  */
 export function createGuardedLookup(judge: JudgeResolved, resolve: Resolve) {
   return (hostname: string, options: LookupOptions, callback: LookupCallback): void => {

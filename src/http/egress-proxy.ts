@@ -5,7 +5,7 @@ import { request as httpRequest, STATUS_CODES } from '../lib/node-http.ts';
 import { unbracketed } from './address-guard.ts';
 import { portOf } from './ports.ts';
 
-/** The proxy that deliveries leave by. */
+/** The proxy through which deliveries are sent. */
 export interface EgressProxy {
   readonly hostname: string;
   readonly port: number;
@@ -40,7 +40,7 @@ function authorizationOf({ username, password }: URL): string | undefined {
   }
 }
 
-/** The egress proxy gave no way to the receiver. Its message is a sentence without its end. */
+/** The egress proxy did not connect to the receiver. The message is a sentence without its full stop. */
 export class ProxyError extends Error {
   override readonly name = 'ProxyError';
 }
@@ -49,10 +49,10 @@ export class ProxyError extends Error {
  * Makes connections to receivers through a proxy, by CONNECT (RFC 9110, 9.3.6): the proxy sees host
  * and port, and with https nothing else. TLS is spoken, and verified, with the receiver.
  *
- * The proxy's own address is the operator's choice and not judged; what it says to a refusal is not
- * passed on, since it may show customers the inside of our network.
+ * The proxy's own address is the operator's choice and is not checked. The text of a refusal is not passed on,
+ * since it may show customers the inside of the operator's network.
  *
- * @param timeoutMs bound of a connection, from the proxy's name to the end of the TLS handshake.
+ * @param timeoutMs the longest time for connecting, from the proxy's name to the end of the TLS handshake.
  * @param connectTls speaks TLS on the socket of a tunnel.
  */
 export function createTunnelConnector(
@@ -69,7 +69,7 @@ export function createTunnelConnector(
       path: authority,
       headers: {
         host: authority,
-        // Without an agent, Node would ask for the connection to be closed.
+        // Without an agent, Node would send `connection: close`.
         connection: 'keep-alive',
         ...(proxy.authorization === undefined
           ? {}
@@ -93,7 +93,7 @@ export function createTunnelConnector(
 
     request.on('error', (error) => done(failureOf(error), null));
     request.once('connect', ({ statusCode = 0 }, socket: Socket, head) => {
-      // TLS reports what happens to the socket beneath it, and a connection has listeners of its own.
+      // TLS reports errors of the socket beneath it, and a connection has its own listeners.
       socket.on('error', () => {});
       if (statusCode < 200 || statusCode > 299) {
         socket.destroy();
@@ -107,7 +107,7 @@ export function createTunnelConnector(
         connectTls({ ...target, httpSocket: socket }, done);
         return;
       }
-      // The request is sent in here. What a receiver said before that must come after it.
+      // The callback sends the request. Bytes that the receiver sent before are put back after that.
       done(null, socket);
       if (head.length > 0) socket.unshift(head);
     });
@@ -124,7 +124,7 @@ function refusalOf(statusCode: number): string {
   return `The egress proxy refused the connection (${named})`;
 }
 
-/** What kept us from an answer of the proxy; messages are left out, as they name its address. */
+/** Explains why the proxy did not answer, without messages, which name its address. */
 function failureOf(cause: NodeJS.ErrnoException): Error {
   const first = cause instanceof AggregateError ? cause.errors[0] : cause;
   const code = errorCode(first) ?? '';
@@ -132,7 +132,7 @@ function failureOf(cause: NodeJS.ErrnoException): Error {
   if (code.startsWith('HPE_'))
     return new ProxyError('The egress proxy does not answer in HTTP', { cause });
   if (code === 'ECONNRESET' || code === 'EPIPE')
-    return new ProxyError('The egress proxy closed the connection instead of an answer', { cause });
+    return new ProxyError('The egress proxy closed the connection without an answer', { cause });
   return new ProxyError(`The egress proxy cannot be reached (${code || 'for an unknown reason'})`, {
     cause,
   });

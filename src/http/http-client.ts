@@ -11,17 +11,17 @@ export interface HttpRequest {
   /** Names and values in turn. */
   readonly headers: readonly string[];
   readonly body: Buffer;
-  /** Nobody else reads the body: once it is sent and answered, it may be empty. */
+  /** No one else may read the body: once it is sent and answered, its memory may be freed. */
   readonly ownBody?: boolean;
-  /** Bound of this attempt, where it is not the client's own. */
+  /** The time limit of this attempt, if it differs from the client's. */
   readonly timeoutMs?: number | undefined;
-  /** Ends the request early; where there is no head of an answer it rejects with the signal's reason. */
+  /** Ends the request early. Without the head of an answer, the request rejects with the signal's reason. */
   readonly signal: AbortSignal;
-  /** Told of the head of the answer as soon as it is there. */
+  /** Called with the head of the answer as soon as it has arrived. */
   readonly onHead?: OnHead;
 }
 
-/** The time bound of an attempt ran out. */
+/** The attempt exceeded its time limit. */
 export class AttemptTimeoutError extends Error {
   override readonly name = 'AttemptTimeoutError';
   readonly phase: 'connect' | 'response';
@@ -34,30 +34,30 @@ export class AttemptTimeoutError extends Error {
 
 export interface HttpClient {
   /**
-   * POSTs and reads the answer, within one bound of time from DNS to the last byte. Once the head of
-   * an answer has come this resolves, whatever becomes of the rest; `cutOff` tells of that. Redirects
-   * are answers like any other. Nothing is decompressed.
+   * POSTs and reads the answer, within one time limit from DNS to the last byte. Once the head of an answer
+   * has arrived this resolves, whatever happens to the rest, which `cutOff` reports. Redirects are answers
+   * like any other. Nothing is decompressed.
    *
    * @throws before there is a head: AttemptTimeoutError, BlockedAddressError, ProxyError,
    *   ConnectionClosedError, ProtocolError, HeadTooLargeError, InterimAnswersError, the signal's reason,
    *   or what the socket or TLS threw.
    */
   post(request: HttpRequest): Promise<HttpAnswer>;
-  /** Closes all connections, and with them what is under way. */
+  /** Closes all connections, which ends the requests on them. */
   close(): Promise<void>;
 }
 
 /**
- * An HTTP/1.1 client for receivers one does not trust, with one timer over everything.
+ * Creates an HTTP/1.1 client for receivers that are not trusted, with one timer for each attempt.
  *
- * It is our own, down to the sockets that undici's connector makes: docs/decisions/own-http-client.md.
+ * docs/decisions/own-http-client.md says why it is not undici's, whose connector makes the sockets.
  */
 export function createHttpClient(options: ConnectorOptions): HttpClient {
   const connections = new Connections();
   const connectors = new Map<number, ReturnType<typeof createConnector>>();
   /**
-   * A connection that is being made has a bound of its own. Attempts that have longer share the
-   * connectors of twice, four times, … the ordinary bound, so that there are few.
+   * Connecting has its own time limit. Attempts with a longer limit share connectors of twice, four times, …
+   * the ordinary one, so that there are few connectors.
    */
   const connectorFor = (timeoutMs: number) => {
     const factor =
@@ -72,8 +72,8 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
 
   const underWay = new Set<Exchange>();
   const watched = new WeakSet<AbortSignal>();
-  // One listener a signal for however many requests: adding and removing one for each would cost as
-  // much as a tenth of a request.
+  // One listener for each signal, not for each request: adding and removing one would cost a tenth of a
+  // request.
   const watch = (signal: AbortSignal) => {
     if (watched.has(signal)) return;
     watched.add(signal);
@@ -87,7 +87,7 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
     const { timeoutMs, url, owner } = exchange;
     connections.open(connectorFor(timeoutMs), url, owner, (error, connection) => {
       if (connection === null) exchange.failed(error);
-      // Its time may be over; others can use what it has waited for.
+      // The attempt may have timed out; others can use the connection.
       else if (exchange.settled) connections.release(connection, CONNECTED_FOR_NOTHING_MS);
       else exchange.begin(connection);
     });
@@ -113,14 +113,14 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
 
 const CONNECTED_FOR_NOTHING_MS = 1_000;
 
-/** A request up to so much is written in one piece, which costs less than two. */
+/** Up to this size a request is written in one piece, which costs less than two. */
 const MAX_COPIED_BYTES = 16 * 1024;
 const CR = 0x0d;
 const LF = 0x0a;
 
 /**
- * A request (RFC 9112, 3 and 5) in one piece, or in two: strings that are added up are garbage of as
- * much again, and were a fifteenth of what a delivery allocated.
+ * Writes a request (RFC 9112, 3 and 5) into one buffer, or two: concatenated strings would be garbage of the
+ * same size again, and were a fifteenth of the memory that a delivery allocated.
  */
 function piecesOf({ url, headers, body }: HttpRequest): readonly Buffer[] {
   const start = `POST ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\nconnection: keep-alive\r\n`;
@@ -197,7 +197,7 @@ class Exchange implements Requester {
     connection.send(this.#pieces, this);
   }
 
-  /** It is sent once more, on a connection of its own. Who gets it twice knows it by its id. */
+  /** Sends the request once more, on a new connection. A receiver that gets it twice recognizes the id. */
   unheard(): void {
     this.#connection = null;
     this.#connect(this);
@@ -215,7 +215,7 @@ class Exchange implements Requester {
     this.#reject(reason);
   }
 
-  /** Ends it, and the connection that it is on. */
+  /** Ends the exchange and its connection. */
   end(reason: unknown, why: CutOff): void {
     if (this.#connection === null) this.failed(reason);
     else this.#connection.end(reason, why);

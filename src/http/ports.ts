@@ -1,20 +1,19 @@
-/** Ports that deliveries go to. */
+/** The ports to which deliveries may go. */
 export interface Ports {
   contains(port: number): boolean;
-  /** For sentences: `80, 443, 9000-9100`. */
+  /** The ports as text for messages: `80, 443, 9000-9100`. */
   readonly text: string;
 }
 
-/** The ports of http and https, which are always open. */
+/** The ports of http and https, which are always allowed. */
 const ALWAYS = ['80', '443'];
 const HIGHEST = 65_535;
 
 /**
- * Reads a comma-separated list of ports and of ranges, which are open besides 80 and 443; `*` is all
- * of them.
+ * Reads a comma-separated list of ports and ranges that are allowed in addition to 80 and 443; `*` allows all.
  *
  * @example parsePorts('8080,9000-9100').contains(9001) // true
- * @throws Error naming the entry that is neither.
+ * @throws Error naming the entry that is not valid.
  */
 export function parsePorts(text: string): Ports {
   const entries = text
@@ -37,7 +36,7 @@ function parseRange(entry: string): [first: number, last: number] {
   return [first, last];
 }
 
-/** The port that a URL leads to, said or not. */
+/** Returns the port of a URL, or the default port of its scheme. */
 export function portOf({ protocol, port }: { protocol: string; port: string }): number {
   if (port !== '') return Number(port);
   return protocol === 'https:' ? 443 : 80;

@@ -12,20 +12,20 @@ export interface Metrics {
   observeAttempt(result: AttemptResult): void;
   /** Counts held deliveries that expired. */
   observeExpired(deliveries: number): void;
-  /** Shows how many subscriptions fail, as the database knows it at each scrape. */
+  /** Adds the number of failing subscriptions, read from the database at each scrape. */
   watchReceivers(count: () => Promise<ReceiverCounts>): void;
-  /** Shows which background work fails, and how often it has. */
+  /** Adds the background work that fails, and the number of its failures. */
   watchLoops(loops: () => readonly LoopState[]): void;
-  /** Shows how many requests are open at the moment of each scrape. */
+  /** Adds the number of requests that are open at each scrape. */
   watchInFlight(inFlight: () => number): void;
   readonly contentType: string;
   text(): Promise<string>;
 }
 
-/** Gauges of one scrape are read at one time. */
+/** Gauges of one scrape share one query. */
 const COUNTS_FRESH_MS = 1_000;
 
-/** The same answer for all who ask within this time. */
+/** All reads within this time get the same answer. */
 function once<T>(ask: () => Promise<T>, freshMs: number): () => Promise<T> {
   let answer: Promise<T> | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
@@ -38,7 +38,7 @@ function once<T>(ask: () => Promise<T>, freshMs: number): () => Promise<T> {
   };
 }
 
-/** What a process asks the supervisor, and is answered: the figures of all processes. */
+/** The messages by which a process asks the supervisor for the figures of all processes. */
 const ALL_METRICS = 'posthorn:all-metrics';
 
 interface AllMetrics {
@@ -52,7 +52,7 @@ export function serveClusterMetrics(): void {
   const registry = new AggregatorRegistry();
   cluster.on('message', async (worker, message: AllMetrics) => {
     if (message?.type !== ALL_METRICS) return;
-    // Without an answer, the one who asks shows its own.
+    // Without an answer, the asking process shows its own figures.
     const text = await registry.clusterMetrics().catch(() => undefined);
     if (worker.isConnected()) worker.send({ ...message, text });
   });
@@ -62,7 +62,7 @@ export function serveClusterMetrics(): void {
 const ALL_METRICS_MS = 6_000;
 let questions = 0;
 
-/** In one of several processes: whichever of them is asked, the figures are of all. */
+/** Used in one of several processes: the figures are those of all, whichever process is scraped. */
 async function metricsOfAll(own: Registry): Promise<string> {
   questions += 1;
   const id = questions;
@@ -137,7 +137,7 @@ export function createMetrics(): Metrics {
           // All processes see the same database.
           aggregator: 'max',
           async collect() {
-            // Without the database these are not known, and the rest is wanted all the more.
+            // Without the database these are unknown, and the other metrics matter even more.
             const counts = await latest().catch(() => undefined);
             if (counts === undefined) this.remove();
             else this.set(counts[key]);
@@ -178,7 +178,7 @@ export function createMetrics(): Metrics {
     watchInFlight(inFlight) {
       new Gauge({
         name: 'posthorn_in_flight',
-        help: 'Deliveries that are under way',
+        help: 'Deliveries with an open request',
         registers,
         collect() {
           this.set(inFlight());

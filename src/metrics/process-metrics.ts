@@ -9,7 +9,7 @@ const NANOSECONDS = 1e9;
 type Delays = ReturnType<typeof monitorEventLoopDelay>;
 type DefaultMetric = (registry: Registry, config: object) => void;
 
-/** What prom-client shows of every Node process, without what an idle one would pay for. */
+/** prom-client's metrics of a Node process, without those that cost an idle process CPU time. */
 export function watchProcess(registry: Registry): void {
   for (const name of collectDefaultMetrics.metricsList) {
     if (name === 'eventLoopLag') watchEventLoop(registry);
@@ -17,7 +17,7 @@ export function watchProcess(registry: Registry): void {
   }
 }
 
-/** Each of the delays since the scrape before, and how those of several processes become one. */
+/** The delays since the last scrape, and how those of several processes are combined. */
 const DELAYS = [
   ['min', 'The minimum recorded event loop delay.', 'min', ({ min }) => min],
   ['max', 'The maximum recorded event loop delay.', 'max', ({ max }) => max],
@@ -29,9 +29,8 @@ const DELAYS = [
 ] as const satisfies [string, string, 'min' | 'max' | 'average', (delays: Delays) => number][];
 
 /**
- * The delays of the event loop under prom-client's names, from the first scrape on. They take a timer
- * every 10 ms, which is half of all that an idle process does; prom-client's own runs for those too
- * who never look.
+ * Measures delays of the event loop under prom-client's names, from the first scrape on. It needs a timer every
+ * 10 ms, which is half of the work of an idle process; prom-client's own timer runs even if nothing scrapes.
  */
 function watchEventLoop(registry: Registry): void {
   const registers = [registry];
@@ -41,7 +40,7 @@ function watchEventLoop(registry: Registry): void {
     help: 'Lag of event loop in seconds.',
     registers,
     aggregator: 'average',
-    // Of those that are read together this one is read first, so it sets the others.
+    // This metric is read first in each scrape, so it sets the others.
     async collect() {
       if (delays === undefined) {
         delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });

@@ -7,32 +7,32 @@ import {
   verify,
 } from 'node:crypto';
 
-/** A private key, read once. */
+/** A parsed private key. */
 export interface PrivateKey {
   readonly key: KeyObject;
-  /** As receivers are given it: `whpk_` and its 32 bytes in base64. */
+  /** The public key for receivers: `whpk_` and its 32 bytes in base64. */
   readonly publicKey: string;
 }
 
 const PRIVATE = 'whsk_';
 const PUBLIC = 'whpk_';
 const BYTES = 32;
-/** What stands before the 32 bytes of a key in DER (RFC 8410 sections 4 and 7). */
+/** The DER prefixes before the 32 bytes of a key (RFC 8410 sections 4 and 7). */
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
-/** Whether a secret is written as a private key. */
+/** Returns true if a secret is written as a private key. */
 export function isPrivateKey(secret: string): boolean {
   return secret.startsWith(PRIVATE);
 }
 
-/** Whether a text is written as a public key. */
+/** Returns true if a text is written as a public key. */
 export function isPublicKey(text: string): boolean {
   return text.startsWith(PUBLIC);
 }
 
-/** A new private key: `whsk_` and, in base64, its seed and its public key, as libsodium has it. */
+/** Generates a private key: `whsk_` and, in base64, its seed and its public key, as in libsodium. */
 export function generatePrivateKey(): string {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const seed = privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-BYTES);
@@ -42,7 +42,7 @@ export function generatePrivateKey(): string {
 /**
  * Reads `whsk_` and base64: 32 bytes of seed, or these and the 32 of the public key.
  *
- * @throws Error that says what is wrong, and never shows the key.
+ * @throws Error that says what is wrong; it never contains the key.
  */
 export function readPrivateKey(secret: string): PrivateKey {
   const bytes = decode(secret.slice(PRIVATE.length));
@@ -77,12 +77,12 @@ export function readPublicKey(text: string): KeyObject {
   return createPublicKey({ key: Buffer.concat([SPKI, bytes]), format: 'der', type: 'spki' });
 }
 
-/** The signature of these bytes, 64 of them. */
+/** Returns the signature of these bytes: 64 bytes. */
 export function signBytes(key: KeyObject, content: Buffer): Buffer {
   return sign(null, content, key);
 }
 
-/** Whether it is the signature of these bytes. */
+/** Returns true if the signature is that of these bytes. */
 export function isSignatureOf(key: KeyObject, content: Buffer, signature: Buffer): boolean {
   return verify(null, content, key, signature);
 }

@@ -4,23 +4,23 @@ import { isSealed } from '../lib/sealing.ts';
 import { isPrivateKey, readPrivateKey } from './ed25519.ts';
 
 /**
- * A subscription's secret, as the keys that the two kinds of signature use. It prints as functions,
- * never as the secret.
+ * A subscription's secret, as the keys of the two kinds of signature. It prints as functions, never as the
+ * secret.
  *
- * Two `KeyObject`s would save a tenth of an HMAC's time, and take 2 KB each subscription, most of it
- * outside of V8's heap: 36 MiB for 20,000.
+ * Two `KeyObject`s would save a tenth of an HMAC's time, but take 2 KB for each subscription, mostly outside of
+ * V8's heap: 36 MiB for 20,000.
  */
 export interface SigningKey {
-  /** Standard Webhooks: under the decoded bytes of a `whsec_` secret, or the text's own bytes. */
+  /** Standard Webhooks: the key is the decoded bytes of a `whsec_` secret, or the bytes of the text. */
   standard(): Hmac;
-  /** `X-Hub-Signature-256`: always under the text's own bytes, as GitHub and WebSub have it. */
+  /** `X-Hub-Signature-256`: the key is always the bytes of the text, as for GitHub and WebSub. */
   hub(): Hmac;
 }
 
 const WHSEC = 'whsec_';
 /** Of a key that is given as text. */
 const IN_BASE64 = { encoding: 'base64' } as const;
-/** With its padding or without; a length that no bytes have is a secret that lost a character. */
+/** With or without padding. A length that no bytes encode to means that the secret lost a character. */
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
 
 /**
@@ -38,7 +38,7 @@ export function createSigningKey(secret: string): SigningKey {
 }
 
 /**
- * Why a secret cannot be used, or null. A `whsec_` secret must hold 24 to 64 bytes
+ * Returns why a secret cannot be used, or null. A `whsec_` secret must contain 24 to 64 bytes
  * (Standard Webhooks 1.0.0, "Signature scheme"), a `whsk_` one an Ed25519 private key; any other text
  * is taken as it is.
  */
@@ -52,11 +52,11 @@ export function judgeSecret(secret: string): string | null {
   }
 }
 
-/** Why a secret cannot be used for an HMAC, or null: as `judgeSecret`, without private keys. */
+/** Returns why a secret cannot be used for an HMAC, or null: as `judgeSecret`, but refuses private keys. */
 export function judgeSharedSecret(secret: string): string | null {
   if (secret === '') return 'it is empty; leave it out for a subscription without a signature';
   if (isPrivateKey(secret)) return 'whsk_ is a private key, and an HMAC needs a shared secret';
-  // In the table it would be taken for what Posthorn has encrypted.
+  // In the table it would look like a secret that Posthorn has encrypted.
   if (isSealed(secret)) return 'it begins with sealed:, as what Posthorn has encrypted does';
   if (!secret.startsWith(WHSEC)) return null;
   const encoded = secret.slice(WHSEC.length);
@@ -84,7 +84,7 @@ export function standardSignature(
   return `v1,${digest}`;
 }
 
-/** A new secret: `whsec_` and 32 random bytes in base64. */
+/** Generates a secret: `whsec_` and 32 random bytes in base64. */
 export function generateSecret(): string {
   return WHSEC + randomBytes(32).toString('base64');
 }
@@ -95,8 +95,8 @@ export function hubSignature(key: SigningKey, body: Buffer): string {
 }
 
 /**
- * Whether an `X-Hub-Signature-256` header is the body's, compared in constant time. Hex digits may
- * be of either case.
+ * Returns true if an `X-Hub-Signature-256` header is right for the body, compared in constant time. Hex digits
+ * may be in either case.
  */
 export function verifyHubSignature(key: SigningKey, body: Buffer, header: string): boolean {
   if (!/^sha256=[0-9a-f]{64}$/i.test(header)) return false;

@@ -1,7 +1,7 @@
-/** What a template may name of an attempt, and of its signature. */
+/** The values for the placeholders of a template. */
 export type Placeholder = 'id' | 'timestamp' | 'body' | 'hex' | 'base64';
 
-/** A template, cut into texts and the names of what stands between them. */
+/** A parsed template: texts and the names of placeholders. */
 export type Template = readonly ({ readonly text: string } | { readonly name: Placeholder })[];
 
 /** Of what is signed, and of what the header says. */
@@ -11,7 +11,7 @@ const VALUE = ['id', 'timestamp', 'hex', 'base64'] as const;
 const MAX_LENGTH = 200;
 
 /**
- * Reads what is signed, such as `{timestamp}.{body}`: `{id}`, `{timestamp}` and, once, `{body}`.
+ * Parses the signed content, such as `{timestamp}.{body}`: `{id}`, `{timestamp}` and, once, `{body}`.
  *
  * @throws Error that says what is wrong, and what would be right.
  */
@@ -29,7 +29,7 @@ export function parseSignedContent(template: string): Template {
 }
 
 /**
- * Reads what the header says, such as `t={timestamp},v1={hex}`: `{id}`, `{timestamp}`, and the
+ * Parses the value of the header, such as `t={timestamp},v1={hex}`: `{id}`, `{timestamp}`, and the
  * signature as `{hex}` or `{base64}`.
  *
  * @throws Error that says what is wrong, and what would be right.
@@ -52,13 +52,16 @@ function parse(template: string, known: readonly Placeholder[]): Template {
     .filter((part) => part !== '')
     .map((part) => {
       const name = /^\{(.*)\}$/.exec(part)?.[1] as Placeholder | undefined;
-      const names = known.map((one) => `{${one}}`).join(', ');
+      const names = known.map((placeholder) => `{${placeholder}}`).join(', ');
       if (name === undefined) {
         if (/[{}]/.test(part))
-          throw new Error(`it has a brace that belongs to no placeholder; there are ${names}`);
+          throw new Error(
+            `it has a brace that belongs to no placeholder; known placeholders are ${names}`,
+          );
         return { text: part };
       }
-      if (!known.includes(name)) throw new Error(`${part} is not known here; there are ${names}`);
+      if (!known.includes(name))
+        throw new Error(`${part} is not known here; known placeholders are ${names}`);
       return { name };
     });
 }

@@ -3,12 +3,12 @@ import { isPrivateKey, readPrivateKey, signBytes } from './ed25519.ts';
 import { createSigningKey, hubSignature, type SigningKey, standardSignature } from './sign.ts';
 import { parseSignatureValue, parseSignedContent, type Template } from './signature-template.ts';
 
-/** What the signatures of a subscription's deliveries are made of. */
+/** The secrets and templates with which a subscription's deliveries are signed. */
 export interface Signing {
   readonly secret: string;
-  /** Secrets that were replaced and still sign, newest first. */
+  /** Replaced secrets that still sign, newest first. */
   readonly retired: readonly RetiredSecret[];
-  /** A header of the subscription's own, besides those of every signed delivery. */
+  /** The custom signature header, in addition to those of every signed delivery. */
   readonly custom: CustomSignature | null;
 }
 
@@ -22,13 +22,13 @@ export interface CustomSignature {
   readonly header: string;
   /** Null: `{hex}`. */
   readonly template: string | null;
-  /** What is signed. Null: `{body}`. */
+  /** The signed content. Null: `{body}`. */
   readonly content: string | null;
 }
 
 /** Signs deliveries of one subscription. */
 export interface Signer {
-  /** The secrets that both ends have: with them, who hands a webhook in may sign too. */
+  /** The shared secrets, which can also verify webhooks handed in. */
   readonly shared: readonly SharedKey[];
   /**
    * Adds the signature headers of an attempt, each a name and a value.
@@ -38,11 +38,11 @@ export interface Signer {
   addHeaders(headers: string[], webhookId: string, timestamp: number, body: Buffer): void;
 }
 
-/** A secret that both ends have, read once. */
+/** A parsed shared secret. */
 export interface SharedKey {
   readonly kind: 'hmac';
   readonly signing: SigningKey;
-  /** Milliseconds since the epoch; Infinity for one that was not replaced. */
+  /** Milliseconds since the epoch; Infinity for the current secret. */
   readonly untilMs: number;
 }
 
@@ -51,18 +51,18 @@ type Key =
   | { readonly kind: 'ed25519'; readonly private: KeyObject; readonly untilMs: number };
 
 /**
- * Reads secrets into a signer. `webhook-signature` is made with every secret that is in effect, the
- * newest first; `X-Hub-Signature-256` has room for one: the newest that is shared. A header of one's
- * own is made with the newest.
+ * Creates a signer. `webhook-signature` has a signature by every secret in effect, the newest first;
+ * `X-Hub-Signature-256` has one signature, by the newest shared secret. A custom header is signed by the newest
+ * secret.
  *
  * @throws Error for secrets and templates that cannot be used.
  */
 export function createSigner({ secret, retired, custom }: Signing): Signer {
   const current = readKey(secret, Number.POSITIVE_INFINITY);
-  const earlier = retired.map((one) => readKey(one.secret, one.untilMs));
+  const earlier = retired.map(({ secret, untilMs }) => readKey(secret, untilMs));
   const addCustom = custom === null ? null : createCustomSignature(current, custom);
 
-  // What nearly all have: one shared secret, and nothing to ask about it at each attempt.
+  // Nearly all subscriptions have one shared secret, for which each attempt needs no further decision.
   if (current.kind === 'hmac' && earlier.length === 0 && addCustom === null) {
     const { signing } = current;
     return {
@@ -114,7 +114,7 @@ function readKey(secret: string, untilMs: number): Key {
     : { kind: 'hmac', signing: createSigningKey(secret), untilMs };
 }
 
-/** A shared secret's own characters are the key, whatever it begins with, as most others have it. */
+/** The key is the characters of a shared secret, whatever it begins with, as for most other senders. */
 function createCustomSignature(key: Key, { header, template, content }: CustomSignature) {
   const value = parseSignatureValue(template ?? '{hex}');
   const signed = parseSignedContent(content ?? '{body}');

@@ -20,7 +20,7 @@ t.test(
       [
         parseSignedContent,
         '{hex}{body}',
-        /\{hex\} is not known here; there are \{id\}, \{timestamp\}/,
+        /\{hex\} is not known here; known placeholders are \{id\}, \{timestamp\}/,
       ],
       [parseSignedContent, '{bdy}', /\{bdy\} is not known/],
       [parseSignedContent, '{body', /brace/],

@@ -6,12 +6,12 @@ import { headerOf, type Verifier } from './verifier.ts';
 export type Algorithm = 'sha256' | 'sha512' | 'sha1';
 export type Encoding = 'hex' | 'base64';
 
-/** A header that holds an HMAC of the body and nothing else. */
+/** A header that contains an HMAC of the body and nothing else. */
 export interface HmacHeader {
   readonly header: string;
   readonly algorithm: Algorithm;
   readonly encoding: Encoding;
-  /** What stands before the signature, such as `sha256=`. */
+  /** The text before the signature, such as `sha256=`. */
   readonly prefix: string;
 }
 
@@ -31,7 +31,7 @@ export const SHOPIFY: HmacHeader = {
   prefix: '',
 };
 
-/** Takes what carries the HMAC of its body under the secret's characters. */
+/** Accepts requests with the HMAC of their body; the key is the characters of the secret. */
 export function createHmacVerifier(
   { header, algorithm, encoding, prefix }: HmacHeader,
   secret: string,
@@ -54,7 +54,7 @@ export function createHmacVerifier(
   };
 }
 
-/** Takes what carries `X-Hub-Signature-256` under one of a subscription's own secrets in effect. */
+/** Accepts requests with `X-Hub-Signature-256` by one of the subscription's secrets in effect. */
 export function createHubVerifier(keys: readonly SharedKey[]): Verifier {
   return {
     check(headers, body, nowMs) {
@@ -71,7 +71,7 @@ export function createHubVerifier(keys: readonly SharedKey[]): Verifier {
   };
 }
 
-/** The HMAC of parts, as if they were one. */
+/** Returns the HMAC of the parts, joined. */
 export function hmac(
   key: KeyObject,
   algorithm: Algorithm,
@@ -82,13 +82,13 @@ export function hmac(
   return hash.digest();
 }
 
-/** A signature's bytes, or null for what is not written as it should be. */
+/** Returns a signature's bytes, or null if it is malformed. */
 export function decodeSignature(text: string, encoding: Encoding): Buffer | null {
   const pattern = encoding === 'hex' ? /^(?:[0-9a-f]{2})+$/i : /^[A-Za-z0-9+/]+={0,2}$/;
   return pattern.test(text) ? Buffer.from(text, encoding) : null;
 }
 
-/** Whether one of these texts is the signature, compared in constant time each. */
+/** Returns true if one of these texts is the signature; each comparison takes constant time. */
 export function anyIs(texts: readonly string[], encoding: Encoding, expected: Buffer): boolean {
   return texts.some((text) => {
     const signature = decodeSignature(text, encoding);
@@ -96,12 +96,12 @@ export function anyIs(texts: readonly string[], encoding: Encoding, expected: Bu
   });
 }
 
-/** The sentence for a header that did not come. */
+/** The sentence for a missing header. */
 export function missing(header: string): string {
   return `${header} is missing: this subscription takes only what carries its sender's signature.`;
 }
 
-/** The sentence for a signature of something else, or of somebody else. */
+/** The sentence for a signature that does not match. */
 export function wrong(header: string): string {
   return `${header} is not this body's signature under the secret that the subscription verifies with.`;
 }

@@ -28,10 +28,10 @@ export const VERIFY_SCHEMES = [
 ] as const;
 export type VerifyScheme = (typeof VERIFY_SCHEMES)[number];
 
-/** How a source signs what it hands in, without its secret. */
+/** How a source signs the webhooks that it hands in, without its secret. */
 export interface Verification {
   readonly scheme: VerifyScheme;
-  /** Of `hmac` alone, as are the rest. */
+  /** Only for `hmac`, as are the following. */
   readonly header?: string | undefined;
   readonly algorithm?: Algorithm | undefined;
   readonly encoding?: Encoding | undefined;
@@ -40,7 +40,7 @@ export interface Verification {
 
 const HMAC_FIELDS = ['header', 'algorithm', 'encoding', 'prefix'] as const;
 
-/** What is wrong with a verification, and with which of its fields; null when it can be used. */
+/** Returns the field of a verification that is wrong, and why; null if it can be used. */
 export function judgeVerification(
   given: Verification & { readonly secret: string },
 ): { readonly field: string; readonly problem: string } | null {
@@ -80,7 +80,7 @@ function judgeVerifySecret(scheme: VerifyScheme, secret: string): string | null 
 }
 
 /**
- * The verifier of a source.
+ * Creates the verifier for a source.
  *
  * @throws Error for what `judgeVerification` refuses.
  */

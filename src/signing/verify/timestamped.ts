@@ -1,4 +1,4 @@
-// Signatures that cover the time too, so that what was overheard cannot be sent again later.
+// Signatures that cover the time too, so that an intercepted request cannot be replayed later.
 import { createSecretKey } from 'node:crypto';
 import { isPublicKey, isSignatureOf, readPublicKey } from '../ed25519.ts';
 import { createSigningKey } from '../sign.ts';
@@ -80,8 +80,8 @@ export function createStandardVerifier(secret: string): Verifier {
       if (timestamp === null) return missing('webhook-timestamp');
       const signatures = given
         .split(' ')
-        .filter((one) => one.startsWith(`${version},`))
-        .map((one) => one.slice(version.length + 1));
+        .filter((signature) => signature.startsWith(`${version},`))
+        .map((signature) => signature.slice(version.length + 1));
       if (signatures.length === 0)
         return `${header} has no signature that begins with ${version},.`;
       const late = judgeTimestamp(timestamp, nowMs, 'webhook-timestamp');

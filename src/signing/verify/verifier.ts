@@ -1,32 +1,32 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** Tells whether what is handed in comes from whom it should. */
+/** Verifies that a webhook handed in comes from its source. */
 export interface Verifier {
   /**
-   * Null when the request proves who sent it, and otherwise why not: a sentence that names the header,
-   * and says nothing of what would have been right. Compares in constant time.
+   * Returns null if the signature is valid, and otherwise why not: a sentence that names the header and does
+   * not reveal the right value. Compares in constant time.
    *
-   * @param body the bytes as they came.
+   * @param body the received bytes.
    */
   check(headers: IncomingHttpHeaders, body: Buffer, nowMs: number): string | null;
   /**
-   * What to answer to a request that only asks whether anybody is here, and is no webhook.
+   * Returns the answer to a request that is a challenge and not a webhook, or null.
    *
-   * @param value the body, parsed.
+   * @param value the parsed body.
    */
   challenge?(value: unknown): string | null;
 }
 
-/** How far the sender's clock may be off, and how late a request may come to be sent once more. */
+/** The most that the sender's clock may differ, or a repeated request may be late. */
 export const TOLERANCE_MS = 5 * 60_000;
 
-/** A header that came once; null when it did not, or came several times as a list. */
+/** Returns a header that was sent once; null if it is missing or was sent several times. */
 export function headerOf(headers: IncomingHttpHeaders, name: string): string | null {
   const value = headers[name.toLowerCase()];
   return typeof value === 'string' && value !== '' ? value : null;
 }
 
-/** The moment that a header's seconds mean, as why it cannot be taken; null when it can. */
+/** Returns why the seconds in a header are not acceptable, or null. */
 export function judgeTimestamp(text: string, nowMs: number, header: string): string | null {
   if (!/^\d{1,12}$/.test(text)) return `${header} has no timestamp in seconds since 1970.`;
   const offMs = nowMs - Number(text) * 1000;
