@@ -1,8 +1,8 @@
 /**
  * Writes values that need no quoting (numbers, booleans, UUIDs, words of an enum) as a Postgres array.
  *
- * node-postgres writes arrays too, but escapes every element, twice, and adds them one by one to a
- * growing string: an eighth of what a delivery allocates.
+ * node-postgres could write the array, but it escapes every element twice and appends each to a growing
+ * string. That was an eighth of the memory that a delivery allocates.
  *
  * @example plainArray([1, null, 3]) // '{1,NULL,3}'
  */
@@ -11,7 +11,7 @@ export function plainArray(values: readonly (string | number | boolean | null)[]
 }
 
 /**
- * Writes any texts as a Postgres array. None may contain NUL, which Postgres has no text for.
+ * Writes any texts as a Postgres array. None may contain NUL, which Postgres refuses in text.
  *
  * @example textArray(['a "b"', null]) // '{"a \"b\"",NULL}'
  */
@@ -22,7 +22,7 @@ export function textArray(values: readonly (string | null)[]): string {
 }
 
 /**
- * Writes bytes as a Postgres array, in hex: for short ones, such as digests.
+ * Writes byte strings as a Postgres array, in hex. For short ones, such as digests.
  *
  * @example bytesArray([Buffer.from('a'), null]) // '{\\\\x61,NULL}'
  */
@@ -32,7 +32,7 @@ export function bytesArray(values: readonly (Buffer | null)[]): string {
   );
 }
 
-/** The least and the greatest of ids that compare as their text does. */
+/** Returns the least and the greatest of ids, which must compare as their text does. */
 export function bounds(ids: readonly string[]): [least: string, greatest: string] {
   let least = ids[0] as string;
   let greatest = least;

@@ -3,31 +3,31 @@ import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { freeNow } from '../lib/free-now.ts';
 
-/** Smaller messages are node-postgres's own business: to copy them costs less than to take care. */
+/** Smaller messages are left to node-postgres: copying them costs less than handling them here. */
 const BIG_BYTES = 64 * 1024;
-/** Postgres has none that are longer; whatever says so is no message. */
+/** The longest message of Postgres; a greater length means that the bytes are not a message. */
 const MAX_BYTES = 2 ** 30;
-/** A message's kind, and how long it is. */
+/** The head of a message: its kind (1 byte) and its length (4 bytes). */
 const HEAD_BYTES = 5;
 const DATA_ROW = 0x44;
-const NOTHING: Buffer = Buffer.alloc(0);
+const EMPTY: Buffer = Buffer.alloc(0);
 
-/** Bytes that lie in several places, as one parameter of a statement. */
+/** Several buffers that together are one parameter of a statement. */
 export interface Pieces {
   readonly pieces: readonly Buffer[];
   readonly bytes: number;
-  /** What node-postgres makes of it where nobody writes the pieces as they are. */
+  /** Joins the pieces. node-postgres calls it for connections that cannot write pieces. */
   toPostgres(): Buffer;
 }
 
 /**
- * Buffers one behind the other, for the first parameter of a statement: written from where they lie
- * if they are large, and put together otherwise.
+ * Makes buffers, one after another, the first parameter of a statement: small ones are joined, large ones
+ * are written to the socket without a copy.
  */
 export function oneAfterAnother(pieces: readonly Buffer[]): Pieces | Buffer {
   const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
-  const together = () => (pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces));
-  return bytes < BIG_BYTES ? together() : { pieces, bytes, toPostgres: together };
+  const join = () => (pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces));
+  return bytes < BIG_BYTES ? join() : { pieces, bytes, toPostgres: join };
 }
 
 /** The part of node-postgres's connection that is changed here. */
@@ -43,12 +43,12 @@ interface RowDescription {
 }
 
 /**
- * A client that holds big values once. node-postgres copies a parameter into a buffer that grows, and
- * an answer into one that doubles, then into a string and back: eight times the bytes of a body of
- * 256 KiB, all of it garbage outside of V8's heap, which V8 is in no hurry to collect.
+ * A client that holds big values once. node-postgres copies a parameter into a growing buffer, and an
+ * answer into a doubling one, then into a string and back. For a body of 256 KiB that is eight times its
+ * bytes, all garbage outside of V8's heap, which V8 collects late.
  *
- * In a big row of a binary answer the values are windows on the message, so ask for `rowMode: 'array'`:
- * rows as objects are copied once more.
+ * In a big row of a binary answer the values are views of the message. Use `rowMode: 'array'`: rows as
+ * objects are copied once more.
  */
 export class FrugalClient extends pg.Client {
   constructor(config?: string | pg.ClientConfig) {
@@ -68,7 +68,7 @@ function readWhole(connection: Connection): void {
   connection.attachListeners = (stream) => {
     const parsed = new EventEmitter();
     attach(parsed);
-    const take = createAssembler((bytes, isBig) => {
+    const assemble = createAssembler((bytes, isBig) => {
       if (isBig && binary && bytes[0] === DATA_ROW)
         connection.emit('dataRow', {
           name: 'dataRow',
@@ -78,29 +78,29 @@ function readWhole(connection: Connection): void {
       else parsed.emit('data', bytes);
     });
     const source = stream as Duplex;
-    source.on('data', take);
+    source.on('data', assemble);
     source.on('end', () => parsed.emit('end'));
   };
 }
 
 /**
- * Puts big messages together in buffers of their size; everything else goes on as it comes.
+ * Assembles big messages in buffers of their size, and passes all other bytes on unchanged.
  *
- * @param give gets whole messages or parts of them, in order, and whether it is a big one, whole.
+ * @param give gets whole messages or parts of them, in order; `isBig` is true for a whole big message.
  */
 export function createAssembler(
   give: (bytes: Buffer, isBig: boolean) => void,
 ): (chunk: Buffer) => void {
-  /** Of a message that goes on as it comes, what is yet to come. */
-  let passing = 0;
+  /** Bytes still to come of a message that is passed on unchanged. */
+  let passThrough = 0;
   let big: Buffer | undefined;
   let filled = 0;
-  /** The beginning of a head. */
-  let held = NOTHING;
+  /** The first bytes of an incomplete message head. */
+  let head = EMPTY;
 
   return (chunk) => {
-    const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-    held = NOTHING;
+    const bytes = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
+    head = EMPTY;
     let from = 0;
     if (big !== undefined) {
       from = bytes.copy(big, filled);
@@ -110,8 +110,8 @@ export function createAssembler(
       big = undefined;
       give(whole, true);
     }
-    let at = from + passing;
-    passing = 0;
+    let at = from + passThrough;
+    passThrough = 0;
     while (at + HEAD_BYTES <= bytes.length) {
       const length = 1 + bytes.readUInt32BE(at + 1);
       if (at + length > bytes.length && length >= BIG_BYTES && length <= MAX_BYTES) {
@@ -123,16 +123,16 @@ export function createAssembler(
       at += length;
     }
     if (at > bytes.length) {
-      passing = at - bytes.length;
+      passThrough = at - bytes.length;
       at = bytes.length;
     } else if (at < bytes.length) {
-      held = Buffer.from(bytes.subarray(at));
+      head = Buffer.from(bytes.subarray(at));
     }
     if (at > from) give(bytes.subarray(from, at), false);
   };
 }
 
-/** The values of a row: their number, then each with its length, -1 for null. */
+/** Reads the values of a DataRow message: their number, then each with its length, -1 for null. */
 function fieldsOf(message: Buffer): (Buffer | null)[] {
   let at = HEAD_BYTES + 2;
   return Array.from({ length: message.readInt16BE(HEAD_BYTES) }, () => {
@@ -151,7 +151,7 @@ function writeInPieces(connection: Connection): void {
     const [first, ...others] = config.values ?? [];
     if (!isPieces(first)) return bind(config);
     const { portal = '', statement = '' } = config;
-    // Behind the message's head, both names with a zero each, and the formats of the parameters.
+    // The offset of the first value: after the head, both names with a zero byte each, and the parameter formats.
     const at =
       HEAD_BYTES +
       Buffer.byteLength(portal) +
@@ -169,7 +169,7 @@ function writeInPieces(connection: Connection): void {
       return stream.write(message.subarray(at + 4));
     };
     try {
-      bind({ ...config, values: [NOTHING, ...others] });
+      bind({ ...config, values: [EMPTY, ...others] });
     } finally {
       connection._send = send;
     }

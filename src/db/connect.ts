@@ -5,8 +5,8 @@ import { configure, connectionConfig } from './pool.ts';
 /**
  * Opens one connection.
  *
- * @throws OperatorError with a line that says what to do when the server cannot be reached or
- *   refuses the user. The password is never part of it.
+ * @throws OperatorError saying what to do, when the server cannot be reached or refuses the user. The
+ *   message never contains the password.
  */
 export async function connectOrExplain(databaseUrl: string, purpose: string): Promise<pg.Client> {
   let client: pg.Client;
@@ -42,7 +42,7 @@ function explain(error: unknown, { host, port, user, database }: pg.Client): str
     case '3D000':
       return `Postgres at ${place} has no database "${database}". Create it (createdb ${database}), or correct DATABASE_URL.`;
     case '53300':
-      return `Postgres at ${place} has no free connections. Raise its max_connections, or stop what holds them.`;
+      return `Postgres at ${place} has no free connections. Raise its max_connections, or stop programs that use them.`;
     default:
       return `Cannot connect to Postgres at ${place}: ${errorMessage(error)}. Check DATABASE_URL.`;
   }

@@ -4,12 +4,12 @@ import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 const DEPENDENT_OBJECTS_STILL_EXIST = '2BP01';
 const UNDEFINED_FUNCTION = '42883';
 /**
- * What Postgres says of a function's file when the database has the function with other arguments or
- * another result: it may not be replaced in place, or its name means two functions from then on.
+ * The errors of a function's file when the database has the function with other arguments or another
+ * result: it cannot be replaced in place, or the name is ambiguous afterwards.
  */
 const OTHER_SIGNATURE = ['42P13', '42725'];
 
-/** A function that was replaced by one with other arguments or another result, under its new name. */
+/** A function that was renamed because one with other arguments or another result replaced it. */
 export interface Replaced {
   readonly oid: number;
   readonly name: string;
@@ -53,20 +53,22 @@ export async function loadFunction(
   }
   const oids = await functionsNamed(client, name);
   if (oids.length !== 1)
-    throw new Error(`it must make one function posthorn.${name}; there are ${oids.length}`);
+    throw new Error(
+      `the file must create exactly one function posthorn.${name}; there are ${oids.length}`,
+    );
   await dropStaleTriggers(client, old === null ? oids : [...oids, old.oid], text);
   return old;
 }
 
-/** What is to be dropped. */
+/** An object to drop. */
 export interface DropTarget {
-  /** As a statement names it: function posthorn.send(text, jsonb). */
+  /** The object as in a drop statement: function posthorn.send(text, jsonb). */
   readonly object: string;
-  /** Why, for people. Null: it may stay if something of others depends on it. */
+  /** The reason, for the error message. Null: the object may stay if other objects depend on it. */
   readonly why: string | null;
 }
 
-/** Functions that are to be dropped. Their triggers on our tables go at once. */
+/** Returns the functions of a name as targets to drop, and drops their triggers on Posthorn's tables at once. */
 export async function functionsToDrop(
   client: pg.Client,
   name: string,
@@ -81,23 +83,23 @@ export async function functionsToDrop(
 }
 
 /**
- * Drops them, in any order that works.
+ * Drops the targets, in any order that their dependencies allow.
  *
- * @throws OperatorError when something of others depends on one that may not stay.
+ * @throws OperatorError when an object of the operator depends on a target that must be dropped.
  */
 export async function dropAll(client: pg.Client, targets: readonly DropTarget[]): Promise<void> {
   let waiting = targets;
   while (waiting.length > 0) {
     const failed: { target: DropTarget; error: unknown }[] = [];
-    for (const next of waiting) {
-      await inSavepoint(client, () => client.query(`drop ${next.object}`)).catch((error) => {
+    for (const target of waiting) {
+      await inSavepoint(client, () => client.query(`drop ${target.object}`)).catch((error) => {
         if (errorCode(error) !== DEPENDENT_OBJECTS_STILL_EXIST) throw error;
-        failed.push({ target: next, error });
+        failed.push({ target, error });
       });
     }
     if (failed.length === waiting.length) {
       for (const { target, error } of failed)
-        if (target.why !== null) throw inTheWay(target.why, error);
+        if (target.why !== null) throw blockedDrop(target.why, error);
       return;
     }
     waiting = failed.map(({ target }) => target);
@@ -105,11 +107,11 @@ export async function dropAll(client: pg.Client, targets: readonly DropTarget[])
 }
 
 /**
- * Makes a function that was replaced call the new one, with the arguments it has. Statements that run at this
- * moment have found it already, and would fail if it were dropped; and something of others may be bound to
- * it: a view, or a function with a SQL body.
+ * Makes a replaced function call the new one with its arguments. Running statements may already refer to
+ * the old function, and would fail if it were dropped. Objects of the operator may depend on it too: a
+ * view, or a function with a SQL body.
  *
- * @returns whether the new one can be called so. If not, there is nothing that it could do for anybody.
+ * @returns false if the new function cannot be called with the old arguments; the old one is then useless.
  */
 export async function forward(
   client: pg.Client,
@@ -144,7 +146,7 @@ export async function forward(
   });
 }
 
-/** Undoes what the work did if it fails, within the transaction of the caller. */
+/** Runs the work in a savepoint of the caller's transaction, and rolls back to it if the work fails. */
 export async function inSavepoint<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
   await client.query('savepoint posthorn_schema');
   try {
@@ -158,10 +160,10 @@ export async function inSavepoint<T>(client: pg.Client, work: () => Promise<T>):
   }
 }
 
-function inTheWay(why: string, error: unknown): OperatorError {
+function blockedDrop(why: string, error: unknown): OperatorError {
   const detail = (error as pg.DatabaseError).detail ?? errorMessage(error);
   return new OperatorError(
-    `The database cannot be migrated: ${why}, and something of yours depends on the old one: ${detail.replaceAll('\n', '; ')}. Drop that, and start again.`,
+    `The database cannot be migrated: ${why}, but an object that is not Posthorn's depends on the old one: ${detail.replaceAll('\n', '; ')}. Drop that object, and start Posthorn again.`,
   );
 }
 
@@ -173,7 +175,7 @@ async function functionsNamed(client: pg.Client, name: string): Promise<number[]
   return rows.map(({ oid }) => oid);
 }
 
-/** As statements name it: posthorn.send(text,jsonb). */
+/** The function as statements name it: posthorn.send(text,jsonb). */
 async function signature(client: pg.Client, oid: number): Promise<string> {
   const { rows } = await client.query<{ name: string }>(
     `select format('posthorn.%I(%s)', proname, pg_get_function_identity_arguments(oid)) as name
@@ -195,7 +197,7 @@ async function copyGrants(client: pg.Client, from: number, to: string): Promise<
   for (const { statement } of rows) await client.query(statement);
 }
 
-/** Triggers of these functions that the file has no more, or has under another name. */
+/** Drops triggers of these functions that the file no longer creates, or creates under another name. */
 async function dropStaleTriggers(
   client: pg.Client,
   oids: readonly number[],

@@ -14,13 +14,13 @@ const OLDEST_POSTGRES = 150_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
 /**
- * A migration that waits for a lock holds up all who come after it, readers too. So while somebody's
- * transaction is open on the tables (an application that sends from SQL, a backup) it gives up after
- * a moment, lets the others pass, and tries again.
+ * A migration that waits for a lock blocks every later statement on the table, reads too. So while another
+ * transaction is open on the tables (of an application that sends from SQL, or a backup), the migration
+ * gives up after this time, lets the other statements pass, and tries again.
  */
 const LOCK_TIMEOUT_MS = 200;
 const TRY_AGAIN_MS = 1_000;
-/** Held while migrating, so that processes which start together take turns. */
+/** Held while migrating, so that processes which start together migrate one after another. */
 const MIGRATION_LOCK = 7_823_114_600_517;
 
 export interface Migration {
@@ -29,33 +29,33 @@ export interface Migration {
   readonly appliedAt: Date | null;
 }
 
-/** What this version of Posthorn wants of a database, and what the database has of it. */
+/** The migrations of this version of Posthorn, and which of them the database has. */
 export interface MigrationStatus {
   readonly migrations: readonly Migration[];
-  /** The functions and views that are to be applied, or dropped: files of schema/, `functions/send.sql`. */
+  /** The functions and views to apply or drop, as files of schema/, such as `functions/send.sql`. */
   readonly changed: readonly string[];
 }
 
-/** What one call of `migrate` has changed. */
+/** The changes that one call of `migrate` made. */
 export interface Migrated {
   readonly migrations: readonly Migration[];
   readonly changed: readonly string[];
 }
 
 export interface MigrateOptions {
-  /** Called when a migration, or `functions and views`, cannot get its locks: with who is in the way. */
+  /** Called when a migration, or `functions and views`, cannot get its locks, with the transaction that blocks it. */
   readonly onWait?: (name: string, blockedBy: string) => void;
 }
 
 /**
- * Brings the database to the schema that this version knows: graphile-worker's own migrations,
- * ours, functions and views, and the partitions of the coming week. Several processes may call it at
- * once. It holds nobody up for longer than a moment, and waits for as long as somebody's transaction is
- * in its way.
+ * Migrates the database to the schema of this version: graphile-worker's migrations, Posthorn's
+ * migrations, functions and views, and the partitions of the coming week. Several processes may call it at
+ * once. It blocks other statements for at most a moment (LOCK_TIMEOUT_MS), and waits for as long as
+ * another transaction blocks it.
  *
- * @returns what was applied by this call.
+ * @returns the changes that this call made.
  * @throws OperatorError when the database cannot be reached, is older than Postgres 15, has a newer
- *   schema than this version knows, or has something of others that depends on a function that goes.
+ *   schema than this version knows, or has an object of the operator that depends on a function to drop.
  */
 export async function migrate(
   databaseUrl: string,
@@ -68,7 +68,7 @@ export async function migrate(
     const { migrations, changed } = await compare(client, databaseUrl);
     const pending = migrations.filter(({ appliedAt }) => appliedAt === null);
     await migrateQueue(databaseUrl);
-    if (pending.length + changed.length > 0) await makeRoom(client);
+    if (pending.length + changed.length > 0) await createBookkeeping(client);
     const applied: Migration[] = [];
     for (const { version, name } of pending) {
       const appliedAt = await applyPatiently(client, name, onWait, () =>
@@ -76,7 +76,7 @@ export async function migrate(
       );
       applied.push({ version, name, appliedAt });
     }
-    // By itself, since a migration should not keep its locks on tables for as long as this takes.
+    // In a transaction of its own, so that a migration does not keep its locks on tables meanwhile.
     if (pending.length + changed.length > 0)
       await applyPatiently(client, 'functions and views', onWait, () => applySchemaFiles(client));
     await client.query(
@@ -92,15 +92,15 @@ export async function migrate(
     const reason = rootCause(error);
     if (errorCode(reason) !== INSUFFICIENT_PRIVILEGE) throw error;
     throw new OperatorError(
-      `The user of ${describe(databaseUrl)} may not migrate it (${errorMessage(reason)}). Grant it create on the database, or run posthorn migrate as a user who may.`,
+      `The user of ${describe(databaseUrl)} may not migrate it (${errorMessage(reason)}). Grant that user CREATE on the database, or run posthorn migrate as a user that may.`,
     );
   } finally {
     await client.end();
   }
 }
 
-/** The tables of what was applied: a user who may not create schemas needs nothing when all is up to date. */
-async function makeRoom(client: pg.Client): Promise<void> {
+/** Creates the tables of applied migrations and files. Only if something is pending, since the user may lack the right. */
+async function createBookkeeping(client: pg.Client): Promise<void> {
   const { rows } = await client.query(
     `select to_regnamespace('posthorn') is not null as schema,
        to_regclass('posthorn.schema_files') is not null as tables`,
@@ -125,7 +125,7 @@ async function makeRoom(client: pg.Client): Promise<void> {
 }
 
 /**
- * The migrations, functions and views that this version has, and which of them the database lacks.
+ * Returns the migrations, functions and views of this version, and which of them the database lacks.
  *
  * @throws OperatorError as `migrate` does.
  */
@@ -179,7 +179,7 @@ async function knownMigrations(): Promise<{ version: number; name: string }[]> {
   return files.map((file) => ({ version: Number(file.slice(0, 4)), name: file }));
 }
 
-/** Does the work in a transaction that waits for its locks no longer than a moment, until it gets them. */
+/** Runs the work in a transaction that waits only LOCK_TIMEOUT_MS for locks, again and again until it gets them. */
 async function applyPatiently<T>(
   client: pg.Client,
   name: string,
@@ -206,12 +206,12 @@ async function applyPatiently<T>(
   }
 }
 
-/** What Postgres said, below the errors that say what was being done. */
+/** Returns the error of Postgres, which other errors may wrap. */
 function rootCause(error: unknown): unknown {
   return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : error;
 }
 
-/** Whose transaction has been open for the longest: most likely the one that is in the way. */
+/** Describes the longest open transaction, which most likely is the one that blocks. */
 async function oldestTransaction(client: pg.Client): Promise<string> {
   const { rows } = await client.query<{ pid: number; name: string; seconds: number }>(
     `select pid, application_name as name, extract(epoch from now() - xact_start)::integer as seconds
@@ -222,7 +222,7 @@ async function oldestTransaction(client: pg.Client): Promise<string> {
   );
   const [oldest] = rows;
   return oldest === undefined
-    ? 'a transaction that has ended by now'
+    ? 'a transaction that has ended meanwhile'
     : `the transaction of pid ${oldest.pid} ("${oldest.name}"), open for ${oldest.seconds} s`;
 }
 

@@ -2,35 +2,35 @@ import type { Socket } from 'node:net';
 import type pg from 'pg';
 import { errorMessage } from '../lib/errors.ts';
 
-/** How long after a statement without an answer the database is asked again. */
-const ASK_AGAIN_MS = 500;
-/** A wait for a connection that others hold is not among these: it says nothing of the database. */
+/** The pause after a statement without an answer until the database is tried again. */
+const RETRY_MS = 500;
+/** A timeout while waiting for a connection in use is not among these: the database may be well. */
 const TIMED_OUT = /^(Query read timeout|Connection terminated due to connection timeout)/;
 
 /**
- * Makes a pool quick to say that the database does not answer. A server that is down refuses at
- * once, but where packets are dropped each caller would wait for a timeout, behind those before
- * him. So after the first timeout one caller at a time finds out whether there are answers again,
- * and all others are refused at once.
+ * Makes a pool fail fast while the database does not answer. A server that is down refuses connections at
+ * once, but if packets are dropped, every caller would wait for a timeout, one after another. So after the
+ * first timeout one caller at a time tries whether the database answers again, and all others are refused
+ * at once.
  *
- * The connection of a statement that timed out is ended. node-postgres keeps it, waiting for the
- * answer, and whatever is asked next on it would wait behind. `pool.query` ends it by itself;
- * whoever took the connection out of the pool (graphile-worker) hands it back as if it were sound.
+ * The connection of a statement that timed out is closed. node-postgres would keep it waiting for the
+ * answer, and the next statement on it would wait behind. `pool.query` closes it itself; a caller that took
+ * the connection out of the pool (graphile-worker) would return it as if it were sound.
  */
 export function refuseWithoutAnswers(pool: pg.Pool): void {
-  let answers = true;
-  let asking = false;
-  let askAt = 0;
+  let answering = true;
+  let probing = false;
+  let probeAt = 0;
 
-  function judge(error: unknown): boolean {
+  function noteTimeout(error: unknown): boolean {
     if (!TIMED_OUT.test(errorMessage(error))) return false;
-    answers = false;
-    askAt = performance.now() + ASK_AGAIN_MS;
+    answering = false;
+    probeAt = performance.now() + RETRY_MS;
     return true;
   }
 
   pool.on('connect', (client) => {
-    const end = () => {
+    const destroy = () => {
       const { connection } = client as unknown as { connection: { stream: Socket } };
       connection.stream.destroy(new Error('Connection terminated: a statement had no answer'));
     };
@@ -39,18 +39,18 @@ export function refuseWithoutAnswers(pool: pg.Pool): void {
       const callback = args.at(-1);
       if (typeof callback === 'function') {
         args[args.length - 1] = (error: unknown, result: unknown) => {
-          if (error) judge(error);
+          if (error) noteTimeout(error);
           callback(error, result);
         };
         return query(...args);
       }
-      const answer = query(...args);
-      if (answer instanceof Promise) {
-        answer.catch((error: unknown) => {
-          if (judge(error)) end();
+      const result = query(...args);
+      if (result instanceof Promise) {
+        result.catch((error: unknown) => {
+          if (noteTimeout(error)) destroy();
         });
       }
-      return answer;
+      return result;
     }) as typeof client.query;
   });
 
@@ -58,34 +58,34 @@ export function refuseWithoutAnswers(pool: pg.Pool): void {
   const connect = pool.connect.bind(pool) as (callback: Callback) => void;
 
   function connectUnlessSilent(callback: Callback): void {
-    if (answers) {
+    if (answering) {
       connect((error, client, release) => {
-        if (error) judge(error);
+        if (error) noteTimeout(error);
         callback(error, client, release);
       });
-    } else if (asking || performance.now() < askAt) {
+    } else if (probing || performance.now() < probeAt) {
       setImmediate(callback, new Error('Connection terminated: the database does not answer'));
     } else {
-      ask(callback);
+      probe(callback);
     }
   }
 
-  function ask(callback: Callback): void {
-    asking = true;
+  function probe(callback: Callback): void {
+    probing = true;
     connect((error, client, release) => {
       if (error || client === undefined) {
-        asking = false;
-        judge(error);
+        probing = false;
+        noteTimeout(error);
         callback(error);
         return;
       }
-      client.query('select 1', (refusal: Error | null) => {
-        asking = false;
-        if (refusal) {
-          client.release(refusal);
-          callback(refusal);
+      client.query('select 1', (failure: Error | null) => {
+        probing = false;
+        if (failure) {
+          client.release(failure);
+          callback(failure);
         } else {
-          answers = true;
+          answering = true;
           callback(undefined, client, release);
         }
       });

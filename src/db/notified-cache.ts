@@ -3,24 +3,24 @@ import { type Loop, watched } from '../lib/loop-health.ts';
 import type { Session } from './session.ts';
 
 export interface NotifiedCacheOptions<V> {
-  /** Listens for changes; the cache must be made before it is started. */
+  /** Listens for changes. The cache must be created before the session is started. */
   readonly session: Session;
-  /** Where the database says which name has changed. */
+  /** The channel on which the database notifies names that have changed. */
   readonly channel: string;
-  /** Told how loading goes. */
+  /** Told whether loading succeeds or fails. */
   readonly loop: Loop;
-  /** Asks the database for these names; what it does not answer for is absent. */
+  /** Loads these names from the database. Names that are not in the result are absent. */
   readonly load: (names: string[]) => Promise<ReadonlyMap<string, V>>;
-  /** Whether to remember what is absent, too. It costs a new name its first few milliseconds. */
+  /** Whether to cache absent names too. A name created meanwhile is then found some milliseconds later. */
   readonly rememberAbsent: boolean;
 }
 
 export interface NotifiedCache<V> {
-  /** What the name stands for, or null. */
+  /** Returns the value of a name, or null if it is absent. */
   get(name: string): Promise<V | null>;
-  /** The same where it is known already, and otherwise undefined: for the hot path, without a promise. */
+  /** As `get`, but without a promise, for the hot path: undefined if the name is not cached. */
   peek(name: string): V | null | undefined;
-  /** Forgets what is known of a name, which is about to change here and now. */
+  /** Removes a name that this process changes. */
   forget(name: string): void;
 }
 
@@ -29,24 +29,23 @@ interface Entry<V> {
   readonly freshUntil: number;
 }
 
-/** A change is notified, so this bounds only what a lost notification could do. */
+/** Changes are notified, so this limits only the effect of a lost notification. */
 const FRESH_MS = 60_000;
 /** While notifications do not arrive, a change must still take effect within a second. */
 const FRESH_WITHOUT_NOTIFICATIONS_MS = 500;
 const MAX_ENTRIES = 50_000;
 
 /**
- * Rows by name, kept in memory and dropped when they change, by whichever process.
+ * Caches rows by name, and drops a row when any process changes it.
  *
- * Somebody who guesses names costs next to nothing: whoever asks for unknown ones shares a
- * statement, of which there is one at a time, and what is absent is kept apart, so that guesses
- * never push out what is known.
+ * Guessing names costs the database little: requests for unknown names share one statement at a time, and
+ * absent names are cached apart, so that guesses never evict known ones.
  */
 export function createNotifiedCache<V>(options: NotifiedCacheOptions<V>): NotifiedCache<V> {
   const { session, channel, load, loop, rememberAbsent } = options;
   const known = new Map<string, Entry<V>>();
   const absent = new Map<string, Entry<V>>();
-  // An answer that was under way while something changed may be the old one.
+  // A result that was loaded while a name changed may be stale, so it is not cached.
   let changes = 0;
 
   function forgetValue(name: string): void {
@@ -79,11 +78,11 @@ export function createNotifiedCache<V>(options: NotifiedCacheOptions<V>): Notifi
     maxItems: 1000,
     async run(names) {
       const changesBefore = changes;
-      const found = await watched(loop, () => load([...new Set(names)]));
+      const values = await watched(loop, () => load([...new Set(names)]));
       const freshMs = session.connected ? FRESH_MS : FRESH_WITHOUT_NOTIFICATIONS_MS;
       const freshUntil = performance.now() + freshMs;
       return names.map((name) => {
-        const value = found.get(name) ?? null;
+        const value = values.get(name) ?? null;
         if (changes === changesBefore) remember(name, value, freshUntil);
         return value;
       });

@@ -2,18 +2,18 @@ import type pg from 'pg';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 
 /**
- * The statement was sent, and nobody knows what became of it: the connection was lost, or the answer
- * did not come in time. It may have been committed, and may still be.
+ * The statement was sent and its outcome is unknown: the connection was lost, or the answer did not come in
+ * time. It may have been committed, or may still be.
  */
 export class OutcomeUnknownError extends Error {
   override readonly name = 'OutcomeUnknownError';
 }
 
 /**
- * Runs one statement, as `pool.query` does, for callers who must know whether it happened.
+ * Runs one statement, as `pool.query` does, for callers that must know whether it was carried out.
  *
- * @throws OutcomeUnknownError when it may have. Any other error means that it did not: there was no
- *   connection to send it on, or Postgres said no.
+ * @throws OutcomeUnknownError when it may have been. Any other error means that it was not: there was no
+ *   connection to send it on, or Postgres refused it.
  */
 export async function queryToKnow<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
@@ -31,16 +31,16 @@ export async function queryToKnow<Row extends pg.QueryResultRow>(
   }
 }
 
-/** What node-postgres says of a connection that had broken before it was given the statement. */
+/** node-postgres's error for a connection that was broken before the statement was sent. */
 const NOT_SENT = /^Client (was closed|has encountered a connection error) and is not queryable/;
 /**
- * What a pooler between us and Postgres says when it has lost Postgres, and what Postgres says as it
- * goes down, which may be after the commit.
+ * Errors that leave the outcome open: of a pooler that has lost Postgres, and of Postgres when it shuts
+ * down, which may be after the commit.
  */
-const SAYS_NOTHING = /^(08...|57P01|57P02|40003)$/;
+const OUTCOME_OPEN = /^(08...|57P01|57P02|40003)$/;
 
 function didNotHappen(error: unknown): boolean {
   const code = errorCode(error);
-  if (code !== undefined && /^[0-9A-Z]{5}$/.test(code)) return !SAYS_NOTHING.test(code);
+  if (code !== undefined && /^[0-9A-Z]{5}$/.test(code)) return !OUTCOME_OPEN.test(code);
   return NOT_SENT.test(errorMessage(error));
 }

@@ -3,15 +3,15 @@ import type { Loop } from '../lib/loop-health.ts';
 import { isTimeout, isUnavailable } from './availability.ts';
 
 const FIRST_PAUSE_MS = 100;
-/** Short enough that work goes on within seconds of the database being back. */
+/** Short enough that work continues within seconds after the database is back. */
 const MAX_PAUSE_MS = 1_000;
 /**
- * Does the work, again and again for as long as the database cannot be used.
+ * Runs the work again and again for as long as the database cannot be used.
  *
- * @param loop told each time that it could not be; the caller tells it of the rest. Left out where the work
- *   tells a loop itself.
- * @param mostTimeouts so many timeouts in a row are thrown: then the statement itself may be too much, such
- *   as one row of it that is locked, and the caller divides it.
+ * @param loop told each time that the database could not be used; the caller reports success. Left out if
+ *   the work reports to a loop itself.
+ * @param mostTimeouts after this many timeouts in a row the error is thrown: the statement itself may be the
+ *   cause, for example one locked row, and the caller can divide it.
  */
 export type Patience = <T>(
   work: () => Promise<T>,
@@ -20,10 +20,10 @@ export type Patience = <T>(
 ) => Promise<T>;
 
 /**
- * For work that has nobody to turn to: a job that failed because Postgres restarts would only be
- * tried again later than necessary, and a result that was dropped means a webhook sent twice.
+ * For background work, where failing would not help: a job that failed because Postgres restarts would only
+ * be retried later than necessary, and a lost result means a webhook sent twice.
  *
- * @param giveUp from then on, the last error is thrown.
+ * @param giveUp once it is aborted, the last error is thrown.
  */
 export function createPatience(giveUp: AbortSignal): Patience {
   return async (work, loop, mostTimeouts = Number.POSITIVE_INFINITY) => {

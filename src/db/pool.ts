@@ -3,9 +3,9 @@ import { VERSION } from '../version.ts';
 import { FrugalClient } from './big-messages.ts';
 import { refuseWithoutAnswers } from './no-answer.ts';
 
-// bigint columns are counts, sizes and ids that stay far below 2^53: numbers are what people expect.
+// bigint columns are counts, sizes and ids that stay far below 2^53: clients expect numbers.
 const BIGINT_OID = 20;
-// In binary these bytes come as a Buffer, of which node-postgres would make a string, or as a string.
+// A bytea in binary comes as a Buffer, which node-postgres would make a string, or as a string.
 const BYTEA_OID = 17;
 const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
@@ -22,8 +22,8 @@ export interface PoolOptions {
   readonly purpose: string;
   readonly max: number;
   /**
-   * Bound of a statement. Postgres cancels it shortly before (SQLSTATE 57014); if even that brings no
-   * answer by then, the connection is given up.
+   * The longest time for a statement. Postgres cancels it shortly before (SQLSTATE 57014); if there is no
+   * answer even then, the connection is closed.
    */
   readonly timeoutMs?: number;
   /** Postgres settings of every connection of the pool. */
@@ -31,9 +31,9 @@ export interface PoolOptions {
 }
 
 /**
- * For pools whose few statements each have one right plan, by index, at any size of the tables.
- * Without this, a plan made while a table was small (a scan of all of it) may be kept while it
- * grows; and planning over dozens of partitions costs more than the statement does.
+ * For pools whose few statements each have one right plan, by index, at any table size. Without this, a
+ * plan made for a small table (a sequential scan) may be kept while the table grows; and planning over
+ * dozens of partitions costs more than running the statement.
  */
 export const FIXED_PLANS = {
   plan_cache_mode: 'force_generic_plan',
@@ -42,8 +42,8 @@ export const FIXED_PLANS = {
 } as const;
 
 /**
- * For lists, and for the queue, which is one: rows are read in the order of an index, and what belongs to each is looked up, so that
- * reading ends with the page. Anything else would read all that fits first.
+ * For lists, and for the queue, which is read as a list: rows are read in the order of an index and joined
+ * by lookups, so that reading stops at the end of the page. Other plans would read all matching rows first.
  */
 export const LIST_PLANS = {
   ...FIXED_PLANS,
@@ -53,14 +53,14 @@ export const LIST_PLANS = {
 } as const;
 
 /**
- * For deliveries that are found by lists of their keys, and joined with what was found after. A nested
- * loop would look the rows up one by one, pruning partitions for each.
+ * For statements that find deliveries by lists of their keys and then join other tables. A nested loop
+ * would look the rows up one by one, and prune partitions for each.
  */
 export const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' } as const;
 
 /**
- * How values are written, which a database or a user may have set otherwise: node-postgres reads
- * dates, intervals and bytes in the forms that these give.
+ * Settings for the text forms of values, which a database or a user may have set otherwise: node-postgres
+ * reads dates, intervals and bytes only in these forms.
  */
 const FORMS = {
   client_encoding: 'UTF8',
@@ -69,36 +69,36 @@ const FORMS = {
   TimeZone: 'UTC',
   bytea_output: 'hex',
   extra_float_digits: '1',
-  // And how what is written in statements and migrations is read.
+  // These decide how statements and migrations are read.
   standard_conforming_strings: 'on',
   transform_null_equals: 'off',
   array_nulls: 'on',
 } as const;
 
-/** The connection settings that every client of ours shares. */
+/** The connection settings of all of Posthorn's clients. */
 export function connectionConfig(connectionString: string, purpose: string): pg.ClientConfig {
   return {
     connectionString,
     application_name: `posthorn ${VERSION} ${purpose}`,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
-    // Node probes ten times a second apart after that, so an idle connection (LISTEN) that leads
-    // nowhere is found within twenty seconds instead of hours.
+    // After that, Node sends ten probes, one a second, so a dead idle connection (LISTEN) is found within
+    // twenty seconds instead of hours.
     keepAliveInitialDelayMillis: 10_000,
     types,
   };
 }
 
-/** Nothing of ours takes a tenth of it. An API's caller waits this long when packets are dropped. */
+/** Ten times what any statement takes. A client of the API waits this long if packets are dropped. */
 const TIMEOUT_MS = 5_000;
-/** What is left of a statement's time for Postgres to say that it has cancelled it. */
+/** The share of the timeout after which Postgres cancels; the rest is for its answer to arrive. */
 const SERVER_SHARE = 0.9;
 
 /**
- * A pool that survives the loss of connections: such a connection is replaced when it is next
- * needed, and whoever needs it then is told if that fails. Where packets are dropped rather than
- * refused, a statement's timeout tells; TCP alone would take a quarter of an hour. A statement that is
- * merely slow is cancelled in Postgres: its connection stays, and nobody else is refused for it.
+ * Creates a pool that survives the loss of connections: a lost connection is replaced when it is next
+ * needed, and an error there goes to the caller. If packets are dropped, the statement timeout detects it;
+ * TCP alone would take a quarter of an hour. A statement that is merely slow is cancelled in Postgres: its
+ * connection stays, and other callers are not refused.
  */
 export function createPool(options: PoolOptions): pg.Pool {
   const { connectionString, purpose, max, timeoutMs = TIMEOUT_MS, settings } = options;
@@ -108,7 +108,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     max,
     query_timeout: timeoutMs,
     idleTimeoutMillis: 60_000,
-    // A statement that only we gave up would run on, and take a core from everybody else.
+    // Without statement_timeout a statement that timed out here would go on running in Postgres and use a core.
     onConnect: (client) =>
       configure(client, {
         statement_timeout: `${Math.floor(timeoutMs * SERVER_SHARE)}ms`,
@@ -116,16 +116,15 @@ export function createPool(options: PoolOptions): pg.Pool {
       }),
   });
   pool.on('error', () => {});
-  // A connection that breaks while somebody holds it tells them by their query; the event is extra.
+  // If a connection breaks while it is in use, its query fails too; the event adds nothing.
   pool.on('connect', (client) => client.on('error', () => {}));
   refuseWithoutAnswers(pool);
   return pool;
 }
 
 /**
- * Sets a new connection up: how values are written, and what else is given.
- *
- * As a statement rather than as startup parameters, which poolers such as PgBouncer refuse.
+ * Applies the settings of a new connection: the forms of values, and the given ones. By a statement, since
+ * poolers such as PgBouncer refuse startup parameters.
  */
 export async function configure(
   client: pg.ClientBase,

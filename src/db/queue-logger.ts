@@ -4,25 +4,24 @@ import { errorMessage } from '../lib/errors.ts';
 import { rarely } from '../lib/rarely.ts';
 import { isUnavailable } from './availability.ts';
 
-/** For the moments when graphile-worker has nothing to say that a person needs. */
+/** Drops all messages of graphile-worker. */
 export const silentQueueLogger = new Logger(() => () => {});
 
-/** Messages that begin alike, numbers aside, say the same of other jobs. */
+/** Messages with the same first characters, apart from numbers, are reported together. */
 const SAME_START = 20;
 const REPORT_EVERY_MS = 5_000;
 
 /**
- * graphile-worker's log in ours. A finished job is not news at the scale of thousands a second, so
- * its `info` becomes our `debug`; messages carry no payloads. What goes wrong with hundreds of jobs
- * at once, as it does when the database goes away, is one line, and a stack trace only where it
- * tells something.
+ * Writes graphile-worker's messages to Posthorn's log. Thousands of jobs finish each second, so its `info`
+ * becomes `debug`. Messages contain no payloads. Errors of many jobs at once, as when the database goes
+ * away, become one line; a stack trace is written only for errors with other causes.
  */
 export function queueLogger(log: Pino): Logger {
   const levels = { error: 'error', warning: 'warn', info: 'debug', debug: 'trace' } as const;
   const reports = new Map<string, (latest: { message: string; error: unknown }) => void>();
 
   function report(level: 'error' | 'warn', message: string, error: unknown): void {
-    // While the database is away everything fails, and all of it for that reason.
+    // While the database is away all jobs fail for this one reason.
     const subject = isUnavailable(error) ? 'unavailable' : withoutNumbers(message);
     let reportRarely = reports.get(subject);
     if (reportRarely === undefined) {
@@ -43,7 +42,7 @@ export function queueLogger(log: Pino): Logger {
 
   return new Logger(() => (level, message, meta) => {
     const usual = levels[level as keyof typeof levels] ?? 'debug';
-    // Advice for jobs of one query each; ours share their queries (src/queue/runner.ts).
+    // This advice is for jobs that each run queries; here jobs share queries (src/queue/runner.ts).
     const target = /^(WARNING: having maxPoolSize|Your job batch size)/.test(message)
       ? 'trace'
       : usual;

@@ -14,30 +14,30 @@ import {
 } from './functions.ts';
 
 const SCHEMA_DIR = new URL('../../schema/', import.meta.url);
-/** In place of a folder: functions that have no file, since they were replaced. */
+/** Stands in place of a folder for replaced functions, which have no file. */
 const REPLACED = 'replaced';
-/** An undefined function, table or type: most likely one that another file makes. */
+/** An undefined function, table or type: most likely one that another file creates. */
 const UNDEFINED = ['42883', '42P01', '42704'];
 
-/** A function or view of the schema, which is applied again whenever its text has changed. */
+/** The file of a function or view. It is applied again whenever its text has changed. */
 export interface SchemaFile {
-  /** Below schema/: functions/send.sql. */
+  /** The path below schema/, such as functions/send.sql. */
   readonly path: string;
   readonly kind: 'functions' | 'views' | typeof REPLACED;
-  /** What it makes: posthorn.<name>. */
+  /** The name of the function or view: posthorn.<name>. */
   readonly name: string;
   readonly text: string;
   readonly hash: string;
 }
 
-/** How the database differs from the files. */
+/** The differences between the database and the files. */
 export interface SchemaChanges {
   readonly files: readonly SchemaFile[];
   /** Files that are new, have changed since they were applied, or whose function or view is missing. */
   readonly changed: readonly SchemaFile[];
-  /** Files that were applied and exist no more. */
+  /** Files that were applied and no longer exist. */
   readonly removed: readonly Pick<SchemaFile, 'path' | 'kind' | 'name'>[];
-  /** Functions that were replaced by ones with other arguments, and stay until the next change. */
+  /** Replaced functions, which stay until the next change. */
   readonly replaced: readonly string[];
   /** The version of Posthorn that applied the newest of them, if that is newer than this one. */
   readonly newerVersion: string | null;
@@ -86,22 +86,22 @@ export async function compareSchemaFiles(client: pg.Client): Promise<SchemaChang
 }
 
 /**
- * Brings functions and views to the text of their files, within the transaction of the caller.
+ * Applies the files of functions and views, within the transaction of the caller.
  *
- * Files are applied in any order: one that needs what another makes is tried again after it. When the
- * arguments or the result of a function have changed, it is replaced by a new one, and what of ours is
- * bound to the old one is applied again. Rights that others were given are kept. The old one calls the new one from then on, and is dropped by the next call of this that changes
- * something.
+ * Files are applied in any order: a file that needs another one is tried again after it. If the arguments or
+ * the result of a function have changed, a new function replaces the old one, and Posthorn's functions and
+ * views that depend on the old one are applied again. Granted rights are kept. The old function calls the
+ * new one from then on, and the next call that changes something drops it.
  *
- * @throws OperatorError when something of others in the database depends on what is to be dropped.
+ * @throws OperatorError when an object of the operator depends on one that must be dropped.
  */
 export async function applySchemaFiles(client: pg.Client): Promise<void> {
   const { files, changed, removed, replaced: earlier } = await compareSchemaFiles(client);
   const replaced = await load(client, changed);
-  const bound = await dependents(client, replaced);
+  const dependentPaths = await dependents(client, replaced);
   await load(
     client,
-    files.filter((file) => bound.includes(file.path) && !changed.includes(file)),
+    files.filter((file) => dependentPaths.includes(file.path) && !changed.includes(file)),
   );
   const targets: DropTarget[] = [];
   for (const { kind, name } of removed) {
@@ -112,7 +112,7 @@ export async function applySchemaFiles(client: pg.Client): Promise<void> {
   for (const name of earlier) targets.push(...(await functionsToDrop(client, name, null)));
   for (const old of replaced) {
     const why = `posthorn.${old.replacedBy} has other arguments or another result now`;
-    if (await forward(client, old)) await keep(client, `${REPLACED}/${old.name}`, '');
+    if (await forward(client, old)) await recordFile(client, `${REPLACED}/${old.name}`, '');
     else targets.push(...(await functionsToDrop(client, old.name, why)));
   }
   await dropAll(client, targets);
@@ -123,10 +123,10 @@ export async function applySchemaFiles(client: pg.Client): Promise<void> {
          where p.pronamespace = 'posthorn'::regnamespace and path = '${REPLACED}/' || p.proname)`,
     [removed.map(({ path }) => path)],
   );
-  for (const { path, hash } of changed) await keep(client, path, hash);
+  for (const { path, hash } of changed) await recordFile(client, path, hash);
 }
 
-/** The files of our functions and views that are bound to one of these. */
+/** Returns the files of Posthorn's functions and views that depend on one of these functions. */
 async function dependents(client: pg.Client, replaced: readonly Replaced[]): Promise<string[]> {
   const { rows } = await client.query<{ path: string }>(
     `select distinct coalesce('functions/' || p.proname, 'views/' || c.relname) || '.sql' as path
@@ -141,7 +141,7 @@ async function dependents(client: pg.Client, replaced: readonly Replaced[]): Pro
   return rows.map(({ path }) => path);
 }
 
-async function keep(client: pg.Client, path: string, hash: string): Promise<void> {
+async function recordFile(client: pg.Client, path: string, hash: string): Promise<void> {
   await client.query(
     `insert into posthorn.schema_files (path, hash, posthorn_version) values ($1, $2, $3)
      on conflict (path) do update
@@ -197,7 +197,7 @@ function describe(path: string): Pick<SchemaFile, 'path' | 'kind' | 'name'> {
   return { path, kind, name: file.replace(/\.sql$/, '') };
 }
 
-/** By the three numbers of a semantic version. */
+/** Compares by the three numbers of a semantic version. */
 function compareVersions(a: string, b: string): number {
   const [left, right] = [a, b].map((version) => version.split(/[.+-]/).slice(0, 3).map(Number));
   for (const part of [0, 1, 2]) {

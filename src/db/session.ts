@@ -8,24 +8,24 @@ import { configure, connectionConfig } from './pool.ts';
 const HEARTBEAT_MS = 15_000;
 const HEARTBEAT_TIMEOUT_MS = 5_000;
 const RECONNECT_MIN_MS = 100;
-/** Others take a worker without a session for dead, so the session must soon be back. */
+/** Other workers consider a worker without a session dead, so the session must come back soon. */
 const RECONNECT_MAX_MS = 1_000;
 
 export interface SessionOptions {
   readonly databaseUrl: string;
   readonly purpose: string;
-  /** Told how reconnecting goes. */
+  /** Told whether reconnecting succeeds or fails. */
   readonly loop: Loop;
   readonly log: Logger;
 }
 
-/** One connection that is always there: for LISTEN, and for advisory locks that mean "I am alive". */
+/** One lasting connection for LISTEN, and for the advisory locks that show that a process is alive. */
 export interface Session {
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Whether notifications arrive at this moment. */
+  /** Whether notifications arrive now. */
   readonly connected: boolean;
-  /** For how long they have, without a break; 0 when they do not. */
+  /** For how long notifications have arrived without a break; 0 while they do not. */
   readonly connectedForMs: number;
   /** Listens on a channel, now and after every reconnection. Before `start`. */
   listen(channel: string, onNotification: (payload: string) => void): void;
@@ -36,8 +36,8 @@ export interface Session {
 }
 
 /**
- * Keeps one database session open, reconnecting with growing delays. A heartbeat finds connections
- * whose other end has silently gone.
+ * Keeps one database session open and reconnects with growing delays. A heartbeat finds connections whose
+ * other end has gone without closing them.
  */
 export function createSession({ databaseUrl, purpose, loop, log }: SessionOptions): Session {
   const channels = new Map<string, ((payload: string) => void)[]>();
@@ -56,7 +56,7 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
       query_timeout: HEARTBEAT_TIMEOUT_MS,
     });
     const lose = (reason: unknown) => {
-      // While connecting, whoever connects is told by the error.
+      // While connecting, the caller gets the error.
       if (client !== fresh || !connected) return;
       client = undefined;
       connected = false;
@@ -69,7 +69,7 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
     fresh.on('error', lose);
     fresh.on('end', () => lose('connection ended'));
     fresh.on('notification', ({ channel, payload }) => {
-      for (const heard of channels.get(channel) ?? []) heard(payload ?? '');
+      for (const onNotification of channels.get(channel) ?? []) onNotification(payload ?? '');
     });
     client = fresh;
     try {
@@ -79,7 +79,7 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
         await fresh.query(`listen ${pg.escapeIdentifier(channel)}`);
       for (const prepare of preparations) await prepare(fresh);
     } catch (error) {
-      // Whether the first connection or a later one: the caller or the timer says what comes next.
+      // The caller (first connection) or the timer (later ones) decides what to do next.
       if (client === fresh) client = undefined;
       fresh.end().catch(() => {});
       throw error;

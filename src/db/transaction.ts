@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-/** Does the work in a transaction on a connection of its own. */
+/** Runs the work in a transaction on its own connection. */
 export async function inTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,

@@ -134,7 +134,7 @@ export interface Tables {
 
 export type Database = Kysely<Tables>;
 
-/** kysely over one of our pools. The pool stays the caller's to end. */
+/** Creates a kysely instance for a pool. The caller still ends the pool. */
 export function createDatabase(pool: pg.Pool): Database {
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }

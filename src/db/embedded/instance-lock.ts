@@ -5,20 +5,20 @@ import { join } from 'node:path';
 import { errorCode } from '../../lib/errors.ts';
 
 /**
- * Takes a data folder for this process, until it releases it or dies.
+ * Locks a data folder for this process, until it unlocks the folder or dies.
  *
- * In a file, since a lock in the database is lost with the database's first crash, and there is none
- * yet at a first start. The file says which process it is of; a killed one's is taken over.
+ * The lock is a file, because a lock in the database is lost when the database crashes, and does not exist
+ * at a first start. The file names its process; the file of a killed process is taken over.
  *
- * Synchronous, so that next to nothing can happen between a look and what follows from it.
+ * Synchronous, so that almost no time passes between a check and the action that depends on it.
  *
- * @returns what releases it, or undefined when another process has the folder.
+ * @returns a function that unlocks the folder, or undefined when another process holds the lock.
  */
 export function lockFolder(dir: string): (() => void) | undefined {
   const path = join(dir, 'posthorn.lock');
   const mine = `${process.pid} ${birthOf(process.pid)}\n`;
   const draft = unique(path);
-  // Written beside its place and linked there, so that nobody ever reads half of it.
+  // Written beside its place and linked there, so that no process ever reads half of it.
   writeFileSync(draft, mine, { flag: 'wx' });
   try {
     for (;;) {
@@ -30,17 +30,17 @@ export function lockFolder(dir: string): (() => void) | undefined {
       } catch (error) {
         if (errorCode(error) !== 'EEXIST') throw error;
       }
-      const theirs = read(path);
-      if (theirs === undefined) continue;
-      if (isAlive(theirs)) return undefined;
-      removeStale(path, theirs);
+      const holder = read(path);
+      if (holder === undefined) continue;
+      if (isAlive(holder)) return undefined;
+      removeStale(path, holder);
     }
   } finally {
     rmSync(draft, { force: true });
   }
 }
 
-/** Takes a dead process's file away, and no other that has come in its place since it was read. */
+/** Removes the lock file of a dead process, but not a newer one that replaced it since it was read. */
 function removeStale(path: string, stale: string): void {
   const aside = unique(path);
   try {
@@ -65,18 +65,18 @@ function isAlive(holder: string): boolean {
   try {
     process.kill(Number(pid), 0);
   } catch (error) {
-    // EPERM: it is there, and another user's.
+    // EPERM: the process exists and belongs to another user.
     if (errorCode(error) !== 'EPERM') return false;
   }
-  // Numbers of processes come again, after a restart of the machine or of a container above all.
+  // Process ids are used again, above all after a restart of the machine or container.
   return birthOf(Number(pid)) === birth;
 }
 
-/** When a process began, in no particular form; empty when it has ended or nobody can tell. */
+/** Returns the start time of a process, in no particular form; empty if it has ended or is unknown. */
 function birthOf(pid: number): string {
   if (process.platform === 'linux') {
     const stat = readIfPossible(`/proc/${pid}/stat`);
-    // After the name, which may hold anything: the state is the third field, the start the 22nd.
+    // The fields after the name, which may contain any character. The state is field 3, the start time field 22.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const boot = readIfPossible('/proc/sys/kernel/random/boot_id');
     return /^[ZX]?$/.test(fields[0] ?? '') ? '' : `${fields[19]} ${boot.trim()}`;

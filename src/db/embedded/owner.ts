@@ -22,35 +22,35 @@ export interface User {
   readonly gid: number;
 }
 
-/** Who the embedded Postgres runs as, and where it may keep its data. */
+/** The user that the embedded Postgres runs as, and its data folder. */
 export interface Owner {
-  /** For `spawn`: empty when we are an ordinary user ourselves. */
+  /** Options for `spawn`: empty when Posthorn itself runs as an ordinary user. */
   readonly identity: Partial<User>;
-  /** The data folder, as it is to be used: never a link. */
+  /** The data folder with links resolved. */
   readonly dataDir: string;
 }
 
-/** Where root's data and programs go when their own folders are closed to the user Postgres runs as. */
+/** The place for data and programs if root started Posthorn and Postgres's user cannot enter their folders. */
 export const SHARED_DIR = '/var/lib/posthorn';
 
-/** What is in a data folder before it has a cluster: what an interrupted start leaves, or a file system. */
+/** Names in a data folder without a cluster that an interrupted start or the file system may have left. */
 const NOT_FOREIGN = /^(postgres\.(new.*|log)|posthorn\.lock.*|lost\+found)$/;
 const ANOTHER =
-  'Set POSTHORN_DATA_DIR to a folder that is new, or empty, or that Posthorn has made.';
+  'Set POSTHORN_DATA_DIR to a new folder, an empty one, or one that Posthorn has made.';
 
 /**
  * Finds or makes the user that the embedded Postgres runs as, and its data folder.
  *
- * A folder that is there already must be empty or hold a cluster of ours, and is left as it is: as
- * root, Postgres then runs as the user who owns the cluster, or the empty folder. Only a folder that
- * is made here is given to the user.
+ * An existing folder must be empty or contain a cluster of Posthorn, and is not changed: if root starts
+ * Posthorn, Postgres runs as the user that owns the cluster or the empty folder. Only a folder that is
+ * created here is given to the user.
  *
- * As root, the wanted folder may lie where that user cannot go (/root, or what `mktemp -d` makes).
- * The data then goes under /var/lib/posthorn, and the wanted folder becomes a link to it, so that
- * the next start finds it again.
+ * For root, the wanted folder may lie where that user cannot enter (/root, or a folder of `mktemp -d`). The
+ * data then goes under /var/lib/posthorn, and the wanted folder becomes a link to it, so that the next start
+ * finds it again.
  *
- * @throws OperatorError when the folder is not for us or cannot be used, or when no unprivileged
- *   user can be found or made. Nothing is changed then.
+ * @throws OperatorError when the folder contains other things or cannot be used, or when no unprivileged
+ *   user can be found or created. Nothing is changed then.
  */
 export async function prepareOwner(wantedDir: string): Promise<Owner> {
   try {
@@ -67,15 +67,15 @@ export async function prepareOwner(wantedDir: string): Promise<Owner> {
   } catch (error) {
     if (error instanceof OperatorError) throw error;
     throw new OperatorError(
-      `The data folder ${wantedDir} cannot be used: ${errorMessage(error)}. Set POSTHORN_DATA_DIR to one that can be written.`,
+      `The data folder ${wantedDir} cannot be used: ${errorMessage(error)}. Set POSTHORN_DATA_DIR to a folder that Posthorn can write.`,
     );
   }
 }
 
-/** Makes a folder that only this user can enter. Nothing that is there already is changed. */
+/** Creates a folder that only this user can enter. Fails if it exists already. */
 export async function makeFolder(dir: string, { uid, gid }: Partial<User>): Promise<void> {
   await mkdir(dir, { mode: 0o700 });
-  // Not chown: whoever may write beside it could have put a link in its place.
+  // Not chown: another user who may write in the parent folder could have put a link in its place.
   if (uid !== undefined && gid !== undefined) await lchown(dir, uid, gid);
 }
 
@@ -83,12 +83,12 @@ async function realpathOfLink(wantedDir: string): Promise<string> {
   const dataDir = await realpath(wantedDir).catch(undefinedIfMissing);
   if (dataDir !== undefined) return dataDir;
   throw new OperatorError(
-    `The data folder ${wantedDir} is a link to a folder that is not there. Bring that back, or remove the link to begin anew.`,
+    `The data folder ${wantedDir} is a link to a folder that does not exist. Bring that folder back, or remove the link to start with no data.`,
   );
 }
 
 /**
- * Who owns the cluster in a folder; undefined where there is none yet.
+ * Returns the owner of the cluster in a folder; undefined if there is no cluster yet.
  *
  * @throws OperatorError when the folder holds anything else.
  */
@@ -101,7 +101,7 @@ async function requireOurs(dataDir: string): Promise<User | undefined> {
   } catch (error) {
     if (errorCode(error) === 'EACCES') {
       throw new OperatorError(
-        `The data folder ${dataDir} is another user's. Run Posthorn as that user, or set POSTHORN_DATA_DIR to another folder.`,
+        `The data folder ${dataDir} belongs to another user. Run Posthorn as that user, or set POSTHORN_DATA_DIR to another folder.`,
       );
     }
     if (!['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) throw error;
@@ -109,7 +109,7 @@ async function requireOurs(dataDir: string): Promise<User | undefined> {
   const foreign = (await readdir(dataDir)).find((name) => !NOT_FOREIGN.test(name));
   if (foreign === undefined) return undefined;
   throw new OperatorError(
-    `The data folder ${dataDir} holds other things (${foreign}) and no data of Posthorn. ${ANOTHER}`,
+    `The data folder ${dataDir} contains other things (${foreign}) and no data of Posthorn. ${ANOTHER}`,
   );
 }
 
@@ -119,44 +119,44 @@ async function requireUsable(dataDir: string, clusterOwner: User | undefined): P
     () => false,
   );
   const ours = clusterOwner === undefined || clusterOwner.uid === process.getuid?.();
-  // On Windows, nobody has a number.
+  // On Windows users have no numeric ids.
   if (writable && (ours || process.getuid === undefined)) return;
   throw new OperatorError(
-    `The data folder ${dataDir} is another user's. Run Posthorn as that user, or set POSTHORN_DATA_DIR to another folder.`,
+    `The data folder ${dataDir} belongs to another user. Run Posthorn as that user, or set POSTHORN_DATA_DIR to another folder.`,
   );
 }
 
 async function ownerForRoot(dataDir: string, clusterOwner: User | undefined): Promise<User> {
   if (clusterOwner?.uid === 0) {
     throw new OperatorError(
-      `The data in ${dataDir} is root's, and Postgres cannot run as root. Give it to an ordinary user (chown -R), or set POSTHORN_DATA_DIR to another folder.`,
+      `The data in ${dataDir} belongs to root, and Postgres cannot run as root. Give it to an ordinary user (chown -R), or set POSTHORN_DATA_DIR to another folder.`,
     );
   }
   const { uid, gid } = clusterOwner ?? (await stat(dataDir));
-  // initdb wants a user with a name, which the owner of a container's mounted folder may not have.
+  // initdb needs a user with a name; the owner of a folder mounted into a container may have none.
   const usable = clusterOwner !== undefined || (uid !== 0 && hasName(uid));
   const user = usable ? { uid, gid } : unprivilegedUser();
   if (await canEnter(dataDir, user)) return user;
   throw new OperatorError(
-    `Postgres cannot run as root, and its user cannot reach ${dataDir}. Remove that folder if it holds nothing, or set POSTHORN_DATA_DIR to one outside of closed folders.`,
+    `Postgres cannot run as root, and its user cannot reach ${dataDir}. Remove that folder if it is empty, or set POSTHORN_DATA_DIR to a folder that this user can enter.`,
   );
 }
 
-/** Makes the wanted folder, or a link to one where that user can go. */
+/** Creates the wanted folder, or a link to a folder that the user can enter. */
 async function makeForUser(wantedDir: string, user: User): Promise<void> {
   await mkdir(dirname(wantedDir), { recursive: true });
   if (await canEnter(dirname(wantedDir), user)) return await makeAtOnce(wantedDir, user);
   const name = createHash('sha256').update(wantedDir).digest('hex').slice(0, 8);
   const dataDir = join(SHARED_DIR, `${basename(dirname(wantedDir))}-${name}`);
   await mkdir(SHARED_DIR, { recursive: true, mode: 0o755 });
-  // It may be there from an earlier time, whose link was removed.
+  // It may exist from an earlier start whose link was removed.
   if ((await lstat(dataDir).catch(undefinedIfMissing)) === undefined) {
     await makeAtOnce(dataDir, user);
   }
-  await symlink(dataDir, wantedDir).catch(unlessThere);
+  await symlink(dataDir, wantedDir).catch(unlessExists);
 }
 
-/** Another start at the same time must not see the folder before it is the user's. */
+/** Creates the folder and its ownership in one step, so that a concurrent start never sees it as root's. */
 async function makeAtOnce(dir: string, user: User): Promise<void> {
   const draft = `${dir}.new-${process.pid}`;
   await makeFolder(draft, user);
@@ -164,12 +164,12 @@ async function makeAtOnce(dir: string, user: User): Promise<void> {
     await rename(draft, dir);
   } catch (error) {
     await rmdir(draft);
-    unlessThere(error);
+    unlessExists(error);
   }
 }
 
-/** Whatever came there in the meantime is looked at as if it had been there before. */
-function unlessThere(error: unknown): void {
+/** Ignores that the target was created in the meantime; the caller checks it like an older one. */
+function unlessExists(error: unknown): void {
   if (!['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(errorCode(error) ?? '')) throw error;
 }
 
@@ -177,13 +177,13 @@ function undefinedIfMissing(error: unknown): undefined {
   if (errorCode(error) !== 'ENOENT') throw error;
 }
 
-/** Whether a user can go into a folder: every folder on the way must let them pass. */
+/** Returns true if a user can enter a folder: all folders above must let the user pass too. */
 export async function canEnter(dir: string, { uid, gid }: User): Promise<boolean> {
-  for (let at = await realpath(dir); ; at = dirname(at)) {
-    const { mode, uid: owner, gid: group } = await stat(at);
+  for (let folder = await realpath(dir); ; folder = dirname(folder)) {
+    const { mode, uid: owner, gid: group } = await stat(folder);
     const bit = owner === uid ? 0o100 : group === gid ? 0o010 : 0o001;
     if ((mode & bit) === 0) return false;
-    if (at === resolve(at, '..')) return true;
+    if (folder === resolve(folder, '..')) return true;
   }
 }
 
@@ -194,7 +194,7 @@ function unprivilegedUser(): User {
     makeUser('posthorn') ??
     findUser('nobody') ??
     fail(
-      'Postgres cannot run as root, and no user for it could be found or made. Run Posthorn as an ordinary user, or make a user named posthorn.',
+      'Postgres cannot run as root, and no other user could be found or created for it. Run Posthorn as an ordinary user, or create a user named posthorn.',
     )
   );
 }

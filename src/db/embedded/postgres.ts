@@ -13,17 +13,17 @@ import { findSocketDir } from './socket.ts';
 
 const DATABASE = 'posthorn';
 /**
- * Held on one session besides the folder's own lock: it also keeps out those who share the server
- * but not our processes, as another container with the same folder may.
+ * Held on one session in addition to the lock of the folder: it also keeps out a Posthorn in another
+ * container with the same folder, whose process this one cannot see.
  */
 const INSTANCE_LOCK = 7_823_114_600_518;
 const READY_TIMEOUT_MS = 60_000;
-/** Between two looks at a server that is not there. */
+/** The pause before each try to restart a server that is gone. */
 const REVIVE_MS = 500;
 
 /**
- * Set for a service that shares a small machine with its database: fewer full-page images, no JIT
- * for statements that take a millisecond. Durability is as Postgres ships it.
+ * Settings for a service that shares a small machine with its database: fewer full-page images, no JIT for
+ * statements that take a millisecond. Durability settings are Postgres's defaults.
  */
 const SERVER_SETTINGS = {
   listen_addresses: '',
@@ -39,19 +39,19 @@ const SERVER_SETTINGS = {
 export interface EmbeddedPostgres {
   /** Connects over a unix socket that only this user (and root) can reach. */
   readonly url: string;
-  /** Where the data really is. */
+  /** The data folder with links resolved. */
   readonly dataDir: string;
-  /** Stops the server and waits for it; its data stays. */
+  /** Stops the server and waits until it has stopped; its data stays. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts the Postgres that npm installed, with its data in `dataDir`, or takes over the one that a
- * killed Posthorn left running there. As root it runs under an unprivileged user, since Postgres
- * refuses to run as root.
+ * Starts the Postgres that npm installed, with its data in `dataDir`, or takes over a server that a killed
+ * Posthorn left running there. If root starts Posthorn, the server runs as an unprivileged user, since
+ * Postgres refuses to run as root.
  *
- * @param serverSettings added to ours, for tests.
- * @param onNotRevived told each time that a server which died could not be started anew; it is tried again.
+ * @param serverSettings additional settings, for tests.
+ * @param onNotRevived called each time that restarting a dead server failed; it is tried again.
  * @throws OperatorError when another Posthorn uses the folder, when the folder belongs to another
  *   major version, or when the server does not start; the message names its log.
  */
@@ -60,7 +60,7 @@ export async function startEmbeddedPostgres(
   serverSettings: Record<string, string> = {},
   onNotRevived: (error: unknown) => void = () => {},
 ): Promise<EmbeddedPostgres> {
-  // Before any folder is made: without the programs there is nothing to make it for.
+  // First, so that no folder is created if the programs are missing.
   await installedDir();
   const owner = await prepareOwner(dataDir);
   const release = lockFolder(owner.dataDir);
@@ -107,7 +107,7 @@ async function startLocked(
   let revived: Promise<void> = Promise.resolve();
   watchOver(session);
 
-  /** Nobody else would start the server anew when it dies, or hold the folder after a crash in it. */
+  /** Restarts the server and takes the lock again when the session ends: nothing else would. */
   function watchOver(current: pg.Client): void {
     current.on('error', () => {});
     current.once('end', () => {
@@ -145,7 +145,7 @@ async function startLocked(
       await revived;
       await session?.end().catch(() => {});
       await stopServer(cluster, child);
-      // Postgres has taken its socket away. What else may be in there is not ours.
+      // Postgres has removed its socket. Anything else in the folder is not Posthorn's, so it stays.
       await rmdir(socketDir).catch(() => {});
     },
   };
@@ -173,7 +173,7 @@ async function spawnServer(
         ...owner.identity,
         cwd: cluster,
         env: serverEnvironment(),
-        // Ctrl-C goes to the whole process group of a terminal. The server must outlive our drain.
+        // Ctrl-C goes to the whole process group of a terminal, and the server must outlive Posthorn's shutdown.
         detached: true,
         stdio: ['ignore', log.fd, log.fd],
       },
@@ -197,7 +197,7 @@ async function waitUntilReady(
     const session = await tryConnect(url);
     if (session !== undefined) return session;
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) {
-      // Two that start at once both find no server; one of them loses the race for its pid file.
+      // Two processes that start at once both find no server, and one loses the race for the pid file.
       await sleep(500);
       const other = await tryConnect(url);
       if (other !== undefined) return other;
@@ -218,14 +218,16 @@ async function waitUntilReady(
 }
 
 async function lockInstance(session: pg.Client, dataDir: string): Promise<void> {
-  const { rows } = await session.query('select pg_try_advisory_lock($1) as mine', [INSTANCE_LOCK]);
-  if (rows[0].mine) return;
+  const { rows } = await session.query('select pg_try_advisory_lock($1) as locked', [
+    INSTANCE_LOCK,
+  ]);
+  if (rows[0].locked) return;
   await session.end();
   throw new OperatorError(inUse(dataDir));
 }
 
 function inUse(dataDir: string): string {
-  return `The data folder ${dataDir} is in use by another Posthorn. Stop that one, or set POSTHORN_DATA_DIR to another folder.`;
+  return `The data folder ${dataDir} is in use by another Posthorn. Stop that process, or set POSTHORN_DATA_DIR to another folder.`;
 }
 
 async function createDatabaseOnce(session: pg.Client): Promise<void> {
@@ -239,7 +241,7 @@ async function stopServer(cluster: string, child: ChildProcess | undefined): Pro
   const pid = child?.pid ?? (await serverPid(cluster));
   if (pid === undefined) return;
   try {
-    process.kill(pid, 'SIGINT'); // "fast shutdown" in Postgres's words: sessions are ended, data is synced.
+    process.kill(pid, 'SIGINT'); // Postgres calls this "fast shutdown": sessions are ended, data is synced.
   } catch (error) {
     if (errorCode(error) !== 'ESRCH') throw error;
   }
@@ -270,7 +272,7 @@ async function tryConnect(url: string): Promise<pg.Client | undefined> {
     return client;
   } catch (error) {
     await client.end().catch(() => {});
-    // 57P03: it is starting up, or shutting down.
+    // 57P03: the server is starting up or shutting down.
     if (['ENOENT', 'ECONNREFUSED', '57P03', 'ECONNRESET'].includes(errorCode(error) ?? ''))
       return undefined;
     if (/terminated unexpectedly/.test(errorMessage(error))) return undefined;
@@ -278,7 +280,7 @@ async function tryConnect(url: string): Promise<pg.Client | undefined> {
   }
 }
 
-/** A log that we make is the server's user's, who may start it without us the next time. */
+/** Opens the log. A new one is given to the server's user, who may start Posthorn the next time. */
 async function openLog(logPath: string, { identity: { uid, gid } }: Owner): Promise<FileHandle> {
   const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   try {
@@ -287,7 +289,7 @@ async function openLog(logPath: string, { identity: { uid, gid } }: Owner): Prom
     return log;
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
-    // As root we would write to whatever a link leads to.
+    // Without O_NOFOLLOW, root would write to the target of a link.
     return await open(logPath, O_WRONLY | O_APPEND | O_NOFOLLOW);
   }
 }

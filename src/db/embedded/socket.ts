@@ -6,17 +6,17 @@ import { errorCode, OperatorError } from '../../lib/errors.ts';
 import { makeFolder, type Owner } from './owner.ts';
 
 /**
- * The folder of the server's socket: that of a server that runs already, or else one in the
- * temporary folder, made here. A socket's path may have about 100 characters, and folders of
- * projects are often deeper; so its name follows from the data folder.
+ * Returns the folder of the server's socket: that of a running server, or else a folder created in the
+ * temporary folder. A socket's path may have about 100 characters, and project folders are often deeper, so
+ * the name is a hash of the data folder.
  *
- * @throws OperatorError when the folder is not the server's alone. Everybody may write in the
- *   temporary folder: whoever was there first could listen in our database's place.
+ * @throws OperatorError when other users can enter the folder. Every user may write in the temporary folder,
+ *   so another user could have created it first and listen in place of the database.
  */
 export async function findSocketDir(owner: Owner, cluster: string): Promise<string> {
   const hash = createHash('sha256').update(owner.dataDir).digest('hex').slice(0, 12);
   const name = `posthorn-${hash}`;
-  // Under another TMPDIR than now, perhaps.
+  // The running server may have been started with another TMPDIR.
   const running = await socketDirOfServer(cluster);
   if (running !== undefined && basename(running) === name && (await exists(running))) {
     await requirePrivate(running, owner);
@@ -29,7 +29,7 @@ export async function findSocketDir(owner: Owner, cluster: string): Promise<stri
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') {
       throw new OperatorError(
-        `The socket folder ${socketDir} cannot be made: ${(error as Error).message}. Set TMPDIR to a folder that can be written.`,
+        `The socket folder ${socketDir} cannot be created: ${(error as Error).message}. Set TMPDIR to a folder that Posthorn can write.`,
       );
     }
   }
@@ -37,7 +37,7 @@ export async function findSocketDir(owner: Owner, cluster: string): Promise<stri
   return socketDir;
 }
 
-/** As the server writes it down; also of one that was killed. */
+/** Reads the socket folder from the server's pid file, which a killed server leaves behind. */
 async function socketDirOfServer(cluster: string): Promise<string | undefined> {
   const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => '');
   return text.split('\n')[4] || undefined;
@@ -53,9 +53,9 @@ async function exists(path: string): Promise<boolean> {
 async function requirePrivate(socketDir: string, { identity }: Owner): Promise<void> {
   const uid = identity.uid ?? process.getuid?.();
   if (uid === undefined) return;
-  const found = await lstat(socketDir);
-  if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) return;
+  const folder = await lstat(socketDir);
+  if (folder.isDirectory() && folder.uid === uid && (folder.mode & 0o077) === 0) return;
   throw new OperatorError(
-    `The socket folder ${socketDir} may be another user's: it is a link, not owned by user ${uid}, or open to others. Remove it, or set TMPDIR to a folder of your own.`,
+    `The socket folder ${socketDir} may belong to another user: it is a link, not owned by user ${uid}, or open to others. Remove it, or set TMPDIR to a folder of your own.`,
   );
 }

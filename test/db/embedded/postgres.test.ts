@@ -52,9 +52,9 @@ t.test('a data folder that is not for Posthorn is refused, and left as it is', a
   for (const [name, says] of [
     ['file', /^The data folder .*file is not a folder\. Set POSTHORN_DATA_DIR/],
     ['file/below', /^The data folder .*below cannot be used: ENOTDIR.* Set POSTHORN_DATA_DIR/],
-    ['full', /^The data folder .* holds other things \(\S+\)/],
-    ['link', /^The data folder .*full holds other things/],
-    ['dangling', /^The data folder .*dangling is a link to a folder that is not there/],
+    ['full', /^The data folder .* contains other things \(\S+\)/],
+    ['link', /^The data folder .*full contains other things/],
+    ['dangling', /^The data folder .*dangling is a link to a folder that does not exist/],
   ] as const) {
     const before = await Promise.all([dir, file, join(dir, 'full')].map(look));
     await t.rejects(prepareOwner(join(dir, name)), { name: 'OperatorError', message: says }, name);
@@ -97,7 +97,7 @@ t.test(
     t.match(await prepareOwner(dataDir), { identity: { uid: SOMEBODY } });
 
     spawnSync('chown', ['-R', '-h', '0', join(dataDir, 'postgres')]);
-    await t.rejects(prepareOwner(dataDir), /is root's, and Postgres cannot run as root/);
+    await t.rejects(prepareOwner(dataDir), /belongs to root, and Postgres cannot run as root/);
   },
 );
 
