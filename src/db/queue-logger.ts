@@ -10,6 +10,8 @@ export const silentQueueLogger = new Logger(() => () => {});
 /** Messages with the same first characters, apart from numbers, are reported together. */
 const SAME_START = 20;
 const REPORT_EVERY_MS = 5_000;
+const RETURNING_JOBS =
+  /^Error occurred whilst returning jobs from local queue to database queue: (.+)$/s;
 
 /**
  * Writes graphile-worker's messages to Posthorn's log. Thousands of jobs finish each second, so its `info`
@@ -22,7 +24,7 @@ export function queueLogger(log: Pino): Logger {
 
   function report(level: 'error' | 'warn', message: string, error: unknown): void {
     // While the database is away all jobs fail for this one reason.
-    const subject = isUnavailable(error) ? 'unavailable' : withoutNumbers(message);
+    const subject = isAway(error) ? 'unavailable' : withoutNumbers(message);
     let reportRarely = reports.get(subject);
     if (reportRarely === undefined) {
       reportRarely = rarely(REPORT_EVERY_MS, (latest, times) => {
@@ -30,7 +32,7 @@ export function queueLogger(log: Pino): Logger {
         const cause =
           latest.error === undefined
             ? {}
-            : isUnavailable(latest.error)
+            : isAway(latest.error)
               ? { reason: errorMessage(latest.error) }
               : { err: latest.error };
         log[level]({ ...cause, ...(times > 1 ? { times } : {}) }, `queue: ${firstLine}`);
@@ -51,6 +53,13 @@ export function queueLogger(log: Pino): Logger {
     if (target === 'error' || target === 'warn') report(target, message, error);
     else log[target](error === undefined ? {} : { err: error }, `queue: ${message}`);
   });
+}
+
+/** Whether the database is away, by the errors that graphile-worker wraps when it ends its queue meanwhile. */
+function isAway(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(isAway);
+  const [, returning] = RETURNING_JOBS.exec(errorMessage(error)) ?? [];
+  return isUnavailable(returning === undefined ? error : new Error(returning));
 }
 
 function withoutNumbers(message: string): string {

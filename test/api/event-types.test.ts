@@ -315,7 +315,7 @@ t.test('the webhooks of an OpenAPI document become event types', async (t) => {
     [
       { ...document, webhooks: { a: post({ $ref: '#/components/schemas/None' }) } },
       /webhooks\.a\.post\.requestBody$/,
-      /not there/,
+      /does not exist/,
     ],
     [{ ...document, webhooks: { a: { $ref: 'a.yaml' } } }, /webhooks\.a$/, /#\//],
     [{ ...document, webhooks: { a: post({ type: 'strnig' }) } }, /webhooks\.a\.schema$/, /invalid/],

@@ -298,14 +298,17 @@ t.test(
       if (reply.status === 503) refused += 1;
       return reply;
     });
-    await until('what is more than 64 MiB is refused', () => refused > 0);
+    await until('more than there is room for is refused', () => refused > 0);
     await client.query('commit');
     let accepted = 0;
     for (const { status, headers } of await Promise.all(replies)) {
       if (status === 202) accepted += 1;
       else t.match([status, headers.get('retry-after')], [503, /^\d+$/]);
     }
-    t.ok(accepted >= 64, `${accepted} were accepted`);
+    t.ok(
+      accepted >= 50,
+      `${accepted} were accepted: a tenant that comes alone has four fifths of the room`,
+    );
     await receiver.waitFor(accepted + 1);
   },
 );

@@ -22,6 +22,8 @@ export const stop: Scenario = {
     const env = {
       PORT: String(port),
       POSTHORN_DELIVERY_TIMEOUT: '60s',
+      // Receivers that have not answered yet get half, and one tenant four fifths of that.
+      POSTHORN_MAX_IN_FLIGHT: String(IN_FLIGHT * 2.5),
       POSTHORN_SHUTDOWN_GRACE: `${GRACE_MS}ms`,
     };
     const first = startPosthorn(run, { databaseUrl: postgres.url, env });

@@ -125,7 +125,11 @@ t.test('what stops a start is one line that says what to do, and exit code 1', a
       /POSTHORN_MAX_BDY is not a setting; did you mean POSTHORN_MAX_BODY/,
     ],
     ['an open door', { DATABASE_URL: databaseUrl, HOST: '0.0.0.0' }, /POSTHORN_ADMIN_KEY/],
-    ['data of another Postgres', { POSTHORN_DATA_DIR: join(cwd, 'old') }, /Postgres 14|is root.s/],
+    [
+      'data of another Postgres',
+      { POSTHORN_DATA_DIR: join(cwd, 'old') },
+      /Postgres 14|belongs to root/,
+    ],
   ];
   for (const [what, env, says] of cases) {
     const cli = await startCli(t, ['start'], env, cwd);

@@ -22,6 +22,21 @@ t.test('what fails because the database is away is one line, without a stack tra
   t.notOk('err' in (lines[0] ?? {}));
 });
 
+t.test('a queue that ends while the database is away writes no stack trace either', async (t) => {
+  const { lines, logger } = listenedTo();
+  const returning = new Error(
+    'Error occurred whilst returning jobs from local queue to database queue: Connection terminated unexpectedly',
+  );
+  const ending = new AggregateError([returning], 'Errors occurred whilst deactivating queue');
+  logger.error(`Releasing local queue failed: ${returning}`, { error: returning });
+  logger.error(`Deactivation failed: ${ending}`, { error: ending });
+  t.equal(lines.length, 1);
+  t.notOk('err' in (lines[0] ?? {}));
+  const bug = new AggregateError([returning, new TypeError('a bug')], 'Errors occurred');
+  logger.error(`Deactivation failed: ${bug}`, { error: bug });
+  t.ok('err' in (lines[1] ?? {}), 'but for what has another cause');
+});
+
 t.test('any other error is told with where it came from, and each kind once', async (t) => {
   const { lines, logger } = listenedTo();
   for (let n = 0; n < 300; n++) {
