@@ -30,7 +30,7 @@ interface Stage {
   readonly key: string;
 }
 
-/** What breaks a loop, what mends it, and what makes it run, where its clock does not. */
+/** How to break a loop, how to repair it, and how to make it run where no clock does. */
 interface Fault {
   readonly loops: readonly string[];
   readonly breaks: string;

@@ -14,7 +14,7 @@ export interface Schema {
   readonly maxItems?: number;
 }
 
-/** What is wrong with a part of a request, and the names that lead to it. */
+/** The problem with a part of a request, and the path to that part. */
 export interface Unstorable {
   readonly path: readonly string[];
   readonly message: string;
@@ -107,7 +107,7 @@ function judgeNumber(value: object, schema: Schema | undefined): string | null {
   return Object.keys(value).length > most ? `must NOT have more than ${most} properties` : null;
 }
 
-/** Of what may be null too, the rest. */
+/** The schema without null, for a schema that allows null too. */
 function known(schema: Schema | undefined): Schema | undefined {
   return schema?.anyOf?.[0] ?? schema;
 }

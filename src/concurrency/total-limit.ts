@@ -45,7 +45,7 @@ export class TotalLimit {
     return this.#all.inFlight;
   }
 
-  /** What one tenant can have of them. */
+  /** The most requests that one tenant can have in flight. */
   get maxOfOne(): number {
     return shareOfOne(this.#max);
   }

@@ -48,7 +48,7 @@ export function createConnector(options: ConnectorOptions): Connect {
   const resolveFor = shareLookups(
     given === undefined ? lookupByTurns : (_owner, ...asked) => given(...asked),
   );
-  /** Whose connection is made just now: sockets look their names up before they are handed out. */
+  /** The owner of the connection that is being made: a socket looks its name up before the caller gets it. */
   let owner = '';
   const resolve: Resolve = (...asked) => resolveFor(owner, ...asked);
   const plain = { timeout: timeoutMs, allowH2: false };

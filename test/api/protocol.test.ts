@@ -1,4 +1,4 @@
-// What is not quite HTTP gets one answer, and it is a problem that says why.
+// A request that is not valid HTTP gets one answer: a problem that says why.
 import { lookup } from 'node:dns/promises';
 import t from 'tap';
 import { listOperations } from '../helpers/operations.ts';

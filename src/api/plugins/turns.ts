@@ -58,7 +58,7 @@ export function registerTurns(app: FastifyInstance): void {
         { headers: { 'retry-after': '1' } },
       );
     }
-    // Who has left nothing unread is let in, whatever others have: they may have gone beyond it by some pages.
+    // A tenant with nothing unread is always let in: the others may be over the limit by some pages.
     const own = unreadByTenant.get(request.tenant) ?? 0;
     if (own > 0 && !mayTake(1, own, unread, MAX_UNREAD)) {
       endTurn(request);

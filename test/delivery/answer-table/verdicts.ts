@@ -5,7 +5,7 @@ import type { Case } from './cases.ts';
 
 /** The final status that each client reads of a case, or 0 where it reads none. */
 export interface Recorded {
-  /** Of what was answered, so that a case that has changed is recorded again. */
+  /** Hash of the raw answer. A case whose answer has changed must be recorded again. */
   readonly raw: string;
   readonly curl: number;
   readonly go: number;
