@@ -19,41 +19,39 @@ export interface FailingBacklogs {
   report(): void;
 }
 
-/** @param leave leaves a backlog out until `leftOutUntil`. */
+/** Failures in a row. */
+interface Failures {
+  round: number;
+  attempt: number;
+}
+
+/** @param pause leaves a backlog out of rounds for so long. */
 export function createFailingBacklogs(
   loop: Loop,
-  leave: (backlog: Backlog) => void,
+  pause: (backlog: Backlog, pauseMs: number) => void,
 ): FailingBacklogs {
-  const failing = new Set<Backlog>();
+  const failing = new Map<Backlog, Failures>();
 
-  function add(backlog: Backlog, failures: number, error: unknown): void {
+  function failed(backlog: Backlog, of: keyof Failures, error: unknown): void {
     loop.failed(error, { subscriptionId: backlog.id });
-    failing.add(backlog);
-    backlog.leftOutUntil = performance.now() + pauseAfter(failures, MAX_LEFT_OUT_MS);
-    leave(backlog);
+    const failures = failing.get(backlog) ?? { round: 0, attempt: 0 };
+    failures[of] += 1;
+    failing.set(backlog, failures);
+    pause(backlog, pauseAfter(failures[of], MAX_LEFT_OUT_MS));
   }
 
-  function succeeded(backlog: Backlog): void {
-    if (backlog.failedRounds === 0 && backlog.failedAttempts === 0) failing.delete(backlog);
+  function succeeded(backlog: Backlog, of: keyof Failures): void {
+    const failures = failing.get(backlog);
+    if (failures === undefined) return;
+    failures[of] = 0;
+    if (failures.round === 0 && failures.attempt === 0) failing.delete(backlog);
   }
 
   return {
-    roundFailed(backlog, error) {
-      backlog.failedRounds += 1;
-      add(backlog, backlog.failedRounds, error);
-    },
-    roundSucceeded(backlog) {
-      backlog.failedRounds = 0;
-      succeeded(backlog);
-    },
-    attemptFailed(backlog, error) {
-      backlog.failedAttempts += 1;
-      add(backlog, backlog.failedAttempts, error);
-    },
-    attemptSucceeded(backlog) {
-      backlog.failedAttempts = 0;
-      succeeded(backlog);
-    },
+    roundFailed: (backlog, error) => failed(backlog, 'round', error),
+    roundSucceeded: (backlog) => succeeded(backlog, 'round'),
+    attemptFailed: (backlog, error) => failed(backlog, 'attempt', error),
+    attemptSucceeded: (backlog) => succeeded(backlog, 'attempt'),
     forget: (backlog) => void failing.delete(backlog),
     report() {
       if (failing.size === 0) loop.succeeded();

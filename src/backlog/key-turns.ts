@@ -37,16 +37,13 @@ export interface KeyTurns {
   ready(now: number): number;
   /** Returns how many keys wait until their delivery is due. */
   later(now: number): number;
-  /** Takes the key with the oldest delivery that may be sent; with `rank`, the lowest rank goes first. */
-  next(rank: ((webhookId: string) => number) | undefined): Key | undefined;
+  /** Takes the key with the oldest delivery that may be sent. */
+  next(): Key | undefined;
   /** Takes a key whose delivery is due late, to make room. */
   popLate(now: number): Key | undefined;
   /** When the next waiting delivery is due, or infinity. */
   readonly dueAt: number;
 }
-
-/** Ranks are compared among this many of the oldest ready deliveries. */
-const MAX_RANKED = 100;
 
 export function createKeyTurns(): KeyTurns {
   const ready = createHeap<Turn>((a, b) => a.webhookId < b.webhookId);
@@ -60,19 +57,6 @@ export function createKeyTurns(): KeyTurns {
       first.in = ready;
       ready.push(first);
     }
-  }
-
-  function popRanked(rank: (webhookId: string) => number): Turn | undefined {
-    const first: Turn[] = [];
-    while (first.length < MAX_RANKED) {
-      const turn = ready.pop();
-      if (turn === undefined) break;
-      first.push(turn);
-    }
-    const ranks = first.map(({ webhookId }) => rank(webhookId));
-    const [chosen] = first.splice(ranks.indexOf(Math.min(...ranks)), 1);
-    for (const turn of first) ready.push(turn);
-    return chosen;
   }
 
   function clear(key: Key): void {
@@ -100,7 +84,7 @@ export function createKeyTurns(): KeyTurns {
       promoteDue(now);
       return later.size;
     },
-    next: (rank) => taken(rank === undefined ? ready.pop() : popRanked(rank)),
+    next: () => taken(ready.pop()),
     popLate(now) {
       promoteDue(now);
       return taken(later.popLate());

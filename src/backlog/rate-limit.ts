@@ -45,3 +45,41 @@ export function createRateLimiter(
     nextInMs: (at) => Math.max(0, due - aheadMs - at),
   };
 }
+
+/** Keeps a backlog to the rate limit of its subscription, which may change at any time. */
+export interface RateKeeper {
+  /** When the last request began; minus infinity: never; undefined: not read from the log yet. */
+  lastStartedAt: number | undefined;
+  /** Whether there was a limit when `permits` was called last. */
+  readonly limited: boolean;
+  /** Returns how many requests may begin now; infinity without a limit. */
+  permits(limit: RateLimit | null, now: number): number;
+  /** Counts a request that begins. */
+  take(now: number): void;
+  /** Returns how long until a request may begin. */
+  nextInMs(now: number): number;
+}
+
+export function createRateKeeper(): RateKeeper {
+  let limiter: RateLimiter | null = null;
+  let current: RateLimit | null = null;
+
+  return {
+    lastStartedAt: undefined,
+    get limited() {
+      return limiter !== null;
+    },
+    permits(limit, now) {
+      if (limit === null) limiter = null;
+      else if (limiter === null || limit.limit !== current?.limit || limit.perMs !== current.perMs)
+        limiter = createRateLimiter(limit, now, this.lastStartedAt);
+      current = limit;
+      return limiter?.permits(now) ?? Number.POSITIVE_INFINITY;
+    },
+    take(now) {
+      limiter?.take(1, now);
+      this.lastStartedAt = now;
+    },
+    nextInMs: (now) => limiter?.nextInMs(now) ?? 0,
+  };
+}

@@ -49,11 +49,12 @@ export interface SendOrder {
   /** Returns how many deliveries may be sent now. */
   ready(now: number): number;
   /**
-   * Takes the next deliveries that may be sent, at most `limit`, and counts them as in flight.
-   *
-   * @param rank deliveries of a lower rank go first, among the oldest ones.
+   * Takes the next deliveries that may be sent, at most `limit`, the oldest first, and counts them as in
+   * flight.
    */
-  next(limit: number, now: number, rank?: (webhookId: string) => number): string[];
+  next(limit: number, now: number): string[];
+  /** Deliveries that were taken and have not settled. */
+  readonly inFlight: number;
   /** A delivery in flight has ended (null), or is due again. */
   settled(webhookId: string, dueAt: number | null): void;
   /**
@@ -298,11 +299,14 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     },
     isFull: (now) => keys.size >= bounds.keys && (keyTurns.later(now) === 0 || blockedKeys.full),
     ready: keyTurns.ready,
-    next(limit, now, rank) {
+    get inFlight() {
+      return inFlight.size;
+    },
+    next(limit, now) {
       const chosen: string[] = [];
       const ready = Math.min(limit, keyTurns.ready(now));
       while (chosen.length < ready) {
-        const key = keyTurns.next(rank) as Key;
+        const key = keyTurns.next() as Key;
         const { webhookId } = key.queue.shift() as Candidate;
         queued -= 1;
         key.inFlight = webhookId;

@@ -1,34 +1,20 @@
 import type pg from 'pg';
 import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
 import { isTimeout, isUnavailable } from '../db/availability.ts';
-import { loadOwed, type OwedDelivery } from '../deliveries/load.sql.ts';
-import { SMALL_BODY_BYTES } from '../deliveries/payloads.sql.ts';
+import type { OwedDelivery } from '../deliveries/load.sql.ts';
 import { isolate } from '../lib/isolate.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import type { MayBegin, Outcome } from '../sending/courier.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
-import { createAllowance, dueAfter, NO_PLACE_MS } from './allowance.ts';
-import {
-  awaitsProbe,
-  type Backlog,
-  countProbe,
-  createBacklog,
-  isDone,
-  LOOK_EVERY_MS,
-  lookUpSubscriptions,
-  probeRankOf,
-} from './backlog.ts';
+import { type Backlog, createBacklog } from './backlog.ts';
 import { createFailingBacklogs } from './failing-backlogs.ts';
-import { createAttemptsInFlight } from './in-flight.ts';
-import { maySend } from './may-send.ts';
-import { canReadOn, createReader, sweepInMs } from './reader.ts';
+import { createModes, LEAVING, pauseFor, READY } from './modes.ts';
+import { createReader } from './reader.ts';
+import { noticeHeld } from './reading.ts';
+import { createRound } from './round.ts';
 
 /** Backlogs that one round visits. */
 const MAX_ROUND = 500;
-/** A backlog that used all its room waits this long, so that a receiver that is back gets more step by step. */
-const REFILL_MS = 100;
-/** A retry may be due in a year, and no timer goes that far. */
-const MAX_TIMER_MS = 3_600_000;
 
 export interface SenderOptions {
   readonly pool: pg.Pool;
@@ -56,17 +42,10 @@ export interface Finished {
   readonly unwanted: number[];
 }
 
-/** The result of sending in one round. */
-interface Sent {
-  readonly started: Map<Backlog, number>;
-  /** Backlogs for which there was no memory until some attempt ends. */
-  readonly outOfMemory: Set<Backlog>;
-}
-
 export interface Sender {
   /** Begins to send a backlog that this process owns. */
   add(subscriptionId: number): void;
-  /** Stops sending a backlog. Returns whether it was notified since its last round. */
+  /** Stops sending a backlog. Returns whether it may have been notified since its last round. */
   remove(subscriptionId: number): boolean;
   /** Looks again: a delivery was held, or the subscription has changed. */
   look(subscriptionId: number): void;
@@ -87,197 +66,87 @@ export interface Sender {
 
 /**
  * Sends the backlogs that this process owns: the oldest delivery first, within what the subscription
- * allows (status, rate, requests at once, order) and its receiver takes.
+ * allows (status, rate, requests at once, order) and its receiver takes. Each is in one of the modes
+ * of modes.ts; a round (round.ts) visits those that are ready.
  *
  * One sender for each backlog keeps those rules across processes. Deliveries stay `held` until their
  * attempt is recorded, so nothing is lost with an owner that dies.
  */
 export function createSender(options: SenderOptions): Sender {
-  const { pool, receiverLimits, subscriptions, attempt, stillOwns, wake } = options;
-  const { mayRecord, loop, readLoop } = options;
+  const { pool, receiverLimits, subscriptions, stillOwns, wake } = options;
+  const { attempt, mayRecord, loop, readLoop } = options;
   const backlogs = new Map<number, Backlog>();
-  /** Backlogs that the next rounds visit, since they may have something to send. */
-  const toVisit = new Set<Backlog>();
-  const failing = createFailingBacklogs(loop, (backlog) => {
-    if (!isOwned(backlog)) return failing.forget(backlog);
-    toVisit.delete(backlog);
-    schedule(backlog, 0);
-  });
-  const attempts = createAttemptsInFlight(receiverLimits);
-  const reader = createReader(pool, schedule, readLoop);
-  const allowance = createAllowance({ receiverLimits, attempts, mayRecord, schedule });
   const isOwned = (backlog: Backlog) => backlogs.get(backlog.id) === backlog;
-  let finished: Finished = { empty: [], unwanted: [] };
+  const modes = createModes<Backlog>(() => wake(0));
+  const failing = createFailingBacklogs(loop, (backlog, pauseMs) => {
+    if (!isOwned(backlog)) failing.forget(backlog);
+    else if (backlog.mode.kind !== 'leaving') modes.setMode(backlog, pauseFor('failure', pauseMs));
+  });
+  const reader = createReader<Backlog>({
+    pool,
+    onPage: (backlog) => isOwned(backlog) && modes.stir(backlog),
+    onFailure(backlog, pauseMs) {
+      if (isOwned(backlog) && backlog.mode.kind === 'waiting')
+        modes.setMode(backlog, pauseFor('failure', pauseMs));
+    },
+    loop: readLoop,
+  });
+  const round = createRound({
+    pool,
+    receiverLimits,
+    subscriptions,
+    reader,
+    modes,
+    failing,
+    attempt,
+    mayRecord,
+    owns: (backlog) => stillOwns() && isOwned(backlog),
+    onEnded,
+  });
   let timeouts = 0;
 
-  function schedule(backlog: Backlog, wantedInMs: number): void {
-    clearTimeout(backlog.timer);
-    backlog.timer = undefined;
-    const inMs = Math.max(wantedInMs, backlog.leftOutUntil - performance.now());
-    if (inMs <= 0) {
-      toVisit.add(backlog);
-      wake(0);
-      return;
-    }
-    backlog.timer = setTimeout(() => schedule(backlog, 0), Math.ceil(Math.min(inMs, MAX_TIMER_MS)));
-    backlog.timer.unref();
+  /** @param ended the backlog when the attempt began: its ownership may have been lost and taken again. */
+  function onEnded(ended: Backlog): void {
+    const backlog = backlogs.get(ended.id);
+    // Its memory is free for others.
+    wake(0);
+    if (backlog === undefined) return;
+    backlog.activeAt = performance.now();
+    modes.stir(backlog);
   }
 
-  /** Chooses the next deliveries, loads them and begins their attempts. */
-  async function send(allowances: ReadonlyMap<Backlog, number>): Promise<Sent> {
-    const now = performance.now();
-    const sent: Sent = { started: new Map(), outOfMemory: new Set() };
-    const room = attempts.room();
-    const chosen = new Map<string, Backlog>();
-    for (const [backlog, most] of allowances) {
-      const free = room.for(backlog.id, most);
-      const ids = free === 0 ? [] : backlog.sendOrder.next(free, now, probeRankOf(backlog));
-      if (free < most && ids.length >= free) sent.outOfMemory.add(backlog);
-      room.take(backlog.id, ids.length);
-      for (const webhookId of ids) chosen.set(`${webhookId}.${backlog.id}`, backlog);
-    }
-    if (chosen.size === 0) return sent;
-    const keys = {
-      webhooks: [...chosen.keys()].map(webhookOf),
-      subscriptions: [...chosen.values()].map(({ id }) => id),
-    };
-    try {
-      for (const delivery of await loadOwed(pool, keys, 'held')) {
-        const key = `${delivery.webhookId}.${delivery.subscriptionId}`;
-        const backlog = chosen.get(key);
-        if (backlog === undefined) continue;
-        chosen.delete(key);
-        begin(backlog, delivery);
-        sent.started.set(backlog, (sent.started.get(backlog) ?? 0) + 1);
-      }
-      // The others are no longer held: they were cancelled, or this process lost its ownership.
-      for (const [key, backlog] of chosen) backlog.sendOrder.settled(webhookOf(key), null);
-      return sent;
-    } catch (error) {
-      for (const [key, backlog] of chosen) backlog.sendOrder.settled(webhookOf(key), now);
-      throw error;
-    }
-  }
+  const isUnwanted = (backlog: Backlog) =>
+    backlog.mode.kind === 'leaving' && round.attempts.countOf(backlog.id) === 0;
 
-  function begin(backlog: Backlog, delivery: OwedDelivery): void {
-    const { id, sendOrder, allowed: began } = backlog;
-    const now = performance.now();
-    backlog.rateLimiter?.take(1, now);
-    backlog.lastStartedAt = now;
-    if (began === 'probe') countProbe(backlog, delivery.webhookId);
-    backlog.inFlight += 1;
-    const mayBegin: MayBegin = (subscription) => {
-      const { allowed } = maySend(subscription);
-      // An attempt that waited for a place since before the circuit opened is no probe.
-      return stillOwns() && isOwned(backlog) && (allowed === 'all' || allowed === began);
-    };
-    const recorded = attempt(delivery, mayBegin).then(
-      (outcome) => {
-        failing.attemptSucceeded(backlog);
-        return outcome;
-      },
-      (error: unknown): Outcome => {
-        failing.attemptFailed(backlog, error);
-        return 'untouched';
-      },
-    );
-    attempts.add(id, Math.min(delivery.bytes, SMALL_BODY_BYTES), recorded, (outcome) => {
-      sendOrder.settled(delivery.webhookId, dueAfter(outcome));
-      if (outcome === 'untouched') backlog.notBefore = performance.now() + NO_PLACE_MS;
-      // Intake sends no notification while the circuit is open; the next probe may be a newer delivery.
-      if (began === 'probe') backlog.moreAhead = true;
-      // The counter was reset if the order or the ownership has changed meanwhile.
-      if (sendOrder === backlog.sendOrder) backlog.inFlight -= 1;
-      const current = backlogs.get(id);
-      if (current === undefined) return wake(0);
-      current.activeAt = performance.now();
-      schedule(current, 0);
-    });
+  function look(backlog: Backlog): void {
+    backlog.activeAt = performance.now();
+    if (backlog.reading !== null) noticeHeld(backlog.reading);
+    if (backlog.mode.kind === 'leaving') modes.setMode(backlog, READY);
+    modes.stir(backlog);
   }
 
   async function sendReady(): Promise<Finished> {
-    const selected = [...toVisit].slice(0, MAX_ROUND);
+    const empty: number[] = [];
+    const selected = modes.ready(MAX_ROUND);
+    const run = async (some: Backlog[]) => {
+      for (const { id } of await round.run(some)) empty.push(id);
+    };
     // The first timeout may be a slow database; after the second one, another session may lock a row.
-    const { errors } = await isolate(selected, sendFrom, (error) => {
+    const { errors } = await isolate(selected, run, (error) => {
       if (isTimeout(error)) timeouts += 1;
       return !isUnavailable(error) || (isTimeout(error) && timeouts >= 2);
     });
     if (errors.size === 0) timeouts = 0;
     for (const [backlog, error] of errors) failing.roundFailed(backlog, error);
     failing.report();
-    const found = finished;
-    finished = { empty: [], unwanted: [] };
-    return found;
-  }
-
-  async function sendFrom(selected: Backlog[]): Promise<void> {
-    const subscriptionOf = await lookUpSubscriptions(pool, subscriptions, selected);
-    const allowances = new Map<Backlog, number>();
-    const now = performance.now();
-    for (const backlog of selected) {
-      // Removed before the round, so that a notification during it counts for the next one.
-      toVisit.delete(backlog);
-      backlog.changedSinceRound = false;
-      if (!isOwned(backlog)) continue;
-      const subscription = subscriptionOf.get(backlog) ?? null;
-      const most = backlog.leaving ? 0 : allowance(backlog, subscription, now);
-      if (most > 0) allowances.set(backlog, most);
-    }
-    let sent: Sent;
-    try {
-      await reader.read(allowances, now);
-      sent = await send(allowances);
-    } catch (error) {
-      for (const backlog of selected) toVisit.add(backlog);
-      throw error;
-    }
-    for (const backlog of allowances.keys()) failing.roundSucceeded(backlog);
-    for (const backlog of selected) {
-      if (isOwned(backlog) && isUnwanted(backlog)) finished.unwanted.push(backlog.id);
-    }
-    for (const [backlog, most] of allowances) {
-      const subscription = subscriptionOf.get(backlog) ?? null;
-      const noRoomLeft = (sent.started.get(backlog) ?? 0) >= most;
-      // With no other limit, enough requests wait at the receiver's limit for this time.
-      const { strict, rateLimiter } = backlog;
-      if (noRoomLeft && !strict && rateLimiter === null && subscription?.maxInFlight == null)
-        backlog.notBefore = performance.now() + REFILL_MS;
-      if (sent.outOfMemory.has(backlog)) toVisit.add(backlog);
-      else if (isEmpty(backlog, noRoomLeft)) {
-        if (!subscription?.throughBacklog) finished.empty.push(backlog.id);
-        else if (awaitsProbe(backlog, now)) schedule(backlog, LOOK_EVERY_MS);
-      }
-    }
-  }
-
-  const isUnwanted = (backlog: Backlog) => backlog.leaving && attempts.countOf(backlog.id) === 0;
-
-  /** Plans the next look at a backlog, and returns whether it is empty. */
-  function isEmpty(backlog: Backlog, noRoomLeft: boolean): boolean {
-    const { sendOrder, rateLimiter } = backlog;
-    const now = performance.now();
-    const toRead = !backlog.longReadUnderWay && canReadOn(backlog, now);
-    if (sendOrder.ready(now) > 0 || toRead) {
-      // With no room left, an attempt that ends looks again; a rate limit makes room with time.
-      if (!noRoomLeft) schedule(backlog, 0);
-      else if (rateLimiter !== null) schedule(backlog, Math.max(1, rateLimiter.nextInMs(now)));
-      return false;
-    }
-    if (backlog.longReadUnderWay) return false;
-    const inMs = Math.min(sweepInMs(backlog, now), Math.max(1, sendOrder.dueAt - now));
-    if (inMs === Number.POSITIVE_INFINITY) return attempts.countOf(backlog.id) === 0;
-    schedule(backlog, inMs);
-    return false;
-  }
-
-  function look(backlog: Backlog): void {
-    backlog.moreAhead = true;
-    backlog.rereadWanted = true;
-    backlog.changeCount += 1;
-    backlog.changedSinceRound = true;
-    backlog.leaving = false;
-    backlog.activeAt = performance.now();
-    schedule(backlog, 0);
+    if (selected.length === MAX_ROUND) wake(0);
+    return {
+      empty,
+      unwanted: modes
+        .leaving()
+        .filter(isUnwanted)
+        .map(({ id }) => id),
+    };
   }
 
   return {
@@ -287,18 +156,18 @@ export function createSender(options: SenderOptions): Sender {
       const backlog = createBacklog(id, performance.now());
       backlogs.set(id, backlog);
       receiverLimits.setBacklogged(id, true);
-      schedule(backlog, 0);
+      modes.setMode(backlog, READY);
+      wake(0);
     },
     remove(id) {
       const backlog = backlogs.get(id);
       if (backlog === undefined) return false;
-      clearTimeout(backlog.timer);
       backlogs.delete(id);
-      toVisit.delete(backlog);
+      modes.forget(backlog);
       failing.forget(backlog);
       receiverLimits.pin(id, null);
       receiverLimits.setBacklogged(id, false);
-      return backlog.changedSinceRound;
+      return backlog.mode.kind === 'ready' || backlog.mode.kind === 'pausing';
     },
     look(id) {
       const backlog = backlogs.get(id);
@@ -315,20 +184,19 @@ export function createSender(options: SenderOptions): Sender {
       const before = performance.now() - ms;
       return [...backlogs.values()]
         .filter(
-          (backlog) =>
-            backlog.activeAt < before &&
-            attempts.countOf(backlog.id) === 0 &&
-            isDone(backlog, performance.now()),
+          ({ id, mode, activeAt }) =>
+            mode.kind === 'waiting' &&
+            mode.reason === 'deliveries' &&
+            activeAt < before &&
+            round.attempts.countOf(id) === 0,
         )
         .map(({ id }) => id);
     },
     giveUpAfter(ms) {
       const before = performance.now() - ms;
-      for (const backlog of backlogs.values()) {
-        if (backlog.ownedSince > before) continue;
-        backlog.leaving = true;
-        schedule(backlog, 0);
-      }
+      for (const backlog of backlogs.values())
+        if (backlog.ownedSince <= before) modes.setMode(backlog, LEAVING);
+      wake(0);
     },
     isUnwanted(id) {
       const backlog = backlogs.get(id);
@@ -336,10 +204,7 @@ export function createSender(options: SenderOptions): Sender {
     },
     sendReady,
     async idle() {
-      await Promise.all([reader.stop(), attempts.idle()]);
+      await Promise.all([reader.stop(), round.attempts.idle()]);
     },
   };
 }
-
-/** The webhook's id in `<webhook id>.<subscription id>`. */
-const webhookOf = (key: string) => key.slice(0, 36);

@@ -225,18 +225,3 @@ t.test('what is held no longer holds up nobody, once a sweep has not found it', 
   give('sweep', [2, 3], 0);
   t.strictSame(line.next(10, 1), [idOf(2)]);
 });
-
-t.test('where they are to take turns, the one that had fewest goes first', async (t) => {
-  const line = createSendOrder(false);
-  line.take(pageOf([1, 2, 3].map((n) => ({ webhookId: idOf(n), key: 0, dueAt: 0 }))), false, 0);
-  const turns = new Map<string, number>();
-  const order: string[] = [];
-  for (let n = 0; n < 5; n++) {
-    const [next] = line.next(1, 1, (webhookId) => turns.get(webhookId) ?? 0);
-    turns.set(next as string, (turns.get(next as string) ?? 0) + 1);
-    order.push(next as string);
-    line.settled(next as string, 0);
-  }
-  t.strictSame(order, [1, 2, 3, 1, 2].map(idOf));
-  t.strictSame(line.next(3, 1), [1, 2, 3].map(idOf), 'and none is left out');
-});
