@@ -1,10 +1,4 @@
-import {
-  createSendOrder,
-  type HeldPage,
-  type ReadKind,
-  type SendOrder,
-  type SendOrderBounds,
-} from './send-order.ts';
+import { createSendOrder, type HeldPage, type ReadKind, type SendOrder } from './send-order.ts';
 
 /** Rows that a round reads of a backlog: ids, without bodies. */
 const MAX_PAGE = 1_000;
@@ -49,10 +43,10 @@ export interface Reading {
   sweep: Pass;
 }
 
-export function createReading(strict: boolean, now: number, bounds?: SendOrderBounds): Reading {
+export function createReading(strict: boolean, now: number): Reading {
   return {
     strict,
-    sendOrder: createSendOrder(strict, bounds),
+    sendOrder: createSendOrder(strict),
     moreAhead: true,
     sweepWanted: false,
     noticed: 0,

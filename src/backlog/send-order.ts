@@ -1,5 +1,5 @@
-import { createBlockedKeys } from './blocked-keys.ts';
-import { type Candidate, createKeyTurns, type Key, type KeyName } from './key-turns.ts';
+import { BOUNDS, createKeyQueues, type SendOrderBounds } from './key-queues.ts';
+import type { Candidate, Key } from './key-turns.ts';
 
 /** Held deliveries as they were read, in the order of their ids, without their bodies. */
 export interface HeldPage {
@@ -12,24 +12,6 @@ export interface HeldPage {
   /** When its next attempt is due, by the same clock as `now`. */
   dueAtOf(at: number): number;
 }
-
-/** Bounds on what is kept in memory of one backlog. */
-export interface SendOrderBounds {
-  /** Keys with deliveries queued or in flight. */
-  readonly keys: number;
-  /** Blocked keys beyond these: only their hashes are kept. */
-  readonly blockedKeys: number;
-  /** Queued deliveries beyond the next one of each key, and of one key. */
-  readonly queued: number;
-  readonly queuedOfKey: number;
-}
-
-const BOUNDS: SendOrderBounds = {
-  keys: 10_000,
-  blockedKeys: 500_000,
-  queued: 20_000,
-  queuedOfKey: 100,
-};
 
 /**
  * `fill` reads the next deliveries of keys that had some skipped; `sweep`, from the beginning, those
@@ -86,12 +68,8 @@ export interface SendOrder {
  * a sweep finds their deliveries again.
  */
 export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUNDS): SendOrder {
-  const keys = new Map<KeyName, Key>();
-  const inFlight = new Map<string, Key>();
-  const keyTurns = createKeyTurns();
-  /** Keys with nothing queued that may have more to read. */
-  const drained = new Set<Key>();
-  const blockedKeys = createBlockedKeys(bounds.blockedKeys);
+  const queues = createKeyQueues(strict, bounds);
+  const { drained, blockedKeys } = queues;
   /** Deliveries that ended since the read under way began: they may still be on its page. */
   const endedSinceRead = new Set<string>();
   let read: { kind: ReadKind; after: string | null } = { kind: 'ahead', after: null };
@@ -102,67 +80,8 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
   /** The last id of the sweep under way, and the number of sweeps so far. */
   let sweptTo: string | null | undefined;
   let sweeps = 0;
-  let queued = 0;
 
   const nameOf = (page: HeldPage, at: number) => (strict ? page.keyOf(at) : page.webhookIdOf(at));
-
-  function place(key: Key): void {
-    keyTurns.clear(key);
-    drained.delete(key);
-    if (key.inFlight !== null) return;
-    if (key.queue.length > 0) keyTurns.set(key);
-    else if (key.unreadAfter !== null) drained.add(key);
-    else keys.delete(key.name);
-  }
-
-  const hasRoom = ({ queue }: Key) =>
-    queue.length === 0 || (queue.length < bounds.queuedOfKey && queued < bounds.queued);
-
-  function queue(key: Key, candidate: Candidate): void {
-    key.queue.push(candidate);
-    queued += 1;
-    if (key.queue.length === 1) place(key);
-  }
-
-  /** Inserts a delivery into a key's queue, in order. */
-  function insert(key: Key, candidate: Candidate): void {
-    const after = key.queue.findIndex(({ webhookId }) => webhookId > candidate.webhookId);
-    const at = after === -1 ? key.queue.length : after;
-    key.queue.splice(at, 0, candidate);
-    queued += 1;
-    if (at === 0) place(key);
-  }
-
-  function block(name: KeyName, dueAt: number): boolean {
-    // Without strict order a skipped delivery holds up no other: only its due time matters.
-    return blockedKeys.add(strict ? (name as number) : 0, dueAt);
-  }
-
-  /** Makes room for a key that is ready by dropping one that is not. */
-  function makeRoom(now: number): boolean {
-    const late = keyTurns.popLate(now);
-    if (late === undefined) return false;
-    if (!block(late.name, (late.queue[0] as Candidate).dueAt)) {
-      place(late);
-      return false;
-    }
-    queued -= late.queue.length;
-    keys.delete(late.name);
-    return true;
-  }
-
-  /** Takes the first delivery of a new key. Returns false when there is no memory for it. */
-  function takeFirst(name: KeyName, candidate: Candidate, more: boolean, now: number): boolean {
-    if (keys.size >= bounds.keys) {
-      if (candidate.dueAt > now) return block(name, candidate.dueAt);
-      if (!makeRoom(now)) return false;
-    }
-    const unreadAfter = more ? candidate.webhookId : null;
-    const key: Key = { name, queue: [], inFlight: null, unreadAfter, turn: null };
-    keys.set(name, key);
-    queue(key, candidate);
-    return true;
-  }
 
   const candidateOf = (page: HeldPage, at: number): Candidate => ({
     webhookId: page.webhookIdOf(at),
@@ -170,44 +89,33 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     seenInSweep: sweeps,
   });
 
-  /** Returns whether an older delivery of a key that is not in memory may have been skipped. */
-  const mayBeBlocked = (name: KeyName, sweeping: boolean) =>
-    strict && (sweeping ? blockedKeys.hasSwept : blockedKeys.has)(name as number);
-
   function addAhead(page: HeldPage, at: number, sweeping: boolean, now: number): boolean {
     const name = nameOf(page, at);
-    const key = keys.get(name);
-    if (key === undefined)
-      return mayBeBlocked(name, sweeping) || takeFirst(name, candidateOf(page, at), false, now);
-    if (key.unreadAfter !== null) return true;
-    if (hasRoom(key)) queue(key, candidateOf(page, at));
-    else key.unreadAfter = (key.queue.at(-1) as Candidate).webhookId;
+    const key = queues.get(name);
+    if (key === undefined) {
+      if (queues.mayBeBlocked(name, sweeping)) return true;
+      return queues.addKey(name, candidateOf(page, at), false, now);
+    }
+    if (key.unreadAfter === null && !queues.append(key, candidateOf(page, at)))
+      key.unreadAfter = (key.queue.at(-1) as Candidate).webhookId;
     return true;
   }
 
   /** Adds a delivery behind the front: known, or committed late, or skipped with its key. */
   function addBehind(page: HeldPage, at: number, sweeping: boolean, now: number): boolean {
     const name = nameOf(page, at);
-    const key = keys.get(name);
+    const key = queues.get(name);
     const candidate = candidateOf(page, at);
     const { webhookId } = candidate;
     if (endedSinceRead.has(webhookId)) return true;
     // A new key: its deliveries between this one and the front are not known.
     if (key === undefined)
-      return mayBeBlocked(name, sweeping) || takeFirst(name, candidate, strict, now);
+      return queues.mayBeBlocked(name, sweeping) || queues.addKey(name, candidate, strict, now);
     if (key.unreadAfter !== null && webhookId > key.unreadAfter) return true;
     if (key.inFlight === webhookId) return true;
     const known = key.queue.find((other) => other.webhookId === webhookId);
-    if (known !== undefined) {
-      known.seenInSweep = sweeps;
-      return true;
-    }
-    insert(key, candidate);
-    if (key.queue.length > bounds.queuedOfKey || (key.queue.length > 1 && queued > bounds.queued)) {
-      key.queue.pop();
-      queued -= 1;
-      key.unreadAfter = (key.queue.at(-1) as Candidate).webhookId;
-    }
+    if (known === undefined) queues.insert(key, candidate);
+    else known.seenInSweep = sweeps;
     return true;
   }
 
@@ -223,17 +131,6 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     return at;
   }
 
-  /** Forgets deliveries that a sweep did not find: they were cancelled, or have expired. */
-  function forgetUnseen(): void {
-    for (const key of keys.values()) {
-      const left = key.queue.filter(({ seenInSweep }) => seenInSweep === sweeps);
-      if (left.length === key.queue.length) continue;
-      queued -= key.queue.length - left.length;
-      key.queue.splice(0, Number.POSITIVE_INFINITY, ...left);
-      place(key);
-    }
-  }
-
   function fill(page: HeldPage, more: boolean): number {
     const last = page.length === 0 ? null : page.webhookIdOf(page.length - 1);
     const reached = !more || last === null || front === null || last >= front;
@@ -244,25 +141,19 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     /** Keys with deliveries on this page for which there was no memory. */
     const overfull = new Set<Key>();
     for (let at = 0; at < page.length; at++) {
-      const key = keys.get(nameOf(page, at));
+      const key = queues.get(nameOf(page, at));
       if (key === undefined || !filled.has(key) || overfull.has(key)) continue;
       const candidate = candidateOf(page, at);
       // Deliveries after the front come with `ahead` pages.
       if (front === null || candidate.webhookId > front) break;
       // All known deliveries of this key have ended: one before them was committed late.
       if (endedSinceRead.has(candidate.webhookId)) continue;
-      if (hasRoom(key)) {
-        queue(key, candidate);
-        key.unreadAfter = candidate.webhookId;
-      } else {
-        overfull.add(key);
-      }
+      if (queues.append(key, candidate)) key.unreadAfter = candidate.webhookId;
+      else overfull.add(key);
     }
     for (const key of filled) {
       if (overfull.has(key)) continue;
-      if (reached) key.unreadAfter = null;
-      else if ((key.unreadAfter as string) < last) key.unreadAfter = last;
-      place(key);
+      queues.setUnread(key, reached ? null : greater(key.unreadAfter, last));
     }
     return page.length;
   }
@@ -281,7 +172,8 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
       if (all && (!more || atFront)) {
         sweptTo = undefined;
         blockedKeys.endSweep();
-        forgetUnseen();
+        // They were cancelled, or have expired.
+        queues.forgetUnseen(sweeps);
       }
     }
     return taken;
@@ -297,32 +189,15 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     get sweepAt() {
       return blockedKeys.dueAt;
     },
-    isFull: (now) => keys.size >= bounds.keys && (keyTurns.later(now) === 0 || blockedKeys.full),
-    ready: keyTurns.ready,
+    isFull: queues.isFull,
+    ready: queues.ready,
     get inFlight() {
-      return inFlight.size;
+      return queues.inFlight;
     },
-    next(limit, now) {
-      const chosen: string[] = [];
-      const ready = Math.min(limit, keyTurns.ready(now));
-      while (chosen.length < ready) {
-        const key = keyTurns.next() as Key;
-        const { webhookId } = key.queue.shift() as Candidate;
-        queued -= 1;
-        key.inFlight = webhookId;
-        inFlight.set(webhookId, key);
-        chosen.push(webhookId);
-      }
-      return chosen;
-    },
+    next: queues.take,
     settled(webhookId, dueAt) {
-      const key = inFlight.get(webhookId);
-      if (key === undefined) return;
-      inFlight.delete(webhookId);
-      key.inFlight = null;
-      if (dueAt === null) endedSinceRead.add(webhookId);
-      else insert(key, { webhookId, dueAt, seenInSweep: sweeps });
-      place(key);
+      const again = dueAt === null ? null : { webhookId, dueAt, seenInSweep: sweeps };
+      if (queues.settle(webhookId, again) && again === null) endedSinceRead.add(webhookId);
     },
     beginRead(kind, exact = false) {
       endedSinceRead.clear();
@@ -342,7 +217,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     },
     take: (page, more, now) => (read.kind === 'fill' ? fill(page, more) : add(page, more, now)),
     get dueAt() {
-      return keyTurns.dueAt;
+      return queues.dueAt;
     },
   };
 }
