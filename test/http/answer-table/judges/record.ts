@@ -1,6 +1,6 @@
 // Records what other clients make of the answers in ../cases.ts, into ../verdicts.json:
 //
-//   npx node test/delivery/answer-table/judges/record.ts
+//   npx node test/http/answer-table/judges/record.ts
 //
 // It needs go, python3 and curl. curl, Go and Python are the judges; what undici and Node's own client
 // make of them, as leniently as they can be set, is for docs/decisions/own-http-client.md.

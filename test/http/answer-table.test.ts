@@ -80,7 +80,7 @@ t.test('the verdicts are of these answers', async (t) => {
   t.strictSame(
     Object.entries(verdicts).map(([name, { raw }]) => [name, raw]),
     CASES.map((one) => [one.name, rawHash(one)]),
-    'record them again: npx node test/delivery/answer-table/judges/record.ts',
+    'record them again: npx node test/http/answer-table/judges/record.ts',
   );
   t.ok(CASES.length >= 150, `${CASES.length} answers`);
   const disagreed = CASES.filter((one) => {
