@@ -1,4 +1,4 @@
-// A receiver to try Posthorn with: it verifies both signatures of each webhook and prints it.
+// A receiver for trying out Posthorn: it verifies both signatures of each webhook and prints the webhook.
 //
 //   npm run receiver                        listens on http://127.0.0.1:9000/
 //   PORT=9001 SECRET=… npm run receiver     another port, another secret
@@ -7,13 +7,13 @@ import { createServer } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 
 const port = Number(process.env.PORT || 9000);
-// The same as in send.sh. It is public, so it is for trying out only.
+// The same secret as in send.sh. It is public, so use it only to try out Posthorn.
 const secret = process.env.SECRET || 'whsec_dHJ5LW91dC1vbmx5LW5vdC1hLXJlYWwtc2VjcmV0';
-// A whsec_ secret is base64 behind its prefix; any other is taken as it is.
+// The key of a whsec_ secret is the base64 after the prefix; of any other secret, its characters.
 const standard = new Webhook(secret, secret.startsWith('whsec_') ? {} : { format: 'raw' });
 
 function verify(body: Buffer, headers: Record<string, string>): void {
-  // Throws unless webhook-id, webhook-timestamp (at most five minutes old) and body are what was signed.
+  // Throws unless the signature fits the webhook-id, the body and a webhook-timestamp of the last five minutes.
   standard.verify(body, headers, { jsonParse: false });
   const expected = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
   const given = headers['x-hub-signature-256'] ?? '';
@@ -33,7 +33,7 @@ const server = createServer((request, response) => {
       verify(body, request.headers as Record<string, string>);
     } catch (error) {
       console.log(`refused    ${(error as Error).message}`);
-      response.writeHead(401).end('The signature is not right.\n');
+      response.writeHead(401).end('The signature is wrong.\n');
       return;
     }
     console.log(`received   ${request.headers['webhook-id']}  ${body}`);
@@ -42,7 +42,7 @@ const server = createServer((request, response) => {
 });
 server.on('error', (error) => {
   console.error(
-    `The receiver cannot listen on port ${port}: ${error.message}. Set PORT to another.`,
+    `The receiver cannot listen on port ${port}: ${error.message}. Set PORT to another port.`,
   );
   process.exit(1);
 });

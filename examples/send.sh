@@ -4,11 +4,11 @@
 #   sh examples/send.sh
 #   URL=http://127.0.0.1:5077 RECEIVER=https://example.com/webhooks sh examples/send.sh
 #
-# URL        where Posthorn is
-# RECEIVER   where the webhook is to be delivered
+# URL        the URL of Posthorn
+# RECEIVER   the URL that gets the webhook
 # SECRET     the new subscription's secret; examples/receiver.ts has the same default
-# BODY       the webhook, any JSON
-# ADMIN_KEY  the admin key, where Posthorn was started with one
+# BODY       the body of the webhook, any JSON
+# ADMIN_KEY  the admin key, if Posthorn was started with POSTHORN_ADMIN_KEY
 set -eu
 
 URL=${URL:-http://127.0.0.1:5000}
@@ -23,22 +23,22 @@ fail() {
   exit 1
 }
 
-# call <wanted status> <path> [curl's options]: the answer's body is then in $answer.
+# call <expected status> <path> [options of curl]: puts the body of the answer into $answer.
 call() {
-  wanted=$1
+  expected=$1
   path=$2
   shift 2
   if [ -n "$ADMIN_KEY" ]; then set -- -H "authorization: Bearer $ADMIN_KEY" "$@"; fi
   answer=$(curl -sS --max-time 30 -w '\n%{http_code}' "$@" "$URL$path") ||
-    fail "No Posthorn answers at $URL. Start it with: npm run dev   (or name another by URL=…)"
+    fail "No Posthorn answers at $URL. Start it with: npm run dev   (or set URL to where it runs)"
   status=${answer##*
 }
   answer=${answer%
 *}
-  [ "$status" = "$wanted" ] || fail "$path answered $status:" "$answer"
+  [ "$status" = "$expected" ] || fail "$path answered $status:" "$answer"
 }
 
-# field <name>: the first value of that name in $answer.
+# field <name>: prints the first value of that name in $answer.
 field() {
   printf '%s' "$answer" | sed -n 's/^[^}]*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p'
 }
@@ -59,17 +59,17 @@ call 202 "/ingest/$subscription" -H 'content-type: application/json' \
 printf '   %s\n' "$answer"
 webhook=$(field webhook_id)
 
-echo "4. What became of it: GET $URL/v1/webhooks/$webhook"
+echo "4. Its delivery: GET $URL/v1/webhooks/$webhook"
 waited=0
 while :; do
   call 200 "/v1/webhooks/$webhook"
   case $answer in
     *'"state":"succeeded"'*) break ;;
-    *'"state":"failed"'* | *'"state":"cancelled"'*) fail "   It was not delivered:" "   $answer" ;;
+    *'"state":"failed"'* | *'"state":"cancelled"'*) fail "   The delivery ended without success:" "   $answer" ;;
   esac
   [ "$waited" -lt "$WAIT_SECONDS" ] ||
-    fail "   Not delivered yet; Posthorn goes on trying. So far:" "   $answer"
-  if [ "$waited" = 1 ]; then echo "   not delivered yet; is a receiver at $RECEIVER? (npm run receiver)"; fi
+    fail "   Not delivered yet; Posthorn will try again. So far:" "   $answer"
+  if [ "$waited" = 1 ]; then echo "   not delivered yet; is a receiver running at $RECEIVER? (npm run receiver)"; fi
   sleep 1
   waited=$((waited + 1))
 done

@@ -1,4 +1,4 @@
-// How the text of a setting is read: each throws an Error that says what is wrong and what would be right.
+// Readers for the texts of settings. Each throws an Error that says what is wrong and what would be right.
 import { availableParallelism } from 'node:os';
 import { parseBytes } from '../lib/bytes.ts';
 import { parseDuration } from '../lib/duration.ts';
@@ -85,6 +85,6 @@ export function adminKey(text: string): string {
   // A secret that was read from a file ends with a newline, which no header could carry.
   const key = text.trim();
   if (key.length < 16) throw new Error('it must have at least 16 characters');
-  if (!/^[ -~]+$/.test(key)) throw new Error('it may have only ASCII characters that can be seen');
+  if (!/^[ -~]+$/.test(key)) throw new Error('it may have only printable ASCII characters');
   return key;
 }

@@ -27,10 +27,10 @@ import {
   wholeNumber,
 } from './setting-readers.ts';
 
-/** Which halves of the service a process runs. */
+/** Which parts of the service a process runs: the API, the worker, or both. */
 export type Role = 'all' | 'api' | 'worker';
 
-/** Everything that can be set from outside, read once at start-up and never changed. */
+/** All settings, read once at start-up and never changed. */
 export interface Settings {
   readonly host: string;
   readonly port: number;
@@ -39,33 +39,33 @@ export interface Settings {
   readonly dataDir: string;
   readonly role: Role;
   readonly retrySchedule: RetrySchedule;
-  /** One bound from DNS to the last byte of the answer. */
+  /** The time limit of an attempt, from DNS to the last byte of the answer. */
   readonly deliveryTimeoutMs: number;
   readonly allowNetworks: Networks;
   readonly denyNetworks: Networks;
   readonly allowPorts: Ports;
-  /** Unset: deliveries go straight to their receivers. */
+  /** Unset: Posthorn connects to receivers directly. */
   readonly egressProxy: EgressProxy | undefined;
   readonly maxBodyBytes: number;
   /** When a circuit opens and how it is probed; null: never. */
   readonly circuit: CircuitPolicy | null;
-  /** Failing for so long without a success, a subscription is disabled; null: never. */
+  /** A subscription is disabled when it has failed for this long without a success; null: never. */
   readonly disableAfterMs: number | null;
   readonly retentionMs: number;
-  /** Of payloads and of answers; at most the retention. */
+  /** How long payloads and answers are kept; at most the retention. */
   readonly payloadRetentionMs: number;
   readonly adminKey: string | undefined;
-  /** True when every request must show the admin key. */
+  /** True when requests need a key: the admin key or an API key. */
   readonly authRequired: boolean;
-  /** The first one encrypts secrets at rest, all of them decrypt; none: secrets are stored plain. */
+  /** The first key encrypts secrets at rest, all keys decrypt; no key: secrets are stored as plain text. */
   readonly encryptionKeys: readonly SealingKey[];
-  /** Of a key, in this process; undefined: without a limit. */
+  /** Requests of a key to this process; undefined: no limit. */
   readonly rateLimit: Rate | undefined;
-  /** Of a tenant, in this process; undefined: without a limit. */
+  /** Requests of a tenant to this process; undefined: no limit. */
   readonly tenantRateLimit: Rate | undefined;
   readonly shutdownGraceMs: number;
   readonly maxInFlight: number;
-  /** Processes that share the port and the work; above 1 there is a supervisor over them. */
+  /** Processes that share the port and the work; a supervisor starts them if there are several. */
   readonly processes: number;
   readonly logLevel: LogLevel;
 }
@@ -73,7 +73,7 @@ export interface Settings {
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** One setting of the environment: how it is read, its default as written, and what it means. */
+/** A setting of the environment: its default as text, its meaning for the README, and its reader. */
 interface Setting<T> {
   readonly fallback: string | undefined;
   readonly meaning: string;
@@ -88,114 +88,125 @@ function optional<T>(meaning: string, read: (text: string) => T): Setting<T | un
   return { fallback: undefined, meaning, read };
 }
 
-/** The settings by their names in the environment. The README's table is checked against it. */
+/** The settings by their names in the environment. A test compares the README's table with it. */
 export const SETTINGS = {
   PORT: setting('5000', 'Port of the API', wholeNumber(0, 65_535)),
-  HOST: setting('127.0.0.1', 'Address the API listens on', trimmed),
-  DATABASE_URL: optional('Postgres to use. Unset: an embedded Postgres is started', postgresUrl),
-  POSTHORN_DATA_DIR: setting('.posthorn', 'Where the embedded Postgres keeps its data', trimmed),
-  POSTHORN_ROLE: setting('all', '`all`, `api` or `worker`', oneOf(['all', 'api', 'worker'])),
+  HOST: setting('127.0.0.1', 'Address that the API listens on', trimmed),
+  DATABASE_URL: optional(
+    'URL of the Postgres to use. Unset: Posthorn starts an embedded Postgres',
+    postgresUrl,
+  ),
+  POSTHORN_DATA_DIR: setting('.posthorn', 'Folder with the data of the embedded Postgres', trimmed),
+  POSTHORN_ROLE: setting(
+    'all',
+    '`api` answers requests, `worker` sends deliveries, `all` does both',
+    oneOf(['all', 'api', 'worker']),
+  ),
   POSTHORN_RETRY_SCHEDULE: setting(
     '5s,5m,30m,2h,5h,10h,14h,20h,24h',
-    'Delays before attempts 2, 3, …; ±20 % jitter. Also `exponential(base=10s,factor=2,max=1h,attempts=8)`',
+    'Delays before attempts 2, 3, …, each with ±20 % jitter. Or `exponential(base=10s,factor=2,max=1h,attempts=8)`',
     parseRetrySchedule,
   ),
   POSTHORN_DELIVERY_TIMEOUT: setting(
     '15s',
-    'Bound of one attempt, from DNS to the last byte of the answer',
+    'Time limit of an attempt, from DNS to the last byte of the answer',
     durationBetween(100, 5 * 60_000, '100ms to 5m'),
   ),
   POSTHORN_CIRCUIT: setting(
     DEFAULT_CIRCUIT,
-    'After so many failures in a row, over at least such a time, all is held and only probes are sent: after 5s, 10s, … up to 5m. `off`: never',
+    'The circuit of a receiver opens after `failures` in a row over at least the time `over`. Then Posthorn holds its deliveries and sends only probes: the first after `probe`, each further one after twice the time, up to `max`. `off`: never',
     parseCircuitPolicy,
   ),
   POSTHORN_DISABLE_AFTER: setting(
     '5d',
-    'A subscription that fails for so long without one success is disabled. `off`: never',
+    'A subscription is disabled when it has failed for this long without a success. `off`: never',
     durationOrOff(1_000, 365 * 86_400_000, '1s to 365d'),
   ),
   POSTHORN_ALLOW_NETWORKS: setting(
     '',
-    'CIDRs that deliveries may reach although they are private, such as `127.0.0.0/8,::1/128`',
+    'Private networks (CIDR) that deliveries may reach, such as `127.0.0.0/8,::1/128`',
     parseNetworks,
   ),
   POSTHORN_DENY_NETWORKS: setting(
     '',
-    'CIDRs that deliveries may not reach although they are public: your own, and those of your NAT64',
+    'Public networks (CIDR) that deliveries may not reach: your own, and those of your NAT64',
     parseNetworks,
   ),
   POSTHORN_ALLOW_PORTS: setting(
     '',
-    'Ports that deliveries may reach besides 80 and 443, such as `8080,9000-9100`; `*`: all. Loopback, once allowed, is open on all',
+    'Ports that deliveries may reach besides 80 and 443, such as `8080,9000-9100`; `*`: all ports. Loopback, once allowed, is open on all ports',
     parsePorts,
   ),
   POSTHORN_EGRESS_PROXY: optional(
-    'Proxy that all deliveries leave by (CONNECT), as `http://user:password@host:port`',
+    'HTTP proxy (CONNECT) for all deliveries, as `http://user:password@host:port`',
     parseEgressProxy,
   ),
   POSTHORN_MAX_BODY: setting(
     '1MiB',
-    'Larger payloads are refused with 413, and in SQL with `54000`; at most `64MiB`',
+    'Largest payload that is accepted, up to `64MiB`. A larger payload is refused with 413, in SQL with `54000`',
     bodyLimit,
   ),
   POSTHORN_RETENTION: setting(
     '30d',
-    'History older than this is dropped, a day at a time; never while a delivery is owed',
+    'How long history is kept. It is dropped a day at a time; a day with an unfinished delivery is kept',
     durationBetween(86_400_000, 3650 * 86_400_000, '1d to 3650d'),
   ),
   POSTHORN_PAYLOAD_RETENTION: optional(
-    'Payloads and answers older than this are erased, their history stays; never while a delivery is owed. Unset: as `POSTHORN_RETENTION`',
+    'How long payloads and answers are kept; the history of a webhook stays without them. A webhook with an unfinished delivery keeps them. Unset: as `POSTHORN_RETENTION`',
     durationBetween(3_600_000, 3650 * 86_400_000, '1h to 3650d'),
   ),
   POSTHORN_ADMIN_KEY: optional(
-    'When set, requests need a key: this one, or one that was made by it; needed unless `HOST` is loopback',
+    'Makes requests need a key: this key, or an API key. Required if `HOST` is not loopback, unless `POSTHORN_AUTH` is `off`',
     adminKey,
   ),
   POSTHORN_AUTH: setting(
     'on',
-    '`off` serves a non-loopback `HOST` although no key is set',
+    '`off` allows a `HOST` that is not loopback without `POSTHORN_ADMIN_KEY`',
     oneOf(['on', 'off']),
   ),
   POSTHORN_ENCRYPTION_KEY: optional(
-    'Encrypts secrets in the database: 32 bytes in base64 or hex; with commas several, of which the first encrypts and all decrypt',
+    'Encrypts secrets in the database: 32 bytes in base64 or hex. Of several keys, separated by commas, the first encrypts and all decrypt',
     parseSealingKeys,
   ),
   POSTHORN_RATE_LIMIT: setting(
     'off',
-    'Requests that a key may make, such as `100/1s` or `6000/1m`, in each process; more get 429',
+    'Requests that a key may make to each process, such as `100/1s` or `6000/1m`; further requests get 429',
     parseRate,
   ),
   POSTHORN_TENANT_RATE_LIMIT: setting(
     'off',
-    'The same for all keys of a tenant together, and for what is handed in by signature',
+    'The same for all keys of a tenant together, and for its signed requests to `/ingest`',
     parseRate,
   ),
   POSTHORN_SHUTDOWN_GRACE: setting(
     '20s',
-    'How long a stop waits for deliveries in flight',
+    'How long a process that stops waits for its deliveries in flight',
     durationBetween(0, 10 * 60_000, '0s to 10m'),
   ),
   POSTHORN_PROCESSES: setting(
     '1',
-    'Processes under one supervisor, which starts anew what dies: a third serve the API, the others deliver; `auto`: one a core',
+    'Number of processes under a supervisor, which replaces processes that die. About a third of them serve the API, the others deliver. `auto`: one process per core',
     processCount,
   ),
   POSTHORN_MAX_IN_FLIGHT: setting(
     '1000',
-    'Requests to receivers that a worker has open at once',
+    'Requests that a worker may have in flight to all receivers',
     wholeNumber(25, 20_000),
   ),
-  LOG_LEVEL: setting('info', 'trace, debug, info, warn, error, fatal or silent', oneOf(LOG_LEVELS)),
+  LOG_LEVEL: setting(
+    'info',
+    '`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`',
+    oneOf(LOG_LEVELS),
+  ),
 } as const;
 
 type SettingName = keyof typeof SETTINGS;
 
 /**
- * Reads the settings from the environment and, for what is not set there, from a `.env` file in
- * the working directory.
+ * Reads the settings from the environment. A setting that the environment does not have is read from
+ * a `.env` file in the working directory.
  *
- * @throws OperatorError listing every setting that is wrong, in plain words.
+ * @throws OperatorError that lists every wrong setting, with what would be right.
  */
 export function loadSettings(
   env: Record<string, string | undefined> = process.env,
@@ -257,13 +268,13 @@ export function loadSettings(
   };
   if (settings.payloadRetentionMs > settings.retentionMs) {
     problems.push(
-      'POSTHORN_PAYLOAD_RETENTION is longer than POSTHORN_RETENTION, and payloads are dropped with their history; make it shorter, or leave it out',
+      'POSTHORN_PAYLOAD_RETENTION is longer than POSTHORN_RETENTION, but payloads are dropped with their history; make it shorter, or leave it out',
     );
   }
   const open = given.POSTHORN_ADMIN_KEY === undefined && auth === 'on';
   if (host !== undefined && settings.role !== 'worker' && open && !isLoopback(host)) {
     problems.push(
-      `HOST=${host} would serve the API to the network without a key; set POSTHORN_ADMIN_KEY, or POSTHORN_AUTH=off if something in front of it checks who asks`,
+      `HOST=${host} would serve the API to the network without a key; set POSTHORN_ADMIN_KEY, or POSTHORN_AUTH=off if a proxy in front of it authenticates requests`,
     );
   }
   if (problems.length > 0) {
@@ -277,10 +288,10 @@ export function loadSettings(
 }
 
 /**
- * The admin key alone, found as `loadSettings` does: who only calls a service need not have the
- * settings to run one.
+ * Reads only the admin key, from the same places as `loadSettings`. A command that calls a service
+ * needs no other setting, so the other settings may be wrong or missing.
  *
- * @throws OperatorError when it cannot be a key.
+ * @throws OperatorError if the text cannot be an admin key.
  */
 export function loadAdminKey(
   env: Record<string, string | undefined> = process.env,
@@ -295,14 +306,14 @@ export function loadAdminKey(
   }
 }
 
-/** Compared without their prefix, so that POSTHORN_PORT is nearer to PORT than to POSTHORN_ROLE. */
+/** Compares names without their prefix, so that POSTHORN_PORT is nearer to PORT than to POSTHORN_ROLE. */
 function nearestSetting(name: string, known: string[]): string | undefined {
   const bare = (text: string) => text.replace(/^POSTHORN_/, '');
   const suggestion = nearest(bare(name), known.map(bare));
   return known.find((setting) => bare(setting) === suggestion);
 }
 
-/** Whether only this machine can reach a server that listens on `host`. */
+/** True if only this machine can reach a server that listens on `host`. */
 export function isLoopback(host: string): boolean {
   if (host === 'localhost') return true;
   return (isIP(host) === 4 && host.startsWith('127.')) || host === '::1';
@@ -327,7 +338,7 @@ function readDotEnv(workingDir: string): Record<string, string> {
   }
 }
 
-/** An empty variable, or a blank one, is unset: compose files and shells make them by accident. */
+/** Treats empty and blank variables as unset, because compose files and shells make them by accident. */
 function withoutEmpty(env: Record<string, string | undefined>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env).filter(
