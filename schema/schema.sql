@@ -11,7 +11,7 @@ create type posthorn.subscription_status as enum ('active', 'paused', 'disabled'
 
 create sequence posthorn.delivery_attempts_id_seq as bigint;
 
--- Subscriptions with held deliveries, and which worker sends them.
+-- Subscriptions with held deliveries, and the worker that owns the backlog of each.
 create table posthorn.backlogs (
   subscription_id integer not null,
   added_at timestamp with time zone not null default clock_timestamp(),
@@ -20,7 +20,7 @@ create table posthorn.backlogs (
   constraint backlogs_pkey PRIMARY KEY (subscription_id)
 );
 
--- Subscriptions whose attempts fail, and whether only probes are sent to them.
+-- Subscriptions whose receivers fail, and whether their circuits are open.
 create table posthorn.circuits (
   subscription_id integer not null,
   failing_since timestamp with time zone not null,
@@ -38,7 +38,7 @@ create table posthorn.circuits (
 CREATE TRIGGER follow_circuit AFTER INSERT OR DELETE ON posthorn.circuits FOR EACH ROW EXECUTE FUNCTION posthorn.follow_circuit();
 CREATE TRIGGER follow_circuit_update AFTER UPDATE ON posthorn.circuits FOR EACH ROW WHEN ((old.probe_at IS DISTINCT FROM new.probe_at)) EXECUTE FUNCTION posthorn.follow_circuit();
 
--- A webhook owed to a subscription: the truth about what is owed.
+-- The sending of one webhook to one subscription: its state, its attempts, and when the next attempt is due.
 create table posthorn.deliveries (
   webhook_id uuid not null,
   next_attempt_at timestamp with time zone default now(),
@@ -59,7 +59,7 @@ CREATE INDEX deliveries_unqueued ON ONLY posthorn.deliveries USING btree (next_a
 CREATE INDEX deliveries_unsuccessful ON ONLY posthorn.deliveries USING btree (webhook_id, subscription_id) WHERE (state = ANY (ARRAY['failed'::posthorn.delivery_state, 'cancelled'::posthorn.delivery_state]));
 CREATE INDEX deliveries_unsuccessful_by_subscription ON ONLY posthorn.deliveries USING btree (subscription_id, webhook_id) WHERE (state = ANY (ARRAY['failed'::posthorn.delivery_state, 'cancelled'::posthorn.delivery_state]));
 
--- One HTTP request of a delivery.
+-- Attempts: tries to send a delivery, each with its outcome.
 create table posthorn.delivery_attempts (
   id bigint not null default nextval('posthorn.delivery_attempts_id_seq'::regclass),
   at timestamp with time zone not null default clock_timestamp(),
@@ -94,14 +94,14 @@ create table posthorn.event_types (
 );
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.event_types FOR EACH ROW EXECUTE FUNCTION posthorn.notify_event_types_changed();
 
--- Up to which webhook bodies have been erased, by tenant.
+-- The webhook up to which bodies have been erased, by tenant.
 create table posthorn.expired_bodies (
   tenant text not null,
   through_id uuid not null,
   constraint expired_bodies_pkey PRIMARY KEY (tenant)
 );
 
--- Idempotency keys of the last 24 hours, and what was answered.
+-- Idempotency keys of the last 24 hours, and the answers to their requests.
 create table posthorn.idempotency_keys (
   created_at timestamp with time zone not null default clock_timestamp(),
   tenant text collate "C" not null,
@@ -135,7 +135,7 @@ create table posthorn.keys (
 CREATE INDEX keys_of_tenant ON posthorn.keys USING btree (tenant, id);
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE OF tenant, hash, scopes, expires_at, revoked_at ON posthorn.keys FOR EACH ROW EXECUTE FUNCTION posthorn.notify_key_changed();
 
--- One row: the limits that SQL enforces as HTTP does, as the process that started last has set them.
+-- One row: the limits for sending from SQL, set by the process that started last.
 create table posthorn.limits (
   is_only_row boolean not null default true,
   max_body_bytes bigint not null default 1048576,
@@ -153,7 +153,7 @@ create table posthorn.migrations (
   constraint migrations_pkey PRIMARY KEY (version)
 );
 
--- Webhooks whose body is to be erased once nothing of them is owed.
+-- Webhooks whose body is erased when all their deliveries have ended.
 create table posthorn.overdue_bodies (
   webhook_id uuid not null,
   constraint overdue_bodies_pkey PRIMARY KEY (webhook_id)
@@ -168,7 +168,7 @@ create table posthorn.schema_files (
   constraint schema_files_pkey PRIMARY KEY (path)
 );
 
--- A URL that gets webhooks, which ones, and how they are delivered.
+-- The URL of a receiver, its selection of webhooks, and its delivery options.
 create table posthorn.subscriptions (
   id integer not null generated always as identity,
   tenant text not null default 'default'::text,
@@ -218,7 +218,7 @@ create table posthorn.subscriptions (
   constraint subscriptions_url_check CHECK ((url ~ '^https?://'::text)),
   constraint subscriptions_verify_has_secret CHECK (((verify IS NULL) = (verify_secret IS NULL)))
 );
-comment on column posthorn.subscriptions.through_backlog is 'Whether its deliveries are held from the start and sent by the owner of its backlog. Kept by a trigger.';
+comment on column posthorn.subscriptions.through_backlog is 'Whether its deliveries are held from the start and sent by the owner of its backlog. Set by a trigger.';
 CREATE INDEX subscriptions_by_tenant ON posthorn.subscriptions USING btree (tenant, id);
 CREATE INDEX subscriptions_by_timeout ON posthorn.subscriptions USING btree (timeout_ms) WHERE ((timeout_ms IS NOT NULL) AND (deleted_at IS NULL));
 CREATE INDEX subscriptions_of_tenant ON posthorn.subscriptions USING btree (tenant) WHERE (deleted_at IS NULL);
@@ -232,7 +232,7 @@ CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.subsc
 CREATE TRIGGER require_tenant BEFORE INSERT OR UPDATE OF tenant ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.require_tenant_of_subscription();
 CREATE TRIGGER set_through_backlog BEFORE INSERT OR UPDATE ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.set_through_backlog();
 
--- Work on many deliveries, done in batches by the workers.
+-- Bulk operations on many deliveries, done in batches by the workers.
 create table posthorn.tasks (
   id uuid not null default posthorn.uuidv7(),
   tenant text not null,
@@ -262,7 +262,7 @@ create table posthorn.tasks (
 CREATE INDEX tasks_of_tenant ON posthorn.tasks USING btree (tenant, id);
 CREATE INDEX tasks_unfinished ON posthorn.tasks USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
 
--- The owners of subscriptions, webhooks, deliveries and keys. `default` is the one where none is named.
+-- The owners of subscriptions, webhooks, deliveries and keys. Where no tenant is named, it is `default`.
 create table posthorn.tenants (
   id text not null,
   name text,
@@ -281,7 +281,7 @@ create table posthorn.tenants (
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.tenants FOR EACH ROW EXECUTE FUNCTION posthorn.notify_tenant_changed();
 CREATE TRIGGER notify_event_type_rules_changed AFTER INSERT OR UPDATE OF strict_event_types, validate_event_types ON posthorn.tenants FOR EACH ROW EXECUTE FUNCTION posthorn.notify_event_type_rules_changed();
 
--- An accepted webhook. Its id is the webhook_id.
+-- Accepted webhooks. The id is the webhook_id of other tables.
 create table posthorn.webhook_payloads (
   id uuid not null default posthorn.uuidv7(),
   accepted_at timestamp with time zone not null default now(),
@@ -308,7 +308,7 @@ create table posthorn.workers (
   constraint workers_pool_id_key UNIQUE (pool_id)
 );
 
--- A row for each attempt, with the subscription that it went to.
+-- A row for each attempt, with its subscription.
 create view posthorn.attempt_report (
   id bigint,
   at timestamp with time zone,
@@ -344,7 +344,7 @@ create view posthorn.delivery_report (
   last_error text
 ) as …; -- schema/views/delivery_report.sql
 
--- A row for each subscription: the state of its receiver, what is held, its attempts of the last hour and the last day, its newest 1,000 attempts (recent_…), and its last errors.
+-- A row for each subscription: the state of its receiver, its held deliveries, its attempts of the last hour and the last day, its newest 1,000 attempts (recent_…), and its last errors.
 create view posthorn.subscription_health (
   subscription_id integer,
   subscription_url text,
@@ -379,7 +379,7 @@ create view posthorn.subscription_health (
   recent_error text
 ) as …; -- schema/views/subscription_health.sql
 
--- A row for each webhook, its payload as jsonb.
+-- A row for each webhook, with its payload as jsonb.
 create view posthorn.webhooks (
   webhook_id uuid,
   accepted_at timestamp with time zone,
@@ -397,14 +397,14 @@ create function posthorn.accept(bodies bytea, starts integer[], lengths integer[
   as …; -- schema/functions/accept.sql
 -- may be executed by: nobody but the owner
 
--- The part of posthorn.accept that can do everything. Call posthorn.accept instead.
+-- The general statement behind posthorn.accept. Call posthorn.accept instead.
 create function posthorn.accept_general(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[], ordering_keys text[], data_starts integer[], idempotency_keys text[], fingerprints bytea[], all_or_none boolean, apart boolean, OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[]) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/accept_general.sql
 -- may be executed by: nobody but the owner
 
--- Adds jobs for this many deliveries, with a lower priority if they are among many that were sent at once.
+-- Adds jobs for so many deliveries, with a lower priority if they are bulk.
 create function posthorn.add_deliver_jobs(jobs graphile_worker.job_spec[], deliveries integer) returns void
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
@@ -418,88 +418,88 @@ create function posthorn.check_filter() returns trigger
   as …; -- schema/functions/check_filter.sql
 -- may be executed by: nobody but the owner
 
--- Checks the arguments of posthorn.send_many. Raises an error with a hint if they cannot be sent.
+-- Checks the arguments of posthorn.send_many. Raises an error with a hint if an argument is wrong.
 create function posthorn.check_sending(event_types text[], tenant text, channels text[], ordering_keys text[], idempotency_key text, subscription_id integer) returns void
   language plpgsql stable
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/check_sending.sql
 -- may be executed by: nobody but the owner
 
--- Locks idempotency keys until the end of the transaction. The outcome of a key that cannot be used is in_flight, reused (for another request), or replayed, with what was answered.
+-- Locks idempotency keys until the end of the transaction. The outcome of a key that cannot be used is in_flight (another transaction has it), reused (for another request), or replayed (with the earlier answer).
 create function posthorn.claim_idempotency_keys(tenants text[], keys text[], fingerprints bytea[], OUT outcomes text[], OUT ids uuid[], OUT deliveries integer[]) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/claim_idempotency_keys.sql
 -- may be executed by: nobody but the owner
 
--- An upper bound of how many values a JSON text has: brackets, braces and commas, those in strings too.
+-- An upper bound of the number of values in a JSON text: its brackets, braces and commas, those in strings too.
 create function posthorn.count_json_elements(body bytea) returns integer
   language sql immutable strict parallel safe
   as …; -- schema/functions/count_json_elements.sql
 -- may be executed by: nobody but the owner
 
--- Disables a subscription and sends the operational webhook. Returns false if it was disabled already, or does not exist.
+-- Disables a subscription and sends the operational webhook. Returns false if the subscription was disabled already or does not exist.
 create function posthorn.disable_subscription(id integer, reason text) returns boolean
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/disable_subscription.sql
 -- may be executed by: nobody but the owner
 
--- Drops the days (UTC) whose idempotency keys are all older than 24 hours. Returns how many days.
+-- Drops the partitions of days (UTC) whose idempotency keys are all older than 24 hours. Returns the number of these days.
 create function posthorn.drop_idempotency_partitions() returns integer
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/drop_idempotency_partitions.sql
 -- may be executed by: nobody but the owner
 
--- Drops the partitions of a day (UTC) of history, unless one of its deliveries is still owed. Returns whether it did.
+-- Drops the partitions of a day (UTC) of history, unless a delivery of that day is unfinished. Returns whether it dropped them.
 create function posthorn.drop_partitions(dropped date) returns boolean
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/drop_partitions.sql
 -- may be executed by: nobody but the owner
 
--- The days (UTC) of history that are entirely older than the retention, and whether one of their deliveries is still owed.
+-- The days (UTC) of history that are entirely older than the retention, and whether a delivery of that day is unfinished.
 create function posthorn.droppable_days(keep interval) returns TABLE(day date, owed boolean)
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/droppable_days.sql
 -- may be executed by: nobody but the owner
 
--- Trigger: a subscription whose deliveries are held from the start has a row in backlogs.
+-- Trigger: adds a row to backlogs for a subscription whose deliveries are held from the start.
 create function posthorn.ensure_backlog() returns trigger
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/ensure_backlog.sql
 -- may be executed by: nobody but the owner
 
--- Makes the missing partitions of idempotency_keys for these days (UTC). Returns how many it made.
+-- Creates the missing partitions of idempotency_keys for these days (UTC). Returns how many it created.
 create function posthorn.ensure_idempotency_partitions(first_day date, last_day date) returns integer
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/ensure_idempotency_partitions.sql
 -- may be executed by: nobody but the owner
 
--- Makes the missing partitions of history for these days (UTC). Returns how many tables it made.
+-- Creates the missing partitions of history for these days (UTC). Returns how many tables it created.
 create function posthorn.ensure_partitions(first_day date, last_day date) returns integer
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/ensure_partitions.sql
 -- may be executed by: public
 
--- The patterns that match an event type, which a subscription may list to get it: order.created, order.* and *.
+-- The patterns that match an event type. For order.created: order.created, order.* and *.
 create function posthorn.event_type_patterns(event_type text) returns text[]
   language plpgsql immutable parallel safe
   as …; -- schema/functions/event_type_patterns.sql
 -- may be executed by: nobody but the owner
 
--- How many steps a filter has. Each may look at all of the data once.
+-- The number of steps of a filter. Each step may read all of the data once.
 create function posthorn.filter_cost(filter jsonpath) returns integer
   language sql immutable strict parallel safe
   as …; -- schema/functions/filter_cost.sql
 -- may be executed by: nobody but the owner
 
--- Whether a filter says true or false of the data ($.total > 100) rather than finding something in it ($ ? (@.total > 100)).
+-- True for a filter whose result is true or false ($.total > 100); false for a filter that selects part of the data ($ ? (@.total > 100)).
 create function posthorn.filter_is_predicate(filter jsonpath) returns boolean
   language plpgsql immutable strict parallel safe
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
@@ -519,27 +519,27 @@ create function posthorn.filter_shape(filter jsonpath) returns text
   as …; -- schema/functions/filter_shape.sql
 -- may be executed by: nobody but the owner
 
--- The form in which a filter is tested: a path that finds something in data that match, and nothing in others.
+-- The form in which a filter is tested: a path that selects something in matching data, and nothing in other data.
 create function posthorn.filter_test(filter jsonpath) returns jsonpath
   language sql immutable strict parallel safe
   as …; -- schema/functions/filter_test.sql
 -- may be executed by: nobody but the owner
 
--- Trigger: subscriptions.circuit_open follows the table circuits, and every process is told to reload the subscription.
+-- Trigger: sets subscriptions.circuit_open as the table circuits says, and notifies every process to reload the subscription.
 create function posthorn.follow_circuit() returns trigger
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/follow_circuit.sql
 -- may be executed by: nobody but the owner
 
--- Trigger: a subscription that is made active again, gets another URL or is deleted starts with no record of failures.
+-- Trigger: deletes the record of failures of a subscription that becomes active again, gets another URL or is deleted.
 create function posthorn.forget_circuit() returns trigger
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/forget_circuit.sql
 -- may be executed by: nobody but the owner
 
--- Trigger: a deleted subscription keeps no secrets.
+-- Trigger: deletes the secrets of a deleted subscription.
 create function posthorn.forget_secrets() returns trigger
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
@@ -581,21 +581,21 @@ create function posthorn.notify_tenant_changed() returns trigger
   as …; -- schema/functions/notify_tenant_changed.sql
 -- may be executed by: nobody but the owner
 
--- Records that the receiver answered, although with a refusal, so it is there: closes the circuit. Returns whether it was open.
+-- Records that the receiver answered a probe, although it refused the webhook: closes the circuit. Returns whether the circuit was open.
 create function posthorn.report_answer(id integer) returns boolean
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/report_answer.sql
 -- may be executed by: nobody but the owner
 
--- Records failed attempts: opens the circuit, schedules the next probe, disables a subscription that has failed for too long, and sends the operational webhooks. A circuit that is open already is opened and reported once.
+-- Records failed attempts: opens the circuit, schedules the next probe, disables a subscription that has failed for too long, and sends the operational webhooks. It opens a circuit and reports that only once.
 create function posthorn.report_failure(id integer, failures integer, since_ms double precision, open boolean, pause_ms double precision, probe boolean, gone boolean, error_code text, error text, first_probe_ms integer, max_probe_ms integer, disable_after_ms double precision, OUT opened boolean, OUT disabled boolean) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/report_failure.sql
 -- may be executed by: nobody but the owner
 
--- Records that an attempt succeeded: the subscription fails no more. Returns whether the circuit was open.
+-- Records that an attempt succeeded: deletes the record of failures. Returns whether the circuit was open.
 create function posthorn.report_success(id integer) returns boolean
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
@@ -609,28 +609,28 @@ create function posthorn.require_tenant(tenant text) returns void
   as …; -- schema/functions/require_tenant.sql
 -- may be executed by: nobody but the owner
 
--- Trigger: a subscription belongs to a tenant that exists and is not deleted.
+-- Trigger: refuses a subscription whose tenant does not exist or was deleted.
 create function posthorn.require_tenant_of_subscription() returns trigger
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/require_tenant_of_subscription.sql
 -- may be executed by: nobody but the owner
 
--- Sends a webhook to all subscriptions of the tenant that want it, as part of the transaction that calls it. Returns its id.
+-- Sends a webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the id of the webhook.
 create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid
   language sql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send.sql
 -- may be executed by: posthorn_sender
 
--- Sends webhooks to all subscriptions of the tenant that want them, as part of the transaction that calls it. Returns their ids in the order given.
+-- Sends each webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the ids of the webhooks in the order given.
 create function posthorn.send_many(event_types text[], data jsonb[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid[]
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; posthorn.bulk=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send_many.sql
 -- may be executed by: posthorn_sender
 
--- Sends an operational webhook to the subscriptions of the tenant that list its type, as part of the transaction that calls it.
+-- Sends an operational webhook to the subscriptions of the tenant that list its type, in the caller's transaction.
 create function posthorn.send_operational_webhook(event_type text, data jsonb, tenant text) returns void
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
@@ -651,21 +651,21 @@ create function posthorn.set_through_backlog() returns trigger
   as …; -- schema/functions/set_through_backlog.sql
 -- may be executed by: nobody but the owner
 
--- Stores what was answered for idempotency keys that were new.
+-- Stores the answers to the requests with new idempotency keys.
 create function posthorn.store_idempotency_keys(tenants text[], keys text[], fingerprints bytea[], outcomes text[], ids uuid[], deliveries integer[]) returns void
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/store_idempotency_keys.sql
 -- may be executed by: nobody but the owner
 
--- The bytes as jsonb, or null where jsonb cannot hold them.
+-- The bytes as jsonb, or null if jsonb cannot hold them.
 create function posthorn.try_jsonb(body bytea) returns jsonb
   language plpgsql immutable strict parallel safe
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/try_jsonb.sql
 -- may be executed by: public
 
--- A new UUIDv7: pg_catalog.uuidv7() on Postgres 18, our own before it.
+-- A new UUIDv7: from pg_catalog.uuidv7() since Postgres 18, before that computed here.
 create function posthorn.uuidv7() returns uuid
   language sql parallel safe
   as …; -- schema/functions/uuidv7.sql
@@ -677,13 +677,13 @@ create function posthorn.uuidv7_floor(at timestamp with time zone) returns uuid
   as …; -- schema/functions/uuidv7_floor.sql
 -- may be executed by: public
 
--- The time in a UUIDv7, to the millisecond.
+-- The time in a UUIDv7, in whole milliseconds.
 create function posthorn.uuidv7_time(id uuid) returns timestamp with time zone
   language sql immutable strict parallel safe
   as …; -- schema/functions/uuidv7_time.sql
 -- may be executed by: public
 
--- The data of a webhook that was sent by type, without the envelope that Posthorn has put around them.
+-- The data of a webhook, without the envelope that Posthorn puts around data that is sent by event type.
 create function posthorn.webhook_data(body bytea, event_type text) returns jsonb
   language sql immutable parallel safe
   as …; -- schema/functions/webhook_data.sql

@@ -1,43 +1,43 @@
--- The one entrance for webhooks. Most of them go to given subscriptions that can be sent to now, without an
--- idempotency key; for these it takes small statements, and expressions that plpgsql keeps ready, because
--- most of the time of a call is not the rows but starting a statement that can do everything. All others go
--- to posthorn.accept_general. *Measured*: a lone webhook costs Postgres 1,020 µs instead of 1,280, one of
--- twenty 106 instead of 140.
+-- All webhooks enter here. Most of them have no idempotency key and go to given subscriptions whose deliveries
+-- are not held from the start. For these, the function uses small statements, and expressions that plpgsql
+-- caches, because starting a large statement costs Postgres more than its rows. It passes all other webhooks
+-- to posthorn.accept_general. *Measured*: a single webhook costs Postgres 1,020 µs instead of 1,280 µs, and
+-- each of twenty in a call 106 µs instead of 140 µs.
 --
--- A job names up to 25 deliveries, since it is only a wake-up: the queue's own cost, three row writes and
--- two index entries, is shared by them.
+-- A job names up to 25 deliveries, so they share the cost of the queue: three row writes and two index
+-- entries for each job.
 create or replace function posthorn.accept(
-  -- All bodies in one bytea, with the place of each: an array of bytea would be sent as text, at twice the
-  -- size and with every byte escaped.
+  -- All bodies in one bytea, and the start and length of each: an array of bytea would be sent as text, at
+  -- twice the size and with every byte escaped.
   bodies bytea,
   starts integer[],
   lengths integer[],
   content_types text[],
-  -- To this subscription alone; null: to all subscriptions of the tenant that want it.
+  -- The subscription that a webhook goes to; null: all matching subscriptions of the tenant.
   subscription_ids integer[],
   tenants text[],
   event_types text[],
-  -- Each the text of a text[], since the arrays in an array must have the same length; or null.
+  -- Each element is the text of a text[], or null, because arrays in an array must have the same length.
   channel_lists text[] default null,
   ordering_keys text[] default null,
-  -- Where the data begin that filters look at. 0: the body is all data; otherwise it is an envelope, which
-  -- ends one byte after its data. Null: not known.
+  -- The position in the body at which the data for filters starts. 0: the whole body is data. Above 0: the
+  -- body is an envelope, which ends one byte after its data. Null: unknown.
   data_starts integer[] default null,
-  -- Null: no webhook has one. Webhooks with the same key are one request, whose SHA-256 is the fingerprint.
+  -- Null: no webhook has a key. Webhooks with the same key are one request; its SHA-256 is the fingerprint.
   idempotency_keys text[] default null,
   fingerprints bytea[] default null,
-  -- Whether to raise an error if a webhook is refused, instead of returning why.
+  -- True: raise an error if a webhook is refused. False: return the reason in `outcomes`.
   all_or_none boolean default true,
-  -- Whether all webhooks are one tenant's, and no other tenant waits for this statement.
+  -- True: all webhooks belong to one tenant, and no other tenant waits for this statement.
   apart boolean default false,
-  -- In the order given; null where the subscription does not exist, or the outcome says why.
+  -- In the order given; null if the subscription does not exist, or `outcomes` has the reason.
   out ids uuid[],
-  -- How many deliveries each has.
+  -- The number of deliveries of each webhook.
   out deliveries integer[],
-  -- Null for all, or null for each that was accepted. Otherwise: replayed (accepted earlier with the same
-  -- key), in_flight (another request with the key is running), reused (the key was used for another
-  -- request), filters_cost (its filters would take too long), or apart (it takes too long for a statement
-  -- that it shares with other tenants; accept it in one of its own).
+  -- Null if all webhooks were accepted; an element is null if its webhook was accepted. Otherwise: replayed
+  -- (accepted earlier with the same key), in_flight (another request with the key is running), reused (the
+  -- key was used for another request), filters_cost (its filters would take too long), or apart (it takes
+  -- too long for a statement that tenants share; accept it in a statement for its tenant only).
   out outcomes text[]
 )
   language plpgsql
@@ -46,7 +46,7 @@ create or replace function posthorn.accept(
 as $$
 declare
   today constant date := (clock_timestamp() at time zone 'UTC')::date;
-  -- The day of ids that are made while midnight passes.
+  -- Ids that are made while midnight passes can belong to this day.
   soon constant date := ((clock_timestamp() + interval '1 minute') at time zone 'UTC')::date;
   many constant integer := coalesce(cardinality(subscription_ids), 0);
   simple boolean;
@@ -65,7 +65,7 @@ begin
     join posthorn.subscriptions s on s.id = g.subscription_id and s.deleted_at is null
     into ids, owners, simple;
     if simple then
-      -- The first check of ensure_partitions, here too: calling it costs more than checking.
+      -- ensure_partitions checks this too, but calling it costs more than this check.
       if soon <> today or to_regclass('posthorn.delivery_attempts_' || to_char(today, 'YYYYMMDD')) is null then
         perform posthorn.ensure_partitions(today, soon);
       end if;

@@ -1,9 +1,10 @@
--- The half of posthorn.accept that can do everything: sending by event type, filters, idempotency keys, and
--- subscriptions whose deliveries are held. Only posthorn.accept calls it, and describes the parameters.
+-- The general statement behind posthorn.accept: it sends by event type, applies filters and idempotency keys,
+-- and holds deliveries from the start. Only posthorn.accept calls it; the parameters are described there.
 --
--- What a webhook costs Postgres is computed before it is done: deliveries to store, and steps of filters
--- times elements of data. A tenant that needs more than a tenth of a second of a statement that others share
--- gets the outcome `apart`, and its webhooks are sent in statements of their own.
+-- The function computes the work of each webhook before it does the work: the deliveries to store, and the
+-- steps of the filters times the elements of the data. If a tenant needs more than a tenth of a second of a
+-- statement that tenants share, its further webhooks get the outcome `apart`, and intake accepts them in
+-- statements for that tenant only.
 create or replace function posthorn.accept_general(
   bodies bytea,
   starts integer[],
@@ -29,13 +30,13 @@ create or replace function posthorn.accept_general(
 as $$
 declare
   today constant date := (clock_timestamp() at time zone 'UTC')::date;
-  -- Work is counted in steps of filters times elements of data. *Measured*, one takes 0.06 to 0.2 µs. The
-  -- limit for one webhook is half a second of a core where nothing matches.
+  -- The unit of work is one step of a filter on one element of data: 0.06 to 0.2 µs (*measured*). The limit
+  -- for one webhook is half a second of a core if nothing matches.
   max_filter_work constant bigint := 4 * 1024 * 1024;
   max_filter_work_of_all constant bigint := 4 * max_filter_work;
-  -- For each subscription that gets it: 20 µs, most of it for storing the delivery.
+  -- For each matching subscription: 20 µs, most of it for storing the delivery.
   work_of_delivery constant bigint := 128;
-  -- For one tenant in a statement: a tenth of a second where other tenants share it, else half a second.
+  -- For one tenant in a statement: a tenth of a second if tenants share the statement, otherwise half a second.
   max_work constant bigint := case when apart then 4 else 1 end * 512 * 1024;
   jobs graphile_worker.job_spec[];
   backlogs integer[];
@@ -46,7 +47,7 @@ declare
   earlier_ids uuid[];
   earlier_deliveries integer[];
 begin
-  -- Ids made while midnight passes belong to tomorrow.
+  -- Ids that are made while midnight passes can belong to tomorrow.
   perform posthorn.ensure_partitions(today, ((clock_timestamp() + interval '1 minute') at time zone 'UTC')::date);
 
   if idempotency_keys is not null then
@@ -96,7 +97,7 @@ begin
       case
         when filter_work > max_filter_work then 'filters_cost'
         when all_or_none then null
-        -- In a statement of its own, the first webhook is accepted at any cost: fan-out has no limit.
+        -- In a statement for one tenant, the first webhook is accepted at any cost: fan-out has no limit.
         when work_so_far - case when apart then work else 0 end > max_work then 'apart'
       end as outcome
     from (
@@ -111,7 +112,7 @@ begin
     from judged
     where outcome is not null
   ), filtering as materialized (
-    -- A row for each webhook that has filters: its data are read once for all of them.
+    -- A row for each webhook with filters, so that its data is read once for all of them.
     select id, place, length, start, data_start, event_type,
       array_agg(subscription_id) as subscription_ids, array_agg(filter_test) as tests,
       array_agg(through_backlog) as through_backlogs, array_agg(moving) as movings
@@ -186,8 +187,8 @@ begin
   if all_or_none and (refused_ids <> '{}' or filter_work_of_all > max_filter_work_of_all) then
     raise exception 'the filters of the subscriptions for these webhooks would take too long'
       using errcode = 'program_limit_exceeded',
-        detail = 'Steps of filters times elements of data may be 4 Mi for one webhook, and 16 Mi for all that are sent together.',
-        hint = 'Send less data, or less at once, or have fewer or shorter filters: docs/filters.md.';
+        detail = 'The steps of the filters times the elements of the data may be at most 4 Mi for one webhook, and 16 Mi for all webhooks that are sent together.',
+        hint = 'Send smaller data or fewer webhooks at once, or use fewer or shorter filters (docs/filters.md).';
   end if;
   if refused_ids <> '{}' then
     select
@@ -212,7 +213,7 @@ begin
     perform posthorn.add_deliver_jobs(jobs, (select sum(d) from unnest(deliveries) as d)::integer);
   end if;
   if backlogs is not null then
-    -- A notification holds 8,000 bytes, and each takes a lock of the whole server at commit.
+    -- A notification holds at most 8,000 bytes. Each one takes a lock on the whole of Postgres at commit.
     perform pg_notify('posthorn_backlogs', string_agg(id::text, ','))
     from unnest(backlogs) with ordinality as b (id, place)
     group by place / 500;
@@ -220,5 +221,5 @@ begin
 end
 $$;
 comment on function posthorn.accept_general is
-  'The part of posthorn.accept that can do everything. Call posthorn.accept instead.';
+  'The general statement behind posthorn.accept. Call posthorn.accept instead.';
 revoke execute on function posthorn.accept_general from public;

@@ -1,7 +1,8 @@
--- Many go after few: who sends thousands at once holds up nobody who sends one. The queue takes jobs by
--- priority first. Intake by HTTP, which sees how much a sender sent in the last second, sets posthorn.bulk in
--- its transaction. An application that sends from SQL does not: what its transaction has sent is counted in
--- the setting posthorn.sent, which it may itself have set to anything. Neither writes to a table.
+-- If a sender sends thousands of webhooks at once (bulk), their jobs get a lower priority, and a single webhook
+-- of another sender does not wait for them. Intake by HTTP counts the webhooks of a sender in the last second
+-- and sets posthorn.bulk in its transaction. For an application that sends from SQL, this function counts the
+-- deliveries of its transaction in the setting posthorn.sent. The application could set it to any text, so the
+-- text is checked. Neither of the two writes to a table.
 create or replace function posthorn.add_deliver_jobs(jobs graphile_worker.job_spec[], deliveries integer) returns void
   language plpgsql
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
@@ -25,5 +26,5 @@ begin
 end
 $$;
 comment on function posthorn.add_deliver_jobs is
-  'Adds jobs for this many deliveries, with a lower priority if they are among many that were sent at once.';
+  'Adds jobs for so many deliveries, with a lower priority if they are bulk.';
 revoke execute on function posthorn.add_deliver_jobs from public;

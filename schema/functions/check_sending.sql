@@ -15,10 +15,10 @@ declare
 begin
   if check_sending.tenant is null then
     raise exception 'the tenant is null' using errcode = 'null_value_not_allowed',
-      hint = 'Leave it out for the tenant named default.';
+      hint = 'Leave the tenant out to use the tenant named default.';
   end if;
   perform posthorn.require_tenant(check_sending.tenant);
-  -- Lengths come first, so that no pattern is tried on megabytes, and no error repeats them.
+  -- Lengths are checked first, so that no pattern reads megabytes.
   select t from unnest(event_types) as t
     where t is null or length(t) > 128 or t !~ '^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$'
     limit 1
@@ -42,13 +42,13 @@ begin
       limit 1
       into bad;
     if found then
-      raise exception 'the event type "%" is not registered, or is archived, and the tenant takes no others', bad
+      raise exception 'the event type "%" is not registered, or is archived, and the tenant accepts only registered types', bad
         using errcode = 'invalid_parameter_value', hint = 'Register it by POST /v1/event-types.';
     end if;
   end if;
   if cardinality(channels) not between 1 and 20 then
     raise exception 'there are % channels', cardinality(channels)
-      using errcode = 'invalid_parameter_value', hint = 'Give 1 to 20, or null for none.';
+      using errcode = 'invalid_parameter_value', hint = 'Give 1 to 20 channels, or null for none.';
   end if;
   select c from unnest(channels) as c
     where c is null or length(c) > 128 or c !~ '^[A-Za-z0-9_.:-]+$'
@@ -65,19 +65,19 @@ begin
       using errcode = 'invalid_parameter_value', hint = 'Give 1 to 256 characters, or null for none.';
   end if;
   if length(idempotency_key) > 255 or idempotency_key !~ '^[ -~]+$' then
-    raise exception 'that cannot be an idempotency key'
-      using errcode = 'invalid_parameter_value', hint = 'Give 1 to 255 characters of ASCII that can be seen, such as a UUID.';
+    raise exception 'the idempotency key is empty, too long, or not printable ASCII'
+      using errcode = 'invalid_parameter_value', hint = 'Give 1 to 255 printable ASCII characters, such as a UUID.';
   end if;
   if check_sending.subscription_id is not null then
     perform from posthorn.subscriptions s
       where s.id = check_sending.subscription_id and s.tenant = check_sending.tenant and s.deleted_at is null;
     if not found then
       raise exception 'the tenant "%" has no subscription %', tenant, subscription_id
-        using errcode = 'foreign_key_violation', hint = 'Leave it out to send to all that want the type.';
+        using errcode = 'foreign_key_violation', hint = 'Leave the subscription out to send to all matching subscriptions.';
     end if;
   end if;
 end
 $$;
 comment on function posthorn.check_sending is
-  'Checks the arguments of posthorn.send_many. Raises an error with a hint if they cannot be sent.';
+  'Checks the arguments of posthorn.send_many. Raises an error with a hint if an argument is wrong.';
 revoke execute on function posthorn.check_sending from public;

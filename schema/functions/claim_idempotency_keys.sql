@@ -2,7 +2,7 @@ create or replace function posthorn.claim_idempotency_keys(
   tenants text[],
   keys text[],
   fingerprints bytea[],
-  -- In the order given; null for a webhook without a key, or with a new one.
+  -- In the order given; null for a webhook without a key or with a new key.
   out outcomes text[],
   out ids uuid[],
   out deliveries integer[]
@@ -13,19 +13,19 @@ create or replace function posthorn.claim_idempotency_keys(
 as $$
 declare
   locked boolean[];
-  -- Both ends, since each day that is searched costs something for each key.
+  -- Both bounds, because Postgres looks up each key in each day between them.
   since constant timestamptz := clock_timestamp() - interval '24 hours';
   until constant timestamptz := clock_timestamp() + interval '1 hour';
 begin
-  -- It never waits, so it is part of no deadlock, and no open transaction holds up a group.
+  -- It never waits, so it cannot deadlock, and an open transaction does not hold up a group.
   select array_agg(
     case when key is not null then pg_try_advisory_xact_lock(hashtextextended(tenant || E'\n' || key, 1347637332)) end
     order by place)
   from unnest(tenants, keys) with ordinality as u (tenant, key, place)
   into locked;
 
-  -- A statement of its own, so that it sees what the previous holder of the lock has committed. It looks up
-  -- all keys at once, in each day that they may be in: one after the other took three times as long.
+  -- A separate statement, so that it sees what the previous holder of the lock has committed. It looks up all
+  -- keys together, because looking up one key after the other took three times as long.
   with known as materialized (
     select tenant, key, fingerprint, webhook_ids, k.deliveries
     from posthorn.idempotency_keys k
@@ -44,11 +44,11 @@ begin
     select *, row_number() over (partition by tenant, key order by place) as nth
     from unnest(tenants, keys, fingerprints, locked) with ordinality as u (tenant, key, fingerprint, locked, place)
   ) as g
-  -- A key that was stored for two days has two equal rows.
+  -- A key that store_idempotency_keys stored for two days has two equal rows.
   left join lateral (select * from known k where k.tenant = g.tenant and k.key = g.key limit 1) as known on true
   into outcomes, ids, deliveries;
 end
 $$;
 comment on function posthorn.claim_idempotency_keys is
-  'Locks idempotency keys until the end of the transaction. The outcome of a key that cannot be used is in_flight, reused (for another request), or replayed, with what was answered.';
+  'Locks idempotency keys until the end of the transaction. The outcome of a key that cannot be used is in_flight (another transaction has it), reused (for another request), or replayed (with the earlier answer).';
 revoke execute on function posthorn.claim_idempotency_keys from public;

@@ -18,5 +18,5 @@ begin
 end
 $$;
 comment on function posthorn.disable_subscription is
-  'Disables a subscription and sends the operational webhook. Returns false if it was disabled already, or does not exist.';
+  'Disables a subscription and sends the operational webhook. Returns false if the subscription was disabled already or does not exist.';
 revoke execute on function posthorn.disable_subscription from public;

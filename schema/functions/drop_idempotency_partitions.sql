@@ -7,7 +7,7 @@ declare
   child record;
   dropped integer := 0;
 begin
-  -- As in posthorn.drop_partitions: others would wait behind this lock.
+  -- As in posthorn.drop_partitions: other statements wait while DROP waits for its lock.
   perform set_config('lock_timeout', '200ms', true);
   for child in
     select c.relname as name, to_date(right(c.relname, 8), 'YYYYMMDD') as day
@@ -24,5 +24,5 @@ begin
 end
 $$;
 comment on function posthorn.drop_idempotency_partitions is
-  'Drops the days (UTC) whose idempotency keys are all older than 24 hours. Returns how many days.';
+  'Drops the partitions of days (UTC) whose idempotency keys are all older than 24 hours. Returns the number of these days.';
 revoke execute on function posthorn.drop_idempotency_partitions from public;

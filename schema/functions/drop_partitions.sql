@@ -7,8 +7,8 @@ declare
   suffix constant text := to_char(dropped, 'YYYYMMDD');
   owed boolean;
 begin
-  -- DROP locks the parent tables for a moment. While it waits for that lock every insert waits behind it, so
-  -- it gives up after a fifth of a second; the task keep-partitions tries again in an hour.
+  -- DROP locks the parent tables for a moment. While it waits for that lock, every insert waits behind it. So
+  -- it gives up after a fifth of a second; the task keep_partitions tries again in an hour.
   perform set_config('lock_timeout', '200ms', true);
   execute format('lock table posthorn.%I in access exclusive mode', 'deliveries_' || suffix);
   execute format('select exists (select from posthorn.%I where state in (''pending'', ''held''))',
@@ -22,5 +22,5 @@ begin
 end
 $$;
 comment on function posthorn.drop_partitions is
-  'Drops the partitions of a day (UTC) of history, unless one of its deliveries is still owed. Returns whether it did.';
+  'Drops the partitions of a day (UTC) of history, unless a delivery of that day is unfinished. Returns whether it dropped them.';
 revoke execute on function posthorn.drop_partitions from public;

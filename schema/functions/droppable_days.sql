@@ -24,5 +24,5 @@ begin
 end
 $$;
 comment on function posthorn.droppable_days is
-  'The days (UTC) of history that are entirely older than the retention, and whether one of their deliveries is still owed.';
+  'The days (UTC) of history that are entirely older than the retention, and whether a delivery of that day is unfinished.';
 revoke execute on function posthorn.droppable_days from public;

@@ -9,7 +9,7 @@ begin
 end
 $$;
 comment on function posthorn.ensure_backlog is
-  'Trigger: a subscription whose deliveries are held from the start has a row in backlogs.';
+  'Trigger: adds a row to backlogs for a subscription whose deliveries are held from the start.';
 revoke execute on function posthorn.ensure_backlog from public;
 
 create or replace trigger ensure_backlog after insert or update on posthorn.subscriptions

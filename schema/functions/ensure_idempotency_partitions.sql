@@ -16,7 +16,7 @@ begin
     execute format(
       'create table posthorn.%I (like posthorn.idempotency_keys including defaults including constraints including storage)',
       child);
-    -- On the whole table the index would need the time in it.
+    -- A unique index on the whole table would have to contain created_at.
     execute format('create unique index on posthorn.%I (key, tenant)', child);
     execute format(
       'alter table posthorn.idempotency_keys attach partition posthorn.%I for values from (%L) to (%L)',
@@ -27,5 +27,5 @@ begin
 end
 $$;
 comment on function posthorn.ensure_idempotency_partitions is
-  'Makes the missing partitions of idempotency_keys for these days (UTC). Returns how many it made.';
+  'Creates the missing partitions of idempotency_keys for these days (UTC). Returns how many it created.';
 revoke execute on function posthorn.ensure_idempotency_partitions from public;

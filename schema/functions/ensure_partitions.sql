@@ -16,8 +16,8 @@ begin
       foreach parent in array history loop
         child := parent || '_' || to_char(day, 'YYYYMMDD');
         if to_regclass(format('posthorn.%I', child)) is null then
-          -- CREATE TABLE … PARTITION OF would lock the parent against every insert; ATTACH locks it
-          -- against other changes of its shape only.
+          -- CREATE TABLE … PARTITION OF would lock the parent against every insert; ATTACH locks it only
+          -- against other changes of its structure.
           execute format(
             'create table posthorn.%I (like posthorn.%I including defaults including constraints including storage)',
             child, parent);
@@ -36,4 +36,4 @@ begin
 end
 $$;
 comment on function posthorn.ensure_partitions is
-  'Makes the missing partitions of history for these days (UTC). Returns how many tables it made.';
+  'Creates the missing partitions of history for these days (UTC). Returns how many tables it created.';

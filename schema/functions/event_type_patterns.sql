@@ -1,7 +1,8 @@
--- Types that Posthorn itself sends (posthorn.*) go only to subscriptions that list them: `*` does not match.
+-- The types that Posthorn itself sends (posthorn.*) go only to subscriptions that list them: `*` does not match
+-- them.
 --
--- A loop takes two microseconds for each webhook; a query took sixty. It has no settings, which would cost
--- more than that, because nothing in it depends on one.
+-- *Measured*: this loop takes 2 µs for a webhook, a query took 60 µs. The function sets no settings, because
+-- nothing in it depends on a setting, and setting them would cost more than the loop.
 create or replace function posthorn.event_type_patterns(event_type text) returns text[]
   language plpgsql immutable parallel safe as $$
 declare
@@ -25,5 +26,5 @@ begin
 end
 $$;
 comment on function posthorn.event_type_patterns is
-  'The patterns that match an event type, which a subscription may list to get it: order.created, order.* and *.';
+  'The patterns that match an event type. For order.created: order.created, order.* and *.';
 revoke execute on function posthorn.event_type_patterns from public;

@@ -23,5 +23,5 @@ begin
 end
 $$;
 comment on function posthorn.filter_is_predicate is
-  'Whether a filter says true or false of the data ($.total > 100) rather than finding something in it ($ ? (@.total > 100)).';
+  'True for a filter whose result is true or false ($.total > 100); false for a filter that selects part of the data ($ ? (@.total > 100)).';
 revoke execute on function posthorn.filter_is_predicate from public;

@@ -14,20 +14,19 @@ begin
     return format('it is %s characters long; at most 1000 are allowed', length(filter::text));
   end if;
   if shape ~ '\*\*' then
-    return 'it looks at all depths (**), which costs too much; name the way to the value';
+    return 'it looks at all depths (**), which costs too much; write the path to the value';
   end if;
   if shape ~ 'like_regex' then
-    return 'it has a regular expression (like_regex), which may cost too much; compare, or use starts with';
+    return 'it has a regular expression (like_regex), which may cost too much; use a comparison or starts with';
   end if;
-  -- Of the others, some take as long as they like (.double() of 1e131071 is 131,072 digits), and some
-  -- raise errors that no option of jsonb_path_exists keeps from the statement (.datetime() of a time
-  -- with a zone).
+  -- Some of the other methods can take very long (.double() of 1e131071 computes 131,072 digits). Some raise
+  -- errors that no option of jsonb_path_exists suppresses (.datetime() of a time with a zone).
   method := substring(shape from '\.(?!type\(\)|size\(\))(\w+)\(');
   if method is not null then
-    return format('it has the method .%s(); of the methods, only .type() and .size() are allowed', method);
+    return format('it has the method .%s(); the only allowed methods are .type() and .size()', method);
   end if;
   if shape ~ '\$""' then
-    return 'it has a variable, and there are none; values stand in the filter itself';
+    return 'it has a variable, but filters get no variables; write the value into the filter';
   end if;
   if shape ~ '\[[^\]]' then
     return 'it has a subscript that is not one number, last, a range such as 0 to 2, or *';
@@ -36,13 +35,13 @@ begin
     return 'it compares with something other than a value; one side of a comparison is a number, a string, true, false or null';
   end if;
   if shape ~ ' [-+*/%] |[-+][$@(]' then
-    return 'it calculates; compare what is in the data as it is';
+    return 'it calculates; compare the values of the data without calculating';
   end if;
-  -- The whole data, looked at once for each of its parts, would be its square.
+  -- Reading the whole data once for each part of the data would take quadratic time.
   for symbol in select m[1] from regexp_matches(shape, '\?\(|[()$]', 'g') as m loop
     if symbol = '$' then
       if '?(' = any (brackets) then
-        return 'it has $ within ?( ), which costs too much; there, begin with @';
+        return 'it has $ within ?( ), which costs too much; begin with @ there';
       end if;
     elsif symbol = ')' then
       brackets := brackets[:cardinality(brackets) - 1];

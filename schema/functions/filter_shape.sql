@@ -3,11 +3,11 @@ create or replace function posthorn.filter_shape(filter jsonpath) returns text
   return regexp_replace(
     regexp_replace(
       regexp_replace(filter::text, '"(?:[^"\\]|\\.)*"', '""', 'g'),
-      -- Which elements of an array: a number, a range, or all. More than one in a pair of brackets
-      -- would multiply with those of the next.
+      -- A subscript: a number, a range, or all. A list of subscripts in brackets is not allowed: its length
+      -- would multiply with the length of the next list.
       '\[(?:\*|(?:-?\d+|last(?: [-+] \d+)?)(?: to (?:-?\d+|last(?: [-+] \d+)?))?)\]',
       '[]', 'g'),
-    -- A comparison with a value, on either side.
+    -- A comparison with a value on either side.
     ' (?:==|!=|<>|<=?|>=?) (?:-?[\d.]+(?:e[-+]?\d+)?|""|true|false|null)(?=\)| &&| \|\||$)'
     '|(?<=\(|&& |\|\| )(?:-?[\d.]+(?:e[-+]?\d+)?|""|true|false|null) (?:==|!=|<>|<=?|>=?) (?=[$@])',
     '~', 'g');

@@ -6,5 +6,5 @@ create or replace function posthorn.filter_test(filter jsonpath) returns jsonpat
     else filter
   end;
 comment on function posthorn.filter_test is
-  'The form in which a filter is tested: a path that finds something in data that match, and nothing in others.';
+  'The form in which a filter is tested: a path that selects something in matching data, and nothing in other data.';
 revoke execute on function posthorn.filter_test from public;

@@ -9,14 +9,14 @@ declare
 begin
   update posthorn.subscriptions set circuit_open = opened where id = followed and circuit_open <> opened;
   if not found then
-    -- Caches also hold whether it fails and when the next probe is due.
+    -- Caches also hold the failures and the time of the next probe.
     perform pg_notify('posthorn_subscriptions', followed::text);
   end if;
   return null;
 end
 $$;
 comment on function posthorn.follow_circuit is
-  'Trigger: subscriptions.circuit_open follows the table circuits, and every process is told to reload the subscription.';
+  'Trigger: sets subscriptions.circuit_open as the table circuits says, and notifies every process to reload the subscription.';
 revoke execute on function posthorn.follow_circuit from public;
 
 create or replace trigger follow_circuit after insert or delete on posthorn.circuits

@@ -9,7 +9,7 @@ begin
 end
 $$;
 comment on function posthorn.forget_circuit is
-  'Trigger: a subscription that is made active again, gets another URL or is deleted starts with no record of failures.';
+  'Trigger: deletes the record of failures of a subscription that becomes active again, gets another URL or is deleted.';
 revoke execute on function posthorn.forget_circuit from public;
 
 create or replace trigger forget_circuit after update on posthorn.subscriptions

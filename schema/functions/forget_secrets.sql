@@ -12,7 +12,7 @@ begin
 end
 $$;
 comment on function posthorn.forget_secrets is
-  'Trigger: a deleted subscription keeps no secrets.';
+  'Trigger: deletes the secrets of a deleted subscription.';
 revoke execute on function posthorn.forget_secrets from public;
 
 create or replace trigger forget_secrets before update on posthorn.subscriptions

@@ -11,5 +11,5 @@ begin
 end
 $$;
 comment on function posthorn.report_answer is
-  'Records that the receiver answered, although with a refusal, so it is there: closes the circuit. Returns whether it was open.';
+  'Records that the receiver answered a probe, although it refused the webhook: closes the circuit. Returns whether the circuit was open.';
 revoke execute on function posthorn.report_answer from public;

@@ -1,17 +1,17 @@
 create or replace function posthorn.report_failure(
   id integer,
-  -- How many since the last report, and how long ago the first of them began after the last success.
+  -- The number of failures since the last report, and how long ago the first failure after the last success began.
   failures integer,
   since_ms double precision,
-  -- Whether so many failed in a row that the circuit is to open.
+  -- True: enough attempts failed in a row to open the circuit.
   open boolean,
-  -- For how long the receiver asked not to be called, or null.
+  -- The time for which the receiver asked not to be called (Retry-After), or null.
   pause_ms double precision,
   probe boolean,
   gone boolean,
   error_code text,
   error text,
-  -- The time until the first probe, the longest between two, and until it is disabled (null: never).
+  -- The times until the first probe, between two probes at most, and until the subscription is disabled (null: never).
   first_probe_ms integer,
   max_probe_ms integer,
   disable_after_ms double precision,
@@ -57,7 +57,7 @@ begin
   elsif was_open and probe then
     circuit.probe_interval_ms := least(circuit.probe_interval_ms * 2, max_probe_ms);
   end if;
-  -- A fifth to either side, so that receivers which failed together are not probed together.
+  -- Jitter is ±20 %, so that receivers that failed together are not probed together.
   if opened and open or was_open and probe then
     circuit.probe_at := greatest(circuit.probe_at, now() + circuit.probe_interval_ms * (0.8 + 0.4 * random()) * ms);
   end if;
@@ -86,5 +86,5 @@ begin
 end
 $$;
 comment on function posthorn.report_failure is
-  'Records failed attempts: opens the circuit, schedules the next probe, disables a subscription that has failed for too long, and sends the operational webhooks. A circuit that is open already is opened and reported once.';
+  'Records failed attempts: opens the circuit, schedules the next probe, disables a subscription that has failed for too long, and sends the operational webhooks. It opens a circuit and reports that only once.';
 revoke execute on function posthorn.report_failure from public;

@@ -9,11 +9,11 @@ begin
   perform from posthorn.subscriptions s where s.id = report_success.id for no key update;
   delete from posthorn.circuits c where c.subscription_id = report_success.id returning * into circuit;
   if circuit.told_at is not null then
-    perform posthorn.send_subscription_event('recovered', id, 'It takes webhooks again.', circuit);
+    perform posthorn.send_subscription_event('recovered', id, 'Its receiver accepts webhooks again.', circuit);
   end if;
   return circuit.opened_at is not null;
 end
 $$;
 comment on function posthorn.report_success is
-  'Records that an attempt succeeded: the subscription fails no more. Returns whether the circuit was open.';
+  'Records that an attempt succeeded: deletes the record of failures. Returns whether the circuit was open.';
 revoke execute on function posthorn.report_success from public;

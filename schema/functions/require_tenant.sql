@@ -4,7 +4,7 @@ create or replace function posthorn.require_tenant(tenant text) returns void
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- This one cannot be deleted, and nearly everybody sends to it.
+  -- The tenant that most webhooks belong to. It cannot be deleted.
   if tenant = 'default' then
     return;
   end if;
@@ -12,7 +12,7 @@ begin
   if not found then
     raise exception 'there is no tenant "%"', tenant
       using errcode = 'foreign_key_violation',
-        hint = 'Create it by POST /v1/tenants, or leave the tenant out for the one named default.';
+        hint = 'Create it by POST /v1/tenants, or leave the tenant out to use the tenant named default.';
   end if;
 end
 $$;

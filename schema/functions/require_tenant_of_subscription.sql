@@ -1,5 +1,5 @@
--- A trigger instead of a foreign key: a deleted tenant still has a row. The lock keeps it from being deleted
--- at the moment in which it gets a subscription.
+-- A trigger instead of a foreign key, because a deleted tenant still has a row. The lock prevents that the tenant
+-- is deleted while it gets a subscription.
 create or replace function posthorn.require_tenant_of_subscription() returns trigger
   language plpgsql security definer
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
@@ -14,7 +14,7 @@ begin
 end
 $$;
 comment on function posthorn.require_tenant_of_subscription is
-  'Trigger: a subscription belongs to a tenant that exists and is not deleted.';
+  'Trigger: refuses a subscription whose tenant does not exist or was deleted.';
 revoke execute on function posthorn.require_tenant_of_subscription from public;
 
 create or replace trigger require_tenant before insert or update of tenant on posthorn.subscriptions

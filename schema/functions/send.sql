@@ -13,7 +13,7 @@ create or replace function posthorn.send(
   return (posthorn.send_many(array[event_type], array[data], tenant, channels,
     case when ordering_key is not null then array[ordering_key] end, idempotency_key, subscription_id))[1];
 comment on function posthorn.send is
-  'Sends a webhook to all subscriptions of the tenant that want it, as part of the transaction that calls it. Returns its id.';
+  'Sends a webhook to all matching subscriptions of the tenant, or to one subscription, in the caller''s transaction. Returns the id of the webhook.';
 revoke execute on function posthorn.send from public;
 do $$
 begin

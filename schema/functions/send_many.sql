@@ -1,24 +1,24 @@
--- It runs with the rights of its owner, so an application needs nothing but the right to call it.
+-- The function runs with the rights of its owner, so an application needs only the right to call it.
 --
--- It hands webhooks to posthorn.accept in portions. All at once, 100,000 of them took 538 MB of the caller's
--- backend; now a portion is all that is in memory besides the caller's arrays and one copy of them.
+-- It passes the webhooks to posthorn.accept in portions. 100,000 webhooks in one portion took 538 MB of the
+-- caller's backend; now only one portion is in memory besides the caller's arrays and one copy of them.
 --
--- The settings below, and those of every function that is stored as text: a function runs with the settings
--- of its caller, and is parsed with them too. With standard_conforming_strings = off, '\.' in a pattern was
--- '.'. The functions that ours call need them as well, since a session keeps what it has parsed once. Six
--- settings cost 2.5 µs a call; in posthorn.send, which takes a millisecond, that cannot be measured.
+-- Why every function that is stored as text sets these settings: Postgres runs a function, and parses it, with
+-- the settings of the caller. With standard_conforming_strings = off, '\.' in a pattern was read as '.'. The
+-- functions that it calls need the settings too, because a session keeps a function as it parsed it first. Six
+-- settings cost 2.5 µs a call, which cannot be noticed in the millisecond of posthorn.send.
 --
--- Three more are for what only a caller from outside can have set: partitions that are made in its transaction
--- are stored where those of the service are, and its webhooks are counted like those of others.
+-- Three more settings are only needed where applications call: the partitions that are created in their
+-- transaction get the same tablespace as those of the service, and a caller cannot turn off the counting for bulk.
 create or replace function posthorn.send_many(
   event_types text[],
   data jsonb[],
   tenant text default 'default',
-  -- For all of them.
+  -- The channels of all webhooks.
   channels text[] default null,
-  -- One for each.
+  -- One for each webhook.
   ordering_keys text[] default null,
-  -- For all of them together.
+  -- One for the whole call.
   idempotency_key text default null,
   subscription_id integer default null
 ) returns uuid[]
@@ -51,23 +51,23 @@ declare
   total integer := 0;
   portion integer := 0;
   sent record;
-  -- The results for all of them.
+  -- The results of all portions.
   all_ids uuid[] := '{}';
   counts integer[] := '{}';
 begin
   if many <> coalesce(cardinality(data), 0) then
     raise exception 'there are % event types and % data', many, coalesce(cardinality(data), 0)
-      using errcode = 'invalid_parameter_value', hint = 'Give one event type for each.';
+      using errcode = 'invalid_parameter_value', hint = 'Give one event type for each element of data.';
   end if;
   if many <> coalesce(cardinality(ordering_keys), many) then
     raise exception 'there are % event types and % ordering keys', many, cardinality(ordering_keys)
-      using errcode = 'invalid_parameter_value', hint = 'Give one for each, null for those without, or none at all.';
+      using errcode = 'invalid_parameter_value', hint = 'Give one ordering key for each webhook (null: no key), or leave the ordering keys out.';
   end if;
   perform posthorn.check_sending(event_types, tenant, channels, ordering_keys, idempotency_key, subscription_id);
   if many = 0 then
     return '{}';
   end if;
-  -- Arrays may begin at any number and have several dimensions; here they are lists.
+  -- Arrays may start at any index and have several dimensions; this turns them into lists.
   if array_dims(event_types) <> shape then
     event_types := array(select unnest(event_types));
   end if;
@@ -80,7 +80,7 @@ begin
   select l.max_body_bytes from posthorn.limits l into max_body_bytes;
 
   if idempotency_key is not null then
-    -- Webhook by webhook: all of them in one text took three times their size.
+    -- Webhook by webhook, because one text of all webhooks took three times their size.
     request_hash := sha256(convert_to(jsonb_build_array('posthorn.send', many, channels, subscription_id)::text, 'UTF8'));
     for nth in 1 .. many loop
       request_hash := sha256(request_hash || convert_to(
@@ -90,11 +90,11 @@ begin
       from posthorn.claim_idempotency_keys(array[tenant], array[idempotency_key], array[request_hash]) as k
       into outcome;
     if outcome = 'in_flight' then
-      raise exception 'another transaction is sending under the idempotency key "%"', idempotency_key
-        using errcode = 'lock_not_available', hint = 'Send again once it has ended; what it sent is then returned.';
+      raise exception 'another open transaction sends with the idempotency key "%"', idempotency_key
+        using errcode = 'lock_not_available', hint = 'Send again when that transaction has ended; if it was committed, you get the ids of its webhooks.';
     elsif outcome = 'reused' then
-      raise exception 'the idempotency key "%" was used for something else in the last 24 hours', idempotency_key
-        using errcode = 'unique_violation', hint = 'Give each webhook a key of its own.';
+      raise exception 'the idempotency key "%" was used for other webhooks in the last 24 hours', idempotency_key
+        using errcode = 'unique_violation', hint = 'Use a new key for each call.';
     elsif outcome = 'replayed' then
       select k.webhook_ids
         from posthorn.idempotency_keys k
@@ -111,7 +111,7 @@ begin
       '{"type":' || to_jsonb(event_types[nth])::text || ',"timestamp":"' || sent_at || '","data":', 'UTF8');
     written := coalesce(data[nth]::text, 'null');
     size := length(head) + octet_length(written) + 1;
-    -- A body that is too large already is not copied once more.
+    -- A body that is too large already is not copied again.
     if size <= max_body_bytes then
       bodies := head || convert_to(written || '}', 'UTF8');
       size := length(bodies);
@@ -121,7 +121,7 @@ begin
           event_types[nth], size, max_body_bytes
         using errcode = 'program_limit_exceeded',
           detail = format('It is number %s of %s in this call.', nth, many),
-          hint = 'Send less, such as a link to the rest; or raise POSTHORN_MAX_BODY, which counts from the next start of the service.';
+          hint = 'Send less data, such as a link to the rest; or raise POSTHORN_MAX_BODY and restart the service.';
     end if;
     portion := portion + 1;
     types := array_append(types, event_types[nth]);
@@ -156,7 +156,7 @@ begin
       null,
       true);
     if array_position(sent.ids, null) is not null then
-      raise exception 'the subscription % was deleted at this moment', subscription_id
+      raise exception 'the subscription % was deleted while the webhooks were being sent', subscription_id
         using errcode = 'foreign_key_violation';
     end if;
     if nth = many and portion = many and idempotency_key is null then
@@ -176,7 +176,7 @@ begin
 
   if idempotency_key is not null then
     perform posthorn.store_idempotency_keys(array[tenant], array[idempotency_key], array[request_hash], null, all_ids[1:1], counts[1:1]);
-    -- keep_keys takes a row for each webhook, which for 100,000 of them took 70 MB.
+    -- store_idempotency_keys takes a row for each webhook, which took 70 MB for 100,000 webhooks.
     if many > 1 then
       update posthorn.idempotency_keys k set webhook_ids = all_ids, deliveries = counts
         where k.key = idempotency_key and k.tenant = send_many.tenant and k.webhook_ids = all_ids[1:1]
@@ -187,7 +187,7 @@ begin
 end
 $$;
 comment on function posthorn.send_many is
-  'Sends webhooks to all subscriptions of the tenant that want them, as part of the transaction that calls it. Returns their ids in the order given.';
+  'Sends each webhook to all matching subscriptions of the tenant, or to one subscription, in the caller''s transaction. Returns the ids of the webhooks in the order given.';
 revoke execute on function posthorn.send_many from public;
 do $$
 begin

@@ -26,5 +26,5 @@ begin
 end
 $$;
 comment on function posthorn.send_operational_webhook is
-  'Sends an operational webhook to the subscriptions of the tenant that list its type, as part of the transaction that calls it.';
+  'Sends an operational webhook to the subscriptions of the tenant that list its type, in the caller''s transaction.';
 revoke execute on function posthorn.send_operational_webhook from public;

@@ -12,9 +12,9 @@ create or replace function posthorn.store_idempotency_keys(
 as $$
 declare
   today constant date := (clock_timestamp() at time zone 'UTC')::date;
-  -- A transaction with an old snapshot (repeatable read) may not see the row of a key that was used since. On
-  -- one day the unique index raises a serialization failure. So that it does over midnight too, such a
-  -- transaction stores the key for both days.
+  -- A transaction with an old snapshot (repeatable read) may not see the row of a key that was used after the
+  -- snapshot. The unique index of the day then raises a serialization failure. Such a transaction also stores
+  -- the key for yesterday, so that this works over midnight too.
   days constant integer := case current_setting('transaction_isolation') when 'read committed' then 0 else 1 end;
 begin
   perform posthorn.ensure_idempotency_partitions(today - days, today + 1);
@@ -42,5 +42,5 @@ begin
 end
 $$;
 comment on function posthorn.store_idempotency_keys is
-  'Stores what was answered for idempotency keys that were new.';
+  'Stores the answers to the requests with new idempotency keys.';
 revoke execute on function posthorn.store_idempotency_keys from public;

@@ -6,9 +6,9 @@ as $$
 begin
   return convert_from(body, 'UTF8')::jsonb;
 exception when others then
-  -- JSON that jsonb cannot hold, such as \u0000 in a string: the bytes are still in the table.
+  -- Some JSON cannot be stored as jsonb, such as \u0000 in a string. The table still has its bytes.
   return null;
 end
 $$;
 comment on function posthorn.try_jsonb is
-  'The bytes as jsonb, or null where jsonb cannot hold them.';
+  'The bytes as jsonb, or null if jsonb cannot hold them.';

@@ -1,4 +1,4 @@
--- RFC 9562 section 5.7. A default of columns, so its file sets these defaults too.
+-- RFC 9562 section 5.7. The function is the default of columns, so this file also sets these defaults.
 do $$
 begin
   if current_setting('server_version_num')::integer >= 180000 then
@@ -23,7 +23,7 @@ begin
 end
 $$;
 comment on function posthorn.uuidv7() is
-  'A new UUIDv7: pg_catalog.uuidv7() on Postgres 18, our own before it.';
+  'A new UUIDv7: from pg_catalog.uuidv7() since Postgres 18, before that computed here.';
 
 alter table posthorn.webhook_payloads alter column id set default posthorn.uuidv7();
 alter table posthorn.tasks alter column id set default posthorn.uuidv7();

@@ -1,4 +1,4 @@
--- A time outside of what 48 bits hold becomes the nearest that they hold.
+-- A time that 48 bits of milliseconds cannot hold becomes the nearest time that they can hold.
 create or replace function posthorn.uuidv7_floor(at timestamptz) returns uuid
   language sql immutable strict parallel safe
   return (

@@ -1,4 +1,4 @@
--- For webhooks of which it is not known whether their body is all data or an envelope around it.
+-- For webhooks whose body may be data alone or an envelope around the data.
 create or replace function posthorn.webhook_data(body bytea, event_type text) returns jsonb
   language sql immutable parallel safe
   return case
@@ -8,5 +8,5 @@ create or replace function posthorn.webhook_data(body bytea, event_type text) re
     else posthorn.try_jsonb(body)
   end;
 comment on function posthorn.webhook_data is
-  'The data of a webhook that was sent by type, without the envelope that Posthorn has put around them.';
+  'The data of a webhook, without the envelope that Posthorn puts around data that is sent by event type.';
 revoke execute on function posthorn.webhook_data from public;

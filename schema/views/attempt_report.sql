@@ -5,4 +5,4 @@ select
   a.response_excerpt
 from posthorn.delivery_attempts a
 join posthorn.subscriptions s on s.id = a.subscription_id;
-comment on view posthorn.attempt_report is 'A row for each attempt, with the subscription that it went to.';
+comment on view posthorn.attempt_report is 'A row for each attempt, with its subscription.';

@@ -1,6 +1,7 @@
--- Columns that are added later stand behind the others. A query of some columns pays for these alone. For
--- each subscription at most 10,000 held deliveries are counted and 1,000 attempts read, so that a backlog of
--- millions, or a day of that many attempts, costs no more.
+-- Add new columns at the end. Postgres computes only the columns that a query uses. For each subscription, the
+-- view counts at most 10,000 held deliveries, and the columns recent_… and attempts_per_second read at most
+-- 1,000 attempts, so these stay fast with millions of them. The columns …_last_hour and …_last_day read all
+-- attempts of a day.
 create or replace view posthorn.subscription_health as
 select
   s.id as subscription_id, s.url as subscription_url, s.tenant,
@@ -50,7 +51,7 @@ left join lateral (
   ) as day
 ) h on true
 left join lateral (
-  -- An aggregate of one row, which Postgres leaves out of queries that do not use it.
+  -- An aggregate of one row, because Postgres leaves an unused aggregate out of a query.
   select max(at) as at, max(error_code) as error_code, max(error) as error
   from (
     select a.at, a.error_code, a.error
@@ -72,7 +73,7 @@ left join lateral (
   select
     count(*)::integer as recent_attempts,
     avg((status = 'success')::integer) as recent_success_rate,
-    -- Over a minute, or over the time in which the 1,000 attempts were made.
+    -- Over the last minute, or over the time of the newest 1,000 attempts if that is shorter.
     count(*) filter (where at > now() - interval '1 minute')
       / case when count(*) = 1000
           then greatest(0.001, least(60, extract(epoch from clock_timestamp() - min(at))))
@@ -91,4 +92,4 @@ left join lateral (
 ) r on true
 where s.deleted_at is null;
 comment on view posthorn.subscription_health is
-  'A row for each subscription: the state of its receiver, what is held, its attempts of the last hour and the last day, its newest 1,000 attempts (recent_…), and its last errors.';
+  'A row for each subscription: the state of its receiver, its held deliveries, its attempts of the last hour and the last day, its newest 1,000 attempts (recent_…), and its last errors.';

@@ -4,4 +4,4 @@ select
   posthorn.try_jsonb(body) as payload,
   length(body) as bytes
 from posthorn.webhook_payloads;
-comment on view posthorn.webhooks is 'A row for each webhook, its payload as jsonb.';
+comment on view posthorn.webhooks is 'A row for each webhook, with its payload as jsonb.';

@@ -256,8 +256,16 @@ t.test('SQL is told what is wrong, by SQLSTATE and hint', async (t) => {
     [`select posthorn.send('a', '1', channels => '{}')`, '22023', /null for none/],
     [`select posthorn.send('a', '1', ordering_key => '')`, '22023', /256/],
     [`select posthorn.send('a', '1', idempotency_key => 'é')`, '22023', /ASCII/],
-    [`select posthorn.send('a', '1', subscription_id => 999)`, '23503', /Leave it out/],
-    [`select posthorn.send_many('{a}', '{1}', ordering_keys => '{a,b}')`, '22023', /one for each/],
+    [
+      `select posthorn.send('a', '1', subscription_id => 999)`,
+      '23503',
+      /Leave the subscription out/,
+    ],
+    [
+      `select posthorn.send_many('{a}', '{1}', ordering_keys => '{a,b}')`,
+      '22023',
+      /one ordering key for each/,
+    ],
   ];
   for (const [statement, code, hint] of cases)
     await t.rejects(client.query(statement), { code, hint }, statement);
