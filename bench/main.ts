@@ -1,5 +1,5 @@
-// npm run bench                              the whole suite
-// npm run bench -- --quick                   does it all work? The figures mean little
+// npm run bench                              runs all scenarios
+// npm run bench -- --quick                   shows that all scenarios work; the figures mean little
 // npm run bench -- --only 'whole path,drain'
 // npm run bench -- --compare bench/results/2026-11-24.json
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -14,7 +14,8 @@ import { type Results, summarise } from './report/results.ts';
 import { compareTable, summaryTable, targetsTable } from './report/tables.ts';
 import { backlog } from './scenarios/backlog.ts';
 import { bigBodies } from './scenarios/big-bodies.ts';
-import { longHistory, longTransaction, retriesWaiting } from './scenarios/circumstances.ts';
+import { burst } from './scenarios/burst.ts';
+import { longHistory, longTransaction, retriesWaiting } from './scenarios/database-conditions.ts';
 import { drain } from './scenarios/drain.ts';
 import { fanOut } from './scenarios/fan-out.ts';
 import { idle } from './scenarios/idle.ts';
@@ -22,7 +23,6 @@ import { intake } from './scenarios/intake.ts';
 import { isolation } from './scenarios/isolation.ts';
 import { latency } from './scenarios/latency.ts';
 import { manySubscriptions } from './scenarios/many-subscriptions.ts';
-import { oneBig } from './scenarios/one-big.ts';
 import { processes } from './scenarios/processes.ts';
 import { sending } from './scenarios/sending.ts';
 import { slowReceivers } from './scenarios/slow-receivers.ts';
@@ -38,7 +38,7 @@ const SCENARIOS: readonly Scenario[] = [
   latency,
   isolation,
   backlog,
-  oneBig,
+  burst,
   manySubscriptions,
   slowReceivers,
   bigBodies,
@@ -54,17 +54,17 @@ const ROOT = join(import.meta.dirname, '..');
 
 const HELP = `npm run bench -- [options]
 
-  --quick            does it all work? Two minutes; the figures mean little
-  --only NAMES       scenarios, with commas between them:
+  --quick            shows in two minutes that all scenarios work; the figures mean little
+  --only NAMES       runs only these scenarios, separated by commas:
                      ${SCENARIOS.map(({ name }) => name)
                        .join(', ')
                        .replace(/(.{1,72},) /g, '$1\n                     ')}
-  --rounds N         rounds of each side, in turn (3)
-  --seconds N        seconds of load in a measurement (10)
-  --compare FILE     the results side by side with those of an earlier run
+  --rounds N         measures each side N times, in turn with the others (default 3)
+  --seconds N        seconds of load in each measurement (default 10)
+  --compare FILE     prints the results beside those of an earlier run
   --page FILE        writes docs/performance.md from a file of results, and measures nothing
 
-DATABASE_URL is measured on, if it is set, and an embedded Postgres otherwise.
+If DATABASE_URL is set, the scenarios run on that server, otherwise on an embedded Postgres.
 `;
 const options = readOptions();
 
@@ -107,7 +107,8 @@ function readOptions() {
 
 function numberOf(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${option}: "${text}" is no number above 0`);
+  if (!/^[1-9]\d*$/.test(text))
+    throw new Error(`--${option}: "${text}" is not a whole number above 0`);
   return Number(text);
 }
 
@@ -115,7 +116,7 @@ async function measure(): Promise<void> {
   const { quick, only } = options;
   const chosen = SCENARIOS.filter(({ name }) => only === undefined || only.includes(name));
 
-  // Before today's file is written, which it may be.
+  // Read first, because it may be the file that this run writes.
   const before =
     options.compare === undefined
       ? undefined
@@ -139,7 +140,7 @@ async function measure(): Promise<void> {
     quick,
     seconds: bench.seconds,
     rounds: bench.rounds,
-    note: 'The whole path has twice as many; a backlog, one big and the soak have one.',
+    note: 'The whole path has twice as many rounds; backlog, burst and soak have one round.',
     scenarios: scenarios.map(({ name, what }) => ({ name, what })),
     measurements,
   });
@@ -150,7 +151,7 @@ async function measure(): Promise<void> {
       measurements.push(...measured);
       progress('');
       process.stdout.write(summaryTable(summarise(measured)));
-      // A run takes an hour; what it has measured is kept when it is broken off.
+      // A run takes an hour. If it is stopped, its results so far are kept.
       if (!quick) await write(resultsOf(chosen.slice(0, index + 1)));
     }
   } finally {
@@ -168,7 +169,7 @@ async function measure(): Promise<void> {
   if (only === undefined) await writePerformancePage(ROOT, results);
 }
 
-/** Returns where to. */
+/** Writes the results to a file named after their day, and returns its path. */
 async function write(results: Results): Promise<string> {
   const folder = join(ROOT, 'bench', 'results');
   await mkdir(folder, { recursive: true });

@@ -5,18 +5,18 @@ import { type Program, startProgram } from './processes.ts';
 import { type Running, SECRET, type Side } from './sides.ts';
 import { cpuSecondsOfTree, peakMemoryMiB, processesOf, resetPeakMemory } from './usage.ts';
 
-/** What a run measures with. */
+/** The parts and options that a run of the benchmark shares. */
 export interface Bench {
   readonly postgres: BenchPostgres;
   readonly receiver: Program;
-  /** URL of the receiver, for one of its behaviours. */
+  /** Returns the receiver's URL for one of its paths, such as `/ok`. */
   readonly receiverUrl: (path: string) => string;
-  /** Shorter and smaller: to see that it works, not what it gives. */
+  /** Short loads and little data, to see that a scenario works; the figures mean little. */
   readonly quick: boolean;
   /** Seconds of load in a measurement. */
   readonly seconds: number;
   readonly rounds: number;
-  /** Says on the terminal what is being done. */
+  /** Shows progress on the terminal. */
   readonly say: (line: string) => void;
 }
 
@@ -26,32 +26,32 @@ export interface Percentiles {
   readonly p99: number;
 }
 
-/** One measurement of one side. */
+/** A measurement of one side in one round. A side is one of the things that a scenario compares. */
 export interface Measurement {
   readonly scenario: string;
-  /** `ordinary`, `posthorn`, `floor: …`, or a variant of posthorn by what differs. */
+  /** `ordinary`, `posthorn`, `floor: …`, or the difference between variants of posthorn. */
   readonly side: string;
   readonly round: number;
-  /** Webhooks, deliveries or requests a second; null where latency is all that is measured. */
+  /** Webhooks, deliveries or requests a second; null if only the latency is measured. */
   readonly perSecond: number | null;
   readonly latencyMs?: Percentiles;
-  /** Whether latencies are of open-loop load (counted from when a request was due) or closed. */
+  /** The kind of load: in an open loop, latencies count from the time at which a request was due. */
   readonly loop?: 'open' | 'closed';
   readonly cpuSecondsPerThousand?: { readonly service: number; readonly postgres: number };
   readonly walBytesPerWebhook?: number;
-  /** Of the largest process of the service. */
+  /** The peak memory of the service's largest process. */
   readonly peakMemoryMiB?: number;
-  /** What else was counted, by name. */
+  /** Further figures, by name. */
   readonly facts?: Readonly<Record<string, number>>;
   readonly note?: string;
 }
 
-/** A scenario of the suite. */
+/** A scenario of the benchmark. */
 export interface Scenario {
   readonly name: string;
-  /** What is measured, in a sentence. */
+  /** A sentence that says what the scenario measures. */
   readonly what: string;
-  /** It begins with so many rows that it is measured once, however many rounds there are. */
+  /** The scenario has only one round, because its preparation takes long. */
   readonly once?: boolean;
   run(bench: Bench): Promise<Measurement[]>;
 }
@@ -60,7 +60,7 @@ export interface SideOptions {
   readonly env?: Record<string, string>;
 }
 
-/** Starts a side on an empty database of its own, and ends both afterwards. */
+/** Starts a side on a new, empty database, and ends both afterwards. */
 export async function withSide<T>(
   bench: Bench,
   side: Side,
@@ -80,7 +80,7 @@ export async function withSide<T>(
   }
 }
 
-/** Runs a load in a process of its own. */
+/** Runs a load in a separate process. */
 export async function runLoad(load: Load): Promise<LoadResult> {
   const program = startProgram('load.ts');
   try {
@@ -90,7 +90,7 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   }
 }
 
-/** For how long there is load that is not counted: code is compiled, connections are made. */
+/** The time of load that is not measured, in which code is compiled and connections are made. */
 export const warmUpMs = ({ quick }: Bench) => (quick ? 300 : 4_000);
 
 export async function warmUp(
@@ -119,7 +119,7 @@ export async function untilNothingIsDue(running: Running, timeoutMs = 300_000): 
   }
 }
 
-/** Waits until the receiver has had so many requests. Returns when the last one came. */
+/** Waits until the receiver has got `count` requests. Returns the time of the last one. */
 export async function untilReceived(
   bench: Bench,
   count: number,
@@ -136,7 +136,7 @@ export async function untilReceived(
   }
 }
 
-/** What some work cost, for each thousand of what it did. */
+/** Measures the cost of some work, for each thousand of the number that the work returns. */
 export async function costOf(
   bench: Bench,
   running: Running,
@@ -158,7 +158,7 @@ export async function costOf(
   };
 }
 
-/** Measures the sides in turn, as often as there are rounds, so that drift of the machine cancels. */
+/** Measures the sides in turn, in each round, so that a drift of the machine affects all of them. */
 export async function alternating(
   bench: Bench,
   sides: readonly (readonly [name: string, measure: (round: number) => Promise<Measurement>])[],

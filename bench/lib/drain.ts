@@ -5,7 +5,7 @@ import { ordinary, posthorn, type Side } from './sides.ts';
 
 interface Design {
   readonly side: Side;
-  /** Takes no jobs. */
+  /** The environment of a process that takes no jobs. */
   readonly apiOnly: Record<string, string>;
   readonly fill: (databaseUrl: string, subscriptionId: number, count: number) => Promise<void>;
 }
@@ -21,7 +21,7 @@ export const POSTHORN: Design = {
   fill: fillPosthornQueue,
 };
 
-/** Starts a worker on deliveries that wait, and measures until the last has reached the receiver. */
+/** Starts a worker with waiting deliveries, and measures until the last one has reached the receiver. */
 export async function measureDrain(
   bench: Bench,
   { side, apiOnly, fill }: Design,
@@ -40,7 +40,7 @@ export async function measureDrain(
     try {
       let perSecond = 0;
       const cost = await costOf(bench, worker, async () => {
-        // It began while it was starting; what is counted is what is left.
+        // The worker sends while it starts, so only the requests after its start count.
         const startedAt = nowMs();
         const { received } = await bench.receiver.call<{ received: number }>('received');
         const lastAt = await untilReceived(bench, count);

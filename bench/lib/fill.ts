@@ -1,6 +1,6 @@
 import pg from 'pg';
 
-/** Fills a side's tables directly, for what would take the load generator too long. */
+/** Fills a side's tables directly, because the load generator would take too long. */
 async function run(databaseUrl: string, statements: [text: string, values?: unknown[]][]) {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
@@ -13,7 +13,7 @@ async function run(databaseUrl: string, statements: [text: string, values?: unkn
 
 const BODY = `'{"type":"order.created","data":{"note":"' || repeat('x', 448) || '"}}'`;
 
-/** Webhooks that wait for their first attempt, through posthorn's own intake function. */
+/** Adds webhooks that wait for their first attempt, through the SQL function of intake. */
 export async function fillPosthornQueue(
   databaseUrl: string,
   subscriptionId: number,
@@ -58,8 +58,8 @@ export async function fillOrdinaryQueue(
 }
 
 /**
- * Webhooks whose first attempt failed and whose next one is hours away, as the recorder leaves them,
- * spread over the coming day.
+ * Adds webhooks whose first attempt failed and whose next attempt is hours away, as the recorder stores
+ * them. The next attempts are spread over the coming day.
  */
 export async function fillWaitingRetries(
   databaseUrl: string,
@@ -88,8 +88,8 @@ export async function fillWaitingRetries(
 }
 
 /**
- * Deliveries that are held for a subscription whose circuit is open, as intake leaves them. Their
- * bodies are numbered in the order of their ids.
+ * Adds held deliveries for a subscription whose circuit is open, as intake stores them. Their bodies are
+ * numbered in the order of their ids.
  */
 export async function fillHeld(
   databaseUrl: string,
@@ -116,7 +116,7 @@ export async function fillHeld(
   await run(databaseUrl, [['set synchronous_commit = off'], ...batches, ['vacuum analyze']]);
 }
 
-/** Deliveries that succeeded over the last `days`, one attempt each, evenly among subscriptions. */
+/** Adds deliveries that succeeded at the first attempt in the last `days`, evenly for all subscriptions. */
 export async function fillHistory(
   databaseUrl: string,
   subscriptionIds: readonly number[],

@@ -1,6 +1,6 @@
 /**
- * The content-length of an HTTP/1.1 head that ends at `headEnd`, or 0. It knows no other framing:
- * both ends of a benchmark are ours.
+ * Returns the content-length of an HTTP/1.1 head that ends at `headEnd`, or 0. Other framing is not
+ * supported, because the benchmark has both ends.
  */
 export function readContentLength(data: Buffer, headEnd: number): number {
   const head = data.toString('latin1', 0, headEnd);

@@ -4,21 +4,21 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '#src/db/embedded/postgres.ts';
 
-/** The server that a run measures on. */
+/** The Postgres server of a run. */
 export interface BenchPostgres {
   readonly version: string;
-  /** Null where the server's processes are not ours to see. */
+  /** Null if the server's processes cannot be seen from here. */
   readonly pid: number | null;
-  /** The server's log, where it is ours. */
+  /** The path of the server's log; null if it is not an embedded Postgres. */
   readonly logPath: string | null;
-  /** Makes an empty database, and returns its URL. */
+  /** Creates an empty database, and returns its URL. */
   createDatabase(): Promise<string>;
   dropDatabase(url: string): Promise<void>;
-  /** Writes everything out, so that a measurement does not pay for the one before it. */
+  /** Writes all dirty pages to disk, so that a measurement does not pay for the previous one. */
   settle(): Promise<void>;
-  /** Transactions committed in a database so far, as far as its connections have said. */
+  /** Returns the committed transactions of a database, as far as its connections have reported them. */
   commits(databaseUrl: string): Promise<number>;
-  /** Bytes of WAL written so far. */
+  /** Returns the bytes of WAL written so far. */
   walBytes(): Promise<number>;
   stop(): Promise<void>;
 }

@@ -15,7 +15,7 @@ interface Call {
   readonly args: unknown[];
 }
 
-/** In a program of the benchmark: answers the commands that its parent calls. */
+/** Answers the commands that the parent process calls. A program of the benchmark calls this. */
 export function serveCommands(commands: Commands): void {
   process.on('message', async ({ id, name, args }: Call) => {
     try {
@@ -27,7 +27,7 @@ export function serveCommands(commands: Commands): void {
   process.on('disconnect', () => process.exit());
 }
 
-/** A program of the benchmark, running in a process of its own. */
+/** A program of the benchmark that runs in a separate process. */
 export interface Program {
   readonly pid: number;
   call<T>(name: string, ...args: unknown[]): Promise<T>;

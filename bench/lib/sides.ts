@@ -5,25 +5,25 @@ import pg from 'pg';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-/** What signs the webhooks of every run. */
+/** The secret that signs the webhooks of every run. */
 export const SECRET = 'whsec_YmVuY2htYXJrLXNlY3JldC1vZi0zMi1ieXRlcy1vcnNv';
 
-/** A service under measurement, with a database of its own. */
+/** A service that is being measured, with its own database. */
 export interface Running {
   readonly port: number;
   readonly pid: number;
   readonly databaseUrl: string;
   /**
-   * Makes a subscription and returns the path that webhooks for it go to. With event types, which
-   * Posthorn alone knows, it also gets what is sent by type.
+   * Creates a subscription and returns the path to which its webhooks are sent. With event types (only
+   * Posthorn has them), it also gets webhooks that are sent by event type.
    */
   subscribe(url: string, eventTypes?: string[]): Promise<string>;
-  /** How many deliveries are due and have not ended. */
+  /** Returns the number of deliveries that are due and have not ended. */
   due(): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** One of the two designs. */
+/** One of the two designs: ordinary, or posthorn. */
 export interface Side {
   readonly name: 'ordinary' | 'posthorn';
   start(databaseUrl: string, env?: Record<string, string>): Promise<Running>;
@@ -67,7 +67,7 @@ export const posthorn: Side = {
 
 function run(args: string[], env: Record<string, string>): ChildProcess {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('POSTHORN_'));
-  // Such as --cpu-prof, to see where the time goes.
+  // Passes options such as --cpu-prof on to the service.
   const options = (process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean);
   return spawn(process.execPath, [...options, ...args], {
     cwd: ROOT,

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
-/** Clock ticks a second in /proc, which is 100 on every Linux there is. */
+/** Clock ticks a second in /proc: 100 on every common Linux. */
 const TICKS_PER_SECOND = 100;
 
-/** CPU seconds that a process has used, and its children that have ended. */
+/** Returns the CPU seconds of a process and of its children that have ended. */
 function cpuSeconds(pid: number | string): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // After the name, which may hold spaces: field 3 is the first one here.
+    // Counted after the name, which may contain spaces: the first one here is field 3.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return [11, 12, 13, 14].reduce((sum, at) => sum + Number(fields[at]), 0) / TICKS_PER_SECOND;
   } catch {
@@ -24,7 +24,7 @@ function parentOf(pid: string): number {
   }
 }
 
-/** A process and those that it has started and that still run. */
+/** Returns a process and all its descendants that still run. */
 export function processesOf(pid: number): number[] {
   const children = readdirSync('/proc').filter(
     (name) => /^\d+$/.test(name) && parentOf(name) === pid,
@@ -32,23 +32,23 @@ export function processesOf(pid: number): number[] {
   return [pid, ...children.map(Number)];
 }
 
-/** CPU seconds of a process and all that it started: Postgres is a process a connection. */
+/** Returns the CPU seconds of a process and its descendants. (Postgres has a process for each connection.) */
 export function cpuSecondsOfTree(pid: number): number {
   return processesOf(pid).reduce((sum, one) => sum + cpuSeconds(one), 0);
 }
 
-/** Starts a new measurement of a process's greatest memory. */
+/** Starts a new measurement of a process's peak memory. */
 export function resetPeakMemory(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
 
-/** The most memory that a process has had resident since `resetPeakMemory`, in MiB. */
+/** Returns the peak resident memory of a process since `resetPeakMemory`, in MiB. */
 export function peakMemoryMiB(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
   return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
 }
 
-/** What is resident now, in MiB. */
+/** Returns the resident memory of a process now, in MiB. */
 export function memoryMiB(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);

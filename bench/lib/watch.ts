@@ -1,15 +1,15 @@
 import pg from 'pg';
 import { memoryMiB, processesOf } from './usage.ts';
 
-/** What was seen of a service while something went on. */
+/** The jobs and the memory of a service during a measurement. */
 export interface Watched {
-  /** Rows of the queue's own table, at most. */
+  /** The highest number of rows in the queue's table. */
   readonly mostJobs: number;
-  /** What the largest process had resident, at each look. */
+  /** The resident memory of the largest process, at each sample. */
   readonly memoryMiB: readonly number[];
 }
 
-/** Looks at a service's queue and memory from time to time, until it is stopped. */
+/** Samples a service's queue and memory at intervals, until `stop` is called. */
 export async function watch(
   databaseUrl: string,
   pid: number,
@@ -42,7 +42,7 @@ export async function watch(
   };
 }
 
-/** How many deliveries are held. */
+/** Returns the number of held deliveries. */
 export async function heldIn(databaseUrl: string): Promise<number> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();

@@ -14,15 +14,15 @@ import { type Running, SECRET, type Side } from './sides.ts';
 
 export interface WholePathOptions {
   readonly scenario: string;
-  /** What the measurement is called. */
+  /** The name of the side in the results. */
   readonly as: string;
   readonly bodyBytes?: number;
   readonly connections?: number;
-  /** What else there is to say of the load. */
+  /** Further options of the load. */
   readonly load?: Pick<Load, 'headers' | 'idempotencyKeys'>;
 }
 
-/** The whole path of a side, on an empty database. */
+/** Measures the whole path of a side on an empty database. */
 export async function measureWholePath(
   bench: Bench,
   side: Side,
@@ -37,8 +37,8 @@ export async function measureWholePath(
 }
 
 /**
- * Intake and delivery at once: webhooks accepted during the load, divided by the time until the
- * last of them has reached its receiver.
+ * Measures intake and delivery together: the webhooks accepted during the load, divided by the time until
+ * the last of them has reached its receiver.
  */
 export async function measureWholePathOf(
   bench: Bench,
@@ -62,7 +62,7 @@ export async function measureWholePathOf(
       ...more,
     });
     if (Object.keys(load.refused).length > 0)
-      throw new Error(`some were refused: ${JSON.stringify(load.refused)}`);
+      throw new Error(`the service refused webhooks: ${JSON.stringify(load.refused)}`);
     const lastAt = await untilReceived(bench, load.accepted);
     perSecond = (load.accepted / (lastAt - load.startedAt)) * 1000;
     latencyMs = load.latencyMs;

@@ -1,6 +1,7 @@
-// The ordinary design: what a good engineer writes first, with the same libraries and the same
-// promises as Posthorn (committed before 202, signed, retried, every attempt logged). One
-// transaction a request, one add_job a webhook, graphile-worker as it comes, one query a step, fetch.
+// The ordinary design: the first version that a good engineer would write, with the same libraries and the
+// same promises as Posthorn (committed before the 202, signed, retried, every attempt recorded). It uses a
+// transaction for each request, an add_job for each webhook, a query for each step, fetch, and graphile-worker
+// with its defaults.
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import Fastify from 'fastify';
@@ -22,14 +23,14 @@ await runMigrations({ pgPool: pool });
 const sign = (secret: string, body: Buffer | string) =>
   `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 
-// With ORDINARY_ROLE=api it takes no jobs, to measure intake alone.
+// With ORDINARY_ROLE=api the program takes no jobs, so that intake is measured alone.
 const runner =
   process.env.ORDINARY_ROLE === 'api'
     ? undefined
     : await run({
         pgPool: pool,
         noHandleSignals: true,
-        // graphile-worker's default of 1 would measure nothing but waiting; its documentation says to raise it.
+        // The documentation of graphile-worker recommends more than its default of 1, which would mostly wait.
         concurrency: 20,
         taskList: {
           async ordinary_deliver(payload) {

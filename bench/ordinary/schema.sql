@@ -1,4 +1,4 @@
--- What one would write first: a table for each thing, keys and foreign keys as taught.
+-- The ordinary schema: a table for each kind of thing, with primary and foreign keys.
 create schema ordinary;
 create table ordinary.subscriptions (
   id integer generated always as identity primary key,

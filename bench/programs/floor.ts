@@ -1,4 +1,4 @@
-// What the parts alone can do, without the rest of the service around them.
+// Measures parts of the service alone, without the rest of it.
 import type { AddressInfo } from 'node:net';
 import Fastify from 'fastify';
 import { run as runQueue } from 'graphile-worker';
@@ -10,7 +10,7 @@ import { parsePorts } from '#src/http/ports.ts';
 import { acceptWebhooks } from '#src/intake/accept.sql.ts';
 import { nowMs, serveCommands } from '../lib/processes.ts';
 
-/** Webhooks a second through posthorn.accept(), on two connections, in batches of a size. */
+/** Returns webhooks a second through posthorn.accept(), called over two connections with `batch` webhooks each. */
 async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: number, ms: number) {
   const pool = createPool({
     connectionString: databaseUrl,
@@ -48,7 +48,7 @@ async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: num
   return perSecond;
 }
 
-/** Jobs a second of a task that does nothing, with the queue tuned as far as it goes. */
+/** Returns jobs a second of a task that does nothing, with the queue tuned as far as possible. */
 async function noOpJobs(databaseUrl: string, count: number) {
   const pool = createPool({ connectionString: databaseUrl, purpose: 'floor', max: 10 });
   await pool.query(
@@ -84,7 +84,7 @@ async function noOpJobs(databaseUrl: string, count: number) {
   return (count / (nowMs() - startedAt)) * 1000;
 }
 
-/** Requests a second of the HTTP client that deliveries are made with, to a receiver. */
+/** Returns requests a second of the HTTP client of deliveries. */
 async function requestsAlone(to: string, bodyBytes: number, connections: number, ms: number) {
   const client = createHttpClient({
     timeoutMs: 15_000,
@@ -110,7 +110,7 @@ async function requestsAlone(to: string, bodyBytes: number, connections: number,
   return perSecond;
 }
 
-/** A route of fastify that reads a body, looks at nothing and keeps nothing. Returns its port. */
+/** Starts a fastify route that reads a body and discards it. Returns its port. */
 async function serveNothing(): Promise<number> {
   const app = Fastify({ bodyLimit: 1024 * 1024 });
   app.removeAllContentTypeParsers();

@@ -1,5 +1,5 @@
-// The load generator: raw sockets and requests made beforehand, since it shares the machine with
-// what is measured.
+// The load generator. It uses raw sockets and prepared requests, because it shares the machine with the
+// service that it measures.
 import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -7,40 +7,40 @@ import { createHistogram } from 'node:perf_hooks';
 import { readContentLength } from '../lib/http-text.ts';
 import { nowMs, serveCommands } from '../lib/processes.ts';
 
-/** What is to be sent, how fast and for how long. */
+/** The requests to send, how fast, and for how long. */
 export interface Load {
   readonly port: number;
-  /** Requests go to these in turn. */
+  /** The requests go to these paths in turn. */
   readonly paths: readonly string[];
   readonly secret: string;
   readonly bodyBytes: number;
   readonly connections: number;
   readonly durationMs: number;
   /**
-   * Requests a second, sent at their times whatever the answers do (open loop): latencies count from
-   * the time a request was due. Without it each connection sends when it has its answer (closed loop).
+   * Requests a second, sent at fixed times even if answers are late (open loop); latencies count from the
+   * time at which a request was due. Without it, each connection sends when it has its answer (closed loop).
    */
   readonly rate?: number;
-  /** Puts the time of sending into every body, for a receiver's `/latency`. */
+  /** Puts the time of sending into every body, for the receiver's path `/latency`. */
   readonly stamped?: boolean;
-  /** Stops after so many requests. */
+  /** Stops after this number of requests. */
   readonly count?: number;
-  /** Headers of every request, besides those that a request needs. */
+  /** Additional headers of every request. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Gives every request an idempotency key of its own. */
+  /** Gives each request a different idempotency key. */
   readonly idempotencyKeys?: boolean;
 }
 
 export interface LoadResult {
   readonly sent: number;
   readonly accepted: number;
-  /** Answers that were not 202, by status. */
+  /** The number of answers other than 202, by status. */
   readonly refused: Record<string, number>;
   readonly startedAt: number;
   readonly endedAt: number;
   /** Milliseconds until the 202. */
   readonly latencyMs: { p50: number; p95: number; p99: number };
-  /** Open loop: requests that no connection was free for when they were due. */
+  /** Open loop: requests for which no connection was free when they were due. */
   readonly late: number;
 }
 
@@ -92,7 +92,7 @@ async function run(load: Load): Promise<LoadResult> {
           continue;
         }
       }
-      // In open loop a connection may have been idle for so long that the service closed it.
+      // In an open loop, the service may have closed a connection that was idle for long.
       if (socket.destroyed) socket = await open(load.port);
       socket.write(nextRequest());
       const status = await answerOf(socket);
@@ -147,7 +147,7 @@ async function open(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Reads one answer from a connection on which nothing else is under way. */
+/** Reads an answer from a connection that has no other request in flight. */
 function answerOf(socket: Socket): Promise<number> {
   return new Promise((resolve, reject) => {
     let data: Buffer | undefined;
@@ -171,14 +171,14 @@ function answerOf(socket: Socket): Promise<number> {
   });
 }
 
-/** JSON of exactly that many bytes, shaped like an order. */
+/** Returns JSON of exactly that many bytes, in the form of an order. */
 function bodyOf(bytes: number, sentAtUs = 0): string {
   const start = `{"event_type":"order.created","data":{"sent_at_us":${sentAtUs},"note":"`;
   const end = '"}}';
   return start + 'x'.repeat(Math.max(0, bytes - start.length - end.length)) + end;
 }
 
-/** Of the same length for every number. */
+/** Returns an idempotency key, of the same length for every number. */
 function keyOf(run: string, number: number): string {
   return `${run}-${number.toString(16).padStart(8, '0')}`;
 }

@@ -1,12 +1,12 @@
-// A receiver that costs little: it shares the machine with what is measured, and a real one is
-// elsewhere. It reads just enough HTTP/1.1 to know where a request ends.
+// A receiver that uses little CPU, because it shares the machine with the service that is measured, and a real
+// receiver would not. It parses only as much HTTP/1.1 as it needs to find the end of a request.
 //
 //   /ok           answers 200 at once
 //   /wait/200     answers 200 after 200 ms
 //   /hang         accepts and never answers
-//   /latency      answers 200 and notes how long ago the body says that it was sent
-//   /back         takes so many at once and for so long as it was told when it was revived; the bodies
-//                 are numbered, so it can tell in which order they came. Until then nothing listens here
+//   /latency      answers 200 and records the time since the time of sending in the body
+//   /back         takes the number of requests at once, and the time for each, that `revive` was called with.
+//                 The bodies are numbered, so it finds in which order they came. Until then nothing listens
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { createHistogram } from 'node:perf_hooks';
@@ -21,14 +21,14 @@ let lastAt = 0;
 let latencies = createHistogram();
 let counts = new Map<string, number>();
 
-/** How `/back` takes requests. */
+/** How many requests `/back` takes at once, and the time for each. */
 let capacity: { readonly atOnce: number; readonly eachMs: number } | undefined;
 const NUMBER = Buffer.from('"n":');
 const SLOT_MS = 250;
 let backAt = 0;
 let waiting: Socket[] = [];
 let busy = 0;
-/** Since it is back: numbers in the order in which they came, and the most open at once by slots of time. */
+/** Since `revive`: the numbers in the order in which they came, and the most requests in flight by time slot. */
 let taken = 0;
 let numbers: number[] = [];
 let mostOpen: number[] = [];
@@ -100,7 +100,7 @@ function serve(): void {
   }
 }
 
-/** How far from its place in the order of their numbers a request came at most, of those that came once. */
+/** Returns the greatest distance of a request from its place in the order, among requests that came once. */
 function furthestOutOfTurn(): number {
   const seen = [...new Set(numbers)];
   const places = new Map(seen.toSorted((a, b) => a - b).map((n, place) => [n, place]));
@@ -135,7 +135,7 @@ server.once('listening', () => {
       server.listen(port, '127.0.0.1');
       await once(server, 'listening');
     },
-    /** Connections are refused from now on. */
+    /** Refuses connections from now on. */
     async die() {
       const closed = once(server, 'close');
       server.close();

@@ -2,7 +2,7 @@ import * as echarts from 'echarts';
 import type { Summary } from './results.ts';
 
 const WIDTH = 760;
-/** Readable on a light page and on a dark one. */
+/** Colours that can be read on light and on dark pages. */
 const COLOURS = { ordinary: '#9aa0a6', posthorn: '#2f7ed8', floor: '#c8b88a', text: '#7a7f85' };
 
 interface Bar {
@@ -11,7 +11,7 @@ interface Bar {
   readonly colour: string;
 }
 
-/** Horizontal bars with their figures, as an SVG document. */
+/** Returns an SVG document with horizontal bars and their figures. */
 function bars(title: string, unit: string, rows: readonly Bar[], digits = 0): string {
   const chart = echarts.init(null, null, {
     renderer: 'svg',
@@ -62,7 +62,7 @@ const colourOf = (side: string) =>
       ? COLOURS.floor
       : COLOURS.posthorn;
 
-/** What the sides of a scenario do in a second. */
+/** Returns a chart of the throughput of a scenario's sides. */
 export function throughputChart(scenario: string, rows: readonly Summary[]): string {
   return bars(
     scenario,
@@ -73,7 +73,7 @@ export function throughputChart(scenario: string, rows: readonly Summary[]): str
   );
 }
 
-/** How long the sides of a scenario take. */
+/** Returns a chart of the latencies of a scenario's sides. */
 export function latencyChart(scenario: string, rows: readonly Summary[]): string {
   return bars(
     scenario,

@@ -1,7 +1,7 @@
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
 import { VERSION } from '#src/version.ts';
 
-/** What figures depend on, to be kept beside them. */
+/** The machine and the versions on which the figures depend. */
 export interface Machine {
   readonly at: string;
   readonly machine: string;

@@ -5,9 +5,9 @@ import { judgeTargets, type Results, type Summary, summarise } from './results.t
 import { cellsOf, HEAD } from './tables.ts';
 
 /**
- * Writes docs/performance.md and its charts from a run. The words are in page.md beside this file;
- * `{{targets}}`, `{{machine}}`, `{{remarks}}`, `{{table whole path}}`, `{{notes backlog}}`, `{{throughput whole path}}` and
- * `{{latency latency}}` stand for what comes from the run.
+ * Writes docs/performance.md and its charts from the results of a run. The text is in page.md beside
+ * this file. It replaces `{{targets}}`, `{{machine}}`, `{{remarks}}`, `{{table <scenario>}}`,
+ * `{{notes <scenario>}}`, `{{throughput <scenario>}}` and `{{latency <scenario>}}`.
  */
 export async function writePerformancePage(root: string, results: Results): Promise<void> {
   const template = await readFile(join(import.meta.dirname, 'page.md'), 'utf8');
@@ -39,7 +39,7 @@ export async function writePerformancePage(root: string, results: Results): Prom
           return `![${scenario}](performance/${file})`;
         }
         default:
-          throw new Error(`page.md asks for {{${what}}}, which there is not`);
+          throw new Error(`page.md has {{${what}}}, which is unknown`);
       }
     },
   );
@@ -50,23 +50,23 @@ export async function writePerformancePage(root: string, results: Results): Prom
 }
 
 function machineOf({ at, machine, versions, seconds, rounds, note }: Results): string {
-  return `Measured on ${at.slice(0, 10)}: ${machine}. Posthorn ${versions.posthorn}, Node ${versions.node}, Postgres ${versions.postgres}. ${rounds} rounds of ${seconds} s a side, alternating; the tables show medians, and ± half the distance between the least and the greatest round.${note === undefined ? '' : ` ${note}`}`;
+  return `Measured on ${at.slice(0, 10)}: ${machine}. Posthorn ${versions.posthorn}, Node ${versions.node}, Postgres ${versions.postgres}. ${rounds} rounds of ${seconds} s for each side, in turn; the tables show medians, and ± half the distance between the lowest and the highest round.${note === undefined ? '' : ` ${note}`}`;
 }
 
 function targetsOf(results: Results): string {
   return markdownTable(
-    ['what we want to hold', 'this run', ''],
-    judgeTargets(results).map(({ promise, figure, kept }) => [
-      promise,
+    ['target', 'this run', ''],
+    judgeTargets(results).map(({ target, figure, met }) => [
+      target,
       figure,
-      kept ? 'holds' : '**does not hold**',
+      met ? 'met' : '**missed**',
     ]),
   );
 }
 
 function tableOf(rows: readonly Summary[]): string {
   const cells = rows.map(cellsOf);
-  // Columns that nobody of the scenario has a figure in are left out.
+  // Columns without a figure in this scenario are left out.
   const shown = HEAD.map((_, at) => at).filter((at) => cells.some((row) => row[at] !== ''));
   return markdownTable(
     shown.map((at) => HEAD[at] ?? ''),

@@ -1,25 +1,25 @@
 import type { Measurement, Percentiles } from '../lib/bench.ts';
 import type { Machine } from './machine.ts';
 
-/** A run, as it is kept in bench/results/. */
+/** The results of a run, as they are stored in bench/results/. */
 export interface Results extends Machine {
   readonly quick: boolean;
   readonly seconds: number;
   readonly rounds: number;
-  /** What else a reader should know of how it was made. */
+  /** A sentence about how the run was made. */
   readonly note?: string;
-  /** Markdown, written into the file by hand: what has changed since the run. */
+  /** Markdown, written into the file by hand: changes since the run. */
   readonly remarks?: string;
   readonly scenarios: readonly { readonly name: string; readonly what: string }[];
   readonly measurements: readonly Measurement[];
 }
 
-/** The rounds of one side of one scenario in one row: medians, and how far the rounds lie apart. */
+/** The rounds of one side of one scenario in one row: their medians, and how far they differ. */
 export interface Summary {
   readonly scenario: string;
   readonly side: string;
   readonly perSecond: number | null;
-  /** Half the distance between the least and the greatest round, as a share of the median. */
+  /** Half the distance between the lowest and the highest round, as a share of the median. */
   readonly noise: number;
   readonly latencyMs: Percentiles | null;
   readonly loop: 'open' | 'closed' | null;
@@ -27,17 +27,17 @@ export interface Summary {
   readonly postgresCpu: number | null;
   readonly walBytes: number | null;
   readonly peakMemoryMiB: number | null;
-  /** Medians, each by its name. */
+  /** The medians of the facts, by name. */
   readonly facts: Readonly<Record<string, number>>;
   readonly note: string | null;
 }
 
-/** Medians over the rounds, in the order in which sides were measured. */
+/** Returns a summary for each side, in the order in which the sides were measured. */
 export function summarise(measurements: readonly Measurement[]): Summary[] {
   const groups = Map.groupBy(measurements, ({ scenario, side }) => `${scenario}\n${side}`);
   return [...groups.values()].map((rounds) => {
     const [first] = rounds as [Measurement];
-    const of = (pick: (one: Measurement) => number | null | undefined) =>
+    const of = (pick: (round: Measurement) => number | null | undefined) =>
       median(rounds.map(pick).filter((value) => value !== undefined && value !== null));
     const rates = rounds.map(({ perSecond }) => perSecond).filter((rate) => rate !== null);
     const perSecond = of((one) => one.perSecond);
@@ -79,23 +79,23 @@ function median(values: number[]): number | null {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-/** Something that Posthorn has promised itself, and whether this run shows it. */
+/** A target of Posthorn, the figure of this run, and whether the figure meets the target. */
 export interface Target {
-  readonly promise: string;
+  readonly target: string;
   readonly figure: string;
-  readonly kept: boolean;
+  readonly met: boolean;
 }
 
-const MAX_MEMORY_MIB = 250;
+const MAX_MEMORY_MB = 250;
 
-/** The promises that a run can show, of those whose scenarios it measured. */
+/** Compares the results with the targets of the scenarios that were measured. */
 export function judgeTargets({ measurements }: Results): Target[] {
   const rows = summarise(measurements);
   const find = (scenario: string, side: string) =>
     rows.find((row) => row.scenario === scenario && row.side === side);
   const targets: Target[] = [];
   const ratio = (
-    promise: string,
+    target: string,
     scenario: string,
     side: string,
     to: string,
@@ -104,12 +104,12 @@ export function judgeTargets({ measurements }: Results): Target[] {
   ) => {
     const [a, b] = [find(scenario, side)?.perSecond, find(scenario, to)?.perSecond];
     if (a == null || b == null) return;
-    targets.push({ promise, figure: show(a / b), kept: a / b >= least });
+    targets.push({ target, figure: show(a / b), met: a / b >= least });
   };
   const times = (value: number) => `${value.toFixed(1)} times`;
   const percent = (value: number) => `${Math.round(value * 100)} %`;
   ratio(
-    'whole path: 10 times the ordinary design',
+    'whole path: 10 times the throughput of the ordinary design',
     'whole path',
     'posthorn',
     'ordinary',
@@ -117,7 +117,7 @@ export function judgeTargets({ measurements }: Results): Target[] {
     times,
   );
   ratio(
-    'intake: half of its SQL function alone, 100 webhooks a call',
+    'intake: 50 % of its SQL function alone, called with 100 webhooks',
     'intake',
     'posthorn',
     'floor: intake function',
@@ -125,24 +125,31 @@ export function judgeTargets({ measurements }: Results): Target[] {
     percent,
   );
   ratio(
-    'intake: half of it with as many a call as 64 connections bring together',
+    'intake: 50 % of its SQL function alone, called with groups of the same size',
     'intake',
     'posthorn',
-    'floor: in groups of the same size',
+    'floor: intake function, same groups',
     0.5,
     percent,
   );
   ratio(
-    'with keys, idempotency and filters: 85 % of plain ingest is left',
+    'with keys, idempotency and filters: 85 % of plain ingest',
     'sending',
     'with keys, idempotency and filters',
     'ingest',
     0.85,
     percent,
   );
-  ratio('drain: 35 % of no-op jobs', 'drain', 'posthorn', 'floor: no-op jobs', 0.35, percent);
   ratio(
-    '2,000,000 waiting retries: 90 % is left',
+    'drain: 35 % of the rate of no-op jobs',
+    'drain',
+    'posthorn',
+    'floor: no-op jobs',
+    0.35,
+    percent,
+  );
+  ratio(
+    '2,000,000 waiting retries: 90 % of the throughput without them',
     'retries waiting',
     '2,000,000 retries',
     'without',
@@ -150,7 +157,7 @@ export function judgeTargets({ measurements }: Results): Target[] {
     percent,
   );
   ratio(
-    '10,000,000 attempts of history: 90 % is left',
+    '10,000,000 attempts of history: 90 % of the throughput without them',
     'long history',
     '10,000,000 attempts',
     'without',
@@ -158,7 +165,7 @@ export function judgeTargets({ measurements }: Results): Target[] {
     percent,
   );
   ratio(
-    'two processes beat one, the whole path',
+    'two processes: more throughput than one, on the whole path',
     'processes',
     'whole path, 2',
     'whole path, 1',
@@ -166,36 +173,37 @@ export function judgeTargets({ measurements }: Results): Target[] {
     (value) => `${value.toFixed(2)} times`,
   );
   ratio(
-    'as many receivers that hang: 90 % is left for the healthy',
+    'half of the receivers hang: the healthy half keeps 90 % of its throughput',
     'isolation',
-    'the other half hangs',
-    'the other half is well',
+    'beside hanging receivers',
+    'beside healthy receivers',
     0.9,
     percent,
   );
-  const [alone, beside] = ['the other half is well', 'the other half hangs'].map(
+  const [healthy, hanging] = ['beside healthy receivers', 'beside hanging receivers'].map(
     (side) => find('isolation', side)?.latencyMs?.p99,
   );
-  if (alone !== undefined && beside !== undefined) {
+  if (healthy !== undefined && hanging !== undefined) {
     targets.push({
-      promise: 'and their p99 at most doubles',
-      figure: `${alone.toFixed(1)} ms, ${beside.toFixed(1)} ms`,
-      kept: beside <= 2 * alone,
+      target: 'half of the receivers hang: the p99 of the healthy half at most doubles',
+      figure: `${healthy.toFixed(1)} ms, ${hanging.toFixed(1)} ms`,
+      met: hanging <= 2 * healthy,
     });
   }
   targets.push(...backlogTargets(find));
-  const [calm, bursting] = ['without', 'beside a burst'].map(
-    (side) => find('one big', side)?.latencyMs?.p99,
+  const [calm, bursting] = ['without a burst', 'beside a burst'].map(
+    (side) => find('burst', side)?.latencyMs?.p99,
   );
   if (calm !== undefined && bursting !== undefined) {
     targets.push({
-      promise: '100,000 at once delay the single webhook of another by less than a second (p99)',
+      target:
+        '100,000 webhooks at once delay the webhooks of another receiver by less than a second (p99)',
       figure: `${calm.toFixed(0)} ms, ${bursting.toFixed(0)} ms`,
-      kept: bursting - calm < 1_000,
+      met: bursting - calm < 1_000,
     });
   }
   ratio(
-    '20,000 subscriptions: 90 % of what 20 do',
+    '20,000 subscriptions: 90 % of the throughput of 20',
     'many subscriptions',
     '20,000 subscriptions',
     '20 subscriptions',
@@ -205,26 +213,26 @@ export function judgeTargets({ measurements }: Results): Target[] {
   const added = find('latency', 'posthorn')?.latencyMs;
   if (added != null) {
     targets.push({
-      promise: 'latency at 200/s: p50 under 10 ms, p99 under 50 ms',
+      target: 'latency at 200 a second: p50 under 10 ms, p99 under 50 ms',
       figure: `${added.p50.toFixed(1)} ms, ${added.p99.toFixed(1)} ms`,
-      kept: added.p50 < 10 && added.p99 < 50,
+      met: added.p50 < 10 && added.p99 < 50,
     });
   }
   const pages = rows.filter(({ side }) => side.startsWith('page of '));
   if (pages.length > 0) {
     const slowest = Math.max(...pages.map(({ latencyMs }) => latencyMs?.p99 ?? 0));
     targets.push({
-      promise: 'a page of any list on that history: p99 under 20 ms',
+      target: 'a page of any list, on that history: p99 under 20 ms',
       figure: `${slowest.toFixed(1)} ms`,
-      kept: slowest < 20,
+      met: slowest < 20,
     });
   }
   const wal = find('whole path', 'posthorn')?.walBytes;
   if (wal != null) {
     targets.push({
-      promise: 'at most 2.0 kB of WAL a webhook of 490 bytes',
+      target: 'WAL of a webhook of 490 bytes: at most 2.0 kB',
       figure: `${(wal / 1000).toFixed(2)} kB`,
-      kept: wal <= 2000,
+      met: wal <= 2000,
     });
   }
   const ours = rows.filter(
@@ -233,28 +241,30 @@ export function judgeTargets({ measurements }: Results): Target[] {
   if (ours.length > 0) {
     const most = Math.max(...ours.map(({ peakMemoryMiB }) => peakMemoryMiB ?? 0));
     targets.push({
-      promise: `each process under ${MAX_MEMORY_MIB} MB in every scenario`,
+      target: `memory of each process, in every scenario: under ${MAX_MEMORY_MB} MB`,
       figure: `${Math.round(most)} MiB`,
-      kept: most <= MAX_MEMORY_MIB / 1.048576,
+      met: most <= MAX_MEMORY_MB / 1.048576,
     });
   }
   const statements = rows.find(({ scenario }) => scenario === 'idle')?.note;
   if (statements != null) {
     const [perMinute, core] = (statements.match(/[\d.]+/g) ?? []).map(Number);
     targets.push({
-      promise: 'idle: at most 60 statements a minute, under 1 % of a core',
+      target: 'idle: at most 60 statements a minute, and under 1 % of a core',
       figure: statements,
-      kept: (perMinute ?? 99) <= 60 && (core ?? 99) < 1,
+      met: (perMinute ?? 99) <= 60 && (core ?? 99) < 1,
     });
   }
   return targets;
 }
 
-/** What others may notice of a million that are held for one receiver, and of its return. */
+/** The targets for other receivers while a million deliveries are held for one, and while they are sent. */
 function backlogTargets(find: (scenario: string, side: string) => Summary | undefined): Target[] {
-  const [without, beside, draining] = ['without', 'beside 1,000,000 held', 'while it drains'].map(
-    (side) => find('backlog', side),
-  );
+  const [without, beside, draining] = [
+    'without a backlog',
+    'beside a backlog of 1,000,000',
+    'while the backlog is sent',
+  ].map((side) => find('backlog', side));
   if (without?.perSecond == null || beside?.perSecond == null || draining == null) return [];
   const share = beside.perSecond / without.perSecond;
   const p99 = (row: Summary) => row.latencyMs?.p99 ?? 0;
@@ -263,25 +273,26 @@ function backlogTargets(find: (scenario: string, side: string) => Summary | unde
   const [early = 0, late = 0] = [facts.openInFirstHalfSecond, facts.openInTheEnd];
   return [
     {
-      promise: '1,000,000 held for a dead receiver: 95 % is left for the others',
+      target: '1,000,000 held for a receiver that is down: 95 % of the throughput to the others',
       figure: `${Math.round(share * 100)} %`,
-      kept: share >= 0.95,
+      met: share >= 0.95,
     },
     {
-      promise: 'and the queue has no more rows than without',
+      target: '1,000,000 held: no more jobs in the queue than without them',
       figure: `${without.facts.mostJobs}, ${beside.facts.mostJobs}`,
-      kept: (beside.facts.mostJobs ?? 0) <= 2 * (without.facts.mostJobs ?? 0) + 100,
+      met: (beside.facts.mostJobs ?? 0) <= 2 * (without.facts.mostJobs ?? 0) + 100,
     },
     {
-      promise: 'while they drain, the others get all of theirs, and their p99 at most doubles',
+      target:
+        'while the backlog is sent: the others get all webhooks, and their p99 at most doubles',
       figure: `${Math.round(othersPerSecond)} of 500/s, ${p99(without).toFixed(1)} ms, ${p99(draining).toFixed(1)} ms`,
-      kept: othersPerSecond >= 475 && p99(draining) <= 2 * p99(without) && mostJobs <= 1_000,
+      met: othersPerSecond >= 475 && p99(draining) <= 2 * p99(without) && mostJobs <= 1_000,
     },
     {
-      promise:
-        'the receiver that is back takes 20 at once: it gets no more in the first half second, and at most 100 in the end',
+      target:
+        'a receiver that is back and takes 20 requests at once: at most 20 in the first half second, at most 100 at the end',
       figure: `${Math.round(early)}, ${Math.round(late)}`,
-      kept: early <= 20 && late <= 100,
+      met: early <= 20 && late <= 100,
     },
   ];
 }

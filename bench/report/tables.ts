@@ -1,6 +1,6 @@
 import { judgeTargets, type Results, type Summary, summarise } from './results.ts';
 
-/** Lines up columns: the first to the left, the others to the right. */
+/** Aligns the first column to the left, the others to the right. */
 function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, at) =>
     Math.max(...rows.map((row) => (row[at] ?? '').length)),
@@ -66,12 +66,12 @@ export function targetsTable(results: Results): string {
   const targets = judgeTargets(results);
   if (targets.length === 0) return '';
   return table([
-    ['promise', 'figure', ''],
-    ...targets.map(({ promise, figure, kept }) => [promise, figure, kept ? 'kept' : 'NOT KEPT']),
+    ['target', 'figure', ''],
+    ...targets.map(({ target, figure, met }) => [target, figure, met ? 'met' : 'MISSED']),
   ]);
 }
 
-/** Two runs side by side. What differs by less than both runs' noise together is no difference. */
+/** Two runs side by side. A difference smaller than the noise of both runs together counts as none. */
 export function compareTable(before: Results, after: Results): string {
   const old = summarise(before.measurements);
   const rows = summarise(after.measurements).flatMap((now) => {

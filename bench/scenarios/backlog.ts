@@ -21,10 +21,10 @@ const SCENARIO = 'backlog';
 const HELD = 1_000_000;
 const OTHERS = 20;
 const RATE = 500;
-/** What the receiver takes once it is back: 1,000 a second. What exceeds that waits for it. */
+/** The receiver that is back takes 20 requests at once, 20 ms each: 1,000 a second. */
 const AT_ONCE = 20;
 const EACH_MS = 20;
-/** So that it is found soon that the receiver is gone, or back: by default it may take five minutes. */
+/** Short times, so that Posthorn soon finds the receiver down, or back. By default a probe can take five minutes. */
 const ENV = {
   POSTHORN_CIRCUIT: 'failures=10,over=1s,probe=500ms,max=1s',
   POSTHORN_DELIVERY_TIMEOUT: '5s',
@@ -33,7 +33,7 @@ const ENV = {
 export const backlog: Scenario = {
   name: SCENARIO,
   once: true,
-  what: `The whole path to ${OTHERS} receivers; then the same beside ${HELD.toLocaleString('en')} deliveries that are held for another one, which refuses connections; and while that one is back and takes ${(AT_ONCE / EACH_MS) * 1000} a second`,
+  what: `The whole path to ${OTHERS} receivers: without a backlog; while ${HELD.toLocaleString('en')} deliveries are held for another receiver, which refuses connections; and while that receiver is back and takes ${(AT_ONCE / EACH_MS) * 1000} a second`,
   async run(bench) {
     const dead = startProgram('receiver.ts');
     try {
@@ -47,8 +47,11 @@ export const backlog: Scenario = {
           bench.say('filling the backlog');
           await fillHeld(running.databaseUrl, open.id, bench.quick ? 20_000 : HELD);
           const measured = await alternating(bench, [
-            ['without', (round) => measure(bench, plain, plainPaths, round, 'without')],
-            ['held', (round) => measure(bench, running, paths, round, 'beside 1,000,000 held')],
+            ['without', (round) => measure(bench, plain, plainPaths, round, 'without a backlog')],
+            [
+              'held',
+              (round) => measure(bench, running, paths, round, 'beside a backlog of 1,000,000'),
+            ],
             ['draining', (round) => measureDraining(bench, running, paths, round, dead, open)],
           ]);
           await open.stop();
@@ -75,7 +78,7 @@ async function subscribeOthers(bench: Bench, running: Running): Promise<string[]
   return paths;
 }
 
-/** Sends to a receiver that is gone, until only probes go there. */
+/** Sends to a receiver that is down until its circuit is open. */
 async function openCircuit(running: Running, path: string): Promise<Circuit> {
   const client = new pg.Client({ connectionString: running.databaseUrl });
   await client.connect();
@@ -105,7 +108,7 @@ const loadOf = (running: Running, paths: readonly string[]) => ({
   stamped: true,
 });
 
-/** A closed loop for the throughput, and an open one for latencies. */
+/** Measures the throughput in a closed loop, and the latencies in an open loop. */
 async function measure(
   bench: Bench,
   running: Running,
@@ -138,11 +141,11 @@ async function measure(
     loop: 'open',
     ...cost,
     facts: { mostJobs },
-    note: `${mostJobs} jobs in the queue at most`,
+    note: `at most ${mostJobs} jobs in the queue`,
   };
 }
 
-/** Webhooks a second that reach the others, and how long they take. */
+/** Sends to the other receivers in an open loop, and returns their webhooks a second and latencies. */
 async function openLoop(bench: Bench, running: Running, paths: readonly string[]) {
   await bench.receiver.call('reset');
   const { accepted, startedAt, endedAt } = await runLoad({
@@ -164,7 +167,7 @@ interface Revived {
   readonly mostOpen: readonly number[];
 }
 
-/** What the others notice while the receiver is back, and how its backlog goes. */
+/** Measures the other receivers, and the backlog, while the receiver is back. */
 async function measureDraining(
   bench: Bench,
   running: Running,
@@ -191,7 +194,7 @@ async function measureDraining(
   await untilOpen();
   const first = drained.mostOpen.findIndex((most) => most > 0);
   const open = drained.mostOpen.slice(first);
-  // By then it is known what the receiver makes use of.
+  // By then, Posthorn has found how many requests the receiver can use.
   const settled = open.slice(open.length >> 1).toSorted((a, b) => a - b);
   const facts = {
     drainedPerSecond: drained.received / seconds,
@@ -204,7 +207,7 @@ async function measureDraining(
   };
   return {
     scenario: SCENARIO,
-    side: 'while it drains',
+    side: 'while the backlog is sent',
     round,
     perSecond: null,
     latencyMs: others.latencyMs,
@@ -218,10 +221,10 @@ async function measureDraining(
 function noteOf(facts: Record<string, number>, { twice }: Revived, { memoryMiB }: Watched): string {
   const whole = (name: string) => Math.round(facts[name] ?? 0).toLocaleString('en');
   return [
-    `${whole('drainedPerSecond')} a second of the backlog, ${whole('othersPerSecond')} of ${RATE} of the others`,
-    `${whole('openInFirstHalfSecond')} requests open at once in the first half second, ${whole('mostOpen')} at most, and ${whole('openInTheEnd')} in the second half of the time`,
-    `at most ${whole('furthestOutOfTurn')} places out of turn, ${twice} sent twice`,
-    `${whole('mostJobs')} jobs in the queue at most`,
-    `${memoryMiB[0]} MiB at the beginning and ${memoryMiB.at(-1)} at the end`,
+    `${whole('drainedPerSecond')} deliveries a second from the backlog, ${whole('othersPerSecond')} of ${RATE} a second to the others`,
+    `requests in flight: at most ${whole('openInFirstHalfSecond')} in the first half second, at most ${whole('mostOpen')} in all, typically ${whole('openInTheEnd')} in the second half of the time`,
+    `at most ${whole('furthestOutOfTurn')} places out of order, ${twice} sent twice`,
+    `at most ${whole('mostJobs')} jobs in the queue`,
+    `${memoryMiB[0]} MiB of memory at the beginning, ${memoryMiB.at(-1)} MiB at the end`,
   ].join('; ');
 }

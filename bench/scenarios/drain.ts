@@ -13,7 +13,7 @@ const SCENARIO = 'drain';
 
 export const drain: Scenario = {
   name: SCENARIO,
-  what: '100,000 deliveries wait (5,000 for the ordinary design, which takes long), and the receiver answers at once',
+  what: '100,000 waiting deliveries (5,000 for the ordinary design, which is slow) are sent to a receiver that answers at once',
   run: (bench) => {
     const share = bench.quick ? 10 : 1;
     return alternating(bench, [
@@ -40,7 +40,7 @@ async function noOpJobs(bench: Bench, round: number, count: number): Promise<Mea
   });
 }
 
-/** Requests alone: nothing is loaded, signed or recorded. */
+/** Makes requests only: loads, signs and records nothing. */
 async function requestsAlone(bench: Bench, round: number): Promise<Measurement> {
   const program = startProgram('floor.ts');
   try {

@@ -15,7 +15,7 @@ const SCENARIO = 'fan-out';
 
 export const fanOut: Scenario = {
   name: SCENARIO,
-  what: 'Each webhook goes to 10, or to 100 subscriptions: deliveries a second, until the last has arrived',
+  what: 'Each webhook goes to 10 or to 100 subscriptions: deliveries a second, until the last one has arrived',
   run: (bench) =>
     alternating(
       bench,
@@ -43,7 +43,7 @@ async function measure(bench: Bench, round: number, count: number): Promise<Meas
     await bench.postgres.settle();
     let perSecond = 0;
     const cost = await costOf(bench, running, async () => {
-      // As many as make for the same number of deliveries, whatever the fan-out.
+      // The same number of deliveries for each fan-out.
       const { accepted, startedAt } = await runLoad({
         ...load,
         durationMs: 60_000,

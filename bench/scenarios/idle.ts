@@ -5,16 +5,16 @@ import { type Measurement, type Scenario, warmUp, withSide } from '../lib/bench.
 import { posthorn } from '../lib/sides.ts';
 import { cpuSecondsOfTree } from '../lib/usage.ts';
 
-/** What `log_statement` writes for a statement, by either protocol. */
+/** The line that `log_statement` writes for a statement, in the simple and in the extended protocol. */
 const STATEMENT = / LOG: {2}(?:statement|execute [^:]+): /g;
 
 export const idle: Scenario = {
   name: 'idle',
-  what: "Nothing to do: statements a minute, counted in the server's log, and CPU",
+  what: 'No webhooks: statements a minute, counted in the log of Postgres, and CPU',
   async run(bench): Promise<Measurement[]> {
     const { logPath } = bench.postgres;
     if (logPath === null) {
-      bench.say('not measured: the log of the server in DATABASE_URL is not at hand');
+      bench.say('not measured: the log of the server in DATABASE_URL cannot be read here');
       return [];
     }
     return await withSide(bench, posthorn, {}, async (running) => {

@@ -16,7 +16,7 @@ const OPEN_LOOP_RATE = 500;
 
 export const intake: Scenario = {
   name: SCENARIO,
-  what: 'Intake alone, nothing is delivered: 64 connections, 490-byte bodies; then 500 a second in open loop, for latency',
+  what: 'Intake without delivery: 64 connections, bodies of 490 bytes; then 500 a second in an open loop, for the latency',
   run: (bench) => {
     let group = 0;
     return alternating(bench, [
@@ -30,14 +30,14 @@ export const intake: Scenario = {
         },
       ],
       ['floor: intake function', (round) => floor(bench, round, 'floor: intake function', 100)],
-      [FLOOR_ALIKE, (round) => floor(bench, round, FLOOR_ALIKE, group)],
+      [FLOOR_SAME_GROUPS, (round) => floor(bench, round, FLOOR_SAME_GROUPS, group)],
       [FLOOR_HTTP, (round) => fastifyAlone(bench, round)],
     ]);
   },
 };
 
-/** With as many webhooks a call as posthorn was found to put into a transaction just before. */
-const FLOOR_ALIKE = 'floor: in groups of the same size';
+/** Calls the function with as many webhooks as posthorn had in a transaction just before. */
+const FLOOR_SAME_GROUPS = 'floor: intake function, same groups';
 const FLOOR_HTTP = 'floor: fastify alone';
 const CONNECTIONS = 64;
 const BODY_BYTES = 490;
@@ -94,7 +94,7 @@ async function measure(
   });
 }
 
-/** The SQL function that intake stands on, called from one program over two connections. */
+/** Calls the SQL function of intake directly, from one program over two connections. */
 async function floor(
   bench: Bench,
   round: number,
@@ -125,7 +125,7 @@ async function floor(
   });
 }
 
-/** The same load on a route of fastify that reads bodies and forgets them. */
+/** Sends the same load to a fastify route that reads bodies and discards them. */
 async function fastifyAlone(bench: Bench, round: number): Promise<Measurement> {
   const program = startProgram('floor.ts');
   try {

@@ -15,12 +15,12 @@ import { heldIn, type Watched, watch } from '../lib/watch.ts';
 const SCENARIO = 'isolation';
 const RATE = 500;
 const SUBSCRIPTIONS = 20;
-/** With `--seconds 300` it takes ten minutes, of which the healthy ones alone need not be all. */
+/** Sides without hanging receivers are measured for a minute at most, even with `--seconds 300`. */
 const ALONE_MS = 60_000;
 
 export const isolation: Scenario = {
   name: SCENARIO,
-  what: `${RATE} webhooks a second to ${SUBSCRIPTIONS} receivers that are well; beside as many again to as many that are well too; and beside as many that accept and never answer`,
+  what: `${RATE} webhooks a second to ${SUBSCRIPTIONS} healthy receivers: alone; beside ${RATE} a second to ${SUBSCRIPTIONS} further healthy receivers; and beside ${RATE} a second to ${SUBSCRIPTIONS} receivers that accept connections and never answer`,
   run: (bench) =>
     alternating(
       bench,
@@ -33,9 +33,9 @@ export const isolation: Scenario = {
 
 /** Where the other half of the traffic goes. */
 const OTHERS: Record<string, string | null> = {
-  'without the other half': null,
-  'the other half is well': '/ok',
-  'the other half hangs': '/hang',
+  'healthy receivers alone': null,
+  'beside healthy receivers': '/ok',
+  'beside hanging receivers': '/hang',
 };
 
 async function measure(
@@ -71,7 +71,7 @@ async function measure(
     let perSecond = 0;
     let latencyMs: Percentiles = { p50: 0, p95: 0, p99: 0 };
     const cost = await costOf(bench, running, async () => {
-      // From the first second on: both begin at once.
+      // Both loads start at the same time.
       const noise = others.length > 0 ? second.call('run', { ...load, paths: others }) : undefined;
       const { accepted, startedAt, endedAt } = await runLoad({ ...load, paths: healthy });
       await noise;
@@ -101,11 +101,11 @@ function noteOf({ mostJobs, memoryMiB }: Watched, held: number): string {
   const tenth = Math.ceil(memoryMiB.length / 10);
   const tenths = Array.from({ length: 10 }, (_, nth) => {
     const part = memoryMiB.slice(nth * tenth, (nth + 1) * tenth);
-    return Math.round(part.reduce((sum, one) => sum + one, 0) / part.length);
+    return Math.round(part.reduce((sum, mib) => sum + mib, 0) / part.length);
   });
   return [
-    `resident on average ${tenths.join(', ')} MiB in the tenths of the time`,
-    `${mostJobs} jobs in the queue at most`,
-    `${held.toLocaleString('en')} held at the end`,
+    `average memory in each tenth of the time: ${tenths.join(', ')} MiB`,
+    `at most ${mostJobs} jobs in the queue`,
+    `${held.toLocaleString('en')} deliveries held at the end`,
   ].join('; ');
 }

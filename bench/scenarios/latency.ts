@@ -16,7 +16,7 @@ const RATE = 200;
 
 export const latency: Scenario = {
   name: 'latency',
-  what: `${RATE} webhooks a second in open loop: from when the request is sent to its first byte at the receiver`,
+  what: `${RATE} webhooks a second in an open loop: the time from sending a request until the first byte of its webhook reaches the receiver`,
   run: (bench) =>
     alternating(
       bench,

@@ -13,7 +13,7 @@ const SCENARIO = 'many subscriptions';
 
 export const manySubscriptions: Scenario = {
   name: SCENARIO,
-  what: 'The whole path, spread over 20 subscriptions, and over 20,000',
+  what: 'The whole path, spread over 20 subscriptions and over 20,000',
   run: (bench) =>
     alternating(
       bench,
@@ -37,7 +37,7 @@ async function measure(bench: Bench, round: number, count: number): Promise<Meas
     await client.end();
     const paths = rows.map(({ id }) => `/ingest/${id}`);
     const options = { scenario: SCENARIO, as: `${count.toLocaleString('en')} subscriptions` };
-    // Once through, so that each has been seen: what is measured is traffic, not a cold start.
+    // The first pass fills the caches, so that the second one does not measure a cold start.
     await measureWholePathOf(bench, running, paths, round, options);
     return await measureWholePathOf(bench, running, paths, round, options);
   });

@@ -7,7 +7,7 @@ const SCENARIO = 'processes';
 
 export const processes: Scenario = {
   name: SCENARIO,
-  what: 'POSTHORN_PROCESSES of 1, 2 and 4 on one database: the whole path, and the drain of what waits',
+  what: 'POSTHORN_PROCESSES of 1, 2 and 4 on one database: the whole path, and the drain of waiting deliveries',
   run: (bench) =>
     alternating(
       bench,

@@ -15,7 +15,7 @@ const BY_TYPE = '/v1/webhooks';
 
 export const sending: Scenario = {
   name: SCENARIO,
-  what: 'The whole path of webhooks handed in for one subscription, sent by type, and sent by type with an API key, an idempotency key each, and a filter that looks into their data',
+  what: 'The whole path of webhooks that are sent to one subscription; by event type; and by event type with an API key, an idempotency key for each, and filters on the data',
   run: (bench) =>
     alternating(bench, [
       ['ingest', (round) => ingest(bench, round)],

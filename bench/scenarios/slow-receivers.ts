@@ -3,7 +3,7 @@ import { measureDrain, ORDINARY, POSTHORN } from '../lib/drain.ts';
 
 export const slowReceivers: Scenario = {
   name: 'slow receivers',
-  what: 'Every receiver takes 200 ms to answer; up to 1,000 requests in flight (20 for the ordinary design)',
+  what: 'The receiver takes 200 ms to answer; up to 1,000 requests are in flight (20 for the ordinary design)',
   run: (bench) => {
     const share = bench.quick ? 10 : 1;
     return alternating(bench, [

@@ -6,7 +6,7 @@ const RATE = 1_000;
 
 export const soak: Scenario = {
   name: 'soak',
-  what: `Ten minutes of ${RATE} webhooks a second in open loop: does memory stay flat?`,
+  what: `Ten minutes of ${RATE} webhooks a second in an open loop, to see whether memory stays constant`,
   async run(bench): Promise<Measurement[]> {
     return await withSide(bench, posthorn, {}, async (running) => {
       const { pid } = running;
@@ -33,7 +33,7 @@ export const soak: Scenario = {
       const lastAt = await untilReceived(bench, accepted);
       const mean = (from: number, to: number) => {
         const part = samples.slice(from, to);
-        return Math.round(part.reduce((sum, one) => sum + one, 0) / part.length);
+        return Math.round(part.reduce((sum, mib) => sum + mib, 0) / part.length);
       };
       return [
         {
@@ -44,7 +44,7 @@ export const soak: Scenario = {
           latencyMs,
           loop: 'open',
           peakMemoryMiB: peakMemoryMiB(pid),
-          note: `resident on average ${mean(20, 40)} MiB in the third and fourth tenth, ${mean(80, 100)} MiB in the last two`,
+          note: `average memory: ${mean(20, 40)} MiB in the third and fourth tenth of the time, ${mean(80, 100)} MiB in the last two`,
         },
       ];
     });

@@ -4,8 +4,8 @@ import { measureWholePath } from '../lib/whole-path.ts';
 
 export const wholePath: Scenario = {
   name: 'whole path',
-  what: 'Intake and delivery at once, from 64 connections, 490-byte bodies, until the last webhook has arrived',
-  // What everything else is judged by has twice as many rounds.
+  what: 'Intake and delivery together: 64 connections, bodies of 490 bytes, until the last webhook has arrived',
+  // Twice as many rounds, because this is the most important figure.
   run: (bench) =>
     alternating(
       { ...bench, rounds: bench.quick ? bench.rounds : 2 * bench.rounds },

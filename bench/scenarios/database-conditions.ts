@@ -11,10 +11,10 @@ import { fillHistory, fillWaitingRetries } from '../lib/fill.ts';
 import { posthorn, type Running } from '../lib/sides.ts';
 import { measureWholePathOf } from '../lib/whole-path.ts';
 
-/** Makes a circumstance on a running service; what it returns ends it. */
+/** Creates a condition in the database of a running service. The function that it returns ends the condition. */
 type Prepare = (bench: Bench, running: Running, path: string) => Promise<() => Promise<void>>;
 
-/** The whole path under some circumstance, in turn with the whole path of another without it. */
+/** Measures the whole path under a condition, in turn with another service without it. */
 async function inTurn(
   bench: Bench,
   scenario: string,
@@ -46,15 +46,15 @@ async function inTurn(
   });
 }
 
-function circumstance(name: string, what: string, as: string, prepare: Prepare): Scenario {
+function condition(name: string, what: string, as: string, prepare: Prepare): Scenario {
   return { name, what, run: (bench) => inTurn(bench, name, as, prepare) };
 }
 
 const idOf = (path: string) => Number(path.split('/').at(-1));
 
-export const retriesWaiting = circumstance(
+export const retriesWaiting = condition(
   'retries waiting',
-  'The whole path while 2,000,000 retries wait for their time',
+  'The whole path while 2,000,000 retries wait until they are due',
   '2,000,000 retries',
   async (bench, running, path) => {
     await fillWaitingRetries(running.databaseUrl, idOf(path), bench.quick ? 20_000 : 2_000_000);
@@ -62,9 +62,9 @@ export const retriesWaiting = circumstance(
   },
 );
 
-export const longTransaction = circumstance(
+export const longTransaction = condition(
   'long transaction',
-  'The whole path while an unrelated transaction stays open, so that nothing can be vacuumed',
+  'The whole path while an unrelated transaction stays open, so that Postgres cannot vacuum new dead rows',
   'with a long transaction',
   async (_bench, running) => {
     const client = new pg.Client({ connectionString: running.databaseUrl });
@@ -77,7 +77,7 @@ export const longTransaction = circumstance(
 
 export const longHistory: Scenario = {
   name: 'long history',
-  what: 'The whole path on 10,000,000 attempts of the last 30 days, and how long a page of each list takes there',
+  what: 'The whole path with 10,000,000 attempts of the last 30 days, and the time for a page of each list',
   run: async (bench) => {
     const pages: Measurement[] = [];
     const measurements = await inTurn(
@@ -100,7 +100,7 @@ export const longHistory: Scenario = {
   },
 };
 
-/** What people ask for, each with its parameters varied over time and subscriptions. */
+/** Measures pages of the lists that people read, for varying times and subscriptions. */
 async function measurePages(running: Running, subscriptions: number[]): Promise<Measurement[]> {
   const day = (n: number) => new Date(Date.now() - (n % 29) * 86_400_000 - 7_200_000).toISOString();
   const subscription = (n: number) => subscriptions[n % subscriptions.length];
