@@ -1,4 +1,5 @@
-import { errorCode, errorMessage } from '../lib/errors.ts';
+import { errorCode } from '../lib/errors.ts';
+import { isConnectionLost, isUnanswered } from './driver.ts';
 
 /**
  * SQLSTATE classes of errors that are temporary and not caused by the statement: connection exceptions,
@@ -23,10 +24,7 @@ export function isUnavailable(error: unknown): boolean {
   ) {
     return true;
   }
-  // node-postgres gives these errors no code.
-  return /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed and is not queryable|timeout expired|Cannot use a pool after)/.test(
-    errorMessage(error),
-  );
+  return isConnectionLost(error);
 }
 
 /**
@@ -36,7 +34,7 @@ export function isUnavailable(error: unknown): boolean {
 export function isTimeout(error: unknown): boolean {
   const code = errorCode(error);
   if (code === '57014' || code === '55P03') return true;
-  return /^Query read timeout/.test(errorMessage(error));
+  return isUnanswered(error);
 }
 
 /** Returns true if single rows of a statement may have caused the error, so that the others can be tried without them. */

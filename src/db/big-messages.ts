@@ -1,15 +1,11 @@
-import { EventEmitter } from 'node:events';
-import type { Duplex } from 'node:stream';
-import pg from 'pg';
 import { freeNow } from '../lib/free-now.ts';
 
 /** Smaller messages are left to node-postgres: copying them costs less than handling them here. */
 const BIG_BYTES = 64 * 1024;
 /** The longest message of Postgres; a greater length means that the bytes are not a message. */
 const MAX_BYTES = 2 ** 30;
-/** The head of a message: its kind (1 byte) and its length (4 bytes). */
-const HEAD_BYTES = 5;
-const DATA_ROW = 0x44;
+/** The head of a message of Postgres: its kind (1 byte) and its length (4 bytes). */
+export const HEAD_BYTES = 5;
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /** Several buffers that together are one parameter of a statement. */
@@ -28,59 +24,6 @@ export function oneAfterAnother(pieces: readonly Buffer[]): Pieces | Buffer {
   const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
   const join = () => (pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces));
   return bytes < BIG_BYTES ? join() : { pieces, bytes, toPostgres: join };
-}
-
-/** The part of node-postgres's connection that is changed here. */
-interface Connection extends EventEmitter {
-  readonly stream: Duplex;
-  attachListeners(stream: unknown): void;
-  bind(config: { statement?: string; portal?: string; values?: unknown[] }): void;
-  _send(bytes: Buffer): boolean;
-}
-
-interface RowDescription {
-  readonly fields: readonly { readonly format: string }[];
-}
-
-/**
- * A client that holds big values once. node-postgres copies a parameter into a growing buffer, and an
- * answer into a doubling one, then into a string and back. For a body of 256 KiB that is eight times its
- * bytes, all garbage outside of V8's heap, which V8 collects late.
- *
- * In a big row of a binary answer the values are views of the message. Use `rowMode: 'array'`: rows as
- * objects are copied once more.
- */
-export class FrugalClient extends pg.Client {
-  constructor(config?: string | pg.ClientConfig) {
-    super(config);
-    const { connection } = this as unknown as { connection: Connection };
-    readWhole(connection);
-    writeInPieces(connection);
-  }
-}
-
-function readWhole(connection: Connection): void {
-  const attach = connection.attachListeners.bind(connection);
-  let binary = false;
-  connection.on('rowDescription', ({ fields }: RowDescription) => {
-    binary = fields.every(({ format }) => format === 'binary');
-  });
-  connection.attachListeners = (stream) => {
-    const parsed = new EventEmitter();
-    attach(parsed);
-    const assemble = createAssembler((bytes, isBig) => {
-      if (isBig && binary && bytes[0] === DATA_ROW)
-        connection.emit('dataRow', {
-          name: 'dataRow',
-          length: bytes.length,
-          fields: fieldsOf(bytes),
-        });
-      else parsed.emit('data', bytes);
-    });
-    const source = stream as Duplex;
-    source.on('data', assemble);
-    source.on('end', () => parsed.emit('end'));
-  };
 }
 
 /**
@@ -133,7 +76,7 @@ export function createAssembler(
 }
 
 /** Reads the values of a DataRow message: their number, then each with its length, -1 for null. */
-function fieldsOf(message: Buffer): (Buffer | null)[] {
+export function valuesOf(message: Buffer): (Buffer | null)[] {
   let at = HEAD_BYTES + 2;
   return Array.from({ length: message.readInt16BE(HEAD_BYTES) }, () => {
     const length = message.readInt32BE(at);
@@ -144,38 +87,7 @@ function fieldsOf(message: Buffer): (Buffer | null)[] {
   });
 }
 
-function writeInPieces(connection: Connection): void {
-  const bind = connection.bind.bind(connection);
-  const send = connection._send.bind(connection);
-  connection.bind = (config) => {
-    const [first, ...others] = config.values ?? [];
-    if (!isPieces(first)) return bind(config);
-    const { portal = '', statement = '' } = config;
-    // The offset of the first value: after the head, both names with a zero byte each, and the parameter formats.
-    const at =
-      HEAD_BYTES +
-      Buffer.byteLength(portal) +
-      Buffer.byteLength(statement) +
-      2 +
-      (2 + 2 * (others.length + 1)) +
-      2;
-    connection._send = (message) => {
-      message.writeInt32BE(message.readInt32BE(1) + first.bytes, 1);
-      message.writeInt32BE(first.bytes, at);
-      const { stream } = connection;
-      if (!stream.writable) return false;
-      stream.write(message.subarray(0, at + 4));
-      for (const piece of first.pieces) stream.write(piece);
-      return stream.write(message.subarray(at + 4));
-    };
-    try {
-      bind({ ...config, values: [EMPTY, ...others] });
-    } finally {
-      connection._send = send;
-    }
-  };
-}
-
-function isPieces(value: unknown): value is Pieces {
+/** Returns whether a parameter is several buffers, to be written one after another. */
+export function isPieces(value: unknown): value is Pieces {
   return typeof value === 'object' && value !== null && 'pieces' in value;
 }

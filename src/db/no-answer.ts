@@ -1,11 +1,9 @@
-import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type pg from 'pg';
-import { errorMessage } from '../lib/errors.ts';
+import { cutOff, isSilence, ping, watchStatements, wrapConnect } from './driver.ts';
 
 /** The pause after a statement without an answer until the database is tried again. */
 const RETRY_MS = 500;
-/** A timeout while waiting for a connection in use is not among these: the database may be well. */
-const TIMED_OUT = /^(Query read timeout|Connection terminated due to connection timeout)/;
 
 /**
  * Makes a pool fail fast while the database does not answer. A server that is down refuses connections at
@@ -22,83 +20,46 @@ export function refuseWithoutAnswers(pool: pg.Pool): void {
   let probing = false;
   let probeAt = 0;
 
-  function noteTimeout(error: unknown): boolean {
-    if (!TIMED_OUT.test(errorMessage(error))) return false;
+  function noteSilence(error: unknown): boolean {
+    if (!isSilence(error)) return false;
     answering = false;
     probeAt = performance.now() + RETRY_MS;
     return true;
   }
 
-  pool.on('connect', (client) => {
-    const destroy = () => {
-      const { connection } = client as unknown as { connection: { stream: Socket } };
-      connection.stream.destroy(new Error('Connection terminated: a statement had no answer'));
-    };
-    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-    client.query = ((...args: unknown[]) => {
-      const callback = args.at(-1);
-      if (typeof callback === 'function') {
-        args[args.length - 1] = (error: unknown, result: unknown) => {
-          if (error) noteTimeout(error);
-          callback(error, result);
-        };
-        return query(...args);
-      }
-      const result = query(...args);
-      if (result instanceof Promise) {
-        result.catch((error: unknown) => {
-          if (noteTimeout(error)) destroy();
-        });
-      }
-      return result;
-    }) as typeof client.query;
+  watchStatements(pool, ({ client, error, byPool }) => {
+    if (noteSilence(error) && !byPool) cutOff(client, 'a statement had no answer');
   });
 
-  type Callback = (error: unknown, client?: pg.PoolClient, release?: unknown) => void;
-  const connect = pool.connect.bind(pool) as (callback: Callback) => void;
+  wrapConnect(pool, async (connect) => {
+    const noting = async () => {
+      try {
+        return await connect();
+      } catch (error) {
+        noteSilence(error);
+        throw error;
+      }
+    };
+    if (answering) return await noting();
+    if (!probing && performance.now() >= probeAt) return await probe(noting);
+    await nextTurn();
+    throw new Error('Connection terminated: the database does not answer');
+  });
 
-  function connectUnlessSilent(callback: Callback): void {
-    if (answering) {
-      connect((error, client, release) => {
-        if (error) noteTimeout(error);
-        callback(error, client, release);
-      });
-    } else if (probing || performance.now() < probeAt) {
-      setImmediate(callback, new Error('Connection terminated: the database does not answer'));
-    } else {
-      probe(callback);
+  async function probe(connect: () => Promise<pg.PoolClient>): Promise<pg.PoolClient> {
+    probing = true;
+    try {
+      const client = await connect();
+      try {
+        await ping(client);
+      } catch (error) {
+        client.release(error as Error);
+        throw error;
+      }
+      answering = true;
+      return client;
+    } finally {
+      probing = false;
     }
   }
-
-  function probe(callback: Callback): void {
-    probing = true;
-    connect((error, client, release) => {
-      if (error || client === undefined) {
-        probing = false;
-        noteTimeout(error);
-        callback(error);
-        return;
-      }
-      client.query('select 1', (failure: Error | null) => {
-        probing = false;
-        if (failure) {
-          client.release(failure);
-          callback(failure);
-        } else {
-          answering = true;
-          callback(undefined, client, release);
-        }
-      });
-    });
-  }
-
-  pool.connect = ((callback?: Callback) => {
-    if (callback !== undefined) return connectUnlessSilent(callback);
-    return new Promise<pg.PoolClient>((resolve, reject) => {
-      connectUnlessSilent((error, client) => {
-        if (error) reject(error);
-        else resolve(client as pg.PoolClient);
-      });
-    });
-  }) as typeof pool.connect;
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { errorCode, errorMessage } from '../lib/errors.ts';
+import { wasNotSent } from './driver.ts';
 
 /**
  * The statement was sent and its outcome is unknown: the connection was lost, or the answer did not come in
@@ -31,8 +32,6 @@ export async function queryToKnow<Row extends pg.QueryResultRow>(
   }
 }
 
-/** node-postgres's error for a connection that was broken before the statement was sent. */
-const NOT_SENT = /^Client (was closed|has encountered a connection error) and is not queryable/;
 /**
  * Errors that leave the outcome open: of a pooler that has lost Postgres, and of Postgres when it shuts
  * down, which may be after the commit.
@@ -42,5 +41,5 @@ const OUTCOME_OPEN = /^(08...|57P01|57P02|40003)$/;
 function didNotHappen(error: unknown): boolean {
   const code = errorCode(error);
   if (code !== undefined && /^[0-9A-Z]{5}$/.test(code)) return !OUTCOME_OPEN.test(code);
-  return NOT_SENT.test(errorMessage(error));
+  return wasNotSent(error);
 }

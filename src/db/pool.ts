@@ -1,20 +1,7 @@
 import pg from 'pg';
 import { VERSION } from '../version.ts';
-import { FrugalClient } from './big-messages.ts';
+import { FrugalClient, VALUE_PARSERS } from './driver.ts';
 import { refuseWithoutAnswers } from './no-answer.ts';
-
-// bigint columns are counts, sizes and ids that stay far below 2^53: clients expect numbers.
-const BIGINT_OID = 20;
-// A bytea in binary comes as a Buffer, which node-postgres would make a string, or as a string.
-const BYTEA_OID = 17;
-const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
-    if (oid === BIGINT_OID && format !== 'binary') return Number;
-    if (oid === BYTEA_OID && format === 'binary')
-      return (bytes: Buffer | string) => (typeof bytes === 'string' ? Buffer.from(bytes) : bytes);
-    return pg.types.getTypeParser(oid, format as 'text');
-  }) as pg.CustomTypesConfig['getTypeParser'],
-};
 
 export interface PoolOptions {
   readonly connectionString: string;
@@ -85,7 +72,7 @@ export function connectionConfig(connectionString: string, purpose: string): pg.
     // After that, Node sends ten probes, one a second, so a dead idle connection (LISTEN) is found within
     // twenty seconds instead of hours.
     keepAliveInitialDelayMillis: 10_000,
-    types,
+    types: VALUE_PARSERS,
   };
 }
 

@@ -1,15 +1,14 @@
 import type pg from 'pg';
+import { isUnanswered } from '../db/driver.ts';
 import type { Patience } from '../db/patience.ts';
 import type { OwedDelivery } from '../deliveries/load.sql.ts';
 import { cannotBeRead, mayBeOfTheRows, readBody, readSizes } from '../deliveries/payloads.sql.ts';
-import { errorMessage } from '../lib/errors.ts';
 import { createTurns } from '../lib/turns.ts';
 
 /** Bodies that are read from Postgres at once; one tenant has at most two of these reads. */
 export const LARGE_BODY_CONNECTIONS = 3;
 /** Bytes of large bodies in memory, which tenants share. */
 const MAX_BYTES = 32 * 1024 * 1024;
-const TIMED_OUT = /^Query read timeout/;
 
 export interface LargeBodiesOptions {
   /** For reading bodies alone: a slow one refuses its pool to others. */
@@ -80,7 +79,7 @@ export function createLargeBodies(options: LargeBodiesOptions): LargeBodies {
       try {
         return (await readBody(pool, webhookId)) ?? 'its body was erased meanwhile';
       } catch (error) {
-        if (!mayBeOfTheRows(error) && !TIMED_OUT.test(errorMessage(error))) throw error;
+        if (!mayBeOfTheRows(error) && !isUnanswered(error)) throw error;
         // Throws where the database does not answer at all, or the table is locked.
         await readSizes(sizesPool, [webhookId]);
         if (tries === 2) return cannotBeRead(bytes, error);
