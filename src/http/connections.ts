@@ -1,9 +1,8 @@
-import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { errorCode } from '../lib/errors.ts';
 import { unbracketed } from './address-guard.ts';
 import { AnswerReader, type CutOff, type HttpAnswer, type OnHead } from './answer-reader.ts';
 import type { Connect } from './connector.ts';
+import { hasUnread } from './unread.ts';
 
 /** The most idle connections kept open; more would use up file handles. */
 const MAX_IDLE = 2_000;
@@ -131,7 +130,6 @@ export class Connections {
 
 /** The status by which a receiver says that it no longer waits for a request (RFC 9110, 15.5.9). */
 const REQUEST_TIMEOUT = 408;
-const ONE_BYTE = Buffer.alloc(1);
 
 /** A connection to a receiver. Bytes that arrive without a request end it. */
 export class Connection {
@@ -160,23 +158,11 @@ export class Connection {
   }
 
   /**
-   * Whether something has come that Node has not read yet, or the end of the connection. It was sent
-   * before any request that follows, so it cannot be the answer to it. To be used while idle, and no
-   * more after `true`.
-   *
-   * Node reads when its event loop comes to it, which may be milliseconds after the request was
-   * written; so the kernel is asked, which costs 15 µs. Where there is no file descriptor (Windows),
-   * the event loop alone has to do.
+   * Whether something has come that nobody has read. It was sent before any request that follows, so it
+   * cannot be the answer to it. To be used while idle, and no more after `true`.
    */
   hasUnread(): boolean {
-    const fd = (this.#socket as { _handle?: { fd?: number } })._handle?.fd ?? -1;
-    if (fd < 0) return this.#socket.destroyed;
-    try {
-      readSync(fd, ONE_BYTE, 0, 1, null);
-      return true;
-    } catch (error) {
-      return errorCode(error) !== 'EAGAIN';
-    }
+    return hasUnread(this.#socket);
   }
 
   send(pieces: readonly Buffer[], requester: Requester): void {

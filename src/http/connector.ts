@@ -1,6 +1,5 @@
-import type { LookupAddress, LookupOptions } from 'node:dns';
+import type { LookupOptions } from 'node:dns';
 import { isIP, Socket } from 'node:net';
-import type { buildConnector as Build } from 'undici';
 import {
   BlockedAddressError,
   isLoopback,
@@ -13,7 +12,13 @@ import {
 import { createTunnelConnector, type EgressProxy } from './egress-proxy.ts';
 import { lookupByTurns, type Resolve, shareLookups } from './lookups.ts';
 import { portOf } from './ports.ts';
-import { buildConnector } from './undici.ts';
+import {
+  type Connected,
+  type Connector,
+  createUndiciConnector,
+  type LookupCallback,
+  type Target,
+} from './undici.ts';
 
 export interface ConnectorOptions extends Reach {
   /** The longest time for connecting, TLS included, and for the attempt that waits for it. */
@@ -33,10 +38,7 @@ export interface ConnectionWatch {
 }
 
 /** Makes a connection on behalf of an owner, such as a tenant, who shares look-ups of names with others. */
-export type Connect = (
-  target: Build.Options & { readonly owner: string },
-  callback: Build.Callback,
-) => void;
+export type Connect = (target: Target & { readonly owner: string }, callback: Connected) => void;
 
 /**
  * Makes connections to receivers, and checks each before a packet is sent: literal addresses and ports here,
@@ -51,13 +53,8 @@ export function createConnector(options: ConnectorOptions): Connect {
   /** The owner of the connection that is being made: a socket looks its name up before the caller gets it. */
   let owner = '';
   const resolve: Resolve = (...asked) => resolveFor(owner, ...asked);
-  const plain = { timeout: timeoutMs, allowH2: false };
-  // undici's types lack the options that it passes on to net.connect, such as lookup.
   const withLookup = (judge: JudgeResolved) =>
-    buildConnector({
-      ...plain,
-      lookup: createGuardedLookup(judge, resolve),
-    } as Build.BuildOptions);
+    createUndiciConnector({ timeout: timeoutMs, lookup: createGuardedLookup(judge, resolve) });
 
   const judge = createResolvedJudge(options);
   const connect = withLookup(judge);
@@ -69,9 +66,13 @@ export function createConnector(options: ConnectorOptions): Connect {
   const tunnel =
     egressProxy === undefined
       ? undefined
-      : createTunnelConnector(egressProxy, timeoutMs, buildConnector(plain));
+      : createTunnelConnector(
+          egressProxy,
+          timeoutMs,
+          createUndiciConnector({ timeout: timeoutMs }),
+        );
 
-  function choose(host: string, port: number): Build.connector | string {
+  function choose(host: string, port: number): Connector | string {
     const what = judgeHost(host, options);
     if (what !== null) return `${host} is ${what}, which deliveries may not reach`;
     if (egressProxy !== undefined && isItself(egressProxy, host, port))
@@ -92,7 +93,7 @@ export function createConnector(options: ConnectorOptions): Connect {
     if (typeof chosen === 'string') callback(new BlockedAddressError(chosen), null);
     else {
       owner = connectsFor;
-      const connecting: unknown = chosen({ ...target, servername }, (...result) => {
+      const connecting = chosen({ ...target, servername }, (...result) => {
         const [error, socket] = result;
         if (error === null) {
           watch?.connected();
@@ -123,12 +124,6 @@ export function createResolvedJudge(reach: Reach): JudgeResolved {
     return what === null ? null : `${name} resolves to ${what}, which deliveries may not reach`;
   };
 }
-
-type LookupCallback = (
-  error: NodeJS.ErrnoException | null,
-  address?: string | LookupAddress[],
-  family?: number,
-) => void;
 
 /**
  * A `lookup` for sockets that refuses a name if any of its addresses is denied. The checked addresses are the

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
-import type { buildConnector } from 'undici';
 import { errorCode } from '../lib/errors.ts';
 import { request as httpRequest, STATUS_CODES } from '../lib/node-http.ts';
 import { unbracketed } from './address-guard.ts';
 import { portOf } from './ports.ts';
+import type { Connected, Connector } from './undici.ts';
 
 /** The proxy through which deliveries are sent. */
 export interface EgressProxy {
@@ -58,8 +58,8 @@ export class ProxyError extends Error {
 export function createTunnelConnector(
   proxy: EgressProxy,
   timeoutMs: number,
-  connectTls: buildConnector.connector,
-): buildConnector.connector {
+  connectTls: Connector,
+): Connector {
   return (target, callback) => {
     const authority = `${target.hostname.includes(':') ? `[${unbracketed(target.hostname)}]` : target.hostname}:${portOf(target)}`;
     const request = httpRequest({
@@ -84,7 +84,7 @@ export function createTunnelConnector(
       request.destroy(error);
       tunnel?.destroy(error);
     }, timeoutMs);
-    const done: buildConnector.Callback = (...result) => {
+    const done: Connected = (...result) => {
       if (ended) return;
       ended = true;
       clearTimeout(timer);
