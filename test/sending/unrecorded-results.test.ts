@@ -23,7 +23,11 @@ async function breakTable(
 }
 
 async function mend(client: pg.Client, table: string): Promise<void> {
-  await client.query(`drop trigger refuse on posthorn.${table}`);
+  // With the service at work on the same tables it may be chosen to break a deadlock.
+  await until('it is mended', async () => {
+    await client.query(`drop trigger if exists refuse on posthorn.${table}`);
+    return true;
+  });
 }
 
 /** How often each webhook was sent. */
