@@ -1,10 +1,9 @@
 import type pg from 'pg';
+import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
 import { BACKLOG_CHANNEL } from '../deliveries/hold.sql.ts';
 import { MAY_OWN } from './may-send.ts';
 
-/** The two keys of the sweep's advisory lock; the first is that of all our locks (maintenance/presence.ts). */
-const LOCK = '1347637332, -4';
 /** Subscriptions that one statement finds: each costs an index lookup in every partition. */
 const MAX_FOUND = 500;
 
@@ -144,7 +143,7 @@ export async function findHeld(
     name: 'find-held',
     text: `
       with recursive mine as materialized (
-        select not $2 or pg_try_advisory_xact_lock(${LOCK}) as yes
+        select not $2 or pg_try_advisory_xact_lock(${LOCKS.sweep}) as yes
       ), found (id) as (
         select (
           select d.subscription_id from posthorn.deliveries d

@@ -4,6 +4,7 @@ import { runMigrations } from 'graphile-worker';
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
+import { MIGRATION_LOCK } from './advisory-locks.ts';
 import { connectOrExplain } from './connect.ts';
 import { createPool } from './pool.ts';
 import { silentQueueLogger } from './queue-logger.ts';
@@ -20,8 +21,6 @@ const LOCK_NOT_AVAILABLE = '55P03';
  */
 const LOCK_TIMEOUT_MS = 200;
 const TRY_AGAIN_MS = 1_000;
-/** Held while migrating, so that processes which start together migrate one after another. */
-const MIGRATION_LOCK = 7_823_114_600_517;
 
 export interface Migration {
   readonly version: number;

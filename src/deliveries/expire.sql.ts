@@ -1,9 +1,8 @@
 import type pg from 'pg';
+import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
 import { isIn } from './load.sql.ts';
 
-/** The two keys of this statement's advisory lock; the first is that of all our locks (maintenance/presence.ts). */
-const LOCK = '1347637332, -3';
 /** Deliveries that expire in one transaction. */
 const MAX_EXPIRED = 2_000;
 
@@ -54,7 +53,7 @@ export async function expireHeld(
     name: 'expire-held',
     text: `
       with mine as materialized (
-        select pg_try_advisory_xact_lock(${LOCK}) as yes
+        select pg_try_advisory_xact_lock(${LOCKS.expire}) as yes
       ), due as materialized (
         select held.webhook_id, given.id as subscription_id
         from mine

@@ -1,11 +1,9 @@
 import type pg from 'pg';
+import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
 import type { DeliveryState } from '../db/types.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { bounds, type DeliveryKeys } from './load.sql.ts';
-
-/** Held shared while deliveries are made owed, and alone while bodies are made null. */
-export const BODIES_LOCK = '1347637332, -2';
 
 /**
  * A delivery with more attempts is not made owed again: they are counted in a smallint, and only a
@@ -43,7 +41,7 @@ export async function oweAgain(
   if (webhooks.length === 0) return { owed: 0 };
   const priority = webhooks.length > BULK_FROM ? 1 : 0;
   // A statement of its own, so that the next one sees what was committed before it was granted.
-  await client.query(`select pg_advisory_xact_lock_shared(${BODIES_LOCK})`);
+  await client.query(`select pg_advisory_xact_lock_shared(${LOCKS.bodies})`);
   const { rows } = await client.query<{ owed: number }>(
     `
       with bodies as materialized (

@@ -1,10 +1,9 @@
 import type pg from 'pg';
+import { LOCKS } from '../db/advisory-locks.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { isIn } from './load.sql.ts';
 import { NEAR_MS } from './record.sql.ts';
 
-/** The two keys of this statement's advisory lock; the first is that of all our locks (maintenance/presence.ts). */
-const LOCK = '1347637332, -1';
 /** Deliveries that get their jobs in one transaction. */
 const MAX_WOKEN = 5_000;
 
@@ -43,7 +42,7 @@ export async function wakeDeliveries(
     name: 'wake',
     text: `
       with mine as materialized (
-        select pg_try_advisory_xact_lock(${LOCK}) as yes
+        select pg_try_advisory_xact_lock(${LOCKS.wake}) as yes
       ), bound as materialized (
         select now() - ($2 + greatest($4, (
             select max(timeout_ms) from posthorn.subscriptions where timeout_ms is not null and deleted_at is null

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { bounds, isIn } from '../deliveries/load.sql.ts';
-import { BODIES_LOCK } from '../deliveries/owe-again.sql.ts';
 
 /** Webhooks that one transaction goes through. */
 const BATCH = 1_000;
@@ -149,7 +149,7 @@ async function nextBatch(client: pg.PoolClient, tenant: string, keepMs: number):
  */
 async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<number> {
   // Exclusive, so that no delivery whose body is erased is made owed again (deliveries/owe-again.sql.ts).
-  await client.query(`select pg_advisory_xact_lock(${BODIES_LOCK})`);
+  await client.query(`select pg_advisory_xact_lock(${LOCKS.bodies})`);
   const values = [plainArray(ids), ...bounds(ids)];
   const { rows } = await client.query<{ id: string }>(
     `with owed as materialized (

@@ -1,12 +1,11 @@
 import { hostname } from 'node:os';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { LOCK_SPACE } from '../db/advisory-locks.ts';
 import type { Session } from '../db/session.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
 
-/** First key of the advisory locks; the second is the worker's id. See the table workers in migrations/0001_schema.sql. */
-const LOCK_SPACE = 1_347_637_332;
 const BEAT_EVERY_MS = 5_000;
 /**
  * A process that has not renewed its lease for this long is taken for dead although its session still

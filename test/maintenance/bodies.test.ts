@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
+import { LOCKS } from '../../src/db/advisory-locks.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createBodyKeeper } from '../../src/maintenance/bodies.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
@@ -123,7 +124,7 @@ t.test('a body does not expire under a delivery that is being made owed again', 
   await add({ days: 5, state: 'failed' });
   // As a retry does: it has seen the body, and has not committed yet.
   await client.query('begin');
-  await client.query('select pg_advisory_xact_lock_shared(1347637332, -2)');
+  await client.query(`select pg_advisory_xact_lock_shared(${LOCKS.bodies})`);
   await client.query(`update posthorn.deliveries set state = 'pending'`);
   const kept = keep(3);
   await until('the keeper waits', async () => {

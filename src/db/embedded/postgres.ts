@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../../lib/errors.ts';
+import { INSTANCE_LOCK } from '../advisory-locks.ts';
 import { type Binaries, findBinaries, installedDir } from './binaries.ts';
 import { lastLine, prepareCluster, serverEnvironment, USER } from './cluster.ts';
 import { lockFolder } from './instance-lock.ts';
@@ -12,11 +13,6 @@ import { type Owner, prepareOwner } from './owner.ts';
 import { findSocketDir } from './socket.ts';
 
 const DATABASE = 'posthorn';
-/**
- * Held on one session in addition to the lock of the folder: it also keeps out a Posthorn in another
- * container with the same folder, whose process this one cannot see.
- */
-const INSTANCE_LOCK = 7_823_114_600_518;
 const READY_TIMEOUT_MS = 60_000;
 /** The pause before each try to restart a server that is gone. */
 const REVIVE_MS = 500;

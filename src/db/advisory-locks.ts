@@ -1,0 +1,36 @@
+/**
+ * The keys of all advisory locks that Posthorn takes. Another application in the same database may take
+ * advisory locks too; it must not use these keys.
+ *
+ * A lock of two keys has `LOCK_SPACE` as its first key. The second key of a worker's lock is the worker's
+ * id, which is positive. Those of the other locks are zero and below, so that they equal no worker's.
+ */
+export const LOCK_SPACE = 1_347_637_332;
+
+const ofSpace = (second: number): string => `${LOCK_SPACE}, ${second}`;
+
+/** Locks of two keys, as SQL: the arguments of `pg_advisory_xact_lock` and its kin. */
+export const LOCKS = {
+  /** Taken by the SQL functions ensure_partitions and ensure_idempotency_partitions while they make days. */
+  partitions: ofSpace(0),
+  /** Tried by deliveries/wake.sql.ts: one process at a time adds missing jobs. */
+  wake: ofSpace(-1),
+  /** Shared by deliveries/owe-again.sql.ts, and exclusive in maintenance/bodies.ts, which erases bodies. */
+  bodies: ofSpace(-2),
+  /** Tried by deliveries/expire.sql.ts: one process at a time expires held deliveries. */
+  expire: ofSpace(-3),
+  /** Tried by backlog/ownership.sql.ts: one process at a time looks for backlogs that nobody reported. */
+  sweep: ofSpace(-4),
+} as const;
+
+/** Of one key: held by db/migrate.ts, so that processes which start together migrate one after another. */
+export const MIGRATION_LOCK = 7_823_114_600_517;
+
+/**
+ * Of one key: held by db/embedded/postgres.ts while it uses a data folder, in addition to the lock of the
+ * folder. It also keeps out a Posthorn in another container, whose process this one cannot see.
+ */
+export const INSTANCE_LOCK = 7_823_114_600_518;
+
+// The SQL function claim_idempotency_keys takes locks of one key too: a hash of the idempotency key, with
+// LOCK_SPACE as the seed. A hash of 64 bits does not meet the keys above by chance.
