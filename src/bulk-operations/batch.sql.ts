@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
 import type { DeliveryState } from '../db/types.ts';
-import { bounds, type DeliveryKeys, isIn } from '../deliveries/load.sql.ts';
+import type { DeliveryKeys } from '../deliveries/load.sql.ts';
 
 /** Deliveries that a batch examines at most. */
 export const BATCH_SCAN = 5_000;
@@ -158,33 +158,4 @@ export async function chooseOwed(client: Client, task: TaskRow, limit: number): 
 
 function read({ webhooks, subscriptions, examined, ended, ...cursor }: ChosenRow): Chosen {
   return { webhooks, subscriptions, examined, cursor: ended ? null : cursor };
-}
-
-/**
- * Cancels deliveries that are owed, and notifies the owners of their backlogs: with strict order, a
- * cancelled delivery that waited for its retry no longer holds up others. Returns how many were owed.
- */
-export async function cancelOwed(
-  client: Client,
-  { webhooks, subscriptions }: DeliveryKeys,
-): Promise<number> {
-  if (webhooks.length === 0) return 0;
-  const { rows } = await client.query<{ cancelled: number }>(
-    `with cancelled as (
-       update posthorn.deliveries d
-       set state = 'cancelled', ended_at = now(), next_attempt_at = null
-       from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
-       where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
-         and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
-         and ${isIn('d', 'pending', 'held')}
-       returning d.subscription_id
-     ), told as (
-       select pg_notify('posthorn_backlogs', b.subscription_id::text)
-       from posthorn.backlogs b
-       where b.subscription_id in (select subscription_id from cancelled)
-     )
-     select (select count(*) from cancelled)::integer as cancelled, (select count(*) from told)`,
-    [plainArray(webhooks), plainArray(subscriptions), ...bounds(webhooks)],
-  );
-  return rows[0]?.cancelled ?? 0;
 }

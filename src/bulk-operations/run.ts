@@ -2,17 +2,11 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { isUnavailable } from '../db/availability.ts';
 import { inTransaction } from '../db/transaction.ts';
+import { cancelDeliveries } from '../deliveries/cancel.sql.ts';
 import { oweAgain } from '../deliveries/owe-again.sql.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { createSlots } from '../lib/slots.ts';
-import {
-  BATCH_CHANGES,
-  cancelOwed,
-  chooseEnded,
-  chooseOwed,
-  planFor,
-  type TaskRow,
-} from './batch.sql.ts';
+import { BATCH_CHANGES, chooseEnded, chooseOwed, planFor, type TaskRow } from './batch.sql.ts';
 import { enqueueTask, type TaskKind } from './store.ts';
 
 /** Tasks that are worked on at once, each with a connection. */
@@ -119,7 +113,7 @@ export async function runBatch(client: pg.PoolClient, id: string): Promise<Batch
   await planFor(client, 'changing');
   const changed = owesAgain
     ? (await oweAgain(client, chosen, task.states)).owed
-    : await cancelOwed(client, chosen);
+    : await cancelDeliveries(client, chosen);
   const { cursor } = chosen;
   const moved = await client.query<{ due_in_ms: number }>(
     `update posthorn.tasks

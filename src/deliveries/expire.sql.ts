@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
-import { isIn } from './load.sql.ts';
+import { stateAllows } from './states.ts';
 
 /** Deliveries that expire in one transaction. */
 const MAX_EXPIRED = 2_000;
@@ -72,7 +72,7 @@ export async function expireHeld(
       set state = 'failed', reason = 'expired', ended_at = now(), next_attempt_at = null
       from due
       where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
-        and ${isIn('d', 'held')}`,
+        and ${stateAllows('d', 'expire')}`,
     values: [
       plainArray(expiries.map(({ subscriptionId }) => subscriptionId)),
       plainArray(expiries.map(({ afterMs }) => afterMs)),

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
-import { bounds, isIn, type OwedDelivery } from './load.sql.ts';
+import { bounds, type OwedDelivery } from './load.sql.ts';
+import { stateAllows } from './states.ts';
 
 /** Notifies workers of subscriptions with held deliveries: ids with commas between. */
 export const BACKLOG_CHANNEL = 'posthorn_backlogs';
@@ -31,7 +32,7 @@ export async function holdDeliveries(
         from unnest($1::uuid[], $2::integer[], $3::smallint[]) as k (webhook_id, subscription_id, attempt_count)
         where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
           and d.webhook_id = any($1::uuid[]) and d.webhook_id between $4 and $5
-          and d.attempt_count = k.attempt_count and ${isIn('d', 'pending')}
+          and d.attempt_count = k.attempt_count and ${stateAllows('d', 'hold')}
         returning d.subscription_id
       )
       select pg_notify('${BACKLOG_CHANNEL}', string_agg(distinct subscription_id::text, ','))

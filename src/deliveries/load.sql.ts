@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { bounds, plainArray } from '../db/arrays.ts';
-import type { DeliveryState } from '../db/types.ts';
 import { loadPayloads, MISSING } from './payloads.sql.ts';
+import { isIn } from './states.ts';
 
 export { bounds };
 
@@ -88,17 +88,4 @@ interface DeliveryRow {
   attempt_count: number;
   schedule_offset: number | null;
   probe_count: number;
-}
-
-/**
- * SQL condition: a delivery that is found by its key is in one of these states.
- *
- * It compares text, so that it does not match the condition of the indexes of owed deliveries. While
- * little is owed, reading such an index in full is cheapest; that plan would be kept, and read a
- * backlog of a million for each hundred deliveries.
- *
- * @param delivery the name or alias of the table.
- */
-export function isIn(delivery: string, ...states: readonly DeliveryState[]): string {
-  return `${delivery}.state::text in (${states.map((state) => `'${state}'`).join(', ')})`;
 }

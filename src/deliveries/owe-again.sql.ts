@@ -4,6 +4,7 @@ import { plainArray } from '../db/arrays.ts';
 import type { DeliveryState } from '../db/types.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { bounds, type DeliveryKeys } from './load.sql.ts';
+import { stateAllows } from './states.ts';
 
 /**
  * A delivery with more attempts is not made owed again: they are counted in a smallint, and only a
@@ -63,7 +64,7 @@ export async function oweAgain(
         join posthorn.subscriptions s on s.id = k.subscription_id and s.deleted_at is null
         where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
           and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
-          and d.state = any($5::posthorn.delivery_state[])
+          and ${stateAllows('d', 'oweAgain')} and d.state = any($5::posthorn.delivery_state[])
           -- A delivery that is due already has its job.
           and (d.state <> 'pending' or d.next_attempt_at > now())
           and d.attempt_count < ${MAX_ATTEMPTS}

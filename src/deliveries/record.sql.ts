@@ -2,7 +2,8 @@ import type pg from 'pg';
 import { plainArray, textArray } from '../db/arrays.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import { addJobsOf } from './jobs.sql.ts';
-import { bounds, isIn } from './load.sql.ts';
+import { bounds } from './load.sql.ts';
+import { onlyCounts, stateAllows } from './states.ts';
 
 /** The result of one attempt, and the state of its delivery that follows from it. */
 export interface AttemptResult {
@@ -34,7 +35,10 @@ const JOB_STEP_MS = 100;
 /** SQL condition: the result is that of a failed probe. */
 const PROBE = `(r.state = 'held' and r.retry_in_ms is null)`;
 /** SQL condition: the delivery ended while its attempt was in flight, and keeps its final state. */
-const OVER = `(d.state = 'cancelled' or d.reason = 'expired' and r.state <> 'succeeded')`;
+const OVER = `case r.state
+  when 'succeeded' then ${onlyCounts('d', 'succeed')}
+  when 'failed' then ${onlyCounts('d', 'fail')}
+  else ${onlyCounts('d', 'retry')} end`;
 
 /** The result of recording a group of attempts. */
 export interface Recorded {
@@ -47,7 +51,7 @@ export interface Recorded {
 /** SQL condition: `d` is the delivery of result `r`, and still counts one attempt fewer. */
 const ITS_DELIVERY = `d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
   and d.attempt_count = r.attempt_number - 1
-  and (d.state in ('pending', 'held', 'cancelled') or d.reason = 'expired')
+  and ${stateAllows('d', 'succeed', 'retry', 'fail', 'countLate')}
   and d.webhook_id = any($1::uuid[])`;
 
 /** The columns that are logged of each result, also of a duplicate: $1 to $8. */
@@ -104,9 +108,9 @@ async function recordSuccesses(pool: pg.Pool, results: AttemptResult[]): Promise
       ), moved as (
         update posthorn.deliveries d
         set attempt_count = r.attempt_number,
-            state = case d.state when 'cancelled' then d.state else 'succeeded' end,
-            reason = case d.state when 'cancelled' then d.reason end,
-            ended_at = case d.state when 'cancelled' then d.ended_at else now() end,
+            state = case when ${onlyCounts('d', 'succeed')} then d.state else 'succeeded' end,
+            reason = case when ${onlyCounts('d', 'succeed')} then d.reason end,
+            ended_at = case when ${onlyCounts('d', 'succeed')} then d.ended_at else now() end,
             next_attempt_at = null,
             queued = true
         from r
@@ -164,27 +168,4 @@ async function recordAny(pool: pg.Pool, results: AttemptResult[]): Promise<Recor
   });
   const [row] = rows;
   return { moved: row?.moved ?? 0, wakeInMs: row?.wake_in_ms ?? [] };
-}
-
-/** Cancels deliveries whose subscription was deleted while they were being accepted. */
-export async function cancelDeliveries(
-  pool: pg.Pool,
-  deliveries: readonly { webhookId: string; subscriptionId: number }[],
-): Promise<void> {
-  const webhooks = deliveries.map(({ webhookId }) => webhookId);
-  await pool.query({
-    name: 'cancel',
-    text: `
-      update posthorn.deliveries d
-      set state = 'cancelled', ended_at = now(), next_attempt_at = null
-      from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
-      where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
-        and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
-        and ${isIn('d', 'pending', 'held')}`,
-    values: [
-      plainArray(webhooks),
-      plainArray(deliveries.map(({ subscriptionId }) => subscriptionId)),
-      ...bounds(webhooks),
-    ],
-  });
 }

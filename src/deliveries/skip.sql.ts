@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { cancelling } from './cancel.sql.ts';
 
 /** Deliveries that are cancelled in one transaction. */
 const MAX_SKIPPED = 2_000;
@@ -27,17 +28,14 @@ export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<n
       name: `skip-${state}`,
       text: `
         with chosen as materialized (
-          select d.webhook_id
+          select d.webhook_id, d.subscription_id
           from posthorn.deliveries d
           where d.subscription_id = $1 and d.state = '${state}'
             and d.webhook_id <= (select skip_until from posthorn.subscriptions where id = $1)
           limit ${MAX_SKIPPED}
           for update skip locked
         )
-        update posthorn.deliveries d
-        set state = 'cancelled', reason = 'skipped', ended_at = now(), next_attempt_at = null
-        from chosen
-        where d.webhook_id = chosen.webhook_id and d.subscription_id = $1 and d.state = '${state}'`,
+        ${cancelling('chosen', 'skip')}`,
       values: [subscriptionId],
     });
     if ((rowCount ?? 0) > 0) return rowCount ?? 0;

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { addJobsOf } from './jobs.sql.ts';
-import { isIn } from './load.sql.ts';
 import { NEAR_MS } from './record.sql.ts';
+import { stateAllows } from './states.ts';
 
 /** Deliveries that get their jobs in one transaction. */
 const MAX_WOKEN = 5_000;
@@ -76,7 +76,7 @@ export async function wakeDeliveries(
             next_attempt_at = case when due.lost then now() else d.next_attempt_at end
         from due
         where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
-          and ${isIn('d', 'pending')}
+          and ${stateAllows('d', 'wake')}
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, due.lost
       ), ${addJobsOf(`
             -- Due within a second of each other: they have waited for a minute at least.

@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
 import { inTransaction } from '../db/transaction.ts';
-import { bounds, isIn } from '../deliveries/load.sql.ts';
+import { bounds } from '../deliveries/load.sql.ts';
+import { isIn } from '../deliveries/states.ts';
 
 /** Webhooks that one transaction goes through. */
 const BATCH = 1_000;

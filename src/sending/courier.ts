@@ -2,8 +2,9 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Patience } from '../db/patience.ts';
 import type { AttemptStatus } from '../db/types.ts';
+import { cancelOne } from '../deliveries/cancel.sql.ts';
 import type { OwedDelivery } from '../deliveries/load.sql.ts';
-import { type AttemptResult, cancelDeliveries } from '../deliveries/record.sql.ts';
+import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { nextDelayMs, parseRetryAfter, type RetrySchedule } from '../deliveries/retry-schedule.ts';
 import type { Circuits } from '../health/circuits.ts';
 import type { HttpAnswer } from '../http/answer-reader.ts';
@@ -92,7 +93,7 @@ export function createCourier(options: CourierOptions): Courier {
     let subscription = await findSubscription(subscriptionId);
     if (subscription === null) {
       onSent(null, 0);
-      await cancelDeliveries(pool, [delivery]);
+      await cancelOne(pool, delivery.webhookId, subscriptionId);
       return 'cancelled';
     }
     // While its result waits, its job counts as lost after some time, and another job comes here.

@@ -1,0 +1,257 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type pg from 'pg';
+import t from 'tap';
+import { createPool, DELIVERY_PLANS } from '../../src/db/pool.ts';
+import { inTransaction } from '../../src/db/transaction.ts';
+import type { DeliveryState } from '../../src/db/types.ts';
+import { cancelDeliveries, cancelOne } from '../../src/deliveries/cancel.sql.ts';
+import { expireHeld } from '../../src/deliveries/expire.sql.ts';
+import { holdDeliveries } from '../../src/deliveries/hold.sql.ts';
+import type { OwedDelivery } from '../../src/deliveries/load.sql.ts';
+import { oweAgain } from '../../src/deliveries/owe-again.sql.ts';
+import { type AttemptResult, recordAttempts } from '../../src/deliveries/record.sql.ts';
+import { skipSome } from '../../src/deliveries/skip.sql.ts';
+import { type From, TRANSITIONS, type TransitionName } from '../../src/deliveries/states.ts';
+import { wakeDeliveries } from '../../src/deliveries/wake.sql.ts';
+import { createTestDatabase } from '../helpers/database.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const STATES = ['pending', 'held', 'succeeded', 'failed', 'cancelled'] as const;
+const ATTEMPTS = 2;
+
+interface Delivery {
+  readonly pool: pg.Pool;
+  readonly webhookId: string;
+  readonly subscriptionId: number;
+}
+
+/** A statement that changes deliveries, in some use of it. */
+interface Use {
+  /** The transitions that it makes. If a state allows several, the first is made. */
+  readonly makes: readonly TransitionName[];
+  /** Whether the subscription's deliveries go through its backlog. */
+  readonly throughBacklog?: boolean;
+  /** Whether the next attempt is due later than now. */
+  readonly waits?: boolean;
+  run(delivery: Delivery): Promise<unknown>;
+}
+
+const keysOf = ({ webhookId, subscriptionId }: Delivery) => ({
+  webhooks: [webhookId],
+  subscriptions: [subscriptionId],
+});
+
+function resultOf(
+  { webhookId, subscriptionId }: Omit<Delivery, 'pool'>,
+  state: AttemptResult['state'],
+  retryInMs: number | null = null,
+): AttemptResult {
+  return {
+    webhookId,
+    subscriptionId,
+    attemptNumber: ATTEMPTS + 1,
+    status: state === 'succeeded' ? 'success' : 'failed',
+    responseCode: 200,
+    errorCode: null,
+    error: null,
+    durationMs: 1,
+    responseExcerpt: null,
+    state,
+    retryInMs,
+    bytes: 2,
+  };
+}
+
+const owedAgain = (delivery: Delivery) =>
+  inTransaction(delivery.pool, (client) => oweAgain(client, keysOf(delivery), STATES));
+
+const accepted = ({ pool, subscriptionId }: Delivery) =>
+  pool.query(
+    `select posthorn.accept('{}', '{0}', '{2}', '{application/json}', array[$1::integer], '{default}', '{null}')`,
+    [subscriptionId],
+  );
+
+/** All uses of all statements that change deliveries. */
+const USES: Record<string, Use> = {
+  'posthorn.accept': { makes: ['accept'], run: accepted },
+  'posthorn.accept_general': { makes: ['accept'], throughBacklog: true, run: accepted },
+  holdDeliveries: {
+    makes: ['hold'],
+    run: ({ pool, webhookId, subscriptionId }) =>
+      holdDeliveries(pool, [
+        { webhookId, subscriptionId, attemptCount: ATTEMPTS } as unknown as OwedDelivery,
+      ]),
+  },
+  wakeDeliveries: { makes: ['wake'], run: ({ pool }) => wakeDeliveries(pool, 0, 1) },
+  'recordAttempts, successes alone': {
+    makes: ['succeed', 'countLate'],
+    run: (delivery) => recordAttempts(delivery.pool, [resultOf(delivery, 'succeeded')]),
+  },
+  'recordAttempts, a success among others': {
+    makes: ['succeed', 'countLate'],
+    run: (delivery) =>
+      recordAttempts(delivery.pool, [
+        resultOf({ ...delivery, subscriptionId: 0 }, 'failed'),
+        resultOf(delivery, 'succeeded'),
+      ]),
+  },
+  'recordAttempts, to be retried': {
+    makes: ['retry', 'countLate'],
+    run: (delivery) => recordAttempts(delivery.pool, [resultOf(delivery, 'pending', 1_000)]),
+  },
+  'recordAttempts, to be retried in order': {
+    makes: ['retry', 'countLate'],
+    run: (delivery) => recordAttempts(delivery.pool, [resultOf(delivery, 'held', 1_000)]),
+  },
+  'recordAttempts, a probe that failed': {
+    makes: ['retry', 'countLate'],
+    run: (delivery) => recordAttempts(delivery.pool, [resultOf(delivery, 'held')]),
+  },
+  'recordAttempts, the last attempt': {
+    makes: ['fail', 'countLate'],
+    run: (delivery) => recordAttempts(delivery.pool, [resultOf(delivery, 'failed')]),
+  },
+  expireHeld: {
+    makes: ['expire'],
+    run: ({ pool, subscriptionId }) => expireHeld(pool, [{ subscriptionId, afterMs: 1_000 }]),
+  },
+  cancelOne: {
+    makes: ['cancel'],
+    run: ({ pool, webhookId, subscriptionId }) => cancelOne(pool, webhookId, subscriptionId),
+  },
+  cancelDeliveries: {
+    makes: ['cancel'],
+    run: (delivery) => cancelDeliveries(delivery.pool, keysOf(delivery)),
+  },
+  skipSome: {
+    makes: ['skip'],
+    run: ({ pool, subscriptionId }) => skipSome(pool, subscriptionId),
+  },
+  oweAgain: { makes: ['oweAgain'], waits: true, run: owedAgain },
+  'oweAgain, through a backlog': {
+    makes: ['oweAgain'],
+    throughBacklog: true,
+    waits: true,
+    run: owedAgain,
+  },
+};
+
+/** The transition that a use has to make of a delivery in this state. */
+function transitionOf({ makes }: Use, from: From): TransitionName | undefined {
+  return makes.find((name) => {
+    const allowed: readonly From[] = TRANSITIONS[name].from;
+    return allowed.includes(from) || (from === 'expired' && allowed.includes('failed'));
+  });
+}
+
+t.test('each statement changes deliveries in the states that the table names', async (t) => {
+  const pool = createPool({
+    connectionString: await createTestDatabase(t),
+    purpose: 'test',
+    max: 2,
+    settings: DELIVERY_PLANS,
+  });
+  t.teardown(() => pool.end());
+  await pool.query(
+    `select posthorn.ensure_partitions(((now() - interval '1 minute') at time zone 'UTC')::date, (now() at time zone 'UTC')::date)`,
+  );
+  const subscribe = async (maxInFlight: number | null): Promise<number> => {
+    const { rows } = await pool.query<{ id: number }>(
+      `insert into posthorn.subscriptions (url, max_in_flight, skip_until)
+       values ('http://a.example/', $1, 'ffffffff-ffff-ffff-ffff-ffffffffffff') returning id`,
+      [maxInFlight],
+    );
+    return rows[0]?.id as number;
+  };
+  const direct = await subscribe(null);
+  const throughBacklog = await subscribe(1);
+
+  /** Leaves one delivery in the database, a minute old. */
+  async function add(from: From, use: Use): Promise<Delivery> {
+    const subscriptionId = use.throughBacklog === true ? throughBacklog : direct;
+    const state = from === 'expired' ? 'failed' : from;
+    await pool.query(
+      'truncate posthorn.webhook_payloads, posthorn.deliveries, posthorn.delivery_attempts, graphile_worker._private_jobs',
+    );
+    const { rows } = await pool.query<{ id: string }>(
+      `with payload as (
+         insert into posthorn.webhook_payloads (id, content_type, body)
+         values (posthorn.uuidv7_floor(now() - interval '1 minute'), 'application/json', '{}')
+         returning id
+       )
+       insert into posthorn.deliveries (webhook_id, subscription_id, state, reason, attempt_count, next_attempt_at)
+       -- The time is the same in all states, so that only the state decides.
+       select id, $1, $2, $3, ${ATTEMPTS}, now() + $4 * interval '50 seconds' from payload
+       returning webhook_id as id`,
+      [subscriptionId, state, from === 'expired' ? 'expired' : null, use.waits === true ? 1 : -1],
+    );
+    return { pool, webhookId: rows[0]?.id as string, subscriptionId };
+  }
+
+  async function read({ webhookId }: Delivery): Promise<{ state: DeliveryState }> {
+    const { rows } = await pool.query<{ row: { state: DeliveryState } }>(
+      'select to_jsonb(d) as row from posthorn.deliveries d where webhook_id = $1',
+      [webhookId],
+    );
+    return rows[0]?.row as { state: DeliveryState };
+  }
+
+  const reached = new Map<TransitionName, Set<DeliveryState>>();
+  const reach = (name: TransitionName, state: DeliveryState) =>
+    reached.set(name, (reached.get(name) ?? new Set()).add(state));
+
+  for (const [name, use] of Object.entries(USES)) {
+    for (const from of [...STATES, 'expired'] as const) {
+      const delivery = await add(from, use);
+      const before = await read(delivery);
+      await use.run(delivery);
+      const after = await read(delivery);
+      const transition = transitionOf(use, from);
+      if (transition === undefined) {
+        t.strictSame(after, before, `${name} changes nothing of ${from}`);
+        continue;
+      }
+      const { to } = TRANSITIONS[transition];
+      t.notSame(after, before, `${name} changes ${from}`);
+      if (to === 'same') t.equal(after.state, before.state, `${name} leaves ${from}`);
+      else {
+        t.ok((to as readonly string[]).includes(after.state), `${name}: ${from} → ${after.state}`);
+        reach(transition, after.state);
+      }
+    }
+    const inserted = await pool.query<{ state: DeliveryState }>(
+      'select state from posthorn.deliveries where attempt_count = 0',
+    );
+    for (const { state } of inserted.rows) reach('accept', state);
+  }
+
+  for (const [name, { to }] of Object.entries(TRANSITIONS))
+    if (to !== 'same')
+      t.strictSame([...(reached.get(name as TransitionName) ?? [])].sort(), [...to].sort(), name);
+});
+
+t.test('every transition is made by a statement', async (t) => {
+  const made = new Set(Object.values(USES).flatMap(({ makes }) => makes));
+  t.strictSame([...made].sort(), Object.keys(TRANSITIONS).sort());
+});
+
+t.test('no statement elsewhere changes deliveries', async (t) => {
+  const change = /(?:update|insert into|delete from|merge into)\s+posthorn\.deliveries\b/i;
+  const changing = ['src', 'schema/functions', 'schema/views', 'tasks'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.(ts|sql)$/.test(name))
+      .map((name) => `${folder}/${name}`)
+      .filter((file) => change.test(readFileSync(join(ROOT, file), 'utf8'))),
+  );
+  t.strictSame(changing.filter((file) => !file.startsWith('src/deliveries/')).sort(), [
+    'schema/functions/accept.sql',
+    'schema/functions/accept_general.sql',
+  ]);
+  t.strictSame(
+    changing.filter((file) => file.startsWith('src/deliveries/')).sort(),
+    ['cancel', 'expire', 'hold', 'owe-again', 'record', 'wake'].map(
+      (name) => `src/deliveries/${name}.sql.ts`,
+    ),
+  );
+});
