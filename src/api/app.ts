@@ -47,7 +47,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     // While the server stops, a request on an open connection is still served; then the connection closes.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    frameworkErrors: answerFrameworkError as never,
+    frameworkErrors: answerFrameworkError,
     // createApiServer sets its own handler, also for the second server that fastify makes for localhost.
     clientErrorHandler: () => {},
     routerOptions: { ignoreTrailingSlash: true },

@@ -51,6 +51,10 @@ export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpP
   };
 };
 
+/** For routes that check their bodies themselves: everything but the body is checked. */
+export const validatorOfAllButBody: FastifySchemaCompiler<object> = (route) =>
+  route.httpPart === 'body' ? () => true : validatorCompiler(route);
+
 /** Returns a function that returns the errors in a part of a request, or null. */
 function createJudge(schema: object): (part: unknown) => Partial<ErrorObject>[] | null {
   const check = compileLate(schema);

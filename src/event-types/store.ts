@@ -133,7 +133,11 @@ async function requireRoom(db: Database, tenant: string): Promise<void> {
 export async function listEventTypes(
   db: Database,
   tenant: string,
-  { after, archived, limit }: { after?: string; archived?: boolean | undefined; limit: number },
+  {
+    after,
+    archived,
+    limit,
+  }: { after?: string | undefined; archived?: boolean | undefined; limit: number },
 ): Promise<EventType[]> {
   let query = db
     .selectFrom('posthorn.event_types')

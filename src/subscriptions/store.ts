@@ -124,7 +124,7 @@ export async function listAllSubscriptions(db: Database, tenant: string): Promis
 export async function listSubscriptions(
   db: Database,
   { tenant, after, limit }: { tenant: string; after: number; limit: number },
-): Promise<{ subscriptions: Subscription[]; more: boolean }> {
+): Promise<{ rows: Subscription[]; next: number | null }> {
   const { rows } = await sql<{ last: number | null; more: boolean | null }>`
     select max(id) filter (where fits) as last, bool_or(not fits) as more
     from (
@@ -145,9 +145,9 @@ export async function listSubscriptions(
       ) as sized
     ) as judged`.execute(db);
   const { last = null, more = null } = rows[0] ?? {};
-  if (last === null) return { subscriptions: [], more: false };
+  if (last === null) return { rows: [], next: null };
   const page = selectOf(db, tenant).where('id', '>', after).where('id', '<=', last);
-  return { subscriptions: (await page.execute()).map(present), more: more === true };
+  return { rows: (await page.execute()).map(present), next: more === true ? last : null };
 }
 
 function selectOf(db: Database, tenant: string) {

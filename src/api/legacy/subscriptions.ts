@@ -42,7 +42,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       // The first system had no event types: such a subscription gets only webhooks handed in for it.
       const fields = { ...judge(request.body), event_types: [], tenant: request.tenant };
       const subscription = await createSubscription(db, sealer, fields);
-      return reply.code(201).send(subscription as never);
+      return reply.code(201).send(subscription);
     },
   );
 
@@ -60,7 +60,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         },
       },
     },
-    async ({ tenant }, reply) => reply.send((await listAllSubscriptions(db, tenant)) as never),
+    async ({ tenant }, reply) => reply.send(await listAllSubscriptions(db, tenant)),
   );
 
   app.put(
@@ -95,7 +95,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       const subscription = await updateSubscription(db, sealer, request.tenant, id, judge(change));
       if (subscription === undefined) throw notFound('subscription', id);
       subscriptions.drop(id);
-      return reply.send({ message: 'Subscription updated successfully', ...subscription } as never);
+      return reply.send({ message: 'Subscription updated successfully', ...subscription });
     },
   );
 

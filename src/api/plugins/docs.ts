@@ -18,7 +18,7 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
     }),
     transformObject: (made) => {
       const { openapiObject } = made as unknown as { openapiObject: OpenApiDocument };
-      return completeDocument(openapiObject) as never;
+      return completeDocument(openapiObject);
     },
     openapi: {
       openapi: '3.1.0',

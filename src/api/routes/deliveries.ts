@@ -5,26 +5,19 @@ import { inTransaction } from '../../db/transaction.ts';
 import { type RetryRefusal, retryDelivery } from '../../deliveries/retry.ts';
 import { getDelivery, isListedByDue, listDeliveries } from '../../history/deliveries.ts';
 import { beginTask } from '../begin-task.ts';
+import { CURSOR_ID, CURSOR_MICROSECONDS, CURSOR_UUID } from '../cursor.ts';
 import { linksOf } from '../links.ts';
-import {
-  CURSOR_ID,
-  CURSOR_MICROSECONDS,
-  CURSOR_UUID,
-  DEFAULT_LIMIT,
-  nextPage,
-  PageQuery,
-  readCursor,
-} from '../paging.ts';
+import { addListRoute } from '../list-route.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import {
   DELIVERY_STATES,
   described,
   EventType,
-  nullable,
   oneOf,
   problems,
+  RequestTimestamp,
   SubscriptionId,
-  Timestamp,
+  toDate,
   WebhookId,
 } from '../schemas/common.ts';
 import {
@@ -45,65 +38,47 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
   app,
   { services: { pool, listPool } },
 ) => {
-  app.get(
-    '/v1/deliveries',
-    {
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'listDeliveries',
-        summary: 'List deliveries, newest webhooks first',
-        description: `With \`state\` pending or held, the list is ordered by the time at which deliveries are due, the soonest first. ${SCANNED_PAGES}`,
-        tags: ['history'],
-        querystring: Type.Object(
-          {
-            subscription_id: Type.Optional(SubscriptionId),
-            webhook_id: Type.Optional(WebhookId),
-            state: Type.Optional(oneOf(DELIVERY_STATES, 'The state of the delivery.')),
-            event_type: Type.Optional(EventType),
-            since: Type.Optional({
-              ...Timestamp,
-              description: 'Only deliveries of webhooks accepted at or after this time.',
-            }),
-            until: Type.Optional({
-              ...Timestamp,
-              description: 'Only deliveries of webhooks accepted before this time.',
-            }),
-            ...PageQuery,
-          },
-          { additionalProperties: false },
-        ),
-        response: {
-          200: described(
-            'A page of deliveries. next_cursor and the Link header lead to the next page.',
-            Type.Object({ data: Type.Array(Delivery), next_cursor: nullable(Type.String()) }),
-          ),
-          ...problems(400, 401),
-        },
-      },
+  addListRoute(app, {
+    path: '/v1/deliveries',
+    scope: 'read',
+    operationId: 'listDeliveries',
+    summary: 'List deliveries, newest webhooks first',
+    description: `With \`state\` pending or held, the list is ordered by the time at which deliveries are due, the soonest first. ${SCANNED_PAGES}`,
+    tag: 'history',
+    page: 'A page of deliveries.',
+    filters: {
+      subscription_id: Type.Optional(SubscriptionId),
+      webhook_id: Type.Optional(WebhookId),
+      state: Type.Optional(oneOf(DELIVERY_STATES, 'The state of the delivery.')),
+      event_type: Type.Optional(EventType),
+      since: Type.Optional({
+        ...RequestTimestamp,
+        description: 'Only deliveries of webhooks accepted at or after this time.',
+      }),
+      until: Type.Optional({
+        ...RequestTimestamp,
+        description: 'Only deliveries of webhooks accepted before this time.',
+      }),
     },
-    async (request, reply) => {
-      const { cursor, limit = DEFAULT_LIMIT, ...query } = request.query;
-      const filter = {
-        tenant: request.tenant,
-        subscriptionId: query.subscription_id,
-        webhookId: query.webhook_id,
-        state: query.state,
-        eventType: query.event_type,
-        since: query.since === undefined ? undefined : new Date(query.since),
-        until: query.until === undefined ? undefined : new Date(query.until),
-      };
-      const cursorShapes = isListedByDue(filter)
+    row: Delivery,
+    cursor: ({ state, webhook_id }) =>
+      isListedByDue({ state, webhookId: webhook_id })
         ? [CURSOR_MICROSECONDS, CURSOR_UUID, CURSOR_ID]
-        : [CURSOR_UUID, CURSOR_ID];
-      const after = cursor === undefined ? undefined : readCursor(cursor, cursorShapes);
-      const to = linksOf(request);
+        : [CURSOR_UUID, CURSOR_ID],
+    async read({ tenant, filters, limit, after, to }) {
+      const filter = {
+        tenant,
+        subscriptionId: filters.subscription_id,
+        webhookId: filters.webhook_id,
+        state: filters.state,
+        eventType: filters.event_type,
+        since: toDate(filters.since),
+        until: toDate(filters.until),
+      };
       const { rows, next } = await listDeliveries(listPool, filter, limit, after);
-      return reply.send({
-        data: rows.map((row) => linkDelivery(row, to)),
-        next_cursor: nextPage(request, reply, next),
-      } as never);
+      return { rows: rows.map((row) => linkDelivery(row, to)), next };
     },
-  );
+  });
 
   app.get(
     '/v1/deliveries/:delivery_id',
@@ -117,7 +92,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         response: { 200: described('The delivery.', Delivery), ...problems(400, 401, 404) },
       },
     },
-    async (request, reply) => reply.send((await find(request, request.params)) as never),
+    async (request, reply) => reply.send(await find(request, request.params)),
   );
 
   app.post(
@@ -145,7 +120,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       );
       if (refusal === 'unknown') throw notFound('delivery', id);
       if (refusal !== null) throw new Problem('conflict', REFUSALS[refusal]);
-      return reply.code(202).send((await find(request, request.params)) as never);
+      return reply.code(202).send(await find(request, request.params));
     },
   );
 
@@ -186,7 +161,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         rate: null,
       });
       reply.header('location', linksOf(request)(`/v1/tasks/${task.id}`));
-      return reply.code(202).send(linkTask(task, linksOf(request)) as never);
+      return reply.code(202).send(linkTask(task, linksOf(request)));
     },
   );
 

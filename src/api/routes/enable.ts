@@ -58,7 +58,7 @@ export const enableRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       const subscription = enabled && (await getSubscription(db, request.tenant, id));
       if (enabled === undefined || subscription === undefined) throw notFound('subscription', id);
       const { active, skipped } = enabled;
-      return reply.code(active ? 200 : 202).send({ ...subscription, skipped } as never);
+      return reply.code(active ? 200 : 202).send({ ...subscription, skipped });
     },
   );
 };

@@ -21,7 +21,7 @@ import {
   SENT_EVENT_TYPE,
 } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
-import { validatorCompiler } from '../validation.ts';
+import { validatorOfAllButBody } from '../validation.ts';
 import { IMPORT, withinRoom } from './event-types.ts';
 
 const SENDABLE = new RegExp(SENT_EVENT_TYPE);
@@ -79,8 +79,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
     {
       config: { scope: 'manage' },
       // The body stays bytes here, so its schema is for the document; the thread for schemas parses it.
-      validatorCompiler: (route: { httpPart?: string }) =>
-        route.httpPart === 'body' ? () => true : validatorCompiler(route as never),
+      validatorCompiler: validatorOfAllButBody,
       bodyLimit: settings.maxBodyBytes,
       schema: {
         operationId: 'importEventTypes',

@@ -11,12 +11,11 @@ import {
   updateEventType,
 } from '../../event-types/store.ts';
 import { createEventTypeJudge, writeFields } from '../judge-event-type.ts';
-import { DEFAULT_LIMIT, linkNext, PageQuery, readCursor, writeCursor } from '../paging.ts';
+import { addListRoute, readPageBy } from '../list-route.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import {
   described,
   EventType as EventTypeName,
-  nullable,
   problems,
   SentEventType,
 } from '../schemas/common.ts';
@@ -92,52 +91,35 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
         );
       eventTypes.forget(request.tenant);
       reply.header('location', `/v1/event-types/${name}`);
-      return reply.code(201).send(type as never);
+      return reply.code(201).send(type);
     },
   );
 
-  app.get(
-    '/v1/event-types',
-    {
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'listEventTypes',
-        summary: 'List the event types, by name',
-        tags: ['event types'],
-        querystring: Type.Object(
-          {
-            archived: Type.Optional({
-              ...Type.Unsafe<'true' | 'false'>({ type: 'string', enum: ['true', 'false'] }),
-              description:
-                'true: only archived event types. false: only event types that are not archived. Left out: all.',
-            }),
-            ...PageQuery,
-          },
-          { additionalProperties: false },
-        ),
-        response: {
-          200: described(
-            'A page of event types. next_cursor and the Link header lead to the next page.',
-            Type.Object({ data: Type.Array(EventType), next_cursor: nullable(Type.String()) }),
-          ),
-          ...problems(400, 401),
-        },
-      },
+  addListRoute(app, {
+    path: '/v1/event-types',
+    scope: 'read',
+    operationId: 'listEventTypes',
+    summary: 'List the event types, by name',
+    tag: 'event types',
+    page: 'A page of event types.',
+    filters: {
+      archived: Type.Optional({
+        ...Type.Unsafe<'true' | 'false'>({ type: 'string', enum: ['true', 'false'] }),
+        description:
+          'true: only archived event types. false: only event types that are not archived. Left out: all.',
+      }),
     },
-    async (request, reply) => {
-      const { archived, cursor, limit = DEFAULT_LIMIT } = request.query;
-      const rows = await listEventTypes(db, request.tenant, {
-        ...(cursor === undefined ? {} : { after: readCursor(cursor, [CURSOR_NAME])[0] as string }),
-        archived: archived === undefined ? undefined : archived === 'true',
-        limit: limit + 1,
-      });
-      const data = rows.slice(0, limit);
-      const last = data.at(-1);
-      const next = rows.length > limit && last !== undefined ? writeCursor([last.name]) : null;
-      if (next !== null) linkNext(request, reply, next);
-      return reply.send({ data, next_cursor: next } as never);
+    row: EventType,
+    cursor: [CURSOR_NAME],
+    read({ tenant, filters, limit, after = [] }) {
+      const archived = filters.archived === undefined ? undefined : filters.archived === 'true';
+      return readPageBy(
+        limit,
+        (limit) => listEventTypes(db, tenant, { after: after[0], archived, limit }),
+        ({ name }) => [name],
+      );
     },
-  );
+  });
 
   app.get(
     '/v1/event-types/:event_type',
@@ -155,7 +137,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       const { event_type: name } = request.params;
       const type = await getEventType(db, request.tenant, name);
       if (type === undefined) throw notFound('event type', name);
-      return reply.send(type as never);
+      return reply.send(type);
     },
   );
 
@@ -198,7 +180,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       const type = await withinRoom(() => updateEventType(db, tenant, name, change));
       if (type === undefined) throw notFound('event type', name);
       eventTypes.forget(request.tenant);
-      return reply.send(type as never);
+      return reply.send(type);
     },
   );
 

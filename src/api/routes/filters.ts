@@ -71,7 +71,7 @@ export const filterRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         tested: webhooks.length,
         matched: webhooks.filter(({ matches }) => matches).length,
         webhooks,
-      } as never);
+      });
     },
   );
 };

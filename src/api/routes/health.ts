@@ -111,7 +111,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
                 error_code: row.recent_error_code,
                 error: row.recent_error,
               },
-      } as never);
+      });
     },
   );
 };

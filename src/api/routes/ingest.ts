@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifySchema } from 'fastify';
+import type { FastifySchema, FastifySchemaCompiler } from 'fastify';
 import { Type } from 'typebox';
 import type { AcceptedWebhook } from '../../intake/accept.sql.ts';
 import { freeNow } from '../../lib/free-now.ts';
@@ -17,6 +17,10 @@ import type { ApiServices } from '../services.ts';
 import { validatorCompiler } from '../validation.ts';
 
 const SIGNATURE_HEADER = 'x-hub-signature-256';
+
+/** Checks only the path: the body is bytes, and the handler reads the headers. */
+const validatorOfParams: FastifySchemaCompiler<object> = (route) =>
+  route.httpPart === 'params' ? validatorCompiler(route) : () => true;
 
 /** The routes of /ingest, by which sources hand webhooks in. */
 export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
@@ -117,13 +121,11 @@ const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app.post<{ Params: { subscription_id: number } }>(
     '/ingest/:subscription_id',
     {
-      schema: schema as never,
+      schema: schema,
       config: { scope: 'own' },
       bodyLimit: services.settings.maxBodyBytes,
-      // The body is bytes, whatever the document says of it; only the path is validated here.
-      validatorCompiler: (route: { httpPart?: string }) =>
-        route.httpPart === 'params' ? validatorCompiler(route as never) : () => true,
-    } as never,
+      validatorCompiler: validatorOfParams,
+    },
     async (request, reply) => {
       const id = request.params.subscription_id;
       const body = request.body as Buffer | undefined;

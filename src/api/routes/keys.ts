@@ -4,17 +4,19 @@ import { ENVIRONMENTS } from '../../keys/format.ts';
 import { SCOPES, type Scope } from '../../keys/scopes.ts';
 import { createKey, listKeys, revokeKey } from '../../keys/store.ts';
 import { DEFAULT_TENANT } from '../../tenants/store.ts';
-import {
-  CURSOR_ID,
-  DEFAULT_LIMIT,
-  linkNext,
-  PageQuery,
-  readCursor,
-  writeCursor,
-} from '../paging.ts';
+import { CURSOR_ID } from '../cursor.ts';
+import { addListRoute, readPageBy } from '../list-route.ts';
 import { MAX_TENANT_LENGTH } from '../plugins/access.ts';
 import { invalidField, notFound } from '../problems.ts';
-import { described, named, nullable, oneOf, problems, Timestamp } from '../schemas/common.ts';
+import {
+  described,
+  named,
+  nullable,
+  oneOf,
+  problems,
+  RequestTimestamp,
+  Timestamp,
+} from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 
 const KeyId = Type.Integer({
@@ -84,7 +86,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
             environment: Type.Optional(Environment),
             expires_at: Type.Optional(
               nullable({
-                ...Timestamp,
+                ...RequestTimestamp,
                 description: 'From this time on the key is refused. Null: the key does not expire.',
               }),
             ),
@@ -116,45 +118,27 @@ export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
         expiresAt: readExpiry(expires_at),
       });
       if (key === undefined) throw notFound('tenant', request.body.tenant ?? DEFAULT_TENANT);
-      return reply.code(201).send(key as never);
+      return reply.code(201).send(key);
     },
   );
 
-  app.get(
-    '/v1/keys',
-    {
-      config: { scope: 'admin' },
-      schema: {
-        operationId: 'listKeys',
-        summary: 'List the keys that are not revoked, by id',
-        tags: ['keys'],
-        querystring: Type.Object(
-          {
-            tenant: Type.Optional({ ...Tenant, description: 'Only keys of this tenant.' }),
-            ...PageQuery,
-          },
-          { additionalProperties: false },
-        ),
-        response: {
-          200: described(
-            'A page of keys. next_cursor and the Link header lead to the next page.',
-            Type.Object({ data: Type.Array(Key), next_cursor: nullable(Type.String()) }),
-          ),
-          ...problems(400, 401),
-        },
-      },
-    },
-    async (request, reply) => {
-      const { tenant, cursor, limit = DEFAULT_LIMIT } = request.query;
-      const after = cursor === undefined ? 0 : Number(readCursor(cursor, [CURSOR_ID])[0]);
-      const rows = await listKeys(db, { tenant, after, limit: limit + 1 });
-      const data = rows.slice(0, limit);
-      const last = data.at(-1);
-      const next = rows.length > limit && last !== undefined ? writeCursor([last.id]) : null;
-      if (next !== null) linkNext(request, reply, next);
-      return reply.send({ data, next_cursor: next } as never);
-    },
-  );
+  addListRoute(app, {
+    path: '/v1/keys',
+    scope: 'admin',
+    operationId: 'listKeys',
+    summary: 'List the keys that are not revoked, by id',
+    tag: 'keys',
+    page: 'A page of keys.',
+    filters: { tenant: Type.Optional({ ...Tenant, description: 'Only keys of this tenant.' }) },
+    row: Key,
+    cursor: [CURSOR_ID],
+    read: ({ filters: { tenant }, limit, after = ['0'] }) =>
+      readPageBy(
+        limit,
+        (limit) => listKeys(db, { tenant, after: Number(after[0]), limit }),
+        ({ id }) => [id],
+      ),
+  });
 
   app.delete(
     '/v1/keys/:key_id',
@@ -174,7 +158,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
       const { key_id: id } = request.params;
       const key = await revokeKey(db, id);
       if (key === undefined) throw notFound('key', id);
-      return reply.send(key as never);
+      return reply.send(key);
     },
   );
 };

@@ -18,7 +18,7 @@ import {
 } from '../schemas/common.ts';
 import { createEventTypeCheck } from '../sent-types.ts';
 import type { ApiServices } from '../services.ts';
-import { createBodyCheck, validatorCompiler } from '../validation.ts';
+import { createBodyCheck, validatorOfAllButBody } from '../validation.ts';
 
 const MAX_BATCH = 1000;
 
@@ -108,8 +108,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   takeRawJson(app, settings.maxBodyBytes);
   // Bodies stay bytes here. Their schemas are for the OpenAPI document; the handlers check them.
   const shared = {
-    validatorCompiler: (route: { httpPart?: string }) =>
-      route.httpPart === 'body' ? () => true : validatorCompiler(route as never),
+    validatorCompiler: validatorOfAllButBody,
     bodyLimit: settings.maxBodyBytes,
   };
 

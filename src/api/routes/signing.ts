@@ -144,7 +144,7 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         public_key: keys.current,
         previous: keys.previous.map(({ publicKey, until }) => ({
           public_key: publicKey,
-          valid_until: until.toISOString(),
+          valid_until: until,
         })),
       };
     },

@@ -91,7 +91,7 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
         ...row,
         success_rate: row.attempts === 0 ? null : row.succeeded / row.attempts,
         attempt_latency_ms: { p50, p95, p99 },
-      } as never);
+      });
     },
   );
 };

@@ -46,7 +46,7 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
     async (request, reply) => {
       const { subscription_id: id } = request.params;
       const subscription = await pauseSubscription(db, request.tenant, id, request.body.reason);
-      return reply.send(unlessDisabled(id, subscription) as never);
+      return reply.send(unlessDisabled(id, subscription));
     },
   );
 
@@ -70,7 +70,7 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
     async (request, reply) => {
       const { subscription_id: id } = request.params;
       const subscription = await resumeSubscription(db, request.tenant, id);
-      return reply.send(unlessDisabled(id, subscription) as never);
+      return reply.send(unlessDisabled(id, subscription));
     },
   );
 };

@@ -3,10 +3,11 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { cancelTask, getTask, listTasks, type NewTask } from '../../bulk-operations/store.ts';
 import { beginTask } from '../begin-task.ts';
+import { CURSOR_UUID } from '../cursor.ts';
 import { linksOf } from '../links.ts';
-import { CURSOR_UUID, DEFAULT_LIMIT, nextPage, PageQuery, readCursor } from '../paging.ts';
+import { addListRoute, readPageBy } from '../list-route.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
-import { described, nullable, problems, SubscriptionId } from '../schemas/common.ts';
+import { described, problems, SubscriptionId } from '../schemas/common.ts';
 import {
   DEFAULT_RATE,
   linkTask,
@@ -68,7 +69,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         eventTypes: event_types,
       });
       reply.header('location', linksOf(request)(`/v1/tasks/${task.id}`));
-      return reply.code(202).send(linkTask(task, linksOf(request)) as never);
+      return reply.code(202).send(linkTask(task, linksOf(request)));
     },
   );
 
@@ -98,41 +99,28 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         eventTypes: null,
       });
       reply.header('location', linksOf(request)(`/v1/tasks/${task.id}`));
-      return reply.code(202).send(linkTask(task, linksOf(request)) as never);
+      return reply.code(202).send(linkTask(task, linksOf(request)));
     },
   );
 
-  app.get(
-    '/v1/tasks',
-    {
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'listTasks',
-        summary: 'List tasks, the newest first',
-        tags: ['tasks'],
-        querystring: Type.Object(PageQuery, { additionalProperties: false }),
-        response: {
-          200: described(
-            'A page of tasks. next_cursor and the Link header lead to the next page.',
-            Type.Object({ data: Type.Array(Task), next_cursor: nullable(Type.String()) }),
-          ),
-          ...problems(400, 401),
-        },
-      },
-    },
-    async (request, reply) => {
-      const { cursor, limit = DEFAULT_LIMIT } = request.query;
-      const [before] = cursor === undefined ? [] : readCursor(cursor, [CURSOR_UUID]);
-      const to = linksOf(request);
-      const rows = await listTasks(pool as never, request.tenant, limit + 1, before);
-      const page = rows.slice(0, limit);
-      const last = rows.length > limit ? page.at(-1) : undefined;
-      return reply.send({
-        data: page.map((row) => linkTask(row, to)),
-        next_cursor: nextPage(request, reply, last === undefined ? null : [last.id]),
-      } as never);
-    },
-  );
+  addListRoute(app, {
+    path: '/v1/tasks',
+    scope: 'read',
+    operationId: 'listTasks',
+    summary: 'List tasks, the newest first',
+    tag: 'tasks',
+    page: 'A page of tasks.',
+    filters: {},
+    row: Task,
+    cursor: [CURSOR_UUID],
+    read: ({ tenant, limit, after = [], to }) =>
+      readPageBy(
+        limit,
+        async (limit) =>
+          (await listTasks(pool, tenant, limit, after[0])).map((task) => linkTask(task, to)),
+        ({ id }) => [id],
+      ),
+  });
 
   app.get(
     '/v1/tasks/:task_id',
@@ -146,7 +134,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         response: { 200: described('The task.', Task), ...problems(400, 401, 404) },
       },
     },
-    async (request, reply) => reply.send((await find(request, request.params)) as never),
+    async (request, reply) => reply.send(await find(request, request.params)),
   );
 
   app.post(
@@ -166,19 +154,19 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       },
     },
     async (request, reply) => {
-      const ended = await cancelTask(pool as never, request.tenant, request.params.task_id);
+      const ended = await cancelTask(pool, request.tenant, request.params.task_id);
       const task = await find(request, request.params);
       if (!ended && task.state !== 'cancelled')
         throw new Problem(
           'conflict',
           `The task has already ended, with the state ${task.state}, so it cannot be cancelled.`,
         );
-      return reply.send(task as never);
+      return reply.send(task);
     },
   );
 
   async function find(request: FastifyRequest, { task_id: id }: { task_id: string }) {
-    const task = await getTask(pool as never, request.tenant, id);
+    const task = await getTask(pool, request.tenant, id);
     if (task === undefined) throw notFound('task', id);
     return linkTask(task, linksOf(request));
   }

@@ -12,14 +12,8 @@ import {
   type Tenant as TenantRow,
   updateTenant,
 } from '../../tenants/store.ts';
-import {
-  CURSOR_TEXT,
-  DEFAULT_LIMIT,
-  linkNext,
-  PageQuery,
-  readCursor,
-  writeCursor,
-} from '../paging.ts';
+import { CURSOR_TEXT } from '../cursor.ts';
+import { addListRoute, readPageBy } from '../list-route.ts';
 import { MAX_TENANT_LENGTH } from '../plugins/access.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import { described, named, nullable, problems, TenantId, Timestamp } from '../schemas/common.ts';
@@ -107,39 +101,27 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         );
       }
       reply.header('location', `/v1/tenants/${encodeURIComponent(id)}`);
-      return reply.code(201).send(present(tenant) as never);
+      return reply.code(201).send(present(tenant));
     },
   );
 
-  app.get(
-    '/v1/tenants',
-    {
-      config: { scope: 'admin' },
-      schema: {
-        operationId: 'listTenants',
-        summary: 'List the tenants, by id',
-        tags: ['tenants'],
-        querystring: Type.Object(PageQuery, { additionalProperties: false }),
-        response: {
-          200: described(
-            'A page of tenants. next_cursor and the Link header lead to the next page.',
-            Type.Object({ data: Type.Array(Tenant), next_cursor: nullable(Type.String()) }),
-          ),
-          ...problems(400, 401),
-        },
-      },
-    },
-    async (request, reply) => {
-      const { cursor, limit = DEFAULT_LIMIT } = request.query;
-      const after = cursor === undefined ? undefined : readCursor(cursor, [CURSOR_TEXT])[0];
-      const rows = await listTenants(db, { after, limit: limit + 1 });
-      const data = rows.slice(0, limit);
-      const last = data.at(-1);
-      const next = rows.length > limit && last !== undefined ? writeCursor([last.id]) : null;
-      if (next !== null) linkNext(request, reply, next);
-      return reply.send({ data: data.map(present), next_cursor: next } as never);
-    },
-  );
+  addListRoute(app, {
+    path: '/v1/tenants',
+    scope: 'admin',
+    operationId: 'listTenants',
+    summary: 'List the tenants, by id',
+    tag: 'tenants',
+    page: 'A page of tenants.',
+    filters: {},
+    row: Tenant,
+    cursor: [CURSOR_TEXT],
+    read: ({ limit, after = [] }) =>
+      readPageBy(
+        limit,
+        async (limit) => (await listTenants(db, { after: after[0], limit })).map(present),
+        ({ id }) => [id],
+      ),
+  });
 
   app.get(
     '/v1/tenants/:tenant_id',
@@ -157,7 +139,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       const { tenant_id: id } = request.params;
       const tenant = await getTenant(db, id);
       if (tenant === undefined) throw notFound('tenant', id);
-      return reply.send(present(tenant) as never);
+      return reply.send(present(tenant));
     },
   );
 
@@ -193,7 +175,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         retention_ms: readRetention(retention),
       });
       if (tenant === undefined) throw notFound('tenant', id);
-      return reply.send(present(tenant) as never);
+      return reply.send(present(tenant));
     },
   );
 

@@ -131,7 +131,7 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
           body_excerpt: answer.excerpt,
         },
         timing_ms: timing,
-      } as never);
+      });
     },
   );
 };

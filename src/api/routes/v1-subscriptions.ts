@@ -9,15 +9,9 @@ import {
   updateSubscription,
 } from '../../subscriptions/store.ts';
 import { chooseSecret } from '../choose-secret.ts';
+import { CURSOR_ID } from '../cursor.ts';
 import { createFilterCheck, createSubscriptionJudge } from '../judge-subscription.ts';
-import {
-  CURSOR_ID,
-  DEFAULT_LIMIT,
-  linkNext,
-  PageQuery,
-  readCursor,
-  writeCursor,
-} from '../paging.ts';
+import { addListRoute } from '../list-route.ts';
 import { invalidField, notFound } from '../problems.ts';
 import { described, nullable, problems, SubscriptionId } from '../schemas/common.ts';
 import {
@@ -108,42 +102,29 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       reply.header('location', `/v1/subscriptions/${subscription.id}`);
       return reply
         .code(201)
-        .send({ ...subscription, ...(shown === undefined ? {} : { secret: shown }) } as never);
+        .send({ ...subscription, ...(shown === undefined ? {} : { secret: shown }) });
     },
   );
 
-  app.get(
-    '/v1/subscriptions',
-    {
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'listSubscriptions',
-        summary: 'List the subscriptions, by id',
-        tags: ['subscriptions'],
-        querystring: Type.Object(PageQuery, { additionalProperties: false }),
-        response: {
-          200: described(
-            'A page: up to `limit` subscriptions, or fewer if they are large. next_cursor and the Link header lead to the next page.',
-            Type.Object({ data: Type.Array(Subscription), next_cursor: nullable(Type.String()) }),
-          ),
-          ...problems(400, 401),
-        },
-      },
-    },
-    async (request, reply) => {
-      const { cursor, limit = DEFAULT_LIMIT } = request.query;
-      const after = cursor === undefined ? 0 : Number(readCursor(cursor, [CURSOR_ID])[0]);
-      const { subscriptions: data, more } = await listSubscriptions(db, {
-        tenant: request.tenant,
-        after,
+  addListRoute(app, {
+    path: '/v1/subscriptions',
+    scope: 'read',
+    operationId: 'listSubscriptions',
+    summary: 'List the subscriptions, by id',
+    tag: 'subscriptions',
+    page: 'A page: up to `limit` subscriptions, or fewer if they are large.',
+    filters: {},
+    row: Subscription,
+    cursor: [CURSOR_ID],
+    async read({ tenant, limit, after = ['0'] }) {
+      const { rows, next } = await listSubscriptions(db, {
+        tenant,
+        after: Number(after[0]),
         limit,
       });
-      const last = data.at(-1);
-      const next = more && last !== undefined ? writeCursor([last.id]) : null;
-      if (next !== null) linkNext(request, reply, next);
-      return reply.send({ data, next_cursor: next } as never);
+      return { rows, next: next === null ? null : [next] };
     },
-  );
+  });
 
   app.get(
     '/v1/subscriptions/:subscription_id',
@@ -176,7 +157,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       const subscription = await getSubscription(db, request.tenant, id);
       if (subscription === undefined) throw notFound('subscription', id);
       const problem = (await subscriptions.get(id))?.problem ?? null;
-      return reply.send({ ...subscription, problem } as never);
+      return reply.send({ ...subscription, problem });
     },
   );
 
@@ -221,7 +202,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       );
       if (subscription === undefined) throw notFound('subscription', id);
       subscriptions.drop(id);
-      return reply.send(subscription as never);
+      return reply.send(subscription);
     },
   );
 

@@ -4,8 +4,9 @@ import { Type } from 'typebox';
 import { maxLoadedBytes, readBody } from '../../deliveries/payloads.sql.ts';
 import { listWebhooks } from '../../history/webhooks.ts';
 import { formatBytes } from '../../lib/bytes.ts';
+import { CURSOR_UUID } from '../cursor.ts';
 import { linksOf } from '../links.ts';
-import { CURSOR_UUID, DEFAULT_LIMIT, nextPage, PageQuery, readCursor } from '../paging.ts';
+import { addListRoute } from '../list-route.ts';
 import { invalidField, notFound } from '../problems.ts';
 import {
   ATTEMPT_STATUSES,
@@ -14,14 +15,15 @@ import {
   nullable,
   oneOf,
   problems,
+  RequestTimestamp,
   Timestamp,
+  toDate,
   WebhookId,
 } from '../schemas/common.ts';
 import {
   Delivery,
   linkDelivery,
   linkWebhook,
-  type Named,
   SCANNED_PAGES,
   WebhookRow,
 } from '../schemas/history.ts';
@@ -56,15 +58,59 @@ const Webhook = Type.Object({
   deliveries: Type.Array(Type.Object({ ...Delivery.properties, attempts: Type.Array(Attempt) })),
 });
 
-const ATTEMPT_FIELDS = Object.keys(Attempt.properties);
-const DELIVERY_FIELDS = Object.keys(Delivery.properties);
+const WEBHOOK_FIELDS = [
+  'webhook_id',
+  'accepted_at',
+  'event_type',
+  'content_type',
+  'bytes',
+  'body_expired',
+] as const;
+const DELIVERY_FIELDS = [
+  'webhook_id',
+  'subscription_id',
+  'subscription_url',
+  'event_type',
+  'state',
+  'reason',
+  'attempts_made',
+  'next_attempt_at',
+  'ended_at',
+  'body_expired',
+] as const;
+const ATTEMPT_FIELDS = [
+  'attempt_number',
+  'status',
+  'response_code',
+  'error_code',
+  'error',
+  'duration_ms',
+  'response_excerpt',
+  'timestamp',
+] as const;
 
-type Row = Record<string, unknown>;
+/** A row whose columns of a left join are not null, because the joined table has a row. */
+type Joined<Row, Column extends keyof Row> = Row & {
+  readonly [Name in Column]: NonNullable<Row[Name]>;
+};
 
-function pick(row: Row, fields: readonly string[]): Row {
-  return Object.fromEntries(
-    fields.filter((field) => field in row).map((field) => [field, row[field]]),
-  );
+type DeliveryColumn = 'subscription_id' | 'subscription_url' | 'state' | 'attempts_made';
+type AttemptColumn = 'status' | 'duration_ms' | 'timestamp';
+
+function hasDelivery<Row extends { readonly [Name in DeliveryColumn]: unknown }>(
+  row: Row,
+): row is Joined<Row, DeliveryColumn> {
+  return row.subscription_id !== null;
+}
+
+function hasAttempt<Row extends { readonly [Name in AttemptColumn]: unknown }>(
+  row: Row,
+): row is Joined<Row, AttemptColumn> {
+  return row.status !== null;
+}
+
+function pick<Row, Field extends keyof Row>(row: Row, fields: readonly Field[]): Pick<Row, Field> {
+  return Object.fromEntries(fields.map((field) => [field, row[field]])) as Pick<Row, Field>;
 }
 
 /** Webhooks that were accepted, with their deliveries and attempts. */
@@ -73,59 +119,38 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
   { services: { db, listPool, settings } },
 ) => {
   const maxShownBytes = maxLoadedBytes(settings.maxBodyBytes);
-  app.get(
-    '/v1/webhooks',
-    {
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'listWebhooks',
-        summary: 'List webhooks, newest first',
-        description: SCANNED_PAGES,
-        tags: ['history'],
-        querystring: Type.Object(
-          {
-            event_type: Type.Optional(EventType),
-            since: Type.Optional({
-              ...Timestamp,
-              description: 'Only webhooks accepted at or after this time.',
-            }),
-            until: Type.Optional({
-              ...Timestamp,
-              description: 'Only webhooks accepted before this time.',
-            }),
-            ...PageQuery,
-          },
-          { additionalProperties: false },
-        ),
-        response: {
-          200: described(
-            'A page of webhooks. next_cursor and the Link header lead to the next page.',
-            Type.Object({ data: Type.Array(WebhookRow), next_cursor: nullable(Type.String()) }),
-          ),
-          ...problems(400, 401),
-        },
-      },
+  addListRoute(app, {
+    path: '/v1/webhooks',
+    scope: 'read',
+    operationId: 'listWebhooks',
+    summary: 'List webhooks, newest first',
+    description: SCANNED_PAGES,
+    tag: 'history',
+    page: 'A page of webhooks.',
+    filters: {
+      event_type: Type.Optional(EventType),
+      since: Type.Optional({
+        ...RequestTimestamp,
+        description: 'Only webhooks accepted at or after this time.',
+      }),
+      until: Type.Optional({
+        ...RequestTimestamp,
+        description: 'Only webhooks accepted before this time.',
+      }),
     },
-    async (request, reply) => {
-      const { cursor, limit = DEFAULT_LIMIT, event_type, since, until } = request.query;
-      const after = cursor === undefined ? undefined : readCursor(cursor, [CURSOR_UUID]);
-      const { rows, next } = await listWebhooks(
-        listPool,
-        {
-          tenant: request.tenant,
-          eventType: event_type,
-          since: since === undefined ? undefined : new Date(since),
-          until: until === undefined ? undefined : new Date(until),
-        },
-        limit,
-        after,
-      );
-      return reply.send({
-        data: rows.map((row) => linkWebhook(row, linksOf(request))),
-        next_cursor: nextPage(request, reply, next),
-      } as never);
+    row: WebhookRow,
+    cursor: [CURSOR_UUID],
+    async read({ tenant, filters, limit, after, to }) {
+      const filter = {
+        tenant,
+        eventType: filters.event_type,
+        since: toDate(filters.since),
+        until: toDate(filters.until),
+      };
+      const { rows, next } = await listWebhooks(listPool, filter, limit, after);
+      return { rows: rows.map((row) => linkWebhook(row, to)), next };
     },
-  );
+  });
 
   app.get(
     '/v1/webhooks/:webhook_id',
@@ -181,7 +206,6 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           'd.attempt_count as attempts_made',
           'd.next_attempt_at',
           'd.ended_at',
-          'a.id as attempt_id',
           'a.attempt_number',
           'a.status',
           'a.response_code',
@@ -200,32 +224,21 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       const to = linksOf(request);
       const [webhook] = rows;
       if (webhook === undefined) throw notFound('webhook', webhook_id);
-      const bySubscription = Map.groupBy(
-        rows.filter((row) => row.subscription_id !== null),
-        (row) => row.subscription_id,
-      );
+      const bySubscription = Map.groupBy(rows.filter(hasDelivery), (row) => row.subscription_id);
       const deliveries = [...bySubscription.values()].map((deliveryRows) => ({
-        ...linkDelivery(pick(deliveryRows[0] as Row, DELIVERY_FIELDS) as unknown as Named, to),
-        attempts: deliveryRows
-          .filter((row) => row.attempt_id !== null)
-          .map((row) => pick(row, ATTEMPT_FIELDS)),
-      }));
-      const { accepted_at, event_type, content_type, bytes, body_expired } = webhook;
-      return reply.send({
-        ...linkWebhook(
-          {
-            webhook_id: webhook.webhook_id,
-            accepted_at,
-            event_type,
-            content_type,
-            bytes,
-            body_expired,
-          },
+        // A group has at least one row.
+        ...linkDelivery(
+          pick(deliveryRows[0] as (typeof deliveryRows)[number], DELIVERY_FIELDS),
           to,
         ),
+        attempts: deliveryRows.filter(hasAttempt).map((row) => pick(row, ATTEMPT_FIELDS)),
+      }));
+      const { bytes } = webhook;
+      return reply.send({
+        ...linkWebhook(pick(webhook, WEBHOOK_FIELDS), to),
         ...(request.query.include === 'body' ? { body: await bodyOf(webhook_id, bytes) } : {}),
         deliveries,
-      } as never);
+      });
     },
   );
 

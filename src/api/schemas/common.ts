@@ -104,7 +104,15 @@ export const Channel = Type.String({
   examples: ['project-42'],
 });
 
-export const Timestamp = Type.String({ format: 'date-time' });
+/** A time in an answer: routes return a Date, which JSON.stringify writes as a string. */
+export const Timestamp = Type.Unsafe<Date>({ type: 'string', format: 'date-time' });
+/** A time in a request: a string that `new Date` reads. */
+export const RequestTimestamp = Type.String({ format: 'date-time' });
+
+/** Reads a time that a request may leave out. */
+export function toDate(text: string | undefined): Date | undefined {
+  return text === undefined ? undefined : new Date(text);
+}
 
 export const SUBSCRIPTION_STATUSES = ['active', 'paused', 'disabled'] as const;
 export const DELIVERY_STATES = ['pending', 'held', 'succeeded', 'failed', 'cancelled'] as const;

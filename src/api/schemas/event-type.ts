@@ -36,7 +36,7 @@ export const EVENT_TYPE_FIELDS = {
 export const EventType = named('EventType', {
   name: EventTypeName,
   description: nullable(Type.String()),
-  schema: nullable(Type.Unsafe<Record<string, unknown>>({ type: 'object' })),
+  schema: nullable(Type.Unsafe<object>({ type: 'object' })),
   example: Type.Any(),
   archived: Type.Boolean({
     description:

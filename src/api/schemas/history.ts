@@ -69,7 +69,7 @@ export const Attempt = named('Attempt', {
   ),
   error: nullable(Type.String({ description: 'The error as a sentence for people.' })),
   duration_ms: Type.Integer(),
-  timestamp: Type.String({ format: 'date-time', description: 'When the attempt ended.' }),
+  timestamp: { ...Timestamp, description: 'When the attempt ended.' },
   links: Type.Object({
     webhook: Link,
     subscription: Link,

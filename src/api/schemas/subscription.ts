@@ -258,12 +258,10 @@ export const Subscription = named('Subscription', {
   has_secret: Type.Boolean(),
   signature_scheme: SignatureScheme,
   ...SignatureFields,
-  secret_overlap_until: nullable(
-    Type.String({
-      format: 'date-time',
-      description: 'Until when a replaced secret still signs. Null: only the current secret signs.',
-    }),
-  ),
+  secret_overlap_until: nullable({
+    ...Timestamp,
+    description: 'Until when a replaced secret still signs. Null: only the current secret signs.',
+  }),
   verify: nullable(Type.Object(VerificationFields)),
   ...PolicyFields,
   created_at: Timestamp,

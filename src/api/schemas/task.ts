@@ -7,6 +7,7 @@ import {
   named,
   nullable,
   oneOf,
+  RequestTimestamp,
   SubscriptionId,
   Timestamp,
 } from './common.ts';
@@ -63,11 +64,11 @@ export const Task = named('Task', {
 });
 
 const Since = {
-  ...Timestamp,
+  ...RequestTimestamp,
   description: 'Only deliveries of webhooks accepted at or after this time.',
 };
 const Until = {
-  ...Timestamp,
+  ...RequestTimestamp,
   description: 'Only deliveries of webhooks accepted before this time. Left out: now.',
 };
 const EventTypes = Type.Array(EventTypePattern, {

@@ -32,10 +32,10 @@ export type VerifyScheme = (typeof VERIFY_SCHEMES)[number];
 export interface Verification {
   readonly scheme: VerifyScheme;
   /** Only for `hmac`, as are the following. */
-  readonly header?: string | undefined;
-  readonly algorithm?: Algorithm | undefined;
-  readonly encoding?: Encoding | undefined;
-  readonly prefix?: string | undefined;
+  readonly header?: string;
+  readonly algorithm?: Algorithm;
+  readonly encoding?: Encoding;
+  readonly prefix?: string;
 }
 
 const HMAC_FIELDS = ['header', 'algorithm', 'encoding', 'prefix'] as const;
