@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -20,6 +21,32 @@ t.test('--version and --help answer, with examples for every command', async (t)
   for (const command of [[], ['start'], ['migrate'], ['demo'], ['send']]) {
     t.match(await run(...command, '--help'), /Examples:\n {2}\$ .*posthorn/);
   }
+});
+
+t.test('an old Node is refused in one line, which names the version that is needed', async (t) => {
+  const bin = join(import.meta.dirname, '..', '..', 'src', 'cli', 'bin.js');
+  const run = (version: string) =>
+    spawnSync(process.execPath, [
+      '--import',
+      `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'${version}'})`,
+      bin,
+      '--version',
+    ]);
+  const old = run('22.21.1');
+  t.equal(old.status, 1);
+  t.match(
+    String(old.stderr),
+    /^posthorn: this is Node 22\.21\.1, and Posthorn needs Node 24 or newer.*\n$/,
+  );
+  t.equal(run('26.0.0').status, 0);
+});
+
+t.test('npx touches no file that npm run dev watches', async (t) => {
+  const root = join(import.meta.dirname, '..', '..');
+  const { bin, scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  // npm marks the file of a command as executable, and a change of a watched file restarts the service.
+  t.match(scripts.dev, /--watch src\/main\.ts/);
+  t.not(bin.posthorn, 'src/main.ts');
 });
 
 t.test('a mistyped command is refused with a suggestion', async (t) => {
