@@ -30,7 +30,7 @@ export async function startBenchPostgres(
   const given = process.env.DATABASE_URL;
   const embedded =
     given === undefined
-      ? await startEmbeddedPostgres(join(process.cwd(), '.posthorn-bench'), serverSettings)
+      ? await startEmbeddedPostgres(join(process.cwd(), '.posthorn-bench'), { serverSettings })
       : undefined;
   const url = given ?? (embedded?.url as string);
   const client = new pg.Client({ connectionString: url });

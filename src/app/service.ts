@@ -16,6 +16,7 @@ import { receiverCounts } from '../health/health.sql.ts';
 import { createIntake } from '../intake/intake.ts';
 import { setSqlLimits } from '../intake/limits.sql.ts';
 import { createKeyring } from '../keys/keyring.ts';
+import { abortable } from '../lib/abortable.ts';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { createLoopHealth, watched } from '../lib/loop-health.ts';
 import { createSealer } from '../lib/sealing.ts';
@@ -53,16 +54,21 @@ export interface Service {
 /**
  * Starts the parts that the settings name: the embedded database, migrations, the API, the worker.
  *
+ * @param signal ends the start.
  * @throws OperatorError with one line that says what to do, when the port is taken or the database
- *   cannot be used. Nothing is left running then.
+ *   cannot be used; the reason of `signal` as soon as that aborts. Nothing is left running then.
  */
-export async function startService(settings: Settings, log: Logger): Promise<Service> {
+export async function startService(
+  settings: Settings,
+  log: Logger,
+  signal?: AbortSignal,
+): Promise<Service> {
   const stops: (() => Promise<void>)[] = [];
   const stop = once(async () => {
     for (const stopPart of stops.reverse()) await stopPart();
   });
   try {
-    const database = await openDatabase(settings, log);
+    const database = await openDatabase(settings, log, signal);
     const { url: databaseUrl, embedded } = database;
     stops.push(() => database.close());
 
@@ -115,13 +121,11 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       });
       metrics.watchInFlight(() => (worker as Worker).inFlight);
     }
-    await setSqlLimits(pool, settings.maxBodyBytes);
-    await reportSecrets(pool, settings.encryptionKeys, log);
-    await session.start();
+    await abortable(setSqlLimits(pool, settings.maxBodyBytes), signal);
+    await abortable(reportSecrets(pool, settings.encryptionKeys, log), signal);
     stops.push(() => session.stop());
-    if (worker !== undefined) {
-      await worker.start();
-    }
+    await abortable(session.start(), signal);
+    if (worker !== undefined) await abortable(worker.start(), signal);
     // The API and the worker stop together: a client that does not disconnect must not keep jobs coming.
     let stopApi = async (): Promise<void> => {};
     stops.push(async () => {
@@ -179,7 +183,7 @@ export async function startService(settings: Settings, log: Logger): Promise<Ser
       clearTimeout(timer);
       await Promise.all([intake.stop(), schemas.stop()]);
     };
-    await listen(app, settings);
+    await abortable(listen(app, settings), signal);
     const url = urlOf(app.server.address() as AddressInfo, settings.host);
     log.info({ url, role: settings.role, data: embedded?.dataDir }, 'posthorn is up');
     return { url, databaseUrl, embedded, stop };

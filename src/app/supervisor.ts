@@ -39,7 +39,7 @@ interface Child {
  * the others deliver, and replaces each process that ends, for any reason. The database is opened
  * here, once, so that an embedded one outlives them.
  *
- * @param stopRequested ends the waiting for a first process that cannot be started.
+ * @param stopRequested ends the start.
  * @throws OperatorError as `startService` does. Its message is empty when the first process gave up
  *   starting, and has logged the reason itself, and when a stop was requested before it started.
  */
@@ -48,7 +48,7 @@ export async function startProcesses(
   log: Logger,
   stopRequested: AbortSignal,
 ): Promise<Service> {
-  const database = await openDatabase(settings, log);
+  const database = await openDatabase(settings, log, stopRequested);
   let stopping = false;
   let { port } = settings;
   let restartDelayMs = RESTART_MIN_MS;
@@ -98,7 +98,10 @@ export async function startProcesses(
   async function startFirst(role: Role): Promise<{ first: Child; address: Address }> {
     for (;;) {
       const first = start(role);
+      stopRequested.addEventListener('abort', tellToStop);
+      if (stopRequested.aborted) tellToStop();
       const outcome = await Promise.race([first.listening, first.ended]);
+      stopRequested.removeEventListener('abort', tellToStop);
       if ('port' in outcome) return { first, address: outcome };
       // An exit code means that it gave up by itself. A process that was killed, or never ran, says nothing
       // about the settings.
@@ -136,7 +139,7 @@ export async function startProcesses(
     embedded: database.embedded,
     async stop() {
       stopping = true;
-      for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGTERM');
+      tellToStop();
       await Promise.all(kept);
       await database.close();
     },
@@ -181,6 +184,11 @@ function startChild(environment: Record<string, string>, log: Logger): Child {
     void ended.then(() => clearTimeout(timer));
   });
   return { pid, startedAt, listening, ended };
+}
+
+/** Lets the processes end by themselves. */
+function tellToStop(): void {
+  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGTERM');
 }
 
 /** Ends the processes at once, without letting anything finish. */

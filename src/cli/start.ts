@@ -33,6 +33,7 @@ Examples:
 async function start(): Promise<void> {
   const settings = loadSettings();
   const log = createLog(settings);
+  if (cluster.isPrimary) log.info(startOf(settings), 'starting');
   endWithSupervisor(log);
   // Here, so that --help and --version need not load all of the service.
   const several = settings.processes > 1 && cluster.isPrimary;
@@ -93,7 +94,15 @@ async function start(): Promise<void> {
   if (process.env.npm_lifecycle_event !== undefined && cluster.isPrimary)
     stopWithParent(() => requestStop('npm has ended'));
 
-  service = await startProcesses(settings, log, stopRequested.signal);
+  try {
+    service = await startProcesses(settings, log, stopRequested.signal);
+  } catch (error) {
+    if (stopRequestedAt === undefined) throw error;
+    // All that had been started was stopped again.
+    log.info('stopped');
+    log.flush();
+    process.exit();
+  }
   if (stopRequestedAt !== undefined) return await stop();
   if (process.stdout.isTTY && !cluster.isWorker) process.stdout.write(banner(service, settings));
 }
@@ -110,6 +119,15 @@ function stopWithParent(stop: () => void): void {
     stop();
   }, LOOK_FOR_PARENT_MS);
   timer.unref();
+}
+
+/** Says with which database it starts: the first start creates one, which may take some seconds. */
+function startOf({ databaseUrl, dataDir, role }: Settings) {
+  const database =
+    databaseUrl === undefined
+      ? `an embedded Postgres in ${dataDir}`
+      : databaseUrl.replace(/\/\/[^@/]*@/, '//');
+  return { version: VERSION, role, database };
 }
 
 function banner({ url, embedded }: Service, { databaseUrl, authRequired, host }: Settings): string {

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { startCli } from '../helpers/cli.ts';
 import { createTestDatabase } from '../helpers/database.ts';
@@ -48,7 +49,7 @@ t.test(
     t.equal(await rival.exited, 1);
     t.match(
       rival.output.stderr,
-      /^posthorn: The data folder .*\.posthorn is in use by another Posthorn\. .*\n$/,
+      /^posthorn: The data folder .*\.posthorn is in use by another Posthorn\. .*\n$/m,
     );
 
     first.kill('SIGTERM');
@@ -223,6 +224,25 @@ t.test('a first Ctrl-C lets deliveries in flight finish, a second one exits at o
   t.notMatch(cli.output.stderr, /stopping at once/);
   cli.kill('SIGINT');
   t.equal(await cli.exited, 130);
+});
+
+t.test('a start says at once what it does, and a stop while it does ends it', async (t) => {
+  // Each stop comes at another step: reading the settings, creating the data folder, migrating, listening.
+  for (let afterMs = 0; afterMs <= 2_000; afterMs += 400) {
+    const cwd = await temporaryFolder(t);
+    const cli = await startCli(t, ['start'], {}, cwd);
+    await until('it says what it does', () => cli.output.stderr.includes('"msg":"starting"'));
+    t.match(cli.output.stderr, /an embedded Postgres in .*\.posthorn/);
+    await sleep(afterMs);
+    cli.kill('SIGTERM');
+    const end = await cli.exited;
+    t.ok(end === 0 || end === 'SIGTERM', `after ${afterMs} ms: ${end} ${cli.output.stderr}`);
+    const [, afterStop = ''] = cli.output.stderr.split('"stopping: ');
+    t.notMatch(afterStop, /posthorn is up/, 'it does not go on starting');
+    const data = await realpath(join(cwd, '.posthorn')).catch(() => cwd);
+    const pid = await readFile(join(data, 'postgres', 'postmaster.pid'), 'utf8').catch(() => null);
+    t.equal(pid, null, 'no Postgres is left');
+  }
 });
 
 t.test('a client that does not let go keeps a stop no longer than the grace period', async (t) => {

@@ -41,7 +41,7 @@ export async function startThrowaway(): Promise<{ url: string; dataDir: string }
   // As root, Postgres runs as somebody else, who has to get through.
   chmodSync(dir, 0o711);
   const dataDir = join(dir, 'data');
-  const { url } = await startEmbeddedPostgres(dataDir, SETTINGS);
+  const { url } = await startEmbeddedPostgres(dataDir, { serverSettings: SETTINGS });
   return { url, dataDir };
 }
 

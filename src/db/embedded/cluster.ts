@@ -21,12 +21,19 @@ export async function prepareCluster(
   binaries: Binaries,
   cluster: string,
   owner: Owner,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (!existsSync(join(cluster, 'PG_VERSION'))) await initialise(binaries, cluster, owner);
+  if (!existsSync(join(cluster, 'PG_VERSION'))) await initialise(binaries, cluster, owner, signal);
+  signal?.throwIfAborted();
   await requireMajorVersion(cluster);
 }
 
-async function initialise(binaries: Binaries, cluster: string, owner: Owner): Promise<void> {
+async function initialise(
+  binaries: Binaries,
+  cluster: string,
+  owner: Owner,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   // Created beside its place and renamed, so that an interrupted initdb leaves no half-made cluster.
   const unfinished = `${cluster}.new-${process.pid}`;
   for (const name of await readdir(owner.dataDir)) {
@@ -50,13 +57,14 @@ async function initialise(binaries: Binaries, cluster: string, owner: Owner): Pr
       ...owner.identity,
       cwd: unfinished,
       env: serverEnvironment(),
-      // Ctrl-C in a terminal must not stop initdb; Posthorn stops when it has finished, a second or two later.
+      // Ctrl-C goes to the whole process group of a terminal; Posthorn itself ends initdb.
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
     },
   );
   const abandon = () => void child.kill();
   process.once('exit', abandon);
+  signal?.addEventListener('abort', abandon);
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
     stderr += chunk;
@@ -67,8 +75,10 @@ async function initialise(binaries: Binaries, cluster: string, owner: Owner): Pr
     errorMessage,
   );
   process.off('exit', abandon);
+  signal?.removeEventListener('abort', abandon);
   if (problem !== undefined) {
     await rm(unfinished, { recursive: true, force: true });
+    signal?.throwIfAborted();
     throw new OperatorError(`Postgres could not create its data folder ${cluster}: ${problem}`);
   }
   await rename(unfinished, cluster);

@@ -41,20 +41,26 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
+export interface EmbeddedOptions {
+  /** Additional settings of the server, for tests. */
+  readonly serverSettings?: Record<string, string>;
+  /** Called each time that restarting a dead server failed; it is tried again. */
+  readonly onNotRevived?: (error: unknown) => void;
+  /** Ends the start: nothing is left running then. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Starts the Postgres that npm installed, with its data in `dataDir`, or takes over a server that a killed
  * Posthorn left running there. If root starts Posthorn, the server runs as an unprivileged user, since
  * Postgres refuses to run as root.
  *
- * @param serverSettings additional settings, for tests.
- * @param onNotRevived called each time that restarting a dead server failed; it is tried again.
  * @throws OperatorError when another Posthorn uses the folder, when the folder belongs to another
  *   major version, or when the server does not start; the message names its log.
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
-  serverSettings: Record<string, string> = {},
-  onNotRevived: (error: unknown) => void = () => {},
+  options: EmbeddedOptions = {},
 ): Promise<EmbeddedPostgres> {
   // First, so that no folder is created if the programs are missing.
   await installedDir();
@@ -62,7 +68,7 @@ export async function startEmbeddedPostgres(
   const release = lockFolder(owner.dataDir);
   if (release === undefined) throw new OperatorError(inUse(dataDir));
   try {
-    const { stop, ...running } = await startLocked(owner, dataDir, serverSettings, onNotRevived);
+    const { stop, ...running } = await startLocked(owner, dataDir, options);
     return { ...running, stop: () => stop().finally(release) };
   } catch (error) {
     release();
@@ -73,8 +79,7 @@ export async function startEmbeddedPostgres(
 async function startLocked(
   owner: Owner,
   dataDir: string,
-  serverSettings: Record<string, string>,
-  onNotRevived: (error: unknown) => void,
+  { serverSettings = {}, onNotRevived = () => {}, signal }: EmbeddedOptions,
 ): Promise<EmbeddedPostgres> {
   const binaries = await findBinaries(owner);
   const cluster = join(owner.dataDir, 'postgres');
@@ -83,14 +88,14 @@ async function startLocked(
   const urlOf = (database: string) =>
     `postgresql://${USER}@/${database}?host=${encodeURIComponent(socketDir)}`;
 
-  await prepareCluster(binaries, cluster, owner);
+  await prepareCluster(binaries, cluster, owner, signal);
 
   let child: ChildProcess | undefined;
   let session = await tryConnect(urlOf('postgres'));
   try {
     if (session === undefined) {
       child = await spawnServer(binaries, cluster, socketDir, logPath, owner, serverSettings);
-      session = await waitUntilReady(child, urlOf('postgres'), logPath, dataDir);
+      session = await waitUntilReady(child, urlOf('postgres'), logPath, dataDir, signal);
     }
     await lockInstance(session, dataDir);
     await createDatabaseOnce(session);
@@ -187,9 +192,11 @@ async function waitUntilReady(
   url: string,
   logPath: string,
   dataDir: string,
+  signal: AbortSignal | undefined,
 ): Promise<pg.Client> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
   for (;;) {
+    signal?.throwIfAborted();
     const session = await tryConnect(url);
     if (session !== undefined) return session;
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) {
