@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { type Reply, startTestService } from '../helpers/service.ts';
+import { startTcpForwarder } from '../helpers/tcp-forwarder.ts';
 import { until } from '../helpers/until.ts';
-import { startWay } from '../helpers/way.ts';
 
 const NOTHING = {
   status: 503,
@@ -18,11 +18,11 @@ const UNKNOWN = {
 
 const ANSWERED = { event_type: 'order.created', data: 1 };
 
-/** An API whose way to the database can go bad, and a look at the database past it. */
+/** An API whose connections to the database can fail, and a client with a direct connection. */
 async function start(t: Test) {
   const databaseUrl = await createTestDatabase(t);
-  const way = await startWay(t, databaseUrl);
-  const posthorn = await startTestService(t, { DATABASE_URL: way.url, POSTHORN_ROLE: 'api' });
+  const forwarder = await startTcpForwarder(t, databaseUrl);
+  const posthorn = await startTestService(t, { DATABASE_URL: forwarder.url, POSTHORN_ROLE: 'api' });
   const id = await posthorn.subscribe('http://127.0.0.1:9/');
   const client = await connect(t, databaseUrl);
   const count = async () => {
@@ -46,7 +46,7 @@ async function start(t: Test) {
   await posthorn.ingest(id, { n: 0 });
   await posthorn.request('POST', '/v1/webhooks', ANSWERED);
   const ingest = (n: number) => posthorn.request('POST', `/ingest/${id}`, { n });
-  return { databaseUrl, way, posthorn, id, client, stored, ingest };
+  return { databaseUrl, forwarder, posthorn, id, client, stored, ingest };
 }
 
 const kinds: [
@@ -63,8 +63,8 @@ t.jobs = kinds.length + 2;
 
 for (const [what, request, webhooks] of kinds) {
   t.test(`${what} whose commit got no answer is said to be perhaps accepted`, async (t) => {
-    const { way, posthorn, id, ingest, stored } = await start(t);
-    way.swallowAnswers(true);
+    const { forwarder, posthorn, id, ingest, stored } = await start(t);
+    forwarder.dropAnswers(true);
     const answer = await posthorn.request('POST', ...request(id));
     t.match(answer, UNKNOWN);
     t.equal(answer.headers.get('retry-after'), '1');
@@ -74,14 +74,14 @@ for (const [what, request, webhooks] of kinds) {
       status: 503,
       json: { type: NOTHING.json.type },
     });
-    way.swallowAnswers(false);
+    forwarder.dropAnswers(false);
     await until('webhooks are accepted again', async () => (await ingest(3)).status === 202);
     t.equal(await stored(), 3 + webhooks, 'nothing that was said not to be accepted was');
   });
 }
 
 t.test('a connection that is lost within the statement leaves it unknown', async (t) => {
-  const { databaseUrl, way, ingest } = await start(t);
+  const { databaseUrl, forwarder, ingest } = await start(t);
   const locking = await connect(t, databaseUrl);
   await locking.query('begin');
   await locking.query('lock table posthorn.webhook_payloads in access exclusive mode');
@@ -93,14 +93,14 @@ t.test('a connection that is lost within the statement leaves it unknown', async
     );
   const lost = ingest(1);
   await until('it waits', async () => (await waiting('pid')).rowCount === 1);
-  way.close(true);
+  forwarder.close(true);
   t.match(await lost, UNKNOWN);
   t.match(
     await ingest(2),
     { status: 503, json: { type: NOTHING.json.type } },
     'without a connection nothing can have happened',
   );
-  way.close(false);
+  forwarder.close(false);
   // Postgres does not notice that the connection is gone.
   await waiting('pg_terminate_backend(pid)');
   await until('nothing waits', async () => (await waiting('pid')).rowCount === 0);

@@ -18,15 +18,15 @@ import {
 } from '../../src/db/driver.ts';
 import { testInternals } from '../helpers/contract.ts';
 import { createTestDatabase } from '../helpers/database.ts';
+import { startTcpForwarder } from '../helpers/tcp-forwarder.ts';
 import { until } from '../helpers/until.ts';
-import { startWay } from '../helpers/way.ts';
 
 const DRIVER = 'src/db/driver.ts';
 const SRC = join(import.meta.dirname, '..', '..', 'src');
 
 const url = await createTestDatabase(t, { migrated: false });
 /** Packets on it can be dropped. */
-const way = await startWay(t, url);
+const forwarder = await startTcpForwarder(t, url);
 
 async function withClient<T>(
   work: (client: pg.Client) => Promise<T>,
@@ -292,12 +292,12 @@ testInternals(t, [
     check: () =>
       withPool(
         async (pool) => {
-          way.swallow(true);
+          forwarder.drop(true);
           const error = await errorOf(pool.connect());
-          way.swallow(false);
+          forwarder.drop(false);
           assert(isSilence(error) && isConnectionLost(error), error.message);
         },
-        { connectionString: way.url, connectionTimeoutMillis: 50 },
+        { connectionString: forwarder.url, connectionTimeoutMillis: 50 },
       ),
   },
   {
@@ -305,11 +305,14 @@ testInternals(t, [
     that: 'a client without an answer while it connects fails with "timeout expired"',
     usedBy: DRIVER,
     async check() {
-      way.swallow(true);
-      const client = new pg.Client({ connectionString: way.url, connectionTimeoutMillis: 50 });
+      forwarder.drop(true);
+      const client = new pg.Client({
+        connectionString: forwarder.url,
+        connectionTimeoutMillis: 50,
+      });
       client.on('error', () => {});
       const error = await errorOf(client.connect());
-      way.swallow(false);
+      forwarder.drop(false);
       assert(isConnectionLost(error), error.message);
     },
   },

@@ -2,25 +2,30 @@ import t from 'tap';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { startTestService } from '../helpers/service.ts';
+import { startTcpForwarder } from '../helpers/tcp-forwarder.ts';
 import { until } from '../helpers/until.ts';
-import { startWay } from '../helpers/way.ts';
 
 t.test(
   'without answers the first caller waits for the timeout, and others are refused',
   async (t) => {
-    const way = await startWay(t, await createTestDatabase(t));
-    const pool = createPool({ connectionString: way.url, purpose: 'test', max: 2, timeoutMs: 400 });
+    const forwarder = await startTcpForwarder(t, await createTestDatabase(t));
+    const pool = createPool({
+      connectionString: forwarder.url,
+      purpose: 'test',
+      max: 2,
+      timeoutMs: 400,
+    });
     t.teardown(() => pool.end());
     await pool.query('select 1');
 
-    way.swallow(true);
+    forwarder.drop(true);
     await t.rejects(pool.query('select 1'), /Query read timeout/);
     const since = performance.now();
     await t.rejects(pool.query('select 1'), /does not answer/);
     await t.rejects(pool.connect(), /does not answer/);
     t.ok(performance.now() - since < 200, 'at once');
 
-    way.swallow(false);
+    forwarder.drop(false);
     const answer = await until('the database answers', () => pool.query('select 1 as one'));
     t.strictSame(answer.rows, [{ one: 1 }]);
     t.ok(pool.totalCount <= 2, 'connections that timed out are gone');
@@ -28,13 +33,18 @@ t.test(
 );
 
 t.test('a connection that was taken out is ended with its statement', async (t) => {
-  const way = await startWay(t, await createTestDatabase(t));
-  const pool = createPool({ connectionString: way.url, purpose: 'test', max: 1, timeoutMs: 400 });
+  const forwarder = await startTcpForwarder(t, await createTestDatabase(t));
+  const pool = createPool({
+    connectionString: forwarder.url,
+    purpose: 'test',
+    max: 1,
+    timeoutMs: 400,
+  });
   t.teardown(() => pool.end());
   const client = await pool.connect();
-  way.swallow(true);
+  forwarder.drop(true);
   await t.rejects(client.query('select 1'), /Query read timeout/);
-  way.swallow(false);
+  forwarder.drop(false);
   // As graphile-worker does, whatever happened.
   client.release();
   const answer = await until('another one is made', () => pool.query('select 2 as two'));
@@ -66,9 +76,9 @@ t.test(
 );
 
 t.test('a service stops although the database does not answer', async (t) => {
-  const way = await startWay(t, await createTestDatabase(t));
-  const { service } = await startTestService(t, { DATABASE_URL: way.url });
-  way.swallow(true);
+  const forwarder = await startTcpForwarder(t, await createTestDatabase(t));
+  const { service } = await startTestService(t, { DATABASE_URL: forwarder.url });
+  forwarder.drop(true);
   const since = performance.now();
   await service.stop();
   const tookMs = Math.round(performance.now() - since);

@@ -6,16 +6,21 @@ import { createSession } from '../../src/db/session.ts';
 import { createPresence } from '../../src/maintenance/presence.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { anyLoop } from '../helpers/loops.ts';
+import { startTcpForwarder } from '../helpers/tcp-forwarder.ts';
 import { until } from '../helpers/until.ts';
-import { startWay } from '../helpers/way.ts';
 
-/** A worker's presence, whose session takes a way of its own. */
+/** The presence of a worker, whose session connects through a forwarder. */
 async function startPresence(t: Test) {
   const databaseUrl = await createTestDatabase(t);
-  const way = await startWay(t, databaseUrl);
+  const forwarder = await startTcpForwarder(t, databaseUrl);
   const log = pino({ level: 'silent' });
   const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
-  const session = createSession({ databaseUrl: way.url, purpose: 'session', loop: anyLoop, log });
+  const session = createSession({
+    databaseUrl: forwarder.url,
+    purpose: 'session',
+    loop: anyLoop,
+    log,
+  });
   const presence = createPresence(pool, session, anyLoop, log);
   await session.start();
   const looking = await connect(t, databaseUrl);
@@ -24,7 +29,7 @@ async function startPresence(t: Test) {
     await session.stop();
     await pool.end();
   });
-  return { databaseUrl, way, session, presence, looking };
+  return { databaseUrl, forwarder, session, presence, looking };
 }
 
 async function isKnown(client: pg.Client, poolId: string): Promise<boolean> {
@@ -35,24 +40,24 @@ async function isKnown(client: pg.Client, poolId: string): Promise<boolean> {
 }
 
 t.test('a pool that begins without a session is known with the next one', async (t) => {
-  const { way, session, presence, looking } = await startPresence(t);
-  way.close(true);
+  const { forwarder, session, presence, looking } = await startPresence(t);
+  forwarder.close(true);
   await until('the session is lost', () => !session.connected);
   const registered = presence.register('early');
-  way.close(false);
+  forwarder.close(false);
   await registered;
   t.ok(await isKnown(looking, 'early'));
 });
 
 t.test('a pool is known although the session ended while it was announced', async (t) => {
-  const { databaseUrl, way, session, presence, looking } = await startPresence(t);
-  way.close(true);
+  const { databaseUrl, forwarder, session, presence, looking } = await startPresence(t);
+  forwarder.close(true);
   await until('the session is lost', () => !session.connected);
   const registered = presence.register('unlucky');
   const locking = await connect(t, databaseUrl);
   await locking.query('begin');
   await locking.query('lock table posthorn.workers in access exclusive mode');
-  way.close(false);
+  forwarder.close(false);
   await until('it is being announced', async () => {
     const { rowCount } = await looking.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
@@ -66,15 +71,15 @@ t.test('a pool is known although the session ended while it was announced', asyn
 });
 
 t.test('whoever waits to be known is told when the pool is retired before', async (t) => {
-  const { way, session, presence, looking } = await startPresence(t);
-  way.close(true);
+  const { forwarder, session, presence, looking } = await startPresence(t);
+  forwarder.close(true);
   await until('the session is lost', () => !session.connected);
   const given = presence.register('given up');
   const kept = presence.register('kept');
   const told = t.rejects(given, /given up was retired before it was known/);
   await presence.retire('given up');
   await told;
-  way.close(false);
+  forwarder.close(false);
   await kept;
   t.notOk(await isKnown(looking, 'given up'));
 });
@@ -82,15 +87,15 @@ t.test('whoever waits to be known is told when the pool is retired before', asyn
 t.test(
   'a pool that was taken for dead while the session was away is not known again',
   async (t) => {
-    const { way, session, presence, looking } = await startPresence(t);
+    const { forwarder, session, presence, looking } = await startPresence(t);
     const dead: string[] = [];
     presence.onTakenForDead((poolIds) => void dead.push(...poolIds));
     await presence.register('taken');
     await presence.register('alive');
-    way.close(true);
+    forwarder.close(true);
     await until('the session is lost', () => !session.connected);
     await looking.query(`delete from posthorn.workers where pool_id = 'taken'`);
-    way.close(false);
+    forwarder.close(false);
     await until('it hears of that', () => dead.length > 0);
     t.strictSame(dead, ['taken']);
     await presence.rescue();

@@ -2,23 +2,23 @@ import { createServer, connect as dial, type Socket } from 'node:net';
 import pg from 'pg';
 import type { Test } from 'tap';
 
-/** A way to a database that can go bad. */
-export interface Way {
+/** Forwards TCP connections to a database, and can fail as a network does. */
+export interface TcpForwarder {
   readonly url: string;
-  /** Swallows all that is sent from now on, as a network does that drops packets; or no longer. */
-  swallow(yes: boolean): void;
-  /** Swallows what the server says, but not what is said to it; or no longer. */
-  swallowAnswers(yes: boolean): void;
-  /** Ends all connections, and new ones at once; or no longer. */
+  /** Drops everything that is sent in both directions, or stops dropping it. */
+  drop(yes: boolean): void;
+  /** Drops only what the server sends, or stops dropping it. */
+  dropAnswers(yes: boolean): void;
+  /** Ends all connections and refuses new ones, or accepts new ones again. */
   close(yes: boolean): void;
 }
 
-/** Makes another way to a database, open until the test ends. */
-export async function startWay(t: Test, databaseUrl: string): Promise<Way> {
+/** Starts a forwarder to a database, which runs until the test ends. */
+export async function startTcpForwarder(t: Test, databaseUrl: string): Promise<TcpForwarder> {
   const target = new pg.Client({ connectionString: databaseUrl });
   const sockets = new Set<Socket>();
-  let swallows = false;
-  let swallowsAnswers = false;
+  let drops = false;
+  let dropsAnswers = false;
   let closed = false;
   const server = createServer((socket) => {
     if (closed) {
@@ -34,7 +34,7 @@ export async function startWay(t: Test, databaseUrl: string): Promise<Way> {
     ] as const) {
       sockets.add(from);
       from.on('data', (chunk) => {
-        if (!(swallows || (swallowsAnswers && from === other))) to.write(chunk);
+        if (!(drops || (dropsAnswers && from === other))) to.write(chunk);
       });
       from.on('close', () => {
         sockets.delete(from);
@@ -54,11 +54,11 @@ export async function startWay(t: Test, databaseUrl: string): Promise<Way> {
   const { port } = server.address() as { port: number };
   return {
     url: `postgresql://${target.user}:${target.password ?? 'x'}@127.0.0.1:${port}/${target.database}`,
-    swallow(yes) {
-      swallows = yes;
+    drop(yes) {
+      drops = yes;
     },
-    swallowAnswers(yes) {
-      swallowsAnswers = yes;
+    dropAnswers(yes) {
+      dropsAnswers = yes;
     },
     close(yes) {
       closed = yes;
