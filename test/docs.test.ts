@@ -18,7 +18,7 @@ const read = (path: string) => readFile(join(import.meta.dirname, '..', path), '
 
 const SQL_BLOCK = /```sql\n([\s\S]*?)```/g;
 
-t.test("the README's settings table is the program's", async (t) => {
+t.test("the README's table of settings equals the settings of the program", async (t) => {
   const rows = (await read('README.md'))
     .split('\n')
     .map((line) => /^\| `([A-Z_]+)` \| (.*?) \| (.*) \|$/.exec(line))
@@ -35,7 +35,7 @@ t.test("the README's settings table is the program's", async (t) => {
 });
 
 t.test(
-  "each question of docs/reporting.md, and the README's, is answered by its SQL",
+  'the SQL of the README and of each question of docs/reporting.md runs, one statement each',
   async (t) => {
     const receiver = await startReceiver(t, (response, _request, nth) => {
       response.statusCode = nth % 3 === 0 ? 500 : 200;
@@ -76,7 +76,7 @@ async function becomeReporting(t: Test, client: pg.Client, page: string): Promis
   await client.query(`set role ${role}`);
 }
 
-t.test('what docs/signing.md gives receivers of key pairs verifies what they get', async (t) => {
+t.test('the program in docs/signing.md verifies signatures of key pairs', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const { json } = await posthorn.request('POST', '/v1/subscriptions', {
@@ -94,7 +94,7 @@ t.test('what docs/signing.md gives receivers of key pairs verifies what they get
   t.equal(isGenuine(request?.headers, Buffer.from('{}'), publicKey), false);
 });
 
-t.test('what docs/sending-from-sql.md shows works as it stands, in its order', async (t) => {
+t.test('the examples of docs/sending-from-sql.md work, in their order', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const { status } = await posthorn.request('POST', '/v1/subscriptions', { url: receiver.url });
@@ -140,7 +140,7 @@ t.test('what docs/sending-from-sql.md shows works as it stands, in its order', a
   t.strictSame(requests.map(({ body }) => JSON.parse(body.toString()).type).sort(), types.sort());
 });
 
-t.test('what docs/filters.md says matches does, and what it says is refused is', async (t) => {
+t.test('the tables of docs/filters.md are right', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   const page = await read('docs/filters.md');

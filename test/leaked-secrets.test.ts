@@ -71,7 +71,7 @@ async function dump(client: pg.Client): Promise<Map<string, string>> {
   return texts;
 }
 
-t.test('the search finds what is there, in every form', async (t) => {
+t.test('the search finds a secret in every encoding', async (t) => {
   for (const form of formsOf(SECRETS.standard as string))
     t.ok(formsOf(SECRETS.standard as string).some((one) => `before ${form} after`.includes(one)));
   t.ok(

@@ -301,7 +301,7 @@ async function breakAndMend(t: Test, faults: readonly Fault[]): Promise<void> {
 
 t.setTimeout(240_000);
 
-t.test('a background loop that fails says so, and says when it works again', async (t) => {
+t.test('a background loop that fails is reported, and its recovery too', async (t) => {
   t.jobs = Object.keys(GROUPS).length;
   for (const [name, faults] of Object.entries(GROUPS))
     t.test(`loops ${name}`, { buffered: true }, (t) => breakAndMend(t, faults));

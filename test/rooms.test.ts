@@ -50,12 +50,12 @@ function importsOf(file: string): string[] {
 const rank = (room: string) =>
   room === FIRST ? -1 : room === LAST ? ROOMS.length : ROOMS.indexOf(room);
 
-t.test('every room has its place', async (t) => {
+t.test('every room is in the list', async (t) => {
   const rooms = readdirSync(SRC).filter((name) => name !== FIRST && name !== LAST);
   t.strictSame(rooms.toSorted(), ROOMS.toSorted());
 });
 
-t.test('imports go from one room to those behind it, so that there is no circle', async (t) => {
+t.test('rooms import only from rooms behind them, so there is no cycle', async (t) => {
   let seen = 0;
   for (const file of filesIn(SRC)) {
     for (const imported of importsOf(file)) {

@@ -9,7 +9,7 @@ import { until } from '../helpers/until.ts';
 
 const ADMIN_KEY = 'an admin key of some length';
 
-t.test('a client made from the document does for a day in the life of a customer', async (t) => {
+t.test('a program with a client that is generated from the document works', async (t) => {
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: ADMIN_KEY });
   const program = await generateClient(t, await readDocument(posthorn), 'customer.ts');
   t.equal(await complaintsOfTypes(program), '', 'its types fit the program');

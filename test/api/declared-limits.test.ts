@@ -113,7 +113,7 @@ async function withBodies(t: Test, posthorn: TestService) {
   return { document, operations };
 }
 
-t.test('what a body may not be is refused, and the answer names the place', async (t) => {
+t.test('every limit of a body is enforced, and the answer names the place', async (t) => {
   const posthorn = await startTestService(t, { POSTHORN_MAX_BODY: '4MiB' });
   const { document, operations } = await withBodies(t, posthorn);
   for (const { operation, schema } of operations) {
@@ -137,7 +137,7 @@ t.test('what a body may not be is refused, and the answer names the place', asyn
   }
 });
 
-t.test('a body that is no object, or has no bottom, is a mistake and not our fault', async (t) => {
+t.test('a body that is not an object, or is nested too deep, gets a 400', async (t) => {
   const posthorn = await startTestService(t, { POSTHORN_MAX_BODY: '4MiB' });
   const { document, operations } = await withBodies(t, posthorn);
   for (const { operation, schema } of operations) {
@@ -159,7 +159,7 @@ t.test('a body that is no object, or has no bottom, is a mistake and not our fau
   }
 });
 
-t.test('what a query or a path may not be is refused', async (t) => {
+t.test('every limit of a query and of a path is enforced', async (t) => {
   const posthorn = await startTestService(t);
   const document = await readDocument(posthorn);
   for (const operation of operationsOf(document)) {

@@ -11,7 +11,7 @@ const DEEP = {
 /** Deeper than Postgres reads and JSON.stringify writes, and not than all that JavaScript does. */
 const LESS_DEEP = '['.repeat(4_000) + ']'.repeat(4_000);
 
-t.test('no field of any body makes an error of ours when it is nested 100,000 deep', async (t) => {
+t.test('a field that is nested 100,000 levels deep never causes a 500', async (t) => {
   const posthorn = await startTestService(t);
   await posthorn.request('POST', '/v1/event-types', { name: 'order.created', schema: {} });
   await posthorn.request('PATCH', '/v1/event-type-settings', { validate: true });
@@ -57,7 +57,7 @@ t.test('schemas and examples may have 256 levels', async (t) => {
   }
 });
 
-t.test('data of any depth are sent as they are, unless a schema cannot follow them', async (t) => {
+t.test('data of any depth is sent unchanged, unless a schema cannot follow it', async (t) => {
   const posthorn = await startTestService(t);
   const send = (event_type: string, data: string) =>
     posthorn.request('POST', '/v1/webhooks', `{"event_type":"${event_type}","data":${data}}`);
@@ -79,7 +79,7 @@ t.test('data of any depth are sent as they are, unless a schema cannot follow th
   });
 });
 
-t.test('what is wrong with data is told briefly, however large the data are', async (t) => {
+t.test('errors about data are short, however large the data is', async (t) => {
   const posthorn = await startTestService(t);
   const follows = {
     $ref: '#/$defs/a',

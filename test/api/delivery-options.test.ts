@@ -4,7 +4,7 @@ import { startTestService } from '../helpers/service.ts';
 
 const URL_GIVEN = { url: 'https://example.com/webhooks' };
 
-test('a subscription says how it is delivered to, and shows it as it was written', async (t) => {
+test('delivery options can be set, and are shown as they were written', async (t) => {
   const { request } = await startTestService(t);
   const policy = {
     retry_schedule: '5s,5m',
@@ -28,7 +28,7 @@ test('a subscription says how it is delivered to, and shows it as it was written
   t.match(cleared.json, { ...none, rate_limit: null, ordering: 'none', channels: ['project-42'] });
 });
 
-test('a policy that cannot be kept is refused with its field and the reason', async (t) => {
+test('an invalid delivery option is refused with its field and the reason', async (t) => {
   const { request } = await startTestService(t);
   const cases: [given: object, field: string, message: RegExp][] = [
     [{ retry_schedule: 'soon' }, 'body.retry_schedule', /not a duration/],
@@ -72,7 +72,7 @@ test('a policy that cannot be kept is refused with its field and the reason', as
   t.strictSame((await request('GET', '/v1/subscriptions')).json.data, [], 'and nothing was stored');
 });
 
-test('a subscription that lists channels gets the webhooks of those, and no others', async (t) => {
+test('a subscription with channels gets only webhooks with one of them', async (t) => {
   const { request } = await startTestService(t);
   const receiver = await startReceiver(t);
   const channels = ['project-42', 'project-43'];

@@ -6,7 +6,7 @@ import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 
 t.test(
-  'enabling without the backlog cancels what is owed, and what comes after flows',
+  'enabling with backlog "skip" cancels held deliveries, and later webhooks are sent',
   async (t) => {
     const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '1h' });
     const statuses = [500, 500, 410];
@@ -37,7 +37,7 @@ t.test(
   },
 );
 
-t.test('enabling one that is active closes its circuit', async (t) => {
+t.test('enabling an active subscription closes its circuit', async (t) => {
   const posthorn = await startTestService(t, {
     POSTHORN_CIRCUIT: 'failures=3,over=0s,probe=1h,max=1h',
     POSTHORN_RETRY_SCHEDULE: '1h',
@@ -60,7 +60,7 @@ t.test('enabling one that is active closes its circuit', async (t) => {
   });
 });
 
-t.test('another URL closes the circuit too: that receiver has not failed', async (t) => {
+t.test('a new URL closes the circuit too', async (t) => {
   const posthorn = await startTestService(t, {
     POSTHORN_CIRCUIT: 'failures=3,over=0s,probe=1h,max=1h',
     POSTHORN_RETRY_SCHEDULE: '1h',
@@ -80,7 +80,7 @@ t.test('another URL closes the circuit too: that receiver has not failed', async
 });
 
 t.test(
-  'a skip that was begun is finished by a worker, whatever became of who began it',
+  'a worker finishes a skip of held deliveries whose process died after it had begun it',
   async (t) => {
     const databaseUrl = await createTestDatabase(t);
     const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
@@ -108,7 +108,7 @@ t.test(
   },
 );
 
-t.test('enabling says what it does not take', async (t) => {
+t.test('enabling refuses wrong bodies with the reason', async (t) => {
   const { request, subscribe } = await startTestService(t);
   const id = await subscribe('http://127.0.0.1:9');
   t.equal((await request('POST', '/v1/subscriptions/999/enable')).status, 404);

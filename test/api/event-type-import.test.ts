@@ -7,7 +7,7 @@ import { startTestService } from '../helpers/service.ts';
 const ANSWERED_MS = 30_000;
 
 t.test(
-  'the worst imports are refused in time, with the place and the limit, and hold up nobody',
+  'imports above a limit are refused in time, with place and limit, and delay nobody',
   async (t) => {
     const posthorn = await startTestService(t);
     for (const [what, body, field, message] of HOSTILE) {
@@ -31,7 +31,7 @@ t.test(
 );
 
 t.test(
-  'the largest imports that are within the limits are taken, and hold up nobody',
+  'the largest imports that are within the limits are accepted, and delay nobody else',
   async (t) => {
     const posthorn = await startTestService(t);
     const types = object(1000, (n) => [
@@ -69,7 +69,7 @@ t.test(
   },
 );
 
-t.test('names that JavaScript has a use for are names', async (t) => {
+t.test('names such as __proto__ are ordinary names', async (t) => {
   const posthorn = await startTestService(t);
   const body = document(
     JSON.parse(`{"__proto__":${JSON.stringify(post(ref('__proto__')))}}`),
@@ -83,7 +83,7 @@ t.test('names that JavaScript has a use for are names', async (t) => {
   t.match(text, /"\$defs":{"__proto__":{"required":\["constructor"\]/);
 });
 
-t.test('in data that a schema has, $ref is a name like any other', async (t) => {
+t.test('in examples and constants of a schema, $ref is an ordinary name', async (t) => {
   const posthorn = await startTestService(t);
   const data = { $ref: '#/components/schemas/None' };
   const schema = {
@@ -103,7 +103,7 @@ t.test('in data that a schema has, $ref is a name like any other', async (t) => 
   t.strictSame(json.example, data);
 });
 
-t.test('a tenant has one import under way at a time', async (t) => {
+t.test('a tenant can run one import at a time', async (t) => {
   const posthorn = await startTestService(t);
   const body = document(webhooks(1000, {}));
   const answers = await Promise.all(
@@ -117,7 +117,7 @@ t.test('a tenant has one import under way at a time', async (t) => {
   t.equal((await posthorn.request('POST', '/v1/event-types/import', body)).status, 200);
 });
 
-t.test('the schemas and examples of a tenant have a bound together', async (t) => {
+t.test('all schemas and examples of a tenant together have a limit', async (t) => {
   const posthorn = await startTestService(t);
   const example = 'x'.repeat(60_000);
   const put = (first: number) =>

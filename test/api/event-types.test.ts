@@ -26,7 +26,7 @@ const send = (posthorn: TestService, event_type: string, data: unknown = { id: 1
 const ask = (posthorn: TestService, settings: Record<string, boolean>) =>
   posthorn.request('PATCH', '/v1/event-type-settings', settings);
 
-t.test('an event type can be made, read, changed, archived, listed and deleted', async (t) => {
+t.test('an event type can be created, read, changed, archived, listed and deleted', async (t) => {
   const posthorn = await startTestService(t);
   const made = await create(posthorn, ORDER);
   t.equal(made.status, 201);
@@ -57,7 +57,7 @@ t.test('an event type can be made, read, changed, archived, listed and deleted',
   t.equal((await posthorn.request('PATCH', path, { archived: true })).status, 404);
 });
 
-t.test('schemas and examples are judged before they are stored', async (t) => {
+t.test('schemas and examples are validated before they are stored', async (t) => {
   const posthorn = await startTestService(t);
   const cases: [fields: Record<string, unknown>, field: string, message: RegExp][] = [
     [{ name: 'posthorn.x' }, 'body.name', /kept for webhooks of Posthorn/],
@@ -93,7 +93,7 @@ t.test('schemas and examples are judged before they are stored', async (t) => {
   t.match(late.json.errors, [{ field: 'body.example.id' }], 'with what is there already');
 });
 
-t.test('any type and any data are taken until somebody asks for more', async (t) => {
+t.test('by default, any event type and any data are accepted', async (t) => {
   const posthorn = await startTestService(t);
   await create(posthorn, ORDER);
   t.equal((await send(posthorn, 'unheard.of')).status, 202);
@@ -104,7 +104,7 @@ t.test('any type and any data are taken until somebody asks for more', async (t)
   });
 });
 
-t.test('a strict tenant takes registered types alone, in a batch and from SQL too', async (t) => {
+t.test('a strict tenant accepts only registered types, in a batch and from SQL too', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   t.equal((await create(posthorn, ORDER)).status, 201);
@@ -136,7 +136,7 @@ t.test('a strict tenant takes registered types alone, in a batch and from SQL to
   t.equal((await send(posthorn, 'new')).status, 202, 'as soon as it is registered');
 });
 
-t.test('data that do not fit the schema of their type are refused, by their place', async (t) => {
+t.test('data that does not match its schema is refused, with the place', async (t) => {
   const posthorn = await startTestService(t);
   await create(posthorn, ORDER);
   t.strictSame((await ask(posthorn, { validate: true })).json, { strict: false, validate: true });
@@ -159,7 +159,7 @@ t.test('data that do not fit the schema of their type are refused, by their plac
   t.match(batch.json.errors, [{ field: 'body.webhooks.1.data.id' }]);
 });
 
-t.test('what one process changes, the others heed', async (t) => {
+t.test('a change in one process takes effect in the others', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const [one, other] = [
     await startTestService(t, { DATABASE_URL: databaseUrl }),
@@ -177,7 +177,7 @@ t.test('what one process changes, the others heed', async (t) => {
   });
 });
 
-t.test('a schema that takes forever holds up neither the service nor other schemas', async (t) => {
+t.test('an endless schema delays neither the service nor other schemas', async (t) => {
   const posthorn = await startTestService(t);
   const evil: Record<string, object> = {
     'evil.pattern': { pattern: '^(a+)+$' },

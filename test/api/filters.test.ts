@@ -19,7 +19,7 @@ async function subscribe(
 const send = (posthorn: TestService, data: unknown, more: Record<string, unknown> = {}) =>
   posthorn.request('POST', '/v1/webhooks', { event_type: 'order.created', data, ...more });
 
-t.test('a webhook goes where types, channels and filter all match', async (t) => {
+t.test('a webhook goes to subscriptions whose types, channels and filter match', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const filter = '$.total > 100';
@@ -54,21 +54,21 @@ t.test('a webhook goes where types, channels and filter all match', async (t) =>
   t.strictSame(paths.sort(), ['all', 'all', 'large'], 'by SQL too');
 });
 
-t.test('those that nobody wants are accepted, with no deliveries', async (t) => {
+t.test('a webhook without a matching subscription is accepted, without deliveries', async (t) => {
   const posthorn = await startTestService(t);
   await subscribe(posthorn, 'http://127.0.0.1:9/', { filter: '$.a == 1' });
   const { status, json } = await send(posthorn, { a: 2 });
   t.strictSame([status, json.deliveries], [202, 0]);
 });
 
-t.test('one subscription that is named gets it whatever its filter', async (t) => {
+t.test('a webhook for one subscription is sent without regard to its filter', async (t) => {
   const posthorn = await startTestService(t);
   const id = await subscribe(posthorn, 'http://127.0.0.1:9/', { filter: '$.a == 1' });
   t.equal((await send(posthorn, { a: 2 }, { subscription_id: id })).json.deliveries, 1);
   await posthorn.ingest(id, { a: 2 });
 });
 
-t.test('a filter can be changed and taken away, and is shown', async (t) => {
+t.test('a filter can be changed and removed, and is shown', async (t) => {
   const posthorn = await startTestService(t);
   const id = await subscribe(posthorn, 'http://127.0.0.1:9/', { filter: '$.a == 1' });
   const path = `/v1/subscriptions/${id}`;
@@ -82,7 +82,7 @@ t.test('a filter can be changed and taken away, and is shown', async (t) => {
   t.match(refused.json.errors, [{ field: 'body.filter', message: /all depths/ }]);
 });
 
-t.test('data that cost too much to filter are refused, and nobody else is', async (t) => {
+t.test('data that costs too much to filter is refused, and no other webhook is', async (t) => {
   const posthorn = await startTestService(t);
   const filter = '$[*] ? (@ == 1 || @ == 2 || @ == 3 || @ == 4 || @ == 5 || @ == 6 || @ == 7)';
   for (let n = 0; n < 4; n++)
@@ -111,7 +111,7 @@ t.test('data that cost too much to filter are refused, and nobody else is', asyn
   t.equal((await posthorn.request('POST', '/v1/webhooks', smaller)).status, 202);
 });
 
-t.test('a filter is tried on what was sent last, for types and channels too', async (t) => {
+t.test('a filter can be tested on the last webhooks, with types and channels', async (t) => {
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe('http://127.0.0.1:9/');
   await posthorn.ingest(id, { total: 500 });

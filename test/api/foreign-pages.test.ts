@@ -33,7 +33,7 @@ function ask(
   );
 }
 
-t.test('without a key, no page of another site can use any route', async (t) => {
+t.test('without a key, a page of another site cannot use any route', async (t) => {
   const posthorn = await startTestService(t);
   const { host } = new URL(posthorn.url);
   const routes = await everyRoute(posthorn);
@@ -59,7 +59,7 @@ t.test('without a key, no page of another site can use any route', async (t) => 
   }
 });
 
-t.test('the names of this machine, and no others', async (t) => {
+t.test('without a key, only Host headers of this machine are accepted', async (t) => {
   const port = 5000;
   for (const name of [
     ...['localhost', 'LocalHost', 'posthorn.localhost', 'a.b-c.localhost'],
@@ -78,7 +78,7 @@ t.test('the names of this machine, and no others', async (t) => {
   }
 });
 
-t.test('programs that are no browser, and visits to the documentation, go on', async (t) => {
+t.test('other programs, and visits to the documentation, are not refused', async (t) => {
   const posthorn = await startTestService(t);
   const { port } = new URL(posthorn.url);
   for (const host of [`localhost:${port}`, '127.0.0.1', 'posthorn.localhost:80', `[::1]:${port}`])
@@ -111,7 +111,7 @@ t.test('programs that are no browser, and visits to the documentation, go on', a
     );
 });
 
-t.test('a page may not change anything by what needs no leave: forms, text, no body', async (t) => {
+t.test('a page cannot change anything by requests without preflight: forms, text', async (t) => {
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe('https://example.com/');
   const { json: before } = await posthorn.request('GET', `/v1/subscriptions/${id}`);
@@ -131,7 +131,7 @@ t.test('a page may not change anything by what needs no leave: forms, text, no b
   t.strictSame((await posthorn.request('GET', `/v1/subscriptions/${id}`)).json, before);
 });
 
-t.test('with a key only the key counts; where others check, names are not known', async (t) => {
+t.test('with a key only the key counts; with POSTHORN_AUTH=off any Host is accepted', async (t) => {
   const key = 'an admin key of some length';
   const closed = await startTestService(t, { POSTHORN_ADMIN_KEY: key });
   const authorization = `Bearer ${key}`;

@@ -22,7 +22,7 @@ const AT_ONCE = 4;
 const NEEDS_LUCK = new Set(['cancelTask']);
 const KEY = 'an admin key of some length';
 
-t.test('whatever is sent, the answer is one that the document tells', async (t) => {
+t.test('every answer to a random request is one that the document describes', async (t) => {
   const receiver = await startReceiver(t, (response, _request, nth) => {
     response.statusCode = [200, 200, 500, 410, 302][nth % 5] as number;
     response.end(nth % 7 === 0 ? '\u0000\ud800' : 'answer');

@@ -63,7 +63,7 @@ t.test("a tenant's fan-out to thousands is accepted, and counts", async (t) => {
 });
 
 t.test(
-  "a tenant's batches to thousands hold up another's for seconds, once",
+  "a tenant's batches to thousands of subscriptions delay another tenant once, for seconds",
   { timeout: 90_000 },
   async (t) => {
     const { client, greedy, modest } = await startWithTwo(t);
@@ -88,7 +88,7 @@ t.test(
   },
 );
 
-t.test("what fails a tenant's webhooks in the database fails no other tenant's", async (t) => {
+t.test("an error in a tenant's webhooks does not affect webhooks of other tenants", async (t) => {
   const { client, greedy, modest } = await startWithTwo(t);
   await client.query(`
     create function posthorn.refuse_greedy() returns trigger language plpgsql as
@@ -180,7 +180,7 @@ t.test('a tenant that does not read its answers keeps no turns and little memory
   );
 });
 
-t.test('a tenant has twenty tasks that are not done yet, and no more', async (t) => {
+t.test('a tenant can have at most twenty unfinished tasks', async (t) => {
   const { posthorn, greedy, modest } = await startWithTwo(t);
   // They cannot be worked on, as if there was very much to do.
   const locker = await connect(t, posthorn.databaseUrl);

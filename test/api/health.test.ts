@@ -5,7 +5,7 @@ import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 
-t.test('the health of a subscription shows what it is sent and what it answers', async (t) => {
+t.test('the health of a subscription shows its attempts and their outcomes', async (t) => {
   const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '1h' });
   let hang = false;
   const receiver = await startReceiver(t, (response, _request, nth) => {
@@ -50,7 +50,7 @@ t.test('the health of a subscription shows what it is sent and what it answers',
   t.equal((await posthorn.request('GET', '/v1/subscriptions/999/health')).status, 404);
 });
 
-t.test('of a long backlog the health says that it is long', async (t) => {
+t.test('the health counts at most 10,000 held deliveries', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const posthorn = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
   const id = await posthorn.subscribe('http://127.0.0.1:9');

@@ -226,7 +226,7 @@ t.test('stats count what happened, in all and for a subscription', async (t) => 
   }
 });
 
-t.test('the tables and views tell the same story by plain SQL', async (t) => {
+t.test('tables and views show the same history by SQL', async (t) => {
   const receiver = await startReceiver(t, (response, _request, nth) => {
     response.statusCode = nth === 1 ? 500 : 200;
     response.end();

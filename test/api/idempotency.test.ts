@@ -66,7 +66,7 @@ t.test('a key that was used for another request is refused', async (t) => {
   t.equal(await webhooks(t, posthorn.databaseUrl), 1);
 });
 
-t.test("a key is its tenant's own", async (t) => {
+t.test('each tenant has its own keys', async (t) => {
   const posthorn = await startTestService(t);
   t.equal((await posthorn.request('POST', '/v1/tenants', { id: 'acme' })).status, 201);
   const key = randomUUID();
@@ -82,7 +82,7 @@ t.test("a key is its tenant's own", async (t) => {
   t.equal(again.json.webhook_id, ids[1]);
 });
 
-t.test('what was refused leaves its key to use', async (t) => {
+t.test('a refused request does not use its key', async (t) => {
   const posthorn = await startTestService(t);
   const key = randomUUID();
   t.equal((await send(posthorn, key, { event_type: 'not one', data: 1 })).status, 400);
@@ -90,7 +90,7 @@ t.test('what was refused leaves its key to use', async (t) => {
   t.equal((await send(posthorn, key)).status, 202);
 });
 
-t.test('what cannot be a key is refused', async (t) => {
+t.test('a text that is not a valid key is refused', async (t) => {
   const posthorn = await startTestService(t);
   for (const key of ['', '"', '"a', '"a"b"', 'é', 'x'.repeat(256), `"${'x'.repeat(256)}"`]) {
     const { status, json } = await send(posthorn, key);
@@ -100,7 +100,7 @@ t.test('what cannot be a key is refused', async (t) => {
   t.equal((await send(posthorn, 'x'.repeat(255))).status, 202);
 });
 
-t.test('of many at once, to several processes, one is accepted', async (t) => {
+t.test('of many concurrent requests to several processes, one is accepted', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const services: TestService[] = [];
   for (let n = 0; n < 3; n++)
@@ -128,7 +128,7 @@ t.test('of many at once, to several processes, one is accepted', async (t) => {
   t.equal(await webhooks(t, databaseUrl), keys.length);
 });
 
-t.test('an open transaction that uses a key holds up that key alone', async (t) => {
+t.test('an open transaction that uses a key blocks only that key', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   const sql = `select posthorn.send('order.created', '{"id": 7}', idempotency_key => $1) as id`;
@@ -161,7 +161,7 @@ t.test('an open transaction that uses a key holds up that key alone', async (t) 
   t.equal((await send(posthorn, undone)).status, 202, 'what was rolled back used no key');
 });
 
-t.test('whoever keeps an old snapshot is told to begin again', async (t) => {
+t.test('a transaction with an old snapshot gets a serialization failure', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   await client.query(
@@ -214,7 +214,7 @@ t.test('a key is free again after 24 hours, and its day is dropped', async (t) =
   t.equal((await send(posthorn, key)).status, 202);
 });
 
-t.test('a key is kept with its webhook or not at all, whatever dies', async (t) => {
+t.test('a key is stored together with its webhook or not at all, also after a crash', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   await client.query(`

@@ -117,7 +117,7 @@ t.test('a 202 names the webhook by a UUIDv7 and means that it is committed', asy
   t.equal(rowCount, 1);
 });
 
-t.test('many at once are all accepted, each under its own id and with its own body', async (t) => {
+t.test('concurrent webhooks are all accepted, each with its own id and body', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const ids = await Promise.all([1, 2, 3].map((n) => posthorn.subscribe(`${receiver.url}/${n}`)));
@@ -134,7 +134,7 @@ t.test('many at once are all accepted, each under its own id and with its own bo
   }
 });
 
-t.test('a subscription with a secret takes only what is signed with it', async (t) => {
+t.test('a subscription with a secret accepts only webhooks signed with it', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe(receiver.url, SECRET);
@@ -170,7 +170,7 @@ t.test('a subscription with a secret takes only what is signed with it', async (
   await receiver.waitFor(2);
 });
 
-t.test('what cannot be accepted is refused with the reason', async (t) => {
+t.test('a webhook that cannot be accepted is refused with the reason', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t, { POSTHORN_MAX_BODY: '1KiB' });
   const id = await posthorn.subscribe(receiver.url);
@@ -229,7 +229,7 @@ t.test('what cannot be accepted is refused with the reason', async (t) => {
 });
 
 t.test(
-  'a signature computed by getsignature is accepted for the bytes that it names',
+  'a signature from getsignature is accepted for the bytes for which it was computed',
   async (t) => {
     const receiver = await startReceiver(t);
     const posthorn = await startTestService(t);
@@ -281,7 +281,7 @@ t.test('without a database: 503 with Retry-After, quickly, and nothing is accept
 });
 
 t.test(
-  'past a bounded backlog webhooks are refused with 503, and the rest is accepted',
+  'when the queue of intake is full, webhooks get 503, and the waiting ones are accepted',
   async (t) => {
     const receiver = await startReceiver(t);
     const posthorn = await startTestService(t);

@@ -47,7 +47,7 @@ t.test('a key is shown once, and stored as its SHA-256', async (t) => {
   t.notOk(JSON.stringify(rows).includes(key));
 });
 
-t.test('what makes no sense of a key is refused by the field', async (t) => {
+t.test('a key with invalid fields is refused, with the field', async (t) => {
   const posthorn = await start(t);
   const cases: [fields: object, field: string, says: RegExp][] = [
     [{}, 'body.scopes', /missing/],
@@ -75,7 +75,7 @@ t.test('what makes no sense of a key is refused by the field', async (t) => {
   t.match(nowhere.json.detail, /no tenant no/);
 });
 
-t.test('a bad key is told what is bad about it', async (t) => {
+t.test('the answer to an invalid key says why it is invalid', async (t) => {
   const posthorn = await start(t);
   const { json } = await make(posthorn, { scopes: ['read'] });
   const revoked = await make(posthorn, { scopes: ['read'] });
@@ -126,7 +126,7 @@ t.test('a key that is revoked in one process is refused by another within a seco
   t.ok(Date.now() - revokedAt < TOLD_MS);
 });
 
-t.test('what is known of keys is known without a statement, guesses too', async (t) => {
+t.test('known keys, and repeated guesses, are checked without a statement', async (t) => {
   const posthorn = await start(t);
   const { json } = await make(posthorn, { scopes: ['read'] });
   const guess = generateKey('live');
@@ -152,7 +152,7 @@ t.test('what is known of keys is known without a statement, guesses too', async 
   t.equal(unknown, 500, 'only a new guess asks the table');
 });
 
-t.test('when a key was last used is known to within a minute', async (t) => {
+t.test('last_used_at of a key is exact to a minute', async (t) => {
   const posthorn = await start(t);
   const { json } = await make(posthorn, { scopes: ['read'] });
   const client = await connect(t, posthorn.databaseUrl);
@@ -180,7 +180,7 @@ t.test('when a key was last used is known to within a minute', async (t) => {
   t.equal(rows[0].last_used_at.getTime(), first.getTime(), 'not again within the minute');
 });
 
-t.test('each scope allows what it says, and what it lacks is named', async (t) => {
+t.test('each scope allows its operations, and a refusal names the missing scope', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await start(t);
   const id = (await posthorn.request('POST', '/v1/subscriptions', { url: receiver.url }, admin))
@@ -218,7 +218,7 @@ t.test('each scope allows what it says, and what it lacks is named', async (t) =
   }
 });
 
-t.test('where no key is needed, one that is shown is still held to', async (t) => {
+t.test('where no key is required, a request with a key is limited to that key', async (t) => {
   const posthorn = await startTestService(t);
   t.equal((await posthorn.request('GET', '/v1/keys')).status, 200, 'open, though keys exist');
   const { json } = await posthorn.request('POST', '/v1/keys', { scopes: ['read'] });

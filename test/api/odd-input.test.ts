@@ -41,7 +41,7 @@ t.test('a URL is stored as the URL standard spells it, and shown as it is stored
   }
 });
 
-t.test('what the database could not take is refused with the field', async (t) => {
+t.test('text that the database cannot store is refused with the field', async (t) => {
   const posthorn = await startTestService(t);
   const url = 'https://example.com';
   await posthorn.request('POST', CREATE, { url });
@@ -103,7 +103,7 @@ t.test('what the database could not take is refused with the field', async (t) =
   t.match(json, { has_secret: true, description: 'several\nlines 🚀' });
 });
 
-t.test('a payload of any depth is delivered as it is', async (t) => {
+t.test('a payload of any depth is delivered unchanged', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   await posthorn.request('POST', '/v1/subscriptions', { url: receiver.url });
@@ -116,7 +116,7 @@ t.test('a payload of any depth is delivered as it is', async (t) => {
   for (const { body } of await receiver.waitFor(2)) t.ok(body.toString() === DEEP);
 });
 
-t.test('data that Postgres or a schema cannot read are no reason to fail', async (t) => {
+t.test('data that Postgres or a schema cannot read does not cause an error', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const { json } = await posthorn.request('POST', '/v1/subscriptions', {
@@ -149,7 +149,7 @@ t.test('data that Postgres or a schema cannot read are no reason to fail', async
   }
 });
 
-t.test('any time of RFC 3339 bounds a list, were it before 1970 or far off', async (t) => {
+t.test('any time of RFC 3339 bounds a list, also before 1970 and in the far future', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   await posthorn.ingest(await posthorn.subscribe(receiver.url));
@@ -172,7 +172,7 @@ t.test('any time of RFC 3339 bounds a list, were it before 1970 or far off', asy
   t.equal(await count('until=9999-12-31T23:59:59-14:00'), 1);
 });
 
-t.test('posthorn.uuidv7_floor clamps what 48 bits of milliseconds do not hold', async (t) => {
+t.test('posthorn.uuidv7_floor clamps times that do not fit into 48 bits', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   const first = '00000000-0000-0000-0000-000000000000';
@@ -218,7 +218,7 @@ t.test('a number in a URL is decimal digits', async (t) => {
   t.equal((await posthorn.request('GET', '/v1/deliveries?limit=1&subscription_id=1')).status, 200);
 });
 
-t.test('a JSON body is taken at its word', async (t) => {
+t.test('a JSON body is not coerced to other types', async (t) => {
   const posthorn = await startTestService(t);
   const url = 'https://example.com';
   for (const name of ['__proto__', 'constructor']) {
@@ -251,7 +251,7 @@ t.test('a JSON body is taken at its word', async (t) => {
   }
 });
 
-t.test('the answer to a thousand mistakes is short', async (t) => {
+t.test('the answer to a body with a thousand mistakes is short', async (t) => {
   const posthorn = await startTestService(t);
   const names = Array.from({ length: 5000 }, (_, n) => [`${n}${'x'.repeat(150)}`, n]);
   const { status, json, text } = await posthorn.request('POST', CREATE, Object.fromEntries(names));
@@ -261,7 +261,7 @@ t.test('the answer to a thousand mistakes is short', async (t) => {
 });
 
 t.test(
-  'what has many more members than it may have is refused without a look at each',
+  'a list with far too many members is refused without the validation of each member',
   async (t) => {
     const posthorn = await startTestService(t);
     const wide = `[${'0,'.repeat(400_000)}0]`;
@@ -282,7 +282,7 @@ t.test(
   },
 );
 
-t.test('a content-type without a body is no mistake where no body is wanted', async (t) => {
+t.test('a content-type without a body is accepted where no body is needed', async (t) => {
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe('https://example.com');
   const typed = { 'content-type': 'application/json' };

@@ -113,14 +113,14 @@ t.test('the document tells which scope each operation needs', async (t) => {
   t.strictSame(paths['/v1/webhooks'].post.security, [{ key: ['send'] }]);
 });
 
-t.test('where no key is needed the document says so, and that one may be shown', async (t) => {
+t.test('the document says that a key is optional where none is required', async (t) => {
   const posthorn = await startTestService(t);
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
   t.strictSame(document.paths['/v1/stats'].get.security, [{ key: ['read'] }, {}]);
   t.strictSame(document.paths['/ping'].get.security, []);
 });
 
-t.test('what is asked for by id has an example, and metrics are text', async (t) => {
+t.test('path parameters have examples, and metrics are documented as text', async (t) => {
   const posthorn = await startTestService(t);
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
   const webhookId = document.paths['/v1/webhooks/{webhook_id}'].get.parameters.find(
@@ -174,7 +174,7 @@ t.test('the examples of request bodies work when sent', async (t) => {
   t.ok(tried >= 4);
 });
 
-t.test('answers are of the shape that the document says', async (t) => {
+t.test('answers match the schemas of the document', async (t) => {
   const receiver = await startReceiver(t, (response, _request, nth) => {
     response.statusCode = nth === 1 ? 500 : 200;
     response.end('answer');

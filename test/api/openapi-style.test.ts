@@ -50,7 +50,7 @@ for (const [how, { request }] of Object.entries({ 'with a key': keyed, 'without 
   });
 }
 
-t.test('every body has an example that its own schema takes', async (t) => {
+t.test('every body has an example that is valid by its schema', async (t) => {
   const ajv = addFormats.default(new Ajv2020({ strict: false, allErrors: true }));
   let seen = 0;
   for (const operation of operationsOf(document)) {
@@ -69,7 +69,7 @@ t.test('every body has an example that its own schema takes', async (t) => {
   t.ok(seen >= 7, `${seen} bodies`);
 });
 
-t.test('every list has pages, and shows the way to the next one', async (t) => {
+t.test('every list has pages, and links to the next page', async (t) => {
   const lists = operationsOf(document).filter(
     ({ operationId, path }) => /^list[A-Z]/.test(operationId) && !FIRST_SYSTEM.test(path),
   );
@@ -88,7 +88,7 @@ t.test('every list has pages, and shows the way to the next one', async (t) => {
 });
 
 t.test(
-  'a body that is not required may be left out, whatever its type is said to be',
+  'a body that is not required may be left out, with or without a content-type header',
   async (t) => {
     const optional = operationsOf(document).filter(
       ({ requestBody }) => requestBody !== undefined && requestBody.required !== true,
@@ -126,7 +126,7 @@ const VERBS: Record<string, RegExp> = {
   post: /^[a-z]+/,
 };
 
-t.test('operations are named as the methods of a client are', async (t) => {
+t.test('operations have names that fit methods of a client', async (t) => {
   for (const { operationId, method, path } of operationsOf(document)) {
     const name = `${operationId} (${method} ${path})`;
     t.match(operationId, VERBS[method], name);
@@ -134,7 +134,7 @@ t.test('operations are named as the methods of a client are', async (t) => {
   }
 });
 
-t.test('fields are in snake_case, and what is a time ends in at, until or since', async (t) => {
+t.test('fields are in snake_case, and names of times end in at, until or since', async (t) => {
   let times = 0;
   for (const operation of operationsOf(document)) {
     const { operationId, parameters, requestBody, responses } = operation;

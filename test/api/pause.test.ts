@@ -7,7 +7,7 @@ import { TOLD_MS, until } from '../helpers/until.ts';
 const deliveries = async ({ request }: TestService, state: string) =>
   (await request('GET', `/v1/deliveries?state=${state}`)).json.data;
 
-t.test('what is accepted for a paused subscription is held until it is resumed', async (t) => {
+t.test('webhooks for a paused subscription are held until it is resumed', async (t) => {
   const receiver = await startReceiver(t);
   // Two processes: the one that takes the request is not always the one that sends.
   const databaseUrl = await createTestDatabase(t);
@@ -41,7 +41,7 @@ t.test('what is accepted for a paused subscription is held until it is resumed',
 });
 
 t.test(
-  'a pause cuts nothing off, and what waits for a retry waits for the resumption',
+  'a pause does not stop requests in flight, and retries wait until it is resumed',
   async (t) => {
     const answers: ((status: number) => void)[] = [];
     const receiver = await startReceiver(t, (response) => {
@@ -74,7 +74,7 @@ t.test(
   },
 );
 
-t.test('pausing what is not there or is disabled says why not', async (t) => {
+t.test('pausing an unknown or disabled subscription is refused with the reason', async (t) => {
   const posthorn = await startTestService(t);
   t.match(await posthorn.request('POST', '/v1/subscriptions/7/pause'), {
     status: 404,

@@ -20,7 +20,7 @@ function readProblem(answer: string): { statusLine: string; problem: { status: n
   return { statusLine: head.split('\r\n')[0] as string, problem: JSON.parse(body) };
 }
 
-t.test('what has no route, or is no request at all, is answered by a problem', async (t) => {
+t.test('an unknown route, and a request that is not HTTP, get a problem+json', async (t) => {
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: 'an admin key of some length' });
   const port = Number(new URL(posthorn.url).port);
   const cases: [what: string, request: string, status: number, says: RegExp][] = [
@@ -41,7 +41,7 @@ t.test('what has no route, or is no request at all, is answered by a problem', a
   }
 });
 
-t.test('a request that does not arrive in time is answered by a problem', async (t) => {
+t.test('a request that does not arrive in time gets a problem+json', async (t) => {
   // As Node reports it, without its minute of waiting.
   const late = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
   const server = createServer((socket) => answerClientError(undefined, late as never, socket));
@@ -54,7 +54,7 @@ t.test('a request that does not arrive in time is answered by a problem', async 
   });
 });
 
-t.test('a known path says which methods it takes', async (t) => {
+t.test('a 405 names the methods of a known path', async (t) => {
   const key = 'an admin key of some length';
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: key });
   const cases: [method: string, path: string, allow: string][] = [
@@ -90,7 +90,7 @@ t.test('a known path says which methods it takes', async (t) => {
   t.equal((await posthorn.request('POST', '/ping')).status, 405, 'or where none is needed');
 });
 
-t.test('an upload that is cut off is not called trouble with the database', async (t) => {
+t.test('an upload that is cut off is not reported as a database error', async (t) => {
   const lines: string[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
   const posthorn = await startTestService(t, {}, log);

@@ -124,7 +124,7 @@ const REFUSED: [what: string, bytes: string | Buffer, status: number, says: RegE
   ['a control character', lines('GET /ping HTTP/1.1', HOST, 'x: a\u0000b'), 400, /HTTP/],
 ];
 
-t.test('what cannot be answered otherwise gets one problem', async (t) => {
+t.test('every request that is not valid HTTP gets exactly one problem+json', async (t) => {
   // fastify makes a second server where localhost has a second address.
   const addresses = await lookup('localhost', { all: true });
   for (const host of ['127.0.0.1', 'localhost']) {
@@ -143,7 +143,7 @@ t.test('what cannot be answered otherwise gets one problem', async (t) => {
   }
 });
 
-t.test('no operation leaves a request without an answer', async (t) => {
+t.test('every operation answers every request', async (t) => {
   const posthorn = await startTestService(t);
   for (const { method, path } of await listOperations(posthorn)) {
     const line = `${method} ${path.replaceAll(/\{\w+\}/g, '77001')} HTTP/1.1`;
@@ -162,7 +162,7 @@ t.test('no operation leaves a request without an answer', async (t) => {
   }
 });
 
-t.test('what is HTTP, though rare, is taken', async (t) => {
+t.test('rare but valid HTTP is accepted', async (t) => {
   const posthorn = await startTestService(t);
   const upgrade = ['connection: upgrade, close', 'upgrade: websocket'];
   for (const [what, bytes, status] of [
@@ -184,7 +184,7 @@ t.test('what is HTTP, though rare, is taken', async (t) => {
   t.match(readAnswers(continued), [{ status: 100 }, { status: 400, json: {} }]);
 });
 
-t.test('what follows a request does not take its answer away', async (t) => {
+t.test('bytes that follow a request do not prevent its answer', async (t) => {
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe('https://example.com/');
   const accepted = `${lines(`POST /ingest/${id} HTTP/1.1`, HOST, JSON_TYPE, 'content-length: 2')}{}`;

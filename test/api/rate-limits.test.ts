@@ -20,7 +20,7 @@ async function start(t: Test, env: Record<string, string>) {
   return { posthorn, makeKey, ask };
 }
 
-t.test('a key that asks too often is told when to come back, and no other is', async (t) => {
+t.test('a key above its rate limit gets 429 with Retry-After, other keys do not', async (t) => {
   const { posthorn, makeKey, ask } = await start(t, { POSTHORN_RATE_LIMIT: '5/1h' });
   const [one, other] = [await makeKey('default'), await makeKey('default')];
   for (let n = 0; n < 5; n++) t.equal((await ask(one)).status, 200);
@@ -39,7 +39,7 @@ t.test('a key that asks too often is told when to come back, and no other is', a
   for (let n = 0; n < 10; n++) t.equal((await ask({}, '/healthz')).status, 200, 'open routes');
 });
 
-t.test('a key may ask again when its time is over', async (t) => {
+t.test('a key may make requests again after the period of its limit', async (t) => {
   const { makeKey, ask } = await start(t, { POSTHORN_RATE_LIMIT: '1/1s' });
   const key = await makeKey('default');
   t.equal((await ask(key)).status, 200);
@@ -54,7 +54,7 @@ t.test('a key may ask again when its time is over', async (t) => {
   t.ok(Date.now() - startedAt < 5_000);
 });
 
-t.test("a tenant's keys share its limit, and what is handed in by signature counts", async (t) => {
+t.test("a tenant's keys share its limit, and signed requests count too", async (t) => {
   const receiver = await startReceiver(t);
   const { posthorn, makeKey, ask } = await start(t, { POSTHORN_TENANT_RATE_LIMIT: '4/1h' });
   for (const id of ['acme', 'globex']) await posthorn.request('POST', '/v1/tenants', { id }, admin);
@@ -82,7 +82,7 @@ t.test("a tenant's keys share its limit, and what is handed in by signature coun
   t.equal((await ask(globex)).status, 200);
 });
 
-t.test('a request with more headers than anybody needs is refused', async (t) => {
+t.test('a request with too many headers is refused', async (t) => {
   const { posthorn } = await start(t, {});
   const send = async (count: number) => {
     const request = httpRequest(new URL('/ping', posthorn.url));
@@ -102,7 +102,7 @@ t.test('a request with more headers than anybody needs is refused', async (t) =>
   t.match(JSON.parse(body), { detail: 'The request has 101 headers; send at most 100.' });
 });
 
-t.test('the pages are protected, and load nothing that their policy forbids', async (t) => {
+t.test('pages have security headers, and load nothing that their policy forbids', async (t) => {
   const { posthorn } = await start(t, {});
   const page = await posthorn.request('GET', '/api/docs/');
   t.equal(page.status, 200);

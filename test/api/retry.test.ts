@@ -18,7 +18,7 @@ async function attemptsOf(posthorn: TestService, id: string) {
   return attempts.data.map((attempt: { attempt_number: number }) => attempt.attempt_number);
 }
 
-t.test('a delivery that failed is sent again, its schedule anew and its numbers on', async (t) => {
+t.test('a failed delivery is sent again with a new schedule and continued numbers', async (t) => {
   const receiver = await startReceiver(t, (response, _request, nth) => {
     response.statusCode = nth <= 4 ? 500 : 200;
     response.end();
@@ -75,7 +75,7 @@ t.test('a delivery that waits for its next attempt is due now', async (t) => {
   t.match(await inState(posthorn, id, 'succeeded'), { attempts_made: 2 });
 });
 
-t.test('what is tried again of a paused subscription is held, not sent', async (t) => {
+t.test('a retried delivery of a paused subscription is held', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const subscription = await posthorn.subscribe(receiver.url);
@@ -89,7 +89,7 @@ t.test('what is tried again of a paused subscription is held, not sent', async (
   t.strictSame(rows, [{ subscription_id: subscription }]);
 });
 
-t.test('what cannot be tried again says why', async (t) => {
+t.test('a delivery that cannot be retried is refused with the reason', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const subscription = await posthorn.subscribe(receiver.url);

@@ -57,7 +57,7 @@ async function sendUntil(t: Test, ask: Ask, isOver: () => boolean): Promise<numb
 }
 
 t.test(
-  'the slow schemas of one tenant hold up no other, and are told to their owner',
+  'slow schemas of a tenant delay no other tenant, and the answer names the schema',
   async (t) => {
     const lines: LogLine[] = [];
     const log = pino(
@@ -100,7 +100,7 @@ t.test(
   },
 );
 
-t.test('an attack that goes on has no other effect than one that begins', async (t) => {
+t.test('a long attack has no more effect than a short one', async (t) => {
   const { ask } = await startWithTenants(t);
   await sendSlow(ask, 0);
   let isOver = false;
@@ -115,7 +115,7 @@ t.test('an attack that goes on has no other effect than one that begins', async 
   await attack;
 });
 
-t.test('the owner of a slow schema can archive its type, and mend the schema', async (t) => {
+t.test('the owner of a slow schema can archive its type and fix the schema', async (t) => {
   const { ask } = await startWithTenants(t);
   const slow = { pattern: '^(a+)+$' };
   await ask('slow', 'POST', 'event-types', { name: 'own', schema: slow });
@@ -149,7 +149,7 @@ t.test('a batch stops at a schema that is too slow', async (t) => {
   t.equal(json.errors.length, 1);
 });
 
-t.test('answers of the thread are not mixed up, however many ask at once', async (t) => {
+t.test('concurrent validations get their own answers from the thread', async (t) => {
   const { posthorn, ask } = await startWithTenants(t);
   await sendSlow(ask, 0);
   const send = async (n: number, service: TestService = posthorn) => {

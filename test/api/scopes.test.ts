@@ -15,7 +15,7 @@ const WITHOUT: Record<string, string[]> = {
   admin: ['manage', 'send', 'read'],
 };
 
-t.test('every operation needs a scope, and is refused to a key without it', async (t) => {
+t.test('every operation needs a scope, and refuses a key without that scope', async (t) => {
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: ADMIN_KEY });
   const keys = new Map<string, string>();
   for (const [lacking, scopes] of Object.entries(WITHOUT)) {

@@ -45,7 +45,7 @@ async function rotateEncryption(t: Test, databaseUrl: string, keys: string) {
   return { code: await cli.exited, ...cli.output };
 }
 
-t.test('with a key no secret is stored in plain text, by whichever route it came', async (t) => {
+t.test('with a key, no route stores a secret as plain text', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t, { POSTHORN_ENCRYPTION_KEY: newKey() });
   const client = await connect(t, posthorn.databaseUrl);
@@ -81,7 +81,7 @@ t.test('with a key no secret is stored in plain text, by whichever route it came
   );
 });
 
-t.test('a secret that is copied to another subscription does not open there', async (t) => {
+t.test('a secret that is copied to another subscription cannot be decrypted there', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t, { POSTHORN_ENCRYPTION_KEY: newKey() });
   const client = await connect(t, posthorn.databaseUrl);
@@ -102,7 +102,7 @@ t.test('a secret that is copied to another subscription does not open there', as
   t.match(reply.json.detail, /copied from another row/);
 });
 
-t.test('without a key secrets are plain, and the start says so once', async (t) => {
+t.test('without a key secrets are plain text, and the log says so once at the start', async (t) => {
   const { log, lines } = recordingLog();
   const posthorn = await startTestService(t, {}, log);
   await posthorn.subscribe('https://example.com', 'plain');
@@ -114,7 +114,7 @@ t.test('without a key secrets are plain, and the start says so once', async (t) 
 });
 
 t.test(
-  'a secret whose key is missing: told at the start and at the attempt, and nothing goes out unsigned',
+  'if the key of a secret is missing, the start and each attempt say so, and nothing is sent unsigned',
   async (t) => {
     const receiver = await startReceiver(t);
     const databaseUrl = await createTestDatabase(t);
@@ -178,7 +178,7 @@ t.test(
 );
 
 t.test(
-  'keys are changed in four steps while services run, and nothing is lost on the way',
+  'the key can be changed in four steps while services run, without losing a webhook',
   async (t) => {
     const receiver = await startReceiver(t);
     const databaseUrl = await createTestDatabase(t);
@@ -246,7 +246,7 @@ t.test(
   },
 );
 
-t.test('rotate-encryption says what it cannot read, and does the rest', async (t) => {
+t.test('rotate-encryption reports unreadable secrets, and encrypts the others', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const posthorn = await startTestService(t, {
     DATABASE_URL: databaseUrl,

@@ -25,7 +25,7 @@ async function start(t: Test) {
   return { receiver, posthorn };
 }
 
-t.test('a webhook goes to all who want its type, and to no one else', async (t) => {
+t.test('a webhook goes to all subscriptions to its type, and to no others', async (t) => {
   const { receiver, posthorn } = await start(t);
   const wants: Record<string, string[] | null> = {
     exact: ['order.created'],
@@ -83,7 +83,7 @@ t.test('data is delivered byte for byte, in the shape of Standard Webhooks', asy
   t.equal((await receiver.waitFor(2))[1]?.body.toString(), data);
 });
 
-t.test('one that nobody wants is accepted and kept, and owed to no one', async (t) => {
+t.test('a webhook without a matching subscription is stored without deliveries', async (t) => {
   const { posthorn } = await start(t);
   const { json } = await posthorn.request('POST', '/v1/webhooks', { event_type: 'a', data: null });
   t.equal(json.deliveries, 0);
@@ -93,7 +93,7 @@ t.test('one that nobody wants is accepted and kept, and owed to no one', async (
   });
 });
 
-t.test('one subscription can be named, whatever types it wants', async (t) => {
+t.test('a webhook can be sent to one subscription, without regard to its types', async (t) => {
   const { receiver, posthorn } = await start(t);
   const id = await subscribe(posthorn, `${receiver.url}/named`, ['other']);
   await subscribe(posthorn, `${receiver.url}/all`);
@@ -109,7 +109,7 @@ t.test('one subscription can be named, whatever types it wants', async (t) => {
   t.equal((await posthorn.request('POST', '/v1/webhooks', missing)).status, 404);
 });
 
-t.test('a batch is accepted in its order, all or none', async (t) => {
+t.test('a batch is accepted in its order, as a whole or not at all', async (t) => {
   const { receiver, posthorn } = await start(t);
   await subscribe(posthorn, receiver.url);
   const webhooks = Array.from({ length: 1000 }, (_, n) => ({ event_type: 'n', data: { n } }));
@@ -139,7 +139,7 @@ t.test('a batch is accepted in its order, all or none', async (t) => {
   t.equal((await posthorn.request('GET', '/v1/stats')).json.accepted, 1000);
 });
 
-t.test('what cannot be sent is refused with the field and what would be right', async (t) => {
+t.test('an invalid webhook is refused with the field and what would be right', async (t) => {
   const { posthorn } = await start(t);
   const cases: [body: unknown, field: string][] = [
     [{ data: 1 }, 'body.event_type'],
@@ -243,7 +243,7 @@ t.test('a webhook sent from SQL belongs to the transaction that sent it', async 
   t.strictSame(many.map(({ headers }) => headers['webhook-id']).sort(), rows[0].ids.toSorted());
 });
 
-t.test('SQL is told what is wrong, by SQLSTATE and hint', async (t) => {
+t.test('errors in SQL have a SQLSTATE and a hint', async (t) => {
   const { posthorn } = await start(t);
   const client = await connect(t, posthorn.databaseUrl);
   const cases: [statement: string, code: string, hint: RegExp][] = [
@@ -275,7 +275,7 @@ t.test('SQL is told what is wrong, by SQLSTATE and hint', async (t) => {
   );
 });
 
-t.test('SQL can say all that HTTP can', async (t) => {
+t.test('SQL has all the options of HTTP', async (t) => {
   const { receiver, posthorn } = await start(t);
   const chosen = await posthorn.request('POST', '/v1/subscriptions', {
     url: `${receiver.url}/chosen`,
@@ -315,7 +315,7 @@ t.test('SQL can say all that HTTP can', async (t) => {
   ]);
 });
 
-t.test('the types that Posthorn sends are not for others to send', async (t) => {
+t.test('only Posthorn can send types that begin with posthorn.', async (t) => {
   const { posthorn } = await start(t);
   const webhook = { event_type: 'posthorn.circuit_opened', data: 1 };
   const one = await posthorn.request('POST', '/v1/webhooks', webhook);
@@ -330,7 +330,7 @@ t.test('the types that Posthorn sends are not for others to send', async (t) => 
   t.equal((await posthorn.request('POST', '/v1/webhooks', near)).status, 202);
 });
 
-t.test('the role posthorn_sender can send, and nothing else', async (t) => {
+t.test('the role posthorn_sender can only send', async (t) => {
   const { receiver, posthorn } = await start(t);
   await subscribe(posthorn, receiver.url);
   const client = await connect(t, posthorn.databaseUrl);
@@ -354,7 +354,7 @@ t.test('the role posthorn_sender can send, and nothing else', async (t) => {
   await receiver.waitFor(2);
 });
 
-t.test('patterns are those of the type, for any type', async (t) => {
+t.test('every event type has exactly the patterns that match it', async (t) => {
   const { posthorn } = await start(t);
   const client = await connect(t, posthorn.databaseUrl);
   const word = fc.stringMatching(/^[a-z0-9_-]{1,5}$/);
@@ -372,7 +372,7 @@ t.test('patterns are those of the type, for any type', async (t) => {
 });
 
 t.test(
-  'what is sent in the same moment is accepted together, each with its own answer',
+  'concurrent webhooks are accepted together, and each request gets its own answer',
   async (t) => {
     const { receiver, posthorn } = await start(t);
     await subscribe(posthorn, `${receiver.url}/a`, ['a']);

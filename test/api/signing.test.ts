@@ -62,7 +62,7 @@ function keyTakes(publicKey: string, { headers, body }: ReceivedRequest): boolea
     .some((one) => verify(null, content, key, Buffer.from(one.slice(4), 'base64')));
 }
 
-t.test('a secret is made on request, shown once, and signs', async (t) => {
+t.test('a secret is generated on request, shown once, and signs', async (t) => {
   const { posthorn, create, deliver } = await start(t);
   const { id, secret, ...subscription } = await create({ generate_secret: true });
   t.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
@@ -118,7 +118,7 @@ t.test(
   },
 );
 
-t.test('a given secret is taken at a rotation, and not shown', async (t) => {
+t.test('a rotation accepts a given secret, and does not show it', async (t) => {
   const { posthorn, create, deliver } = await start(t);
   const { id } = await create({ secret: 'one' });
   const { json, text } = await rotate(posthorn, id, { secret: 'the-other', overlap: '0s' });
@@ -152,7 +152,7 @@ t.test('each secret signs until its own overlap ends, and "0s" ends all', async 
   for (const one of secrets) t.notOk(libraryTakes(one, last));
 });
 
-t.test('intake takes the signature of either secret during an overlap', async (t) => {
+t.test('intake accepts signatures of both secrets during an overlap', async (t) => {
   const { posthorn, create } = await start(t);
   const { id } = await create({ secret: 'before', event_types: [] });
   await rotate(posthorn, id, { secret: 'after', overlap: '1h' });
@@ -208,7 +208,7 @@ t.test('Ed25519: receivers verify with the public key that is served', async (t)
 });
 
 t.test(
-  'from a shared secret to a key pair, and back, without a webhook that cannot be verified',
+  'a change from a secret to a key pair and back leaves every webhook verifiable',
   async (t) => {
     const { posthorn, create, deliver } = await start(t);
     const { id, secret } = await create({ generate_secret: true });
@@ -226,7 +226,7 @@ t.test(
 );
 
 t.test(
-  "deliveries carry a header of one's own as its templates say, and what it was before is changed",
+  'deliveries have the custom signature header of the templates, and the templates can change',
   async (t) => {
     const { posthorn, create, deliver } = await start(t);
     const { id, ...created } = await create({
@@ -257,7 +257,7 @@ t.test(
   },
 );
 
-t.test('what cannot be signed with is refused with the field and the reason', async (t) => {
+t.test('an invalid signature option is refused with the field and the reason', async (t) => {
   const { posthorn, create } = await start(t);
   const { id } = await create({ secret: 'x' });
   const url = 'https://example.com';

@@ -128,7 +128,7 @@ for (const [verify, sign] of SOURCES) {
 }
 
 t.test(
-  "Slack's url_verification gets its challenge back, if it is signed, and is no webhook",
+  'a signed url_verification of Slack gets its challenge back, and is not stored',
   async (t) => {
     const { posthorn, subscribe, ingest } = await start(t);
     const id = await subscribe({ verify: { scheme: 'slack', secret: SECRET } });
@@ -147,7 +147,7 @@ t.test(
   },
 );
 
-t.test('a form is refused with what is taken, although it is signed', async (t) => {
+t.test('a signed form is refused with the accepted content type', async (t) => {
   const { subscribe, ingest } = await start(t);
   const id = await subscribe({ verify: { scheme: 'github', secret: SECRET } });
   const body = 'payload=%7B%7D';

@@ -207,7 +207,7 @@ t.test('a change takes effect within a second in every process', async (t) => {
   t.ok(Date.now() - deletedAt < TOLD_MS);
 });
 
-t.test('with an admin key, every route but the public ones needs it', async (t) => {
+t.test('with an admin key, every route except the public ones needs a key', async (t) => {
   const key = 'an admin key of some length';
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: key });

@@ -67,7 +67,7 @@ async function countBy(client: pg.Client): Promise<Record<string, number>> {
 }
 
 t.test(
-  'a replay sends again what failed or was cancelled in a time, and nothing else',
+  'a replay sends failed and cancelled deliveries of a period again, and no others',
   async (t) => {
     const receiver = await startReceiver(t);
     const posthorn = await startTestService(t);
@@ -115,7 +115,7 @@ t.test(
   },
 );
 
-t.test('a replay takes states and event types; recover is all that failed', async (t) => {
+t.test('a replay can select states and event types; recover sends all that failed', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe(receiver.url);
@@ -168,7 +168,7 @@ t.test('a replay keeps its rate', async (t) => {
   await receiver.waitFor(60);
 });
 
-t.test('a task is cancelled once, and what it has done stays', async (t) => {
+t.test('a task can be cancelled once, and its changes stay', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe(receiver.url);
@@ -201,7 +201,7 @@ t.test('a task is cancelled once, and what it has done stays', async (t) => {
   t.equal((await posthorn.request('POST', `${unknown}/cancel`)).status, 404);
 });
 
-t.test('a task whose job was lost goes on from where it was', async (t) => {
+t.test('a task whose job was lost continues from its position', async (t) => {
   const receiver = await startReceiver(t);
   // Without a worker the task waits; a lost job is one that is not there.
   const api = await startTestService(t, { POSTHORN_ROLE: 'api' });
@@ -238,7 +238,7 @@ t.test('a subscription that is deleted ends its replay', async (t) => {
   t.match(await ended(posthorn, json.links.self), { state: 'failed', error: /deleted/ });
 });
 
-t.test('what is owed is cancelled by subscription, state, type and time', async (t) => {
+t.test('unfinished deliveries are cancelled by subscription, state, type and time', async (t) => {
   const receiver = await startReceiver(t);
   // No worker but for tasks, or what is held would be sent.
   const posthorn = await startTestService(t, { POSTHORN_ROLE: 'api' });
@@ -274,7 +274,7 @@ t.test('what is owed is cancelled by subscription, state, type and time', async 
 });
 
 t.test(
-  'deleting a subscription to which much is owed answers at once, and nothing is sent',
+  'deleting a subscription with a large backlog answers at once, and nothing is sent',
   async (t) => {
     const receiver = await startReceiver(t);
     const posthorn = await startTestService(t);
@@ -304,7 +304,7 @@ t.test(
   },
 );
 
-t.test('a task says what is wrong with it', async (t) => {
+t.test('an invalid task is refused with the reason', async (t) => {
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe('https://example.com');
   const replay = (body: unknown, subscription: unknown = id) =>

@@ -222,7 +222,7 @@ for (const asker of ['acme', 'default']) {
   });
 }
 
-t.test('the tenant itself finds all of it, so that this test is not blind', async (t) => {
+t.test('the tenant itself finds everything, which shows that the test can fail', async (t) => {
   const posthorn = await startTestService(t, {
     POSTHORN_ADMIN_KEY: ADMIN_KEY,
     POSTHORN_RETRY_SCHEDULE: '1h',
@@ -253,7 +253,7 @@ t.test('the tenant itself finds all of it, so that this test is not blind', asyn
   }
 });
 
-t.test('who has no key cannot find out by /ingest which subscriptions there are', async (t) => {
+t.test('/ingest does not reveal without a key which subscriptions exist', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: ADMIN_KEY });
   const subscribe = async (fields: object) =>

@@ -34,7 +34,7 @@ async function start(t: Test, env: Record<string, string> = {}): Promise<Asking>
   };
 }
 
-t.test('a tenant is made, listed, shown, changed and deleted', async (t) => {
+t.test('a tenant can be created, listed, shown, changed and deleted', async (t) => {
   const { ask } = await start(t);
   const made = await ask('POST', '/v1/tenants', {
     id: 'acme',
@@ -113,7 +113,7 @@ t.test('tenants are listed in pages', async (t) => {
   t.strictSame(seen, ['a', 'b', 'c', 'd', 'default']);
 });
 
-t.test('with a tenant go its subscriptions, what is owed to them, and its keys', async (t) => {
+t.test('deleting a tenant ends its subscriptions, unfinished deliveries and keys', async (t) => {
   const receiver = await startReceiver(t, (response) => {
     response.statusCode = 500;
     response.end();
@@ -166,7 +166,7 @@ t.test('with a tenant go its subscriptions, what is owed to them, and its keys',
   await t.rejects(client.query(late), { code: '23503', message: /no tenant "acme"/ });
 });
 
-t.test('who may see all tenants names one by ?tenant=, and default otherwise', async (t) => {
+t.test('a key with admin selects a tenant by ?tenant=, otherwise default', async (t) => {
   const receiver = await startReceiver(t);
   const { ask, keyOf } = await start(t);
   await ask('POST', '/v1/tenants', { id: 'acme' });
@@ -208,7 +208,7 @@ t.test('who may see all tenants names one by ?tenant=, and default otherwise', a
   }
 });
 
-t.test('a tenant that is made in one process is known in another at once', async (t) => {
+t.test('a tenant that is created in one process is known in others at once', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const one = await start(t, { DATABASE_URL: databaseUrl });
   const other = await start(t, { DATABASE_URL: databaseUrl });
@@ -224,7 +224,7 @@ t.test('a tenant that is made in one process is known in another at once', async
   t.ok(Date.now() - deletedAt < TOLD_MS);
 });
 
-t.test('SQL cannot send to a tenant that there is not', async (t) => {
+t.test('SQL cannot send to a tenant that does not exist', async (t) => {
   const { posthorn, ask } = await start(t);
   const client = await connect(t, posthorn.databaseUrl);
   await ask('POST', '/v1/tenants', { id: 'acme' });
@@ -245,7 +245,7 @@ t.test('SQL cannot send to a tenant that there is not', async (t) => {
   await t.rejects(send('acme'), { code: '23503' });
 });
 
-t.test('links lead to the same tenant for whoever has to name it', async (t) => {
+t.test('links have ?tenant= if the request had it', async (t) => {
   const receiver = await startReceiver(t);
   const { ask, keyOf } = await start(t);
   await ask('POST', '/v1/tenants', { id: 'acme' });

@@ -68,7 +68,7 @@ t.test('without a body, a test webhook has a type of its own', async (t) => {
   t.match(JSON.parse(request?.body.toString() as string), { type: 'posthorn.test' });
 });
 
-t.test('what kept the receiver from answering is said as for a delivery', async (t) => {
+t.test('a test without an answer has the same errors as a delivery', async (t) => {
   const receiver = await startReceiver(t, (response, { path }) => {
     if (path === '/redirect') response.setHeader('location', 'http://127.0.0.1/');
     response.statusCode = path === '/redirect' ? 302 : 500;
@@ -126,7 +126,7 @@ t.test('an address that deliveries may not reach is not reached by a test either
   t.match(json, { status: 'blocked', error_code: 'blocked', response: null });
 });
 
-t.test('the phases of a connection are told apart', async (t) => {
+t.test('the timing shows the phases of a connection', async (t) => {
   const certificate = certify(t, ['DNS:localhost']);
   trust(t, certificate);
   const server = createServer(certificate, (_request, response) => {
@@ -146,7 +146,7 @@ t.test('the phases of a connection are told apart', async (t) => {
 });
 
 t.test(
-  'a tenant has only so many tests under way, is told so, and leaves some to others',
+  'a tenant can have a limited number of tests in flight, and leaves some to others',
   async (t) => {
     let release: () => void = () => {};
     const released = new Promise<void>((resolve) => {

@@ -80,7 +80,7 @@ for (const [what, request, webhooks] of kinds) {
   });
 }
 
-t.test('a connection that is lost within the statement leaves it unknown', async (t) => {
+t.test('after a lost connection during the statement, the outcome is unknown', async (t) => {
   const { databaseUrl, forwarder, ingest } = await start(t);
   const locking = await connect(t, databaseUrl);
   await locking.query('begin');
@@ -121,7 +121,7 @@ t.test('a connection that is lost within the statement leaves it unknown', async
   await locking.query('rollback');
 });
 
-t.test('what Postgres says no to was not accepted', async (t) => {
+t.test('an error of Postgres means that nothing was accepted', async (t) => {
   const { client, ingest, stored } = await start(t);
   const { rows } = await client.query('select current_database() as name');
   await client.query(`alter database ${rows[0].name} set default_transaction_read_only = on`);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { createRateLimiter } from '../../src/backlog/rate-limit.ts';
 
-t.test('in no span of time do more requests begin than the limit and a tenth of it', async () => {
+t.test('in any span of time, at most 110 % of the limit of requests start', async () => {
   const limits = fc.record({
     limit: fc.integer({ min: 1, max: 200 }),
     perMs: fc.integer({ min: 100, max: 10_000 }),
@@ -32,7 +32,7 @@ t.test('in no span of time do more requests begin than the limit and a tenth of 
   );
 });
 
-t.test('whoever asks as soon as he is told to gets the whole rate', async (t) => {
+t.test('asking again at the given times yields the whole rate', async (t) => {
   for (const limit of [1, 3, 50, 1_000]) {
     let now = 0;
     const rate = createRateLimiter({ limit, perMs: 1_000 }, now);
@@ -47,7 +47,7 @@ t.test('whoever asks as soon as he is told to gets the whole rate', async (t) =>
   }
 });
 
-t.test('whoever takes over begins with one request, and no sooner than its turn', async (t) => {
+t.test('a new owner starts with one request, not before it is due', async (t) => {
   const limit = { limit: 100, perMs: 10_000 };
   t.equal(createRateLimiter(limit, 5_000).permits(5_000), 1);
   const rate = createRateLimiter(limit, 5_000, 4_950);

@@ -6,7 +6,7 @@ import { createLoopHealth } from '../../src/lib/loop-health.ts';
 import { collectLog } from '../helpers/log.ts';
 import { until } from '../helpers/until.ts';
 
-t.test('long pages that cannot be read are told, and the backlog is looked at again', async (t) => {
+t.test('long pages that cannot be read are reported, and the backlog is read again', async (t) => {
   const { log, lines } = collectLog();
   const health = createLoopHealth({ log, isOutage: () => false });
   const pool = {

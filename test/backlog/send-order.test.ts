@@ -76,7 +76,7 @@ const step = fc.oneof(
 );
 
 t.test(
-  'of one key one is under way at a time, the oldest first, and none is forgotten',
+  'one delivery of a key is in flight at a time, oldest first, and none is forgotten',
   async () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
@@ -167,7 +167,7 @@ t.test(
   },
 );
 
-t.test('without an order nothing waits for anything, and the oldest go first', async (t) => {
+t.test('without strict order nothing waits, and the oldest go first', async (t) => {
   const line = createSendOrder(false);
   line.beginRead('ahead');
   line.take(pageOf([3, 4, 5].map((n) => ({ webhookId: idOf(n), key: 0, dueAt: 0 }))), false, 0);
@@ -178,7 +178,7 @@ t.test('without an order nothing waits for anything, and the oldest go first', a
   t.strictSame(line.next(2, 10), [idOf(3)]);
 });
 
-t.test('however long the backlog of a blocked key, others behind it are found', async (t) => {
+t.test('keys behind a long backlog of a blocked key are found', async (t) => {
   const line = createSendOrder(true);
   const rows = (from: number, key: number) =>
     pageOf(Array.from({ length: 1_000 }, (_, n) => ({ webhookId: idOf(from + n), key, dueAt: 0 })));
@@ -193,7 +193,7 @@ t.test('however long the backlog of a blocked key, others behind it are found', 
   t.strictSame(line.next(10, 1), [idOf(500_000)]);
 });
 
-t.test('however many keys are blocked, one that is not is found', async (t) => {
+t.test('a free key is found behind any number of blocked keys', async (t) => {
   const line = createSendOrder(true);
   const blocked = Array.from({ length: 100_000 }, (_, n) => ({
     webhookId: idOf(n),
@@ -213,7 +213,7 @@ t.test('however many keys are blocked, one that is not is found', async (t) => {
   t.equal(line.sweepAt, 60_000, 'and the others are looked for when they are due');
 });
 
-t.test('what is held no longer holds up nobody, once a sweep has not found it', async (t) => {
+t.test('a delivery that is no longer held stops blocking its key after a sweep', async (t) => {
   const line = createSendOrder(true);
   const give = (kind: 'ahead' | 'sweep', ids: number[], dueAt: number) => {
     line.beginRead(kind);

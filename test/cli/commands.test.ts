@@ -55,7 +55,7 @@ t.test('a mistyped command is refused with a suggestion', async (t) => {
   t.match(cli.output.stderr, /unknown command 'strat'[\s\S]*Did you mean start/);
 });
 
-t.test('posthorn send hands a signed webhook in', async (t) => {
+t.test('posthorn send sends a signed webhook', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe(receiver.url, 'the secret');
@@ -80,7 +80,7 @@ t.test('posthorn send hands a signed webhook in', async (t) => {
   t.match(nowhere.output.stderr, /^posthorn: No Posthorn answers at http:\/\/127\.0\.0\.1:1 .*\n$/);
 });
 
-t.test('posthorn send takes the admin key from .env, and its help does not tell it', async (t) => {
+t.test('posthorn send reads the admin key from .env, and its help does not show it', async (t) => {
   const key = 'canary-key-of-the-operator';
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: key });
   const args = ['send', '1', '{}', '--url', posthorn.url];
@@ -98,7 +98,7 @@ t.test('posthorn send takes the admin key from .env, and its help does not tell 
   t.notMatch(help.output.stdout, /canary/);
 });
 
-t.test('posthorn keys gives a key, lists it and takes it away', async (t) => {
+t.test('posthorn keys creates, lists and revokes a key', async (t) => {
   const adminKey = 'canary-key-of-the-operator';
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: adminKey });
   const run = async (...args: string[]) => {
@@ -141,7 +141,7 @@ t.test('posthorn keys gives a key, lists it and takes it away', async (t) => {
   }
 });
 
-t.test('a .env that cannot be read is one line', async (t) => {
+t.test('a .env that cannot be read gives an error of one line', async (t) => {
   for (const args of [['start'], ['send', '1', '{}']]) {
     const cli = await startCli(t, args, {}, t.testdir({ '.env': {} }));
     t.equal(await cli.exited, 1);
@@ -159,7 +159,7 @@ t.test('a demo that cannot start says so and ends', async (t) => {
 });
 
 t.test(
-  'posthorn demo shows a thousand webhooks end as they should, in under a minute',
+  'posthorn demo shows a thousand webhooks end as expected, in less than a minute',
   async (t) => {
     const cwd = t.testdir();
     const startedAt = Date.now();

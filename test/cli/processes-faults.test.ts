@@ -36,7 +36,7 @@ t.test('processes that are killed while they start are replaced, the first one t
   t.equal(await cli.exited, 0, cli.output.stderr);
 });
 
-t.test('a process that cannot be started is tried again until it can', async (t) => {
+t.test('the supervisor tries to start a process until it succeeds', async (t) => {
   const running = await startSupervised(t, 3);
   const [victim] = (await running.whole()) as [number];
   // No room for the files of another process.
@@ -56,7 +56,7 @@ function limitFiles(pid: number, files: number): void {
   execFileSync('prlimit', ['--pid', String(pid), `--nofile=${files}:`]);
 }
 
-t.test('a process that loses its channel to the supervisor and lives on is replaced', async (t) => {
+t.test('a process that loses its channel to the supervisor is replaced', async (t) => {
   const losesIt = join(t.testdir(), 'loses-it.mjs');
   writeFileSync(
     losesIt,

@@ -62,7 +62,7 @@ t.test('several processes share the work, and one that dies is replaced', async 
   t.equal(rows[0].left, 0);
 });
 
-t.test('what fails in the background of one process is told by all', async (t) => {
+t.test('all processes report background work that fails in one of them', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const receiver = await startReceiver(t);
   const client = await connect(t, databaseUrl);
@@ -90,7 +90,7 @@ t.test('what fails in the background of one process is told by all', async (t) =
   t.equal(await cli.exited, 0);
 });
 
-t.test('of four processes two serve the API', async (t) => {
+t.test('two of four processes serve the API', async (t) => {
   const cli = await startCli(t, ['start'], {
     DATABASE_URL: await createTestDatabase(t),
     POSTHORN_PROCESSES: '4',
@@ -103,7 +103,7 @@ t.test('of four processes two serve the API', async (t) => {
   t.equal(await cli.exited, 0);
 });
 
-t.test('what keeps several processes from starting is told in one line too', async (t) => {
+t.test('an error that prevents the start of several processes is one line too', async (t) => {
   const cli = await startCli(t, ['start'], {
     DATABASE_URL: await createTestDatabase(t),
     POSTHORN_PROCESSES: '2',

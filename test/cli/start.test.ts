@@ -33,7 +33,7 @@ async function post(url: string, body: unknown) {
 }
 
 t.test(
-  'without a database it brings its own, and a second start finds the data again',
+  'without DATABASE_URL it starts its own Postgres, and a second start finds the data',
   async (t) => {
     // A folder that only this user can enter: as root, Postgres runs as another one.
     const cwd = await temporaryFolder(t);
@@ -73,7 +73,7 @@ t.test(
   },
 );
 
-t.test('what stops a start is one line that says what to do, and exit code 1', async (t) => {
+t.test('a failed start gives one line that says what to do, and exit code 1', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
@@ -145,7 +145,7 @@ t.test('what stops a start is one line that says what to do, and exit code 1', a
   }
 });
 
-t.test('several bad settings are told at once', async (t) => {
+t.test('several wrong settings are reported together', async (t) => {
   const cli = await startCli(t, ['start'], {
     PORT: '99999',
     POSTHORN_ROLE: 'workr',
@@ -159,7 +159,7 @@ t.test('several bad settings are told at once', async (t) => {
 });
 
 t.test(
-  'a service has malloc told what to keep, in the process that was started, and Postgres not',
+  'the service sets the limits of malloc for its own process, and not for Postgres',
   { skip: process.platform !== 'linux' },
   async (t) => {
     const environmentOf = async (pid: number) =>
@@ -184,7 +184,7 @@ t.test(
   },
 );
 
-t.test('a .env file is read, and the environment is above it', async (t) => {
+t.test('a .env file is read, and the environment takes precedence', async (t) => {
   const cwd = await temporaryFolder(t);
   await writeFile(join(cwd, '.env'), 'POSTHORN_ROLE=nonsense\nPOSTHORN_MAX_BODY=wrong\n');
   const cli = await startCli(t, ['start'], { POSTHORN_MAX_BODY: '2MiB' }, cwd);
@@ -245,7 +245,7 @@ t.test('a start says at once what it does, and a stop while it does ends it', as
   }
 });
 
-t.test('a client that does not let go keeps a stop no longer than the grace period', async (t) => {
+t.test('a client that keeps its connection delays a stop only by the grace period', async (t) => {
   const cli = await startBusy(t, { POSTHORN_SHUTDOWN_GRACE: '1s' });
   const { port } = new URL(await cli.url());
   const socket = connectSocket(Number(port), '127.0.0.1');

@@ -74,7 +74,7 @@ function simulate(
 }
 
 t.test(
-  'a receiver that does one thing after the other is not given a line to time out in',
+  'a receiver that works on one request at a time does not get a queue that times out',
   async (t) => {
     for (const [perSecond, takesMs] of [
       [10, 100],
@@ -92,25 +92,25 @@ t.test(
   },
 );
 
-t.test('one that takes all there is gets all there is, within seconds', async (t) => {
+t.test('a receiver that can take everything gets everything, within seconds', async (t) => {
   const { answeredLately } = simulate({ atOnce: 10_000, takesMs: [180, 220, 200] }, 10_000);
   t.ok(answeredLately >= 5 * 5_000 * 0.9, `${answeredLately / 5} a second of 5,000`);
 });
 
-t.test('one that works on fifty at once gets what keeps it busy, and not much more', async (t) => {
+t.test('a receiver of fifty at once gets enough to be busy, and not much more', async (t) => {
   const { window, answeredLately } = simulate({ atOnce: 50, takesMs: [15, 20, 25] }, 10_000);
   t.ok(answeredLately >= 5 * 2_500 * 0.95, `${answeredLately / 5} a second of 2,500`);
   t.ok(window.size >= 50 && window.size <= 200, `${window.size} at once`);
 });
 
-t.test('one whose answers are now quick and now slow is not taken for full', async (t) => {
+t.test('a receiver with varying answer times is not taken for full', async (t) => {
   const takesMs = [...Array.from({ length: 19 }, () => 25), 1_000];
   const { answeredLately } = simulate({ atOnce: 10_000, takesMs }, 20_000);
   // A thousand requests that take 74 ms on average.
   t.ok(answeredLately >= (10 * 1_000 * 0.8) / 0.07375, `${answeredLately / 10} a second`);
 });
 
-t.test('one that answers at once gets more, as far as that stays so', async (t) => {
+t.test('a receiver that answers at once gets more, as long as it stays quick', async (t) => {
   // So it looks when it is this process that does no more than 16 a millisecond.
   const { window, timeouts } = simulate({ atOnce: 4, takesMs: [0.25] }, 10_000);
   t.ok(window.size >= 100 && window.size <= 300, `${window.size} at once`);
@@ -121,7 +121,7 @@ t.test('one that answers at once gets more, as far as that stays so', async (t) 
   t.ok(simulate({ atOnce: 1, takesMs: [2] }, 10_000).window.size <= 20);
 });
 
-t.test('one that gets all in bursts is not given more for that', async (t) => {
+t.test('a receiver that gets bursts does not get more for that', async (t) => {
   const { answeredLately, widest, window } = simulate(
     { atOnce: 20, takesMs: [18, 20, 22] },
     20_000,
@@ -133,7 +133,7 @@ t.test('one that gets all in bursts is not given more for that', async (t) => {
   t.ok(answeredLately >= 10 * 600 * 0.95, `${answeredLately / 10} a second of 600`);
 });
 
-t.test('when it can take less than before, it soon gets less', async (t) => {
+t.test('a receiver that can take less than before soon gets less', async (t) => {
   const { window, answeredLately, timeouts } = simulate(
     { atOnce: (now) => (now < 10_000 ? 200 : 20), takesMs: [15, 20, 25] },
     60_000,
@@ -143,7 +143,7 @@ t.test('when it can take less than before, it soon gets less', async (t) => {
   t.ok(answeredLately >= 30 * 1_000 * 0.95, `${answeredLately / 30} a second of 1,000`);
 });
 
-t.test('when it can take more than before, it soon gets more', async (t) => {
+t.test('a receiver that can take more than before soon gets more', async (t) => {
   const window = new ReceiverWindow();
   let now = 0;
   const answers = (count: number, perMs: number) => {
@@ -162,7 +162,7 @@ t.test('when it can take more than before, it soon gets more', async (t) => {
 });
 
 t.test(
-  'requests that time out together halve it once, and one that is back begins with one',
+  'requests that time out together halve the window once; it starts again with one',
   async (t) => {
     const window = new ReceiverWindow();
     for (let n = 0; n < 10; n++) window.timedOut(1_000 + n);

@@ -30,7 +30,7 @@ t.test('nothing changes while nothing waits', async (t) => {
 });
 
 t.test(
-  'it stays between 200, or what is allowed if that is less, and what is allowed',
+  'the limit stays between 200 (or the setting, if that is less) and the setting',
   async () => {
     fc.assert(
       fc.property(

@@ -24,7 +24,7 @@ function refusal(t: Test, env: Env, dir: string = t.testdir()): string {
 
 const DAY_MS = 86_400_000;
 
-t.test('without any setting there is a service that only this machine reaches', async (t) => {
+t.test('without settings, only this machine can reach the service', async (t) => {
   const dir = t.testdir();
   const loaded = loadSettings({}, dir);
   t.ok(Object.isFrozen(loaded));
@@ -58,7 +58,7 @@ t.test('without any setting there is a service that only this machine reaches', 
 
 const KEY = 'a-key-of-17-chars';
 
-t.test('each setting is read as it is meant', async (t) => {
+t.test('each setting is read', async (t) => {
   const cases: [env: Env, name: keyof Settings, value: unknown][] = [
     [{ PORT: '0' }, 'port', 0],
     [{ PORT: '65535' }, 'port', 65_535],
@@ -148,7 +148,7 @@ t.test('ports are read as numbers and ranges, besides 80 and 443', async (t) => 
     );
 });
 
-t.test('an egress proxy is read as a URL, and its password not repeated', async (t) => {
+t.test('an egress proxy is read as a URL, and errors do not show its password', async (t) => {
   const cases: [url: string, hostname: string, port: number, credentials: string | null][] = [
     ['http://proxy.internal:4750', 'proxy.internal', 4750, null],
     ['http://proxy.internal/', 'proxy.internal', 80, null],
@@ -183,13 +183,13 @@ t.test('an egress proxy is read as a URL, and its password not repeated', async 
   );
 });
 
-t.test('a key that is wrong is not repeated', async (t) => {
+t.test('an error about a key does not show the key', async (t) => {
   const message = refusal(t, { POSTHORN_ENCRYPTION_KEY: 'hush-hush' });
   t.match(message, /^Bad setting: POSTHORN_ENCRYPTION_KEY: key 1 is not 32 bytes .*openssl rand/);
   t.notMatch(message, /hush/);
 });
 
-t.test('a setting that is wrong is refused with what would be right', async (t) => {
+t.test('a wrong setting is refused with what would be right', async (t) => {
   const cases: [name: string, text: string, why: string][] = [
     ['PORT', '65536', '"65536" is not a whole number from 0 to 65535'],
     ['PORT', '-1', '"-1" is not a whole number from 0 to 65535'],
@@ -265,7 +265,7 @@ t.test('a setting that is wrong is refused with what would be right', async (t) 
   t.match(refusal(t, withKey), /^Bad setting: POSTHORN_AUTH: /, 'also one that would not matter');
 });
 
-t.test('a network is not served without a key, unless one asks for it', async (t) => {
+t.test('a HOST on a network needs a key, unless POSTHORN_AUTH is off', async (t) => {
   for (const host of ['0.0.0.0', '::', '192.168.1.7', 'api.example.com', '::ffff:127.0.0.1']) {
     const message = refusal(t, { HOST: host });
     t.match(message, `Bad setting: HOST=${host} would serve the API to the network without a key`);
@@ -281,13 +281,13 @@ t.test('a network is not served without a key, unless one asks for it', async (t
   );
 });
 
-t.test('only names of this machine are loopback', async (t) => {
+t.test('only addresses and names of this machine are loopback', async (t) => {
   for (const host of ['127.0.0.1', '127.255.255.254', '::1', 'localhost']) t.ok(isLoopback(host));
   for (const host of ['127.example.com', '127.1', '128.0.0.1', '::', '0.0.0.0', '', 'localhost.x'])
     t.notOk(isLoopback(host), host);
 });
 
-t.test('a name that is no setting is refused, with the one that was meant', async (t) => {
+t.test('an unknown setting is refused with the name that was probably meant', async (t) => {
   const cases: [name: string, meant: string | undefined][] = [
     ['POSTHORN_MAX_BDY', 'POSTHORN_MAX_BODY'],
     ['POSTHORN_MAXBODY', 'POSTHORN_MAX_BODY'],
@@ -309,7 +309,7 @@ t.test('a name that is no setting is refused, with the one that was meant', asyn
   }
 });
 
-t.test('names that are not of Posthorn are none of its business', async (t) => {
+t.test('names without the prefix POSTHORN_ are ignored', async (t) => {
   load(t, {
     PATH: '/bin',
     POSTGRES_PASSWORD: 'x',
@@ -318,7 +318,7 @@ t.test('names that are not of Posthorn are none of its business', async (t) => {
   });
 });
 
-t.test('all that is wrong is told at once', async (t) => {
+t.test('all wrong settings are reported together', async (t) => {
   const message = refusal(t, {
     PORT: 'http',
     HOST: '0.0.0.0',
@@ -339,7 +339,7 @@ t.test('all that is wrong is told at once', async (t) => {
   ]);
 });
 
-t.test('a refusal never repeats a key or the password of the database', async (t) => {
+t.test('an error never shows a key or the password of the database', async (t) => {
   const message = refusal(t, {
     POSTHORN_ADMIN_KEY: 'hush',
     DATABASE_URL: 'mysql://user:hush-hush@host/database',
@@ -347,7 +347,7 @@ t.test('a refusal never repeats a key or the password of the database', async (t
   t.notMatch(message, /hush/);
 });
 
-t.test('a variable that is empty or blank is as good as unset', async (t) => {
+t.test('an empty or blank variable counts as unset', async (t) => {
   const dir = t.testdir();
   // Those hold functions, which are equal to no others.
   const plain = ({ allowNetworks, denyNetworks, allowPorts, ...settings }: Settings) => settings;
@@ -361,7 +361,7 @@ t.test('a variable that is empty or blank is as good as unset', async (t) => {
   }
 });
 
-t.test('what the environment leaves open is read from .env', async (t) => {
+t.test('a setting that the environment does not have is read from .env', async (t) => {
   const dir = t.testdir({
     '.env': [
       '# for development',
@@ -384,7 +384,7 @@ t.test('what the environment leaves open is read from .env', async (t) => {
   t.equal(loadSettings({ PORT: '' }, dir).port, 6000, 'an empty variable leaves it open');
 });
 
-t.test('what is wrong in .env is told like the rest', async (t) => {
+t.test('wrong settings in .env are reported like others', async (t) => {
   const dir = t.testdir({ '.env': 'PORT=http\nPOSTHORN_MAX_BDY=1\n' });
   const message = refusal(t, { LOG_LEVEL: 'loud' }, dir);
   for (const part of [/PORT: "http"/, /POSTHORN_MAX_BDY is not/, /LOG_LEVEL: "loud"/])

@@ -8,7 +8,7 @@ import { createTestDatabase } from '../helpers/database.ts';
 
 const BIG = 64 * 1024;
 
-t.test('however messages are cut, they come on in order, and big ones whole', async (t) => {
+t.test('messages arrive in order however they are cut, and big ones as a whole', async (t) => {
   const lengths = fc.array(
     fc.oneof(fc.integer({ min: 5, max: 300 }), fc.integer({ min: BIG - 3, max: 3 * BIG })),
     { maxLength: 8 },
@@ -92,7 +92,7 @@ t.test('values of any size go to Postgres and back unchanged', async (t) => {
   );
 });
 
-t.test('a big text comes as the text that it is', async (t) => {
+t.test('a big text arrives unchanged', async (t) => {
   const pool = createPool({
     connectionString: await createTestDatabase(t, { migrated: false }),
     purpose: 'test',

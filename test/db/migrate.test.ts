@@ -32,7 +32,7 @@ t.test('several processes may migrate an empty database at once', async (t) => {
   t.strictSame(await migrate(databaseUrl), NOTHING);
 });
 
-t.test('a migration waits for a transaction that is open, and holds nobody up', async (t) => {
+t.test('a migration waits for an open transaction without blocking others', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const next = t.testdir();
   makeNextVersion(next);
@@ -77,7 +77,7 @@ t.test('posthorn migrate applies, and --status lists', async (t) => {
   t.match(await run(), /^applied functions and views: functions\/send\.sql\n$/);
 });
 
-t.test('a newer schema than it knows stops the service', async (t) => {
+t.test('the service refuses to start on a newer schema', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const client = await connect(t, databaseUrl);
   await client.query(
@@ -91,7 +91,7 @@ t.test('a newer schema than it knows stops the service', async (t) => {
   );
 });
 
-t.test('a database that is up to date needs no right to create anything', async (t) => {
+t.test('a service on an up-to-date database needs no right to create anything', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const admin = await connect(t, databaseUrl);
   const name = `posthorn_plain_${process.pid}`;
@@ -117,7 +117,7 @@ t.test('a database that is up to date needs no right to create anything', async 
   }
 });
 
-t.test('a database that writes its values in other forms is read all the same', async (t) => {
+t.test('a database with other output formats is read correctly', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const client = await connect(t, databaseUrl);
   const { rows } = await client.query('select current_database() as name');
@@ -159,7 +159,7 @@ t.test('a database that writes its values in other forms is read all the same', 
   t.teardown(() => session.stop());
 });
 
-t.test('who could send before an upgrade can send after it, in the same ways', async (t) => {
+t.test('users that could send before an upgrade can send after it', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const client = await connect(t, databaseUrl);
   const role = `application_${process.pid}`;

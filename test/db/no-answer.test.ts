@@ -6,7 +6,7 @@ import { startTcpForwarder } from '../helpers/tcp-forwarder.ts';
 import { until } from '../helpers/until.ts';
 
 t.test(
-  'without answers the first caller waits for the timeout, and others are refused',
+  'without answers, the first caller waits for the timeout, and others are refused',
   async (t) => {
     const forwarder = await startTcpForwarder(t, await createTestDatabase(t));
     const pool = createPool({
@@ -32,7 +32,7 @@ t.test(
   },
 );
 
-t.test('a connection that was taken out is ended with its statement', async (t) => {
+t.test('a connection is closed together with its statement', async (t) => {
   const forwarder = await startTcpForwarder(t, await createTestDatabase(t));
   const pool = createPool({
     connectionString: forwarder.url,
@@ -52,7 +52,7 @@ t.test('a connection that was taken out is ended with its statement', async (t) 
 });
 
 t.test(
-  'a statement that takes too long is cancelled in Postgres, and nobody else is refused',
+  'a statement that takes too long is cancelled in Postgres, and no other is refused',
   async (t) => {
     const url = await createTestDatabase(t);
     const pool = createPool({ connectionString: url, purpose: 'slow', max: 2, timeoutMs: 1_000 });

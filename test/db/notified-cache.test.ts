@@ -44,7 +44,7 @@ function start({ rememberAbsent = true } = {}) {
   };
 }
 
-t.test('a name is asked for once, until it changes', async (t) => {
+t.test('a name is loaded once, until it changes', async (t) => {
   const { table, asked, cache, session } = start();
   table.set('a', 1);
   t.equal(cache.peek('a'), undefined);
@@ -59,14 +59,14 @@ t.test('a name is asked for once, until it changes', async (t) => {
   t.equal(cache.peek('a'), undefined);
 });
 
-t.test('those who ask at the same time share a question', async (t) => {
+t.test('concurrent callers share a load', async (t) => {
   const { table, asked, cache } = start();
   table.set('a', 1);
   t.strictSame(await Promise.all(['a', 'b', 'a'].map((name) => cache.get(name))), [1, null, 1]);
   t.strictSame(asked, [['a', 'b']]);
 });
 
-t.test('an answer that was under way while something changed is not remembered', async (t) => {
+t.test('a value that was being loaded during a change is not cached', async (t) => {
   const { table, cache, session, answerAfter } = start();
   table.set('a', 1);
   answerAfter(async () => {
@@ -79,7 +79,7 @@ t.test('an answer that was under way while something changed is not remembered',
   t.equal(await cache.get('a'), 2);
 });
 
-t.test('what is absent is remembered where it is wanted, until it is there', async (t) => {
+t.test('absence can be cached, until the name exists', async (t) => {
   const keys = start();
   t.equal(await keys.cache.get('a'), null);
   t.equal(keys.cache.peek('a'), null);
@@ -92,7 +92,7 @@ t.test('what is absent is remembered where it is wanted, until it is there', asy
   t.equal(await tenants.cache.get('a'), 1, 'without word of it');
 });
 
-t.test('guesses, however many, push out nothing that is known', async (t) => {
+t.test('guesses do not displace known names', async (t) => {
   const { table, cache } = start();
   table.set('a', 1);
   await cache.get('a');
@@ -103,7 +103,7 @@ t.test('guesses, however many, push out nothing that is known', async (t) => {
   t.equal(cache.peek('guess 59 999'), null);
 });
 
-t.test('while nobody tells of changes, nothing is believed for a second', async (t) => {
+t.test('without notifications, a value is cached for less than a second', async (t) => {
   const { table, cache, session } = start();
   table.set('a', 1);
   await cache.get('a');

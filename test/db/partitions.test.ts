@@ -14,7 +14,7 @@ const PARTITIONS = `
     'posthorn.delivery_attempts'::regclass)
   order by 1`;
 
-t.test('a missing partition never refuses a webhook: it is made, then used', async (t) => {
+t.test('a webhook without a partition is accepted: the partition is created first', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe(receiver.url);
@@ -27,7 +27,7 @@ t.test('a missing partition never refuses a webhook: it is made, then used', asy
 });
 
 t.test(
-  'partitions are made a week ahead and dropped past the retention, never while something is owed',
+  'partitions are created a week ahead, and dropped after the retention if all deliveries have ended',
   async (t) => {
     const databaseUrl = await createTestDatabase(t);
     const client = await connect(t, databaseUrl);
@@ -76,7 +76,7 @@ t.test(
   },
 );
 
-t.test('a day that somebody reads is dropped later, without holding up intake', async (t) => {
+t.test('a day that is being read is dropped later, without delaying intake', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const client = await connect(t, databaseUrl);
   const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
@@ -92,7 +92,7 @@ t.test('a day that somebody reads is dropped later, without holding up intake', 
   t.equal((await client.query(PARTITIONS)).rowCount, (before ?? 0) - 3);
 });
 
-t.test('ids ascend, carry the time, and fall into the day that they were made', async (t) => {
+t.test('ids ascend, contain the time, and belong to the day of their creation', async (t) => {
   const client = await connect(t, await createTestDatabase(t));
   const { rows } = await client.query(
     'select id, posthorn.uuidv7_time(id) as at from (select posthorn.uuidv7() as id from generate_series(1, 2000)) as ids',

@@ -9,7 +9,7 @@ function listenedTo() {
   return { failures, loop: { succeeded() {}, failed: (error: unknown) => failures.push(error) } };
 }
 
-t.test('work waits for a database that is away, and its loop is told each time', async (t) => {
+t.test('work waits while the database is away, and reports each failure to its loop', async (t) => {
   const { failures, loop } = listenedTo();
   const patience = createPatience(new AbortController().signal);
   let tries = 0;
@@ -34,7 +34,7 @@ t.test('an error of the work itself is thrown at once', async (t) => {
   t.equal(tries, 1);
 });
 
-t.test('timeouts in a row are thrown, where the work can be divided', async (t) => {
+t.test('timeouts in a row are thrown if the work can be divided', async (t) => {
   const patience = createPatience(new AbortController().signal);
   let tries = 0;
   const work = patience(
@@ -49,7 +49,7 @@ t.test('timeouts in a row are thrown, where the work can be divided', async (t) 
   t.equal(tries, 4, 'what is between them begins the row anew');
 });
 
-t.test('once it is to give up, the last error is thrown', async (t) => {
+t.test('after the signal to give up, the last error is thrown', async (t) => {
   const giveUp = new AbortController();
   const patience = createPatience(giveUp.signal);
   const work = patience(async () => {

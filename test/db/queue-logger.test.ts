@@ -11,7 +11,7 @@ function listenedTo() {
   return { lines, logger: queueLogger(log) };
 }
 
-t.test('what fails because the database is away is one line, without a stack trace', async (t) => {
+t.test('an error because the database is away is one line, without a stack trace', async (t) => {
   const { lines, logger } = listenedTo();
   const error = new Error('Connection terminated unexpectedly');
   logger.error('Error occurred fetching jobs; will try again', { error });
@@ -37,7 +37,7 @@ t.test('a queue that ends while the database is away writes no stack trace eithe
   t.ok('err' in (lines[1] ?? {}), 'but for what has another cause');
 });
 
-t.test('any other error is told with where it came from, and each kind once', async (t) => {
+t.test('any other error is logged with its stack trace, each kind once', async (t) => {
   const { lines, logger } = listenedTo();
   for (let n = 0; n < 300; n++) {
     logger.error(`Failed task ${n} (deliver)\n    at x`, { error: new TypeError('a bug') });

@@ -42,7 +42,7 @@ t.test('schema/schema.sql shows the schema that a database has', async (t) => {
   );
 });
 
-t.test('each function and view has the file of its name, and only one', async (t) => {
+t.test('each function and view has one file, named after it', async (t) => {
   const client = await connect(t, await createTestDatabase(t));
   const { rows } = await client.query<{ path: string }>(
     `select 'functions/' || proname || '.sql' as path from pg_proc where pronamespace = 'posthorn'::regnamespace
@@ -73,7 +73,7 @@ t.test('a function or a view whose text has changed is applied again, and only t
   t.strictSame(await migrate(databaseUrl), { migrations: [], changed: [] });
 });
 
-t.test('files are applied in an order that works, whatever their names', async (t) => {
+t.test('files are applied in an order that works, without regard to their names', async (t) => {
   const { databaseUrl, copy, client, migrate } = await start(t);
   const sql = (name: string, body: string) =>
     writeSchemaFile(
@@ -88,7 +88,7 @@ t.test('files are applied in an order that works, whatever their names', async (
   t.match((await client.query('select posthorn.a_first() as n')).rows, [{ n: 3 }]);
 });
 
-t.test('a file that cannot be applied is named, and nothing of the others is', async (t) => {
+t.test('if a file cannot be applied, the error names it, and no file is applied', async (t) => {
   const { databaseUrl, copy, client, functions, migrate, migrationStatus } = await start(t);
   changeFile(copy, 'functions/require_tenant.sql', 'there is no tenant', () => 'no such tenant');
   for (const [text, message] of [
@@ -134,7 +134,7 @@ t.test('a function without a file is dropped, with its triggers', async (t) => {
 });
 
 t.test(
-  'a trigger is attached as its file says: other events, another name, another function',
+  'a trigger is changed as its file says: other events, another name, another function',
   async (t) => {
     const { databaseUrl, copy, client, migrate } = await start(t);
     changeFile(
@@ -172,7 +172,7 @@ t.test(
   },
 );
 
-t.test('a function that is missing is made again, with what others have of it', async (t) => {
+t.test('a missing function is created again, with its permissions', async (t) => {
   const { databaseUrl, client, migrate } = await start(t);
   const before = await dumpSchema(client);
   await client.query('drop function posthorn.try_jsonb cascade');
@@ -247,7 +247,7 @@ t.test('a function with other arguments or another result replaces the old one',
   t.equal(await dumpSchema(client), await dumpSchema(await connect(t, fresh)));
 });
 
-t.test('what of others is in the way is named', async (t) => {
+t.test('an error names the foreign object that prevents a change', async (t) => {
   const { databaseUrl, copy, client, functions, migrate } = await start(t);
   await client.query(
     `create view public.ids as select posthorn.uuidv7_time(id) from posthorn.webhook_payloads`,
@@ -276,7 +276,7 @@ t.test('what of others is in the way is named', async (t) => {
   });
 });
 
-t.test('an older version does not start, and does not take functions back', async (t) => {
+t.test('an older version does not start, and does not restore its functions', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const newer = t.testdir();
   copyVersion(newer);
@@ -294,7 +294,7 @@ t.test('an older version does not start, and does not take functions back', asyn
 });
 
 t.test(
-  'a process of the version before goes on accepting during and after an upgrade',
+  'a process of the previous version accepts webhooks during and after an upgrade',
   async (t) => {
     const databaseUrl = await createTestDatabase(t);
     const client = await connect(t, databaseUrl);

@@ -111,7 +111,7 @@ t.test('a stop lets deliveries in flight finish and leaves no job locked', async
 });
 
 t.test(
-  'what has not finished within the grace period is due again at once, its attempt unspent',
+  'a request that outlasts the grace period is due again at once, without using an attempt',
   async (t) => {
     const databaseUrl = await createTestDatabase(t);
     const receiver = await startReceiver(t, () => {});
@@ -139,7 +139,7 @@ t.test(
   },
 );
 
-t.test('an attempt that comes too late is logged as extra and changes nothing', async (t) => {
+t.test('a late attempt is stored without a number and changes nothing', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   let answer: (() => void) | undefined;
   const receiver = await startReceiver(t, (response) => {

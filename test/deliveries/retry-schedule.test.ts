@@ -84,7 +84,7 @@ t.test('delays are whole milliseconds, not negative', async () => {
   );
 });
 
-t.test('a schedule is read as it is written', async (t) => {
+t.test('a schedule is read', async (t) => {
   const cases: [text: string, delays: number[]][] = [
     ['5s', [5_000]],
     ['5s,5m,30m', [5_000, 300_000, 1_800_000]],
@@ -103,13 +103,13 @@ t.test('a schedule is read as it is written', async (t) => {
   for (const [text, delays] of cases) t.strictSame(parseRetrySchedule(text), delays, text);
 });
 
-t.test('the schedule that one gets unasked ends after three days', async (t) => {
+t.test('the default schedule ends after three days', async (t) => {
   const { retrySchedule } = loadSettings({}, t.testdir());
   t.equal(retrySchedule.length + 1, 10, 'attempts');
   t.equal(formatDuration(retrySchedule.reduce((sum, delay) => sum + delay, 0)), '272105s');
 });
 
-t.test('a schedule is what its durations are, whatever they are', async () => {
+t.test('a schedule has the durations of its text', async () => {
   fc.assert(
     fc.property(schedule, (delays) => {
       const read = parseRetrySchedule(delays.map(formatDuration).join(','));
@@ -144,7 +144,7 @@ t.test('an exponential schedule grows from base to max and never past it', async
   );
 });
 
-t.test('a schedule that cannot be meant is refused with the reason', async (t) => {
+t.test('an invalid schedule is refused with the reason', async (t) => {
   const cases: [text: string, why: RegExp][] = [
     ['', /"" is not a duration; write a number and a unit, such as 15s, 5m or 2h/],
     ['5s,', /"" is not a duration/],
@@ -230,7 +230,7 @@ t.test('a Retry-After in the past asks for nothing', async (t) => {
   t.equal(parseRetryAfter('Sun, 06 Nov 1994 08:49:37 GMT', EXAMPLE_MS + 1), 0);
 });
 
-t.test('a Retry-After that is none of them is as good as none', async (t) => {
+t.test('an invalid Retry-After counts as absent', async (t) => {
   for (const value of [
     undefined,
     '',
@@ -264,7 +264,7 @@ t.test('a Retry-After that is none of them is as good as none', async (t) => {
   }
 });
 
-t.test('no header of a receiver makes an error or a wait that is no number', async () => {
+t.test('no Retry-After header causes an error or a wait that is not a number', async () => {
   fc.assert(
     fc.property(
       fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^Sun.{0,30}$/)),

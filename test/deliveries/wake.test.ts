@@ -8,7 +8,7 @@ import { until } from '../helpers/until.ts';
 
 const JOBS = `select count(*)::integer as jobs from graphile_worker.jobs where task_identifier = 'deliver'`;
 
-t.test('a delivery whose job is lost is delivered all the same', async (t) => {
+t.test('a delivery whose job is lost gets a new job and is sent', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const receiver = await startReceiver(t);
   const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
@@ -24,7 +24,7 @@ t.test('a delivery whose job is lost is delivered all the same', async (t) => {
   t.equal(new Set(requests.map(({ headers }) => headers['webhook-id'])).size, 60);
 });
 
-t.test('what waits in a long queue is not taken for lost', async (t) => {
+t.test('a job that waits in a long queue is not taken for lost', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const receiver = await startReceiver(t);
   const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
@@ -44,7 +44,7 @@ t.test('what waits in a long queue is not taken for lost', async (t) => {
   t.equal(receiver.received.length, 30, 'none was sent twice');
 });
 
-t.test('a retry that is far off waits outside the queue, and is made when it is due', async (t) => {
+t.test('a retry that is far off waits outside the queue, and is sent when it is due', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const receiver = await startReceiver(t, (response, _request, nth) => {
     response.statusCode = nth <= 3 ? 500 : 200;
@@ -74,7 +74,7 @@ t.test('a retry that is far off waits outside the queue, and is made when it is 
   });
 });
 
-t.test('what a worker has taken and not yet recorded is not taken for lost', async (t) => {
+t.test('a job that a worker is working on is not taken for lost', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const answers: (() => void)[] = [];
   const receiver = await startReceiver(t, (response) => {

@@ -63,7 +63,7 @@ t.test('a mistake in the compose file would be noticed', async (t) => {
   }
 });
 
-t.test('its durations have units, which the specification only asks for in words', async (t) => {
+t.test('durations in the compose file have units', async (t) => {
   for (const { healthcheck, stop_grace_period } of [app, postgres]) {
     const { interval, timeout, start_period } = healthcheck;
     for (const text of [interval, timeout, start_period, stop_grace_period])
@@ -71,7 +71,7 @@ t.test('its durations have units, which the specification only asks for in words
   }
 });
 
-t.test('there is the service, its Postgres, and nothing else to run', async (t) => {
+t.test('the compose file runs only the service and its Postgres', async (t) => {
   t.strictSame(Object.keys(services).sort(), ['app', 'postgres']);
   t.equal(app.build, '.');
   t.equal(postgres.image, 'postgres:18');
@@ -84,7 +84,7 @@ t.test('the service waits until Postgres takes connections', async (t) => {
   t.ok(postgres.healthcheck.test.includes('--host=127.0.0.1'), 'by TCP');
 });
 
-t.test('the service counts as healthy when, and only when, it says that it is ready', async (t) => {
+t.test('the service is healthy if and only if /readyz says so', async (t) => {
   const paths: string[] = [];
   let status = 200;
   const server = createServer((request, response) => {
@@ -107,13 +107,13 @@ t.test('the service counts as healthy when, and only when, it says that it is re
   t.equal(await check(), 1);
 });
 
-t.test('nothing is published beyond this machine', async (t) => {
+t.test('ports are published to this machine only', async (t) => {
   t.strictSame(app.ports?.map(interpolated({})), ['127.0.0.1:5000:5000']);
   t.strictSame(app.ports?.map(interpolated({ PORT: '8080' })), ['127.0.0.1:8080:5000']);
   t.equal(postgres.ports, undefined);
 });
 
-t.test('who breaks into the service finds nothing to write to and no rights', async (t) => {
+t.test('the container has a read-only file system and no capabilities', async (t) => {
   t.equal(app.read_only, true);
   t.strictSame(app.tmpfs, ['/tmp']);
   t.equal(app.volumes, undefined);
@@ -129,11 +129,11 @@ t.test('the data outlive the containers', async (t) => {
   t.strictSame(postgres.volumes, ['postgres:/var/lib/postgresql']);
 });
 
-t.test('both come back after a crash and after a reboot', async (t) => {
+t.test('both containers start again after a crash and a reboot', async (t) => {
   for (const { restart } of [app, postgres]) t.equal(restart, 'unless-stopped');
 });
 
-t.test('a stop leaves deliveries in flight the time they are promised', async (t) => {
+t.test('a stop leaves deliveries in flight their grace period', async (t) => {
   const promisedMs = parseDuration(SETTINGS.POSTHORN_SHUTDOWN_GRACE.fallback ?? '');
   t.ok(parseDuration(app.stop_grace_period) >= promisedMs + 5_000);
 });
@@ -145,7 +145,7 @@ t.test('without a key the service starts, open to this machine', async (t) => {
   t.equal(settings.host, '0.0.0.0');
 });
 
-t.test('a key that is set is asked for, whatever POSTHORN_AUTH says', async (t) => {
+t.test('a key that is set is required, whatever POSTHORN_AUTH says', async (t) => {
   for (const auth of [{}, { POSTHORN_AUTH: 'off' }, { POSTHORN_AUTH: 'on' }]) {
     const settings = settingsInside(t, { POSTHORN_ADMIN_KEY: 'sixteen-letters-', ...auth });
     t.equal(settings.adminKey, 'sixteen-letters-');
@@ -153,11 +153,11 @@ t.test('a key that is set is asked for, whatever POSTHORN_AUTH says', async (t) 
   }
 });
 
-t.test('who wants a key and forgets to set it is told', async (t) => {
+t.test('POSTHORN_AUTH=on without a key is an error', async (t) => {
   t.throws(() => settingsInside(t, { POSTHORN_AUTH: 'on' }), /set POSTHORN_ADMIN_KEY/);
 });
 
-t.test('every setting reaches the service, but for those that the container decides', async (t) => {
+t.test('every setting reaches the service, except those of the container', async (t) => {
   const decided = ['PORT', 'HOST', 'DATABASE_URL', 'POSTHORN_DATA_DIR'];
   for (const name of Object.keys(SETTINGS).filter((name) => !decided.includes(name))) {
     // With a key, POSTHORN_AUTH has nothing to say, and without one the key has none.

@@ -43,7 +43,7 @@ chmodSync(image, 0o755);
 for (const stage of stages) build(stage);
 const app = join(image, final.name);
 
-t.test('the image has what the service needs, and no tool of its developers', async (t) => {
+t.test('the image has the dependencies of the service, and no development tools', async (t) => {
   const locked = lockedPackages(join(ROOT, 'package-lock.json'));
   const installed = Object.keys(lockedPackages(join(app, 'node_modules', '.package-lock.json')));
   t.strictSame(
@@ -70,7 +70,7 @@ t.test('the image says which version it is', async (t) => {
   t.equal(stdout, `${version}\n`);
 });
 
-t.test('without a database to reach, the container says so in one line and ends', async (t) => {
+t.test('without a reachable database, the container ends with one line of error', async (t) => {
   const { code, stdout, stderr } = run(defaultCommand(), {
     POSTHORN_AUTH: 'off',
     DATABASE_URL: `postgres://posthorn:confidential@127.0.0.1:${PORT_OF_NOBODY}/posthorn`,
@@ -95,7 +95,7 @@ t.test('a container does not open itself to the network without being told to', 
   t.match(stderr, /HOST=0\.0\.0\.0 .* POSTHORN_ADMIN_KEY/);
 });
 
-t.test('the container shows and applies migrations as commands of their own', async (t) => {
+t.test('the container has commands to show and apply migrations', async (t) => {
   const env = { DATABASE_URL: await createTestDatabase(t, { migrated: false }), HOST: '127.0.0.1' };
   t.match(run(['migrate', '--status'], env), { code: 0, stdout: /0001_schema.* not applied\n/ });
   t.match(run(['migrate'], env), { code: 0, stdout: /applied 0001_schema/ });
@@ -116,7 +116,7 @@ t.test('the container serves, is healthy, and stops at a SIGTERM', async (t) => 
   t.equal(healthcheck(port).code, 1, 'and is then not healthy');
 });
 
-t.test('a service that answers, but not well, is not healthy', async (t) => {
+t.test('a service that answers with an error is not healthy', async (t) => {
   // A process of its own, since the check is waited for without giving this one a turn.
   const server = createServer((_, response) => void response.writeHead(500).end());
   server.listen(0, '127.0.0.1');
@@ -128,7 +128,7 @@ t.test('a service that answers, but not well, is not healthy', async (t) => {
   t.strictSame(await once(child, 'exit'), [1, null]);
 });
 
-t.test('the image is built apart from the one that runs, on Node 24', async (t) => {
+t.test('the image is built in two stages, on Node 24', async (t) => {
   t.ok(stages.length >= 2);
   for (const { image } of stages) t.equal(image, 'node:24-slim');
   t.notOk(
@@ -141,12 +141,12 @@ t.test('the container does not run as root', async (t) => {
   t.match(only('USER'), /^(?!root\b|0\b)\w+/);
 });
 
-t.test('signals reach the service, since no shell stands in between', async (t) => {
+t.test('signals reach the service, because no shell is in between', async (t) => {
   t.strictSame(listOf(only('ENTRYPOINT')), ['node', '--max-semi-space-size=16', 'src/main.ts']);
   t.strictSame(listOf(only('CMD')), ['start']);
 });
 
-t.test('Docker is sent what the image needs, and nothing else', async (t) => {
+t.test('the build context has only the files that the image needs', async (t) => {
   const [first, ...rest] = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'));

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { compileSchema, createCompiledSchemas } from '../../src/event-types/compiled-schemas.ts';
 
-t.test('a tenant displaces none but its own schemas', async (t) => {
+t.test('a tenant displaces only its own schemas', async (t) => {
   const compilations: string[] = [];
   const schemas = createCompiledSchemas(1_000, (schema) => {
     compilations.push(schema);
@@ -19,7 +19,7 @@ t.test('a tenant displaces none but its own schemas', async (t) => {
   t.equal(compilations.length, 1, 'and its own first one is not');
 });
 
-t.test('what was used last is kept', async (t) => {
+t.test('the schemas that were used last are kept', async (t) => {
   let compilations = 0;
   const schemas = createCompiledSchemas(100, () => {
     compilations += 1;
@@ -49,7 +49,7 @@ t.test('a schema refers to nothing of another one', async (t) => {
   t.type(compileSchema('{"$ref":"https://json-schema.org/draft/2020-12/schema"}'), 'function');
 });
 
-t.test('what JSON Schema has not is no way around it', async (t) => {
+t.test('a schema cannot use features that JSON Schema does not have', async (t) => {
   t.match(compileSchema('{"$async":true,"type":"string"}'), /\$async/);
   const nested = '{"$ref":"#/$defs/a","$defs":{"a":{"$async":true,"type":"string"}}}';
   t.type(compileSchema(nested), 'string');

@@ -24,7 +24,7 @@ t.test('messages that node --watch has threads send are not taken for answers', 
   t.equal(stdout.trim(), '[0,1,0,1]');
 });
 
-t.test('a schema that takes all memory is given up, and the next one is judged', async (t) => {
+t.test('a schema that uses all memory is given up, and the next one works', async (t) => {
   const judge = createSchemaJudge();
   t.teardown(() => judge.stop());
   // Each level writes its errors down twice.
@@ -43,7 +43,7 @@ t.test('a schema that takes all memory is given up, and the next one is judged',
   t.match(await judge.judge('a', INTEGER, '1'), { problem: null, errors: [] });
 });
 
-t.test('who waits is told when it stops, and who comes later too', async (t) => {
+t.test('a stop rejects waiting and later validations', async (t) => {
   const judge = createSchemaJudge();
   const waiting = Array.from({ length: 5 }, () => judge.judge('a', INTEGER, '1'));
   const refused = Promise.all(waiting.map((asked) => t.rejects(asked, NotJudgedError)));

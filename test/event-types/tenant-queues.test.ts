@@ -15,7 +15,7 @@ const job = (tenant: string, more: Partial<Job & { n: number }> = {}) => ({
   ...more,
 });
 
-t.test('a tenant with one job waits for one of each other, however many those have', async (t) => {
+t.test('a tenant with one job waits for at most one job of each other tenant', async (t) => {
   const queues = createTenantQueues();
   for (let n = 0; n < 500; n += 1) for (const tenant of ['a', 'b']) queues.add(job(tenant));
   for (let n = 0; n < 10; n += 1) queues.take('quick', 0);
@@ -71,7 +71,7 @@ t.test('jobs of a slow tenant, and slow jobs, are done in the slow lane', async 
   t.equal(queues.take('quick', 3_600_000)?.tenant, 'a', 'an hour later it is like any other');
 });
 
-t.test('what is put back keeps its place', async (t) => {
+t.test('a job that is put back keeps its place', async (t) => {
   const queues = createTenantQueues<ReturnType<typeof job>>();
   for (let n = 0; n < 5; n += 1) queues.add(job('a', { n }));
   const taken = [queues.take('quick', 0), queues.take('quick', 0)].filter(
@@ -83,7 +83,7 @@ t.test('what is put back keeps its place', async (t) => {
   t.ok(queues.isEmpty);
 });
 
-t.test('what a tenant has waiting is bounded, and is its own affair', async (t) => {
+t.test('the waiting jobs of each tenant are limited separately', async (t) => {
   const queues = createTenantQueues();
   queues.add(job('large', { bytes: 1e9 }));
   t.throws(() => queues.add(job('large')), TooMuchWaitingError);

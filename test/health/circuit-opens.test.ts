@@ -36,7 +36,7 @@ const table: [name: string, opens: boolean, answer: (response: ServerResponse) =
   ['redirects', false, answering(302)],
 ];
 
-t.test('the circuit of a receiver that fails in a row', async (t) => {
+t.test('the circuit of a receiver whose attempts fail in a row', async (t) => {
   const posthorn = await startTestService(t, THREE);
   t.jobs = table.length;
   for (const [name, opens, answer] of table) {
@@ -53,7 +53,7 @@ t.test('the circuit of a receiver that fails in a row', async (t) => {
       t.type(health.last_error.error, 'string');
     });
   }
-  t.test('and where nothing listens: it opens', async (t) => {
+  t.test('refuses connections: it opens', async (t) => {
     const id = await subscribeAs(posthorn, { url: await urlOfNobody(t) });
     await posthorn.ingest(id);
     await until('it is open', async () => (await healthOf(posthorn, id)).circuit.state === 'open');
@@ -71,7 +71,7 @@ async function urlOfNobody(t: Test): Promise<string> {
   return `http://127.0.0.1:${port}`;
 }
 
-t.test('a success in between, an answer, too short a time: it stays closed', async (t) => {
+t.test('the circuit stays closed after a success, an answer, or too short a time', async (t) => {
   const cases: [name: string, circuit: string, statuses: number[]][] = [
     ['a success', 'failures=4,over=0s', [500, 500, 500, 200]],
     ['an answer', 'failures=4,over=0s', [500, 500, 500, 404]],
@@ -102,7 +102,7 @@ t.test('a success in between, an answer, too short a time: it stays closed', asy
   }
 });
 
-t.test('how circuits work is set in words, and refused in words', async (t) => {
+t.test('POSTHORN_CIRCUIT is read, and wrong values are refused with the reason', async (t) => {
   t.strictSame(parseCircuitPolicy(' failures=3 , probe=1s '), {
     failures: 3,
     overMs: 5_000,

@@ -15,7 +15,7 @@ function told({ body, headers }: ReceivedRequest) {
 }
 
 t.test(
-  'who lists the types is told of receivers that fail, recover and are disabled',
+  'subscriptions that list the types get webhooks about failing, recovered, disabled',
   async (t) => {
     const posthorn = await startTestService(t, {
       POSTHORN_CIRCUIT: 'failures=3,over=0s,probe=200ms,max=200ms',
@@ -66,7 +66,7 @@ t.test(
   },
 );
 
-t.test('a 410 disables the subscription at once, and nothing that is owed is lost', async (t) => {
+t.test('a 410 disables the subscription at once, and its deliveries are held', async (t) => {
   const posthorn = await startTestService(t);
   let status = 410;
   const receiver = await startReceiver(t, (response) => {
@@ -113,7 +113,7 @@ t.test('a 410 disables the subscription at once, and nothing that is owed is los
   });
 });
 
-t.test('what fails for long without one success is disabled; one success is enough', async (t) => {
+t.test('a subscription is disabled if it fails for long without one success', async (t) => {
   const posthorn = await startTestService(t, {
     POSTHORN_DISABLE_AFTER: '2s',
     POSTHORN_RETRY_SCHEDULE: Array(50).fill('200ms').join(','),

@@ -39,7 +39,7 @@ async function startBroken(t: Parameters<typeof startReceiver>[0]) {
   };
 }
 
-t.test('while its circuit is open a receiver gets one probe at a time, ever later', async (t) => {
+t.test('an open circuit sends one probe at a time, at growing intervals', async (t) => {
   const posthorn = await startTestService(t, SETTINGS);
   const { receiver, repair, mostAtOnce } = await startBroken(t);
   const id = await posthorn.subscribe(receiver.url);
@@ -82,7 +82,7 @@ t.test('while its circuit is open a receiver gets one probe at a time, ever late
   });
 });
 
-t.test('probes use up nothing: the one that is probed is delivered in the end', async (t) => {
+t.test('probes use up no attempts, and the probed delivery succeeds in the end', async (t) => {
   const posthorn = await startTestService(t, {
     ...SETTINGS,
     POSTHORN_CIRCUIT: 'failures=3,over=0s,probe=100ms,max=100ms',
@@ -112,7 +112,7 @@ t.test('probes use up nothing: the one that is probed is delivered in the end', 
   );
 });
 
-t.test('what comes while a circuit is open is probed too, and not after the rest', async (t) => {
+t.test('webhooks that arrive while a circuit is open can be probes too', async (t) => {
   const posthorn = await startTestService(t, {
     ...SETTINGS,
     POSTHORN_CIRCUIT: 'failures=3,over=0s,probe=100ms,max=100ms',
@@ -129,7 +129,7 @@ t.test('what comes while a circuit is open is probed too, and not after the rest
   await until('the later one was probed', () => probesOf(later) >= 1);
 });
 
-t.test('when nothing is held, the first that comes is the probe, and soon', async (t) => {
+t.test('if nothing is held, the next webhook is the probe, without delay', async (t) => {
   const posthorn = await startTestService(t, {
     ...SETTINGS,
     POSTHORN_CIRCUIT: 'failures=3,over=0s,probe=100ms,max=100ms',
@@ -156,7 +156,7 @@ t.test('when nothing is held, the first that comes is the probe, and soon', asyn
   t.ok(Date.now() - startedAt < 10_000, `${Date.now() - startedAt} ms`);
 });
 
-t.test('a receiver that says when to come back is left alone until then', async (t) => {
+t.test('Retry-After opens the circuit until the time that it names', async (t) => {
   t.jobs = 2;
   for (const status of [429, 503]) {
     await t.test(`by a ${status}`, async (t) => {
@@ -190,7 +190,7 @@ t.test('a receiver that says when to come back is left alone until then', async 
   }
 });
 
-t.test('what an open circuit holds expires when all its retries would have ended', async (t) => {
+t.test('held deliveries expire when all their retries would have ended', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const settings = {
     DATABASE_URL: databaseUrl,
@@ -240,7 +240,7 @@ t.test('what an open circuit holds expires when all its retries would have ended
   t.match((await worker.request('GET', '/metrics')).text, /^posthorn_deliveries_expired_total 3$/m);
 });
 
-t.test('two processes have one circuit, and one probe at a time', async (t) => {
+t.test('two processes share a circuit, and send one probe at a time', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const settings = {
     DATABASE_URL: databaseUrl,
@@ -270,7 +270,7 @@ t.test('two processes have one circuit, and one probe at a time', async (t) => {
     t.match(await healthOf(posthorn, id), { circuit: { state: 'closed' }, failing_since: null });
 });
 
-t.test('an open circuit outlives the process that opened it: another one probes on', async (t) => {
+t.test('an open circuit outlives its process, and another process sends probes', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const { receiver, repair } = await startBroken(t);
   const settings = { DATABASE_URL: databaseUrl, ...SETTINGS };

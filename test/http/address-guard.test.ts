@@ -31,7 +31,7 @@ for (const network of networks) {
   });
 }
 
-t.test('the edges of denied networks are open on the public side', async (t) => {
+t.test('the addresses next to denied networks are allowed if they are public', async (t) => {
   for (const address of [
     '1.0.0.0',
     '9.255.255.255',
@@ -66,7 +66,7 @@ t.test('the edges of denied networks are open on the public side', async (t) => 
   }
 });
 
-t.test('a refusal says what the address is', async (t) => {
+t.test('an error says which kind of address was refused', async (t) => {
   for (const [address, what] of [
     ['127.0.0.1', 'a loopback address'],
     ['::1', 'a loopback address'],

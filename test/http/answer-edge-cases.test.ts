@@ -32,7 +32,7 @@ t.test('a redirect is not followed', AT_MOST, async (t) => {
   t.equal(target.sockets.length, 0);
 });
 
-t.test('a redirect leads nowhere, neither to itself nor inside', AT_MOST, async (t) => {
+t.test('a redirect is not followed to itself or to a private address', AT_MOST, async (t) => {
   const inside = await startHostile(t, end(OK), { host: '127.0.0.3' });
   const attempts = watchAttempts(t);
   const client = createClient(t, LONG_MS, reachOf('127.0.0.1'));
@@ -57,7 +57,7 @@ t.test('a redirect leads nowhere, neither to itself nor inside', AT_MOST, async 
   t.equal(inside.sockets.length, 0);
 });
 
-t.test('answers before the last one are passed over', AT_MOST, async (t) => {
+t.test('interim answers (1xx) are skipped', AT_MOST, async (t) => {
   const hints = 'HTTP/1.1 103 Early Hints\r\nretry-after: 9\r\nlocation: /no\r\n\r\n';
   const receiver = await startHostile(
     t,
@@ -114,7 +114,7 @@ t.test('a 204 with an endless body ends', AT_MOST, async (t) => {
   await receiver.closed();
 });
 
-t.test('what a receiver says beyond its answer is no answer to the next', AT_MOST, async (t) => {
+t.test('bytes after an answer are not the answer to the next request', AT_MOST, async (t) => {
   const answer = (status: number) => `HTTP/1.1 ${status} x\r\ncontent-length: 2\r\n\r\nok`;
   for (const extra of ['x', answer(201), answer(500), NOISE.toString('latin1')]) {
     // The first connection says more than it was asked; the ones after it behave.
@@ -129,7 +129,7 @@ t.test('what a receiver says beyond its answer is no answer to the next', AT_MOS
   }
 });
 
-t.test('a header that would begin another one is not sent', AT_MOST, async (t) => {
+t.test('a header with a line break is not sent', AT_MOST, async (t) => {
   const receiver = await startHostile(t, end(OK));
   const client = createClient(t, LONG_MS);
   for (const header of [

@@ -20,7 +20,7 @@ const lines = (count: number) => 'a: b\r\n'.repeat(count);
 const BODY = 'content-length: 2\r\n\r\nok';
 const INTERIM = 'HTTP/1.1 103 Early Hints\r\n';
 
-t.test('an answer may have 256 KiB of a head, and no more', AT_MOST, async (t) => {
+t.test('the head of an answer may have 256 KiB', AT_MOST, async (t) => {
   const cases: [what: string, answer: string, errorCode: string | null][] = [
     ['5,000 headers', `${OK}${lines(5_000)}${BODY}`, null],
     ['40,000 headers', `${OK}${lines(40_000)}${BODY}`, null],
@@ -90,7 +90,7 @@ t.test('a head that comes byte by byte is read', AT_MOST, async (t) => {
   }
 });
 
-t.test('thousands of headers do not hold the process up', AT_MOST, async (t) => {
+t.test('thousands of headers do not block the process', AT_MOST, async (t) => {
   // In a process of its own, whose work is not measured.
   const receivers = fork(join(import.meta.dirname, '..', 'helpers', 'hostile-process.ts'), {
     execArgv: [],

@@ -76,7 +76,7 @@ for (const name of [
 ])
   KEPT.delete(`regular: ${name}`);
 
-t.test('the verdicts are of these answers', async (t) => {
+t.test('the recorded verdicts belong to these answers', async (t) => {
   t.strictSame(
     Object.entries(verdicts).map(([name, { raw }]) => [name, raw]),
     CASES.map((one) => [one.name, rawHash(one)]),
@@ -90,7 +90,7 @@ t.test('the verdicts are of these answers', async (t) => {
   t.ok(disagreed.length > 50, `the judges disagree about ${disagreed.length}`);
 });
 
-t.test('whatever curl, Go or Python reads a status of has that status', AT_MOST, async (t) => {
+t.test('an answer has the status that curl, Go or Python reads', AT_MOST, async (t) => {
   const kept: string[] = [];
   const read = async (one: Case) => {
     const receiver = await startHostile(t, () => {}, { server: createTableServer() });

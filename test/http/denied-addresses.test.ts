@@ -9,7 +9,7 @@ import { startDns } from '../helpers/dns.ts';
 import { AT_MOST, attempt, createClient, LONG_MS, reachOf } from '../helpers/hostile.ts';
 import { until } from '../helpers/until.ts';
 
-t.test('a denied address is not connected to, however its URL spells it', AT_MOST, async (t) => {
+t.test('a denied address is not connected to in any spelling of a URL', AT_MOST, async (t) => {
   // Listens on all addresses of the machine.
   const sockets: Socket[] = [];
   const server = createServer((socket) => void sockets.push(socket.on('error', () => {})));
@@ -86,7 +86,7 @@ async function tryAll(t: Test, port: number): Promise<void> {
     if (verdict.errorCode !== 'blocked') t.fail(`${host}: ${verdict.error}`);
 }
 
-t.test('no process of ours tries to connect to any denied network', AT_MOST, async (t) => {
+t.test('this process makes no connect call to a denied network', AT_MOST, async (t) => {
   const attempts = watchAttempts(t);
   await tryAll(t, 80);
   t.strictSame(attempts.addresses, []);

@@ -44,7 +44,7 @@ const refused: [what: string, addresses: string[], kind: string][] = [
   ['one is unspecified', [INTERNET, '0.0.0.0'], 'an unspecified address'],
 ];
 
-t.test('a name is not connected to at all when of its addresses', AT_MOST, async (t) => {
+t.test('a name is not connected to if, of its addresses,', AT_MOST, async (t) => {
   const { good, denied } = await startReceivers(t);
   const attempts = watchAttempts(t);
   for (const [what, addresses, kind] of refused) {
@@ -62,7 +62,7 @@ t.test('a name is not connected to at all when of its addresses', AT_MOST, async
   t.equal(denied() + good.sockets.length, 0, 'and none arrived');
 });
 
-t.test('what DNS said when it was judged is what is connected to', AT_MOST, async (t) => {
+t.test('the address that was checked is the address that is connected to', AT_MOST, async (t) => {
   const { good, denied } = await startReceivers(t);
   const attempts = watchAttempts(t);
   // To the first question of each connection the internet, to all others what is denied.
@@ -85,7 +85,7 @@ t.test('what DNS said when it was judged is what is connected to', AT_MOST, asyn
   t.equal(denied(), 0);
 });
 
-t.test('DNS that changes its mind all the time leads nowhere else', AT_MOST, async (t) => {
+t.test('DNS that changes its answers leads to no other address', AT_MOST, async (t) => {
   const { good, denied } = await startReceivers(t);
   const attempts = watchAttempts(t);
   let turn = 0;
@@ -104,7 +104,7 @@ t.test('DNS that changes its mind all the time leads nowhere else', AT_MOST, asy
   t.equal(denied(), 0);
 });
 
-t.test('a kept connection goes on to the address that was judged', AT_MOST, async (t) => {
+t.test('a kept connection stays with the address that was checked', AT_MOST, async (t) => {
   const good = await startHostile(
     t,
     (socket) => socket.on('data', () => socket.write(`${OK}content-length: 2\r\n\r\nok`)),
@@ -120,7 +120,7 @@ t.test('a kept connection goes on to the address that was judged', AT_MOST, asyn
   t.equal(good.sockets.length, 1);
 });
 
-t.test('of several good addresses the ones that answer are used', AT_MOST, async (t) => {
+t.test('of several allowed addresses, one that answers is used', AT_MOST, async (t) => {
   const good = await startHostile(t, end(GOOD), { host: INTERNET });
   const { resolve } = await startDns(t, () => ['127.0.0.4', INTERNET]);
   const attempts = watchAttempts(t);
@@ -130,7 +130,7 @@ t.test('of several good addresses the ones that answer are used', AT_MOST, async
   t.ok(attempts.addresses.every((address) => ['127.0.0.4', INTERNET].includes(address)));
 });
 
-t.test('a name is bound to ports like an address, but where it is on loopback', async (t) => {
+t.test('ports are limited for names too, except on loopback', async (t) => {
   const attempts = watchAttempts(t);
   const { questions, resolve } = await startDns(t, (name) =>
     name === 'inside.example' ? ['10.1.2.3'] : name === 'local.example' ? [INTERNET] : ['8.8.8.8'],
@@ -155,7 +155,7 @@ t.test('a name is bound to ports like an address, but where it is on loopback', 
   t.match(verdict, { status: 'success' });
 });
 
-t.test('a name that DNS has no answer for is told from one that is slow', AT_MOST, async (t) => {
+t.test('an unknown name and slow DNS have different errors', AT_MOST, async (t) => {
   const answers: Record<string, Answer> = {
     'none.example': 'NXDOMAIN',
     'empty.example': [],

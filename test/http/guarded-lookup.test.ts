@@ -41,7 +41,7 @@ function lookUp(
   return { ...(answers[0] as Looked), asked };
 }
 
-t.test('a name is connected to by the very addresses that were judged', async (t) => {
+t.test('a lookup returns exactly the addresses that were checked', async (t) => {
   const addresses = ['8.8.8.8', '2606:4700::1111'];
   const all = lookUp(addresses, { all: true, hints: 32 });
   t.match(all, {
@@ -60,7 +60,7 @@ t.test('a name is connected to by the very addresses that were judged', async (t
 const addressOf = (bits: 32 | 128) => anyNumber(bits).map((number) => ({ number, bits }));
 const anyAddress = fc.oneof(addressOf(32), addressOf(128));
 
-t.test('a name with a denied address among its addresses is not connected to', async () => {
+t.test('a name with a denied address among its addresses is refused', async () => {
   fc.assert(
     fc.property(
       fc.array(anyAddress, { minLength: 1, maxLength: 6 }),
@@ -77,7 +77,7 @@ t.test('a name with a denied address among its addresses is not connected to', a
   );
 });
 
-t.test('a refusal of a name never tells its address', async (t) => {
+t.test('an error about a name does not show its address', async (t) => {
   const { error } = lookUp(['8.8.8.8', '10.1.2.3'], { all: true });
   t.equal(
     error?.message,
@@ -91,7 +91,7 @@ t.test('a refusal of a name never tells its address', async (t) => {
   }
 });
 
-t.test('a name that leads to what the operator opened is connected to', async (t) => {
+t.test('a name with an address that the operator allowed is accepted', async (t) => {
   const opened = reachOf('10.0.0.0/8');
   t.match(lookUp(['10.1.2.3'], {}, opened), { error: null, address: '10.1.2.3', family: 4 });
   const { error } = lookUp(['10.1.2.3', '127.0.0.1'], {}, opened);
@@ -101,7 +101,7 @@ t.test('a name that leads to what the operator opened is connected to', async (t
   );
 });
 
-t.test('a name that does not resolve keeps its reason', async (t) => {
+t.test('a name that does not resolve keeps the error of DNS', async (t) => {
   const reason = Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' });
   t.equal(lookUp(reason).error, reason);
   for (const all of [true, false])

@@ -22,7 +22,7 @@ async function startReceivers(t: Test): Promise<[name: string, port: number][]> 
   return ports;
 }
 
-t.test('hundreds of hostile receivers at once leave memory bounded', AT_MOST, async (t) => {
+t.test('memory stays limited with hundreds of hostile receivers', AT_MOST, async (t) => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const measure = () => process.memoryUsage().rss / MIB;

@@ -36,7 +36,7 @@ const endless: [name: string, attack: Attack][] = [
   ['drips 103s', drip('', HINTS)],
 ];
 
-t.test('an attempt takes no longer than its time with a receiver that', async (t) => {
+t.test('an attempt keeps its time limit with a receiver that', async (t) => {
   t.jobs = endless.length;
   for (const [name, attack] of endless) {
     t.test(name, AT_MOST, async (t) => {
@@ -63,7 +63,7 @@ const unended: [name: string, attack: Attack, excerpt: RegExp | null][] = [
   ['says no length and leaves the connection open', say(`${OK}\r\nok`), /^ok$/],
 ];
 
-t.test('a status counts when the time is over before the body, with a receiver that', async (t) => {
+t.test('the status counts if the time ends before the body, with a receiver that', async (t) => {
   t.jobs = unended.length;
   for (const [name, attack, excerpt] of unended) {
     t.test(name, AT_MOST, async (t) => {
@@ -108,7 +108,7 @@ for (const [name, attack, cutOff] of cut) {
   });
 }
 
-t.test('an attempt that is stopped has the status that had come', AT_MOST, async (t) => {
+t.test('an attempt that is stopped has the status that had arrived', AT_MOST, async (t) => {
   const stop = new AbortController();
   const headCame = Promise.withResolvers<void>();
   const receiver = await startHostile(t, say(`${OK}content-length: 3\r\n\r\nab`));
@@ -200,7 +200,7 @@ for (const [name, attack, kept] of bodies) {
   });
 }
 
-t.test('the length of what is kept is bounded in each kind of text', AT_MOST, async (t) => {
+t.test('the length of every stored text is limited', AT_MOST, async (t) => {
   const client = createClient(t, LONG_MS);
   const cases: [name: string, body: Buffer, kept: string][] = [
     ['a short one', Buffer.from('no'), 'no'],
@@ -221,7 +221,7 @@ t.test('the length of what is kept is bounded in each kind of text', AT_MOST, as
   }
 });
 
-t.test('a gzip bomb is not unpacked', AT_MOST, async (t) => {
+t.test('a gzip bomb is not decompressed', AT_MOST, async (t) => {
   const bomb = gzipSync(Buffer.alloc(50_000_000));
   t.ok(bomb.length < 64 * 1024, 'it is small enough to be read to its end');
   const head = `${OK}content-encoding: gzip\r\ncontent-length: ${bomb.length}\r\n\r\n`;
@@ -233,7 +233,7 @@ t.test('a gzip bomb is not unpacked', AT_MOST, async (t) => {
   t.equal(answer?.excerpt, packed);
 });
 
-t.test('a hundred hostile receivers do not hold up a good one', AT_MOST, async (t) => {
+t.test('a hundred hostile receivers do not delay a good one', AT_MOST, async (t) => {
   const hostile = await startHostile(t, drip(OK, 'a: b\r\n'));
   const good = await startHostile(t, end(`${OK}content-length: 2\r\n\r\nok`));
   const client = createClient(t, 5_000);
@@ -247,7 +247,7 @@ t.test('a hundred hostile receivers do not hold up a good one', AT_MOST, async (
   await Promise.all(held);
 });
 
-t.test('a stop ends the attempts under way, with its own reason', AT_MOST, async (t) => {
+t.test('a stop ends the attempts in flight, with its own reason', AT_MOST, async (t) => {
   const client = createClient(t, LONG_MS);
   const stop = new AbortController();
   const reason = new Error('stopping');

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { AT_MOST, attempt, createClient, LONG_MS, OK, startHostile } from '../helpers/hostile.ts';
 
-t.test('connections are kept for the webhooks that follow', AT_MOST, async (t) => {
+t.test('a connection is kept for the next webhooks', AT_MOST, async (t) => {
   const receiver = await startHostile(t, (socket) => {
     socket.on('data', () => socket.write(`${OK}content-length: 2\r\n\r\nok`));
   });
@@ -16,7 +16,7 @@ t.test('connections are kept for the webhooks that follow', AT_MOST, async (t) =
   t.equal(receiver.sockets.length, 1);
 });
 
-t.test('a kept connection that its receiver has closed costs no attempt', AT_MOST, async (t) => {
+t.test('a kept connection that the receiver has closed uses up no attempt', AT_MOST, async (t) => {
   // Each says nothing of it, answers once and closes when the next request comes.
   for (const close of [
     (socket: Socket) => socket.end(),
@@ -40,7 +40,7 @@ t.test('a kept connection that its receiver has closed costs no attempt', AT_MOS
   }
 });
 
-t.test('one that had begun to answer is not asked again', AT_MOST, async (t) => {
+t.test('a request is not repeated if its answer had begun', AT_MOST, async (t) => {
   const receiver = await startHostile(t, (socket) => {
     let requests = 0;
     socket.on('data', () => {
@@ -130,7 +130,7 @@ for (const [name, stray] of strays) {
 
 const CLOSING_408 = 'HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n';
 
-t.test('a 408 that crosses with a request is not taken for its answer', AT_MOST, async (t) => {
+t.test('a 408 that crosses with a request is not its answer', AT_MOST, async (t) => {
   let requests = 0;
   const receiver = await startHostile(t, (socket) => {
     let ofSocket = 0;
@@ -150,7 +150,7 @@ t.test('a 408 that crosses with a request is not taken for its answer', AT_MOST,
   t.equal(receiver.sockets.length, 2);
 });
 
-t.test('a 408 is an answer on a new connection, and never asks for a third', AT_MOST, async (t) => {
+t.test('a 408 on a new connection is an answer, without a third request', AT_MOST, async (t) => {
   let requests = 0;
   const receiver = await startHostile(t, (socket) => {
     socket.on('data', () => {

@@ -103,7 +103,7 @@ const spelling = fc
     return { address: toAddress(number, 32), host: shown + dot };
   });
 
-t.test('an address is judged alike in all its spellings', async () => {
+t.test('all spellings of an address have the same result', async () => {
   fc.assert(
     fc.property(spelling, ({ address, host }) => {
       const plain = judgeAddress(address, none);
@@ -116,7 +116,7 @@ t.test('an address is judged alike in all its spellings', async () => {
   );
 });
 
-t.test('an IPv4 address is not reached through IPv6, whatever carries it', async () => {
+t.test('an IPv4 address inside an IPv6 address is checked too', async () => {
   fc.assert(
     fc.property(
       anyNumber(32),
@@ -127,7 +127,7 @@ t.test('an IPv4 address is not reached through IPv6, whatever carries it', async
   );
 });
 
-t.test('public URLs are taken as they are', async (t) => {
+t.test('public URLs are accepted unchanged', async (t) => {
   for (const url of [
     'https://example.com',
     'https://example.com/webhooks?a=b#c',
@@ -148,7 +148,7 @@ t.test('public URLs are taken as they are', async (t) => {
   }
 });
 
-t.test('a URL that cannot be delivered to is refused with the reason', async (t) => {
+t.test('a URL that Posthorn cannot send to is refused with the reason', async (t) => {
   const cases: [url: string, why: RegExp][] = [
     ['', /not an absolute URL such as https:\/\/example\.com\/webhooks/],
     ['example.com/webhooks', /not an absolute URL/],
@@ -174,7 +174,7 @@ t.test('a URL that cannot be delivered to is refused with the reason', async (t)
   for (const [url, why] of cases) t.match(judgeUrl(url, none), why, url);
 });
 
-t.test('what the operator opened can be subscribed to', async (t) => {
+t.test('addresses that the operator allowed are accepted', async (t) => {
   const opened = reachOf('127.0.0.0/8,fd00::/8');
   for (const url of [
     'http://127.0.0.1:3000/',
@@ -189,7 +189,7 @@ t.test('what the operator opened can be subscribed to', async (t) => {
     t.type(judgeUrl(url, opened), 'string', url);
 });
 
-t.test('ports are 80 and 443, and what the operator opened', async (t) => {
+t.test('only ports 80, 443 and those that the operator allowed are accepted', async (t) => {
   const refusal = (url: string, ports = '', networks = '') =>
     judgeUrl(url, reachOf(networks, ports));
   t.equal(
@@ -203,7 +203,7 @@ t.test('ports are 80 and 443, and what the operator opened', async (t) => {
   t.match(refusal('http://10.0.0.1:8080/', '*'), /private/, 'a port opens no address');
 });
 
-t.test('loopback that the operator opened is open on all ports, and nothing else is', async (t) => {
+t.test('only allowed loopback addresses are open on all ports', async (t) => {
   const opened = reachOf('127.0.0.0/8,10.0.0.0/8');
   for (const url of ['http://127.0.0.1:1/', 'http://127.9.9.9:65535/', 'http://localhost:3000/'])
     t.equal(judgeUrl(url, opened), null, url);

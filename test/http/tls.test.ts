@@ -59,7 +59,7 @@ for (const [name, attack, errorCode] of handshakes) {
   });
 }
 
-t.test('nothing is sent to a receiver whose certificate signs itself', AT_MOST, async (t) => {
+t.test('nothing is sent to a receiver with a self-signed certificate', AT_MOST, async (t) => {
   let received = 0;
   const server = createTlsServer(certify(t, ['IP:127.0.0.1']));
   const receiver = await startHostile(t, (socket) => socket.on('data', () => received++), {
@@ -72,7 +72,7 @@ t.test('nothing is sent to a receiver whose certificate signs itself', AT_MOST, 
   t.equal(received, 0);
 });
 
-t.test("a certificate must be of the name in the receiver's URL", AT_MOST, async (t) => {
+t.test("the certificate must have the name of the receiver's URL", AT_MOST, async (t) => {
   const good = certify(t, ['DNS:localhost']);
   trust(t, good);
   const receiver = await startHostile(t, end(`${OK}content-length: 0\r\n\r\n`), {
@@ -121,7 +121,7 @@ t.test('a dot at the end of a name is in the Host header, and not in TLS', AT_MO
   t.match(verdict, { errorCode: 'tls', error: /does not match/ });
 });
 
-t.test('a literal address is no name of a server', AT_MOST, async (t) => {
+t.test('a literal address is not sent as a server name (SNI)', AT_MOST, async (t) => {
   const certificate = certify(t, ['IP:127.0.0.1', 'IP:::1']);
   trust(t, certificate);
   const client = createClient(t, LONG_MS);

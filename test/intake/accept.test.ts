@@ -25,7 +25,7 @@ const WEBHOOKS = fc.oneof(
 );
 
 t.test(
-  'what goes to given subscriptions is stored alike, whichever statement does it',
+  'the small and the general statement store webhooks to given subscriptions alike, in all columns',
   { timeout: 60_000 },
   async (t) => {
     const databaseUrl = await createTestDatabase(t);

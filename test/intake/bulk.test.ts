@@ -5,7 +5,7 @@ import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
 
 t.test(
-  'who sends more than five hundred within a second or two sends many, and nobody else',
+  'a sender of more than five hundred webhooks within a second or two is bulk, and no other',
   async (t) => {
     let now = 0;
     const detector = createBulkDetector(() => now);
@@ -25,7 +25,7 @@ t.test(
   },
 );
 
-t.test('a webhook goes before the thousands that another one has just been sent', async (t) => {
+t.test('a single webhook overtakes thousands that were sent to another subscription', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const api = await startTestService(t, { DATABASE_URL: databaseUrl, POSTHORN_ROLE: 'api' });
   const crowd = await startReceiver(t);

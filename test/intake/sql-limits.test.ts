@@ -80,7 +80,7 @@ t.test('the limit is the setting of the process that started last', async (t) =>
 });
 
 t.test(
-  'many are sent in their order, whatever the shape of the arrays, all under one key',
+  'send_many keeps the order for arrays of any shape, with one key for all webhooks',
   async (t) => {
     const client = await start(t);
     const send = async (data: string, more = '') =>
@@ -133,7 +133,7 @@ t.test(
   },
 );
 
-t.test('a hundred thousand take some megabytes of the backend besides their arrays', async (t) => {
+t.test('send_many of 100,000 webhooks takes few megabytes besides their arrays', async (t) => {
   const client = await start(t);
   const arrays = `select array_agg('order.paid'::text) as types, array_agg(jsonb_build_object('id', n, 'text', repeat('x', 200))) as data
     from generate_series(1, 100000) as n`;
@@ -155,7 +155,7 @@ t.test('a hundred thousand take some megabytes of the backend besides their arra
   t.ok(rows[0].most > 50 && rows[0].most < 140, `${rows[0].most} MB`);
 });
 
-t.test('what can be said beside the data has limits too', async (t) => {
+t.test('all parameters of send and send_many have limits', async (t) => {
   const client = await start(t);
   const cases: [sql: string, values: unknown[]][] = [
     [`select posthorn.send($1, '1')`, ['x'.repeat(2 * MIB)]],

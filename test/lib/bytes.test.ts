@@ -22,7 +22,7 @@ t.test('sizes are read as people write them', async (t) => {
   for (const [text, bytes] of cases) t.equal(parseBytes(text), bytes, text);
 });
 
-t.test('what is no size is named, with what would be one', async (t) => {
+t.test('an invalid size is refused with an example', async (t) => {
   for (const text of [
     '',
     ' ',

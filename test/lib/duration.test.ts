@@ -20,7 +20,7 @@ t.test('durations are read as people write them', async (t) => {
   for (const [text, ms] of cases) t.equal(parseDuration(text), ms, text);
 });
 
-t.test('what is no duration is named, with what would be one', async (t) => {
+t.test('an invalid duration is refused with an example', async (t) => {
   for (const text of [
     '',
     ' ',

@@ -10,7 +10,7 @@ interface Item {
 
 const item = (owner: string, n: number, weight = 1): Item => ({ owner, n, weight });
 
-t.test("an owner's only item is in the next group, behind however many of another's", async (t) => {
+t.test("an owner's only item is in the next group, whatever others have waiting", async (t) => {
   const queue = new FairQueue<string, Item>({ maxItems: 10_000, maxWeight: 10_000 }, true);
   for (let n = 0; n < 5_000; n++) queue.push('greedy', item('greedy', n));
   queue.push('modest', item('modest', 0));
@@ -20,7 +20,7 @@ t.test("an owner's only item is in the next group, behind however many of anothe
   );
 });
 
-t.test('owners that want all there is leave room for the next', async (t) => {
+t.test('owners that want everything leave room for the next owner', async (t) => {
   for (const weight of [1, 100]) {
     const queue = new FairQueue<string, Item>({ maxItems: 1_000, maxWeight: 50_000 }, true);
     for (const owner of ['first', 'second', 'third']) {
@@ -43,7 +43,7 @@ const step = fc.oneof(
   }),
 );
 
-t.test('whatever comes and goes, its laws hold', async () => {
+t.test('its laws hold for any sequence of items', async () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 100 }), fc.boolean(), (steps, shared) => {
       const limits = { maxItems: 20, maxWeight: 60 };

@@ -65,7 +65,7 @@ const unlimited: Limits = { concurrency: 1, maxItems: 1000 };
 const item = (n: number, weight = 1): Item => ({ n, weight });
 const ns = (groups: Item[][]) => groups.map((items) => items.map(({ n }) => n));
 
-t.test('who comes in the same turn travels together', async (t) => {
+t.test('items of the same turn of the event loop share a group', async (t) => {
   const { groups, left, running } = createWatched(unlimited);
   const added = [1, 2, 3].map((n) => groups.add(item(n)));
   await turn();
@@ -74,7 +74,7 @@ t.test('who comes in the same turn travels together', async (t) => {
   t.strictSame(await Promise.all(added), [10, 20, 30]);
 });
 
-t.test('a lone item waits for no company', async (t) => {
+t.test('a single item does not wait for others', async (t) => {
   const { groups, left } = createWatched({ ...unlimited, concurrency: 2 });
   void groups.add(item(1));
   await turn();
@@ -83,7 +83,7 @@ t.test('a lone item waits for no company', async (t) => {
   t.strictSame(ns(left), [[1], [2]]);
 });
 
-t.test('what nobody waits for gathers for a time, unless it is urgent or enough', async (t) => {
+t.test('items that nobody waits for gather for a time, unless urgent or many', async (t) => {
   const limits = { ...unlimited, concurrency: 2, maxItems: 3 };
   const slow = createWatched({ ...limits, gatherMs: 60_000 });
   void slow.groups.add(item(1));
@@ -119,7 +119,7 @@ t.test('what nobody waits for gathers for a time, unless it is urgent or enough'
   t.equal(await added, 10, 'the time runs out by itself');
 });
 
-t.test('a group waits for the one that is under way, but not for long', async (t) => {
+t.test('a group waits for the running group, but not for long', async (t) => {
   const { groups, left, running, settle } = createWatched({
     concurrency: 2,
     maxItems: 3,
@@ -147,7 +147,7 @@ t.test('a group waits for the one that is under way, but not for long', async (t
   t.strictSame(ns(quick.left), [[1], [2]], 'nor does any for one that takes long');
 });
 
-t.test('who comes while all groups are running joins the next one', async (t) => {
+t.test('items that arrive while all groups are running join the next group', async (t) => {
   const { groups, left, running, settle } = createWatched(unlimited);
   void groups.add(item(1));
   await settle();
@@ -161,7 +161,7 @@ t.test('who comes while all groups are running joins the next one', async (t) =>
   t.strictSame(ns(left), [[1], [2, 3, 4]]);
 });
 
-t.test('an error is that of its group, and the next group goes on', async (t) => {
+t.test('an error concerns only its group, and the next group runs', async (t) => {
   const { groups, running, settle } = createWatched({ ...unlimited, maxItems: 2 });
   const added = [1, 2, 3].map((n) => groups.add(item(n)));
   const reason = new Error('the database is gone');
@@ -190,7 +190,7 @@ t.test('work that throws at once is an error like any other', async (t) => {
   await t.rejects(groups.add(2), reason, 'and does not end the group commit');
 });
 
-t.test('past its bounds it refuses at once, and takes again when there is room', async (t) => {
+t.test('a full queue refuses at once, and accepts again when there is room', async (t) => {
   const { groups, running, settle } = createWatched({
     ...unlimited,
     maxWaiting: 2,
@@ -254,7 +254,7 @@ const limits = fc.record({
 
 const weigh = (items: Item[]) => items.reduce((sum, { weight }) => sum + weight, 0);
 
-t.test('whatever comes and goes, its laws hold', async (t) => {
+t.test('its laws hold for any sequence of items', async (t) => {
   const seen = { groups: 0, shared: 0, refused: 0, failed: 0 };
   await fc.assert(
     fc.asyncProperty(limits, fc.array(step, { maxLength: 60 }), async (limits, steps) => {
@@ -344,7 +344,7 @@ t.test('whatever comes and goes, its laws hold', async (t) => {
   for (const [what, times] of Object.entries(seen)) t.ok(times > 10, `${what}: ${times} were seen`);
 });
 
-t.test('a group takes all that has come, as far as it may', async () => {
+t.test('a group takes all waiting items, up to its limits', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.nat(12), { minLength: 1, maxLength: 30 }),

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { createHeap } from '../../src/lib/heap.ts';
 
-t.test('whatever is put in and taken out, the least comes first', async () => {
+t.test('the least item always comes first', async () => {
   const steps = fc.array(
     fc.oneof(
       { arbitrary: fc.integer({ min: 0, max: 20 }), weight: 3 },

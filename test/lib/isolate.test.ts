@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { isolate } from '../../src/lib/isolate.ts';
 
-t.test('what can be done is done once, and what cannot is named', async (_t) => {
+t.test('items that work are done once, and items that fail are found', async (_t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.boolean(), { maxLength: 300 }), async (fails) => {
       const items = fails.map((bad, index) => ({ bad, index }));
@@ -23,7 +23,7 @@ t.test('what can be done is done once, and what cannot is named', async (_t) => 
   );
 });
 
-t.test('where all fail it gives up early, and says what it knows nothing of', async (t) => {
+t.test('if all items fail it gives up early, and returns the untested items', async (t) => {
   let tries = 0;
   const items = Array.from({ length: 500 }, (_, index) => index);
   const { errors, untried } = await isolate(

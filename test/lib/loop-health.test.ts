@@ -11,7 +11,7 @@ function create() {
 }
 
 t.test(
-  'one failure may be chance; the second in a row is told, until it works again',
+  'one failure may be chance; the second in a row is reported, until the loop works again',
   async (t) => {
     const { lines, health } = create();
     const loop = health.watch('sweep', 'sweeping');

@@ -4,7 +4,7 @@ import { nearest } from '../../src/lib/nearest.ts';
 
 const colours = ['red', 'green', 'blue', 'yellow', 'purple'] as const;
 
-t.test('the word that was meant is found', async (t) => {
+t.test('the nearest word is found for typical mistakes', async (t) => {
   const cases: [text: string, meant: string | undefined][] = [
     ['green', 'green'],
     ['GREEN', 'green'],
@@ -26,7 +26,7 @@ t.test('the word that was meant is found', async (t) => {
 const word = fc.stringMatching(/^[a-z]{1,12}$/);
 const words = fc.array(word, { maxLength: 10 });
 
-t.test('a word that is there is found, and what is found is there', async () => {
+t.test('a listed word finds itself, and every result is a listed word', async () => {
   fc.assert(
     fc.property(words, word, (candidates, text) => {
       const found = nearest(text, candidates);
@@ -37,7 +37,7 @@ t.test('a word that is there is found, and what is found is there', async () => 
   );
 });
 
-t.test('one slip in a word of four letters or more is forgiven', async () => {
+t.test('one mistake in a word of four letters or more is corrected', async () => {
   fc.assert(
     fc.property(
       fc.stringMatching(/^[a-z]{4,12}$/),

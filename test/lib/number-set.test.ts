@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { createNumberSet } from '../../src/lib/number-set.ts';
 
-t.test('it has what was put in, and nothing else, up to its bound', async () => {
+t.test('it has exactly the numbers that were added, up to its limit', async () => {
   const number = fc.oneof(
     fc.integer({ min: -20, max: 20 }),
     fc.integer({ min: -(2 ** 52), max: 2 ** 52 }),

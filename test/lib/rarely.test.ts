@@ -1,7 +1,7 @@
 import t from 'tap';
 import { rarely } from '../../src/lib/rarely.ts';
 
-t.test('an outage is reported once a second, with how many it stands for', async (t) => {
+t.test('an outage is reported once a second, with the number of reports', async (t) => {
   let nowMs = 0;
   const reports: [string, number][] = [];
   const report = rarely<string>(

@@ -32,7 +32,7 @@ async function openElsewhere(stored: string, key: Buffer, place: string): Promis
   return Buffer.from(opened).toString('utf8');
 }
 
-t.test('what is sealed opens to the same text, here and by any AES-256-GCM', async () => {
+t.test('a sealed text opens to the same text, here and by any AES-256-GCM', async () => {
   const sealer = sealerOf(FIRST);
   await fc.assert(
     fc.asyncProperty(text, place, async (text, place) => {
@@ -46,14 +46,14 @@ t.test('what is sealed opens to the same text, here and by any AES-256-GCM', asy
   );
 });
 
-t.test('what is sealed twice looks different each time', async (t) => {
+t.test('sealing the same text twice gives different results', async (t) => {
   const sealer = sealerOf(FIRST);
   const stored = new Set(Array.from({ length: 1000 }, () => sealer.seal('the same', 'place')));
   t.equal(stored.size, 1000);
 });
 
 t.test(
-  'it opens at its place alone, under its key alone, and not when one bit is changed',
+  'a sealed text opens only at its place and with its key, and not if one bit is changed',
   async () => {
     const sealer = sealerOf(FIRST);
     const refuses = (open: () => string) => {

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { storableText } from '../../src/lib/storable-text.ts';
 
-t.test('any text becomes one that Postgres takes, of a bounded length', async (t) => {
+t.test('any text becomes a text of limited length that Postgres can store', async (t) => {
   const cases: [text: string, stored: string][] = [
     ['plain', 'plain'],
     ['a\0b', 'ab'],

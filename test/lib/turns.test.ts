@@ -14,7 +14,7 @@ t.test('an owner with a thousand waiting leaves a turn for another, at once', as
   t.equal(greedy.length, 3, 'which stays free for the next one');
 });
 
-t.test('past its bound an owner is refused, and others are not', async (t) => {
+t.test('an owner above its limit is refused, and others are not', async (t) => {
   const turns = createTurns({ max: 1, maxWaiting: 1 });
   const end = await turns.take('greedy');
   void turns.take('greedy');
@@ -26,7 +26,7 @@ t.test('past its bound an owner is refused, and others are not', async (t) => {
   t.ok((await Promise.race([modest, tick('waits')])) === 'waits', 'a turn ends once');
 });
 
-t.test('whoever asks, turns are bounded, and never idle while somebody may have one', async () => {
+t.test('turns are limited, and never idle while an owner may have one', async () => {
   const step = fc.record({
     ends: fc.boolean(),
     owner: fc.constantFrom('a', 'b', 'c', 'd'),

@@ -6,7 +6,7 @@ import { connect, createTestDatabase } from '../helpers/database.ts';
 
 const log = pino({ level: 'silent' });
 
-t.test('days that were there before an index get it, and history has it as a whole', async (t) => {
+t.test('an index is created on existing days, and then on history as a whole', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const client = await connect(t, databaseUrl);
   const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });

@@ -39,7 +39,7 @@ async function isKnown(client: pg.Client, poolId: string): Promise<boolean> {
   return rowCount === 1;
 }
 
-t.test('a pool that begins without a session is known with the next one', async (t) => {
+t.test('a pool that starts without a session is registered with the next session', async (t) => {
   const { forwarder, session, presence, looking } = await startPresence(t);
   forwarder.close(true);
   await until('the session is lost', () => !session.connected);
@@ -49,7 +49,7 @@ t.test('a pool that begins without a session is known with the next one', async 
   t.ok(await isKnown(looking, 'early'));
 });
 
-t.test('a pool is known although the session ended while it was announced', async (t) => {
+t.test('a pool is registered although the session ended at that moment', async (t) => {
   const { databaseUrl, forwarder, session, presence, looking } = await startPresence(t);
   forwarder.close(true);
   await until('the session is lost', () => !session.connected);
@@ -70,7 +70,7 @@ t.test('a pool is known although the session ended while it was announced', asyn
   t.ok(await isKnown(looking, 'unlucky'));
 });
 
-t.test('whoever waits to be known is told when the pool is retired before', async (t) => {
+t.test('registering a pool ends with an error if the pool is retired before', async (t) => {
   const { forwarder, session, presence, looking } = await startPresence(t);
   forwarder.close(true);
   await until('the session is lost', () => !session.connected);
@@ -85,7 +85,7 @@ t.test('whoever waits to be known is told when the pool is retired before', asyn
 });
 
 t.test(
-  'a pool that was taken for dead while the session was away is not known again',
+  'a pool that was taken for dead while the session was away is not registered again',
   async (t) => {
     const { forwarder, session, presence, looking } = await startPresence(t);
     const dead: string[] = [];
@@ -104,7 +104,7 @@ t.test(
   },
 );
 
-t.test('a worker hears which of its pools was taken for dead', async (t) => {
+t.test('a worker is told which of its pools was taken for dead', async (t) => {
   const { presence, looking } = await startPresence(t);
   const dead: string[] = [];
   presence.onTakenForDead((poolIds) => void dead.push(...poolIds));

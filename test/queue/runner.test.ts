@@ -8,7 +8,7 @@ import { connect, createTestDatabase } from '../helpers/database.ts';
 import { anyLoop } from '../helpers/loops.ts';
 import { until } from '../helpers/until.ts';
 
-t.test('a pool that is replaced before it was known leaves nobody waiting', async (t) => {
+t.test('a pool that is replaced before it was registered leaves no caller waiting', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const log = pino({ level: 'silent' });
   const ending = new AbortController();

@@ -86,7 +86,7 @@ t.test('2xx and nothing else is a success; a success and 410 are never tried aga
   );
 });
 
-t.test('whatever cuts an answer off does not undo its status, and is told', async (t) => {
+t.test('an answer that is cut off keeps its status, and the reason is recorded', async (t) => {
   const says: Record<CutOff, string> = {
     'too long': 'its body was longer than is read, and was cut off',
     malformed: 'its body was malformed (chunks that are none), and was cut off',
@@ -115,7 +115,7 @@ t.test('whatever cuts an answer off does not undo its status, and is told', asyn
   }
 });
 
-t.test('a redirect tells where to, so that the subscription can be corrected', async (t) => {
+t.test('the error of a redirect has its target, so the subscription can be fixed', async (t) => {
   const { error } = classifyAnswer(answer(301, { location: 'https://new.example/hook' }));
   t.equal(
     error,
@@ -130,7 +130,7 @@ t.test('a redirect tells where to, so that the subscription can be corrected', a
 const coded = (code: string, message = code) => Object.assign(new Error(message), { code });
 const TIMEOUT_MS = 15_000;
 
-t.test('each failure is told by a word and a sentence', async (t) => {
+t.test('each failure has a code and a sentence', async (t) => {
   const cases: [error: unknown, status: string, errorCode: string, says: RegExp][] = [
     [
       new BlockedAddressError('a.example is a loopback address'),
@@ -207,7 +207,7 @@ t.test('each failure is told by a word and a sentence', async (t) => {
   }
 });
 
-t.test('whatever is wrong with a certificate is told as tls', async (t) => {
+t.test('every certificate error has the code tls', async (t) => {
   // The codes of Node's documentation, "X509 certificate error codes", and of its TLS errors.
   for (const code of [
     'CERT_CHAIN_TOO_LONG',
@@ -245,7 +245,7 @@ t.test('whatever is wrong with a certificate is told as tls', async (t) => {
   }
 });
 
-t.test("of OpenSSL's line of log only the reason is told", async (t) => {
+t.test("only the reason is taken from OpenSSL's error line", async (t) => {
   const error = Object.assign(
     coded(
       'ERR_SSL_WRONG_VERSION_NUMBER',
@@ -259,7 +259,7 @@ t.test("of OpenSSL's line of log only the reason is told", async (t) => {
   );
 });
 
-t.test("of a name with several addresses, the first one's failure is told", async (t) => {
+t.test('for a name with several addresses, the first error is recorded', async (t) => {
   const both = new AggregateError([coded('ECONNREFUSED'), coded('ENETUNREACH')]);
   t.match(classifyFailure(both, TIMEOUT_MS), { errorCode: 'refused' });
   const blocked = new AggregateError([new BlockedAddressError('a resolves to b')]);
@@ -267,7 +267,7 @@ t.test("of a name with several addresses, the first one's failure is told", asyn
   t.match(classifyFailure(new AggregateError([]), TIMEOUT_MS), { errorCode: 'connection' });
 });
 
-t.test('what was not sent says nothing of its receiver; a redirect is an answer', async (t) => {
+t.test('an unsent attempt says nothing about its receiver; a redirect is an answer', async (t) => {
   const receiverHealthOfFailure = (error: unknown) =>
     receiverHealthOf(classifyFailure(error, TIMEOUT_MS), undefined);
   t.equal(receiverHealthOfFailure(new BlockedAddressError('a is private')), 'unsent');

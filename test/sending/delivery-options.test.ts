@@ -19,7 +19,7 @@ async function ended({ request }: TestService, webhookId: string) {
   });
 }
 
-t.test('a subscription is tried on its own schedule', async (t) => {
+t.test('a subscription has its own retry schedule', async (t) => {
   const receiver = await startReceiver(t, (response) => {
     response.statusCode = 500;
     response.end();
@@ -33,7 +33,7 @@ t.test('a subscription is tried on its own schedule', async (t) => {
   t.match(await ended(posthorn, notAgain), { state: 'failed', attempts_made: 1 });
 });
 
-t.test('a subscription has its own time limit, shorter or longer than that of all', async (t) => {
+t.test('a subscription has its own time limit, shorter or longer than the setting', async (t) => {
   const hung = await startReceiver(t, () => {});
   const slow = await startReceiver(t, (response) => {
     setTimeout(() => response.end('ok'), 900);
@@ -56,7 +56,7 @@ t.test('a subscription has its own time limit, shorter or longer than that of al
   t.match(cutOff.attempts[0], { error: 'The receiver did not answer in full within 500ms.' });
 });
 
-t.test("a subscription's headers are sent with every delivery, beside ours", async (t) => {
+t.test("a subscription's headers are sent with every delivery", async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const headers = { 'X-Environment': 'staging', Authorization: 'Bearer of news' };
@@ -79,7 +79,7 @@ t.test("a subscription's headers are sent with every delivery, beside ours", asy
   });
 });
 
-t.test('headers that were stored before they were refused, or by SQL, are not sent', async (t) => {
+t.test('forbidden headers that are already stored are not sent', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const id = await subscribe(posthorn, { url: receiver.url });

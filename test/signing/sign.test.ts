@@ -96,7 +96,7 @@ t.test('a secret without whsec_ signs with its own bytes, and libraries verify i
   );
 });
 
-t.test('bytes that are no text are signed as they are', async () => {
+t.test('bytes that are not text are signed unchanged', async () => {
   await fc.assert(
     fc.asyncProperty(keyBytes, id, anyBytes, async (bytes, webhookId, body) => {
       const key = createSigningKey(`whsec_${bytes.toString('base64')}`);
@@ -110,7 +110,7 @@ t.test('bytes that are no text are signed as they are', async () => {
   );
 });
 
-t.test('a signature is of one secret, one id, one second and one body', async (t) => {
+t.test('a signature depends on the secret, the id, the second and the body', async (t) => {
   const { id, timestamp, body, secret, signature } = VECTOR;
   const key = createSigningKey(secret);
   const other = createSigningKey('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx');
@@ -128,7 +128,7 @@ t.test("GitHub's library verifies X-Hub-Signature-256, whatever the secret and b
   );
 });
 
-t.test('the hub signature of whsec_ secrets is made with their text, as GitHub does', async (t) => {
+t.test('the hub signature of a whsec_ secret uses its text as the key, as GitHub', async (t) => {
   const body = Buffer.from('{}');
   const signature = hubSignature(createSigningKey(VECTOR.secret), body).slice('sha256='.length);
   t.ok(await webCryptoVerifies(Buffer.from(VECTOR.secret), Buffer.from(signature, 'hex'), body));
@@ -147,7 +147,7 @@ t.test('intake accepts its own hub signature, in digits of either case', async (
   );
 });
 
-t.test('intake refuses a hub signature of which one digit is wrong', async () => {
+t.test('intake refuses a hub signature with one wrong digit', async () => {
   fc.assert(
     fc.property(
       anyBytes,
@@ -179,7 +179,7 @@ t.test('intake refuses the hub signature of another body or secret', async () =>
   );
 });
 
-t.test('intake refuses whatever is no hub signature, without an error', async (t) => {
+t.test('intake refuses anything that is not a hub signature, without an error', async (t) => {
   const key = createSigningKey('secret');
   const body = Buffer.from('{}');
   const right = hubSignature(key, body);
@@ -205,7 +205,7 @@ t.test('intake refuses whatever is no hub signature, without an error', async (t
   }
 });
 
-t.test('which secrets can be used, and why others cannot', async (t) => {
+t.test('secrets are checked, and others are refused with the reason', async (t) => {
   const base64Of = (bytes: number) => Buffer.alloc(bytes, 0xff).toString('base64');
   const good = [
     VECTOR.secret,
@@ -243,7 +243,7 @@ t.test('which secrets can be used, and why others cannot', async (t) => {
   }
 });
 
-t.test('a refusal never repeats the secret', async () => {
+t.test('an error never shows the secret', async () => {
   fc.assert(
     fc.property(fc.stringMatching(/^whsec_[a-z!]{8,20}$/), (secret) => {
       const why = judgeSecret(secret);

@@ -2,7 +2,7 @@ import t from 'tap';
 import { parseSignatureValue, parseSignedContent } from '../../src/signing/signature-template.ts';
 
 t.test(
-  'templates of what is signed, and of what the header says, are read or explained',
+  'templates of the signed content and of the header are read, or refused with the reason',
   async (t) => {
     for (const good of [
       '{body}',

@@ -40,7 +40,7 @@ function otherThan(secret: string): string {
   return secret.startsWith('whsec_') ? generateSecret() : `${secret}x`;
 }
 
-t.test("the example of GitHub's documentation is taken", async (t) => {
+t.test("the example of GitHub's documentation is accepted", async (t) => {
   const headers = {
     'x-hub-signature-256':
       'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17',
@@ -53,7 +53,7 @@ t.test("the example of GitHub's documentation is taken", async (t) => {
   );
 });
 
-t.test("what GitHub's library signs is taken, and nothing else", async () => {
+t.test("only signatures of GitHub's library are accepted", async () => {
   await fc.assert(
     fc.asyncProperty(secret, text, async (secret, body) => {
       fc.pre(body !== '');
@@ -72,7 +72,7 @@ const SLACK = {
 };
 
 t.test(
-  "the example of Slack's documentation is taken, within five minutes of its time",
+  "the example of Slack's documentation is accepted within five minutes of its time",
   async (t) => {
     const { secret, timestamp, body, signature } = SLACK;
     const headers = { 'x-slack-signature': signature, 'x-slack-request-timestamp': timestamp };
@@ -93,7 +93,7 @@ t.test(
 );
 
 t.test(
-  "Slack's url_verification is answered with its challenge, and nothing else is",
+  'a url_verification of Slack is answered with its challenge, and no other request is',
   async (t) => {
     const { challenge } = createVerifier({ scheme: 'slack' }, SLACK.secret);
     t.equal(challenge?.({ type: 'url_verification', challenge: '3eZbrw1a' }), '3eZbrw1a');
@@ -107,7 +107,7 @@ t.test(
   },
 );
 
-t.test("what Stripe's library signs is taken, and nothing else", async () => {
+t.test("only signatures of Stripe's library are accepted", async () => {
   const { webhooks } = new Stripe('sk_test_x');
   fc.assert(
     fc.property(secret, text, (secret, payload) => {
@@ -134,7 +134,7 @@ t.test("Stripe's header may have several signatures, other schemes, and must be 
   t.match(at(''), /Stripe-Signature is missing/);
 });
 
-t.test("Shopify's base64 HMAC is taken, as WebCrypto makes it, and nothing else", async () => {
+t.test("only Shopify's base64 HMAC, as WebCrypto computes it, is accepted", async () => {
   await fc.assert(
     fc.asyncProperty(secret, text, async (secret, body) => {
       const key = await webcrypto.subtle.importKey(
@@ -152,7 +152,7 @@ t.test("Shopify's base64 HMAC is taken, as WebCrypto makes it, and nothing else"
   );
 });
 
-t.test('the vector of the Standard Webhooks specification is taken', async (t) => {
+t.test('the vector of the Standard Webhooks specification is accepted', async (t) => {
   const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
   const headers = {
     'webhook-id': 'msg_p5jXN8AQM9LWM0D4loKWxJek',
@@ -170,7 +170,7 @@ t.test('the vector of the Standard Webhooks specification is taken', async (t) =
   t.match(at(sentAt, { ...headers, 'webhook-signature': 'v2,x' }), /begins with v1,/);
 });
 
-t.test('what the standardwebhooks and svix libraries sign is taken, and nothing else', async () => {
+t.test('only signatures of the standardwebhooks and svix libraries are accepted', async () => {
   fc.assert(
     fc.property(fc.uuid(), text, fc.boolean(), (id, body, bySvix) => {
       const secret = generateSecret();
@@ -186,7 +186,7 @@ t.test('what the standardwebhooks and svix libraries sign is taken, and nothing 
   );
 });
 
-t.test('what another Posthorn signs is taken, in an overlap too, and by Ed25519', async (t) => {
+t.test('signatures of another Posthorn are accepted, in an overlap and by Ed25519', async (t) => {
   const body = Buffer.from('{"a":1}');
   const timestamp = Math.floor(Date.now() / 1000);
   const [shared, pair] = [generateSecret(), generatePrivateKey()];
@@ -206,7 +206,7 @@ t.test('what another Posthorn signs is taken, in an overlap too, and by Ed25519'
   t.match(check({ scheme: 'standard-webhooks' }, publicKey, headers, '{"a":2}'), /is not/);
 });
 
-t.test('any header with an HMAC is taken as it is described, and nothing else', async () => {
+t.test('any HMAC header is accepted by its description, and no other', async () => {
   const shape = fc.record({
     algorithm: fc.constantFrom('sha256' as const, 'sha512' as const, 'sha1' as const),
     encoding: fc.constantFrom('hex' as const, 'base64' as const),
@@ -229,7 +229,7 @@ t.test('any header with an HMAC is taken as it is described, and nothing else', 
   );
 });
 
-t.test('a refusal never tells what would have been right', async (t) => {
+t.test('an error never shows the right signature', async (t) => {
   const secret = 'a-secret-canary';
   const right = createHmac('sha256', secret).update('{}').digest('hex');
   for (const header of ['', 'sha256=', `sha256=${'0'.repeat(64)}`, 'x'.repeat(64)]) {

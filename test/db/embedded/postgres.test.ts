@@ -41,7 +41,7 @@ async function look(path: string) {
   return { uid, gid, mode: mode & 0o7777 };
 }
 
-t.test('a data folder that is not for Posthorn is refused, and left as it is', async (t) => {
+t.test('a data folder of another program is refused and not changed', async (t) => {
   const dir = await openFolder(t);
   const file = join(dir, 'file');
   await writeFile(file, 'precious', { mode: 0o644 });
@@ -101,7 +101,7 @@ t.test(
   },
 );
 
-t.test("a socket folder that may be somebody else's is not used", async (t) => {
+t.test('a socket folder that may belong to another user is not used', async (t) => {
   const dir = await openFolder(t);
   const owner = await prepareOwner(join(dir, 'data'));
   const cluster = join(owner.dataDir, 'postgres');
@@ -145,7 +145,7 @@ t.test('a server that a killed Posthorn left is found under another TMPDIR', asy
 
 const IN_USE = /^posthorn: The data folder .* is in use by another Posthorn\. .*\n$/m;
 
-t.test('of two first starts at once, one wins and the other says that it is in use', async (t) => {
+t.test('of two concurrent first starts, one wins, the other says that it is in use', async (t) => {
   const dir = await openFolder(t);
   const env = { POSTHORN_DATA_DIR: join(dir, 'data') };
   const both = await Promise.all([
@@ -191,7 +191,7 @@ t.test('a crash within Postgres does not open the folder to a second instance', 
   t.equal(await first.exited, 0);
 });
 
-t.test('a lock of a process that is no more is taken over', async (t) => {
+t.test('a lock of a process that has ended is taken over', async (t) => {
   const dir = await openFolder(t);
   for (const stale of [`${process.pid} another birth\n`, '999999999 x\n', '']) {
     await writeFile(join(dir, 'posthorn.lock'), stale);
@@ -203,7 +203,7 @@ t.test('a lock of a process that is no more is taken over', async (t) => {
   }
 });
 
-t.test("a terminal's Ctrl-C during the first start ends it well", async (t) => {
+t.test("a terminal's Ctrl-C during the first start ends it cleanly", async (t) => {
   const dir = await openFolder(t);
   const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
   const child = spawn(process.execPath, [main, 'start'], {
