@@ -1,5 +1,5 @@
-// Secrets and payloads have words in them that are found nowhere else, and then all that Posthorn says
-// and stores is searched for these words, after all has gone wrong that can.
+// Secrets and payloads contain unique words (canaries). The test causes many kinds of errors, and then searches
+// everything that Posthorn logs, answers and stores for these words.
 import { createHmac, randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import t, { type Test } from 'tap';
@@ -14,12 +14,12 @@ const whsec = (name: string) => `whsec_${Buffer.from(canary(name)).toString('bas
 
 const ADMIN_KEY = canary('admin-key');
 const ENCRYPTION_KEY = randomBytes(32);
-/** Short: Postgres cuts off what it tells of a row. */
+/** Short, because Postgres shortens the values of a row in its errors. */
 const PAYLOAD = `pl-${randomBytes(8).toString('hex')}`;
 
 /**
- * What may be nowhere. Whoever adds a kind of secret adds it here, with what uses it in `use`: keys of
- * the API, for instance, which the answer that makes them shows and nothing else.
+ * The texts that must not appear anywhere. If you add a kind of secret, add it here, and use it in `use`.
+ * An API key, for instance, may appear only in the answer that creates it.
  */
 const SECRETS: Record<string, string> = {
   adminKey: ADMIN_KEY,
@@ -31,7 +31,7 @@ const SECRETS: Record<string, string> = {
   verify: canary('verify'),
   wrong: canary('wrong'),
 };
-/** Those that were made for us, by the answers that showed them. */
+/** Secrets that Posthorn generated, from the answers that showed them. */
 const MADE: Record<string, string> = {};
 
 /** The forms in which a secret could be written. */
@@ -239,7 +239,7 @@ t.test(
         signed(SECRETS.verify as string, body),
       );
       t.equal(fromSource.status, 202);
-      // What it shows of a payload is the sender's own.
+      // The part of a payload that it shows belongs to the sender.
       await request('GET', `/v1/webhooks/${JSON.parse(handedIn.text).webhook_id}`);
     }
 

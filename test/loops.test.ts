@@ -15,7 +15,7 @@ const ADMIN_KEY = 'an admin key of some length';
 const admin = { authorization: `Bearer ${ADMIN_KEY}` };
 /** A loop on a clock runs every half a minute at the latest. */
 const BROKEN_MS = 60_000;
-/** One that fails tries again within 15 s, and one that is given no work is forgotten after a minute. */
+/** A failing loop tries again within 15 s; a loop without work is forgotten after a minute. */
 const MENDED_MS = 90_000;
 
 interface Stage {
@@ -24,13 +24,13 @@ interface Stage {
   readonly send: TestService['request'];
   /** A subscription whose receiver answers 200. */
   readonly pinned: number;
-  /** One at whose address nobody listens. */
+  /** A subscription at whose address no server listens. */
   readonly down: number;
   /** A key that was not used yet. */
   readonly key: string;
 }
 
-/** How to break a loop, how to repair it, and how to make it run where no clock does. */
+/** Breaks a loop, repairs it, and makes it run if no timer does. */
 interface Fault {
   readonly loops: readonly string[];
   readonly breaks: string;

@@ -41,7 +41,7 @@ function filesIn(folder: string): string[] {
     .filter((file) => file.endsWith('.ts') && statSync(file).isFile());
 }
 
-/** What a file imports of ours, types too. */
+/** Returns the files of src/ that a file imports, for types too. */
 function importsOf(file: string): string[] {
   const found = readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g);
   return [...found].map(([, path = '']) => join(dirname(file), path));

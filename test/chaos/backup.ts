@@ -14,7 +14,7 @@ import { promised, type Scenario } from './lib/scenario.ts';
 /** So that a dump takes a while, in which webhooks come and go. */
 const HISTORY = 300_000;
 
-/** What the backup knows of a delivery, which is what decides. */
+/** The state of a delivery in the backup, which decides whether it is sent again. */
 interface InBackup {
   readonly webhook_id: string;
   readonly state: 'pending' | 'held' | 'succeeded' | 'failed' | 'cancelled';
@@ -62,7 +62,7 @@ export const backup: Scenario = {
     );
     await command('pg_dump', '--format=custom', `--file=${run.dir}/posthorn.dump`, first.url);
     const endedAt = Date.now();
-    // What happens after the backup, and before the loss of all but the backup.
+    // Events between the backup and the loss of the database.
     await during(3_000);
     await load.stop();
     old.kill('SIGKILL');

@@ -17,7 +17,7 @@ const AT_ONCE = 500;
 const TIMEOUT_MS = 15_000;
 const MIB = 1024 * 1024;
 const MOST_MIB = 150;
-/** Of a good receiver, without the others. */
+/** The latency of the good receiver without hostile receivers. */
 const CALM_MS = 15_000;
 /** A machine that is busy with other things must not fail it: so much may be by chance. */
 const CHANCE_MS = 250;
@@ -25,7 +25,7 @@ const CHANCE_MS = 250;
 const BURST_MS = 2_000;
 /** A machine that is busy is given fewer requests at a time, and the others wait for a place. */
 const PATIENCE_MS = 120_000;
-/** What people are told has no code of a library in it, and fits a line. */
+/** An error for people has no error code of a library, and fits on a line. */
 const SENTENCE = /^(?!.*(UND_ERR|HPE_|ECONN|\n))[A-Z].{20,200}\.$/;
 
 export const hostile: Scenario = {
@@ -57,7 +57,7 @@ export const hostile: Scenario = {
     });
     run.onEnd(() => load.stop());
     const names = Object.keys(HOSTILE) as HostileKind[];
-    // What is loaded and compiled on first use is no growth, nor is what the good one costs.
+    // Excludes the memory for code that is loaded on first use, and for the good receiver.
     await Promise.all(names.map((name) => attack(posthorn, postgres, urlOf(name, ports), 5)));
     const calmFrom = Date.now();
     await during(CALM_MS);
@@ -125,7 +125,7 @@ interface Attempt {
   readonly duration_ms: number;
 }
 
-/** One webhook to so many subscriptions with this URL; returns their attempts. */
+/** Sends a webhook to `count` subscriptions with this URL, and returns their attempts. */
 async function attack(
   posthorn: ReturnType<typeof startPosthorn>,
   postgres: Postgres,
@@ -207,7 +207,7 @@ async function startHostile(run: Run) {
   return { ports, ca };
 }
 
-/** What `certify` needs of a test. */
+/** Returns the part of a test that `certify` needs. */
 function testdir(dir: string): Parameters<typeof certify>[0] {
   return {
     testdir(files = {}) {
@@ -241,7 +241,7 @@ function watchMemory(run: Run, pid: number) {
   };
 }
 
-/** How long after its 202 each webhook was received, by when it was accepted. */
+/** The time from the 202 of each webhook until it was received, in the order of acceptance. */
 function latenciesOf(accepted: ReadonlyMap<string, number>, receipts: readonly Receipt[]) {
   return receipts.flatMap(({ webhookId, at: receivedAt }) => {
     const at = accepted.get(webhookId);

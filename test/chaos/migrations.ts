@@ -9,7 +9,7 @@ import { type Postgres, startPostgres } from './lib/postgres.ts';
 import { during, ended } from './lib/processes.ts';
 import { promised, type Scenario, Skipped } from './lib/scenario.ts';
 
-/** Of each of the three tables: webhooks, deliveries and attempts. */
+/** The number of rows in each of the three tables: webhooks, deliveries and attempts. */
 const ROWS = 10_000_000;
 const DAYS = 4;
 const EVERY_MS = 50;
@@ -33,7 +33,7 @@ export const migrations: Scenario = {
     const filledIn = performance.now();
     await fill(postgres, (day) => run.progress(`day ${day} of ${DAYS}`));
     const filledMs = performance.now() - filledIn;
-    // What filling has left to be written is not the migrations' fault.
+    // A checkpoint first, so that the pages dirtied by filling do not slow down the migrations.
     await postgres.query('checkpoint');
 
     run.progress('migrating');
@@ -144,7 +144,7 @@ interface Statement {
   readonly ms: number;
 }
 
-/** What processes of the first version and people do all the time, each statement timed. */
+/** Runs the statements of the old version and of people all the time, and times each statement. */
 function startClient(databaseUrl: string) {
   const accept = `select ids[1] as id from posthorn.accept('{}', '{0}', '{2}', '{application/json}', '{1}', '{default}', '{null}')`;
   const failed: string[] = [];

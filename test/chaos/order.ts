@@ -111,7 +111,7 @@ async function startOrderedReceiver(run: Run) {
   };
 }
 
-/** Of each key, one webhook after the other: the next is sent when the one before it was accepted. */
+/** Sends the webhooks of each key in sequence: the next is sent when the previous was accepted. */
 async function startOrderedLoad(api: Posthorn, receiverUrl: string) {
   const accepted = new Map<string, number>();
   let stopped = false;

@@ -89,7 +89,7 @@ export const partition: Scenario = {
     const most = mostLinesASecond(cut.log, from, Date.now());
     promised(most < 10, `${most} log lines in a second`);
 
-    // Whether it works again is seen once nobody else does.
+    // The partitioned process is tested when it is the only one left.
     other.kill('SIGTERM');
     await other.exited();
     const again = startLoad(target);

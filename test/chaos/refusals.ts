@@ -170,7 +170,7 @@ export const diskFull: Scenario = {
     const ballast = join(dir, 'ballast');
     let ended = false;
     let restarts = 0;
-    // What cannot write its log ends; whatever runs it (systemd, Docker, Kubernetes) starts it anew.
+    // A Postgres that cannot write its log ends; systemd, Docker or Kubernetes would start it again.
     const keeping = (async () => {
       while (!ended) {
         await during(500);

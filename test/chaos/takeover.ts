@@ -64,7 +64,7 @@ export const takeover: Scenario = {
       );
       return row?.held ?? 0;
     };
-    // What its receivers have no room for takes half a second to be held.
+    // Deliveries without a free place at their receivers are held after half a second.
     const held = await until('it holds more than it has in flight', async () => {
       const count = await countHeld();
       return count > 200 && count;

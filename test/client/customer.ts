@@ -16,7 +16,7 @@ function clientOf(baseUrl: string, key: string) {
   });
 }
 
-/** What the client throws: the response, with the problem that the document describes. */
+/** The error that the client throws: the response, with the problem that the document describes. */
 async function problemOf(asking: Promise<unknown>): Promise<Problem> {
   try {
     await asking;
@@ -54,16 +54,16 @@ export async function day(place: Place): Promise<void> {
   await describeTypes(today);
   await sendSome(today);
   await sendOnce(today);
-  const lost = await haveABadHour(today);
-  await changeTheSecret(today);
-  await seeToIt(today, lost);
-  await takeABreak(today);
-  await leave(today);
+  const lost = await loseADelivery(today);
+  await rotateTheSecret(today);
+  await sendAgain(today, lost);
+  await pauseAndResume(today);
+  await deleteTheSubscription(today);
 
-  // Nobody else saw any of it; and the key has had its day.
+  // No other tenant sees any of it, and the key is no longer needed.
   deepEqual((await admin.history.listDeliveries({ tenant: 'default' })).data, []);
   await admin.keys.revokeKey(keyId);
-  // By then every process has heard of it.
+  // Every process refuses the key after it is notified.
   await place.until('the key is refused', async () => {
     const status = await posthorn.history.getStats().then(
       () => 200,
@@ -94,7 +94,7 @@ async function subscribe(posthorn: Client, url: string, secret: string): Promise
   return id;
 }
 
-/** What is sent arrives, and its signature holds. */
+/** Sends webhooks, which arrive with a valid signature. */
 async function sendSome({ posthorn, receiver, secret }: Day): Promise<void> {
   const sent = await posthorn.ingest.sendWebhook({ event_type: 'order.created', data: { id: 7 } });
   equal(sent.deliveries, 1);
@@ -118,7 +118,7 @@ async function sendSome({ posthorn, receiver, secret }: Day): Promise<void> {
   await receiver.waitFor('/orders', 3);
 }
 
-/** What the customer sends, for those who receive it. */
+/** Describes the event types for the people who receive them. */
 async function describeTypes({ posthorn }: Day): Promise<void> {
   const eventTypes = posthorn.eventTypes;
   await eventTypes.createEventType({
@@ -146,8 +146,8 @@ async function sendOnce({ posthorn, receiver }: Day): Promise<void> {
   await receiver.waitForWebhook(first.webhook_id);
 }
 
-/** The receiver is down for longer than retries go on. */
-async function haveABadHour({ posthorn, receiver, until }: Day): Promise<string> {
+/** The receiver is down for longer than its retries last, so a delivery fails. */
+async function loseADelivery({ posthorn, receiver, until }: Day): Promise<string> {
   receiver.answer(503);
   const lost = await posthorn.ingest.sendWebhook({ event_type: 'order.lost', data: null });
   const failed = await until('it has failed', async () => {
@@ -166,8 +166,8 @@ async function haveABadHour({ posthorn, receiver, until }: Day): Promise<string>
   return failed.id;
 }
 
-/** Receivers that know the new secret, and those that know the one before, both find a signature. */
-async function changeTheSecret(today: Day): Promise<void> {
+/** During the overlap, receivers with the old or the new secret find a valid signature. */
+async function rotateTheSecret(today: Day): Promise<void> {
   const { posthorn, receiver, subscriptionId, secret } = today;
   const rotated = await posthorn.subscriptions.rotateSecret(subscriptionId, {}, { overlap: '1h' });
   ok(rotated.secret);
@@ -178,8 +178,8 @@ async function changeTheSecret(today: Day): Promise<void> {
     new Webhook(one).verify(received.body, received.headers);
 }
 
-/** What was lost is sent again: by hand, and all of the day at once. */
-async function seeToIt(today: Day, lost: string): Promise<void> {
+/** Sends failed deliveries again: one by hand, and all of the day together. */
+async function sendAgain(today: Day, lost: string): Promise<void> {
   const { posthorn, receiver, subscriptionId, until } = today;
   const outcome = await posthorn.subscriptions.testSubscription(subscriptionId, {});
   deepEqual([outcome.status, outcome.response?.status_code], ['success', 200]);
@@ -213,8 +213,8 @@ async function seeToIt(today: Day, lost: string): Promise<void> {
   await receiver.waitForWebhook(webhook_id, 5);
 }
 
-/** What is sent while the receiver is worked on waits, and then comes. */
-async function takeABreak({ posthorn, receiver, subscriptionId }: Day): Promise<void> {
+/** Pauses the subscription while its receiver is repaired; the held webhooks arrive after that. */
+async function pauseAndResume({ posthorn, receiver, subscriptionId }: Day): Promise<void> {
   const paused = await posthorn.subscriptions.pauseSubscription(
     subscriptionId,
     {},
@@ -231,7 +231,7 @@ async function takeABreak({ posthorn, receiver, subscriptionId }: Day): Promise<
   await receiver.waitForWebhook(webhook_id);
 }
 
-async function leave({ posthorn, subscriptionId }: Day): Promise<void> {
+async function deleteTheSubscription({ posthorn, subscriptionId }: Day): Promise<void> {
   const changed = await posthorn.subscriptions.updateSubscription(subscriptionId, {
     description: 'orders',
     metadata: { customer: 'c_17' },

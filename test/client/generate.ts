@@ -52,7 +52,7 @@ export async function generateClient(t: Test, document: OpenApi, program: string
   return path;
 }
 
-/** What our compiler, as strict as with our own files, says of a program and its client. */
+/** Returns the errors of the compiler, with our strict options, in a program and its client. */
 export async function complaintsOfTypes(program: string): Promise<string> {
   // The compiler itself: its launcher is a program of Node's, into which tap would put its loader.
   const launcher = join(REPOSITORY, 'node_modules', 'typescript', 'lib', 'getExePath.js');

@@ -10,7 +10,7 @@ export interface CustomerReceiver {
   waitFor(path: string, count: number): Promise<Received[]>;
   /** Waits for a webhook to be sent so many times, and returns the last. */
   waitForWebhook(webhookId: string, times?: number): Promise<Received>;
-  /** What it answers from now on. */
+  /** Sets the answer to further requests. */
   answer(status: number): void;
 }
 

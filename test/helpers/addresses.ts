@@ -2,7 +2,7 @@ import { isIPv4 } from 'node:net';
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 
-/** What is not the public internet, after the IANA special-purpose registries. */
+/** The networks outside the public internet, from the IANA special-purpose registries. */
 const DENIED = [
   '0.0.0.0/8',
   '10.0.0.0/8',

@@ -5,7 +5,7 @@ import type { Test } from 'tap';
 export interface Attempts {
   /** Addresses of this process's `connect(2)` calls, each of which is a SYN. */
   readonly addresses: string[];
-  /** Sockets made by `net.connect`, of which those with a name need not have connected. */
+  /** Sockets created by `net.connect`; a socket with a host name may not have connected. */
   readonly sockets: number;
 }
 

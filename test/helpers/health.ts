@@ -8,7 +8,7 @@ export async function subscribeAs({ request }: TestService, fields: object): Pro
   return json.id;
 }
 
-/** How a subscription fares, as the API says. */
+/** Returns the health of a subscription from the API. */
 export async function healthOf({ request }: TestService, id: number): Promise<Reply['json']> {
   const { status, json, text } = await request('GET', `/v1/subscriptions/${id}/health`);
   if (status !== 200) throw new Error(`${status} ${text}`);

@@ -26,7 +26,7 @@ export const LONG_MS = 30_000;
 export const AT_MOST = { timeout: 60_000 };
 export const LOOPBACK = reachOf('127.0.0.0/8,::1/128');
 
-/** What an operator has set. */
+/** The networks and ports that an operator allows. */
 export function reachOf(networks: string, ports = '', denied = ''): Reach {
   return {
     allowNetworks: parseNetworks(networks),
@@ -128,7 +128,7 @@ export interface Outcome {
   readonly tookMs: number;
 }
 
-/** One attempt, judged as the deliverer judges it. */
+/** Makes an attempt and classifies it as the deliverer does. */
 export async function attempt(
   client: HttpClient,
   url: string,

@@ -5,7 +5,7 @@ export interface Operation {
   readonly method: string;
   /** As it is in the document: `/v1/webhooks/{webhook_id}`. */
   readonly path: string;
-  /** What a key needs; null where no key is asked for. */
+  /** The scope that a key needs; null if the operation needs no key. */
   readonly scope: string | null;
   readonly parameters: readonly { readonly name: string; readonly in: string }[];
   /** A body that is taken; undefined where there is none. */

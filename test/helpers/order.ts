@@ -9,12 +9,12 @@ export interface Numbered {
   readonly failures: number;
 }
 
-/** What a receiver of strictly ordered webhooks saw that it must never see. */
+/** A violation of strict order that a receiver saw. */
 export interface OrderJudge {
   /** Answers a request, and notes whether it came in its turn. */
   readonly answer: (response: ServerResponse, request: ReceivedRequest) => void;
   readonly violations: string[];
-  /** How many webhooks have ended. */
+  /** Returns the number of webhooks that have ended. */
   readonly ended: number;
   /** The most requests that were open at once. */
   readonly mostOpen: number;
@@ -63,7 +63,7 @@ export function createOrderJudge(attempts: number, delayMs: () => number): Order
       mostOpen = Math.max(mostOpen, open);
       setTimeout(() => {
         open -= 1;
-        // Whoever sent it has been killed, and this machine was too busy to read it before.
+        // Its sender was killed, and this machine was too busy to read the request before that.
         if (response.destroyed) return;
         if (problem !== null) violations.push(problem);
         const nth = (tries.get(n) ?? 0) + 1;

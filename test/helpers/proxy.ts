@@ -5,7 +5,7 @@ import type { Test } from 'tap';
 
 export interface TestProxy {
   readonly port: number;
-  /** What it was asked to connect to, such as `a.example:443`. */
+  /** The CONNECT requests that it got, such as for `a.example:443`. */
   readonly asked: IncomingMessage[];
 }
 

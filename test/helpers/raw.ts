@@ -45,7 +45,7 @@ export function sendBytes(url: string, bytes: string | Buffer): Promise<string> 
       answer += chunk;
     });
     socket.on('error', (error: NodeJS.ErrnoException) =>
-      // What was answered before the rest was read may be followed by a reset.
+      // An answer that was sent before the whole request was read may be followed by a reset.
       answer === '' || error.code !== 'ECONNRESET' ? reject(error) : resolve(answer),
     );
     socket.on('close', () => resolve(answer));

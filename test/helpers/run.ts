@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What `before.ts` tells the test files of the same run, and `after.ts`. */
+/** The server of a run: `before.ts` writes this for the test files and for `after.ts`. */
 export interface TestRun {
   /** A database of the server that the run uses, from which others can be made and dropped. */
   readonly adminUrl: string;

@@ -43,7 +43,7 @@ export async function startSupervised(
   return { cli, url, pid, whole };
 }
 
-/** Whether the API answers, on a new connection, with a database and workers behind it. */
+/** Returns true if the API answers on a new connection, and its database and workers work. */
 export async function answers(url: string): Promise<boolean> {
   const response = await fetch(`${url}/readyz`, {
     headers: { connection: 'close' },

@@ -21,7 +21,7 @@ const MEMORY = '/dev/shm';
 /** A container may have as little as 64 MiB of it; a run takes a tenth of this. */
 const ROOM = 2 * 1024 ** 3;
 const HOUR_MS = 3_600_000;
-/** What is lost when the machine loses power is of no interest to a test. */
+/** Faster settings without durability, because a test need not survive a power failure. */
 const SETTINGS = {
   fsync: 'off',
   synchronous_commit: 'off',

@@ -1,8 +1,8 @@
-/** How an attempt at a hostile receiver ends. */
+/** The expected end of an attempt at a hostile receiver. */
 export interface HostileEnd {
   readonly status: 'success' | 'failed' | 'timeout';
   readonly errorCode: string | null;
-  /** What the sentence for people says, where one kind of error has several causes. */
+  /** A part of the sentence for people, if an error code has several causes. */
   readonly says?: RegExp;
   readonly scheme?: 'https';
   /** Which one it shows; without it there is no TLS on its side. */

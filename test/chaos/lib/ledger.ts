@@ -4,7 +4,7 @@ import type { Postgres } from './postgres.ts';
 import type { Receipt, Receiver } from './receiver.ts';
 import { type Figures, promised } from './scenario.ts';
 
-/** What a process has sent before its end, a receiver on a busy machine reads a good while after. */
+/** On a busy machine, a receiver reads the last requests of a process some time after the process has ended. */
 const READ_LATE_MS = 2_000;
 
 export interface LedgerOptions {
@@ -14,9 +14,9 @@ export interface LedgerOptions {
   readonly postgres: Pick<Postgres, 'query'>;
   /** Moments at which requests in flight may have lost their outcome. */
   readonly faults: readonly number[];
-  /** How long a request may have been in flight before the fault, and its outcome unrecorded. */
+  /** The longest time that a request may have been in flight before the fault without a recorded outcome. */
   readonly inFlightMs: number;
-  /** Whether every attempt was answered with 200, so that no delivery may have needed two. */
+  /** True: every attempt was answered with 200, so no delivery may have two attempts. */
   readonly receiverWasWell?: boolean;
   readonly timeoutMs?: number;
 }

@@ -10,20 +10,20 @@ export interface LoadOptions {
   readonly host?: string;
   /** To whom they go; in turn, where there are several. */
   readonly subscriptionId: number | readonly number[];
-  /** Requests a second, while there is somebody to take them. */
+  /** Requests a second, while a service answers. */
   readonly rate: number;
   readonly connections?: number;
 }
 
-/** Webhooks being handed in, and what the client was told of them. */
+/** The answers to the webhooks that a client sends. */
 export interface Load {
   /** When each webhook was accepted, by its id: the ledger's left side. */
   readonly accepted: ReadonlyMap<string, number>;
   /** Answers other than 202, by status; `reset` is a connection that broke, `hung` one given up. */
   readonly refused: Readonly<Record<string, number>>;
-  /** Of those, the ones that may stand for a webhook that was accepted: nobody was told otherwise. */
+  /** The number of these whose webhook may have been accepted, because no answer denied it. */
   readonly unsure: number;
-  /** The longest that anybody waited for an answer other than 202. */
+  /** The longest wait for an answer other than 202, in milliseconds. */
   readonly slowestRefusalMs: number;
   readonly lastAcceptedAt: number;
   /** Problems whose content-type was not problem+json. */

@@ -7,7 +7,7 @@ export interface Namespace {
   /** This machine's end, and the namespace's. */
   readonly hostAddress: string;
   readonly address: string;
-  /** What starts a program in it. */
+  /** The command that starts a program in the network namespace. */
   readonly through: readonly string[];
   /** Drops every packet between the namespace and a port of this machine, as a dead switch does. */
   cut(port: number): void;

@@ -16,7 +16,7 @@ export interface PostgresOptions {
   readonly binDir?: string;
   /** Use what is in `dir`, such as a base backup. */
   readonly existing?: boolean;
-  /** Whether the database is made; `none` leaves that to what restores it. */
+  /** `none` creates no database, because a restore creates it. */
   readonly database?: 'empty' | 'none';
   /** Where it listens besides the loopback address. */
   readonly address?: string;
@@ -32,7 +32,7 @@ export interface Postgres {
   start(): Promise<void>;
   /** Ends it as a crash would: no checkpoint, sessions cut off. */
   stopImmediately(): Promise<void>;
-  /** Whether it can be connected to. */
+  /** Returns true if it accepts connections. */
   isUp(): Promise<boolean>;
   readonly pid: number | undefined;
 }
@@ -154,7 +154,7 @@ export async function startPostgres(run: Run, options: PostgresOptions = {}): Pr
     cluster,
     identity: owner.identity,
     query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
-      // One after the other: there is one connection.
+      // In sequence, because there is only one connection.
       const answer = turn.then(() => ask<Row>(text, values));
       turn = answer.catch(() => {});
       return answer;

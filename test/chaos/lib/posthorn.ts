@@ -13,7 +13,7 @@ export interface PosthornOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Where its sources are, when not here. */
   readonly root?: string;
-  /** What it is started by, such as `ip netns exec …` or `faketime …`. */
+  /** The command that starts it, such as `ip netns exec …` or `faketime …`. */
   readonly through?: readonly string[];
 }
 
@@ -25,7 +25,7 @@ export interface LogLine {
 /** A service in a process of its own, as `posthorn start` runs it. */
 export interface Posthorn {
   readonly pid: number;
-  /** Of the processes under its supervisor, when it has one. */
+  /** The pids of the processes under its supervisor, if it has a supervisor. */
   readonly children: number[];
   readonly log: readonly LogLine[];
   /** Waits until it says that it is up. */
@@ -81,7 +81,7 @@ export function startPosthorn(run: Run, options: PosthornOptions): Posthorn {
   const running = () => child.exitCode === null && child.signalCode === null;
   run.onEnd(async () => {
     if (!running()) return;
-    // What was frozen takes no other signal.
+    // A frozen process handles no other signal.
     child.kill('SIGKILL');
     await ended(child);
   });

@@ -22,7 +22,7 @@ let answers: (() => void)[] = [];
 const hanging: (() => void)[] = [];
 let hangs = true;
 
-/** What came in one turn of the event loop shares a sync. */
+/** Requests of one turn of the event loop share a sync. */
 function flush(): void {
   const mine = answers;
   writeSync(file, lines.join(''));

@@ -9,7 +9,7 @@ import type { Run } from './scenario.ts';
 export interface Receipt {
   readonly webhookId: string;
   readonly at: number;
-  /** Of its `webhook-timestamp`, in seconds. */
+  /** The value of its `webhook-timestamp`, in seconds. */
   readonly timestamp: number;
 }
 

@@ -1,4 +1,4 @@
-/** What a scenario is told about the run. */
+/** The options of a run that a scenario gets. */
 export interface Run {
   /** Fewer rounds, for every change that lands. */
   readonly quick: boolean;
@@ -10,14 +10,14 @@ export interface Run {
   progress(text: string): void;
 }
 
-/** What was seen, by name: one line of the report. */
+/** The observations of a scenario, by name: one line of the report. */
 export type Figures = Readonly<Record<string, string | number>>;
 
 /** A promise, and the faults under which it is kept. */
 export interface Scenario {
   readonly name: string;
   readonly promise: string;
-  /** Whether `--quick` includes it. */
+  /** True: `--quick` includes the scenario. */
   readonly quick: boolean;
   /** A scenario that takes longer than this has failed. */
   readonly timeoutMs: number;

@@ -2,14 +2,14 @@ import type { OpenApi } from '../openapi.ts';
 
 /** So many of the first, which the test has made for this, and of the last. */
 const KEPT = 20;
-/** What is said without `_id` in queries and bodies. */
+/** Names of ids that have no `_id` in queries and bodies. */
 const OTHER_NAMES: Record<string, string> = { tenant: 'tenant_id' };
 const nameOf = (name: string) => OTHER_NAMES[name] ?? name;
 
-/** What exists, learned from answers, by the names that parameters and fields have for it. */
+/** Existing values, learned from answers, by the names of their parameters and fields. */
 export interface Pool {
   has(name: string): boolean;
-  /** One of the values, by a number; the name itself while there is none. */
+  /** Returns a value of that name, chosen by a number; the name itself if there is no value. */
   pick(name: string, at: number): unknown;
   /** Learns from what an operation answered. */
   learn(path: string, body: unknown): void;
@@ -24,7 +24,7 @@ export function createPool({ paths }: OpenApi): Pool {
   const names = new Set([...params.map(([, name = '']) => name), 'cursor', 'url', 'key']);
   const values = new Map<string, unknown[]>();
 
-  /** What the `id` of an answer's rows is called elsewhere: `/v1/tasks` has `/v1/tasks/{task_id}`. */
+  /** The name that other paths have for the `id` of a row: `task_id` for rows of `/v1/tasks`. */
   function nameOfId(path: string): string | undefined {
     const own = /\{(\w+)\}$/.exec(path)?.[1];
     if (own !== undefined) return own;

@@ -12,7 +12,7 @@ import {
 import type { Pool } from './pool.ts';
 import type { createValues } from './values.ts';
 
-/** What is sent, byte by byte but for HTTP's own framing. */
+/** A request as it is sent, without the framing of HTTP. */
 export interface FuzzRequest {
   readonly method: string;
   /** With its query, as it stands on the request line. */
@@ -21,7 +21,7 @@ export interface FuzzRequest {
   readonly body: Buffer | null;
 }
 
-/** How far from what the document says: as it says, with a mistake or two, or with ill will. */
+/** How a request relates to the document: valid, with a mistake or two, or hostile. */
 const MOODS = { right: [1, 0, 0], mistaken: [4, 1, 0], hostile: [4, 1, 2] } as const;
 type Mood = (typeof MOODS)[keyof typeof MOODS];
 
