@@ -404,8 +404,8 @@ create function posthorn.accept_general(bodies bytea, starts integer[], lengths 
   as …; -- schema/functions/accept_general.sql
 -- may be executed by: nobody but the owner
 
--- Adds jobs for so many deliveries, with a lower priority if they are bulk.
-create function posthorn.add_deliver_jobs(jobs graphile_worker.job_spec[], deliveries integer) returns void
+-- Adds jobs with these payloads for this many deliveries, with a lower priority if they are among many that were sent at once.
+create function posthorn.add_deliver_jobs(payloads json[], deliveries integer) returns void
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/add_deliver_jobs.sql
@@ -436,6 +436,12 @@ create function posthorn.claim_idempotency_keys(tenants text[], keys text[], fin
 create function posthorn.count_json_elements(body bytea) returns integer
   language sql immutable strict parallel safe
   as …; -- schema/functions/count_json_elements.sql
+-- may be executed by: nobody but the owner
+
+-- The payload of a job that wakes deliveries.
+create function posthorn.deliver_job(attempt integer, bytes bigint, webhooks uuid[], subscriptions integer[]) returns json
+  language sql stable parallel safe
+  as …; -- schema/functions/deliver_job.sql
 -- may be executed by: nobody but the owner
 
 -- Disables a subscription and sends the operational webhook. Returns false if the subscription was disabled already or does not exist.

@@ -52,7 +52,7 @@ declare
   simple boolean;
   owners text[];
   per_job integer;
-  jobs graphile_worker.job_spec[];
+  jobs json[];
 begin
   if idempotency_keys is null and array_position(subscription_ids, null) is null then
     select array_agg(g.id order by g.place), array_agg(s.tenant order by g.place),
@@ -78,12 +78,11 @@ begin
       select g.id, g.subscription_id from unnest(ids, subscription_ids) as g (id, subscription_id);
       per_job := least(25, greatest(1, many / 3));
       for nth in 1 .. many by per_job loop
-        jobs := jobs || ('deliver', json_build_object(
-            'attempt', 1,
-            'bytes', starts[least(many, nth + per_job - 1)] + lengths[least(many, nth + per_job - 1)] - starts[nth],
-            'webhooks', array_to_json(ids[nth : nth + per_job - 1]),
-            'subscriptions', array_to_json(subscription_ids[nth : nth + per_job - 1])
-          ), null, null, 32767, null, null, null)::graphile_worker.job_spec;
+        jobs := jobs || posthorn.deliver_job(
+          1,
+          starts[least(many, nth + per_job - 1)] + lengths[least(many, nth + per_job - 1)] - starts[nth],
+          ids[nth : nth + per_job - 1],
+          subscription_ids[nth : nth + per_job - 1]);
       end loop;
       perform posthorn.add_deliver_jobs(jobs, many);
       deliveries := array_fill(1, array[many]);

@@ -38,7 +38,7 @@ declare
   work_of_delivery constant bigint := 128;
   -- For one tenant in a statement: a tenth of a second if tenants share the statement, otherwise half a second.
   max_work constant bigint := case when apart then 4 else 1 end * 512 * 1024;
-  jobs graphile_worker.job_spec[];
+  jobs json[];
   backlogs integer[];
   refused_ids uuid[];
   refused_outcomes text[];
@@ -153,12 +153,8 @@ begin
       not through_backlog
     from wanted
   ), wake_ups as (
-    select json_build_object(
-        'attempt', 1,
-        'bytes', sum(length),
-        'webhooks', json_agg(id order by place),
-        'subscriptions', json_agg(subscription_id order by place)
-      ) as payload
+    select posthorn.deliver_job(1, sum(length), array_agg(id order by place),
+        array_agg(subscription_id order by place)) as payload
     from (
       select *, (row_number() over (order by place) - 1)
         / least(25, greatest(1, count(*) over () / 3)) as job
@@ -172,8 +168,7 @@ begin
   select
     array_agg(live.id order by given.place),
     array_agg(coalesce(counted.number, 0) order by given.place),
-    (select array_agg(('deliver', payload, null, null, 32767, null, null, null)::graphile_worker.job_spec)
-      from wake_ups),
+    (select array_agg(payload) from wake_ups),
     (select array_agg(distinct subscription_id) from wanted where through_backlog and moving),
     (select webhooks from refused),
     (select refused.outcomes from refused),

@@ -1,6 +1,9 @@
 import type { DeliveryKeys } from './load.sql.ts';
 
-/** The payload of a `deliver` job: deliveries, and the number of the attempt that is due. */
+/**
+ * The payload of a `deliver` job: deliveries, and the number of the attempt that is due. The SQL function
+ * `posthorn.deliver_job` builds it.
+ */
 export interface DeliverJob extends DeliveryKeys {
   readonly attempt: number;
   /** The size of their bodies together. */
@@ -22,11 +25,8 @@ export function addJobsOf(due: string, priority: 0 | 1 = 0): string {
   return `
       jobs as (
         select
-          json_build_object(
-            'attempt', attempt_count + 1,
-            'bytes', sum(bytes),
-            'webhooks', json_agg(webhook_id),
-            'subscriptions', json_agg(subscription_id)) as payload,
+          posthorn.deliver_job(
+            attempt_count + 1, sum(bytes), array_agg(webhook_id), array_agg(subscription_id)) as payload,
           max(next_attempt_at) as run_at
         from (
           select *,

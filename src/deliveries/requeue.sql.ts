@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { plainArray } from '../db/arrays.ts';
 import type { DeliverJob } from './jobs.sql.ts';
 
 /**
@@ -8,7 +9,9 @@ import type { DeliverJob } from './jobs.sql.ts';
 export async function requeue(pool: pg.Pool, job: DeliverJob): Promise<void> {
   await pool.query({
     name: 'requeue',
-    text: `select from graphile_worker.add_job('deliver', $1, max_attempts => 32767)`,
-    values: [JSON.stringify(job)],
+    text: `
+      select from graphile_worker.add_job(
+        'deliver', posthorn.deliver_job($1, $2, $3, $4), max_attempts => 32767)`,
+    values: [job.attempt, job.bytes, plainArray(job.webhooks), plainArray(job.subscriptions)],
   });
 }
