@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
 import { isUnavailable, mayBeOfRows } from '../db/availability.ts';
 import type { Session } from '../db/session.ts';
-import { BACKLOG_CHANNEL } from '../deliveries/hold.sql.ts';
+import { BACKLOG_CHANNEL } from '../deliveries/backlogs.sql.ts';
 import type { OwedDelivery } from '../deliveries/load.sql.ts';
 import { isolate } from '../lib/isolate.ts';
 import type { Loop, LoopHealth } from '../lib/loop-health.ts';

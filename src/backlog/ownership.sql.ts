@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
-import { BACKLOG_CHANNEL } from '../deliveries/hold.sql.ts';
+import { BACKLOG_CHANNEL } from '../deliveries/backlogs.sql.ts';
 import { MAY_OWN } from './may-send.ts';
 
 /** Subscriptions that one statement finds: each costs an index lookup in every partition. */

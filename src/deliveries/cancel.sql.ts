@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { bounds, plainArray } from '../db/arrays.ts';
+import { notifyOwners } from './backlogs.sql.ts';
 import type { DeliveryKeys } from './load.sql.ts';
 import { stateAllows } from './states.ts';
 
@@ -57,10 +58,7 @@ export async function cancelDeliveries(
     `with cancelled as (
        ${GIVEN}
        returning d.subscription_id
-     ), told as (
-       select pg_notify('posthorn_backlogs', b.subscription_id::text)
-       from posthorn.backlogs b
-       where b.subscription_id in (select subscription_id from cancelled)
+     ), told as (${notifyOwners('cancelled join posthorn.backlogs using (subscription_id)')}
      )
      select (select count(*) from cancelled)::integer as cancelled, (select count(*) from told)`,
     valuesOf(keys),

@@ -1,18 +1,13 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { markBacklogs, notifyOwners } from './backlogs.sql.ts';
 import { bounds, type OwedDelivery } from './load.sql.ts';
 import { stateAllows } from './states.ts';
-
-/** Notifies workers of subscriptions with held deliveries: ids with commas between. */
-export const BACKLOG_CHANNEL = 'posthorn_backlogs';
 
 /**
  * Moves deliveries from the queue to their backlogs: their receivers are at their limits, or have rules
  * that only the owner of the backlog keeps. They stay owed, in state `held`, and do not return to the
  * queue; the backlog's owner sends them, the oldest first (backlog/sender.ts).
- *
- * Each subscription's row in `backlogs` is inserted or updated, so that a deletion of that row at the
- * same time, of a backlog that was empty, conflicts with it.
  */
 export async function holdDeliveries(
   pool: pg.Pool,
@@ -22,10 +17,7 @@ export async function holdDeliveries(
   await pool.query({
     name: 'hold',
     text: `
-      with backlogs as (
-        insert into posthorn.backlogs (subscription_id)
-        select distinct id from unnest($2::integer[]) as s (id) order by id
-        on conflict (subscription_id) do update set added_at = clock_timestamp()
+      with backlogs as (${markBacklogs('unnest($2::integer[]) as s (subscription_id)')}
       ), held as (
         update posthorn.deliveries d
         set state = 'held'
@@ -35,9 +27,7 @@ export async function holdDeliveries(
           and d.attempt_count = k.attempt_count and ${stateAllows('d', 'hold')}
         returning d.subscription_id
       )
-      select pg_notify('${BACKLOG_CHANNEL}', string_agg(distinct subscription_id::text, ','))
-      from held
-      having count(*) > 0`,
+      ${notifyOwners('held')}`,
     values: [
       plainArray(webhooks),
       plainArray(deliveries.map(({ subscriptionId }) => subscriptionId)),

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
 import type { DeliveryState } from '../db/types.ts';
+import { markBacklogs, notifyOwners } from './backlogs.sql.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { bounds, type DeliveryKeys } from './load.sql.ts';
 import { stateAllows } from './states.ts';
@@ -69,15 +70,12 @@ export async function oweAgain(
           and (d.state <> 'pending' or d.next_attempt_at > now())
           and d.attempt_count < ${MAX_ATTEMPTS}
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, d.state, b.bytes
-      ), backlogs as (
-        insert into posthorn.backlogs (subscription_id)
-        select distinct subscription_id from owed where state = 'held' order by subscription_id
-        on conflict (subscription_id) do update set added_at = clock_timestamp()
-        returning subscription_id
+      ), backlogs as (${markBacklogs(`owed where state = 'held'`)}
+      ), told as (${notifyOwners('backlogs')}
       ), ${addJobsOf(`select *, 0 as step from owed where state = 'pending'`, priority)}
       select
         (select count(*) from owed)::integer as owed,
-        (select count(pg_notify('posthorn_backlogs', subscription_id::text)) from backlogs) as told,
+        (select count(*) from told) as told,
         (select jobs from added) as jobs`,
     [plainArray(webhooks), plainArray(subscriptions), ...bounds(webhooks), plainArray(states)],
   );
