@@ -37,7 +37,23 @@ export function isTimeout(error: unknown): boolean {
   return isUnanswered(error);
 }
 
+/** Temporary by their class, and yet one row may cause them: out of memory, a file that cannot be read. */
+const MAY_BE_ONE_ROW = ['53200', '58030'];
+
 /** Returns true if single rows of a statement may have caused the error, so that the others can be tried without them. */
 export function mayBeOfRows(error: unknown): boolean {
-  return !isUnavailable(error) || isTimeout(error);
+  return (
+    !isUnavailable(error) || isTimeout(error) || MAY_BE_ONE_ROW.includes(errorCode(error) ?? '')
+  );
+}
+
+/**
+ * Returns true if the error is one that Postgres gives because of a row, or takes too long because of it. For
+ * decisions that are final: an error of this process, or of the statement itself (class 42: no such column, no
+ * right to read it), says nothing about a row.
+ */
+export function isOfRows(error: unknown): boolean {
+  const code = errorCode(error) ?? '';
+  const fromPostgres = /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('42');
+  return mayBeOfRows(error) && (fromPostgres || isTimeout(error));
 }

@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { bounds, plainArray } from '../db/arrays.ts';
-import { isUnavailable } from '../db/availability.ts';
-import { errorCode, errorMessage } from '../lib/errors.ts';
+import { isOfRows } from '../db/availability.ts';
+import { errorMessage } from '../lib/errors.ts';
+import { isolate } from '../lib/isolate.ts';
 
 /** Bodies up to this size are loaded with their deliveries; larger ones one by one, when they can be sent. */
 export const SMALL_BODY_BYTES = 64 * 1024;
@@ -48,29 +49,22 @@ export async function loadPayloads(
   pool: pg.Pool,
   ids: readonly string[],
 ): Promise<Map<string, Payload>> {
-  try {
-    return await readPayloads(pool, ids);
-  } catch (error) {
-    if (!mayBeOfTheRows(error)) throw error;
-    const [id] = ids as [string];
-    if (ids.length === 1) return new Map([[id, await readAgain(pool, id)]]);
+  const loaded = new Map<string, Payload>();
+  const read = (group: readonly string[]) => readPayloads(pool, group, loaded);
+  const isOfBodies = async (error: unknown, group: readonly string[]) => {
+    if (!isOfRows(error)) return false;
     // Sizes are read without the bodies: if they come, neither Postgres is slow nor is a table locked.
-    await readSizes(pool, ids);
-    const middle = Math.ceil(ids.length / 2);
-    const first = await loadPayloads(pool, ids.slice(0, middle));
-    return new Map([...first, ...(await loadPayloads(pool, ids.slice(middle)))]);
-  }
-}
-
-async function readAgain(pool: pg.Pool, id: string): Promise<Payload> {
-  await readSizes(pool, [id]);
-  try {
-    return (await readPayloads(pool, [id])).get(id) ?? MISSING;
-  } catch (error) {
-    if (!mayBeOfTheRows(error)) throw error;
+    await readSizes(pool, group);
+    return true;
+  };
+  const first = await isolate(ids, read, isOfBodies, Number.POSITIVE_INFINITY);
+  for (const id of first.errors.keys()) {
+    const error = (await isolate([id], read, isOfBodies)).errors.get(id);
+    if (error === undefined) continue;
     const bytes = (await readSizes(pool, [id])).get(id) ?? 0;
-    return { ...MISSING, bytes, problem: cannotBeRead(bytes, error) };
+    loaded.set(id, { ...MISSING, bytes, problem: cannotBeRead(bytes, error) });
   }
+  return loaded;
 }
 
 /**
@@ -89,7 +83,11 @@ export async function readBody(pool: pg.Pool, id: string): Promise<Buffer | null
   return rows[0]?.[0] ?? null;
 }
 
-async function readPayloads(pool: pg.Pool, ids: readonly string[]): Promise<Map<string, Payload>> {
+async function readPayloads(
+  pool: pg.Pool,
+  ids: readonly string[],
+  into: Map<string, Payload>,
+): Promise<void> {
   const { rows } = await pool.query<
     [id: string, tenant: string, contentType: string, bytes: string | null, body: Buffer | null]
   >({
@@ -104,12 +102,10 @@ async function readPayloads(pool: pg.Pool, ids: readonly string[]): Promise<Map<
     values: [plainArray(ids), ...bounds(ids)],
     binary: true,
   } as pg.QueryArrayConfig);
-  return new Map(
-    rows.map(([id, tenant, contentType, bytes, body]) => [
-      id,
-      { tenant, contentType, bytes: Number(bytes), body, problem: bytes === null ? ERASED : null },
-    ]),
-  );
+  for (const [id, tenant, contentType, bytes, body] of rows) {
+    const problem = bytes === null ? ERASED : null;
+    into.set(id, { tenant, contentType, bytes: Number(bytes), body, problem });
+  }
 }
 
 /** Reads the sizes of bodies, without the bodies. */
@@ -126,19 +122,6 @@ export async function readSizes(
     values: [plainArray(ids), ...bounds(ids)],
   });
   return new Map(rows.map(({ id, bytes }) => [id, bytes ?? 0]));
-}
-
-/** Codes that one row may cause: statement timeout, out of memory, file that cannot be read. */
-const MAY_BE_ONE_ROW = ['57014', '53200', '58030'];
-
-/**
- * Returns whether a statement may have failed because of the rows that it read, rather than because of the
- * database or of the statement itself (class 42: no such column, no right to read it).
- */
-export function mayBeOfTheRows(error: unknown): boolean {
-  const code = errorCode(error) ?? '';
-  if (!/^[0-9A-Z]{5}$/.test(code) || code.startsWith('42')) return false;
-  return MAY_BE_ONE_ROW.includes(code) || !isUnavailable(error);
 }
 
 /** Describes the problem of a body that could not be read twice. */

@@ -22,13 +22,14 @@ const MAX_FAILURES = 16;
  * Runs work on a group of items. If that fails, runs it on each half, and so on, so that an item that makes
  * its group fail does not stop the others. Failed work must have changed nothing.
  *
- * @param mayBeOfItems returns true if single items may have caused an error. Other errors are thrown at once.
+ * @param mayBeOfItems returns true if single items of a group may have caused its error. Other errors are thrown
+ *   at once.
  * @param maxFailures after this many failures the rest is not tried, which limits the cost of a group.
  */
 export async function isolate<T>(
   items: readonly T[],
   work: (items: T[]) => Promise<void>,
-  mayBeOfItems: (error: unknown) => boolean,
+  mayBeOfItems: (error: unknown, group: T[]) => boolean | Promise<boolean>,
   maxFailures = MAX_FAILURES,
 ): Promise<Isolated<T>> {
   const errors = new Map<T, unknown>();
@@ -38,7 +39,7 @@ export async function isolate<T>(
     try {
       await work(group);
     } catch (error) {
-      if (!mayBeOfItems(error)) throw error;
+      if (!(await mayBeOfItems(error, group))) throw error;
       failures += 1;
       if (group.length === 1) {
         errors.set(group[0] as T, error);

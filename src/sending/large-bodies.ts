@@ -1,8 +1,8 @@
 import type pg from 'pg';
-import { isUnanswered } from '../db/driver.ts';
+import { isOfRows } from '../db/availability.ts';
 import type { Patience } from '../db/patience.ts';
 import type { OwedDelivery } from '../deliveries/load.sql.ts';
-import { cannotBeRead, mayBeOfTheRows, readBody, readSizes } from '../deliveries/payloads.sql.ts';
+import { cannotBeRead, readBody, readSizes } from '../deliveries/payloads.sql.ts';
 import { createTurns } from '../lib/turns.ts';
 
 /** Bodies that are read from Postgres at once; one tenant has at most two of these reads. */
@@ -79,7 +79,7 @@ export function createLargeBodies(options: LargeBodiesOptions): LargeBodies {
       try {
         return (await readBody(pool, webhookId)) ?? 'its body was erased meanwhile';
       } catch (error) {
-        if (!mayBeOfTheRows(error) && !isUnanswered(error)) throw error;
+        if (!isOfRows(error)) throw error;
         // Throws where the database does not answer at all, or the table is locked.
         await readSizes(sizesPool, [webhookId]);
         if (tries === 2) return cannotBeRead(bytes, error);

@@ -49,4 +49,9 @@ t.test('an error that no item can cause is thrown at once', async (t) => {
     /is away/,
   );
   t.equal(tries, 1);
+  const refusing = isolate([1, 2, 3], work, async (_error, group) => {
+    throw new Error(`and so are the sizes of ${group.length}`);
+  });
+  await t.rejects(refusing, /sizes of 3/);
+  t.equal(tries, 2);
 });
