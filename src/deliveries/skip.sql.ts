@@ -43,18 +43,37 @@ export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<n
   return 0;
 }
 
-/** Ends a skip: makes the subscription active, unless it was paused or disabled meanwhile. */
-export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promise<void> {
-  await pool.query({
+/**
+ * Ends a skip, once all its deliveries are cancelled: makes the subscription active, unless it was paused or
+ * disabled meanwhile. `skipSome` may have left some: another session had one locked, or one went from the
+ * queue to the backlog, or back, between its two lookups.
+ *
+ * @returns false: deliveries are left.
+ */
+export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promise<boolean> {
+  const { rows } = await pool.query<{ over: boolean }>({
     name: 'end-skipping',
     text: `
-      update posthorn.subscriptions
-      set skip_until = null,
-          status = case when status_reason = $2 then 'active' else status end,
-          status_changed_at = case when status_reason = $2 then now() else status_changed_at end,
-          status_reason = case when status_reason = $2 then null else status_reason end,
-          updated_at = now()
-      where id = $1 and skip_until is not null`,
+      with ended as (
+        update posthorn.subscriptions s
+        set skip_until = null,
+            status = case when status_reason = $2 then 'active' else status end,
+            status_changed_at = case when status_reason = $2 then now() else status_changed_at end,
+            status_reason = case when status_reason = $2 then null else status_reason end,
+            updated_at = now()
+        where id = $1 and skip_until is not null
+          and not exists (${LEFT('held')})
+          and not exists (${LEFT('pending')})
+        returning id
+      )
+      select exists (select from ended)
+        or not exists (select from posthorn.subscriptions where id = $1 and skip_until is not null) as over`,
     values: [subscriptionId, SKIPPING],
   });
+  return rows[0]?.over === true;
 }
+
+/** SQL: the deliveries in one state that the skip of subscription `s` has still to cancel. */
+const LEFT = (state: 'held' | 'pending') => `
+  select from posthorn.deliveries d
+  where d.subscription_id = $1 and d.state = '${state}' and d.webhook_id <= s.skip_until`;

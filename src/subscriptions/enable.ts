@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { endSkipping, SKIPPING, skipSome } from '../deliveries/skip.sql.ts';
 
 /** For this long the request itself cancels deliveries; a worker cancels the rest. */
 const SKIP_MS = 2_000;
+/** A delivery that another session has locked, to record an attempt, is tried again after this time. */
+const LOCKED_MS = 20;
 
 /** Whether the subscription's pending and held deliveries are sent (resume) or cancelled (skip). */
 export type BacklogChoice = 'resume' | 'skip';
@@ -51,8 +54,8 @@ export async function enableSubscription(
     const cancelled = await skipSome(pool, subscriptionId);
     skipped += cancelled;
     if (cancelled > 0) continue;
-    await endSkipping(pool, subscriptionId);
-    return { active: true, skipped };
+    if (await endSkipping(pool, subscriptionId)) return { active: true, skipped };
+    await sleep(LOCKED_MS);
   }
   return { active: false, skipped };
 }
