@@ -2,7 +2,8 @@
 import type { AddressInfo } from 'node:net';
 import Fastify from 'fastify';
 import { run as runQueue } from 'graphile-worker';
-import { createPool, FIXED_PLANS } from '#src/db/pool.ts';
+import { POOL_PLANS } from '#src/db/planner.ts';
+import { createPool } from '#src/db/pool.ts';
 import { silentQueueLogger } from '#src/db/queue-logger.ts';
 import { parseNetworks } from '#src/http/address-guard.ts';
 import { createHttpClient } from '#src/http/http-client.ts';
@@ -16,7 +17,7 @@ async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: num
     connectionString: databaseUrl,
     purpose: 'floor',
     max: 2,
-    settings: FIXED_PLANS,
+    settings: POOL_PLANS.intake,
   });
   const { rows } = await pool.query(
     `insert into posthorn.subscriptions (url) values ('http://127.0.0.1/') returning id`,

@@ -7,7 +7,8 @@ import type { Settings } from '../config/settings.ts';
 import { isTimeout, isUnavailable } from '../db/availability.ts';
 import type { EmbeddedPostgres } from '../db/embedded/postgres.ts';
 import { endSoon } from '../db/ending.ts';
-import { createPool, LIST_PLANS } from '../db/pool.ts';
+import { POOL_PLANS } from '../db/planner.ts';
+import { createPool } from '../db/pool.ts';
 import { createSession } from '../db/session.ts';
 import { createDatabase } from '../db/types.ts';
 import { createEventTypeCache } from '../event-types/cache.ts';
@@ -81,7 +82,7 @@ export async function startService(
       connectionString: databaseUrl,
       purpose: 'lists',
       max: LIST_CONNECTIONS,
-      settings: LIST_PLANS,
+      settings: POOL_PLANS.lists,
     });
     stops.push(() => endSoon(pool.end(), listPool.end()));
     const health = createLoopHealth({

@@ -12,7 +12,8 @@ import { createWaitingJobs } from '../concurrency/waiting-jobs.ts';
 import type { Settings } from '../config/settings.ts';
 import { endSoon } from '../db/ending.ts';
 import { createPatience } from '../db/patience.ts';
-import { createPool, DELIVERY_PLANS, FIXED_PLANS, LIST_PLANS } from '../db/pool.ts';
+import { POOL_PLANS } from '../db/planner.ts';
+import { createPool } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
 import { maxLoadedBytes } from '../deliveries/payloads.sql.ts';
 import type { AttemptResult } from '../deliveries/record.sql.ts';
@@ -89,14 +90,14 @@ export function createWorker(options: WorkerOptions): Worker {
     connectionString: databaseUrl,
     purpose: 'delivery',
     max: 2 * LOAD_CONNECTIONS + RECORDER_CONNECTIONS,
-    settings: DELIVERY_PLANS,
+    settings: POOL_PLANS.delivery,
   });
   const bodyPool = createPool({
     connectionString: databaseUrl,
     purpose: 'large bodies',
     max: LARGE_BODY_CONNECTIONS,
     timeoutMs: LARGE_BODY_MS,
-    settings: FIXED_PLANS,
+    settings: POOL_PLANS.largeBodies,
   });
   const waitingJobs = createWaitingJobs();
   const receiverLimits = createReceiverLimits(settings.maxInFlight, waitingJobs.othersWait);
@@ -165,7 +166,7 @@ export function createWorker(options: WorkerOptions): Worker {
     connectionString: databaseUrl,
     purpose: 'backlog',
     max: BACKLOG_CONNECTIONS,
-    settings: FIXED_PLANS,
+    settings: POOL_PLANS.backlog,
   });
   const backlogs = createBacklogs({
     pool: backlogPool,
@@ -181,10 +182,7 @@ export function createWorker(options: WorkerOptions): Worker {
     connectionString: databaseUrl,
     purpose: 'queue',
     max: QUEUE_CONNECTIONS,
-    // The table of jobs is small and soon full of dead rows: until it is vacuumed, a sequential or bitmap
-    // scan reads them all at each fetch, while an index scan marks them and skips them afterwards.
-    // *Measured* under full load: fetching jobs costs Postgres 6 µs per webhook instead of 22.
-    settings: LIST_PLANS,
+    settings: POOL_PLANS.queue,
   });
   const waker = createWaker({
     pool,

@@ -38,7 +38,7 @@ export interface Ownership {
 }
 
 export interface BacklogsOptions {
-  /** A pool whose connections use the planner settings FIXED_PLANS. */
+  /** A pool whose connections use the planner settings `POOL_PLANS.backlog`. */
   readonly pool: pg.Pool;
   readonly session: Session;
   readonly receiverLimits: ReceiverLimits;

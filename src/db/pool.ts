@@ -13,37 +13,9 @@ export interface PoolOptions {
    * answer even then, the connection is closed.
    */
   readonly timeoutMs?: number;
-  /** Postgres settings of every connection of the pool. */
+  /** Postgres settings of every connection of the pool, such as `POOL_PLANS` (planner.ts). */
   readonly settings?: Readonly<Record<string, string>>;
 }
-
-/**
- * For pools whose few statements each have one right plan, by index, at any table size. Without this, a
- * plan made for a small table (a sequential scan) may be kept while the table grows; and planning over
- * dozens of partitions costs more than running the statement.
- */
-export const FIXED_PLANS = {
-  plan_cache_mode: 'force_generic_plan',
-  enable_seqscan: 'off',
-  jit: 'off',
-} as const;
-
-/**
- * For lists, and for the queue, which is read as a list: rows are read in the order of an index and joined
- * by lookups, so that reading stops at the end of the page. Other plans would read all matching rows first.
- */
-export const LIST_PLANS = {
-  ...FIXED_PLANS,
-  enable_hashjoin: 'off',
-  enable_mergejoin: 'off',
-  enable_bitmapscan: 'off',
-} as const;
-
-/**
- * For statements that find deliveries by lists of their keys and then join other tables. A nested loop
- * would look the rows up one by one, and prune partitions for each.
- */
-export const DELIVERY_PLANS = { ...FIXED_PLANS, enable_nestloop: 'off' } as const;
 
 /**
  * Settings for the text forms of values, which a database or a user may have set otherwise: node-postgres

@@ -2,7 +2,8 @@ import type pg from 'pg';
 import { isUnavailable } from '../db/availability.ts';
 import { endSoon } from '../db/ending.ts';
 import { OutcomeUnknownError } from '../db/outcome.ts';
-import { createPool, FIXED_PLANS } from '../db/pool.ts';
+import { POOL_PLANS } from '../db/planner.ts';
+import { createPool } from '../db/pool.ts';
 import { errorCode } from '../lib/errors.ts';
 import { createGroupCommit, type GroupCommit, TooManyWaitingError } from '../lib/group-commit.ts';
 import {
@@ -100,7 +101,7 @@ type Batch = readonly IncomingWebhook[];
  * statements that delay only their own tenant.
  */
 export function createIntake(databaseUrl: string): Intake {
-  const settings = { ...FIXED_PLANS, enable_hashjoin: 'off', enable_mergejoin: 'off' };
+  const settings = POOL_PLANS.intake;
   const pool = createPool({
     connectionString: databaseUrl,
     purpose: 'intake',

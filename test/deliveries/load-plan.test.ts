@@ -1,5 +1,6 @@
 import t from 'tap';
-import { createPool, DELIVERY_PLANS } from '../../src/db/pool.ts';
+import { POOL_PLANS } from '../../src/db/planner.ts';
+import { createPool } from '../../src/db/pool.ts';
 import { holdDeliveries } from '../../src/deliveries/hold.sql.ts';
 import { loadOwed } from '../../src/deliveries/load.sql.ts';
 import { acceptWebhooks } from '../../src/intake/accept.sql.ts';
@@ -13,7 +14,7 @@ t.test(
       purpose: 'test',
       // Plans are of a connection.
       max: 1,
-      settings: DELIVERY_PLANS,
+      settings: POOL_PLANS.delivery,
     });
     t.teardown(() => pool.end());
     const { rows } = await pool.query<{ id: number }>(

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { createPool, LIST_PLANS } from '../../src/db/pool.ts';
+import { POOL_PLANS } from '../../src/db/planner.ts';
+import { createPool } from '../../src/db/pool.ts';
 import { listAttempts } from '../../src/history/attempts.ts';
 import { isListedByDue, listDeliveries } from '../../src/history/deliveries.ts';
 import type { Found } from '../../src/history/scan.ts';
@@ -33,7 +34,7 @@ t.test('whatever is asked for, the pages have it all, in order, once', async (t)
     connectionString: databaseUrl,
     purpose: 'test',
     max: 1,
-    settings: LIST_PLANS,
+    settings: POOL_PLANS.lists,
   });
   t.teardown(() => pool.end());
   await client.query(`insert into posthorn.tenants (id) values ('acme'), ('many')`);
@@ -210,7 +211,7 @@ t.test('a page that finds little ends early, and says where the next one begins'
     connectionString: databaseUrl,
     purpose: 'test',
     max: 1,
-    settings: LIST_PLANS,
+    settings: POOL_PLANS.lists,
   });
   t.teardown(() => pool.end());
   await client.query(`insert into posthorn.subscriptions (url) values ('https://example.com')`);
@@ -237,7 +238,7 @@ t.test('a page that ends with the last row that is read for it is not the last p
     connectionString: databaseUrl,
     purpose: 'test',
     max: 1,
-    settings: LIST_PLANS,
+    settings: POOL_PLANS.lists,
   });
   t.teardown(() => pool.end());
   // Every fourth is wanted, and so the last one of each page.

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import t from 'tap';
-import { createPool, DELIVERY_PLANS } from '../../src/db/pool.ts';
+import { POOL_PLANS } from '../../src/db/planner.ts';
+import { createPool } from '../../src/db/pool.ts';
 import { loadOwed } from '../../src/deliveries/load.sql.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
@@ -162,7 +163,7 @@ t.test(
       purpose: 'test',
       max: 4,
       timeoutMs: 500,
-      settings: DELIVERY_PLANS,
+      settings: POOL_PLANS.delivery,
     });
     t.teardown(() => pool.end());
     // Bodies that Postgres fails at, or takes for ever over, as in a damaged file; their sizes it knows.
