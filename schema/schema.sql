@@ -54,7 +54,7 @@ create table posthorn.deliveries (
 ) partition by RANGE (webhook_id);
 CREATE INDEX deliveries_by_subscription ON ONLY posthorn.deliveries USING btree (subscription_id, webhook_id);
 CREATE INDEX deliveries_held ON ONLY posthorn.deliveries USING btree (subscription_id, webhook_id) WHERE (state = 'held'::posthorn.delivery_state);
-CREATE INDEX deliveries_owed ON ONLY posthorn.deliveries USING btree (next_attempt_at, subscription_id) WHERE (state = ANY (ARRAY['pending'::posthorn.delivery_state, 'held'::posthorn.delivery_state]));
+CREATE INDEX deliveries_owed ON ONLY posthorn.deliveries USING btree (next_attempt_at, state, subscription_id) WHERE (state = ANY (ARRAY['pending'::posthorn.delivery_state, 'held'::posthorn.delivery_state]));
 CREATE INDEX deliveries_unqueued ON ONLY posthorn.deliveries USING btree (next_attempt_at) WHERE ((state = 'pending'::posthorn.delivery_state) AND (NOT queued));
 CREATE INDEX deliveries_unsuccessful ON ONLY posthorn.deliveries USING btree (webhook_id, subscription_id) WHERE (state = ANY (ARRAY['failed'::posthorn.delivery_state, 'cancelled'::posthorn.delivery_state]));
 CREATE INDEX deliveries_unsuccessful_by_subscription ON ONLY posthorn.deliveries USING btree (subscription_id, webhook_id) WHERE (state = ANY (ARRAY['failed'::posthorn.delivery_state, 'cancelled'::posthorn.delivery_state]));

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
+import { isAmong } from '../db/planner.ts';
 import { stateAllows } from './states.ts';
 
 /** Deliveries that expire in one transaction. */
@@ -72,7 +73,8 @@ export async function expireHeld(
       set state = 'failed', reason = 'expired', ended_at = now(), next_attempt_at = null
       from due
       where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
-        and ${stateAllows('d', 'expire')}`,
+        and ${stateAllows('d', 'expire')}
+        and ${isAmong('d.webhook_id', 'select webhook_id from due')}`,
     values: [
       plainArray(expiries.map(({ subscriptionId }) => subscriptionId)),
       plainArray(expiries.map(({ afterMs }) => afterMs)),

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
+import { isAmong } from '../db/planner.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { NEAR_MS } from './record.sql.ts';
 import { stateAllows } from './states.ts';
@@ -31,7 +32,7 @@ export interface Woken {
  *
  * One process at a time does it; for another that asks meanwhile the result is empty. Both scans are of
  * partial indexes in the order of time: `deliveries_unqueued` holds only far retries, and of
- * `deliveries_owed` only overdue deliveries are read.
+ * `deliveries_owed` only overdue pending deliveries are read.
  */
 export async function wakeDeliveries(
   pool: pg.Pool,
@@ -76,13 +77,14 @@ export async function wakeDeliveries(
             next_attempt_at = case when due.lost then now() else d.next_attempt_at end
         from due
         where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
-          and ${stateAllows('d', 'wake')}
+          and ${stateAllows('d', 'wake')} and ${isAmong('d.webhook_id', 'select webhook_id from due')}
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, due.lost
       ), ${addJobsOf(`
             -- Due within a second of each other: they have waited for a minute at least.
             select woken.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step
             from woken
-            join posthorn.webhook_payloads p on p.id = woken.webhook_id`)}
+            join posthorn.webhook_payloads p on p.id = woken.webhook_id
+              and ${isAmong('p.id', 'select webhook_id from woken')}`)}
       select
         (select count(*) from woken)::integer as woken,
         (select count(*) from woken where lost)::integer as lost,

@@ -89,14 +89,14 @@ export async function listDeliveries(
     by === 'tenant'
       ? await reachOf(pool, tenant, limit, most)
       : { reach: 'all' as const, scan: most };
+  const p = createParameters();
   // Written exactly as the conditions of the indexes.
   const only = byDue
-    ? `d.state in ('pending', 'held')`
+    ? `d.state in ('pending', 'held') and d.state = ${p.add(state, 'posthorn.delivery_state')}`
     : state === 'failed' || state === 'cancelled'
       ? `d.state in ('failed', 'cancelled')`
       : 'true';
 
-  const p = createParameters();
   // A first page begins at `until`: an index scan from the newest row would read all newer rows (measured:
   // 24 ms instead of 3 on days of a third of a million).
   const first = !byDue && filter.until !== undefined ? [floorOf(filter.until), '0'] : start;
