@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { isAmong } from '../db/planner.ts';
 import { cancelling } from './cancel.sql.ts';
 
 /** Deliveries that are cancelled in one transaction. */
@@ -35,7 +36,8 @@ export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<n
           limit ${MAX_SKIPPED}
           for update skip locked
         )
-        ${cancelling('chosen', 'skip')}`,
+        ${cancelling('chosen', 'skip')}
+          and ${isAmong('d.webhook_id', 'select webhook_id from chosen')}`,
       values: [subscriptionId],
     });
     if ((rowCount ?? 0) > 0) return rowCount ?? 0;
