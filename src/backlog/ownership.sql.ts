@@ -37,8 +37,9 @@ export async function takeBacklogs(
         insert into posthorn.backlogs as b (subscription_id, owner, owned_at)
         select id, $1, now()
         from asked
+        -- The offset makes it a look-up for each, instead of a list of all that is held.
         where may and free and (backlog is true or exists (
-          select from posthorn.deliveries d where d.subscription_id = asked.id and d.state = 'held'))
+          select from posthorn.deliveries d where d.subscription_id = asked.id and d.state = 'held' offset 0))
         order by id
         on conflict (subscription_id) do update
         set owner = excluded.owner, owned_at = excluded.owned_at

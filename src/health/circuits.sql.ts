@@ -96,7 +96,7 @@ async function closing(
   ids: readonly number[],
 ): Promise<number[]> {
   const { rows } = await pool.query<{ id: number; closed: boolean }>({
-    name: report,
+    name: `call-${report}`,
     text: `
       select r.id, done.closed
       from unnest($1::integer[]) as r (id)
