@@ -1,0 +1,81 @@
+import type pg from 'pg';
+import { listAttempts } from '../../../src/history/attempts.ts';
+import { listDeliveries } from '../../../src/history/deliveries.ts';
+import { listWebhooks } from '../../../src/history/webhooks.ts';
+import { daysOf, found, type Hot, type Samples } from './samples.ts';
+
+/** Lists: the first page of each and the one after it. */
+export function ofHistory({ pending }: Samples): Hot[] {
+  const twoPages = async (
+    list: (
+      after: readonly string[] | undefined,
+    ) => Promise<{ rows: readonly unknown[]; next: readonly string[] | null }>,
+  ) => {
+    const first = await list(undefined);
+    found(first, first.rows.length, 1);
+    if (first.next !== null) await list(first.next);
+  };
+  const list = (
+    what: string,
+    page: (
+      pool: pg.Pool,
+      after: readonly string[] | undefined,
+    ) => Promise<{ rows: readonly unknown[]; next: readonly string[] | null }>,
+    days?: readonly string[],
+  ): Hot => ({
+    what: `list ${what}`,
+    pool: 'lists',
+    // Two pages, each with as many rows as may be scanned.
+    rows: 4_000,
+    ...(days === undefined ? {} : { days }),
+    run: (pool) => twoPages((after) => page(pool, after)),
+  });
+  const [retried] = pending.webhooks as [string];
+  const tenant = 'default';
+  return [
+    list('webhooks', (pool, after) => listWebhooks(pool, { tenant }, 100, after)),
+    list('webhooks of a rare type', (pool, after) =>
+      listWebhooks(pool, { tenant, eventType: 'rare.type' }, 100, after),
+    ),
+    list('deliveries', (pool, after) => listDeliveries(pool, { tenant }, 100, after)),
+    list('deliveries of a small tenant', (pool, after) =>
+      listDeliveries(pool, { tenant: 'tenant-7' }, 100, after),
+    ),
+    list('deliveries of a subscription', (pool, after) =>
+      listDeliveries(pool, { tenant, subscriptionId: 1 }, 100, after),
+    ),
+    list(
+      'deliveries of a webhook',
+      (pool, after) => listDeliveries(pool, { tenant, webhookId: retried }, 100, after),
+      daysOf(pending),
+    ),
+    list('failed deliveries', (pool, after) =>
+      listDeliveries(pool, { tenant, state: 'failed' }, 100, after),
+    ),
+    list('failed deliveries of a subscription', (pool, after) =>
+      listDeliveries(pool, { tenant, state: 'failed', subscriptionId: 8 }, 100, after),
+    ),
+    list('held deliveries', (pool, after) =>
+      listDeliveries(pool, { tenant, state: 'held' }, 100, after),
+    ),
+    list('pending deliveries', (pool, after) =>
+      listDeliveries(pool, { tenant, state: 'pending' }, 100, after),
+    ),
+    list('attempts', (pool, after) => listAttempts(pool, { tenant }, 100, after)),
+    list('attempts of a small tenant', (pool, after) =>
+      listAttempts(pool, { tenant: 'tenant-7' }, 100, after),
+    ),
+    list('attempts of a subscription', (pool, after) =>
+      listAttempts(pool, { tenant, subscriptionId: 101 }, 100, after),
+    ),
+    list('attempts of a webhook', (pool, after) =>
+      listAttempts(pool, { tenant, webhookId: retried }, 100, after),
+    ),
+    list('failed attempts', (pool, after) =>
+      listAttempts(pool, { tenant, status: 'failed' }, 100, after),
+    ),
+    list('failed attempts of a small tenant', (pool, after) =>
+      listAttempts(pool, { tenant: 'tenant-28', status: 'failed' }, 100, after),
+    ),
+  ];
+}

@@ -1,0 +1,235 @@
+// The plan of every hot statement, as the code sends it, on a million deliveries over several days. Each runs
+// with generic and with custom plans, and with statistics that know nothing of the backlog and with fresh ones.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import t, { type Test } from 'tap';
+import { POOL_PLANS } from '../../src/db/planner.ts';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+import { type Explained, type ExplainingClient, openExplaining } from '../helpers/explain.ts';
+import { fillHistory } from '../helpers/history.ts';
+import { ofBacklogs } from './hot/backlog.ts';
+import { ofManyDeliveries } from './hot/clock.ts';
+import { ofHistory } from './hot/history.ts';
+import { ofIntake } from './hot/intake.ts';
+import { ofQueue } from './hot/queue.ts';
+import { ofResources } from './hot/resources.ts';
+import { type Hot, readSamples } from './hot/samples.ts';
+import { ofSending } from './hot/sending.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/** A table with more rows may not be read from one end to the other. */
+const MANY_ROWS = 10_000;
+/** For each row that a statement is about: its index entries, itself, its payload; and what is read beside. */
+const ROWS_EACH = 4;
+const ROWS_BESIDE = 100;
+const BLOCKS_EACH = 60;
+const BLOCKS_BESIDE = 1_000;
+
+/** Named statements that are not walked, and why not. */
+const RARE: Readonly<Record<string, string>> = {
+  'wake-tasks': 'reads an index of unfinished tasks, of which a tenant has 20 at most',
+  'open-circuits': 'reads the circuits that are open, twice a minute',
+  skipping: 'reads an index of subscriptions that skip now, twice a minute',
+  'end-skipping': 'updates a subscription by its id',
+  'receiver-counts': 'counts all subscriptions, once for each scrape of metrics',
+  stats: 'counts what a window of time has, when somebody asks for figures',
+  'enable-any': 'updates a subscription by its id',
+  beat: 'reads workers, of which there are few',
+  'keys-used': 'updates keys by their ids, each once a minute at most',
+};
+
+/** Files with statements on history that are not walked, and why not. */
+const RARE_FILES: Readonly<Record<string, string>> = {
+  'src/api/routes/stats.ts': 'see `stats`',
+  'src/api/routes/webhooks.ts': 'reads a webhook by its id, planned anew each time',
+  'src/cli/demo.ts': 'runs on the small database of a demo',
+  'src/db/types.ts': 'has types alone',
+  'src/maintenance/bodies.ts': 'erases bodies once an hour, by their ids',
+  'src/maintenance/indexes.ts': 'reads the catalogue',
+};
+
+/** Functions and views on history that are not walked, and why not. */
+const RARE_FUNCTIONS: Readonly<Record<string, string>> = {
+  uuidv7: 'sets a default',
+  droppable_days: 'runs once an hour, and looks for one row in each past day',
+  webhooks: 'is for people who look at history by SQL',
+  attempt_report: 'is for people who look at history by SQL',
+  delivery_report: 'is for people who look at history by SQL',
+  subscription_health: 'is read by src/health/health.sql.ts, which is walked',
+};
+
+t.setTimeout(300_000);
+
+const databaseUrl = await createTestDatabase(t);
+const startedAt = performance.now();
+await fillHistory(databaseUrl);
+t.comment(`filled in ${Math.round(performance.now() - startedAt)} ms`);
+const admin = await connect(t, databaseUrl);
+const samples = await readSamples(admin);
+const hot = [
+  ...ofIntake(),
+  ...ofSending(samples),
+  ...ofBacklogs(samples),
+  ...ofManyDeliveries(samples),
+  ...ofHistory(samples),
+  ...ofResources(),
+  ...(await ofQueue(databaseUrl)),
+];
+const large = await largeTables(admin);
+
+const names = new Set<string>();
+const files = new Set<string>();
+const functions = new Set<string>();
+
+/** The tables with many rows: partitions, and others. */
+async function largeTables(client: pg.Client): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<{ name: string; parent: string | null }>(
+    `select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind = 'r' and nspname in ('posthorn', 'graphile_worker')`,
+  );
+  const found = new Set<string>();
+  for (const { name } of rows) {
+    const schema = name.startsWith('_private') ? 'graphile_worker' : 'posthorn';
+    const { rowCount } = await client
+      .query(`select from ${schema}.${pg.escapeIdentifier(name)} limit ${MANY_ROWS + 1}`)
+      .catch(() => ({ rowCount: 0 }));
+    if ((rowCount ?? 0) > MANY_ROWS) found.add(name);
+  }
+  return found;
+}
+
+function showScans({ text, scans, blocks }: Explained): string[] {
+  const read = scans.filter(({ rows, table }) => rows > 0 || large.has(table));
+  if (read.length === 0) return [];
+  return [
+    `  ${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}: ${blocks} blocks`,
+    ...read.map(({ table, how, rows }) => `    ${rows} rows of ${table} by ${how}`),
+  ];
+}
+
+/** Says what is wrong with how the statements of a hot function ran. */
+function problemsOf({ rows, days, whole = [] }: Hot, explained: readonly Explained[]): string[] {
+  const problems: string[] = [];
+  let read = 0;
+  let blocks = 0;
+  for (const { text, scans, blocks: used } of explained) {
+    const subject = text.trim().replaceAll(/\s+/g, ' ').slice(0, 60);
+    for (const scan of scans) {
+      const [, day] = /_(\d{8})$/.exec(scan.table) ?? [];
+      if (days !== undefined && day !== undefined && !days.includes(day))
+        problems.push(`${scan.table} is read, which has none of the ids (${scan.how}): ${subject}`);
+      if (!large.has(scan.table) || whole.includes(scan.table)) continue;
+      if (/Seq Scan/.test(scan.how)) problems.push(`${scan.table} is read in full: ${subject}`);
+      read += scan.rows;
+    }
+    // A statement counts what the statements in its functions use; so the largest counts, and not the sum.
+    blocks = Math.max(blocks, used);
+  }
+  const mostRows = ROWS_EACH * rows + ROWS_BESIDE;
+  const mostBlocks = BLOCKS_EACH * rows + BLOCKS_BESIDE;
+  if (read > mostRows) problems.push(`${read} rows are read for ${rows}, and may be ${mostRows}`);
+  if (blocks > mostBlocks)
+    problems.push(`${blocks} blocks are read for ${rows} rows, and may be ${mostBlocks}`);
+  if (problems.length > 0) problems.push(...explained.flatMap(showScans));
+  return problems;
+}
+
+async function walk(t: Test, mode: 'generic' | 'custom'): Promise<void> {
+  const clients = new Map<string, ExplainingClient>();
+  try {
+    for (const one of hot) {
+      // The other pools force generic plans.
+      if (mode === 'custom' && one.pool !== 'general') continue;
+      const settings = one.pool === 'general' ? {} : POOL_PLANS[one.pool];
+      const client = clients.get(one.pool) ?? (await openExplaining(databaseUrl, settings, mode));
+      clients.set(one.pool, client);
+      try {
+        const ran = await client.run(one.run);
+        for (const name of ran.names) names.add(name);
+        for (const file of ran.files) files.add(file);
+        for (const name of ran.functions) functions.add(name);
+        const problems = problemsOf(one, ran.explained);
+        if (problems.length === 0) t.pass(one.what);
+        else t.fail([one.what, ...problems].join('\n'));
+      } catch (error) {
+        t.fail(`${one.what}: ${(error as Error).stack}`);
+      }
+    }
+  } finally {
+    for (const client of clients.values()) await client.end();
+  }
+}
+
+for (const statistics of ['calm', 'fresh'] as const) {
+  t.test(`every hot statement is read by index, with ${statistics} statistics`, async (t) => {
+    if (statistics === 'fresh') await admin.query('analyze');
+    for (const mode of ['generic', 'custom'] as const)
+      await t.test(`by ${mode} plans`, (t) => walk(t, mode));
+  });
+}
+
+const SQL_FOLDERS = ['schema/functions', 'schema/views'];
+const HISTORY_TABLES = /\bposthorn\.(deliveries|delivery_attempts|webhook_payloads)\b/;
+
+function filesIn(...folders: string[]): { file: string; text: string }[] {
+  return folders.flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.(ts|sql)$/.test(name))
+      .map((name) => ({
+        file: `${folder}/${name}`,
+        text: readFileSync(join(ROOT, folder, name), 'utf8'),
+      })),
+  );
+}
+
+/** The names of prepared statements in the code, as patterns: a name may have parts that vary. */
+function namesInCode(): { file: string; pattern: RegExp }[] {
+  return filesIn('src').flatMap(({ file, text }) =>
+    [
+      ...text.matchAll(
+        /\bname: (?:'([^']+)'|`([^`]+)`|\['(\w+)'[^\n]*|([a-z]\w*)),\s*(?:\/\/[^\n]*\s*)*(?:text|rows|rowMode)\b/g,
+      ),
+    ].map(([, plain, template, first, variable]) => {
+      if (variable !== undefined)
+        throw new Error(`${file} must write the name ${variable} of its statement where it is`);
+      const name = plain ?? template?.replaceAll(/\$\{[^}]+\}/g, '.+') ?? `${first} .*`;
+      return { file, pattern: new RegExp(`^${name}$`) };
+    }),
+  );
+}
+
+t.test('every named statement is walked here, or listed as rare', async (t) => {
+  const found = namesInCode();
+  t.ok(found.length > 30, `${found.length} named statements`);
+  for (const { file, pattern } of found) {
+    const isHot = [...names].some((name) => pattern.test(name));
+    const isRare = Object.keys(RARE).some((name) => pattern.test(name));
+    if (isHot === isRare)
+      t.fail(
+        `the statement ${pattern} of ${file} ${isHot ? 'is walked, and so not rare' : 'must be walked (test/db/hot/), or be in RARE with the reason'}`,
+      );
+  }
+  for (const name of Object.keys(RARE))
+    t.ok(
+      found.some(({ pattern }) => pattern.test(name)),
+      `there is a statement ${name}`,
+    );
+});
+
+t.test('every file with statements on history is walked here, or listed as rare', async (t) => {
+  const onHistory = filesIn('src').filter(({ text }) => HISTORY_TABLES.test(text));
+  for (const { file } of onHistory) {
+    if (files.has(file) === file in RARE_FILES)
+      t.fail(
+        `${file} ${files.has(file) ? 'is walked, and so not rare' : 'must be walked (test/db/hot/), or be in RARE_FILES with the reason'}`,
+      );
+  }
+  for (const { file } of filesIn(...SQL_FOLDERS).filter(({ text }) => HISTORY_TABLES.test(text))) {
+    const name = file.slice(file.lastIndexOf('/') + 1, -'.sql'.length);
+    if (functions.has(name) === name in RARE_FUNCTIONS)
+      t.fail(`${file} must be walked (test/db/hot/), or be in RARE_FUNCTIONS with the reason`);
+  }
+  t.ok(onHistory.length > 10, `${onHistory.length} files`);
+});
