@@ -38,21 +38,6 @@ export interface Chosen extends DeliveryKeys {
 }
 
 /**
- * Sets the planner for the statements of a transaction. Choosing uses nested loops, as lists of history
- * do: rows by an index, and related rows by index for each. Changing uses hash joins of rows found by
- * their ids: the planner expects few rows of a list of ids, and would scan the list for each row.
- */
-export async function planFor(client: Client, step: 'choosing' | 'changing'): Promise<void> {
-  await client.query(
-    `select set_config(name, case name when $1 then 'on' else 'off' end, true)
-     from unnest(
-       '{enable_seqscan,enable_hashjoin,enable_nestloop,enable_mergejoin,enable_bitmapscan,jit}'::text[]
-     ) as s (name)`,
-    [step === 'choosing' ? 'enable_nestloop' : 'enable_hashjoin'],
-  );
-}
-
-/**
  * SQL that chooses the scanned rows that match, at most $2, and the end of the batch: the last row
  * chosen if there were $2, or else the last row scanned.
  */

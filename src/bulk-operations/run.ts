@@ -1,12 +1,13 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { isUnavailable } from '../db/availability.ts';
+import { BATCH_PLANS, planWith } from '../db/planner.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { cancelDeliveries } from '../deliveries/cancel.sql.ts';
 import { oweAgain } from '../deliveries/owe-again.sql.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { createSlots } from '../lib/slots.ts';
-import { BATCH_CHANGES, chooseEnded, chooseOwed, planFor, type TaskRow } from './batch.sql.ts';
+import { BATCH_CHANGES, chooseEnded, chooseOwed, type TaskRow } from './batch.sql.ts';
 import { enqueueTask, type TaskKind } from './store.ts';
 
 /** Tasks that are worked on at once, each with a connection. */
@@ -107,10 +108,10 @@ export async function runBatch(client: pg.PoolClient, id: string): Promise<Batch
     await end(client, id, 'failed', 'The subscription was deleted meanwhile.');
     return { ended: true, changed: 0, dueInMs: 0 };
   }
-  await planFor(client, 'choosing');
+  await planWith(client, BATCH_PLANS.choosing);
   const limit = task.rate ?? BATCH_CHANGES;
   const chosen = await (owesAgain ? chooseEnded : chooseOwed)(client, task, limit);
-  await planFor(client, 'changing');
+  await planWith(client, BATCH_PLANS.changing);
   const changed = owesAgain
     ? (await oweAgain(client, chosen, task.states)).owed
     : await cancelDeliveries(client, chosen);

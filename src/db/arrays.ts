@@ -31,14 +31,3 @@ export function bytesArray(values: readonly (Buffer | null)[]): string {
     values.map((value) => (value === null ? null : `\\\\x${value.toString('hex')}`)),
   );
 }
-
-/** Returns the least and the greatest of ids, which must compare as their text does. */
-export function bounds(ids: readonly string[]): [least: string, greatest: string] {
-  let least = ids[0] as string;
-  let greatest = least;
-  for (const id of ids) {
-    if (id < least) least = id;
-    if (id > greatest) greatest = id;
-  }
-  return [least, greatest];
-}

@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { bounds, plainArray } from '../db/arrays.ts';
+import { plainArray } from '../db/arrays.ts';
+import { bounds, isOneOf } from '../db/planner.ts';
 import { notifyOwners } from './backlogs.sql.ts';
 import type { DeliveryKeys } from './load.sql.ts';
 import { stateAllows } from './states.ts';
@@ -24,7 +25,7 @@ export function cancelling(keys: string, transition: 'cancel' | 'skip'): string 
 
 const GIVEN = `
   ${cancelling('unnest($1::uuid[], $2::integer[])', 'cancel')}
-    and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4`;
+    and ${isOneOf('d.webhook_id', 1, 3)}`;
 
 function valuesOf({ webhooks, subscriptions }: DeliveryKeys): unknown[] {
   return [plainArray(webhooks), plainArray(subscriptions), ...bounds(webhooks)];

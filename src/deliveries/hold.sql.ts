@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { bounds, isOneOf } from '../db/planner.ts';
 import { markBacklogs, notifyOwners } from './backlogs.sql.ts';
-import { bounds, type OwedDelivery } from './load.sql.ts';
+import type { OwedDelivery } from './load.sql.ts';
 import { stateAllows } from './states.ts';
 
 /**
@@ -23,7 +24,7 @@ export async function holdDeliveries(
         set state = 'held'
         from unnest($1::uuid[], $2::integer[], $3::smallint[]) as k (webhook_id, subscription_id, attempt_count)
         where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
-          and d.webhook_id = any($1::uuid[]) and d.webhook_id between $4 and $5
+          and ${isOneOf('d.webhook_id', 1, 4)}
           and d.attempt_count = k.attempt_count and ${stateAllows('d', 'hold')}
         returning d.subscription_id
       )

@@ -1,9 +1,7 @@
 import type pg from 'pg';
-import { bounds, plainArray } from '../db/arrays.ts';
+import { plainArray } from '../db/arrays.ts';
+import { idsWithBounds, isIn, isOneOf, outsideIndex } from '../db/planner.ts';
 import { loadPayloads, MISSING } from './payloads.sql.ts';
-import { isIn } from './states.ts';
-
-export { bounds };
 
 /** Keys of deliveries, as columns: the nth webhook is owed to the nth subscription. */
 export interface DeliveryKeys {
@@ -51,19 +49,16 @@ export async function loadOwed(
   state: 'pending' | 'held' = 'pending',
 ): Promise<OwedDelivery[]> {
   const ids = [...new Set(webhooks)];
-  const [least, greatest] = bounds(ids);
   const [deliveries, payloadOf] = await Promise.all([
     pool.query<DeliveryRow>({
       name: `load-${state}`,
       text: `
         select webhook_id, subscription_id, attempt_count, schedule_offset, probe_count
         from posthorn.deliveries
-        where webhook_id = any($1::uuid[]) and webhook_id between $2 and $3
-          -- The sum keeps it out of the index condition, where Postgres before 17 would look up
-          -- every pair of the two lists.
-          and subscription_id + 0 = any($4::integer[])
+        where ${isOneOf('webhook_id', 1)}
+          and ${outsideIndex('subscription_id')} = any($4::integer[])
           and ${isIn('deliveries', state)}`,
-      values: [plainArray(ids), least, greatest, plainArray([...new Set(subscriptions)])],
+      values: [...idsWithBounds(ids), plainArray([...new Set(subscriptions)])],
     }),
     loadPayloads(pool, ids),
   ]);

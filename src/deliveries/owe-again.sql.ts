@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
+import { bounds, isOneOf } from '../db/planner.ts';
 import type { DeliveryState } from '../db/types.ts';
 import { markBacklogs, notifyOwners } from './backlogs.sql.ts';
 import { addJobsOf } from './jobs.sql.ts';
-import { bounds, type DeliveryKeys } from './load.sql.ts';
+import type { DeliveryKeys } from './load.sql.ts';
 import { stateAllows } from './states.ts';
 
 /**
@@ -49,7 +50,7 @@ export async function oweAgain(
       with bodies as materialized (
         select id, length(body) as bytes
         from posthorn.webhook_payloads
-        where id = any($1::uuid[]) and id between $3 and $4 and body is not null
+        where ${isOneOf('id', 1, 3)} and body is not null
       ), owed as (
         update posthorn.deliveries d
         set state = case when s.through_backlog then 'held' else 'pending' end::posthorn.delivery_state,
@@ -64,7 +65,7 @@ export async function oweAgain(
         join bodies b on b.id = k.webhook_id
         join posthorn.subscriptions s on s.id = k.subscription_id and s.deleted_at is null
         where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
-          and d.webhook_id = any($1::uuid[]) and d.webhook_id between $3 and $4
+          and ${isOneOf('d.webhook_id', 1, 3)}
           and ${stateAllows('d', 'oweAgain')} and d.state = any($5::posthorn.delivery_state[])
           -- A delivery that is due already has its job.
           and (d.state <> 'pending' or d.next_attempt_at > now())

@@ -1,6 +1,7 @@
 import type pg from 'pg';
-import { bounds, plainArray } from '../db/arrays.ts';
 import { isOfRows } from '../db/availability.ts';
+import { binaryRows } from '../db/driver.ts';
+import { idsWithBounds, isOneOf } from '../db/planner.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { isolate } from '../lib/isolate.ts';
 
@@ -73,13 +74,13 @@ export async function loadPayloads(
  * @returns null where there is none any more.
  */
 export async function readBody(pool: pg.Pool, id: string): Promise<Buffer | null> {
-  const { rows } = await pool.query<[body: Buffer | null]>({
-    name: 'load-body',
-    rowMode: 'array',
-    text: 'select body from posthorn.webhook_payloads where id = $1',
-    values: [id],
-    binary: true,
-  } as pg.QueryArrayConfig);
+  const { rows } = await pool.query<[body: Buffer | null]>(
+    binaryRows({
+      name: 'load-body',
+      text: 'select body from posthorn.webhook_payloads where id = $1',
+      values: [id],
+    }),
+  );
   return rows[0]?.[0] ?? null;
 }
 
@@ -90,18 +91,18 @@ async function readPayloads(
 ): Promise<void> {
   const { rows } = await pool.query<
     [id: string, tenant: string, contentType: string, bytes: string | null, body: Buffer | null]
-  >({
-    name: 'load-payloads',
-    rowMode: 'array',
-    // The length is in the row, also of a body that lies beside the table, and is not read for it.
-    text: `
+  >(
+    binaryRows({
+      name: 'load-payloads',
+      // The length is in the row, also of a body that lies beside the table, and is not read for it.
+      text: `
       select id::text, tenant, content_type, length(body)::text,
         case when length(body) <= ${SMALL_BODY_BYTES} then body end
       from posthorn.webhook_payloads
-      where id = any($1::uuid[]) and id between $2 and $3`,
-    values: [plainArray(ids), ...bounds(ids)],
-    binary: true,
-  } as pg.QueryArrayConfig);
+      where ${isOneOf('id', 1)}`,
+      values: idsWithBounds(ids),
+    }),
+  );
   for (const [id, tenant, contentType, bytes, body] of rows) {
     const problem = bytes === null ? ERASED : null;
     into.set(id, { tenant, contentType, bytes: Number(bytes), body, problem });
@@ -118,8 +119,8 @@ export async function readSizes(
     text: `
       select id::text, length(body) as bytes
       from posthorn.webhook_payloads
-      where id = any($1::uuid[]) and id between $2 and $3`,
-    values: [plainArray(ids), ...bounds(ids)],
+      where ${isOneOf('id', 1)}`,
+    values: idsWithBounds(ids),
   });
   return new Map(rows.map(({ id, bytes }) => [id, bytes ?? 0]));
 }

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { plainArray, textArray } from '../db/arrays.ts';
+import { bounds, isOneOf } from '../db/planner.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import { addJobsOf } from './jobs.sql.ts';
-import { bounds } from './load.sql.ts';
 import { onlyCounts, stateAllows } from './states.ts';
 
 /** The result of one attempt, and the state of its delivery that follows from it. */
@@ -52,7 +52,7 @@ export interface Recorded {
 const ITS_DELIVERY = `d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
   and d.attempt_count = r.attempt_number - 1
   and ${stateAllows('d', 'succeed', 'retry', 'fail', 'countLate')}
-  and d.webhook_id = any($1::uuid[])`;
+  and ${isOneOf('d.webhook_id', 1, 9)}`;
 
 /** The columns that are logged of each result, also of a duplicate: $1 to $8. */
 const LOGGED = `$1::uuid[], $2::integer[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
@@ -114,7 +114,7 @@ async function recordSuccesses(pool: pg.Pool, results: AttemptResult[]): Promise
             next_attempt_at = null,
             queued = true
         from r
-        where ${ITS_DELIVERY} and d.webhook_id between $9 and $10
+        where ${ITS_DELIVERY}
         returning d.webhook_id, d.subscription_id, d.attempt_count
       ), logged as (${logAs(`'success'`)}
       )
@@ -146,7 +146,7 @@ async function recordAny(pool: pg.Pool, results: AttemptResult[]): Promise<Recor
               when r.state not in ('pending', 'held') then now() end,
             queued = r.state <> 'held' and (r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS})
         from r
-        where ${ITS_DELIVERY} and d.webhook_id between $9 and $10
+        where ${ITS_DELIVERY}
         returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, d.queued, r.bytes
       ), logged as (${logAs('r.status')}
       ), ${addJobsOf(`

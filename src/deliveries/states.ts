@@ -16,6 +16,7 @@
 //                  └─ cancel, skip ─────────────────► cancelled ─┘
 //
 // An expired delivery may have an attempt in flight. If that succeeds, the delivery becomes `succeeded`.
+import { isIn } from '../db/planner.ts';
 import type { DeliveryState } from '../db/types.ts';
 
 /** A state, or `expired`: failed with the reason `expired`, without an attempt that decided it. */
@@ -82,17 +83,4 @@ export function onlyCounts(delivery: string, name: 'succeed' | 'retry' | 'fail')
       state === 'expired' ? `${delivery}.reason = 'expired'` : `${delivery}.state = '${state}'`,
     )
     .join(' or ');
-}
-
-/**
- * SQL condition: a delivery that is found by its key is in one of these states.
- *
- * It compares text, so that it does not match the condition of the indexes of owed deliveries. While
- * little is owed, reading such an index in full is cheapest; that plan would be kept, and read a
- * backlog of a million for each hundred deliveries.
- *
- * @param delivery the name or alias of the table.
- */
-export function isIn(delivery: string, ...states: readonly DeliveryState[]): string {
-  return `${delivery}.state::text in (${states.map((state) => `'${state}'`).join(', ')})`;
 }

@@ -1,10 +1,8 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { LOCKS } from '../db/advisory-locks.ts';
-import { plainArray } from '../db/arrays.ts';
+import { idsWithBounds, isIn, isOneOf } from '../db/planner.ts';
 import { inTransaction } from '../db/transaction.ts';
-import { bounds } from '../deliveries/load.sql.ts';
-import { isIn } from '../deliveries/states.ts';
 
 /** Webhooks that one transaction goes through. */
 const BATCH = 1_000;
@@ -151,11 +149,11 @@ async function nextBatch(client: pg.PoolClient, tenant: string, keepMs: number):
 async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<number> {
   // Exclusive, so that no delivery whose body is erased is made owed again (deliveries/owe-again.sql.ts).
   await client.query(`select pg_advisory_xact_lock(${LOCKS.bodies})`);
-  const values = [plainArray(ids), ...bounds(ids)];
+  const values = idsWithBounds(ids);
   const { rows } = await client.query<{ id: string }>(
     `with owed as materialized (
        select distinct webhook_id from posthorn.deliveries
-       where webhook_id = any($1::uuid[]) and webhook_id between $2 and $3
+       where ${isOneOf('webhook_id', 1)}
          and ${isIn('deliveries', 'pending', 'held')}
      ), left_over as (
        insert into posthorn.overdue_bodies (webhook_id) select webhook_id from owed on conflict do nothing
@@ -166,22 +164,22 @@ async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<num
   );
   const over = rows.map(({ id }) => id);
   if (over.length === 0) return 0;
-  const erasable = [plainArray(over), ...bounds(over)];
+  const erasable = idsWithBounds(over);
   await client.query(
     `update posthorn.delivery_attempts set response_excerpt = null
-     where webhook_id = any($1::uuid[]) and webhook_id between $2 and $3 and response_excerpt is not null`,
+     where ${isOneOf('webhook_id', 1)} and response_excerpt is not null`,
     erasable,
   );
   const { rows: bodies } = await client.query<{ id: string; bytes: number }>(
     `select id::text, length(body) as bytes from posthorn.webhook_payloads
-     where id = any($1::uuid[]) and id between $2 and $3 and body is not null`,
+     where ${isOneOf('id', 1)} and body is not null`,
     erasable,
   );
   for (const portion of portionsOf(bodies, STATEMENT_BYTES))
     await client.query(
       `update posthorn.webhook_payloads set body = null
-       where id = any($1::uuid[]) and id between $2 and $3`,
-      [plainArray(portion), ...bounds(portion)],
+       where ${isOneOf('id', 1)}`,
+      idsWithBounds(portion),
     );
   return bodies.length;
 }

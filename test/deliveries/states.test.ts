@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
 import t from 'tap';
-import { createPool, DELIVERY_PLANS } from '../../src/db/pool.ts';
+import { POOL_PLANS } from '../../src/db/planner.ts';
+import { createPool } from '../../src/db/pool.ts';
 import { inTransaction } from '../../src/db/transaction.ts';
 import type { DeliveryState } from '../../src/db/types.ts';
 import { cancelDeliveries, cancelOne } from '../../src/deliveries/cancel.sql.ts';
@@ -150,7 +151,7 @@ t.test('each statement changes deliveries in the states that the table names', a
     connectionString: await createTestDatabase(t),
     purpose: 'test',
     max: 2,
-    settings: DELIVERY_PLANS,
+    settings: POOL_PLANS.delivery,
   });
   t.teardown(() => pool.end());
   await pool.query(

@@ -1,11 +1,8 @@
+import { cancelDeliveries } from '../../../src/deliveries/cancel.sql.ts';
 import { holdDeliveries } from '../../../src/deliveries/hold.sql.ts';
 import { loadOwed, type OwedDelivery } from '../../../src/deliveries/load.sql.ts';
 import { readBody, readSizes } from '../../../src/deliveries/payloads.sql.ts';
-import {
-  type AttemptResult,
-  cancelDeliveries,
-  recordAttempts,
-} from '../../../src/deliveries/record.sql.ts';
+import { type AttemptResult, recordAttempts } from '../../../src/deliveries/record.sql.ts';
 import { daysOf, found, type Hot, type Keys, type Samples } from './samples.ts';
 
 const owedOf = ({ webhooks, subscriptions }: Keys, attemptCount: number): OwedDelivery[] =>
@@ -122,18 +119,11 @@ export function ofSending({ pending, pendingOfTwoDays, held }: Samples): Hot[] {
       run: (pool) => holdDeliveries(pool, owedOf(pending, 1)),
     },
     {
-      what: 'cancel deliveries that were accepted too late',
+      what: 'cancel deliveries',
       pool: 'delivery',
       rows: 25,
       days: daysOf(pending),
-      run: (pool) =>
-        cancelDeliveries(
-          pool,
-          owedOf(pending, 1).map(({ webhookId, subscriptionId }) => ({
-            webhookId,
-            subscriptionId,
-          })),
-        ),
+      run: async (pool) => void (await cancelDeliveries(pool, pending)),
     },
   ];
 }
