@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { isUnavailable } from '../db/availability.ts';
 import { BATCH_PLANS, planWith } from '../db/planner.ts';
-import { inTransaction } from '../db/transaction.ts';
+import { inTransaction, type Queryable } from '../db/transaction.ts';
 import { cancelDeliveries } from '../deliveries/cancel.sql.ts';
 import { oweAgain } from '../deliveries/owe-again.sql.ts';
 import { errorMessage } from '../lib/errors.ts';
@@ -68,7 +68,7 @@ export function createTaskRunner({ pool, wakeIn, log }: TaskRunnerOptions): Task
       if (batch === null || batch.ended) return;
       dueInMs = batch.dueInMs;
     } while (dueInMs <= 0 && !stopping && performance.now() - startedAt < TURN_MS);
-    await enqueueTask(pool as unknown as pg.ClientBase, id);
+    await enqueueTask(pool, id);
     wakeIn(Math.max(0, dueInMs));
   }
 
@@ -152,7 +152,7 @@ async function isThere(client: pg.PoolClient, { subscription_id }: TaskRow): Pro
 }
 
 async function end(
-  client: Pick<pg.ClientBase, 'query'>,
+  client: Queryable,
   id: string,
   state: 'succeeded' | 'failed',
   error: string | null,
@@ -165,5 +165,5 @@ async function end(
 }
 
 async function failTask(pool: pg.Pool, id: string, reason: string): Promise<void> {
-  await end(pool as unknown as pg.ClientBase, id, 'failed', `It was given up: ${reason}.`);
+  await end(pool, id, 'failed', `It was given up: ${reason}.`);
 }

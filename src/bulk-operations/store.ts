@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Queryable } from '../db/transaction.ts';
 import type { DeliveryState } from '../db/types.ts';
 
 export const TASK_KINDS = ['replay', 'recover', 'cancel', 'delete'] as const;
@@ -46,8 +47,6 @@ export interface Task {
   readonly ended_at: Date | null;
 }
 
-type Client = Pick<pg.ClientBase, 'query'>;
-
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
@@ -84,7 +83,7 @@ export class TooManyTasksError extends Error {
  *
  * @throws TooManyTasksError
  */
-export async function createTask(client: Client, task: NewTask): Promise<Task> {
+export async function createTask(client: Queryable, task: NewTask): Promise<Task> {
   const { rows } = await client.query<Task>(
     `insert into posthorn.tasks
        (tenant, kind, subscription_id, since_id, until_id, states, event_types, rate)
@@ -116,7 +115,7 @@ export async function createTask(client: Client, task: NewTask): Promise<Task> {
  * Adds a task's job, due with its next batch. A task has one waiting job: the job key replaces it. A job
  * that runs already goes on, and each finds what the other left.
  */
-export async function enqueueTask(client: Client, id: string): Promise<void> {
+export async function enqueueTask(client: Queryable, id: string): Promise<void> {
   await client.query(
     `select graphile_worker.add_job(
        'run_task', json_build_object('task', id), run_at => due_at, max_attempts => 32767,
@@ -146,7 +145,7 @@ export async function wakeTasks(pool: pg.Pool, overdueMs: number): Promise<numbe
 
 /** Returns a task of the tenant, or undefined. */
 export async function getTask(
-  client: Client,
+  client: Queryable,
   tenant: string,
   id: string,
 ): Promise<Task | undefined> {
@@ -159,7 +158,7 @@ export async function getTask(
 
 /** Returns tasks of the tenant that are older than `before`, the newest first. */
 export async function listTasks(
-  client: Client,
+  client: Queryable,
   tenant: string,
   limit: number,
   before: string = LAST_ID,
@@ -177,7 +176,7 @@ export async function listTasks(
  *
  * @returns whether it had not ended.
  */
-export async function cancelTask(client: Client, tenant: string, id: string): Promise<boolean> {
+export async function cancelTask(client: Queryable, tenant: string, id: string): Promise<boolean> {
   const { rowCount } = await client.query(
     `update posthorn.tasks set state = 'cancelled', ended_at = now()
      where id = $1 and tenant = $2 and state in ('waiting', 'running')`,

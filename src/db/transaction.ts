@@ -1,5 +1,13 @@
 import type pg from 'pg';
 
+/** What a statement can be run on: a connection, perhaps in a transaction, or a pool. */
+export interface Queryable {
+  query<Row extends pg.QueryResultRow>(
+    text: string,
+    values?: unknown[],
+  ): Promise<pg.QueryResult<Row>>;
+}
+
 /** Runs the work in a transaction on its own connection. */
 export async function inTransaction<T>(
   pool: pg.Pool,
