@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { isAmong } from '../db/planner.ts';
+import type { DeliveryState } from '../db/types.ts';
 import { cancelling } from './cancel.sql.ts';
+import { TRANSITIONS } from './states.ts';
 
 /** Deliveries that are cancelled in one transaction. */
 const MAX_SKIPPED = 2_000;
@@ -24,7 +26,7 @@ export async function subscriptionsSkipping(pool: pg.Pool): Promise<number[]> {
  * @returns how many were cancelled; 0 when none is left.
  */
 export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<number> {
-  for (const state of ['held', 'pending'] as const) {
+  for (const state of TRANSITIONS.skip.from) {
     const { rowCount } = await pool.query({
       name: `skip-${state}`,
       text: `
@@ -64,8 +66,7 @@ export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promis
             status_reason = case when status_reason = $2 then null else status_reason end,
             updated_at = now()
         where id = $1 and skip_until is not null
-          and not exists (${LEFT('held')})
-          and not exists (${LEFT('pending')})
+          ${TRANSITIONS.skip.from.map((state) => `and not exists (${leftIn(state)})`).join('\n          ')}
         returning id
       )
       select exists (select from ended)
@@ -75,7 +76,9 @@ export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promis
   return rows[0]?.over === true;
 }
 
-/** SQL: the deliveries in one state that the skip of subscription `s` has still to cancel. */
-const LEFT = (state: 'held' | 'pending') => `
-  select from posthorn.deliveries d
-  where d.subscription_id = $1 and d.state = '${state}' and d.webhook_id <= s.skip_until`;
+/** SQL: the deliveries in one state that the skip of subscription `s` still has to cancel. */
+function leftIn(state: DeliveryState): string {
+  return `
+    select from posthorn.deliveries d
+    where d.subscription_id = $1 and d.state = '${state}' and d.webhook_id <= s.skip_until`;
+}
