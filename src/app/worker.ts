@@ -1,4 +1,4 @@
-import { once, setMaxListeners } from 'node:events';
+import { setMaxListeners } from 'node:events';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { deliverTask } from '../../tasks/deliver.ts';
@@ -23,8 +23,8 @@ import type { LoopHealth } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
 import { createBodyKeeper } from '../maintenance/bodies.ts';
 import { createExpiry, createSkipping } from '../maintenance/held-keeper.ts';
-import { lacksIndexes, makeMissingIndexes } from '../maintenance/indexes.ts';
-import { keepPartitions } from '../maintenance/partitions.ts';
+import { createIndexMaker } from '../maintenance/indexes.ts';
+import { createPartitionKeeper } from '../maintenance/partitions.ts';
 import { createPresence } from '../maintenance/presence.ts';
 import { createWaker } from '../maintenance/waker.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';
@@ -51,8 +51,6 @@ const FORGOTTEN_MS = 60_000;
 const JOB_FORGOTTEN_MS = 5 * 60_000;
 /** The part of the grace period for handing back deliveries that have not finished. */
 const HAND_BACK_MS = 3_000;
-/** Time limit for creating an index of one day. */
-const INDEX_MS = 10 * 60_000;
 
 export interface WorkerOptions {
   readonly settings: Settings;
@@ -207,12 +205,6 @@ export function createWorker(options: WorkerOptions): Worker {
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
     log,
   });
-  const bodyKeeper = createBodyKeeper({
-    pool,
-    retentionMs: settings.retentionMs,
-    payloadRetentionMs: settings.payloadRetentionMs,
-    log,
-  });
   const expiry = createExpiry({
     pool,
     schedule: settings.retrySchedule,
@@ -227,21 +219,29 @@ export function createWorker(options: WorkerOptions): Worker {
   const onClock = [waker, taskWaker, expiry, skipping];
   // An hourly job runs them in one process; if one fails, that process tries it again by itself.
   const hourly = [
-    createPeriodic({
-      run: () => keepPartitions(pool, settings.retentionMs, log),
+    createPartitionKeeper({
+      pool,
+      retentionMs: settings.retentionMs,
       loop: health.watch('keep_partitions', 'making and dropping the partitions of days'),
+      log,
     }),
     createPeriodic({
       run: () => forgetTasks(pool, settings.retentionMs),
       loop: health.watch('forget_tasks', 'deleting old tasks'),
     }),
-    createPeriodic({
-      run: (goesOn) => bodyKeeper.run(goesOn),
+    createBodyKeeper({
+      pool,
+      retentionMs: settings.retentionMs,
+      payloadRetentionMs: settings.payloadRetentionMs,
       loop: health.watch('erase_bodies', 'erasing expired bodies'),
+      log,
     }),
-    createPeriodic({
-      run: () => makeIndexes(databaseUrl, pool, ending.signal, log),
+    createIndexMaker({
+      databaseUrl,
+      pool,
+      ending: ending.signal,
       loop: health.watch('make_indexes', 'making indexes of past days'),
+      log,
     }),
   ];
   const runner = createQueueRunner({
@@ -298,28 +298,6 @@ export function createWorker(options: WorkerOptions): Worker {
       return Math.min(runner.quietForMs, performance.now() - attemptAt);
     },
   };
-}
-
-/** On a connection of its own, since an index takes longer than any statement of ours may. */
-async function makeIndexes(
-  databaseUrl: string,
-  pool: pg.Pool,
-  ending: AbortSignal,
-  log: Logger,
-): Promise<void> {
-  if (!(await lacksIndexes(pool))) return;
-  const patientPool = createPool({
-    connectionString: databaseUrl,
-    purpose: 'indexes',
-    max: 1,
-    timeoutMs: INDEX_MS,
-  });
-  const ended = once(ending, 'abort');
-  const making = makeMissingIndexes(patientPool, () => !ending.aborted, log).finally(() =>
-    patientPool.end(),
-  );
-  // A stop does not wait for an index; an unfinished one is created again.
-  await Promise.race([making, ended]);
 }
 
 /** Returns the part of the grace period in which deliveries in flight may finish. */

@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { idsWithBounds, isIn, isOneOf } from '../db/planner.ts';
 import { inTransaction } from '../db/transaction.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
 /** Webhooks that one transaction goes through. */
 const BATCH = 1_000;
@@ -20,16 +22,8 @@ export interface BodyKeeperOptions {
   readonly retentionMs: number;
   /** How long bodies and answers are kept: no longer than history. */
   readonly payloadRetentionMs: number;
+  readonly loop: Loop;
   readonly log: Logger;
-}
-
-export interface BodyKeeper {
-  /**
-   * Erases the bodies and answers whose retention is over.
-   *
-   * @param mayGoOn called before each batch; false ends the run.
-   */
-  run(mayGoOn: () => boolean): Promise<void>;
 }
 
 /**
@@ -46,9 +40,10 @@ export interface BodyKeeper {
  * of that day meanwhile.
  *
  * An owed webhook keeps its body: it is written to `overdue_bodies` and looked at again in the next hour.
+ * An hourly job runs it.
  */
-export function createBodyKeeper(options: BodyKeeperOptions): BodyKeeper {
-  const { pool, retentionMs, payloadRetentionMs, log } = options;
+export function createBodyKeeper(options: BodyKeeperOptions): Periodic {
+  const { pool, retentionMs, payloadRetentionMs, loop, log } = options;
 
   async function run(mayGoOn: () => boolean): Promise<void> {
     const endAt = performance.now() + MAX_RUN_MS;
@@ -114,7 +109,7 @@ export function createBodyKeeper(options: BodyKeeperOptions): BodyKeeper {
     return rows;
   }
 
-  return { run };
+  return createPeriodic({ run, loop });
 }
 
 /** Returns the next ids, the oldest first. */

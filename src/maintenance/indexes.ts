@@ -1,7 +1,14 @@
+import { once } from 'node:events';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { isTimeout } from '../db/availability.ts';
+import { createPool } from '../db/pool.ts';
 import { errorMessage } from '../lib/errors.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { createPeriodic, type Periodic } from '../lib/periodic.ts';
+
+/** Time limit for creating an index of one day. */
+const INDEX_MS = 10 * 60_000;
 
 /** An index that a partition lacks. */
 interface Missing {
@@ -12,6 +19,41 @@ interface Missing {
   /** The index's name on the partition; `unfinished`: an invalid index of that name was left behind. */
   readonly name: string;
   readonly unfinished: boolean;
+}
+
+export interface IndexMakerOptions {
+  readonly databaseUrl: string;
+  /** For finding what is missing. */
+  readonly pool: pg.Pool;
+  /** Aborts when a stop can wait no longer. An unfinished index is created again. */
+  readonly ending: AbortSignal;
+  readonly loop: Loop;
+  readonly log: Logger;
+}
+
+/**
+ * Creates missing indexes of past days (`makeMissingIndexes`) when an hourly job runs it, on a connection of
+ * its own, since an index takes longer than any statement of other pools may.
+ */
+export function createIndexMaker(options: IndexMakerOptions): Periodic {
+  const { databaseUrl, pool, ending, loop, log } = options;
+
+  async function run(): Promise<void> {
+    if (!(await lacksIndexes(pool))) return;
+    const patientPool = createPool({
+      connectionString: databaseUrl,
+      purpose: 'indexes',
+      max: 1,
+      timeoutMs: INDEX_MS,
+    });
+    const ended = once(ending, 'abort');
+    const making = makeMissingIndexes(patientPool, () => !ending.aborted, log).finally(() =>
+      patientPool.end(),
+    );
+    await Promise.race([making, ended]);
+  }
+
+  return createPeriodic({ run, loop });
 }
 
 /**

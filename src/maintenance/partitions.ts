@@ -1,9 +1,25 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { errorCode } from '../lib/errors.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
 const DAYS_AHEAD = 7;
 const LOCK_NOT_AVAILABLE = '55P03';
+
+export interface PartitionKeeperOptions {
+  readonly pool: pg.Pool;
+  /** How long history is kept. */
+  readonly retentionMs: number;
+  readonly loop: Loop;
+  readonly log: Logger;
+}
+
+/** Keeps the partitions of days (`keepPartitions`) when an hourly job runs it. */
+export function createPartitionKeeper(options: PartitionKeeperOptions): Periodic {
+  const { pool, retentionMs, loop, log } = options;
+  return createPeriodic({ run: () => keepPartitions(pool, retentionMs, log), loop });
+}
 
 /**
  * Creates the partitions of the coming week and drops whole days that are past the retention, but none

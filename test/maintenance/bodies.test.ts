@@ -4,6 +4,7 @@ import { LOCKS } from '../../src/db/advisory-locks.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createBodyKeeper } from '../../src/maintenance/bodies.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { anyLoop } from '../helpers/loops.ts';
 import { until } from '../helpers/until.ts';
 
 const DAY_MS = 86_400_000;
@@ -31,8 +32,9 @@ async function start(t: Test) {
         pool,
         retentionMs: 30 * DAY_MS,
         payloadRetentionMs: days * DAY_MS,
+        loop: anyLoop,
         log,
-      }).run(() => true),
+      }).runOnce(),
     async add({ days, tenant = 'default', state = 'succeeded', count = 1 }: Aged) {
       await client.query(
         `with w as (
