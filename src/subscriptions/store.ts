@@ -107,28 +107,29 @@ export async function createSubscription(
   });
 }
 
-/** What the subscriptions on a page may hold in text that their owners chose, in bytes. */
+/** The most text chosen by clients on a page, in bytes. A page of 1000 large subscriptions would have 250 MB. */
 const MAX_PAGE_BYTES = 4 * 1024 * 1024;
 
-/** All subscriptions of a tenant that are not deleted, by id. */
-export async function listAllSubscriptions(db: Database, tenant: string): Promise<Subscription[]> {
-  return (await selectOf(db, tenant).execute()).map(present);
-}
-
 /**
- * A page of a tenant's subscriptions that are not deleted, by id: at least one, at most `limit`, and no more
- * than a page should hold. A page of a thousand large ones would be an answer of 250 MB.
+ * Lists a page of a tenant's subscriptions that are not deleted, by id: at least one subscription, at most
+ * `limit`, and only the first ones if their text is larger than `maxBytes`.
  *
  * @param after the id that the page before ended with, or 0.
+ * @returns the page, and the id after which the next page begins; null: there is no next page.
  */
 export async function listSubscriptions(
   db: Database,
-  { tenant, after, limit }: { tenant: string; after: number; limit: number },
+  {
+    tenant,
+    after,
+    limit,
+    maxBytes = MAX_PAGE_BYTES,
+  }: { tenant: string; after: number; limit: number; maxBytes?: number },
 ): Promise<{ rows: Subscription[]; next: number | null }> {
   const { rows } = await sql<{ last: number | null; more: boolean | null }>`
     select max(id) filter (where fits) as last, bool_or(not fits) as more
     from (
-      select id, n = 1 or (n <= ${limit} and bytes <= ${MAX_PAGE_BYTES}) as fits
+      select id, n = 1 or (n <= ${limit} and bytes <= ${maxBytes}) as fits
       from (
         select id, row_number() over by_id as n, sum(
           coalesce(octet_length(metadata::text), 0) + coalesce(octet_length(headers::text), 0)
@@ -146,17 +147,16 @@ export async function listSubscriptions(
     ) as judged`.execute(db);
   const { last = null, more = null } = rows[0] ?? {};
   if (last === null) return { rows: [], next: null };
-  const page = selectOf(db, tenant).where('id', '>', after).where('id', '<=', last);
-  return { rows: (await page.execute()).map(present), next: more === true ? last : null };
-}
-
-function selectOf(db: Database, tenant: string) {
-  return db
+  const page = await db
     .selectFrom('posthorn.subscriptions')
     .select(VISIBLE)
     .where('tenant', '=', tenant)
     .where('deleted_at', 'is', null)
-    .orderBy('id');
+    .where('id', '>', after)
+    .where('id', '<=', last)
+    .orderBy('id')
+    .execute();
+  return { rows: page.map(present), next: more === true ? last : null };
 }
 
 /** Returns the tenant's subscription with this id, or undefined if it does not exist or is deleted. */

@@ -1,10 +1,12 @@
+import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { Type } from 'typebox';
+import type { FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
 import { cancelDeleted } from '../../bulk-operations/delete.ts';
 import {
   createSubscription,
   deleteSubscription,
-  listAllSubscriptions,
+  listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
 import { createSubscriptionJudge } from '../judge-subscription.ts';
@@ -12,6 +14,14 @@ import { invalidField, notFound } from '../problems.ts';
 import { described, problems, SubscriptionId } from '../schemas/common.ts';
 import { Deleted, Secret, Subscription, Url } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
+
+/** Subscriptions read at once for the list, and the bytes of text that clients chose in them. */
+const PART = { limit: 500, maxBytes: 256 * 1024 };
+
+/** The list is one array, as in the first system. If it is long, it is read and sent in parts. */
+const SubscriptionList = Type.Unsafe<Static<typeof Subscription>[] | Readable>(
+  Type.Array(Subscription),
+);
 
 /** The first system's routes for subscriptions. */
 export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
@@ -55,12 +65,17 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         summary: 'List the subscriptions',
         tags: ['subscriptions'],
         response: {
-          200: described('All subscriptions, by id.', Type.Array(Subscription)),
+          200: described('All subscriptions, by id.', SubscriptionList),
           ...problems(401),
         },
       },
     },
-    async ({ tenant }, reply) => reply.send(await listAllSubscriptions(db, tenant)),
+    async (request, reply) => {
+      const first = await listSubscriptions(db, { tenant: request.tenant, after: 0, ...PART });
+      if (first.next === null) return reply.send(first.rows);
+      reply.type('application/json; charset=utf-8');
+      return reply.send(Readable.from(writeList(request, first)));
+    },
   );
 
   app.put(
@@ -134,4 +149,23 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       };
     },
   );
+
+  /** Writes the list from its first part on. A part is read when the client has taken the one before. */
+  async function* writeList(
+    request: FastifyRequest,
+    first: Awaited<ReturnType<typeof listSubscriptions>>,
+  ): AsyncGenerator<string> {
+    const { tenant } = request;
+    let { rows, next } = first;
+    yield `[${rows.map((row) => JSON.stringify(row)).join(',')}`;
+    // The answer to HEAD has no body.
+    while (next !== null && request.method !== 'HEAD') {
+      const after = next;
+      ({ rows, next } = await app.inTurn(request, () =>
+        listSubscriptions(db, { tenant, after, ...PART }),
+      ));
+      yield rows.map((row) => `,${JSON.stringify(row)}`).join('');
+    }
+    yield ']';
+  }
 };

@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Readable } from 'node:stream';
+import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
 import { mayTake } from '../../lib/fair-share.ts';
 import { createTurns, TooManyTurnsError } from '../../lib/turns.ts';
 import { Problem } from '../problems.ts';
@@ -11,6 +12,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Waits for something other than the database: a request's turn ends before it, and another begins after it. */
     outsideTurn: <T>(request: FastifyRequest, wait: () => Promise<T>) => Promise<T>;
+    /** Reads the next part of an answer that is being sent, in a turn of its own. */
+    inTurn: <T>(request: FastifyRequest, read: () => Promise<T>) => Promise<T>;
   }
 }
 
@@ -20,8 +23,11 @@ export const TURNS = 4;
 const MAX_WAITING = 500;
 /** Characters of answers that their clients have not taken yet. A page of a thousand can be tens of MB. */
 const MAX_UNREAD = 64 * 1024 * 1024;
+/** An answer that is sent in parts counts as this many: two parts, one of them not yet given to the socket. */
+const STREAMED = 1024 * 1024;
 /** Smaller ones are not counted: a connection costs as much. */
 const MIN_COUNTED = 16 * 1024;
+/** The time for an answer, or for a part of an answer that is sent in parts. */
 const MAX_READING_MS = 2 * 60_000;
 
 /**
@@ -41,9 +47,17 @@ export function registerTurns(app: FastifyInstance): void {
     return result;
   });
 
+  app.decorate('inTurn', async (request, read) => {
+    const end = await turns.take(request.tenant);
+    try {
+      return await read();
+    } finally {
+      end();
+    }
+  });
+
   app.addHook('onRoute', (route) => {
-    const scope = route.config?.scope;
-    if (scope !== 'read' && scope !== 'manage') return;
+    if (!takesTurns(route.config)) return;
     route.preHandler = [takeTurn, ...[route.preHandler ?? []].flat()];
   });
 
@@ -88,12 +102,18 @@ export function registerTurns(app: FastifyInstance): void {
   // while what memory it takes.
   app.addHook('onSend', (request, reply, payload, done) => {
     endTurn(request);
-    const length = typeof payload === 'string' ? payload.length : 0;
+    const length =
+      typeof payload === 'string'
+        ? payload.length
+        : payload instanceof Readable && takesTurns(request.routeOptions.config)
+          ? STREAMED
+          : 0;
     const { socket } = request.raw;
     if (length >= MIN_COUNTED && !socket.destroyed) {
       const { tenant } = request;
       countUnread(tenant, length);
       const timer = setTimeout(() => socket.destroy(), MAX_READING_MS).unref();
+      reply.raw.on('drain', () => timer.refresh());
       // Also where the client leaves before its end.
       reply.raw.once('close', () => {
         clearTimeout(timer);
@@ -106,4 +126,8 @@ export function registerTurns(app: FastifyInstance): void {
     endTurn(request);
     done();
   });
+}
+
+function takesTurns(config: FastifyContextConfig | undefined): boolean {
+  return config?.scope === 'read' || config?.scope === 'manage';
 }
