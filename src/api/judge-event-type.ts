@@ -22,7 +22,7 @@ import {
 import { explainValidation } from './validation.ts';
 
 /** A schema and an example, each as JSON text. */
-export interface WrittenFields {
+interface WrittenFields {
   readonly schema: string | null;
   readonly example: string | null;
 }

@@ -37,7 +37,7 @@ const PageQuery = {
 };
 
 /** A page of a list. */
-export interface Page<Row> {
+interface Page<Row> {
   readonly rows: readonly Row[];
   /** The position of the last row that was read, after which the next page begins; null: there is no next page. */
   readonly next: Position | null;

@@ -74,7 +74,7 @@ const CATALOGUE = {
   'outcome-unknown': { status: 503, title: 'The request may or may not have been carried out' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
-export type ProblemKind = keyof typeof CATALOGUE;
+type ProblemKind = keyof typeof CATALOGUE;
 
 /** A 400 for the fields of a request. */
 export function invalidRequest(errors: readonly FieldProblem[]): Problem {

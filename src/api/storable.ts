@@ -15,7 +15,7 @@ export interface Schema {
 }
 
 /** The problem with a part of a request, and the path to that part. */
-export interface Unstorable {
+interface Unstorable {
   readonly path: readonly string[];
   readonly message: string;
 }

@@ -9,7 +9,7 @@ import { rarely } from '../lib/rarely.ts';
 const REPORT_EVERY_MS = 60_000;
 
 /** The database that the settings name, migrated. */
-export interface OpenDatabase {
+interface OpenDatabase {
   readonly url: string;
   readonly embedded: EmbeddedPostgres | undefined;
   /** Stops the server, if it is the embedded one. */

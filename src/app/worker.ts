@@ -52,7 +52,7 @@ const JOB_FORGOTTEN_MS = 5 * 60_000;
 /** The part of the grace period for handing back deliveries that have not finished. */
 const HAND_BACK_MS = 3_000;
 
-export interface WorkerOptions {
+interface WorkerOptions {
   readonly settings: Settings;
   readonly databaseUrl: string;
   /** For rare statements; loading, recording and the queue have connections of their own. */

@@ -4,13 +4,13 @@ import type { Session } from '../db/session.ts';
 import type { Loop } from '../lib/loop-health.ts';
 
 /** The rules of a tenant with settings for event types. */
-export interface EventTypeRules {
+interface EventTypeRules {
   readonly strict: boolean;
   readonly validate: boolean;
   readonly types: ReadonlyMap<string, CachedEventType>;
 }
 
-export interface CachedEventType {
+interface CachedEventType {
   readonly archived: boolean;
   /** The schema as JSON text; null if there is none, or the tenant does not validate. */
   readonly schema: string | null;

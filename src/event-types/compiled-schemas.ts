@@ -10,7 +10,7 @@ const MAX_CACHED_BYTES = 2 * 1024 * 1024;
 const MAX_CACHED = 2000;
 
 /** A compiled schema, or why it could not be compiled. */
-export type Compiled = ValidateFunction | string;
+type Compiled = ValidateFunction | string;
 
 interface TenantSchemas {
   /** The least recently used first. */

@@ -21,7 +21,7 @@ export interface ThreadJob {
   readonly fail: (error: unknown) => void;
 }
 
-export interface JudgingThreadOptions<J extends ThreadJob> {
+interface JudgingThreadOptions<J extends ThreadJob> {
   readonly name: string;
   /** The CPU time of one task. */
   readonly limitMs: number;
@@ -31,7 +31,7 @@ export interface JudgingThreadOptions<J extends ThreadJob> {
   readonly putBack: (jobs: readonly J[]) => void;
 }
 
-export interface JudgingThread {
+interface JudgingThread {
   /** Tells the thread that there may be a job to take. */
   wake(): void;
   stop(): Promise<void>;

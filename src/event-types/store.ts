@@ -17,7 +17,7 @@ export interface EventType {
 }
 
 /** The fields of an event type that can be set. They must have been checked. */
-export interface EventTypeFields {
+interface EventTypeFields {
   description?: string | null | undefined;
   /** A JSON text. */
   schema?: string | null | undefined;

@@ -27,7 +27,7 @@ export interface Attempt {
 }
 
 /** The filters of a list of attempts; undefined ones do not apply. */
-export interface AttemptFilter {
+interface AttemptFilter {
   readonly tenant: string;
   readonly webhookId?: string | undefined;
   readonly subscriptionId?: number | undefined;

@@ -28,7 +28,7 @@ export interface Delivery {
 }
 
 /** The filters of a list of deliveries; undefined ones do not apply. */
-export interface DeliveryFilter {
+interface DeliveryFilter {
   readonly tenant: string;
   readonly webhookId?: string | undefined;
   readonly subscriptionId?: number | undefined;

@@ -7,7 +7,7 @@ import type pg from 'pg';
  * index fits costs no more than any other: its pages are short or empty, and the cursor continues where the
  * last page stopped reading.
  */
-export interface Listing {
+interface Listing {
   /** The name of the prepared statement. Each name must have one text, whatever the values. */
   readonly name: string;
   /** Selects rows by index, in order, from the cursor on. `$1` is the most rows to read. */

@@ -14,7 +14,7 @@ export interface Webhook {
 }
 
 /** The filters of a list of webhooks; undefined ones do not apply. */
-export interface WebhookFilter {
+interface WebhookFilter {
   readonly tenant: string;
   readonly eventType?: string | undefined;
   /** Accepted at or after this time. */

@@ -52,7 +52,7 @@ export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
  */
 export type Apart = 'apart';
 
-export interface AcceptOptions {
+interface AcceptOptions {
   /** Whether their sender sends so many webhooks that deliveries of others go first. */
   readonly bulk: boolean;
   /** Whether all belong to one tenant, and no other tenant waits for the statement. */

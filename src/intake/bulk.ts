@@ -9,7 +9,7 @@ const MAX_COUNTED = 100_000;
 /** The unit by which webhooks are counted: a subscription, or a tenant and event type. */
 export type Sender = number | string;
 
-export interface BulkDetector {
+interface BulkDetector {
   /** Adds to a sender's count of webhooks or deliveries. Returns whether the sender sends in bulk. */
   count(tenant: string, sender: Sender, webhooks: number): boolean;
 }

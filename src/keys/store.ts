@@ -20,7 +20,7 @@ export interface Key {
   readonly revoked_at: Date | null;
 }
 
-export interface KeyFields {
+interface KeyFields {
   /** Null if and only if the scopes contain `admin`. */
   readonly tenant: string | null;
   readonly name: string | null;

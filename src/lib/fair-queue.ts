@@ -1,7 +1,7 @@
 import { mayTake } from './fair-share.ts';
 
 /** The limits of a queue, for all owners together. */
-export interface FairQueueLimits {
+interface FairQueueLimits {
   readonly maxItems: number;
   readonly maxWeight: number;
 }

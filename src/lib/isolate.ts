@@ -1,4 +1,4 @@
-export interface Isolated<T> {
+interface Isolated<T> {
   /** The errors of items that fail alone. */
   readonly errors: ReadonlyMap<T, unknown>;
   /** Items that were not tried alone, because too many others failed before them. */

@@ -46,7 +46,7 @@ export interface LoopHealth {
   reason(): string | null;
 }
 
-export interface LoopHealthOptions {
+interface LoopHealthOptions {
   readonly log: Logger;
   /** Returns true if an error means that the database cannot be used at all: all loops then share one log line. */
   readonly isOutage: (error: unknown) => boolean;

@@ -1,5 +1,5 @@
 /** A set of numbers in little memory: 16 to 32 bytes each, where a Set takes more than twice that. */
-export interface NumberSet {
+interface NumberSet {
   /** Adds a number. Returns false if the set is full and does not contain the number. */
   add(value: number): boolean;
   has(value: number): boolean;

@@ -1,6 +1,6 @@
 import type { Loop } from './loop-health.ts';
 
-export interface PeriodicOptions {
+interface PeriodicOptions {
   /** The time from the end of a run to the next one, in milliseconds. Without it, only `runOnce` runs it. */
   readonly everyMs?: number;
   /** The time from `start` to the first run, in milliseconds; 0 if left out. */

@@ -5,7 +5,7 @@ export class TooManyTurnsError extends Error {
   override readonly name = 'TooManyTurnsError';
 }
 
-export interface TurnsOptions {
+interface TurnsOptions {
   /** The largest total weight of turns; a single turn may weigh more. */
   readonly max: number;
   /** The most waiting calls of one owner. */

@@ -8,7 +8,7 @@ const SKIP_MS = 2_000;
 const LOCKED_MS = 20;
 
 /** Whether the subscription's pending and held deliveries are sent (resume) or cancelled (skip). */
-export type BacklogChoice = 'resume' | 'skip';
+type BacklogChoice = 'resume' | 'skip';
 
 export interface Enabled {
   /** Whether it is active now; otherwise it is paused until all deliveries are cancelled. */

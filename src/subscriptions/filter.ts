@@ -13,14 +13,14 @@ const MAX_TRIED_BYTES = 4 * 1024 * 1024;
 const MAX_SEARCHED = 10_000;
 
 /** The fields of a subscription that choose webhooks. */
-export interface Wanted {
+interface Wanted {
   readonly filter: string;
   readonly event_types: readonly string[] | null;
   readonly channels: readonly string[] | null;
 }
 
 /** A webhook that was sent by event type, and whether it matches. */
-export interface TriedWebhook {
+interface TriedWebhook {
   readonly webhook_id: string;
   readonly accepted_at: Date;
   readonly event_type: string;

@@ -31,7 +31,7 @@ export async function countSecrets(pool: pg.Pool): Promise<StoredSecrets> {
 }
 
 /** The result of resealing, counted in subscriptions. */
-export interface Resealing {
+interface Resealing {
   readonly resealed: number;
   /** Subscriptions with a secret that cannot be opened, and why. They were not changed. */
   readonly unreadable: readonly { readonly id: number; readonly reason: string }[];

@@ -14,7 +14,7 @@ import {
 /** Every retired secret signs every delivery, which makes `webhook-signature` longer. */
 const MAX_RETIRED = 5;
 
-export interface RotationRequest {
+interface RotationRequest {
   /** Null: a new secret is generated. */
   readonly secret: string | null;
   /** The scheme of a generated secret. Null: unchanged. */
@@ -23,7 +23,7 @@ export interface RotationRequest {
   readonly overlapMs: number;
 }
 
-export interface Rotation {
+interface Rotation {
   /** The new secret. */
   readonly secret: string;
   readonly scheme: SignatureScheme;
@@ -100,7 +100,7 @@ export async function rotateSecret(
 }
 
 /** The public keys of a subscription that signs with Ed25519. */
-export interface PublicKeys {
+interface PublicKeys {
   readonly current: string | null;
   readonly previous: readonly { readonly publicKey: string; readonly until: Date }[];
 }

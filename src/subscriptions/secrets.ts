@@ -20,8 +20,8 @@ export interface StoredRetiredSecret {
 }
 
 /** The columns of a subscription that hold secrets. */
-export const SECRET_COLUMNS = ['secret', 'retired_secrets', 'verify_secret'] as const;
-export type SecretColumn = (typeof SECRET_COLUMNS)[number];
+const SECRET_COLUMNS = ['secret', 'retired_secrets', 'verify_secret'] as const;
+type SecretColumn = (typeof SECRET_COLUMNS)[number];
 
 /**
  * Names the place of a secret. A sealed secret is bound to its table, subscription and column, so a user who
@@ -76,7 +76,7 @@ export class UnreadableSecretError extends Error {
 }
 
 /** A subscription's secrets, opened. */
-export interface OpenSecrets {
+interface OpenSecrets {
   readonly secret: string | null;
   readonly retired: readonly RetiredSecret[];
   readonly verifySecret: string | null;

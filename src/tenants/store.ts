@@ -16,7 +16,7 @@ export interface Tenant {
   readonly updated_at: Date;
 }
 
-export interface TenantFields {
+interface TenantFields {
   readonly name?: string | null | undefined;
   readonly metadata?: Record<string, string> | null | undefined;
   readonly retention_ms?: number | null | undefined;
@@ -87,7 +87,7 @@ export async function updateTenant(
 }
 
 /** What was deleted, cancelled or revoked with a tenant. */
-export interface DeletedTenant {
+interface DeletedTenant {
   readonly subscriptions: number;
   /** The task that cancels the deliveries; undefined if there were no subscriptions. */
   readonly task: string | undefined;

@@ -20,7 +20,7 @@ declare module 'fastify' {
   }
 }
 
-export interface AuthDeps {
+interface AuthDeps {
   readonly settings: Settings;
   readonly keyring: Keyring;
   readonly tenants: TenantCache;

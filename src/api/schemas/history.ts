@@ -97,13 +97,13 @@ export const WebhookRow = named('Webhook', {
 export const SCANNED_PAGES =
   'If no index fits the filters, the list searches a limited number of rows for each page. A page may then have fewer rows than `limit`, even none, although there are more pages. Follow next_cursor until it is null.';
 
-export interface Named {
+interface Named {
   readonly webhook_id: string;
   readonly subscription_id: number;
 }
 
 /** Returns the id of a delivery, as URLs have it. */
-export function deliveryIdOf({ webhook_id, subscription_id }: Named): string {
+function deliveryIdOf({ webhook_id, subscription_id }: Named): string {
   return `${webhook_id}.${subscription_id}`;
 }
 

@@ -20,8 +20,8 @@ export const TaskId = Type.String({
 
 const Link = Type.String({ format: 'uri-reference' });
 /** The states of deliveries that a task may send again, and of those that it may cancel. */
-export const ENDED_STATES = ['succeeded', 'failed', 'cancelled'] as const;
-export const OWED_STATES = ['pending', 'held'] as const;
+const ENDED_STATES = ['succeeded', 'failed', 'cancelled'] as const;
+const OWED_STATES = ['pending', 'held'] as const;
 export const DEFAULT_RATE = 100;
 
 export const Task = named('Task', {

@@ -18,7 +18,7 @@ export interface Verifier {
 }
 
 /** The most that the sender's clock may differ, or a repeated request may be late. */
-export const TOLERANCE_MS = 5 * 60_000;
+const TOLERANCE_MS = 5 * 60_000;
 
 /** Returns a header that was sent once; null if it is missing or was sent several times. */
 export function headerOf(headers: IncomingHttpHeaders, name: string): string | null {
