@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createApp } from '../api/app.ts';
-import { TURNS } from '../api/plugins/turns.ts';
+import { CONCURRENT_REQUESTS } from '../api/plugins/turns.ts';
 import type { Settings } from '../config/settings.ts';
 import { isTimeout, isUnavailable } from '../db/availability.ts';
 import type { EmbeddedPostgres } from '../db/embedded/postgres.ts';
@@ -34,7 +34,7 @@ import { createWorker, type Worker } from './worker.ts';
 /** For reads and rare statements; intake, deliveries and the queue have their own connections. */
 const POOL_CONNECTIONS = 5;
 /** For lists of history, which share their few prepared statements. No tenant may use all of them at once. */
-const LIST_CONNECTIONS = TURNS;
+const LIST_CONNECTIONS = CONCURRENT_REQUESTS;
 /** Test requests that a process has in flight at once. No tenant may have all of them. */
 const MAX_TESTS = 20;
 const NO_JOBS_TAKEN_MS = 60_000;

@@ -70,7 +70,7 @@ export async function createEventType(
       .onConflict((conflict) => conflict.doNothing())
       .returning(VISIBLE)
       .executeTakeFirst();
-    if (row !== undefined) await requireRoom(transaction, tenant);
+    if (row !== undefined) await requireWithinLimits(transaction, tenant);
     return row;
   });
 }
@@ -106,12 +106,12 @@ export async function putEventTypes(
         returning e.name, xmax = 0 as inserted`.execute(transaction);
       for (const { name, inserted } of rows) if (inserted) created.push(name);
     }
-    await requireRoom(transaction, tenant);
+    await requireWithinLimits(transaction, tenant);
     return created;
   });
 }
 
-async function requireRoom(db: Database, tenant: string): Promise<void> {
+async function requireWithinLimits(db: Database, tenant: string): Promise<void> {
   const { number, bytes } = await db
     .selectFrom('posthorn.event_types')
     .select([
@@ -184,7 +184,7 @@ export async function updateEventType(
       .returning(VISIBLE)
       .executeTakeFirst();
     const grows = change.schema !== undefined || change.example !== undefined;
-    if (row !== undefined && grows) await requireRoom(transaction, tenant);
+    if (row !== undefined && grows) await requireWithinLimits(transaction, tenant);
     return row;
   });
 }

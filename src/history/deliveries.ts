@@ -114,14 +114,14 @@ export async function listDeliveries(
   ];
   if (by === 'webhook') where.push(`d.webhook_id = ${p.add(webhookId, 'uuid')}`);
   if (by === 'subscription') where.push(`d.subscription_id = ${p.add(subscriptionId, 'integer')}`);
-  const those = (also: string) =>
+  const selectRows = (also: string) =>
     `select ${COLUMNS} from posthorn.deliveries d where ${where.join(' and ')}${also} order by ${order}`;
   const rows =
     reach === 'all'
-      ? those('')
+      ? selectRows('')
       : `select d.*
          from posthorn.subscriptions t
-         cross join lateral (${those(' and d.subscription_id = t.id')} limit $1) as d
+         cross join lateral (${selectRows(' and d.subscription_id = t.id')} limit $1) as d
          where t.tenant = ${p.add(tenant, 'text')}
          order by ${order}`;
 

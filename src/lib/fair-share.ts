@@ -1,5 +1,5 @@
 /** One owner may have four times as much as it leaves free. */
-const SHARE = 4;
+const MAX_SHARE_OF_FREE = 4;
 
 /**
  * Returns true if an owner, such as a tenant, may take more of a limited resource. One greedy owner alone gets
@@ -11,10 +11,10 @@ const SHARE = 4;
  */
 export function mayTake(more: number, own: number, used: number, max: number): boolean {
   if (used + more > max) return false;
-  return own === 0 || own + more <= SHARE * (max - used - more);
+  return own === 0 || own + more <= MAX_SHARE_OF_FREE * (max - used - more);
 }
 
 /** What an owner gets of it where it comes alone. */
 export function shareOfOne(max: number): number {
-  return Math.floor((max * SHARE) / (SHARE + 1));
+  return Math.floor((max * MAX_SHARE_OF_FREE) / (MAX_SHARE_OF_FREE + 1));
 }

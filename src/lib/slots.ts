@@ -37,7 +37,7 @@ export function createSlots(maxCount: number, maxWeight: number): Slots {
   const fits = (moreCount: number, moreWeight: number) =>
     count === 0 || (count + moreCount <= limit && weight + moreWeight <= maxWeight);
 
-  function letIn(): void {
+  function startWaiting(): void {
     for (;;) {
       const queue = waiting.length > 0 ? waiting : waitingLast;
       const [next] = queue;
@@ -78,11 +78,11 @@ export function createSlots(maxCount: number, maxWeight: number): Slots {
       count -= freedCount;
       weight -= freedWeight;
       released += freedCount;
-      letIn();
+      startWaiting();
     },
     resize(max) {
       limit = max;
-      letIn();
+      startWaiting();
     },
   };
 }

@@ -40,47 +40,47 @@ export function createTurns({ max, maxWaiting = Number.POSITIVE_INFINITY }: Turn
   const owners = new Map<string, OwnerTurns>();
   let used = 0;
 
-  function letIn(): void {
-    for (const [owner, line] of owners) {
+  function startWaiting(): void {
+    for (const [owner, ownerTurns] of owners) {
       if (used >= max) return;
-      const [next] = line.waiting;
+      const [next] = ownerTurns.waiting;
       if (next === undefined) continue;
-      if (used > 0 && !mayTake(next.weight, line.weight, used, max)) continue;
-      line.waiting.shift();
+      if (used > 0 && !mayTake(next.weight, ownerTurns.weight, used, max)) continue;
+      ownerTurns.waiting.shift();
       used += next.weight;
-      line.weight += next.weight;
-      line.running += 1;
+      ownerTurns.weight += next.weight;
+      ownerTurns.running += 1;
       // To the end, where this loop reaches it again after all others.
       owners.delete(owner);
-      owners.set(owner, line);
-      next.begin(turnOf(owner, line, next.weight));
+      owners.set(owner, ownerTurns);
+      next.begin(turnOf(owner, ownerTurns, next.weight));
     }
   }
 
-  function turnOf(owner: string, line: OwnerTurns, weight: number): () => void {
+  function turnOf(owner: string, ownerTurns: OwnerTurns, weight: number): () => void {
     let ended = false;
     return () => {
       if (ended) return;
       ended = true;
       used -= weight;
-      line.weight -= weight;
-      line.running -= 1;
-      letIn();
-      if (line.running === 0 && line.waiting.length === 0) owners.delete(owner);
+      ownerTurns.weight -= weight;
+      ownerTurns.running -= 1;
+      startWaiting();
+      if (ownerTurns.running === 0 && ownerTurns.waiting.length === 0) owners.delete(owner);
     };
   }
 
   return {
     take(owner, weight = 1) {
-      const line = owners.get(owner) ?? { running: 0, weight: 0, waiting: [] };
-      if (line.waiting.length >= maxWaiting)
+      const ownerTurns = owners.get(owner) ?? { running: 0, weight: 0, waiting: [] };
+      if (ownerTurns.waiting.length >= maxWaiting)
         return Promise.reject(
           new TooManyTurnsError(`${maxWaiting} calls of this owner are waiting already`),
         );
-      owners.set(owner, line);
+      owners.set(owner, ownerTurns);
       return new Promise((begin) => {
-        line.waiting.push({ weight, begin });
-        letIn();
+        ownerTurns.waiting.push({ weight, begin });
+        startWaiting();
       });
     },
   };

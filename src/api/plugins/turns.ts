@@ -18,7 +18,7 @@ declare module 'fastify' {
 }
 
 /** Requests that read or change at once: as many as the smallest pool that they use has connections. */
-export const TURNS = 4;
+export const CONCURRENT_REQUESTS = 4;
 /** Of one tenant. */
 const MAX_WAITING = 500;
 /** Characters of answers that their clients have not taken yet. A page of a thousand can be tens of MB. */
@@ -28,7 +28,7 @@ const STREAMED = 1024 * 1024;
 /** Smaller ones are not counted: a connection costs as much. */
 const MIN_COUNTED = 16 * 1024;
 /** The time for an answer, or for a part of an answer that is sent in parts. */
-const MAX_READING_MS = 2 * 60_000;
+const MAX_CLIENT_READ_MS = 2 * 60_000;
 
 /**
  * Lets tenants read, and change what they have, in turns. A page, a filter that is tried or the figures of a month
@@ -36,7 +36,7 @@ const MAX_READING_MS = 2 * 60_000;
  * each other: whatever one tenant asks for, others find one free.
  */
 export function registerTurns(app: FastifyInstance): void {
-  const turns = createTurns({ max: TURNS, maxWaiting: MAX_WAITING });
+  const turns = createTurns({ max: CONCURRENT_REQUESTS, maxWaiting: MAX_WAITING });
   let unread = 0;
   const unreadByTenant = new Map<string, number>();
   app.decorateRequest('endTurn', null);
@@ -112,7 +112,7 @@ export function registerTurns(app: FastifyInstance): void {
     if (length >= MIN_COUNTED && !socket.destroyed) {
       const { tenant } = request;
       countUnread(tenant, length);
-      const timer = setTimeout(() => socket.destroy(), MAX_READING_MS).unref();
+      const timer = setTimeout(() => socket.destroy(), MAX_CLIENT_READ_MS).unref();
       reply.raw.on('drain', () => timer.refresh());
       // Also where the client leaves before its end.
       reply.raw.once('close', () => {

@@ -92,7 +92,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         response: { 200: described('The delivery.', Delivery), ...problems(400, 401, 404) },
       },
     },
-    async (request, reply) => reply.send(await find(request, request.params)),
+    async (request, reply) => reply.send(await findDelivery(request, request.params)),
   );
 
   app.post(
@@ -114,13 +114,13 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
     },
     async (request, reply) => {
       const { delivery_id: id } = request.params;
-      const { webhookId, subscriptionId } = namesOf(id);
+      const { webhookId, subscriptionId } = readIds(id);
       const refusal = await inTransaction(pool, (client) =>
         retryDelivery(client, request.tenant, webhookId, subscriptionId),
       );
       if (refusal === 'unknown') throw notFound('delivery', id);
       if (refusal !== null) throw new Problem('conflict', REFUSALS[refusal]);
-      return reply.code(202).send(await find(request, request.params));
+      return reply.code(202).send(await findDelivery(request, request.params));
     },
   );
 
@@ -165,8 +165,11 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
     },
   );
 
-  async function find(request: FastifyRequest, { delivery_id: id }: { delivery_id: string }) {
-    const { webhookId, subscriptionId } = namesOf(id);
+  async function findDelivery(
+    request: FastifyRequest,
+    { delivery_id: id }: { delivery_id: string },
+  ) {
+    const { webhookId, subscriptionId } = readIds(id);
     const delivery = await getDelivery(listPool, request.tenant, webhookId, subscriptionId);
     if (delivery === undefined) throw notFound('delivery', id);
     return linkDelivery(delivery, linksOf(request));
@@ -185,7 +188,7 @@ const REFUSALS: Record<Exclude<RetryRefusal, 'unknown'>, string> = {
     'This delivery has had as many attempts as can be counted. Send it as a new webhook.',
 };
 
-function namesOf(id: string): { webhookId: string; subscriptionId: number } {
+function readIds(id: string): { webhookId: string; subscriptionId: number } {
   const names = readDeliveryId(id);
   if (names.subscriptionId > MAX_ID) throw notFound('delivery', id);
   return names;

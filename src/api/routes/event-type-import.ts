@@ -22,7 +22,7 @@ import {
 } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 import { validatorOfAllButBody } from '../validation.ts';
-import { IMPORT, withinRoom } from './event-types.ts';
+import { conflictIfTooMany, IMPORT } from './event-types.ts';
 
 const SENDABLE = new RegExp(SENT_EVENT_TYPE);
 /** CPU time for all schemas of one import together. A thousand ordinary schemas take 1 s. */
@@ -43,7 +43,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
   async function importDocument(request: FastifyRequest, body: Buffer) {
     const { tenant } = request;
     const types = await app.outsideTurn(request, () => judgeDocument(tenant, body));
-    const created = new Set(await withinRoom(() => putEventTypes(db, tenant, types)));
+    const created = new Set(await conflictIfTooMany(() => putEventTypes(db, tenant, types)));
     eventTypes.forget(tenant);
     const names = types.map(({ name }) => name);
     return {

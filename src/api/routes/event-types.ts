@@ -83,7 +83,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
       const { schema = null, example = null } = writeFields(request.body);
       await app.outsideTurn(request, () => judge({ tenant, name, schema, example }, 'body'));
       const fields = { description, schema, example };
-      const type = await withinRoom(() => createEventType(db, tenant, name, fields));
+      const type = await conflictIfTooMany(() => createEventType(db, tenant, name, fields));
       if (type === undefined)
         throw new Problem(
           'conflict',
@@ -177,7 +177,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
         await app.outsideTurn(request, () => judge({ tenant, name, schema, example }, 'body'));
       }
       const change = { description, archived, ...written };
-      const type = await withinRoom(() => updateEventType(db, tenant, name, change));
+      const type = await conflictIfTooMany(() => updateEventType(db, tenant, name, change));
       if (type === undefined) throw notFound('event type', name);
       eventTypes.forget(request.tenant);
       return reply.send(type);
@@ -255,7 +255,7 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
 };
 
 /** @throws Problem (409) where the work throws TooManyEventTypesError. */
-export async function withinRoom<T>(work: () => Promise<T>): Promise<T> {
+export async function conflictIfTooMany<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -27,7 +27,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
   app,
   { services },
 ) => {
-  await app.register(rawIngest, { services });
+  await app.register(ingestBytesRoutes, { services });
 
   app.post(
     '/ingest/getsignature',
@@ -77,7 +77,7 @@ export const ingestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
 };
 
 /** This route has a scope of its own because its bodies stay bytes; the other routes parse theirs. */
-const rawIngest: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services },
 ) => {

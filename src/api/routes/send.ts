@@ -114,7 +114,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
 
   // The two readers are functions of their own so that the request's bytes, text and values can be
   // collected while its webhooks are committed: together they are three times the size of the body.
-  async function readOne(request: FastifyRequest): Promise<IncomingWebhook> {
+  async function readWebhook(request: FastifyRequest): Promise<IncomingWebhook> {
     const body = request.body as Buffer;
     const { text, value } = parseJsonBody(body);
     requireSend(value);
@@ -172,7 +172,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       },
     },
     async (request, reply) => {
-      const webhook = await readOne(request);
+      const webhook = await readWebhook(request);
       let accepted: AcceptedWebhook | null;
       try {
         accepted = await intake.accept(webhook);

@@ -46,7 +46,7 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
     async (request, reply) => {
       const { subscription_id: id } = request.params;
       const subscription = await pauseSubscription(db, request.tenant, id, request.body.reason);
-      return reply.send(unlessDisabled(id, subscription));
+      return reply.send(requireEnabled(id, subscription));
     },
   );
 
@@ -70,13 +70,13 @@ export const subscriptionActionRoutes: FastifyPluginAsyncTypebox<{
     async (request, reply) => {
       const { subscription_id: id } = request.params;
       const subscription = await resumeSubscription(db, request.tenant, id);
-      return reply.send(unlessDisabled(id, subscription));
+      return reply.send(requireEnabled(id, subscription));
     },
   );
 };
 
 /** Pausing and resuming leave a disabled subscription as it is. */
-function unlessDisabled(id: number, subscription: StoredSubscription | undefined) {
+function requireEnabled(id: number, subscription: StoredSubscription | undefined) {
   if (subscription === undefined) throw notFound('subscription', id);
   if (subscription.status !== 'disabled') return subscription;
   throw new Problem(

@@ -19,7 +19,7 @@ import {
 import type { ApiServices } from '../services.ts';
 import { tenantSubscription } from '../tenant-subscription.ts';
 
-const OfSubscription = Type.Object({ subscription_id: SubscriptionId });
+const SubscriptionParams = Type.Object({ subscription_id: SubscriptionId });
 const Params = Type.Object({ task_id: TaskId });
 
 /** Tasks: changes to many deliveries, which the workers make in batches. */
@@ -27,7 +27,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   app,
   { services: { pool } },
 ) => {
-  async function begin(
+  async function beginForSubscription(
     { since, until, rate = DEFAULT_RATE }: { since: string; until?: string; rate?: number },
     task: Pick<NewTask, 'tenant' | 'kind' | 'states' | 'eventTypes'> & { subscriptionId: number },
   ) {
@@ -51,7 +51,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         description:
           'Starts a task that makes the matching deliveries pending again, the oldest first, at a limited rate. Deliveries that are still pending or held, and those whose body is deleted, are left as they are.',
         tags: ['tasks'],
-        params: OfSubscription,
+        params: SubscriptionParams,
         body: ReplayFilter,
         response: {
           202: described('The task that sends them again.', Task),
@@ -61,7 +61,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     },
     async (request, reply) => {
       const { states = ['failed', 'cancelled'], event_types = null, ...when } = request.body;
-      const task = await begin(when, {
+      const task = await beginForSubscription(when, {
         tenant: request.tenant,
         kind: 'replay',
         subscriptionId: request.params.subscription_id,
@@ -82,7 +82,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         summary: 'Send all failed deliveries of a period again',
         description: 'The same as a replay with `states` failed.',
         tags: ['tasks'],
-        params: OfSubscription,
+        params: SubscriptionParams,
         body: RecoverFilter,
         response: {
           202: described('The task that sends them again.', Task),
@@ -91,7 +91,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       },
     },
     async (request, reply) => {
-      const task = await begin(request.body, {
+      const task = await beginForSubscription(request.body, {
         tenant: request.tenant,
         kind: 'recover',
         subscriptionId: request.params.subscription_id,
@@ -134,7 +134,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         response: { 200: described('The task.', Task), ...problems(400, 401, 404) },
       },
     },
-    async (request, reply) => reply.send(await find(request, request.params)),
+    async (request, reply) => reply.send(await findTask(request, request.params)),
   );
 
   app.post(
@@ -155,7 +155,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     },
     async (request, reply) => {
       const ended = await cancelTask(pool, request.tenant, request.params.task_id);
-      const task = await find(request, request.params);
+      const task = await findTask(request, request.params);
       if (!ended && task.state !== 'cancelled')
         throw new Problem(
           'conflict',
@@ -165,7 +165,7 @@ export const taskRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     },
   );
 
-  async function find(request: FastifyRequest, { task_id: id }: { task_id: string }) {
+  async function findTask(request: FastifyRequest, { task_id: id }: { task_id: string }) {
     const task = await getTask(pool, request.tenant, id);
     if (task === undefined) throw notFound('task', id);
     return linkTask(task, linksOf(request));

@@ -97,13 +97,13 @@ export const WebhookRow = named('Webhook', {
 export const SCANNED_PAGES =
   'If no index fits the filters, the list searches a limited number of rows for each page. A page may then have fewer rows than `limit`, even none, although there are more pages. Follow next_cursor until it is null.';
 
-interface Named {
+interface DeliveryIds {
   readonly webhook_id: string;
   readonly subscription_id: number;
 }
 
 /** Returns the id of a delivery, as URLs have it. */
-function deliveryIdOf({ webhook_id, subscription_id }: Named): string {
+function deliveryIdOf({ webhook_id, subscription_id }: DeliveryIds): string {
   return `${webhook_id}.${subscription_id}`;
 }
 
@@ -114,7 +114,7 @@ export function readDeliveryId(id: string): { webhookId: string; subscriptionId:
 }
 
 /** Adds its id and links to a delivery. */
-export function linkDelivery<T extends Named>(delivery: T, to: To) {
+export function linkDelivery<T extends DeliveryIds>(delivery: T, to: To) {
   const id = deliveryIdOf(delivery);
   const { webhook_id, subscription_id } = delivery;
   return {
@@ -130,7 +130,7 @@ export function linkDelivery<T extends Named>(delivery: T, to: To) {
 }
 
 /** Adds links to an attempt. */
-export function linkAttempt<T extends Named>(attempt: T, to: To) {
+export function linkAttempt<T extends DeliveryIds>(attempt: T, to: To) {
   const id = deliveryIdOf(attempt);
   return {
     ...attempt,
@@ -144,7 +144,7 @@ export function linkAttempt<T extends Named>(attempt: T, to: To) {
 }
 
 /** Adds links to a webhook. */
-export function linkWebhook<T extends Pick<Named, 'webhook_id'>>(webhook: T, to: To) {
+export function linkWebhook<T extends Pick<DeliveryIds, 'webhook_id'>>(webhook: T, to: To) {
   return {
     ...webhook,
     links: {
