@@ -25,7 +25,7 @@ export async function beginTask(pool: pg.Pool, task: NewTask): Promise<Task> {
     if (!(error instanceof TooManyTasksError)) throw error;
     throw new Problem(
       'conflict',
-      `${error.message}; wait until one of them has ended, or cancel one.`,
+      `${error.message}; wait until a task has ended, or cancel a task.`,
     );
   }
 }

@@ -10,8 +10,8 @@ interface RequestedSecret {
 }
 
 /**
- * Returns the secret that a request gives or asks for. `shown` is the secret for the answer: only one that
- * was generated here and that the receiver needs too.
+ * Returns the secret that a request gives or asks for. `shown` is the secret for the answer: only a
+ * secret that was generated here and that the receiver needs too.
  *
  * @throws Problem (400) when the fields of the request contradict each other.
  */
@@ -27,7 +27,7 @@ export function chooseSecret({ secret, generate, scheme }: RequestedSecret): {
   if (generate)
     throw invalidField(
       'body.generate_secret',
-      'asks for a secret although body.secret is given; leave one of them out',
+      'asks for a secret although body.secret is given; leave out either',
     );
   requireScheme(secret, scheme);
   return { secret, shown: undefined };

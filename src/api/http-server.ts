@@ -18,7 +18,7 @@ const KEEP_ALIVE_MS = 72_000;
 type Answers = WeakMap<Duplex, ServerResponse>;
 
 /**
- * Creates a server that answers with problem+json whatever does not reach the handler: bytes that are not
+ * Creates a server that also answers requests which do not reach the handler, with problem+json: bytes that are not
  * HTTP, requests without exactly one `Host`, with a transfer coding other than chunked or an unknown
  * `Expect`, and CONNECT. fastify creates two of these servers if the host is `localhost`.
  */
@@ -130,7 +130,7 @@ export function answerClientError(
   const isInThisRequest = answer !== undefined && !answer.req.complete;
   if (answer === undefined || (isInThisRequest ? !answer.headersSent : answer.writableFinished))
     endWith(socket, explain(error));
-  // A request gets one answer, and this one has been started or sent.
+  // A request gets a single answer, and this request's answer has been started or sent.
   else if (answer.writableFinished) close();
   else answer.once('finish', close);
 }

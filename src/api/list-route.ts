@@ -137,7 +137,7 @@ export function addListRoute<Filters extends TProperties, Row extends TSchema>(
 /**
  * Reads a page with a statement that returns the first rows after a position.
  *
- * @param read runs the statement for at most that many rows: one more than the page, to know if there is a next.
+ * @param read runs the statement with a limit of rows: a row more than the page, which shows if there is a next page.
  */
 export async function readPageBy<Row>(
   limit: number,

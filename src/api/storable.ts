@@ -1,7 +1,7 @@
-// What no later step could take, whatever the field: text that Postgres cannot store, depth, and numbers of
-// members that are not to be judged one by one.
+// Refuses values that no later step can process, in any field: text that Postgres cannot store, values that are
+// nested too deeply, and objects and arrays with too many members.
 
-/** A JSON Schema, as far as it is looked into here. */
+/** The keywords of a JSON Schema that are read here. */
 export interface Schema {
   readonly type?: unknown;
   readonly anyOf?: readonly Schema[];
@@ -20,13 +20,13 @@ interface Unstorable {
   readonly message: string;
 }
 
-/** No field is nested as deeply by far. What recurses into 10,000 levels runs out of stack. */
+/** Far more than any field needs. A recursive function runs out of stack at 10,000 levels. */
 const MAX_DEPTH = 100;
-/** Of the members of an object that are not known, so many are judged. */
+/** The most unknown members of an object that are checked. */
 const MAX_UNKNOWN = 10_000;
 const TEXT_MESSAGE = 'may not contain U+0000 or half of a surrogate pair';
 
-/** Whether a text column takes it: Postgres has no U+0000, and UTF-8 no half of a surrogate pair. */
+/** Returns true if Postgres can store a text: it stores neither U+0000 nor half of a surrogate pair. */
 export function isStorable(text: string): boolean {
   return text.isWellFormed() && !text.includes('\u0000');
 }
@@ -41,12 +41,12 @@ interface Part {
 }
 
 /**
- * Looks through a part of a request for text that cannot be stored, in keys as in values, and for
- * nesting and numbers of members that nobody means. It does not recurse, so that any depth can be looked
- * through, and does not look into what is refused anyway. *Measured*: a schema's validator, which looks for
- * all errors, took 4.7 s for an array of 500,000 elements where a hundred may be.
+ * Searches a part of a request for text that cannot be stored, in keys and values, for too much nesting, and for
+ * too many members. It does not recurse, so any depth is safe, and it skips members that are refused anyway.
+ * *Measured*: a schema's validator, which looks for all errors, took 4.7 s for an array of 500,000 elements
+ * where 100 are allowed.
  *
- * What the schema describes as any JSON is left out: its route delivers it as it is, or judges it.
+ * Values that the schema describes as any JSON are skipped: their route delivers them unchanged, or checks them.
  */
 export function findUnstorable(value: unknown, schema: Schema): Unstorable | null {
   const waiting: Part[] = [{ value, schema, name: '', parent: undefined, depth: 0 }];
@@ -81,20 +81,20 @@ export function findUnstorable(value: unknown, schema: Schema): Unstorable | nul
   return null;
 }
 
-/** Whether it says nothing, or no more than that it is an object. */
+/** Returns true if a schema allows anything, or any object. */
 function isAnything(schema: Schema): boolean {
   if (schema.type === 'object')
     return !('properties' in schema || 'additionalProperties' in schema);
   return !('type' in schema || 'anyOf' in schema || 'enum' in schema || 'const' in schema);
 }
 
-/** An array or an object where something else is asked for. */
+/** Returns true for an array or an object if the schema requires another type. */
 function isOfAnotherType(value: object, schema: Schema | undefined): boolean {
   const type = Array.isArray(value) ? 'array' : 'object';
   return schema?.type !== undefined && schema.type !== type;
 }
 
-/** Why there are too many members, by what the schema says, or null. */
+/** Returns why a value has more members than its schema allows, or null. */
 function judgeNumber(value: object, schema: Schema | undefined): string | null {
   if (Array.isArray(value)) {
     const { maxItems = Number.POSITIVE_INFINITY } = schema ?? {};
@@ -107,12 +107,12 @@ function judgeNumber(value: object, schema: Schema | undefined): string | null {
   return Object.keys(value).length > most ? `must NOT have more than ${most} properties` : null;
 }
 
-/** The schema without null, for a schema that allows null too. */
+/** Returns a schema without its alternative `null`. */
 function known(schema: Schema | undefined): Schema | undefined {
   return schema?.anyOf?.[0] ?? schema;
 }
 
-/** The schema of a member of an object, or an element of an array. */
+/** Returns the schema of a member of an object, or of an element of an array. */
 function below(schema: Schema | undefined, name: string): Schema | undefined {
   const { properties, additionalProperties, items } = schema ?? {};
   if (properties !== undefined && Object.hasOwn(properties, name)) return properties[name];

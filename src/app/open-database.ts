@@ -12,7 +12,7 @@ const REPORT_EVERY_MS = 60_000;
 interface OpenDatabase {
   readonly url: string;
   readonly embedded: EmbeddedPostgres | undefined;
-  /** Stops the server, if it is the embedded one. */
+  /** Stops the server, if it is the embedded Postgres. */
   close(): Promise<void>;
 }
 

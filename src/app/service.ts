@@ -44,7 +44,7 @@ const FORGOTTEN_MS = 30_000;
 const SCRAPE_FORGOTTEN_MS = 150_000;
 
 export interface Service {
-  /** Where the API listens, such as `http://127.0.0.1:5000`; empty where other processes serve it. */
+  /** The URL of the API, such as `http://127.0.0.1:5000`; empty if other processes serve the API. */
   readonly url: string;
   readonly databaseUrl: string;
   readonly embedded: EmbeddedPostgres | undefined;
@@ -217,11 +217,11 @@ async function listen(
     switch (errorCode(error)) {
       case 'EADDRINUSE':
         throw new OperatorError(
-          `Port ${port} on ${host} is taken. Stop what listens there, or set PORT to another one (PORT=0 finds a free one).`,
+          `Port ${port} on ${host} is taken. Stop what listens there, or set PORT to another port (PORT=0 finds a free port).`,
         );
       case 'EACCES':
         throw new OperatorError(
-          `Port ${port} needs more rights than this user has. Set PORT to one above 1023.`,
+          `Port ${port} needs more rights than this user has. Set PORT to a port above 1023.`,
         );
       case 'EADDRNOTAVAIL':
       case 'ENOTFOUND':

@@ -14,7 +14,7 @@ interface NotReady {
 
 /**
  * Returns the roles of `count` processes that share the work. Delivering costs twice as much as
- * accepting; from four processes on two accept, so that one may die without refused requests.
+ * accepting; from four processes on two accept, so that requests are still accepted while a process restarts.
  */
 export function rolesOf(count: number): ('api' | 'worker')[] {
   const apis = Math.max(count < 4 ? 1 : 2, Math.round(count / 3));
@@ -26,7 +26,7 @@ export function environmentOf(role: 'api' | 'worker'): Record<string, string> {
   return { POSTHORN_ROLE: role, ...(role === 'worker' ? { [SERVED_BY_OTHERS]: '1' } : {}) };
 }
 
-/** Returns whether other processes serve the API of this one. */
+/** Returns true if this process does not serve the API because other processes do. */
 export function isServedByOthers(): boolean {
   return cluster.isWorker && process.env[SERVED_BY_OTHERS] === '1';
 }
@@ -48,7 +48,7 @@ export function endWithSupervisor(log: Logger): void {
   );
 }
 
-/** Makes the supervisor tell each process why another one is not ready. */
+/** Makes the supervisor tell each process why another process is not ready. */
 export function passOnReadiness(): void {
   const reasons = new Map<number, string | null>();
   const tell = () => {
@@ -70,7 +70,7 @@ export function passOnReadiness(): void {
 }
 
 /**
- * Tells the other processes every few seconds whether this one is ready.
+ * Tells the other processes every few seconds whether this process is ready.
  *
  * @param reason returns why it is not ready, or null.
  * @returns a function that stops it.

@@ -37,7 +37,7 @@ interface Child {
 /**
  * Runs the service in `settings.processes` processes, some of which serve the API on one port and
  * the others deliver, and replaces each process that ends, for any reason. The database is opened
- * here, once, so that an embedded one outlives them.
+ * here, once, so that an embedded database outlives them.
  *
  * @param stopRequested ends the start.
  * @throws OperatorError as `startService` does. Its message is empty when the first process gave up
@@ -66,7 +66,7 @@ export async function startProcesses(
       log,
     );
 
-  /** Waits until a new process may be started in the place of one that has ended. */
+  /** Waits until a new process may be started in the place of a process that has ended. */
   async function backOff({ pid, startedAt }: Child, { code, signal, err }: End): Promise<void> {
     if (performance.now() - startedAt > HEALTHY_MS) restartDelayMs = RESTART_MIN_MS;
     const restartInMs = restartDelayMs;
@@ -78,7 +78,7 @@ export async function startProcesses(
     } else {
       log.error(
         { process: pid, code, signal, restartInMs },
-        'a process died; another one is started',
+        'a process died; a new process is started',
       );
     }
     restartDelayMs = Math.min(RESTART_MAX_MS, restartDelayMs * 2);
@@ -125,7 +125,7 @@ export async function startProcesses(
     cluster.schedulingPolicy = cluster.SCHED_NONE;
   }
   const { first, address } = await startFirst(firstRole as Role);
-  // With PORT=0, a process that replaces the only listening one must listen at the same port. Several
+  // With PORT=0, a process that replaces the only listening process must listen at the same port. Several
   // share the port as it was asked for: another number would be another listener, and find it taken.
   if (listening === 1) port = address.port;
   const kept = [

@@ -71,11 +71,11 @@ export interface Worker {
   /** Lets deliveries in flight finish, within the grace period, and hands back the rest. */
   stop(): Promise<void>;
   readonly inFlight: number;
-  /** How long no job has begun, no request was open, and the queue was not found empty either. */
+  /** The time in which no job has started, no request was open, and the queue was not found empty. */
   readonly quietForMs: number;
 }
 
-/** Assembles the delivering half of the service. */
+/** Assembles the part of the service that delivers webhooks. */
 export function createWorker(options: WorkerOptions): Worker {
   const { settings, databaseUrl, pool, session, subscriptions, health, log } = options;
   const { onAttempt, onExpired } = options;
@@ -217,7 +217,7 @@ export function createWorker(options: WorkerOptions): Worker {
     health.watch('skip_held', 'cancelling deliveries that are skipped'),
   );
   const onClock = [waker, taskWaker, expiry, skipping];
-  // An hourly job runs them in one process; if one fails, that process tries it again by itself.
+  // An hourly job runs them in one process; if a run fails, that process tries it again by itself.
   const hourly = [
     createPartitionKeeper({
       pool,

@@ -20,32 +20,35 @@ type WrittenKey = {
   [Field in keyof Key]: Key[Field] extends Date | null ? string | null : Key[Field];
 };
 
-/** Gives, shows and takes away the keys of a running Posthorn. */
+/** The commands that create, list and revoke keys of a running Posthorn. */
 export function apiKeyCommands(): Command[] {
   const create = new Command('create')
-    .description('make a key and print it, this once')
-    .requiredOption('--scopes <scopes>', `${SCOPES.join(', ')}: one, or several with commas`)
-    .option('--tenant <tenant>', 'whose things it may see (default: default; none with admin)')
-    .option('--name <name>', 'what it is for')
+    .description('create a key and print it; it cannot be printed again')
+    .requiredOption('--scopes <scopes>', `${SCOPES.join(', ')}; several with commas`)
+    .option(
+      '--tenant <tenant>',
+      'the tenant that the key is limited to (default: default; not with admin)',
+    )
+    .option('--name <name>', 'a name, to recognize the key by')
     .option('--environment <environment>', ENVIRONMENTS.join(' or '))
-    .option('--expires <duration>', 'how long it is good for, such as 90d (default: for ever)')
+    .option('--expires <duration>', 'the time until it expires, such as 90d (default: never)')
     .action(createKey);
   const list = new Command('list')
-    .description('list the keys that were not revoked')
-    .option('--tenant <tenant>', 'of this tenant alone')
+    .description('list the keys that are not revoked')
+    .option('--tenant <tenant>', 'only keys of this tenant')
     .action(listKeys);
   const revoke = new Command('revoke')
-    .description('refuse a key from now on')
-    .argument('<id>', 'as the list has it')
+    .description('revoke a key')
+    .argument('<id>', 'id of the key, as in the list')
     .action(revokeKey);
   return [create, list, revoke].map((command) =>
     command
-      .option('--url <url>', 'where Posthorn is', 'http://127.0.0.1:5000')
+      .option('--url <url>', 'URL of Posthorn', 'http://127.0.0.1:5000')
       .option('--key <key>', 'a key with the scope admin (default: POSTHORN_ADMIN_KEY)'),
   );
 }
 
-/** Who gives no key shows the admin key, if there is one. */
+/** Without a key, the admin key is used, if it is set. */
 function targetOf({ url, key = loadAdminKey() }: Target): Target {
   return { url, key };
 }
@@ -113,5 +116,5 @@ async function listKeys(options: Target & { readonly tenant?: string }): Promise
 
 async function revokeKey(id: string, options: Target): Promise<void> {
   await call(targetOf(options), { method: 'DELETE', path: `/v1/keys/${encodeURIComponent(id)}` });
-  process.stdout.write(`Key ${id} is refused from now on.\n`);
+  process.stdout.write(`Key ${id} is revoked.\n`);
 }

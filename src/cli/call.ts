@@ -1,6 +1,6 @@
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 
-/** Where a running Posthorn is, and what is shown to it. */
+/** The address of a running Posthorn, and the key for it. */
 export interface Target {
   readonly url: string;
   readonly key?: string | undefined;
@@ -15,10 +15,10 @@ export interface Call {
 }
 
 /**
- * Asks a running Posthorn.
+ * Sends a request to a running Posthorn.
  *
  * @returns the text of its answer.
- * @throws OperatorError when nobody answers there, or when the answer is an error.
+ * @throws OperatorError when no Posthorn answers there, or when the answer is an error.
  */
 export async function call(
   { url, key }: Target,
@@ -38,7 +38,7 @@ export async function call(
   } catch (error) {
     const { cause } = error as { cause?: unknown };
     throw new OperatorError(
-      `No Posthorn answers at ${url} (${errorMessage(cause ?? error)}). Start it with posthorn start, or name another by --url.`,
+      `No Posthorn answers at ${url} (${errorMessage(cause ?? error)}). Start it with posthorn start, or give another URL with --url.`,
     );
   }
   const text = await response.text();

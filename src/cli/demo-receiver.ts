@@ -4,18 +4,18 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from '../lib/node-http.ts';
 
-/** A new one for every demo. */
+/** A new secret for every demo. */
 export const DEMO_SECRET = `whsec_${randomBytes(32).toString('base64')}`;
 
-/** How the receiver treats a webhook, and so how its delivery should end. */
+/** The receiver's answers to a webhook, and the end of its delivery that follows from them. */
 interface Plan {
-  /** What it answers to the attempts in turn, the last answer standing for all further ones. */
+  /** The answers to the attempts in turn; all further attempts get the last answer. */
   readonly answers: readonly (200 | 404 | 500 | 'silence')[];
   readonly state: 'succeeded' | 'failed';
   readonly attempts: number;
 }
 
-/** The plan for webhook number `n`: most are well, some meet trouble. */
+/** The plan for webhook number `n`: most succeed, some fail at first or for good. */
 export function planOf(n: number): Plan {
   if (n % 100 === 99) return { answers: [500], state: 'failed', attempts: 4 };
   if (n % 50 === 11) return { answers: [404], state: 'failed', attempts: 4 };

@@ -12,7 +12,7 @@ const WEBHOOKS = 1_000;
 const SENDERS = 32;
 const GIVE_UP_MS = 50_000;
 
-/** How the demo's service differs from one in earnest: it is impatient. */
+/** The demo's service retries sooner and waits less than a service in production. */
 const DEMO_SETTINGS = {
   PORT: '0',
   HOST: '127.0.0.1',
@@ -22,7 +22,7 @@ const DEMO_SETTINGS = {
   LOG_LEVEL: 'error',
 };
 
-/** `posthorn demo`: a thousand webhooks to a receiver that misbehaves, and what became of them. */
+/** `posthorn demo`: sends a thousand webhooks to a receiver that misbehaves, and shows how they ended. */
 export function demoCommand(): Command {
   return new Command('demo')
     .description('see 1,000 webhooks delivered and retried, in under a minute')
@@ -34,13 +34,13 @@ export function demoCommand(): Command {
 async function demo({ keep = false }: { keep?: boolean }): Promise<void> {
   const { startService } = await import('../app/service.ts');
   const dataDir = join(process.cwd(), '.posthorn-demo');
-  // From a folder without a .env file: the demo is the same whatever is set for work in earnest.
+  // From a folder without a .env file: settings for production do not change the demo.
   const settings = loadSettings(
     { ...DEMO_SETTINGS, POSTHORN_DATA_DIR: dataDir },
     import.meta.dirname,
   );
   say('Starting an embedded Postgres, the service and a receiver that misbehaves …');
-  // Listened for from the beginning: a stop during start-up must not leave a database behind.
+  // The listeners are set first: a stop during the start must not leave a database behind.
   const interrupted = new Promise<'interrupted'>((resolve) => {
     process.once('SIGINT', () => resolve('interrupted'));
     process.once('SIGTERM', () => resolve('interrupted'));
@@ -59,7 +59,7 @@ async function demo({ keep = false }: { keep?: boolean }): Promise<void> {
       await service.stop();
     }
   } finally {
-    // An open server would keep a demo alive that could not start.
+    // An open server would keep the process alive after a failed start.
     await receiver.close();
   }
 }
@@ -182,7 +182,7 @@ async function report(
   }
   const wrong = rows.filter(({ webhook_id, state, attempts }) => {
     const plan = planOf(sent.get(webhook_id) ?? -1);
-    // More attempts than planned are no fault: on a busy machine one may time out.
+    // More attempts than planned are no fault: on a busy machine an attempt may time out.
     return state !== plan.state || attempts < plan.attempts;
   });
   const { refused } = receiver;
@@ -210,7 +210,7 @@ function sayWhereToLook({ databaseUrl }: Service, keep: boolean): void {
     ['http://127.0.0.1:5000/logs/deliverylogs', 'every attempt'],
     keep
       ? [`psql '${databaseUrl}' -c 'table posthorn.delivery_report'`, '']
-      : ['npm run demo -- --keep', 'goes on running, and names its database for psql'],
+      : ['npm run demo -- --keep', 'keeps running, and shows how to connect with psql'],
   ].map(([what = '', why]) => `    ${what.padEnd(50)}${why}`.trimEnd());
   say(`\n  Look further:\n${further.join('\n')}`);
 }
@@ -228,7 +228,7 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** A progress bar where somebody watches; nothing in a pipe. */
+/** Shows a progress bar in a terminal, and nothing in a pipe. */
 function bar(what: string, count: number): void {
   if (!process.stdout.isTTY) return;
   const width = 40;

@@ -4,9 +4,9 @@ import { OperatorError } from '../lib/errors.ts';
 import { createSealer } from '../lib/sealing.ts';
 import { apiKeyCommands } from './api-keys.ts';
 
-/** `posthorn keys`: what concerns the keys of this Posthorn. */
+/** `posthorn keys`: manages API keys and the encryption of secrets. */
 export function keysCommand(): Command {
-  const command = new Command('keys').description('look after keys').addHelpText(
+  const command = new Command('keys').description('manage API keys and encryption').addHelpText(
     'after',
     `
 Examples:
@@ -16,19 +16,20 @@ Examples:
   $ posthorn keys revoke 7
   $ posthorn keys rotate-encryption`,
   );
-  for (const one of [...apiKeyCommands(), rotateEncryptionCommand()]) command.addCommand(one);
+  for (const subcommand of [...apiKeyCommands(), rotateEncryptionCommand()])
+    command.addCommand(subcommand);
   return command;
 }
 
 function rotateEncryptionCommand(): Command {
   return new Command('rotate-encryption')
-    .description('encrypt all secrets anew, under the first key of POSTHORN_ENCRYPTION_KEY')
+    .description('encrypt all secrets again, with the first key of POSTHORN_ENCRYPTION_KEY')
     .addHelpText(
       'after',
       `
-Services may run meanwhile. To change the key, let every process have both first:
+Services may keep running. To change the key, give both keys to every process first:
   1. POSTHORN_ENCRYPTION_KEY=<old>,<new>   everywhere: all can read both
-  2. POSTHORN_ENCRYPTION_KEY=<new>,<old>   everywhere: the new one encrypts
+  2. POSTHORN_ENCRYPTION_KEY=<new>,<old>   everywhere: the new key encrypts
   3. posthorn keys rotate-encryption       with the setting of step 2
   4. POSTHORN_ENCRYPTION_KEY=<new>         everywhere
 
@@ -59,7 +60,7 @@ async function rotateEncryption(): Promise<void> {
     for (const { id, reason } of unreadable.slice(0, MAX_TOLD))
       process.stderr.write(`Subscription ${id} was left as it is: ${reason}.\n`);
     throw new OperatorError(
-      `${unreadable.length} subscriptions have secrets that cannot be read. Add the missing key to the end of POSTHORN_ENCRYPTION_KEY, or give them new secrets by rotate-secret.`,
+      `${unreadable.length} subscriptions have secrets that cannot be read. Add the missing key to the end of POSTHORN_ENCRYPTION_KEY, or give them new secrets with rotate-secret.`,
     );
   } finally {
     await pool.end();

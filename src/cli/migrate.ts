@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { loadSettings } from '../config/settings.ts';
 
-/** `posthorn migrate`: brings the database up to date, or shows where it is. */
+/** `posthorn migrate`: brings the database up to date, or shows its state. */
 export function migrateCommand(): Command {
   return new Command('migrate')
     .description('apply the migrations (start does it too)')
@@ -49,7 +49,7 @@ async function apply(url: string): Promise<void> {
     process.stdout.write('The database is up to date.\n');
 }
 
-/** Their names where they are few, how many they are otherwise. */
+/** Returns the names of a few files, or the number of many. */
 function named(files: readonly string[]): string {
   return files.length > 8 ? `${files.length} files` : files.join(', ');
 }

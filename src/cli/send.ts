@@ -11,13 +11,13 @@ interface SendOptions {
   readonly key?: string;
 }
 
-/** `posthorn send`: hands one webhook to a running Posthorn. */
+/** `posthorn send`: hands a webhook to a running Posthorn. */
 export function sendCommand(): Command {
   return new Command('send')
     .description('hand a webhook to a running Posthorn')
     .argument('<subscription>', 'id of the subscription')
     .argument('<json>', 'the payload; @file reads it from a file, - from standard input')
-    .option('--url <url>', 'where Posthorn is', 'http://127.0.0.1:5000')
+    .option('--url <url>', 'URL of Posthorn', 'http://127.0.0.1:5000')
     .option('--secret <secret>', "the subscription's secret, to sign with")
     .option(
       '--key <key>',

@@ -7,11 +7,11 @@ import { endWithSupervisor } from '../app/siblings.ts';
 import { isLoopback, loadSettings, type Settings } from '../config/settings.ts';
 import { VERSION } from '../version.ts';
 
-/** Interrupts this close together are one. */
+/** Interrupts within this time count as the same Ctrl-C. */
 const SAME_INTERRUPT_MS = 500;
-/** What the embedded Postgres is given to end before we do. */
+/** The time that the embedded Postgres has to stop before this process ends. */
 const LAST_WORDS_MS = 2_000;
-/** A stop that takes so much longer than its grace period waits for what will not come. */
+/** A stop that exceeds its grace period by this time will not finish. */
 const OVERDUE_MS = 1_000;
 const LOOK_FOR_PARENT_MS = 500;
 
@@ -35,13 +35,13 @@ async function start(): Promise<void> {
   const log = createLog(settings);
   if (cluster.isPrimary) log.info(startOf(settings), 'starting');
   endWithSupervisor(log);
-  // Here, so that --help and --version need not load all of the service.
+  // Imported here, so that --help and --version do not load the service.
   const several = settings.processes > 1 && cluster.isPrimary;
   const { startProcesses, killProcesses } = several
     ? await import('../app/supervisor.ts')
     : { startProcesses: (await import('../app/service.ts')).startService, killProcesses: () => {} };
 
-  // Listened for from the beginning: a stop during start-up must not leave a database behind.
+  // The listeners are set before the start: a stop during it must not leave a database behind.
   let stopRequestedAt: number | undefined;
   const stopRequested = new AbortController();
   let service: Service | undefined;
@@ -56,7 +56,7 @@ async function start(): Promise<void> {
   };
   const onInterrupt = async () => {
     if (stopRequestedAt === undefined) return requestStop('SIGINT');
-    // One Ctrl-C comes several times: from the terminal, and from npm or whoever else started us.
+    // The same Ctrl-C arrives several times: from the terminal, and from npm or another parent process.
     if (performance.now() - stopRequestedAt < SAME_INTERRUPT_MS) return;
     log.warn('stopping at once');
     await endAtOnce(130);
@@ -68,7 +68,7 @@ async function start(): Promise<void> {
   };
   const stop = async () => {
     if (service === undefined) return;
-    // The processes under a supervisor have their own, which comes first.
+    // The processes under a supervisor have a shorter limit of their own.
     const overdueMs = settings.shutdownGraceMs + OVERDUE_MS * (several ? 2 : 1);
     setTimeout(() => {
       log.warn(
@@ -85,7 +85,7 @@ async function start(): Promise<void> {
       process.exitCode = 1;
     }
     log.flush();
-    // What may still hold the process, such as a receiver's socket, has had its time.
+    // Open handles, such as a receiver's socket, must not keep the process alive any longer.
     process.exit();
   };
   // A terminal's Ctrl-C goes to every process of the group; the supervisor passes it on as SIGTERM.
@@ -108,8 +108,8 @@ async function start(): Promise<void> {
 }
 
 /**
- * npm starts us by a shell, and a shell that is told to end does not tell us: `kill` on npm would
- * leave the service behind.
+ * npm starts this process through a shell, and a shell that gets a signal does not pass it on. Without this,
+ * `kill` on npm would leave the service running.
  */
 function stopWithParent(stop: () => void): void {
   const parent = process.ppid;

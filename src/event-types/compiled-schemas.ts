@@ -20,7 +20,7 @@ interface TenantSchemas {
 
 /**
  * Compiles schemas and keeps those that were used last. When there are too many, the tenant with the most
- * bytes loses its least recently used one, so no tenant can displace the schemas of the others.
+ * bytes loses its least recently used schema, so no tenant can displace the schemas of the others.
  */
 export function createCompiledSchemas(
   maxBytes = MAX_CACHED_BYTES,

@@ -25,7 +25,7 @@ interface JudgingThreadOptions<J extends ThreadJob> {
   readonly name: string;
   /** The CPU time of one task. */
   readonly limitMs: number;
-  /** The next job, if there is one. */
+  /** Returns the next job, if any job waits. */
   readonly take: () => J | undefined;
   /** Takes back jobs that were taken but not started, or whose thread was terminated because of another job. */
   readonly putBack: (jobs: readonly J[]) => void;

@@ -2,10 +2,10 @@
 export const MAX_EVENT_TYPES = 1000;
 /** The most characters of a description, as for all descriptions in the API. */
 export const MAX_DESCRIPTION_LENGTH = 1000;
-/** The limit of a JSON Schema with everything that it refers to. No smaller one took more than 0.8 s to compile. */
+/** The limit of a JSON Schema with all that it refers to. No smaller schema took more than 0.8 s to compile. */
 export const MAX_SCHEMA_BYTES = 32 * 1024;
 export const MAX_EXAMPLE_BYTES = 64 * 1024;
-/** The limit of all schemas and examples of a tenant, which processes load at once, and of one import. */
+/** The limit of all schemas and examples of a tenant, which processes load at once, and of an import. */
 export const MAX_TOTAL_BYTES = 8 * 1024 * 1024;
 /** The most levels of a schema or an example. JSON.stringify and Postgres fail beyond some thousands. */
 export const MAX_DEPTH = 256;

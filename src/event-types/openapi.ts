@@ -30,7 +30,7 @@ export interface DescribedEventType {
  *
  * The limits of limits.ts bound its work; they are checked while schemas are copied.
  *
- * @throws OpenApiError naming the part that cannot be read, and the limit if there is one.
+ * @throws OpenApiError naming the part that cannot be read, and the limit if it is exceeded.
  */
 export function readWebhooks(document: unknown): DescribedEventType[] {
   if (!isObject(document)) throw new OpenApiError('', 'must be an OpenAPI document, an object');

@@ -38,11 +38,11 @@ export interface SchemaJudge {
 
 /** The CPU time of one task, in each of the two threads. */
 const LIMITS_MS = { quick: 200, slow: 1_000 };
-/** How long a caller waits for its task to start. */
+/** The time that a caller waits for its task to start. */
 const MAX_WAIT_MS = 10_000;
-/** For this long, a schema that took too long is not tried again, which leaves time for the tenant's others. */
+/** A schema that took too long is not tried again for this time, so that the tenant's other schemas get time. */
 const GIVEN_UP_FOR_MS = 60_000;
-/** Of a tenant; and tenants that have any. */
+/** The most schemas of a tenant that are given up, and the most tenants with such schemas. */
 const MAX_GIVEN_UP = 1_000;
 const SWEEP_MS = 100;
 
@@ -55,7 +55,7 @@ type JudgeJob = Job & ThreadJob;
  *
  * ```
  * a task ─► quick thread ─► answered
- *             └─► took 200 ms ─► its tenant's tasks, with this one, go to the
+ *             └─► took 200 ms ─► all tasks of its tenant, also this task, go to the
  *                                slow thread for ten minutes ─► answered
  *                                  └─► took 1 s ─► given up; the caller is told
  * ```

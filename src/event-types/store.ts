@@ -76,9 +76,9 @@ export async function createEventType(
 }
 
 /**
- * Stores event types, all or none. Existing ones get the given fields.
+ * Stores event types, all or none. Existing event types get the given fields.
  *
- * @returns the names of the created ones.
+ * @returns the names of the created event types.
  * @throws TooManyEventTypesError when the tenant would exceed its limits.
  */
 export async function putEventTypes(

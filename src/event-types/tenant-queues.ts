@@ -40,8 +40,8 @@ interface Account<J> {
 }
 
 /**
- * Creates a queue for each tenant. The next job is that of the tenant with the least recent CPU time, and among
- * equals of the one whose last turn is the longest ago. A tenant that has used more than its share waits even
+ * Creates a queue for each tenant. The next job belongs to the tenant with the least recent CPU time, and among
+ * equals to the tenant whose last turn is the longest ago. A tenant that has used more than its share waits even
  * if no other tenant does.
  */
 export function createTenantQueues<J extends Job>() {
@@ -124,7 +124,7 @@ export function createTenantQueues<J extends Job>() {
     has(lane: Lane, now: number): boolean {
       return next(lane, now) !== undefined;
     },
-    /** Takes the next job of a lane, if one may run now. */
+    /** Takes the next job of a lane, if any job may run now. */
     take(lane: Lane, now: number): J | undefined {
       const found = next(lane, now);
       if (found === undefined) return undefined;

@@ -26,7 +26,7 @@ export interface Attempt {
   readonly timestamp: Date;
 }
 
-/** The filters of a list of attempts; undefined ones do not apply. */
+/** The filters of a list of attempts; filters that are undefined do not apply. */
 interface AttemptFilter {
   readonly tenant: string;
   readonly webhookId?: string | undefined;

@@ -23,11 +23,11 @@ export interface Delivery {
   readonly attempts_made: number;
   readonly next_attempt_at: Date | null;
   readonly ended_at: Date | null;
-  /** Whether the body is deleted, so that it cannot be sent again. */
+  /** True: the body is deleted, so the webhook cannot be sent again. */
   readonly body_expired: boolean;
 }
 
-/** The filters of a list of deliveries; undefined ones do not apply. */
+/** The filters of a list of deliveries; filters that are undefined do not apply. */
 interface DeliveryFilter {
   readonly tenant: string;
   readonly webhookId?: string | undefined;

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-/** How a list finds the rows of a tenant. */
+/** The way in which a list finds the rows of a tenant. */
 export type Reach = 'all' | 'subscriptions';
 
 /** Up to this many subscriptions, a tenant's rows are merged from those of its subscriptions. */

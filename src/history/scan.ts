@@ -1,7 +1,7 @@
 import type pg from 'pg';
 
 /**
- * A list reads in two steps: rows in the order of an index, and of these the matching ones.
+ * A list reads in two steps: it reads rows in the order of an index, and then selects those that match.
  *
  * Filters without an index are checked row by row, for a limited number of rows a page. So a list that no
  * index fits costs no more than any other: its pages are short or empty, and the cursor continues where the

@@ -13,7 +13,7 @@ export interface Webhook {
   readonly body_expired: boolean;
 }
 
-/** The filters of a list of webhooks; undefined ones do not apply. */
+/** The filters of a list of webhooks; filters that are undefined do not apply. */
 interface WebhookFilter {
   readonly tenant: string;
   readonly eventType?: string | undefined;

@@ -36,7 +36,7 @@ export interface AcceptedWebhook {
   readonly id: string;
   /** The number of subscriptions that it is delivered to. */
   readonly deliveries: number;
-  /** Whether it was accepted earlier, with the same idempotency key. */
+  /** True: the webhook was accepted earlier, with the same idempotency key. */
   readonly replayed: boolean;
 }
 
@@ -53,11 +53,11 @@ export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
 export type Apart = 'apart';
 
 interface AcceptOptions {
-  /** Whether their sender sends so many webhooks that deliveries of others go first. */
+  /** True: the sender sends so many webhooks that deliveries of other senders go first. */
   readonly bulk: boolean;
-  /** Whether all belong to one tenant, and no other tenant waits for the statement. */
+  /** True: all webhooks belong to the same tenant, and no other tenant waits for the statement. */
   readonly apart: boolean;
-  /** Whether a refusal for the cost of filters is an error, SQLSTATE 54000. The answer is then never `apart`. */
+  /** True: a refusal for the cost of filters is an error, SQLSTATE 54000. The answer is then never `apart`. */
   readonly allOrNone?: boolean;
 }
 

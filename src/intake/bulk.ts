@@ -16,7 +16,7 @@ interface BulkDetector {
 
 /**
  * Detects senders of many webhooks at once, so that the webhooks of others can go first. It counts in
- * windows of a second, the current one and the one before.
+ * windows of a second, the current window and the previous window.
  *
  * @param now milliseconds of a clock that only goes forward.
  */

@@ -15,7 +15,7 @@ import {
 } from './accept.sql.ts';
 import { createBulkDetector } from './bulk.ts';
 
-/** A second group runs only while the first takes long, so that one waiting for a lock delays no other. */
+/** A second group runs only while the first takes long: a group that waits for a lock must not delay the others. */
 const CONNECTIONS = 2;
 /**
  * Webhooks that arrive while a group is committed, which takes some 2 ms, wait for the next group. *Measured*
@@ -29,17 +29,17 @@ const MAX_GROUP = 250;
 const MAX_GROUP_BYTES = 1024 * 1024;
 const MAX_WAITING = 5_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** Webhooks of tenants that go apart, and batches that are slow: one statement of each kind at a time. */
+/** A connection for webhooks that are accepted apart, and a connection for slow batches. */
 const APART_CONNECTIONS = 2;
 /** Long enough for a webhook to a hundred thousand subscriptions; only its own tenant waits for it. */
 const APART_TIMEOUT_MS = 10_000;
-/** Others' batches wait for one. A thousand ordinary webhooks take a twentieth of it. */
+/** Batches of other tenants wait for a batch. A thousand ordinary webhooks take a twentieth of this time. */
 const BATCH_TIMEOUT_MS = 2_500;
 const MAX_WAITING_BATCHES = 50;
 const MAX_WAITING_APART_BYTES = 32 * 1024 * 1024;
-/** For this long, a tenant whose webhooks took too long for a shared statement does not use one. */
+/** For this long, webhooks of a tenant that took too long for a shared statement are accepted apart. */
 const APART_FOR_MS = 10_000;
-/** And one whose batch took too long, with its batches. */
+/** For this long, batches of a tenant whose batch took too long use the connection for slow batches. */
 const SLOW_FOR_MS = 60_000;
 
 /** Nothing was accepted; the client should try again later. */
@@ -83,7 +83,7 @@ export interface Intake {
    * @throws IntakeUnavailableError when the database cannot take them or too many are waiting.
    * @throws IntakeUnknownError when they may have been accepted all the same.
    * @throws IntakeRefusedError because of the idempotency key that they share, or the cost of the
-   *   filters of one of them.
+   *   filters of a webhook.
    */
   acceptAll(webhooks: readonly IncomingWebhook[]): Promise<(AcceptedWebhook | null)[]>;
   /** Waits until every webhook that was handed in is accepted or refused, then closes the connections. */
@@ -147,7 +147,7 @@ export function createIntake(databaseUrl: string): Intake {
     // Bulk, because their deliveries are so many that those of others go first.
     run: (webhooks) => acceptWebhooks(apartPool, webhooks, { bulk: true, apart: true }),
   });
-  // What takes too long for the first of these is cancelled, and done by the second, where batches of
+  // A batch that takes too long is cancelled in the first queue and repeated in the second, where batches of
   // tenants with much fan-out wait for each other.
   const batchesInTurns = {
     concurrency: 1,
@@ -297,7 +297,7 @@ function accepted(answer: Answer): AcceptedWebhook | null {
   return answer;
 }
 
-/** Whether a tenant is among those that are, each until a time. */
+/** Returns true if the time that is stored for a tenant is not over. */
 function isIn(untils: Map<string, number>, tenant: string): boolean {
   const until = untils.get(tenant);
   if (until === undefined) return false;

@@ -18,8 +18,8 @@ const KEY = new RegExp(
 
 /**
  * Generates a key: `ph_live_`, 30 random letters and digits, and six that encode the CRC-32 of the characters
- * before. So scanners for leaked secrets find keys with few false alarms, and a mistyped key is told from an
- * unknown one without a query.
+ * before. So scanners for leaked secrets find keys with few false alarms, and a mistyped key is distinguished from
+ * an unknown key without a query.
  */
 export function generateKey(environment: Environment): string {
   const start = `ph_${environment}_${randomDigits(RANDOM_LENGTH)}`;

@@ -1,4 +1,4 @@
-/** One owner may have four times as much as it leaves free. */
+/** An owner may have at most this many times as much as it leaves free. */
 const MAX_SHARE_OF_FREE = 4;
 
 /**
@@ -14,7 +14,7 @@ export function mayTake(more: number, own: number, used: number, max: number): b
   return own === 0 || own + more <= MAX_SHARE_OF_FREE * (max - used - more);
 }
 
-/** What an owner gets of it where it comes alone. */
+/** Returns the amount that an owner gets while no other owner has any. */
 export function shareOfOne(max: number): number {
   return Math.floor((max * MAX_SHARE_OF_FREE) / (MAX_SHARE_OF_FREE + 1));
 }

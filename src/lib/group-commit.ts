@@ -8,13 +8,13 @@ export interface GroupCommitOptions<In, Out> {
   readonly concurrency: number;
   readonly maxItems: number;
   /**
-   * How long the first item of a group may wait for more items, in milliseconds. Without it, an item waits
+   * The time that the first item of a group may wait for more items, in milliseconds. Without it, an item waits
    * only until fewer than `concurrency` groups are running.
    */
   readonly gatherMs?: number;
   /**
-   * How long the latest group must have been running before another one starts beside it, unless the other
-   * is full, in milliseconds. Until then new items join one larger group, which costs less.
+   * The time for which the latest group must have been running before another group starts beside it, in
+   * milliseconds. If the next group is full, it starts at once. Until then new items join a single larger group, which costs less.
    */
   readonly besideMs?: number;
   /**
@@ -22,7 +22,7 @@ export interface GroupCommitOptions<In, Out> {
    * owner with thousands of items does not delay the others. Without it all items have one owner.
    */
   readonly ownerOf?: (item: In) => unknown;
-  /** Whether a group has items of one owner only. */
+  /** True: all items of a group have the same owner. */
   readonly apart?: boolean;
   /** Returns the weight of an item, such as its bytes. A group weighs at most `maxWeight`, or has one item. */
   readonly weigh?: (item: In) => number;
@@ -86,10 +86,10 @@ export function createGroupCommit<In, Out>(
   );
   let running = 0;
   let scheduled = false;
-  /** Since when the first waiting item waits. */
+  /** The time at which the first waiting item was added. */
   let since = 0;
   let urgent = gatherMs === 0;
-  /** When the latest group started. */
+  /** The time at which the latest group started. */
   let startedAt = 0;
   let timer: NodeJS.Timeout | undefined;
   let onIdle: (() => void)[] = [];

@@ -15,7 +15,7 @@ export function errorsOf<T>(items: readonly T[], { errors, untried }: Isolated<T
   return items.map((item) => errors.get(item) ?? (untriedItems.has(item) ? UNTRIED : undefined));
 }
 
-/** Halving 500 items down to one that fails takes ten failures. */
+/** Halving 500 items down to a single failing item takes ten failures. */
 const MAX_FAILURES = 16;
 
 /**

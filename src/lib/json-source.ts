@@ -1,10 +1,10 @@
 /**
  * Returns the source text of each member of a JSON object. The signed and delivered text must be the given
- * one: parsing and writing it again would change numbers beyond 2^53, the spelling of strings and the order
+ * text: parsing and writing it again would change numbers beyond 2^53, the spelling of strings and the order
  * of keys.
  *
  * @param text a JSON object that `JSON.parse` has accepted.
- * @returns the texts by name; the last one of a repeated name, as in `JSON.parse`.
+ * @returns the texts by name; the last text of a repeated name, as in `JSON.parse`.
  * @example memberSources('{"a": 1.0, "b":[ ]}') // Map { 'a' => '1.0', 'b' => '[ ]' }
  */
 export function memberSources(text: string): Map<string, string> {

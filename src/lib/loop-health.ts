@@ -25,7 +25,7 @@ export interface Loop {
 
 export interface LoopState {
   readonly name: string;
-  /** Whether it failed at least twice in a row. */
+  /** True: the loop failed at least twice in a row. */
   readonly failing: boolean;
   /** The number of its failures since the process started. */
   readonly failures: number;

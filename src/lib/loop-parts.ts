@@ -9,7 +9,7 @@ export interface LoopParts {
   failed(part: string, error: unknown): number;
 }
 
-/** Splits a loop into parts, so that parts which succeed do not hide one that always fails. */
+/** Splits a loop into parts, so that parts which succeed do not hide a part that always fails. */
 export function createLoopParts(loop: Loop): LoopParts {
   const failedAt = new Map<string, number>();
   return {

@@ -2,7 +2,7 @@ const FIRST_MS = 1_000;
 
 /**
  * Returns the pause after a number of failures in a row, in milliseconds. As in the queue, each pause is e
- * times as long as the one before: 1 s, 2.7 s, 7.4 s, 20 s, and so on up to `mostMs`.
+ * times as long as the previous pause: 1 s, 2.7 s, 7.4 s, 20 s, and so on up to `mostMs`.
  *
  * @param failures counted from 1.
  */

@@ -1,7 +1,7 @@
 import type { Loop } from './loop-health.ts';
 
 interface PeriodicOptions {
-  /** The time from the end of a run to the next one, in milliseconds. Without it, only `runOnce` runs it. */
+  /** The time from the end of a run to the next run, in milliseconds. Without it, only `runOnce` runs it. */
   readonly everyMs?: number;
   /** The time from `start` to the first run, in milliseconds; 0 if left out. */
   readonly firstInMs?: number;
@@ -14,7 +14,7 @@ export interface Periodic {
   start(): void;
   /** Runs now, or joins the current run; resolves when it has ended. It never rejects: the loop gets errors. */
   runOnce(): Promise<void>;
-  /** Starts no more runs, and waits for the current one. */
+  /** Starts no more runs, and waits for the current run. */
   stop(): Promise<void>;
 }
 

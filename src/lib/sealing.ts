@@ -116,7 +116,7 @@ const HEX = /^[0-9a-f]{64}$/i;
 const BASE64 = /^[A-Za-z0-9+/_-]{43}=?$/;
 
 /**
- * Reads keys of 32 bytes each, in base64 or hex, with commas between them. The first one seals.
+ * Reads keys of 32 bytes each, in base64 or hex, with commas between them. The first key seals.
  *
  * @throws Error that says what is wrong; it never contains a key.
  */
@@ -130,7 +130,7 @@ export function parseSealingKeys(text: string): readonly SealingKey[] {
         : Buffer.alloc(0);
     if (bytes.length !== KEY_BYTES) {
       throw new Error(
-        `key ${index + 1} is not ${KEY_BYTES} bytes in base64 or hex; make one with: openssl rand -base64 ${KEY_BYTES}`,
+        `key ${index + 1} is not ${KEY_BYTES} bytes in base64 or hex; make a key with: openssl rand -base64 ${KEY_BYTES}`,
       );
     }
     const id = createHash('sha256').update(bytes).digest('hex').slice(0, 8);

@@ -1,6 +1,6 @@
 import { mayTake } from './fair-share.ts';
 
-/** Too many calls of one owner wait: the caller should try again later. */
+/** Too many calls of the same owner wait: the caller should try again later. */
 export class TooManyTurnsError extends Error {
   override readonly name = 'TooManyTurnsError';
 }
@@ -8,13 +8,13 @@ export class TooManyTurnsError extends Error {
 interface TurnsOptions {
   /** The largest total weight of turns; a single turn may weigh more. */
   readonly max: number;
-  /** The most waiting calls of one owner. */
+  /** The most waiting calls of an owner. */
   readonly maxWaiting?: number;
 }
 
 export interface Turns {
   /**
-   * Waits for a turn. Owners get turns one after another, however many calls of one owner wait, and no owner
+   * Waits for a turn. Owners get turns one after another, however many calls each of them has waiting, and no owner
    * can take everything (fair-share.ts).
    *
    * @returns a function that ends the turn; calling it again does nothing.

@@ -22,7 +22,7 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-/** Gauges of one scrape share one query. */
+/** Gauges of the same scrape share a query. */
 const COUNTS_FRESH_MS = 1_000;
 
 /** All reads within this time get the same answer. */
@@ -62,7 +62,7 @@ export function serveClusterMetrics(): void {
 const ALL_METRICS_MS = 6_000;
 let questions = 0;
 
-/** Used in one of several processes: the figures are those of all, whichever process is scraped. */
+/** For several processes: the figures are sums over all processes, whichever process is scraped. */
 async function metricsOfAll(own: Registry): Promise<string> {
   questions += 1;
   const id = questions;

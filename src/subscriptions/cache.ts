@@ -26,11 +26,11 @@ export interface CachedSubscription {
   readonly verifier: Verifier | null;
   readonly status: SubscriptionStatus;
   readonly circuitOpen: boolean;
-  /** Whether several attempts in a row have failed, with no success since. */
+  /** True: several attempts in a row have failed, with no success since. */
   readonly failing: boolean;
   /** While its circuit is open: when a probe may be sent, on the clock of `performance.now()`. */
   readonly probeAt: number | null;
-  /** Whether new deliveries are held from the start, and the owner of its backlog sends them. */
+  /** True: new deliveries are held from the start, and the owner of its backlog sends them. */
   readonly throughBacklog: boolean;
   /** Its own policy; null: the settings apply. */
   readonly schedule: RetrySchedule | null;
@@ -204,8 +204,8 @@ function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
 }
 
 /**
- * Returns the custom headers that can be sent: not one with the name of the signature header, since a header
- * is sent once, and not one that is refused today but was stored earlier or by SQL.
+ * Returns the custom headers that can be sent. It leaves out a header with the name of the signature header, which
+ * would be sent twice, and headers that are refused today but were stored earlier or by SQL.
  */
 function headersOf({ headers, signature_header }: SubscriptionRow): string[] {
   const own = signature_header === null ? null : readAs(signature_header);

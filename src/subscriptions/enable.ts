@@ -7,11 +7,11 @@ const SKIP_MS = 2_000;
 /** A delivery that another session has locked, to record an attempt, is tried again after this time. */
 const LOCKED_MS = 20;
 
-/** Whether the subscription's pending and held deliveries are sent (resume) or cancelled (skip). */
+/** The subscription's pending and held deliveries are sent (resume) or cancelled (skip). */
 type BacklogChoice = 'resume' | 'skip';
 
 export interface Enabled {
-  /** Whether it is active now; otherwise it is paused until all deliveries are cancelled. */
+  /** True: the subscription is active now. False: it is paused until all deliveries are cancelled. */
   readonly active: boolean;
   /** The number of deliveries cancelled so far. */
   readonly skipped: number;

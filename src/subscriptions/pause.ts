@@ -4,8 +4,8 @@ import { SKIPPING } from '../deliveries/skip.sql.ts';
 import { getSubscription, type Subscription } from './store.ts';
 
 /**
- * Pauses a subscription. A paused subscription keeps its reason unless a new one is given; a disabled one
- * stays disabled.
+ * Pauses a subscription. A paused subscription keeps its reason unless a new reason is given; a disabled
+ * subscription stays disabled.
  *
  * @returns the subscription afterwards, or undefined when the tenant has none with that id.
  */

@@ -2,7 +2,7 @@ import { parseRetrySchedule } from '../deliveries/retry-schedule.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import { validateHeaderName, validateHeaderValue } from '../lib/node-http.ts';
 
-/** How a subscription is delivered to, as in the API. Null: the setting applies. */
+/** The delivery options of a subscription, as in the API. Null: the setting applies. */
 export interface Policy {
   /** Written as POSTHORN_RETRY_SCHEDULE. */
   readonly retry_schedule: string | null;
@@ -91,7 +91,7 @@ export function readAs(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-');
 }
 
-/** Returns true if a subscription may not set a header of this name, or of one that receivers read as it. */
+/** Returns true if a subscription may not set a header of this name, or of a name that receivers read as it. */
 export function isReserved(name: string): boolean {
   const normalized = readAs(name);
   return RESERVED.has(normalized) || RESERVED_PREFIX.test(normalized);

@@ -6,8 +6,8 @@ import type { SealingKey } from '../lib/sealing.ts';
 import { countSecrets, missingKeys, type StoredSecrets } from './reseal.ts';
 
 /**
- * Logs at the start if secrets are stored in plain text, or if some cannot be read. Of several processes only
- * one logs it.
+ * Logs at the start if secrets are stored in plain text, or if some cannot be read. If there are several
+ * processes, only the first logs it.
  */
 export async function reportSecrets(
   pool: pg.Pool,

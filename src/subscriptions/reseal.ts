@@ -17,7 +17,7 @@ export async function countSecrets(pool: pg.Pool): Promise<StoredSecrets> {
     cross join lateral (
       select s.secret as stored
       union all select s.verify_secret
-      union all select one ->> 'secret' from jsonb_array_elements(s.retired_secrets) as one
+      union all select retired ->> 'secret' from jsonb_array_elements(s.retired_secrets) as retired
     ) as secrets
     where s.deleted_at is null and stored is not null
     group by 1
@@ -37,7 +37,7 @@ interface Resealing {
   readonly unreadable: readonly { readonly id: number; readonly reason: string }[];
 }
 
-/** Rows locked at once, for some milliseconds; a change to one of them waits that long. */
+/** Rows locked at once, for some milliseconds; a change to such a row waits that long. */
 const BATCH = 200;
 
 /**

@@ -3,7 +3,7 @@ import { isPrivateKey } from '../signing/ed25519.ts';
 import type { RetiredSecret } from '../signing/signer.ts';
 import type { Verification } from '../signing/verify/schemes.ts';
 
-/** How deliveries are signed: with a secret that both sides have, or with a private key. */
+/** The way in which deliveries are signed: with a secret that both sides have, or with a private key. */
 export type SignatureScheme = 'hmac' | 'ed25519';
 
 /** The columns of a subscription that hold secrets, each text plain or sealed. */
@@ -43,7 +43,7 @@ export interface GivenSecrets {
 }
 
 /**
- * Turns given secrets into columns. A secret that is set replaces all earlier ones: retired secrets do not
+ * Turns given secrets into columns. A secret that is set replaces all earlier secrets: retired secrets do not
  * sign any more.
  */
 export function secretColumns({ secret, verify }: GivenSecrets, id: number, sealer: Sealer) {

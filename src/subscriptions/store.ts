@@ -57,9 +57,9 @@ const VISIBLE = [
   'signature_template',
   'signature_content',
   sql<Date | null>`(
-    select max((one ->> 'until')::timestamptz)
-    from jsonb_array_elements(retired_secrets) as one
-    where (one ->> 'until')::timestamptz > now()
+    select max((retired ->> 'until')::timestamptz)
+    from jsonb_array_elements(retired_secrets) as retired
+    where (retired ->> 'until')::timestamptz > now()
   )`.as('secret_overlap_until'),
   sql<Verification | null>`verify`.as('verify'),
   'retry_schedule',
@@ -112,7 +112,7 @@ const MAX_PAGE_BYTES = 4 * 1024 * 1024;
 
 /**
  * Lists a page of a tenant's subscriptions that are not deleted, by id: at least one subscription, at most
- * `limit`, and only the first ones if their text is larger than `maxBytes`.
+ * `limit`, and only the first subscriptions if their text is larger than `maxBytes`.
  *
  * @param after the id that the page before ended with, or 0.
  * @returns the page, and the id after which the next page begins; null: there is no next page.
@@ -217,7 +217,8 @@ export async function deleteSubscription(
 }
 
 /**
- * Deletes a tenant's subscriptions, or one of them, as `deleteSubscription` does, in the caller's transaction.
+ * Deletes a tenant's subscriptions, or the subscription `id`, as `deleteSubscription` does, in the caller's
+ * transaction.
  *
  * @returns the number of deleted subscriptions, and the id of the task, if any were deleted.
  */

@@ -8,7 +8,7 @@ export type TenantCache = NotifiedCache<true>;
 
 /**
  * Caches which tenants exist and are not deleted. Absent tenants are not cached, so that a new tenant is found
- * at once; only requests with access to all tenants can ask for absent ones.
+ * at once; only requests with access to all tenants can ask for tenants that do not exist.
  *
  * @param session listens for changes; the cache must be created before the session is started.
  * @param loop told whether loading succeeds or fails.

@@ -10,7 +10,7 @@ export interface Tenant {
   readonly id: string;
   readonly name: string | null;
   readonly metadata: Record<string, string> | null;
-  /** How long its payloads and answers are kept; null: the setting applies. */
+  /** The time for which its payloads and answers are kept; null: the setting applies. */
   readonly retention_ms: number | null;
   readonly created_at: Date;
   readonly updated_at: Date;
@@ -86,7 +86,7 @@ export async function updateTenant(
     .executeTakeFirst();
 }
 
-/** What was deleted, cancelled or revoked with a tenant. */
+/** The numbers of things that were deleted, cancelled or revoked with a tenant. */
 interface DeletedTenant {
   readonly subscriptions: number;
   /** The task that cancels the deliveries; undefined if there were no subscriptions. */

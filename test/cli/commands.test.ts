@@ -123,7 +123,7 @@ t.test('posthorn keys creates, lists and revokes a key', async (t) => {
   t.match(list.stdout, new RegExp(`1 +${key.slice(0, 12)}… +default +send,read .* shop`));
   t.notOk(list.stdout.includes(key));
   t.notMatch((await run('list', '--tenant', 'acme')).stdout, /shop/);
-  t.match(await run('revoke', '1'), { code: 0, stdout: 'Key 1 is refused from now on.\n' });
+  t.match(await run('revoke', '1'), { code: 0, stdout: 'Key 1 is revoked.\n' });
   await until('it is refused', async () => (await ask()) === 401);
 
   const wrong: [args: string[], says: RegExp][] = [

@@ -44,7 +44,7 @@ t.test('several processes share the work, and one that dies is replaced', async 
     await until('another one is up', () => upProcesses(cli.output.stderr).length === up);
     for (let n = 0; n < 10; n++) await post(`${url}/ingest/${id}`, { n });
   }
-  t.match(cli.output.stderr, /a process died; another one is started/);
+  t.match(cli.output.stderr, /a process died; a new process is started/);
   await receiver.waitFor(40);
 
   cli.kill('SIGTERM');

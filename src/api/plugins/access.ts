@@ -66,7 +66,7 @@ export function declareAccess(app: FastifyInstance): void {
   });
 }
 
-/** Adds `tenant` to the schema of a query. A route without one allows no other parameter. */
+/** Adds `tenant` to the schema of a query. A route that has no query schema allows no other parameter. */
 function withTenant(querystring: { properties?: object } = Type.Object({})): object {
   return {
     additionalProperties: false,

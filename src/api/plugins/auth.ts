@@ -142,7 +142,7 @@ export function maySee(access: Access | null, tenant: string): boolean {
 
 /** The 401 for a request without a key. */
 function missingKey(): Problem {
-  return unauthorized('The request has no key. Send one: Authorization: Bearer <key>.');
+  return unauthorized('The request has no key. Send it as a header: Authorization: Bearer <key>.');
 }
 
 /** The 403 for a key without the scope. */

@@ -15,8 +15,8 @@ export interface OpenApiDocument extends Json {
 /**
  * Completes the OpenAPI document that is generated from the routes' schemas. It adds the answers that the
  * server gives before a route runs, the `Link` header of lists, and which bodies may be left out. It moves
- * each schema with a name (its `title`) to one place, so that a generated client has one type
- * `Subscription` and not one a route.
+ * each schema with a name (its `title`) to one place, so that a generated client has a single
+ * type `Subscription` and not a type for each route.
  *
  * @throws Error when two different schemas have the same title.
  */
@@ -38,7 +38,7 @@ export function completeDocument(document: OpenApiDocument): OpenApiDocument {
 /**
  * Adds the answers that a request may get before its route runs. Every request: when it is not HTTP, late
  * or too large, or comes from another site's page. A request with ids in its path: when they are too long.
- * A request that may have a body, even an unwanted one: when the body cannot be read.
+ * A request that may have a body, even if its route reads none: when the body cannot be read.
  */
 function withServerAnswers(paths: OpenApiDocument['paths']): OpenApiDocument['paths'] {
   const mapped = Object.entries(paths).map(([path, operations]) => {
@@ -93,9 +93,7 @@ function hoist(node: unknown, schemas: Record<string, Json>): unknown {
   const { description: _, ...bare } = schema;
   const { description: __, ...known } = schemas[title] ?? bare;
   if (JSON.stringify(known) !== JSON.stringify(bare))
-    throw new Error(
-      `Two different schemas have the title ${title}; give one of them another title.`,
-    );
+    throw new Error(`Two different schemas have the title ${title}; give either another title.`);
   // The description belongs to the answer, which stands beside this schema.
   schemas[title] ??= bare;
   return { $ref: `#/components/schemas/${title}` };

@@ -24,11 +24,11 @@ export function refuseForeignPages(
   });
 }
 
-/** Returns why the Host of a request is refused, or null. HTTP/1.0 needs no Host, but browsers send one. */
+/** Returns why the Host of a request is refused, or null. HTTP/1.0 needs no Host, but browsers always send it. */
 function judgeName({ headers }: FastifyRequest): string | null {
   const { host } = headers;
   if (host === undefined || isLoopbackName(host)) return null;
-  return `This API has no admin key, so it answers only requests whose Host is localhost, 127.0.0.1 or [::1], not "${host}": a web page could give such a name to this machine. Send one of these, or set POSTHORN_ADMIN_KEY.`;
+  return `This API has no admin key, so it answers only requests whose Host is localhost, 127.0.0.1 or [::1], not "${host}": a web page could give such a name to this machine. Use such a Host, or set POSTHORN_ADMIN_KEY.`;
 }
 
 /** Returns true if a Host header names this machine, whoever resolves it: RFC 6761, 6.3. */

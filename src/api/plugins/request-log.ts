@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 
-/** Logs one line a request, at debug. Never the body, headers or query, which may contain secrets. */
+/** Logs a line for each request, at debug. It leaves out the body, headers and query, which may contain secrets. */
 export function registerRequestLog(app: FastifyInstance, log: Logger): void {
   if (!log.isLevelEnabled('debug')) return;
   app.addHook('onResponse', async (request, reply) => {

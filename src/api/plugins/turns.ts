@@ -19,21 +19,21 @@ declare module 'fastify' {
 
 /** Requests that read or change at once: as many as the smallest pool that they use has connections. */
 export const CONCURRENT_REQUESTS = 4;
-/** Of one tenant. */
+/** The most requests of a tenant that wait for a turn. */
 const MAX_WAITING = 500;
-/** Characters of answers that their clients have not taken yet. A page of a thousand can be tens of MB. */
+/** The most characters of answers that clients have not read yet. A page of a thousand rows can have tens of MB. */
 const MAX_UNREAD = 64 * 1024 * 1024;
-/** An answer that is sent in parts counts as this many: two parts, one of them not yet given to the socket. */
+/** An answer that is sent in parts counts as this many characters: it has at most two parts in memory. */
 const STREAMED = 1024 * 1024;
-/** Smaller ones are not counted: a connection costs as much. */
+/** Smaller answers are not counted: a connection takes as much memory. */
 const MIN_COUNTED = 16 * 1024;
-/** The time for an answer, or for a part of an answer that is sent in parts. */
+/** The time that a client has to read an answer, or a part of an answer that is sent in parts. */
 const MAX_CLIENT_READ_MS = 2 * 60_000;
 
 /**
- * Lets tenants read, and change what they have, in turns. A page, a filter that is tried or the figures of a month
- * can take seconds of a database connection, of which there are few, and hundreds of small changes wait for
- * each other: whatever one tenant asks for, others find one free.
+ * Gives tenants turns for requests that read or change something. There are few database connections, and a page,
+ * the test of a filter or the figures of a month can occupy a connection for seconds. With turns, a tenant always
+ * leaves a connection for the others.
  */
 export function registerTurns(app: FastifyInstance): void {
   const turns = createTurns({ max: CONCURRENT_REQUESTS, maxWaiting: MAX_WAITING });
@@ -82,7 +82,7 @@ export function registerTurns(app: FastifyInstance): void {
         { headers: { 'retry-after': '1' } },
       );
     }
-    // It may be gone by now, and no response will end the turn.
+    // The client may be gone by now, and then no response ends the turn.
     if (request.raw.socket.destroyed) endTurn(request);
   }
 
@@ -98,8 +98,8 @@ export function registerTurns(app: FastifyInstance): void {
     else unreadByTenant.set(tenant, own);
   }
 
-  // The answer is in memory by then: a client that does not read it keeps no turn from others, and for a
-  // while what memory it takes.
+  // The turn ends here, because the answer needs no connection any more: a client that does not read it delays
+  // nobody. Its memory is counted until the client has read it, and is freed after MAX_CLIENT_READ_MS.
   app.addHook('onSend', (request, reply, payload, done) => {
     endTurn(request);
     const length =
@@ -114,7 +114,7 @@ export function registerTurns(app: FastifyInstance): void {
       countUnread(tenant, length);
       const timer = setTimeout(() => socket.destroy(), MAX_CLIENT_READ_MS).unref();
       reply.raw.on('drain', () => timer.refresh());
-      // Also where the client leaves before its end.
+      // 'close' also comes if the client disconnects early.
       reply.raw.once('close', () => {
         clearTimeout(timer);
         countUnread(tenant, -length);

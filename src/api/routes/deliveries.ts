@@ -33,7 +33,7 @@ import { tenantSubscription } from '../tenant-subscription.ts';
 
 const Params = Type.Object({ delivery_id: DeliveryId });
 
-/** Deliveries: each is one webhook owed to one subscription. */
+/** Deliveries: each is the sending of a webhook to a subscription. */
 export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { pool, listPool } },

@@ -36,7 +36,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
 ) => {
   const { db, eventTypes, schemas, settings } = services;
   const judge = createEventTypeJudge(services);
-  /** Tenants with an import in progress. One each, so that imports together hold a bounded amount of memory. */
+  /** Tenants with an import in progress. A tenant has at most one, which limits the memory of all imports. */
   const importing = new Set<string>();
   takeRawJson(app, settings.maxBodyBytes);
 
@@ -132,7 +132,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
       if (importing.has(tenant))
         throw new Problem(
           'too-many-requests',
-          'Another import of this tenant is in progress; send this one again when that has ended.',
+          'Another import of this tenant is in progress; send this request again when that import has ended.',
           { headers: { 'retry-after': '1' } },
         );
       importing.add(tenant);

@@ -202,7 +202,7 @@ function requireSignature(
 }
 
 /**
- * Checks the signature of a request with a key; a subscription that verifies signatures wants one there too.
+ * Checks the signature of a request with a key: a subscription that verifies signatures requires it there too.
  *
  * @throws Problem (401) that says what is wrong with the signature.
  */

@@ -98,7 +98,7 @@ const Accepted = named('AcceptedWebhook', {
 const DESCRIPTION =
   'A webhook goes to every subscription whose `event_types`, `channels` and `filter` match. `event_types` matches if it is null or lists the type itself, a prefix such as `order.*`, or `*`. A 202 means that the webhook is committed.';
 
-/** Sends webhooks by event type, one or a batch. */
+/** Sends a webhook, or a batch of webhooks, by event type. */
 export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services },

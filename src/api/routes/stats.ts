@@ -27,7 +27,7 @@ const Stats = named('Stats', {
   succeeded: Type.Integer({ description: 'Deliveries that succeeded in the window.' }),
   failed: Type.Integer({ description: 'Deliveries that failed for good in the window.' }),
   retrying: Type.Integer({
-    description: 'Deliveries that have had a failed attempt and now wait for the next one.',
+    description: 'Deliveries that have had a failed attempt and now wait for the next attempt.',
   }),
   attempts: Type.Integer({ description: 'Attempts made in the window.' }),
   success_rate: nullable(

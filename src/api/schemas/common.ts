@@ -38,7 +38,7 @@ const MEANINGS: Record<number, string> = {
   503: 'The service cannot do this right now, usually because the database does not answer; try again after the seconds in `Retry-After`. With the type `…:unavailable` nothing was done; with `…:outcome-unknown` the request may have been carried out.',
 };
 
-/** Returns a route's error answers for its `response` schema: the given ones, and those of every route. */
+/** Returns a route's error answers for its `response` schema: the given statuses, and the statuses of every route. */
 export function problems(...statuses: (keyof typeof MEANINGS)[]): Record<number, TSchema> {
   return Object.fromEntries(
     [...statuses, 500, 503].map((status) => [
