@@ -117,7 +117,7 @@ const MAX_NAME_LENGTH = 100;
 
 /** Explains the first of Ajv's errors to the author of the request. */
 export function explainValidation(errors: readonly ErrorObject[], part: string): FieldProblem[] {
-  // Each of these comes with another error, which says what is wrong with the name.
+  // Each error about `propertyNames` comes with another error, which says what is wrong with the name.
   const explained = errors.filter(({ keyword }) => keyword !== 'propertyNames');
   return explained.slice(0, MAX_EXPLAINED).map((error) => {
     const within = fieldAt(part, error.instancePath);

@@ -37,7 +37,7 @@ Settings come from the environment or a .env file; the README lists them.`,
     await program.parseAsync(argv);
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;
-    // Empty when whoever found it has told it already.
+    // Empty if the command has already printed the problem.
     if (error.message !== '') process.stderr.write(`posthorn: ${error.message}\n`);
     process.exitCode = 1;
     // The channel to the supervisor would keep it alive.

@@ -144,7 +144,7 @@ function banner({ url, embedded }: Service, { databaseUrl, authRequired, host }:
       : [
           [
             'Access',
-            `open to ${isLoopback(host) ? 'this machine' : 'whoever reaches it'}, without a key; POSTHORN_ADMIN_KEY closes it`,
+            `open to ${isLoopback(host) ? 'this machine' : 'every machine that can reach it'}, without a key; POSTHORN_ADMIN_KEY closes it`,
           ],
         ]),
   ].map(([name = '', value]) => `  ${name.padEnd(11)}${value}`);

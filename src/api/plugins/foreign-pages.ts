@@ -31,7 +31,7 @@ function judgeName({ headers }: FastifyRequest): string | null {
   return `This API has no admin key, so it answers only requests whose Host is localhost, 127.0.0.1 or [::1], not "${host}": a web page could give such a name to this machine. Use such a Host, or set POSTHORN_ADMIN_KEY.`;
 }
 
-/** Returns true if a Host header names this machine, whoever resolves it: RFC 6761, 6.3. */
+/** Returns true if a Host header names this machine for every resolver (RFC 6761, 6.3). */
 export function isLoopbackName(host: string): boolean {
   const [, bracketed, name = ''] =
     /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d{1,5})?$/i.exec(host) ?? [];
