@@ -7,8 +7,7 @@ import { runTaskTask } from '../../tasks/run-task.ts';
 import { createBacklogs } from '../backlog/backlogs.ts';
 import { createTaskRunner, TASK_CONNECTIONS } from '../bulk-operations/run.ts';
 import { forgetTasks, wakeTasks } from '../bulk-operations/store.ts';
-import { createReceiverLimits } from '../concurrency/receiver-limit.ts';
-import { createWaitingJobs } from '../concurrency/waiting-jobs.ts';
+import { createLimiter } from '../concurrency/limiter.ts';
 import type { Settings } from '../config/settings.ts';
 import { endSoon } from '../db/ending.ts';
 import { createPatience } from '../db/patience.ts';
@@ -97,8 +96,8 @@ export function createWorker(options: WorkerOptions): Worker {
     timeoutMs: LARGE_BODY_MS,
     settings: POOL_PLANS.largeBodies,
   });
-  const waitingJobs = createWaitingJobs();
-  const receiverLimits = createReceiverLimits(settings.maxInFlight, waitingJobs.othersWait);
+  const limiter = createLimiter(settings.maxInFlight);
+  const { receiverLimits } = limiter;
   const circuits = createCircuits({
     pool,
     subscriptions,
@@ -145,12 +144,10 @@ export function createWorker(options: WorkerOptions): Worker {
   const deliverer = createDeliverer({
     pool: deliveryPool,
     courier,
-    receiverLimits,
-    waitingJobs,
+    limiter,
     patience,
     loadLoop: health.watch('load_deliveries', 'loading deliveries', FORGOTTEN_MS),
     holdLoop: health.watch('hold_deliveries', 'holding deliveries', FORGOTTEN_MS),
-    maxInFlight: settings.maxInFlight,
     onHeld: (subscriptionIds) => backlogs.notice(subscriptionIds),
   });
   const presence = createPresence(
@@ -169,7 +166,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const backlogs = createBacklogs({
     pool: backlogPool,
     session,
-    receiverLimits,
+    limiter,
     subscriptions,
     ownership: presence,
     attempt: (delivery, mayBegin) => deliverer.deliverHeld(delivery, ending.signal, mayBegin),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
+import type { Limiter } from '../concurrency/limiter.ts';
 import { isUnavailable, mayBeOfRows } from '../db/availability.ts';
 import type { Session } from '../db/session.ts';
 import { BACKLOG_CHANNEL } from '../deliveries/backlogs.sql.ts';
@@ -41,7 +41,7 @@ export interface BacklogsOptions {
   /** A pool whose connections use the planner settings `POOL_PLANS.backlog`. */
   readonly pool: pg.Pool;
   readonly session: Session;
-  readonly receiverLimits: ReceiverLimits;
+  readonly limiter: Limiter;
   readonly subscriptions: SubscriptionCache;
   readonly ownership: Ownership;
   /** Makes the attempt of a held delivery; settles when it is recorded. */
@@ -67,8 +67,7 @@ export interface Backlogs {
  * @param options.session not started yet, and given to the subscription cache before.
  */
 export function createBacklogs(options: BacklogsOptions): Backlogs {
-  const { pool, session, receiverLimits, subscriptions, ownership, attempt, mayRecord, health } =
-    options;
+  const { pool, session, limiter, subscriptions, ownership, attempt, mayRecord, health } = options;
   let owner: string | undefined;
   let registering = false;
   /** Empty backlogs, whose rows are to be deleted, and backlogs to release to other processes. */
@@ -93,7 +92,8 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
   const sendStep = step({ ...sendLoop, succeeded() {} });
   const sender = createSender({
     pool,
-    receiverLimits,
+    receiverLimits: limiter.receiverLimits,
+    memory: limiter.memory,
     subscriptions,
     attempt,
     stillOwns: () => ownership.leaseLeftMs > 0,

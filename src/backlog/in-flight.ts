@@ -1,17 +1,12 @@
-import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
+import type { DeliveryMemory } from '../concurrency/delivery-memory.ts';
+import { SMALL_BODY_BYTES } from '../deliveries/payloads.sql.ts';
 import type { Outcome } from '../sending/courier.ts';
 
-/** Bounds on held deliveries in memory. Bytes are estimated from the mean of recent bodies. */
-const MAX_LOADED = 1_000;
-const MAX_LOADED_BYTES = 32 * 1024 * 1024;
-/** The share of `MAX_LOADED` for receivers that have not answered yet. */
-const UNPROVEN_SHARE = 0.5;
-
-/** Counts the attempts of held deliveries in flight, and the memory that is left for more. */
+/** Counts the attempts of held deliveries in flight, also in the memory that these share with the queue. */
 export interface AttemptsInFlight {
   /** Returns the attempts of a subscription, also those of an ownership that was lost or of another order. */
   countOf(subscriptionId: number): number;
-  /** Returns the room for more attempts, to be shared out in one round. */
+  /** Returns the room for one load of deliveries. */
   room(): Room;
   /** Counts an attempt from now until it is recorded; then `ended` is called. */
   add(
@@ -24,41 +19,38 @@ export interface AttemptsInFlight {
   idle(): Promise<void>;
 }
 
+/** Memory for deliveries that are to be loaded. How large their bodies are is known afterwards. */
 export interface Room {
-  /** Returns how many deliveries of a subscription may be loaded, at most the number given. */
-  for(subscriptionId: number, limit: number): number;
-  take(subscriptionId: number, count: number): void;
+  /** Returns how many deliveries may be loaded, at most the number given. */
+  atMost(limit: number): number;
+  take(count: number): void;
+  /** Ends the load: the attempts that began have been added. */
+  release(): void;
 }
 
-export function createAttemptsInFlight(receiverLimits: ReceiverLimits): AttemptsInFlight {
+export function createAttemptsInFlight(memory: DeliveryMemory): AttemptsInFlight {
   const attempts = new Set<Promise<void>>();
   const counts = new Map<number, number>();
-  let meanBytes = 1024;
-  let unproven = 0;
 
   return {
     countOf: (subscriptionId) => counts.get(subscriptionId) ?? 0,
     room() {
-      const limit = Math.max(1, Math.min(MAX_LOADED, Math.floor(MAX_LOADED_BYTES / meanBytes)));
-      let free = limit - attempts.size;
-      let freeUnproven = MAX_LOADED * UNPROVEN_SHARE - unproven;
+      let taken = 0;
       return {
-        for: (id, wanted) =>
-          Math.max(0, Math.min(wanted, free, receiverLimits.isProven(id) ? free : freeUnproven)),
-        take(id, count) {
-          free -= count;
-          if (!receiverLimits.isProven(id)) freeUnproven -= count;
+        atMost: (limit) => Math.min(limit, memory.roomForHeld(SMALL_BODY_BYTES)),
+        take(count) {
+          taken += count;
+          memory.addHeld(count, count * SMALL_BODY_BYTES);
         },
+        release: () => memory.release('backlog', taken, taken * SMALL_BODY_BYTES),
       };
     },
     add(id, bytes, recorded, ended) {
-      const proven = receiverLimits.isProven(id);
-      if (!proven) unproven += 1;
+      memory.addHeld(1, bytes);
       counts.set(id, (counts.get(id) ?? 0) + 1);
-      meanBytes = meanBytes * 0.9 + bytes * 0.1;
       const done = recorded.then((outcome) => {
         attempts.delete(done);
-        if (!proven) unproven -= 1;
+        memory.release('backlog', 1, bytes);
         const left = (counts.get(id) as number) - 1;
         if (left === 0) counts.delete(id);
         else counts.set(id, left);

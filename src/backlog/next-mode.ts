@@ -63,7 +63,7 @@ export function createNextMode({ receiverLimits, attempts, mayRecord }: NextMode
       const permits = rate.permits(subscription?.rateLimit ?? null, now);
       if (permits === 0) return waitFor('rate limit', rate.nextInMs(now));
       if (allowed === 'probe') return PROBING;
-      const room = receiverLimits.roomFor(id);
+      const room = receiverLimits.roomFor(id, subscription?.tenant ?? '');
       if (room <= 0) return waitFor('room', ownInFlight === 0 ? NO_ROOM_MS : OWN_ROOM_MS);
       return { kind: 'sending', most: Math.min(room, permits) };
     },

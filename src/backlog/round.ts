@@ -1,7 +1,7 @@
 import type pg from 'pg';
+import type { DeliveryMemory } from '../concurrency/delivery-memory.ts';
 import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
-import { loadOwed, type OwedDelivery } from '../deliveries/load.sql.ts';
-import { SMALL_BODY_BYTES } from '../deliveries/payloads.sql.ts';
+import { loadedBytesOf, loadOwed, type OwedDelivery } from '../deliveries/load.sql.ts';
 import type { MayBegin, Outcome } from '../sending/courier.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
 import { type Backlog, lookUpSubscriptions } from './backlog.ts';
@@ -14,9 +14,13 @@ import { createNextMode, NO_PLACE, UNRECORDED_MS } from './next-mode.ts';
 import type { Reader } from './reader.ts';
 import type { Reading } from './reading.ts';
 
+/** When a backlog for which there was no memory is visited again. */
+const NO_MEMORY_MS = 100;
+
 export interface RoundOptions {
   readonly pool: pg.Pool;
   readonly receiverLimits: ReceiverLimits;
+  readonly memory: DeliveryMemory;
   readonly subscriptions: SubscriptionCache;
   readonly reader: Reader<Backlog>;
   readonly modes: Modes<Backlog>;
@@ -28,6 +32,8 @@ export interface RoundOptions {
   readonly owns: (backlog: Backlog) => boolean;
   /** An attempt of this backlog has ended. */
   readonly onEnded: (backlog: Backlog) => void;
+  /** Asks for a round in so many milliseconds. */
+  readonly wake: (delayMs: number) => void;
 }
 
 export interface Round {
@@ -51,15 +57,14 @@ interface Chosen {
 /** The result of sending in one round. */
 interface Sent {
   readonly started: Map<Backlog, number>;
-  /** Backlogs for which there was no memory until some attempt ends. */
   readonly outOfMemory: Set<Backlog>;
 }
 
 /** One round over several backlogs: decide, read on, choose, load, begin attempts, decide again. */
 export function createRound(options: RoundOptions): Round {
-  const { pool, receiverLimits, subscriptions, reader, modes, failing } = options;
-  const { attempt, mayRecord, owns, onEnded } = options;
-  const attempts = createAttemptsInFlight(receiverLimits);
+  const { pool, receiverLimits, memory, subscriptions, reader, modes, failing } = options;
+  const { attempt, mayRecord, owns, onEnded, wake } = options;
+  const attempts = createAttemptsInFlight(memory);
   const nextMode = createNextMode({ receiverLimits, attempts, mayRecord });
 
   async function run(backlogs: readonly Backlog[]): Promise<Backlog[]> {
@@ -120,15 +125,15 @@ export function createRound(options: RoundOptions): Round {
     const chosen = new Map<string, Chosen>();
     const choose = (one: Chosen) => chosen.set(`${one.webhookId}.${one.backlog.id}`, one);
     for (const probe of probes) {
-      room.take(probe.backlog.id, 1);
+      room.take(1);
       choose(probe);
     }
     for (const [backlog, most] of sending) {
       const reading = backlog.reading as Reading;
-      const free = room.for(backlog.id, most);
+      const free = room.atMost(most);
       const ids = free === 0 ? [] : reading.sendOrder.next(free, now);
       if (free < most && ids.length >= free) sent.outOfMemory.add(backlog);
-      room.take(backlog.id, ids.length);
+      room.take(ids.length);
       for (const webhookId of ids) choose({ backlog, webhookId, reading });
     }
     if (chosen.size === 0) return sent;
@@ -153,6 +158,8 @@ export function createRound(options: RoundOptions): Round {
       for (const { webhookId, reading } of chosen.values())
         reading?.sendOrder.settled(webhookId, now);
       throw error;
+    } finally {
+      room.release();
     }
   }
 
@@ -175,7 +182,7 @@ export function createRound(options: RoundOptions): Round {
         return 'untouched';
       },
     );
-    attempts.add(id, Math.min(delivery.bytes, SMALL_BODY_BYTES), recorded, (outcome) => {
+    attempts.add(id, loadedBytesOf(delivery), recorded, (outcome) => {
       reading?.sendOrder.settled(delivery.webhookId, dueAfter(outcome));
       if (reading === null && backlog.mode.kind === 'probing') modes.setMode(backlog, READY);
       if (outcome === 'untouched' && PAUSABLE.has(backlog.mode.kind))
@@ -200,9 +207,10 @@ export function createRound(options: RoundOptions): Round {
       if (backlog.mode.kind !== 'sending') continue;
       const subscription = subscriptionOf.get(backlog) ?? null;
       const noRoomLeft = (started.get(backlog) ?? 0) >= most;
-      // The next attempt that ends, of any backlog, asks for a round.
       if (outOfMemory.has(backlog)) {
+        // An attempt of any backlog that ends looks again sooner; deliveries from the queue wake nobody.
         modes.setMode(backlog, READY);
+        wake(NO_MEMORY_MS);
         continue;
       }
       const mode = nextMode.after(backlog, subscription, noRoomLeft);

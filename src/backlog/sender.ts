@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { DeliveryMemory } from '../concurrency/delivery-memory.ts';
 import type { ReceiverLimits } from '../concurrency/receiver-limit.ts';
 import { isTimeout, isUnavailable } from '../db/availability.ts';
 import type { OwedDelivery } from '../deliveries/load.sql.ts';
@@ -19,6 +20,7 @@ const MAX_ROUND = 500;
 export interface SenderOptions {
   readonly pool: pg.Pool;
   readonly receiverLimits: ReceiverLimits;
+  readonly memory: DeliveryMemory;
   readonly subscriptions: SubscriptionCache;
   /** Makes the attempt of a held delivery; settles when it is recorded. */
   readonly attempt: (delivery: OwedDelivery, mayBegin: MayBegin) => Promise<Outcome>;
@@ -73,7 +75,7 @@ export interface Sender {
  * attempt is recorded, so nothing is lost with an owner that dies.
  */
 export function createSender(options: SenderOptions): Sender {
-  const { pool, receiverLimits, subscriptions, stillOwns, wake } = options;
+  const { pool, receiverLimits, memory, subscriptions, stillOwns, wake } = options;
   const { attempt, mayRecord, loop, readLoop } = options;
   const backlogs = new Map<number, Backlog>();
   const isOwned = (backlog: Backlog) => backlogs.get(backlog.id) === backlog;
@@ -94,6 +96,7 @@ export function createSender(options: SenderOptions): Sender {
   const round = createRound({
     pool,
     receiverLimits,
+    memory,
     subscriptions,
     reader,
     modes,
@@ -102,6 +105,7 @@ export function createSender(options: SenderOptions): Sender {
     mayRecord,
     owns: (backlog) => stillOwns() && isOwned(backlog),
     onEnded,
+    wake,
   });
   let timeouts = 0;
 

@@ -40,14 +40,14 @@ export interface TaskRunnerOptions {
 /** Works on tasks, one batch per transaction, so that changes and progress are committed together. */
 export function createTaskRunner({ pool, wakeIn, log }: TaskRunnerOptions): TaskRunner {
   let stopping = false;
-  const slots = createSlots(TASK_CONNECTIONS, Number.POSITIVE_INFINITY);
+  const slots = createSlots(TASK_CONNECTIONS);
 
   async function run(job: TaskJob): Promise<void> {
-    await slots.acquire(1, 0);
+    await slots.acquire();
     try {
       await runTurn(job);
     } finally {
-      slots.release(1, 0);
+      slots.release();
     }
   }
 

@@ -1,6 +1,7 @@
 import type { AttemptStatus } from '../db/types.ts';
+import type { DeliverySource } from './delivery-memory.ts';
 import { FIRST_WINDOW, ReceiverWindow } from './receiver-window.ts';
-import { type ReceiverKind, TotalLimit } from './total-limit.ts';
+import type { ReceiverKind, TotalLimit } from './total-limit.ts';
 
 /** Receivers that answer within this time are quick: a share of all places is for them alone. */
 const QUICK_MS = 1_000;
@@ -16,11 +17,14 @@ export interface Place {
   readonly receiver: Receiver;
   /** The receiver's kind when the place was given. */
   readonly kind: ReceiverKind;
+  /** The bytes of the request's body. */
+  readonly bytes: number;
   /** The round of the receiver's window in which the request began. */
   readonly round: number;
 }
 
 interface Waiting {
+  readonly bytes: number;
   readonly since: number;
   readonly resolve: (place: Place | null) => void;
 }
@@ -55,19 +59,22 @@ export interface ReceiverLimits {
   /**
    * Finds a place, or waits for one.
    *
+   * @param bytes of the delivery's body, as far as it is loaded.
    * @returns null when the delivery should rather be held, outside of memory and of the queue.
    */
   enter(
     subscriptionId: number,
     tenant: string,
-    from: 'queue' | 'backlog',
+    bytes: number,
+    from: DeliverySource,
   ): Place | null | Promise<Place | null>;
   /** @param status how the attempt ended, or null when none was made. */
   leave(place: Place, status: AttemptStatus | null, durationMs: number): void;
-  /** Returns how many more deliveries a receiver's backlog may send now. */
-  roomFor(subscriptionId: number): number;
-  /** Returns whether a receiver has answered, and has not timed out several times in a row since. */
-  isProven(subscriptionId: number): boolean;
+  /**
+   * Returns how many more deliveries a receiver's backlog may load now: those that have a place, and where
+   * the receiver answers, those that it answers soon.
+   */
+  roomFor(subscriptionId: number, tenant: string): number;
   /** Fixes a receiver's limit; null: its window decides. */
   pin(subscriptionId: number, window: number | null): void;
   /** Sets whether deliveries from the queue have to go behind the receiver's backlog. */
@@ -82,6 +89,8 @@ export interface ReceiverLimits {
   wasFull(): boolean;
   readonly inFlight: number;
   readonly waiting: number;
+  /** The number of places given back so far. */
+  readonly ended: number;
   /** Turns away all that wait. */
   stop(): void;
 }
@@ -97,15 +106,15 @@ export interface ReceiverLimits {
  * @param now milliseconds of a clock that only goes forward.
  */
 export function createReceiverLimits(
-  limit: number,
+  total: TotalLimit,
   othersWait: (subscriptionId: number) => boolean,
   now: () => number = () => performance.now(),
 ): ReceiverLimits {
   const receivers = new Map<number, Receiver>();
   /** Receivers with deliveries waiting, in the order of their turns. */
   const withWaiting = new Set<Receiver>();
-  const total = new TotalLimit(limit);
   let waiting = 0;
+  let ended = 0;
   let totalWasFull = false;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -141,27 +150,28 @@ export function createReceiverLimits(
   });
 
   /** Takes a place, or returns null when there is none. */
-  function tryStart(receiver: Receiver): Place | null {
+  function tryStart(receiver: Receiver, bytes: number): Place | null {
     if (receiver.inFlight >= windowOf(receiver)) return null;
     const kind = kindOf(receiver);
-    if (!total.hasRoom(receiver.tenant, kind)) {
+    if (!total.hasRoom(receiver.tenant, kind, bytes)) {
       totalWasFull = true;
       return null;
     }
-    total.begin(receiver.tenant, kind);
+    total.begin(receiver.tenant, kind, bytes);
     receiver.inFlight += 1;
     receiver.usedAt = now();
-    return { receiver, kind, round: receiver.window.round };
+    return { receiver, kind, bytes, round: receiver.window.round };
   }
 
   /** Returns how many it has let in. */
   function admit(receiver: Receiver, most = Number.POSITIVE_INFINITY): number {
     let count = 0;
-    while (receiver.waiting.length > 0 && count < most) {
-      const place = tryStart(receiver);
-      if (place === null) break;
+    while (count < most) {
+      const [next] = receiver.waiting;
+      const place = next === undefined ? null : tryStart(receiver, next.bytes);
+      if (next === undefined || place === null) break;
       count += 1;
-      const next = receiver.waiting.shift() as Waiting;
+      receiver.waiting.shift();
       waiting -= 1;
       next.resolve(place);
     }
@@ -225,7 +235,7 @@ export function createReceiverLimits(
   }
 
   return {
-    enter(id, tenant, from) {
+    enter(id, tenant, bytes, from) {
       if (stopped) return null;
       if (timer === undefined) {
         timer = setInterval(tick, TICK_MS);
@@ -234,21 +244,22 @@ export function createReceiverLimits(
       const receiver = receiverOf(id);
       if (from === 'queue' && receiver.backlogged) return null;
       receiver.tenant = tenant;
-      const place = receiver.waiting.length === 0 ? tryStart(receiver) : null;
+      const place = receiver.waiting.length === 0 ? tryStart(receiver, bytes) : null;
       if (place !== null) return place;
       if (receiver.stalled) return null;
       return new Promise((resolve) => {
-        receiver.waiting.push({ since: now(), resolve });
+        receiver.waiting.push({ bytes, since: now(), resolve });
         waiting += 1;
         withWaiting.add(receiver);
       });
     },
-    leave({ receiver, kind, round }, status, durationMs) {
+    leave({ receiver, kind, bytes, round }, status, durationMs) {
       // With the total limit below the window, the window could otherwise never count as full.
       const windowWasFull = receiver.inFlight >= Math.min(receiver.window.size, total.maxOfOne);
       receiver.inFlight -= 1;
       receiver.usedAt = now();
-      total.end(receiver.tenant, kind);
+      total.end(receiver.tenant, kind, bytes);
+      ended += 1;
       if (status === 'timeout') {
         receiver.timeoutsInARow += 1;
         if (receiver.timeoutsInARow >= MAX_TIMEOUTS) receiver.proven = false;
@@ -267,13 +278,16 @@ export function createReceiverLimits(
       if (withWaiting.size > 0) admitInTurn(1);
       admit(receiver);
     },
-    roomFor(id) {
+    roomFor(id, tenant) {
       const receiver = receiverOf(id);
       const answersPerTick = Math.max(receiver.endedThisTick, receiver.endedLastTick);
       const most = receiver.pinned ?? Math.max(receiver.window.size, 2 * answersPerTick);
-      return most - receiver.inFlight - receiver.waiting.length;
+      const room = most - receiver.inFlight - receiver.waiting.length;
+      if (room <= 0 || answersPerTick > 0) return room;
+      const places = total.roomFor(tenant, kindOf(receiver));
+      if (places < room) totalWasFull = true;
+      return Math.min(room, places);
     },
-    isProven: (id) => receiverOf(id).proven,
     pin(id, window) {
       const receiver = receiverOf(id);
       if (receiver.pinned === window) return;
@@ -306,6 +320,9 @@ export function createReceiverLimits(
     },
     get waiting() {
       return waiting;
+    },
+    get ended() {
+      return ended;
     },
     stop() {
       stopped = true;

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { Slots } from '../lib/slots.ts';
+import type { DeliveryMemory } from './delivery-memory.ts';
 import type { ReceiverLimits } from './receiver-limit.ts';
 
 /** The total limit is never lower: fewer requests in flight are never better. */
@@ -44,7 +44,7 @@ export function nextTotalLimit(
 }
 
 export interface TotalLimitTuning {
-  /** Adjusts the limit every 100 ms from now on, for as long as anything is in flight. */
+  /** Adjusts the limit every 100 ms from now on, for as long as any delivery is in memory. */
   watch(): void;
   stop(): void;
 }
@@ -52,37 +52,34 @@ export interface TotalLimitTuning {
 /**
  * Adapts the total limit of requests in flight to receivers and to the load of this process.
  *
- * @param slots for deliveries in memory: half as many again may wait there for their receivers.
+ * @param apply called with the first limit and with each new one.
  */
 export function createTotalLimitTuning(
-  slots: Slots,
+  memory: DeliveryMemory,
   receiverLimits: ReceiverLimits,
   max: number,
+  apply: (limit: number) => void,
 ): TotalLimitTuning {
   let limit = Math.min(max, MIN_IN_FLIGHT);
   let timer: NodeJS.Timeout | undefined;
-  const apply = () => {
-    receiverLimits.resize(limit);
-    slots.resize(Math.ceil(1.5 * limit));
-  };
-  apply();
+  apply(limit);
 
   function watch(): void {
     if (timer !== undefined) return;
     let since = performance.eventLoopUtilization();
-    let released = slots.released;
+    let endedBefore = receiverLimits.ended;
     timer = setInterval(() => {
       const now = performance.eventLoopUtilization();
-      const ended = slots.released - released;
+      const ended = receiverLimits.ended - endedBefore;
       limit = nextTotalLimit(limit, max, {
         utilization: performance.eventLoopUtilization(now, since).utilization,
         holdMs: (receiverLimits.inFlight / ended) * EVERY_MS,
-        waiting: receiverLimits.wasFull() || (slots.waiting > 0 && receiverLimits.waiting === 0),
+        waiting: receiverLimits.wasFull() || (memory.waiting > 0 && receiverLimits.waiting === 0),
       });
-      apply();
+      apply(limit);
       since = now;
-      released = slots.released;
-      if (slots.used === 0 && ended === 0) stop();
+      endedBefore = receiverLimits.ended;
+      if (memory.count === 0 && ended === 0) stop();
     }, EVERY_MS);
     timer.unref();
   }

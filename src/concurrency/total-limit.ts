@@ -1,4 +1,4 @@
-import { mayTake, shareOfOne } from '../lib/fair-share.ts';
+import { mayTake, mostToTake, shareOfOne } from '../lib/fair-share.ts';
 
 /** Shares of the total for receivers that are not quick, and for those that have not answered yet. */
 const SLOW_SHARE = 0.8;
@@ -12,78 +12,119 @@ export interface ReceiverKind {
   readonly proven: boolean;
 }
 
+/** Requests in flight and the bytes of their bodies: of all receivers, of slow and of unproven ones. */
 interface Use {
-  inFlight: number;
+  requests: number;
+  bytes: number;
   slow: number;
+  slowBytes: number;
   unproven: number;
+  unprovenBytes: number;
 }
 
-const NONE: Readonly<Use> = { inFlight: 0, slow: 0, unproven: 0 };
+const NONE: Readonly<Use> = {
+  requests: 0,
+  bytes: 0,
+  slow: 0,
+  slowBytes: 0,
+  unproven: 0,
+  unprovenBytes: 0,
+};
 
 /**
-/**
- * Limits the requests in flight to all receivers together, and shares them out. A fifth is for receivers
- * that are known to be quick, so that slow ones, however many, never take the last place; receivers that
- * have never answered share at most half. A tenant leaves some of each share to others (lib/fair-share.ts): a
- * receiver that was quick until now may hang, and hold its places for minutes.
+ * Limits the requests in flight to all receivers together, and the bytes of their bodies, and shares both
+ * out. A fifth is for receivers that are known to be quick, so that slow ones, however many, never take the
+ * last place; receivers that have never answered share at most half. A tenant leaves some of each share to
+ * others (lib/fair-share.ts): a receiver that was quick until now may hang, and hold its places for minutes.
  */
-export class TotalLimit {
-  #max: number;
-  readonly #all: Use = { ...NONE };
-  /** The requests in flight of each tenant that has any. */
-  readonly #tenants = new Map<string, Use>();
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  get max(): number {
-    return this.#max;
-  }
-
-  get inFlight(): number {
-    return this.#all.inFlight;
-  }
-
+export interface TotalLimit {
+  readonly max: number;
+  /** The requests in flight. */
+  readonly inFlight: number;
   /** The most requests that one tenant can have in flight. */
-  get maxOfOne(): number {
-    return shareOfOne(this.#max);
-  }
-
-  /** Changes the limit. Requests in flight stay. */
-  resize(max: number): void {
-    this.#max = max;
-  }
-
-  /** Returns whether a tenant may begin one more request to a receiver of this kind. */
-  hasRoom(tenant: string, { quick, proven }: ReceiverKind): boolean {
-    const { inFlight, slow, unproven } = this.#tenants.get(tenant) ?? NONE;
-    if (!mayTake(1, inFlight, this.#all.inFlight, this.#max)) return false;
-    if (quick) return true;
-    if (!mayTake(1, slow, this.#all.slow, this.#max * SLOW_SHARE)) return false;
-    return proven || mayTake(1, unproven, this.#all.unproven, this.#max * UNPROVEN_SHARE);
-  }
-
+  readonly maxOfOne: number;
+  /** Changes the limit of requests. Requests in flight stay. */
+  resize(max: number): void;
+  /** Returns whether a tenant may begin one more request, with that many bytes, to a receiver of this kind. */
+  hasRoom(tenant: string, kind: ReceiverKind, bytes: number): boolean;
+  /** Returns how many requests a tenant may begin to a receiver of this kind, if their bodies are small. */
+  roomFor(tenant: string, kind: ReceiverKind): number;
   /** Counts a request, until `end` is called with the same arguments. */
-  begin(tenant: string, kind: ReceiverKind): void {
-    this.#count(tenant, kind, 1);
-  }
+  begin(tenant: string, kind: ReceiverKind, bytes: number): void;
+  end(tenant: string, kind: ReceiverKind, bytes: number): void;
+}
 
-  end(tenant: string, kind: ReceiverKind): void {
-    this.#count(tenant, kind, -1);
-  }
+export function createTotalLimit(maxRequests: number, maxBytes: number): TotalLimit {
+  let max = maxRequests;
+  const all: Use = { ...NONE };
+  /** The use of each tenant that has any. */
+  const tenants = new Map<string, Use>();
 
-  #count(tenant: string, { quick, proven }: ReceiverKind, change: 1 | -1): void {
-    let own = this.#tenants.get(tenant);
+  function count(tenant: string, kind: ReceiverKind, change: 1 | -1, bytes: number): void {
+    let own = tenants.get(tenant);
     if (own === undefined) {
       own = { ...NONE };
-      this.#tenants.set(tenant, own);
+      tenants.set(tenant, own);
     }
-    for (const use of [this.#all, own]) {
-      use.inFlight += change;
-      if (!quick) use.slow += change;
-      if (!proven) use.unproven += change;
-    }
-    if (own.inFlight === 0) this.#tenants.delete(tenant);
+    add(all, kind, change, bytes);
+    add(own, kind, change, bytes);
+    if (own.requests === 0) tenants.delete(tenant);
+  }
+
+  function hasBytes(own: Readonly<Use>, { quick, proven }: ReceiverKind, bytes: number): boolean {
+    if (!mayTake(bytes, own.bytes, all.bytes, maxBytes)) return false;
+    if (quick) return true;
+    if (!mayTake(bytes, own.slowBytes, all.slowBytes, maxBytes * SLOW_SHARE)) return false;
+    return (
+      proven || mayTake(bytes, own.unprovenBytes, all.unprovenBytes, maxBytes * UNPROVEN_SHARE)
+    );
+  }
+
+  return {
+    get max() {
+      return max;
+    },
+    get inFlight() {
+      return all.requests;
+    },
+    get maxOfOne() {
+      return shareOfOne(max);
+    },
+    resize(newMax) {
+      max = newMax;
+    },
+    hasRoom(tenant, kind, bytes) {
+      const own = tenants.get(tenant) ?? NONE;
+      if (!mayTake(1, own.requests, all.requests, max)) return false;
+      if (!kind.quick) {
+        if (!mayTake(1, own.slow, all.slow, max * SLOW_SHARE)) return false;
+        if (!kind.proven && !mayTake(1, own.unproven, all.unproven, max * UNPROVEN_SHARE))
+          return false;
+      }
+      return bytes === 0 || hasBytes(own, kind, bytes);
+    },
+    roomFor(tenant, { quick, proven }) {
+      const own = tenants.get(tenant) ?? NONE;
+      const room = mostToTake(own.requests, all.requests, max);
+      if (quick) return room;
+      const slow = Math.min(room, mostToTake(own.slow, all.slow, max * SLOW_SHARE));
+      if (proven) return slow;
+      return Math.min(slow, mostToTake(own.unproven, all.unproven, max * UNPROVEN_SHARE));
+    },
+    begin: (tenant, kind, bytes) => count(tenant, kind, 1, bytes),
+    end: (tenant, kind, bytes) => count(tenant, kind, -1, -bytes),
+  };
+}
+
+function add(use: Use, { quick, proven }: ReceiverKind, requests: number, bytes: number): void {
+  use.requests += requests;
+  use.bytes += bytes;
+  if (!quick) {
+    use.slow += requests;
+    use.slowBytes += bytes;
+  }
+  if (!proven) {
+    use.unproven += requests;
+    use.unprovenBytes += bytes;
   }
 }

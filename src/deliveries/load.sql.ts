@@ -30,6 +30,11 @@ export interface OwedDelivery {
   readonly problem: string | null;
 }
 
+/** Returns the bytes of a delivery's body in memory: none of a body that is loaded when it can be sent. */
+export function loadedBytesOf({ body }: OwedDelivery): number {
+  return body === null ? 0 : body.length;
+}
+
 /**
  * Loads deliveries that are still pending, for jobs, or still held, for the owner of their backlog.
  * The job's own lock in the queue, or the ownership, is the claim, and the recorder's check of

@@ -14,6 +14,16 @@ export function mayTake(more: number, own: number, used: number, max: number): b
   return own === 0 || own + more <= MAX_SHARE_OF_FREE * (max - used - more);
 }
 
+/**
+ * Returns how many units an owner may take at once, so that it leaves some to others. An owner that has none
+ * may take one while any is free.
+ */
+export function mostToTake(own: number, used: number, max: number): number {
+  const free = max - used;
+  const first = own === 0 && free >= 1 ? 1 : 0;
+  return Math.max(first, Math.floor((MAX_SHARE_OF_FREE * free - own) / (MAX_SHARE_OF_FREE + 1)));
+}
+
 /** Returns the amount that an owner gets while no other owner has any. */
 export function shareOfOne(max: number): number {
   return Math.floor((max * MAX_SHARE_OF_FREE) / (MAX_SHARE_OF_FREE + 1));

@@ -1,23 +1,25 @@
 import type pg from 'pg';
-import type { Place, ReceiverLimits } from '../concurrency/receiver-limit.ts';
-import { createTotalLimitTuning } from '../concurrency/total-limit-tuning.ts';
-import type { WaitingJobs } from '../concurrency/waiting-jobs.ts';
+import type { DeliverySource } from '../concurrency/delivery-memory.ts';
+import type { Limiter } from '../concurrency/limiter.ts';
+import type { Place } from '../concurrency/receiver-limit.ts';
 import { mayBeOfRows } from '../db/availability.ts';
 import type { Patience } from '../db/patience.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import { holdDeliveries } from '../deliveries/hold.sql.ts';
 import type { DeliverJob } from '../deliveries/jobs.sql.ts';
-import { type DeliveryKeys, loadOwed, type OwedDelivery } from '../deliveries/load.sql.ts';
+import {
+  type DeliveryKeys,
+  loadedBytesOf,
+  loadOwed,
+  type OwedDelivery,
+} from '../deliveries/load.sql.ts';
 import { SMALL_BODY_BYTES } from '../deliveries/payloads.sql.ts';
 import { requeue } from '../deliveries/requeue.sql.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
 import { errorsOf, isolate } from '../lib/isolate.ts';
 import { type Loop, watched } from '../lib/loop-health.ts';
-import { createSlots } from '../lib/slots.ts';
 import type { Courier, MayBegin, Outcome } from './courier.ts';
 
-/** Bytes of small bodies in memory at once; large ones have a bound of their own (large-bodies.ts). */
-const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024;
 export const LOAD_CONNECTIONS = 2;
 /** Jobs that come while others are loaded, which takes a millisecond or two, are loaded together. */
 const LOAD_BESIDE_MS = 5;
@@ -29,13 +31,11 @@ const MAX_TIMEOUTS = 2;
 export interface DelivererOptions {
   readonly pool: pg.Pool;
   readonly courier: Courier;
-  readonly receiverLimits: ReceiverLimits;
-  readonly waitingJobs: WaitingJobs;
+  readonly limiter: Limiter;
   readonly patience: Patience;
   /** Told how loading deliveries goes, and holding those that find no place. */
   readonly loadLoop: Loop;
   readonly holdLoop: Loop;
-  readonly maxInFlight: number;
   /** Called with the subscriptions whose deliveries were held just now. */
   readonly onHeld: (subscriptionIds: Iterable<number>) => void;
 }
@@ -62,19 +62,8 @@ export interface Deliverer {
 
 /** From a job to recorded attempts. */
 export function createDeliverer(options: DelivererOptions): Deliverer {
-  const {
-    pool,
-    courier,
-    receiverLimits,
-    waitingJobs,
-    patience,
-    loadLoop,
-    holdLoop,
-    maxInFlight,
-    onHeld,
-  } = options;
-  const slots = createSlots(maxInFlight, MAX_IN_FLIGHT_BYTES);
-  const totalLimitTuning = createTotalLimitTuning(slots, receiverLimits, maxInFlight);
+  const { pool, courier, limiter, patience, loadLoop, holdLoop, onHeld } = options;
+  const { memory, receiverLimits } = limiter;
   let stopping = false;
 
   const loads = createGroupCommit<DeliveryKeys, OwedDelivery[]>({
@@ -124,21 +113,24 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   }
 
   async function deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void> {
-    const count = job.webhooks.length;
-    totalLimitTuning.watch();
-    const bytes = Math.min(job.bytes, count * SMALL_BODY_BYTES);
-    await waitingJobs.add(job.subscriptions, slots.acquire(count, bytes, bulk));
-    let released = 0;
-    const releaseOne = () => {
-      released += 1;
-      // The bytes go back with the last one: they are of the job, and jobs are short.
-      slots.release(1, released === count ? bytes : 0);
+    limiter.watch();
+    let count = job.webhooks.length;
+    let bytes = Math.min(job.bytes, count * SMALL_BODY_BYTES);
+    const admitted = memory.admitJob(job.subscriptions, bytes, bulk);
+    if (admitted !== undefined) await admitted;
+    const release = (lessCount: number, lessBytes: number) => {
+      count -= lessCount;
+      bytes -= lessBytes;
+      memory.release('queue', lessCount, lessBytes);
     };
+    const releaseOne = (delivery: OwedDelivery) => release(1, loadedBytesOf(delivery));
     try {
       if (stopping) return await requeue(pool, job);
       const owed = (await loads.add(job)).filter(
         ({ attemptCount }) => attemptCount === job.attempt - 1,
       );
+      // Stale deliveries are not sent, and large bodies are not loaded yet.
+      release(count - owed.length, bytes - owed.reduce((sum, one) => sum + loadedBytesOf(one), 0));
       const unfinished: OwedDelivery[] = [];
       const outcomes = await Promise.allSettled(
         owed.map((delivery) => attemptOrHold(delivery, signal, releaseOne, unfinished)),
@@ -155,7 +147,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       const failure = outcomes.find(({ status }) => status === 'rejected');
       if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;
     } finally {
-      while (released < count) releaseOne();
+      release(count, bytes);
     }
   }
 
@@ -163,13 +155,13 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   async function attemptOrHold(
     delivery: OwedDelivery,
     signal: AbortSignal,
-    release: () => void,
+    release: (delivery: OwedDelivery) => void,
     unfinished: OwedDelivery[],
   ): Promise<void> {
-    const entered = receiverLimits.enter(delivery.subscriptionId, delivery.tenant, 'queue');
+    const entered = enter(delivery, 'queue');
     const place = entered instanceof Promise ? await entered : entered;
     if (place === null) {
-      release();
+      release(delivery);
       if (stopping) unfinished.push(delivery);
       else await hold(delivery);
       return;
@@ -179,18 +171,26 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     else if (outcome === 'untouched') unfinished.push(delivery);
   }
 
+  function enter(
+    delivery: OwedDelivery,
+    from: DeliverySource,
+  ): Place | null | Promise<Place | null> {
+    const { subscriptionId, tenant } = delivery;
+    return receiverLimits.enter(subscriptionId, tenant, loadedBytesOf(delivery), from);
+  }
+
   async function attemptIn(
     place: Place,
     delivery: OwedDelivery,
     signal: AbortSignal,
-    release: () => void,
+    release: (delivery: OwedDelivery) => void,
     mayBegin?: MayBegin,
   ): Promise<Outcome> {
     let left = false;
     const leave = (status: AttemptStatus | null, durationMs: number) => {
       left = true;
       receiverLimits.leave(place, status, durationMs);
-      release();
+      release(delivery);
     };
     try {
       return await courier.attempt(delivery, signal, leave, mayBegin);
@@ -202,14 +202,14 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   return {
     deliver,
     async deliverHeld(delivery, signal, mayBegin) {
-      const place = await receiverLimits.enter(delivery.subscriptionId, delivery.tenant, 'backlog');
+      limiter.watch();
+      const place = await enter(delivery, 'backlog');
       if (place === null) return 'untouched';
       return await attemptIn(place, delivery, signal, () => {}, mayBegin);
     },
     stopBeginning() {
       stopping = true;
-      totalLimitTuning.stop();
-      receiverLimits.stop();
+      limiter.stop();
     },
   };
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import t from 'tap';
 import { createSender } from '../../src/backlog/sender.ts';
-import { createReceiverLimits } from '../../src/concurrency/receiver-limit.ts';
+import { createLimiter } from '../../src/concurrency/limiter.ts';
 import { createLoopHealth } from '../../src/lib/loop-health.ts';
 import type { SubscriptionCache } from '../../src/subscriptions/cache.ts';
 import { connect } from '../helpers/database.ts';
@@ -50,7 +50,7 @@ t.test('a backlog whose statement fails stops no other, and is tried again', asy
   let wakings = 0;
   const sender = createSender({
     pool: createPoolOfHeld(),
-    receiverLimits: createReceiverLimits(100, () => false),
+    ...createLimiter(100),
     subscriptions: { peek: () => null } as unknown as SubscriptionCache,
     attempt: async ({ subscriptionId }) => {
       sent.push(subscriptionId);

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import t from 'tap';
 import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { subscribeAs } from '../helpers/health.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
@@ -29,6 +30,24 @@ t.test('receivers that hang, however many, leave places to those that answer', a
   );
   t.ok(rows[0].jobs < 10, 'and the queue is not where the rest waits');
 });
+
+t.test(
+  'receivers that are slow get more requests at once, also where all come from backlogs',
+  async (t) => {
+    const slow = await startReceiver(t, () => {});
+    const posthorn = await startTestService(t, {
+      POSTHORN_DELIVERY_TIMEOUT: '60s',
+      POSTHORN_SHUTDOWN_GRACE: '0s',
+      POSTHORN_MAX_IN_FLIGHT: '1000',
+    });
+    const ids: number[] = [];
+    for (let n = 0; n < 40; n++)
+      ids.push(await subscribeAs(posthorn, { url: slow.url, max_in_flight: 10 }));
+    for (let n = 0; n < 10; n++) await Promise.all(ids.map((id) => posthorn.ingest(id, { n })));
+    // The total limit begins at 200: without growth, receivers that never answered get 80 of these.
+    await slow.waitFor(300);
+  },
+);
 
 t.test('what a receiver did not take is sent when it is back, the oldest first', async (t) => {
   // It does not answer until it is back, and then has lost what it was asked before. Nothing is sent

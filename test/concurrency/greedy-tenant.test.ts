@@ -7,12 +7,15 @@ import { TOLD_MS, until } from '../helpers/until.ts';
 /** Longer than any of these tests takes. */
 const TIMEOUT = '60s';
 
-async function start(t: Test) {
-  const hung = await startReceiver(t, () => {});
+async function start(t: Test, maxInFlight = 300) {
+  let answers = false;
+  const hung = await startReceiver(t, (response) => {
+    if (answers) response.end();
+  });
   const well = await startReceiver(t);
   const posthorn = await startTestService(t, {
     POSTHORN_DELIVERY_TIMEOUT: TIMEOUT,
-    POSTHORN_MAX_IN_FLIGHT: '300',
+    POSTHORN_MAX_IN_FLIGHT: String(maxInFlight),
     POSTHORN_SHUTDOWN_GRACE: '100ms',
   });
   for (const id of ['greedy', 'modest']) await posthorn.request('POST', '/v1/tenants', { id });
@@ -33,7 +36,18 @@ async function start(t: Test) {
       TOLD_MS,
     );
   };
-  return { hung, subscribe, send, deliverModest };
+  /** Subscribes many receivers of the greedy tenant, which answer one webhook each before they hang. */
+  const subscribeProven = async (count: number) => {
+    answers = true;
+    const ids = await Promise.all(
+      Array.from({ length: count }, () => subscribe('greedy', hung.url)),
+    );
+    await Promise.all(ids.map((id) => send('greedy', id, 0)));
+    await hung.waitFor(count);
+    answers = false;
+    return ids;
+  };
+  return { hung, subscribe, subscribeProven, send, deliverModest };
 }
 
 t.test('as many hanging receivers as there are places leave some to a new one', async (t) => {
@@ -56,4 +70,14 @@ t.test('large bodies for receivers that hang leave memory for those of others', 
     await deliverModest(large);
   }
   t.pass('each within seconds, large ones too');
+});
+
+t.test('small bodies for receivers that hang leave memory for those of others', async (t) => {
+  const { hung, subscribeProven, send, deliverModest } = await start(t, 1000);
+  const ids = await subscribeProven(60);
+  const small = 'x'.repeat(63_000);
+  for (let n = 0; n < 10; n++) await Promise.all(ids.map((id) => send('greedy', id, small)));
+  await until('they hang', () => hung.received.length > 400);
+  for (let n = 0; n < 3; n++) await deliverModest(small);
+  t.pass('each within seconds');
 });

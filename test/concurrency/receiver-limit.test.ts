@@ -5,9 +5,15 @@ import {
   type Place,
   type ReceiverLimits,
 } from '../../src/concurrency/receiver-limit.ts';
+import { createTotalLimit } from '../../src/concurrency/total-limit.ts';
+
+const MIB = 1024 * 1024;
+
+const createLimits = (limit: number, now?: () => number) =>
+  createReceiverLimits(createTotalLimit(limit, 32 * MIB), () => false, now);
 
 function start(t: Test, limit: number): ReceiverLimits {
-  const receiverLimits = createReceiverLimits(limit, () => false);
+  const receiverLimits = createLimits(limit);
   t.teardown(() => receiverLimits.stop());
   return receiverLimits;
 }
@@ -18,10 +24,11 @@ async function enter(
   id: number,
   count: number,
   tenant = 'default',
+  bytes = 100,
 ): Promise<Place[]> {
   const given: Place[] = [];
   for (let n = 0; n < count; n++)
-    void Promise.resolve(receiverLimits.enter(id, tenant, 'queue')).then(
+    void Promise.resolve(receiverLimits.enter(id, tenant, bytes, 'queue')).then(
       (place) => place !== null && given.push(place),
     );
   await Promise.resolve();
@@ -35,11 +42,7 @@ t.test('a receiver of which nothing is known gets ten requests at once', async (
 
 t.test('one that answers gets more with each round of answers', async (t) => {
   let now = 0;
-  const receiverLimits = createReceiverLimits(
-    1000,
-    () => false,
-    () => now,
-  );
+  const receiverLimits = createLimits(1000, () => now);
   t.teardown(() => receiverLimits.stop());
   const places = await enter(receiverLimits, 1, 600);
   for (let round = 0; round < 5; round++) {
@@ -136,13 +139,42 @@ t.test('receivers that answer slowly never take the last fifth from the quick on
   t.equal((await enter(receiverLimits, 99, 10)).length, 10);
 });
 
+t.test('a tenant leaves bytes to others as it leaves places', async (t) => {
+  const receiverLimits = start(t, 1000);
+  const prove = async (id: number, tenant: string) => {
+    const [place] = await enter(receiverLimits, id, 1, tenant);
+    receiverLimits.leave(place as Place, 'success', 5);
+  };
+  for (let id = 1; id <= 10; id++) await prove(id, 'greedy');
+  for (let id = 1; id <= 10; id++) await enter(receiverLimits, id, 10, 'greedy', MIB);
+  t.equal(receiverLimits.inFlight, 25, 'four fifths of 32 MiB');
+  t.equal((await enter(receiverLimits, 11, 3, 'modest', MIB)).length, 3);
+  t.equal((await enter(receiverLimits, 12, 5, 'greedy', 0)).length, 5, 'a body that is not loaded');
+});
+
+t.test('a backlog loads only what has a place, unless its receiver answers', async (t) => {
+  const receiverLimits = start(t, 100);
+  t.equal(receiverLimits.roomFor(1, 'greedy'), 10, 'its window');
+  for (let id = 2; id <= 6; id++) await enter(receiverLimits, id, 10, 'greedy');
+  receiverLimits.wasFull();
+  t.equal(receiverLimits.roomFor(1, 'greedy'), 0, 'its tenant has all places that it can have');
+  t.ok(receiverLimits.wasFull(), 'so a larger total would help');
+  t.ok(receiverLimits.roomFor(7, 'modest') > 0);
+  const other = start(t, 100);
+  const places = await enter(other, 1, 10, 'greedy');
+  for (let id = 2; id <= 4; id++) await enter(other, id, 10, 'greedy');
+  for (const place of places.splice(0)) other.leave(place, 'success', 2_000);
+  for (let id = 5; id <= 6; id++) await enter(other, id, 10, 'greedy');
+  t.equal(other.roomFor(1, 'greedy'), 20, 'twice what it answered lately');
+});
+
 t.test('a backlog goes before what comes from the queue', async (t) => {
   const receiverLimits = start(t, 100);
   receiverLimits.setBacklogged(1, true);
-  t.equal(await receiverLimits.enter(1, 'default', 'queue'), null);
-  t.not(await receiverLimits.enter(1, 'default', 'backlog'), null);
+  t.equal(await receiverLimits.enter(1, 'default', 100, 'queue'), null);
+  t.not(await receiverLimits.enter(1, 'default', 100, 'backlog'), null);
   receiverLimits.setBacklogged(1, false);
-  t.not(await receiverLimits.enter(1, 'default', 'queue'), null);
+  t.not(await receiverLimits.enter(1, 'default', 100, 'queue'), null);
 });
 
 t.test('a pinned receiver gets so many requests at once, whatever it answers', async (t) => {
@@ -153,7 +185,11 @@ t.test('a pinned receiver gets so many requests at once, whatever it answers', a
   for (const place of places.splice(0)) receiverLimits.leave(place, 'success', 5);
   await Promise.resolve();
   t.equal(receiverLimits.inFlight, 3, 'no more when it answers');
-  t.equal(receiverLimits.roomFor(1), -14, 'and none for those that would wait behind them');
+  t.equal(
+    receiverLimits.roomFor(1, 'default'),
+    -14,
+    'and none for those that would wait behind them',
+  );
   receiverLimits.pin(1, 5);
   await Promise.resolve();
   t.equal(receiverLimits.inFlight, 5);
@@ -168,13 +204,13 @@ t.test('whatever happens, places add up and stay within their bounds', async () 
   );
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 200 }), async (steps) => {
-      const receiverLimits = createReceiverLimits(40, () => false);
+      const receiverLimits = createLimits(40);
       const held: Place[] = [];
       let largest = 40;
       for (const one of steps) {
         if ('enter' in one) {
           void Promise.resolve(
-            receiverLimits.enter(one.enter, `tenant ${one.enter % 3}`, 'queue'),
+            receiverLimits.enter(one.enter, `tenant ${one.enter % 3}`, 100, 'queue'),
           ).then((place) => place !== null && held.push(place));
         } else if ('limit' in one) {
           largest = Math.max(largest, one.limit);

@@ -1,0 +1,136 @@
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  createDeliveryMemory,
+  type DeliveryMemory,
+} from '../../src/concurrency/delivery-memory.ts';
+
+/** Asks for memory for a job, and notes its name once it has it. */
+function ask(
+  memory: DeliveryMemory,
+  admitted: string[],
+  name: string,
+  { count = 1, bytes = 0, last = false, subscription = 1 },
+): void {
+  const note = () => void admitted.push(name);
+  const waits = memory.admitJob(Array(count).fill(subscription), bytes, last);
+  if (waits === undefined) note();
+  else void waits.then(note);
+}
+
+t.test('jobs wait for a number of deliveries and for bytes, and go in turn', async (t) => {
+  for (const next of [
+    { count: 60, bytes: 1 },
+    { count: 1, bytes: 600 },
+  ]) {
+    const memory = createDeliveryMemory(100, 1000);
+    const admitted: string[] = [];
+    ask(memory, admitted, 'first', { count: 50, bytes: 500 });
+    ask(memory, admitted, 'next', next);
+    ask(memory, admitted, 'small', { count: 1, bytes: 1 });
+    t.strictSame(admitted, ['first'], 'the small do not overtake the large, which would starve');
+    t.equal(memory.waiting, 2);
+    memory.release('queue', 49, 0);
+    memory.release('queue', 1, 500);
+    await Promise.resolve();
+    t.strictSame(admitted, ['first', 'next', 'small']);
+  }
+});
+
+t.test('a job that lets others go first waits until no other does', async (t) => {
+  const memory = createDeliveryMemory(1, 100);
+  const admitted: string[] = [];
+  ask(memory, admitted, 'running', {});
+  ask(memory, admitted, 'bulk', { last: true });
+  ask(memory, admitted, 'second', {});
+  ask(memory, admitted, 'third', {});
+  for (const name of ['second', 'third', 'bulk']) {
+    memory.release('queue', 1, 0);
+    await Promise.resolve();
+    t.equal(admitted.at(-1), name);
+  }
+});
+
+t.test('neither the queue nor the backlogs keep the other from memory', async (t) => {
+  const memory = createDeliveryMemory(100, 1_000_000);
+  const admitted: string[] = [];
+  t.equal(memory.roomForHeld(1), 80, 'a fifth is left');
+  t.equal(memory.roomForHeld(100_000), 8, 'of the bytes too');
+  memory.addHeld(80, 80);
+  t.equal(memory.roomForHeld(1), 0);
+  ask(memory, admitted, 'one job', { count: 10 });
+  t.strictSame(admitted, ['one job']);
+
+  const busy = createDeliveryMemory(100, 1_000_000);
+  while (busy.waiting === 0) ask(busy, admitted, 'job', { count: 10, bytes: 100 });
+  t.equal(busy.count, 80);
+  t.ok(busy.roomForHeld(1) > 10);
+  busy.addHeld(20, 20);
+  t.equal(busy.roomForHeld(1), 0);
+});
+
+t.test('each may have one job or one delivery, however large', async (t) => {
+  const memory = createDeliveryMemory(10, 1000);
+  const admitted: string[] = [];
+  ask(memory, admitted, 'large', { count: 25, bytes: 5_000 });
+  t.strictSame(admitted, ['large']);
+  t.equal(memory.roomForHeld(100), 1);
+  memory.addHeld(1, 100);
+  t.equal(memory.roomForHeld(100), 0);
+});
+
+t.test('a receiver is told of jobs that wait with deliveries to others', (t) => {
+  const memory = createDeliveryMemory(1, 100);
+  const admitted: string[] = [];
+  ask(memory, admitted, 'running', { subscription: 3 });
+  t.notOk(memory.othersWait(1));
+  ask(memory, admitted, 'its own', { subscription: 1 });
+  t.notOk(memory.othersWait(1));
+  t.ok(memory.othersWait(2));
+  ask(memory, admitted, 'bulk', { subscription: 2, last: true });
+  t.ok(memory.othersWait(1));
+  t.end();
+});
+
+t.test('whatever comes and goes, its bounds hold, and none waits that would fit', async () => {
+  const step = fc.oneof(
+    fc.record({ job: fc.integer({ min: 1, max: 25 }), bytes: fc.nat(500) }),
+    fc.record({ held: fc.integer({ min: 1, max: 30 }) }),
+    fc.record({ release: fc.nat() }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+      const [maxCount, maxBytes, heldBytes] = [100, 1000, 20];
+      const memory = createDeliveryMemory(maxCount, maxBytes);
+      const inMemory: { source: 'queue' | 'backlog'; count: number; bytes: number }[] = [];
+      const has = (source: string) => inMemory.filter((one) => one.source === source);
+      for (const one of steps) {
+        if ('job' in one) {
+          const job = { source: 'queue', count: one.job, bytes: one.bytes } as const;
+          const waits = memory.admitJob(Array(one.job).fill(1), one.bytes, false);
+          if (waits === undefined) inMemory.push(job);
+          else void waits.then(() => inMemory.push(job));
+        } else if ('held' in one) {
+          const count = Math.min(one.held, memory.roomForHeld(heldBytes));
+          memory.addHeld(count, count * heldBytes);
+          if (count > 0) inMemory.push({ source: 'backlog', count, bytes: count * heldBytes });
+        } else if (inMemory.length > 0) {
+          const [ended] = inMemory.splice(one.release % inMemory.length, 1);
+          if (ended !== undefined) memory.release(ended.source, ended.count, ended.bytes);
+        }
+        await Promise.resolve();
+        const sum = (of: 'count' | 'bytes') => inMemory.reduce((all, { [of]: n }) => all + n, 0);
+        if (memory.count !== sum('count')) return false;
+        if (sum('count') > maxCount + 25 || sum('bytes') > maxBytes + 500) return false;
+        if (memory.waiting > 0 && has('queue').length === 0) return false;
+        if (memory.roomForHeld(heldBytes) === 0 && has('backlog').length === 0) return false;
+      }
+      for (let one = inMemory.pop(); one !== undefined; one = inMemory.pop()) {
+        memory.release(one.source, one.count, one.bytes);
+        await Promise.resolve();
+      }
+      return memory.count === 0 && memory.waiting === 0;
+    }),
+    { numRuns: 500 },
+  );
+});
