@@ -1,58 +1,22 @@
 import type { AttemptStatus } from '../db/types.ts';
 import type { DeliverySource } from './delivery-memory.ts';
-import { FIRST_WINDOW, ReceiverWindow } from './receiver-window.ts';
-import type { ReceiverKind, TotalLimit } from './total-limit.ts';
+import {
+  answersPerTick,
+  beginTick,
+  createReceiver,
+  kindOf,
+  noteResult,
+  type Place,
+  type Receiver,
+  windowOf,
+} from './receiver.ts';
+import { FIRST_WINDOW, restart } from './receiver-window.ts';
+import type { TotalLimit } from './total-limit.ts';
 
-/** Receivers that answer within this time are quick: a share of all places is for them alone. */
-const QUICK_MS = 1_000;
-/** A receiver that timed out so often in a row is unproven again. */
-const MAX_TIMEOUTS = 3;
 const TICK_MS = 250;
 /** A receiver that ended no request for this time while deliveries wait for it has stalled. */
 const STALL_MS = 500;
 const FORGET_AFTER_MS = 60_000;
-
-/** The right to have one request open, from `enter` until `leave`. */
-export interface Place {
-  readonly receiver: Receiver;
-  /** The receiver's kind when the place was given. */
-  readonly kind: ReceiverKind;
-  /** The bytes of the request's body. */
-  readonly bytes: number;
-  /** The round of the receiver's window in which the request began. */
-  readonly round: number;
-}
-
-interface Waiting {
-  readonly bytes: number;
-  readonly since: number;
-  readonly resolve: (place: Place | null) => void;
-}
-
-/** The state of a receiver, which is known by its subscription, and its requests in flight. */
-interface Receiver {
-  readonly id: number;
-  /** The subscription's tenant; known from the first delivery on. */
-  tenant: string;
-  /** The adaptive limit of its requests in flight. */
-  readonly window: ReceiverWindow;
-  /** The fixed limit that its subscription sets, in place of the window. */
-  pinned: number | null;
-  inFlight: number;
-  waiting: Waiting[];
-  /** It has answered, and has not timed out several times in a row since. */
-  proven: boolean;
-  timeoutsInARow: number;
-  meanMs: number;
-  /** Requests that ended in this tick, and in the previous one. */
-  endedThisTick: number;
-  endedLastTick: number;
-  /** Stalled: new deliveries are held instead of queued. */
-  stalled: boolean;
-  /** Its backlog must go first: deliveries from the queue are held. */
-  backlogged: boolean;
-  usedAt: number;
-}
 
 /** Limits the requests in flight to each receiver, and to all receivers together. */
 export interface ReceiverLimits {
@@ -122,32 +86,11 @@ export function createReceiverLimits(
   function receiverOf(id: number): Receiver {
     let receiver = receivers.get(id);
     if (receiver === undefined) {
-      receiver = {
-        id,
-        tenant: '',
-        window: new ReceiverWindow(),
-        pinned: null,
-        inFlight: 0,
-        waiting: [],
-        proven: false,
-        timeoutsInARow: 0,
-        meanMs: 0,
-        endedThisTick: 0,
-        endedLastTick: 0,
-        stalled: false,
-        backlogged: false,
-        usedAt: 0,
-      };
+      receiver = createReceiver(id);
       receivers.set(id, receiver);
     }
     return receiver;
   }
-
-  const windowOf = (receiver: Receiver) => receiver.pinned ?? receiver.window.size;
-  const kindOf = ({ proven, meanMs }: Receiver): ReceiverKind => ({
-    quick: proven && meanMs < QUICK_MS,
-    proven,
-  });
 
   /** Takes a place, or returns null when there is none. */
   function tryStart(receiver: Receiver, bytes: number): Place | null {
@@ -206,18 +149,17 @@ export function createReceiverLimits(
     const at = now();
     for (const receiver of receivers.values()) {
       if (receiver.waiting.length > 0) {
-        const oldest = receiver.waiting[0] as Waiting;
-        const answersPerTick = Math.max(receiver.endedThisTick, receiver.endedLastTick);
-        if (answersPerTick === 0 && at - oldest.since >= STALL_MS) {
+        const waitsSince = receiver.waiting[0]?.since ?? at;
+        const answers = answersPerTick(receiver);
+        if (answers === 0 && at - waitsSince >= STALL_MS) {
           receiver.stalled = true;
           turnAway(receiver, 0);
         } else if (othersWait(receiver.id)) {
           // Enough for the next tick; more would take the memory that others wait for.
-          turnAway(receiver, Math.max(FIRST_WINDOW, answersPerTick));
+          turnAway(receiver, Math.max(FIRST_WINDOW, answers));
         }
       }
-      receiver.endedLastTick = receiver.endedThisTick;
-      receiver.endedThisTick = 0;
+      beginTick(receiver);
       if (
         receiver.inFlight === 0 &&
         receiver.waiting.length === 0 &&
@@ -260,30 +202,17 @@ export function createReceiverLimits(
       receiver.usedAt = now();
       total.end(receiver.tenant, kind, bytes);
       ended += 1;
-      if (status === 'timeout') {
-        receiver.timeoutsInARow += 1;
-        if (receiver.timeoutsInARow >= MAX_TIMEOUTS) receiver.proven = false;
-        receiver.window.timedOut(now());
-      } else if (status !== null) {
-        // Any answer counts, also one that refuses.
-        receiver.endedThisTick += 1;
-        receiver.timeoutsInARow = 0;
-        receiver.proven = true;
-        receiver.stalled = false;
-        receiver.meanMs =
-          receiver.meanMs === 0 ? durationMs : receiver.meanMs * 0.9 + durationMs * 0.1;
-        receiver.window.answered(windowWasFull, round, receiver.meanMs, now());
-      }
+      if (status !== null) noteResult(receiver, status, durationMs, windowWasFull, round, now());
       // Others first, or a receiver with much to send would get each of its own places back.
       if (withWaiting.size > 0) admitInTurn(1);
       admit(receiver);
     },
     roomFor(id, tenant) {
       const receiver = receiverOf(id);
-      const answersPerTick = Math.max(receiver.endedThisTick, receiver.endedLastTick);
-      const most = receiver.pinned ?? Math.max(receiver.window.size, 2 * answersPerTick);
+      const answers = answersPerTick(receiver);
+      const most = receiver.pinned ?? Math.max(receiver.window.size, 2 * answers);
       const room = most - receiver.inFlight - receiver.waiting.length;
-      if (room <= 0 || answersPerTick > 0) return room;
+      if (room <= 0 || answers > 0) return room;
       const places = total.roomFor(tenant, kindOf(receiver));
       if (places < room) totalWasFull = true;
       return Math.min(room, places);
@@ -299,7 +228,7 @@ export function createReceiverLimits(
     },
     startSlowly(id) {
       const receiver = receiverOf(id);
-      receiver.window.restart();
+      restart(receiver.window);
       receiver.stalled = false;
     },
     inFlightBySubscription: () =>

@@ -28,152 +28,180 @@ const HALVE_EVERY_MS = 1_000;
  * moment that is over. A round lasts until a request that was sent in it is answered, and counts if the window was
  * always full. (BBR finds the capacity of a path in this way: draft-ietf-ccwg-bbr, 5.3.1.)
  */
-export class ReceiverWindow {
-  size = FIRST_WINDOW;
+export interface ReceiverWindow {
+  size: number;
   /** The number of the present round. Each request remembers the round in which it was sent. */
-  round = 0;
-  #growing = true;
+  round: number;
+  growing: boolean;
   /** It has settled on a size at least once. */
-  #settled = false;
+  settled: boolean;
   /** The last round that brought a gain: its answers per millisecond, and the window it began with. */
-  #rate = 0;
-  #lastWorthwhile = FIRST_WINDOW;
+  rate: number;
+  lastWorthwhile: number;
   /** Rounds since then. */
-  #roundsWithoutGain = 0;
-  #roundFrom = FIRST_WINDOW;
-  #roundAt = Number.NEGATIVE_INFINITY;
-  #answers = 0;
-  #retryMs = FIRST_RETRY_MS;
-  #retryAt = 0;
-  #halvedAt = Number.NEGATIVE_INFINITY;
+  roundsWithoutGain: number;
+  roundFrom: number;
+  roundAt: number;
+  answers: number;
+  retryMs: number;
+  retryAt: number;
+  halvedAt: number;
   /** While half is tried: the window and rate before, and whether all earlier requests were answered. */
-  #halved: { readonly from: number; readonly rate: number; flushed: boolean } | null = null;
-  #triedLargerLast = false;
-  #meanMs = Number.POSITIVE_INFINITY;
+  halved: { readonly from: number; readonly rate: number; flushed: boolean } | null;
+  triedLargerLast: boolean;
+  meanMs: number;
+}
 
-  /**
-   * Counts an answer, also one that refuses.
-   *
-   * @param full the window was full when the answer came.
-   * @param sentIn the round in which its request was sent.
-   * @param meanMs the moving average of the receiver's answer times.
-   * @param now milliseconds of a clock that only goes forward.
-   */
-  answered(full: boolean, sentIn: number, meanMs: number, now: number): void {
-    this.#meanMs = meanMs;
-    if (this.size < FIRST_WINDOW) {
-      this.size += 1;
-      this.#beginRound(now);
-      return;
-    }
-    if (!full) {
-      // This round did not prove that its growth brings a gain, so the growth is undone.
-      if (this.#growing && this.#roundAt !== Number.NEGATIVE_INFINITY)
-        this.size = Math.min(this.size, this.#roundFrom);
-      this.#roundAt = Number.NEGATIVE_INFINITY;
-      return;
-    }
-    if (this.#roundAt === Number.NEGATIVE_INFINITY) {
-      this.#beginRound(now);
-      return;
-    }
-    this.#answers += 1;
-    if (this.#growing && this.#roundsWithoutGain === 0 && this.size < 2 * this.#roundFrom)
-      this.size += 1;
-    const elapsedMs = now - this.#roundAt;
-    if (sentIn !== this.round || elapsedMs < MIN_ROUND_MS) return;
-    this.#judge(this.#answers / elapsedMs, now);
-    this.#beginRound(now);
-  }
+export function createReceiverWindow(): ReceiverWindow {
+  return {
+    size: FIRST_WINDOW,
+    round: 0,
+    growing: true,
+    settled: false,
+    rate: 0,
+    lastWorthwhile: FIRST_WINDOW,
+    roundsWithoutGain: 0,
+    roundFrom: FIRST_WINDOW,
+    roundAt: Number.NEGATIVE_INFINITY,
+    answers: 0,
+    retryMs: FIRST_RETRY_MS,
+    retryAt: 0,
+    halvedAt: Number.NEGATIVE_INFINITY,
+    halved: null,
+    triedLargerLast: false,
+    meanMs: Number.POSITIVE_INFINITY,
+  };
+}
 
-  /** Halves the window. Requests that were sent together time out together, which counts once. */
-  timedOut(now: number): void {
-    if (now - this.#halvedAt <= HALVE_EVERY_MS) return;
-    this.#halvedAt = now;
-    this.#settle(Math.max(1, this.size >> 1), now);
+/**
+ * Counts an answer, also one that refuses.
+ *
+ * @param full the window was full when the answer came.
+ * @param sentIn the round in which its request was sent.
+ * @param meanMs the moving average of the receiver's answer times.
+ * @param now milliseconds of a clock that only goes forward.
+ */
+export function countAnswer(
+  window: ReceiverWindow,
+  full: boolean,
+  sentIn: number,
+  meanMs: number,
+  now: number,
+): void {
+  window.meanMs = meanMs;
+  if (window.size < FIRST_WINDOW) {
+    window.size += 1;
+    beginRound(window, now);
+    return;
   }
-
-  /** Starts again with one request, then two, then four, as the receiver answers. */
-  restart(): void {
-    this.size = 1;
-    this.#growing = true;
-    this.#settled = false;
-    this.#rate = 0;
-    this.#roundsWithoutGain = 0;
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#roundAt = Number.NEGATIVE_INFINITY;
-    this.#halved = null;
+  if (!full) {
+    // This round did not prove that its growth brings a gain, so the growth is undone.
+    if (window.growing && window.roundAt !== Number.NEGATIVE_INFINITY)
+      window.size = Math.min(window.size, window.roundFrom);
+    window.roundAt = Number.NEGATIVE_INFINITY;
+    return;
   }
-
-  #beginRound(now: number): void {
-    this.round += 1;
-    this.#roundFrom = this.size;
-    this.#roundAt = now;
-    this.#answers = 0;
+  if (window.roundAt === Number.NEGATIVE_INFINITY) {
+    beginRound(window, now);
+    return;
   }
+  window.answers += 1;
+  if (window.growing && window.roundsWithoutGain === 0 && window.size < 2 * window.roundFrom)
+    window.size += 1;
+  const elapsedMs = now - window.roundAt;
+  if (sentIn !== window.round || elapsedMs < MIN_ROUND_MS) return;
+  judge(window, window.answers / elapsedMs, now);
+  beginRound(window, now);
+}
 
-  #judge(rate: number, now: number): void {
-    if (this.#halved !== null) {
-      this.#judgeHalf(this.#halved, rate, now);
-      return;
+/** Halves the window. Requests that were sent together time out together, which counts once. */
+export function countTimeout(window: ReceiverWindow, now: number): void {
+  if (now - window.halvedAt <= HALVE_EVERY_MS) return;
+  window.halvedAt = now;
+  settle(window, Math.max(1, window.size >> 1), now);
+}
+
+/** Starts again with one request, then two, then four, as the receiver answers. */
+export function restart(window: ReceiverWindow): void {
+  window.size = 1;
+  window.growing = true;
+  window.settled = false;
+  window.rate = 0;
+  window.roundsWithoutGain = 0;
+  window.retryMs = FIRST_RETRY_MS;
+  window.roundAt = Number.NEGATIVE_INFINITY;
+  window.halved = null;
+}
+
+function beginRound(window: ReceiverWindow, now: number): void {
+  window.round += 1;
+  window.roundFrom = window.size;
+  window.roundAt = now;
+  window.answers = 0;
+}
+
+function judge(window: ReceiverWindow, rate: number, now: number): void {
+  if (window.halved !== null) {
+    judgeHalf(window, window.halved, rate, now);
+    return;
+  }
+  if (!window.growing) {
+    window.rate = rate;
+    window.lastWorthwhile = Math.ceil(window.size / 2);
+    if (now < window.retryAt) return;
+    window.roundsWithoutGain = 0;
+    window.triedLargerLast = !window.triedLargerLast || window.size === FIRST_WINDOW;
+    if (window.triedLargerLast) {
+      window.growing = true;
+    } else {
+      window.halved = { from: window.size, rate, flushed: false };
+      window.size = Math.max(FIRST_WINDOW, window.size >> 1);
     }
-    if (!this.#growing) {
-      this.#rate = rate;
-      this.#lastWorthwhile = Math.ceil(this.size / 2);
-      if (now < this.#retryAt) return;
-      this.#roundsWithoutGain = 0;
-      this.#triedLargerLast = !this.#triedLargerLast || this.size === FIRST_WINDOW;
-      if (this.#triedLargerLast) {
-        this.#growing = true;
-      } else {
-        this.#halved = { from: this.size, rate, flushed: false };
-        this.size = Math.max(FIRST_WINDOW, this.size >> 1);
-      }
-      return;
-    }
-    if (rate >= this.#rate * WORTHWHILE_GAIN || this.#answersAtOnce()) {
-      this.#rate = rate;
-      this.#lastWorthwhile = this.#roundFrom;
-      this.#roundsWithoutGain = 0;
-      this.#retryMs = FIRST_RETRY_MS;
-      return;
-    }
-    this.#roundsWithoutGain += 1;
-    // Before it has settled once, one round without gain may be chance: measure it again.
-    if (this.#roundsWithoutGain < (this.#settled ? 1 : 2)) return;
-    this.#settle(Math.max(FIRST_WINDOW, Math.min(this.size, 2 * this.#lastWorthwhile)), now);
+    return;
   }
+  if (rate >= window.rate * WORTHWHILE_GAIN || answersAtOnce(window)) {
+    window.rate = rate;
+    window.lastWorthwhile = window.roundFrom;
+    window.roundsWithoutGain = 0;
+    window.retryMs = FIRST_RETRY_MS;
+    return;
+  }
+  window.roundsWithoutGain += 1;
+  // Before it has settled once, one round without gain may be chance: measure it again.
+  if (window.roundsWithoutGain < (window.settled ? 1 : 2)) return;
+  settle(window, Math.max(FIRST_WINDOW, Math.min(window.size, 2 * window.lastWorthwhile)), now);
+}
 
-  #judgeHalf(
-    half: { from: number; rate: number; flushed: boolean },
-    rate: number,
-    now: number,
-  ): void {
-    if (!half.flushed) {
-      half.flushed = true;
-      return;
-    }
-    if (rate * WORTHWHILE_GAIN < half.rate || this.#answersAtOnce()) {
-      this.#settle(half.from, now);
-      return;
-    }
-    // Halving cost no throughput; try a smaller window again soon.
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#triedLargerLast = true;
-    this.#settle(this.size, now);
+function judgeHalf(
+  window: ReceiverWindow,
+  half: { from: number; rate: number; flushed: boolean },
+  rate: number,
+  now: number,
+): void {
+  if (!half.flushed) {
+    half.flushed = true;
+    return;
   }
+  if (rate * WORTHWHILE_GAIN < half.rate || answersAtOnce(window)) {
+    settle(window, half.from, now);
+    return;
+  }
+  // Halving cost no throughput; try a smaller window again soon.
+  window.retryMs = FIRST_RETRY_MS;
+  window.triedLargerLast = true;
+  settle(window, window.size, now);
+}
 
-  #answersAtOnce(): boolean {
-    return this.#meanMs < NO_QUEUE_MS && this.#roundFrom <= ENOUGH_FOR_QUICK;
-  }
+function answersAtOnce(window: ReceiverWindow): boolean {
+  return window.meanMs < NO_QUEUE_MS && window.roundFrom <= ENOUGH_FOR_QUICK;
+}
 
-  #settle(size: number, now: number): void {
-    this.size = size;
-    this.#halved = null;
-    this.#growing = false;
-    this.#settled = true;
-    this.#retryAt = now + this.#retryMs;
-    this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2);
-    this.#roundAt = Number.NEGATIVE_INFINITY;
-  }
+function settle(window: ReceiverWindow, size: number, now: number): void {
+  window.size = size;
+  window.halved = null;
+  window.growing = false;
+  window.settled = true;
+  window.retryAt = now + window.retryMs;
+  window.retryMs = Math.min(LAST_RETRY_MS, window.retryMs * 2);
+  window.roundAt = Number.NEGATIVE_INFINITY;
 }

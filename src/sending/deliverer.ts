@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { DeliverySource } from '../concurrency/delivery-memory.ts';
 import type { Limiter } from '../concurrency/limiter.ts';
-import type { Place } from '../concurrency/receiver-limit.ts';
+import type { Place } from '../concurrency/receiver.ts';
 import { mayBeOfRows } from '../db/availability.ts';
 import type { Patience } from '../db/patience.ts';
 import type { AttemptStatus } from '../db/types.ts';

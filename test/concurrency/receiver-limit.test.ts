@@ -1,10 +1,7 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import {
-  createReceiverLimits,
-  type Place,
-  type ReceiverLimits,
-} from '../../src/concurrency/receiver-limit.ts';
+import type { Place } from '../../src/concurrency/receiver.ts';
+import { createReceiverLimits, type ReceiverLimits } from '../../src/concurrency/receiver-limit.ts';
 import { createTotalLimit } from '../../src/concurrency/total-limit.ts';
 
 const MIB = 1024 * 1024;

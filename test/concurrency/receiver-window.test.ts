@@ -1,5 +1,11 @@
 import t from 'tap';
-import { FIRST_WINDOW, ReceiverWindow } from '../../src/concurrency/receiver-window.ts';
+import {
+  countAnswer,
+  countTimeout,
+  createReceiverWindow,
+  FIRST_WINDOW,
+  restart,
+} from '../../src/concurrency/receiver-window.ts';
 
 const TIMEOUT_MS = 15_000;
 
@@ -26,7 +32,7 @@ function simulate(
   limit = 1_000,
   offered: (now: number) => number = () => Number.POSITIVE_INFINITY,
 ) {
-  const window = new ReceiverWindow();
+  const window = createReceiverWindow();
   const line: Omit<Sent, 'endsAt'>[] = [];
   const busy: Sent[] = [];
   let now = 0;
@@ -61,12 +67,12 @@ function simulate(
     while (line.length > 0 && room() > 0) begin(line.shift() as Omit<Sent, 'endsAt'>);
     if (now - sentAt > TIMEOUT_MS) {
       timeouts += 1;
-      window.timedOut(now);
+      countTimeout(window, now);
     } else {
       answered += 1;
       if (now > forMs / 2) answeredLately += 1;
       meanMs = answered === 1 ? now - sentAt : meanMs * 0.9 + (now - sentAt) * 0.1;
-      window.answered(inFlight >= Math.min(limit, window.size), round, meanMs, now);
+      countAnswer(window, inFlight >= Math.min(limit, window.size), round, meanMs, now);
     }
     widest = Math.max(widest, window.size);
   }
@@ -144,12 +150,12 @@ t.test('a receiver that can take less than before soon gets less', async (t) => 
 });
 
 t.test('a receiver that can take more than before soon gets more', async (t) => {
-  const window = new ReceiverWindow();
+  const window = createReceiverWindow();
   let now = 0;
   const answers = (count: number, perMs: number) => {
     for (let n = 0; n < count; n++) {
       now += 1 / perMs;
-      window.answered(true, window.round, window.size / perMs, now);
+      countAnswer(window, true, window.round, window.size / perMs, now);
     }
   };
   answers(10_000, 1);
@@ -164,13 +170,13 @@ t.test('a receiver that can take more than before soon gets more', async (t) => 
 t.test(
   'requests that time out together halve the window once; it starts again with one',
   async (t) => {
-    const window = new ReceiverWindow();
-    for (let n = 0; n < 10; n++) window.timedOut(1_000 + n);
+    const window = createReceiverWindow();
+    for (let n = 0; n < 10; n++) countTimeout(window, 1_000 + n);
     t.equal(window.size, FIRST_WINDOW / 2);
-    window.restart();
+    restart(window);
     const sizes = [1, 2, 4, 8].map((count) => {
       const { size } = window;
-      for (let n = 0; n < count; n++) window.answered(true, window.round, 20, 2_000);
+      for (let n = 0; n < count; n++) countAnswer(window, true, window.round, 20, 2_000);
       return size;
     });
     t.strictSame(sizes, [1, 2, 4, 8]);
