@@ -95,15 +95,16 @@ export function createReceiverLimits(
   /** Takes a place, or returns null when there is none. */
   function tryStart(receiver: Receiver, bytes: number): Place | null {
     if (receiver.inFlight >= windowOf(receiver)) return null;
+    const { tenant } = receiver;
     const kind = kindOf(receiver);
-    if (!total.hasRoom(receiver.tenant, kind, bytes)) {
+    if (!total.hasRoom(tenant, kind, bytes)) {
       totalWasFull = true;
       return null;
     }
-    total.begin(receiver.tenant, kind, bytes);
+    total.begin(tenant, kind, bytes);
     receiver.inFlight += 1;
     receiver.usedAt = now();
-    return { receiver, kind, bytes, round: receiver.window.round };
+    return { receiver, tenant, kind, bytes, round: receiver.window.round };
   }
 
   /** Returns how many it has let in. */
@@ -195,12 +196,12 @@ export function createReceiverLimits(
         withWaiting.add(receiver);
       });
     },
-    leave({ receiver, kind, bytes, round }, status, durationMs) {
+    leave({ receiver, tenant, kind, bytes, round }, status, durationMs) {
       // With the total limit below the window, the window could otherwise never count as full.
       const windowWasFull = receiver.inFlight >= Math.min(receiver.window.size, total.maxOfOne);
       receiver.inFlight -= 1;
       receiver.usedAt = now();
-      total.end(receiver.tenant, kind, bytes);
+      total.end(tenant, kind, bytes);
       ended += 1;
       if (status !== null) noteResult(receiver, status, durationMs, windowWasFull, round, now());
       // Others first, or a receiver with much to send would get each of its own places back.

@@ -15,6 +15,7 @@ const MAX_TIMEOUTS = 3;
 /** The right to have one request open, from `enter` until `leave`. */
 export interface Place {
   readonly receiver: Receiver;
+  readonly tenant: string;
   /** The receiver's kind when the place was given. */
   readonly kind: ReceiverKind;
   /** The bytes of the request's body. */
@@ -33,7 +34,7 @@ export interface WaitingDelivery {
 /** The state of a receiver, which is known by its subscription, and its requests in flight. */
 export interface Receiver {
   readonly id: number;
-  /** The subscription's tenant; known from the first delivery on. */
+  /** The tenant of its last delivery: the subscription's, or empty where a payload is missing. */
   tenant: string;
   /** The adaptive limit of its requests in flight. */
   readonly window: ReceiverWindow;

@@ -149,6 +149,18 @@ t.test('a tenant leaves bytes to others as it leaves places', async (t) => {
   t.equal((await enter(receiverLimits, 12, 5, 'greedy', 0)).length, 5, 'a body that is not loaded');
 });
 
+t.test('a place comes back to the tenant that had it', async (t) => {
+  const receiverLimits = start(t, 100);
+  for (let id = 1; id <= 4; id++) {
+    const places = await enter(receiverLimits, id, 9, 'greedy');
+    // As a delivery whose payload is missing.
+    places.push(...(await enter(receiverLimits, id, 1, '')));
+    for (const place of places) receiverLimits.leave(place, null, 0);
+  }
+  for (let id = 5; id <= 10; id++) await enter(receiverLimits, id, 10, 'greedy');
+  t.equal(receiverLimits.inFlight, 40, 'all that it can have');
+});
+
 t.test('a backlog loads only what has a place, unless its receiver answers', async (t) => {
   const receiverLimits = start(t, 100);
   t.equal(receiverLimits.roomFor(1, 'greedy'), 10, 'its window');
