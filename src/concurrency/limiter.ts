@@ -19,14 +19,14 @@ const IN_MEMORY = 1.5;
  * 2. Before its request: is there a place? (receiver-limit.ts) A place needs room in the window of its
  *    receiver, which is found by watching the answers (receiver-window.ts) or set by the subscription,
  *    and in the total (total-limit.ts). The total has a number of requests and of bytes, which tenants
- *    share; slow receivers, and those that have not answered yet, have a part of it. These shares are
- *    nowhere else: what has no place is in memory for half a second at most while its receiver does not
- *    answer, or while others wait for memory. Then it is held.
+ *    share; slow receivers, and those that have not answered yet, have a part of it. Nothing else applies
+ *    these shares. A delivery that waits for a place is turned away to be held when its receiver does not
+ *    answer for half a second, or when deliveries to others wait for memory.
  *
  * The total adapts to the load of the process (total-limit-tuning.ts), and the memory with it.
  *
- * Bodies of more than 64 KiB have a memory of their own (sending/large-bodies.ts), since deliveries of one
- * webhook share one body there, and no place is needed to see that.
+ * Bodies of more than 64 KiB have a memory of their own (sending/large-bodies.ts). It counts bodies and not
+ * deliveries, since the deliveries of one webhook share one body there.
  */
 export interface Limiter {
   readonly memory: DeliveryMemory;
