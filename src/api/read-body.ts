@@ -1,5 +1,5 @@
 import { errorCodes, type FastifyRequest } from 'fastify';
-import { freeNow } from '../lib/free-now.ts';
+import { freeBuffer } from '../lib/free-buffer.ts';
 
 const EMPTY: Buffer = Buffer.alloc(0);
 
@@ -44,14 +44,14 @@ function readBody(
     } else {
       if (received > body.length) makeRoom(before);
       chunk.copy(body, before);
-      freeNow(chunk);
+      freeBuffer(chunk);
     }
   }
 
   function makeRoom(before: number): void {
     const larger = Buffer.allocUnsafeSlow(length ?? Math.min(limit, 2 * received));
     body.copy(larger, 0, 0, before);
-    freeNow(body);
+    freeBuffer(body);
     body = larger;
   }
 

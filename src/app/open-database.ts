@@ -4,7 +4,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded/pos
 import { migrate } from '../db/migrate.ts';
 import { abortable } from '../lib/abortable.ts';
 import { errorMessage } from '../lib/errors.ts';
-import { rarely } from '../lib/rarely.ts';
+import { throttle } from '../lib/throttle.ts';
 
 const REPORT_EVERY_MS = 60_000;
 
@@ -27,7 +27,7 @@ export async function openDatabase(
   log: Logger,
   signal?: AbortSignal,
 ): Promise<OpenDatabase> {
-  const onNotRevived = rarely<unknown>(REPORT_EVERY_MS, (error) =>
+  const onNotRevived = throttle<unknown>(REPORT_EVERY_MS, (error) =>
     log.warn({ reason: errorMessage(error) }, 'the embedded Postgres died and cannot be restarted'),
   );
   const embedded =

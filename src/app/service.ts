@@ -6,7 +6,7 @@ import { CONCURRENT_REQUESTS } from '../api/plugins/turns.ts';
 import type { Settings } from '../config/settings.ts';
 import { isTimeout, isUnavailable } from '../db/availability.ts';
 import type { EmbeddedPostgres } from '../db/embedded/postgres.ts';
-import { endSoon } from '../db/ending.ts';
+import { endSoon } from '../db/end-soon.ts';
 import { POOL_PLANS } from '../db/planner.ts';
 import { createPool } from '../db/pool.ts';
 import { createSession } from '../db/session.ts';
@@ -28,7 +28,7 @@ import { reportSecrets } from '../subscriptions/report-secrets.ts';
 import { createTenantCache } from '../tenants/cache.ts';
 import { connectorOptionsOf } from './connector-options.ts';
 import { openDatabase } from './open-database.ts';
-import { createSiblingReadiness, isServedByOthers, tellReadiness } from './siblings.ts';
+import { createSiblingReadiness, isServedByOthers, tellReadiness } from './sibling-processes.ts';
 import { createWorker, type Worker } from './worker.ts';
 
 /** For reads and rare statements; intake, deliveries and the queue have their own connections. */

@@ -4,7 +4,7 @@ import { plainArray } from '../db/arrays.ts';
 /** The oldest held deliveries of a backlog from which its probe is chosen. */
 const CANDIDATES = 100;
 /** With strict order many of the oldest may have one key. So many are read for all backlogs together. */
-const STRICT_CANDIDATES = 20_000;
+const STRICT_CANDIDATES = 5_000;
 
 /** A backlog whose next probe is due. */
 export interface ProbeRequest {

@@ -4,7 +4,7 @@ import { isUnavailable } from '../db/availability.ts';
 import { BATCH_PLANS, planWith } from '../db/planner.ts';
 import { inTransaction, type Queryable } from '../db/transaction.ts';
 import { cancelDeliveries } from '../deliveries/cancel.sql.ts';
-import { oweAgain } from '../deliveries/owe-again.sql.ts';
+import { reopen } from '../deliveries/reopen.sql.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { createSlots } from '../lib/slots.ts';
 import { BATCH_CHANGES, chooseEnded, chooseOwed, type TaskRow } from './batch.sql.ts';
@@ -103,17 +103,17 @@ export async function runBatch(client: pg.PoolClient, id: string): Promise<Batch
   );
   const [task] = rows;
   if (task === undefined) return null;
-  const owesAgain = task.kind === 'replay' || task.kind === 'recover';
-  if (owesAgain && !(await isThere(client, task))) {
+  const reopens = task.kind === 'replay' || task.kind === 'recover';
+  if (reopens && !(await isThere(client, task))) {
     await end(client, id, 'failed', 'The subscription was deleted meanwhile.');
     return { ended: true, changed: 0, dueInMs: 0 };
   }
   await planWith(client, BATCH_PLANS.choosing);
   const limit = task.rate ?? BATCH_CHANGES;
-  const chosen = await (owesAgain ? chooseEnded : chooseOwed)(client, task, limit);
+  const chosen = await (reopens ? chooseEnded : chooseOwed)(client, task, limit);
   await planWith(client, BATCH_PLANS.changing);
-  const changed = owesAgain
-    ? (await oweAgain(client, chosen, task.states)).owed
+  const changed = reopens
+    ? (await reopen(client, chosen, task.states)).owed
     : await cancelDeliveries(client, chosen);
   const { cursor } = chosen;
   const moved = await client.query<{ due_in_ms: number }>(

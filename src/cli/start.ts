@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { createLog } from '../app/log.ts';
 import type { Service } from '../app/service.ts';
-import { endWithSupervisor } from '../app/siblings.ts';
+import { endWithSupervisor } from '../app/sibling-processes.ts';
 import { isLoopback, loadSettings, type Settings } from '../config/settings.ts';
 import { VERSION } from '../version.ts';
 

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { parseBytes } from '../lib/bytes.ts';
 import { parseDuration } from '../lib/duration.ts';
-import { nearest } from '../lib/nearest.ts';
+import { nearest } from '../lib/nearest-name.ts';
 
 export function trimmed(text: string): string {
   return text.trim();

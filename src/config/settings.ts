@@ -12,7 +12,7 @@ import { type Networks, parseNetworks } from '../http/address-guard.ts';
 import { type EgressProxy, parseEgressProxy } from '../http/egress-proxy.ts';
 import { type Ports, parsePorts } from '../http/ports.ts';
 import { OperatorError } from '../lib/errors.ts';
-import { nearest } from '../lib/nearest.ts';
+import { nearest } from '../lib/nearest-name.ts';
 import { parseRate, type Rate } from '../lib/rate.ts';
 import { parseSealingKeys, type SealingKey } from '../lib/sealing.ts';
 import {

@@ -1,4 +1,4 @@
-import { freeNow } from '../lib/free-now.ts';
+import { freeBuffer } from '../lib/free-buffer.ts';
 
 /** Smaller messages are left to node-postgres: copying them costs less than handling them here. */
 const BIG_BYTES = 64 * 1024;
@@ -48,7 +48,7 @@ export function createAssembler(
     if (big !== undefined) {
       from = bytes.copy(big, filled);
       filled += from;
-      if (filled < big.length) return freeNow(bytes);
+      if (filled < big.length) return freeBuffer(bytes);
       const whole = big;
       big = undefined;
       give(whole, true);

@@ -1,7 +1,7 @@
 import { Logger } from 'graphile-worker';
 import type { Logger as Pino } from 'pino';
 import { errorMessage } from '../lib/errors.ts';
-import { rarely } from '../lib/rarely.ts';
+import { throttle } from '../lib/throttle.ts';
 import { isUnavailable } from './availability.ts';
 
 /** Drops all messages of graphile-worker. */
@@ -27,7 +27,7 @@ export function queueLogger(log: Pino): Logger {
     const subject = isAway(error) ? 'unavailable' : withoutNumbers(message);
     let reportRarely = reports.get(subject);
     if (reportRarely === undefined) {
-      reportRarely = rarely(REPORT_EVERY_MS, (latest, times) => {
+      reportRarely = throttle(REPORT_EVERY_MS, (latest, times) => {
         const [firstLine] = latest.message.split('\n');
         const cause =
           latest.error === undefined

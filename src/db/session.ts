@@ -2,7 +2,7 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { errorMessage } from '../lib/errors.ts';
 import type { Loop } from '../lib/loop-health.ts';
-import { endSoon } from './ending.ts';
+import { endSoon } from './end-soon.ts';
 import { configure, connectionConfig } from './pool.ts';
 
 const HEARTBEAT_MS = 15_000;

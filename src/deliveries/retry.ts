@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { MAX_ATTEMPTS, oweAgain } from './owe-again.sql.ts';
+import { MAX_ATTEMPTS, reopen } from './reopen.sql.ts';
 
 /** The reason why a delivery cannot be tried again. */
 export type RetryRefusal =
@@ -34,7 +34,7 @@ export async function retryDelivery(
   if (delivery.deleted) return 'subscription deleted';
   if (delivery.expired) return 'body expired';
   if (delivery.attempts >= MAX_ATTEMPTS) return 'too many attempts';
-  await oweAgain(client, { webhooks: [webhookId], subscriptions: [subscriptionId] }, [
+  await reopen(client, { webhooks: [webhookId], subscriptions: [subscriptionId] }, [
     'succeeded',
     'failed',
     'cancelled',

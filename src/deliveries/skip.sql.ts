@@ -26,6 +26,7 @@ export async function subscriptionsSkipping(pool: pg.Pool): Promise<number[]> {
  * @returns how many were cancelled; 0 when none is left.
  */
 export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<number> {
+  // Held deliveries first: a search for pending ones would pass over a long backlog each time.
   for (const state of TRANSITIONS.skip.from) {
     const { rowCount } = await pool.query({
       name: `skip-${state}`,

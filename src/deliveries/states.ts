@@ -12,7 +12,7 @@
 //          │                 │
 //          └───────┬─────────┘
 //                  ├─ succeed ──────────────────────► succeeded ─┐
-//                  ├─ fail, or from held: expire ───► failed     ├─ oweAgain ─► pending, held
+//                  ├─ fail, or from held: expire ───► failed     ├─ reopen ─► pending, held
 //                  └─ cancel, skip ─────────────────► cancelled ─┘
 //
 // An expired delivery may have an attempt in flight. If that succeeds, the delivery becomes `succeeded`.
@@ -49,9 +49,9 @@ export const TRANSITIONS = {
   /** Its subscription was deleted, or a request cancels it. */
   cancel: { from: ['pending', 'held'], to: ['cancelled'] },
   /** Its subscription was enabled with backlog "skip". */
-  skip: { from: ['pending', 'held'], to: ['cancelled'] },
+  skip: { from: ['held', 'pending'], to: ['cancelled'] },
   /** A retry or a replay by request. With `pending`: it waits for its next attempt, which is due now. */
-  oweAgain: { from: ['pending', 'succeeded', 'failed', 'cancelled'], to: ['pending', 'held'] },
+  reopen: { from: ['pending', 'succeeded', 'failed', 'cancelled'], to: ['pending', 'held'] },
 } as const satisfies Record<string, Transition>;
 
 export type TransitionName = keyof typeof TRANSITIONS;

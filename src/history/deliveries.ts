@@ -1,6 +1,5 @@
 import type pg from 'pg';
 import type { DeliveryState } from '../db/types.ts';
-import { reachOf } from './reach.ts';
 import {
   createParameters,
   type Found,
@@ -10,6 +9,7 @@ import {
   SCAN_JOINED_ROWS,
   SCAN_ROWS,
 } from './scan.ts';
+import { reachOf } from './tenant-scan.ts';
 
 /** A delivery as in the API. */
 export interface Delivery {

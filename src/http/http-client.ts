@@ -1,4 +1,4 @@
-import { freeNow } from '../lib/free-now.ts';
+import { freeBuffer } from '../lib/free-buffer.ts';
 import { NO_TEXT, TOKEN } from '../lib/http-syntax.ts';
 import type { CutOff, HttpAnswer, OnHead } from './answer-reader.ts';
 import { type Connection, Connections, type Requester } from './connections.ts';
@@ -205,7 +205,7 @@ class Exchange implements Requester {
 
   answered(answer: HttpAnswer, sent: boolean): void {
     this.#settle();
-    if (sent && this.#ownBody !== undefined) freeNow(this.#ownBody);
+    if (sent && this.#ownBody !== undefined) freeBuffer(this.#ownBody);
     this.#resolve(answer);
   }
 

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { bytesArray, plainArray, textArray } from '../db/arrays.ts';
 import { oneAfterAnother } from '../db/big-messages.ts';
-import { queryToKnow } from '../db/outcome.ts';
+import { queryToKnow } from '../db/unknown-outcome.ts';
 
 /** A webhook to be accepted. */
 export interface IncomingWebhook {

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { isUnavailable } from '../db/availability.ts';
-import { endSoon } from '../db/ending.ts';
-import { OutcomeUnknownError } from '../db/outcome.ts';
+import { endSoon } from '../db/end-soon.ts';
 import { POOL_PLANS } from '../db/planner.ts';
 import { createPool } from '../db/pool.ts';
+import { OutcomeUnknownError } from '../db/unknown-outcome.ts';
 import { errorCode } from '../lib/errors.ts';
 import { createGroupCommit, type GroupCommit, TooManyWaitingError } from '../lib/group-commit.ts';
 import {

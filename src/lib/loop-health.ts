@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { errorCode, errorMessage } from './errors.ts';
 import { pauseAfter } from './pause-after.ts';
-import { rarely } from './rarely.ts';
+import { throttle } from './throttle.ts';
 
 /** A single failure may be chance. */
 const FAILING_AFTER = 2;
@@ -70,7 +70,7 @@ export function createLoopHealth({ log, isOutage }: LoopHealthOptions): LoopHeal
   const loops = new Map<string, Watched>();
   const isFailing = ({ inARow }: Watched) => inARow >= FAILING_AFTER;
   const waiting = () => [...loops.values()].filter((loop) => isFailing(loop) && loop.outage);
-  const reportOutage = rarely<unknown>(OUTAGE_EVERY_MS, (error, times) => {
+  const reportOutage = throttle<unknown>(OUTAGE_EVERY_MS, (error, times) => {
     const affected = [...loops.values()].filter(({ outage }) => outage);
     log.warn(
       { reason: errorMessage(error), times, loops: affected.map(({ name }) => name) },
@@ -101,7 +101,7 @@ export function createLoopHealth({ log, isOutage }: LoopHealthOptions): LoopHeal
       outage: false,
     };
     loops.set(name, loop);
-    const warn = rarely<object>(WARN_EVERY_MS, (details, times) => {
+    const warn = throttle<object>(WARN_EVERY_MS, (details, times) => {
       const { inARow, since, error } = loop;
       log.warn(
         { ...details, loop: name, reason: errorMessage(error), failures: inARow, since, times },

@@ -11,11 +11,11 @@ import {
 } from 'graphile-worker';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import type { Patience } from '../db/patience.ts';
 import { queueLogger } from '../db/queue-logger.ts';
+import type { Patience } from '../db/retry-while-unavailable.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createLoopParts } from '../lib/loop-parts.ts';
-import type { Presence } from '../maintenance/presence.ts';
+import type { Presence } from '../maintenance/worker-lease.ts';
 import { watchPool } from './watch-pool.ts';
 
 /** One fetch, one completion and LISTEN at a time, and some room for retries of those. */

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { isTimeout, isUnavailable } from '../db/availability.ts';
 import { watchStatements, wrapConnect } from '../db/driver.ts';
-import type { Patience } from '../db/patience.ts';
+import type { Patience } from '../db/retry-while-unavailable.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import type { LoopParts } from '../lib/loop-parts.ts';
 

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import type { Patience } from '../db/patience.ts';
+import type { Patience } from '../db/retry-while-unavailable.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import { cancelOne } from '../deliveries/cancel.sql.ts';
 import type { OwedDelivery } from '../deliveries/load.sql.ts';

@@ -3,7 +3,7 @@ import type { DeliverySource } from '../concurrency/delivery-memory.ts';
 import type { Limiter } from '../concurrency/limiter.ts';
 import type { Place } from '../concurrency/receiver.ts';
 import { mayBeOfRows } from '../db/availability.ts';
-import type { Patience } from '../db/patience.ts';
+import type { Patience } from '../db/retry-while-unavailable.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import { holdDeliveries } from '../deliveries/hold.sql.ts';
 import type { DeliverJob } from '../deliveries/jobs.sql.ts';

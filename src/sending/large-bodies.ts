@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { isOfRows } from '../db/availability.ts';
-import type { Patience } from '../db/patience.ts';
+import type { Patience } from '../db/retry-while-unavailable.ts';
 import type { OwedDelivery } from '../deliveries/load.sql.ts';
 import { cannotBeRead, readBody, readSizes } from '../deliveries/payloads.sql.ts';
 import { createTurns } from '../lib/turns.ts';

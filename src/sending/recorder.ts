@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { mayBeOfRows } from '../db/availability.ts';
-import type { Patience } from '../db/patience.ts';
+import type { Patience } from '../db/retry-while-unavailable.ts';
 import { type AttemptResult, recordAttempts } from '../deliveries/record.sql.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
 import { errorsOf, isolate, UNTRIED } from '../lib/isolate.ts';

@@ -20,7 +20,7 @@ export interface Enabled {
 /**
  * Makes a subscription active, whatever its status, and clears its record of failures. Its pending and held
  * deliveries are sent, the oldest first, or cancelled. Nothing is sent before all are cancelled: if there are
- * too many to cancel at once, or this process dies, a worker finishes (maintenance/held-keeper.ts).
+ * too many to cancel at once, or this process dies, a worker finishes (maintenance/expire-held.ts).
  *
  * @returns undefined when the tenant has no subscription of that id.
  */

@@ -87,7 +87,7 @@ t.test('the service refuses to start on a newer schema', async (t) => {
   t.equal(await cli.exited, 1);
   t.match(
     cli.output.stderr,
-    /^posthorn: The database "\w+" .* has schema 9999, but this Posthorn knows only \d+\. .*\n$/,
+    /^posthorn: The database "\w+" .* has schema 9999, but this Posthorn knows only \d+\. .*\n$/m,
   );
 });
 

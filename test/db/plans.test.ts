@@ -47,7 +47,7 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/api/routes/webhooks.ts': 'reads a webhook by its id, planned anew each time',
   'src/cli/demo.ts': 'runs on the small database of a demo',
   'src/db/types.ts': 'has types alone',
-  'src/maintenance/bodies.ts': 'erases bodies once an hour, by their ids',
+  'src/maintenance/erase-bodies.ts': 'erases bodies once an hour, by their ids',
   'src/maintenance/indexes.ts': 'reads the catalogue',
 };
 

@@ -287,7 +287,7 @@ t.test('an older version does not start, and does not restore its functions', as
   t.equal(await cli.exited, 1);
   t.match(
     cli.output.stderr,
-    /^posthorn: The database "\w+" .* has functions of Posthorn 99\.0\.0, but this is \d+\.\d+\.\d+\. .*\n$/,
+    /^posthorn: The database "\w+" .* has functions of Posthorn 99\.0\.0, but this is \d+\.\d+\.\d+\. .*\n$/m,
   );
   const client = await connect(t, databaseUrl);
   await t.rejects(client.query(`select posthorn.send('a', '1', 'nobody')`), /no such tenant/);

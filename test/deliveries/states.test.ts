@@ -10,8 +10,8 @@ import { cancelDeliveries, cancelOne } from '../../src/deliveries/cancel.sql.ts'
 import { expireHeld } from '../../src/deliveries/expire.sql.ts';
 import { holdDeliveries } from '../../src/deliveries/hold.sql.ts';
 import type { OwedDelivery } from '../../src/deliveries/load.sql.ts';
-import { oweAgain } from '../../src/deliveries/owe-again.sql.ts';
 import { type AttemptResult, recordAttempts } from '../../src/deliveries/record.sql.ts';
+import { reopen } from '../../src/deliveries/reopen.sql.ts';
 import { skipSome } from '../../src/deliveries/skip.sql.ts';
 import { type From, TRANSITIONS, type TransitionName } from '../../src/deliveries/states.ts';
 import { wakeDeliveries } from '../../src/deliveries/wake.sql.ts';
@@ -65,7 +65,7 @@ function resultOf(
 }
 
 const owedAgain = (delivery: Delivery) =>
-  inTransaction(delivery.pool, (client) => oweAgain(client, keysOf(delivery), STATES));
+  inTransaction(delivery.pool, (client) => reopen(client, keysOf(delivery), STATES));
 
 const accepted = ({ pool, subscriptionId }: Delivery) =>
   pool.query(
@@ -129,9 +129,9 @@ const USES: Record<string, Use> = {
     makes: ['skip'],
     run: ({ pool, subscriptionId }) => skipSome(pool, subscriptionId),
   },
-  oweAgain: { makes: ['oweAgain'], waits: true, run: owedAgain },
-  'oweAgain, through a backlog': {
-    makes: ['oweAgain'],
+  reopen: { makes: ['reopen'], waits: true, run: owedAgain },
+  'reopen, through a backlog': {
+    makes: ['reopen'],
     throughBacklog: true,
     waits: true,
     run: owedAgain,
@@ -251,7 +251,7 @@ t.test('no statement elsewhere changes deliveries', async (t) => {
   ]);
   t.strictSame(
     changing.filter((file) => file.startsWith('src/deliveries/')).sort(),
-    ['cancel', 'expire', 'hold', 'owe-again', 'record', 'wake'].map(
+    ['cancel', 'expire', 'hold', 'record', 'reopen', 'wake'].map(
       (name) => `src/deliveries/${name}.sql.ts`,
     ),
   );

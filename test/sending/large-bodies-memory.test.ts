@@ -1,6 +1,6 @@
 import t from 'tap';
-import { createPatience } from '../../src/db/patience.ts';
 import { createPool } from '../../src/db/pool.ts';
+import { createPatience } from '../../src/db/retry-while-unavailable.ts';
 import type { OwedDelivery } from '../../src/deliveries/load.sql.ts';
 import { createLargeBodies } from '../../src/sending/large-bodies.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';

@@ -3,13 +3,13 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { isUnavailable } from '../../db/availability.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
-import { rarely } from '../../lib/rarely.ts';
+import { throttle } from '../../lib/throttle.ts';
 import { invalidRequest, Problem, unavailable } from '../problems.ts';
 import { explainValidation } from '../validation.ts';
 
 /** Makes every error a problem+json answer (RFC 9457). */
 export function registerErrors(app: FastifyInstance): void {
-  const reportUnavailable = rarely<Problem>(1000, (problem, requests) => {
+  const reportUnavailable = throttle<Problem>(1000, (problem, requests) => {
     const reason = problem.cause === undefined ? problem.message : errorMessage(problem.cause);
     app.log.warn({ reason, requests }, 'answered 503');
   });

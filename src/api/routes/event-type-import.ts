@@ -10,7 +10,7 @@ import {
 } from '../../event-types/limits.ts';
 import type { DescribedEventType } from '../../event-types/openapi.ts';
 import { putEventTypes } from '../../event-types/store.ts';
-import { freeNow } from '../../lib/free-now.ts';
+import { freeBuffer } from '../../lib/free-buffer.ts';
 import { notJson, takeRawJson, textOfBody } from '../accepting.ts';
 import { createEventTypeJudge, judgeForTenant } from '../judge-event-type.ts';
 import { type FieldProblem, invalidField, invalidRequest, Problem } from '../problems.ts';
@@ -55,7 +55,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
   /** Its event types, once all of them are found to be right. */
   async function judgeDocument(tenant: string, body: Buffer) {
     const document = textOfBody(body);
-    freeNow(body);
+    freeBuffer(body);
     const reading = await judgeForTenant(() => schemas.readDocument(tenant, document));
     if ('notJson' in reading) throw notJson(reading.notJson);
     if ('place' in reading)

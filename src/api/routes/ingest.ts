@@ -4,7 +4,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifySchema, FastifySchemaCompiler } from 'fastify';
 import { Type } from 'typebox';
 import type { AcceptedWebhook } from '../../intake/accept.sql.ts';
-import { freeNow } from '../../lib/free-now.ts';
+import { freeBuffer } from '../../lib/free-buffer.ts';
 import { createSigningKey, hubSignature, judgeSharedSecret } from '../../signing/sign.ts';
 import { createHubVerifier } from '../../signing/verify/hmac.ts';
 import type { CachedSubscription } from '../../subscriptions/cache.ts';
@@ -161,7 +161,7 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         throw explainRefusal(error, metrics);
       }
       // The webhook is committed, so its bytes are no longer needed here.
-      freeNow(body as Buffer);
+      freeBuffer(body as Buffer);
       if (webhook === null) throw notFound('subscription', id);
       if (webhook.replayed) markReplayed(reply);
       else metrics.accepted.inc();

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { type Static, type TObject, Type } from 'typebox';
 import type { AcceptedWebhook, Idempotency, IncomingWebhook } from '../../intake/accept.sql.ts';
-import { freeNow } from '../../lib/free-now.ts';
+import { freeBuffer } from '../../lib/free-buffer.ts';
 import { elementSources, memberSources } from '../../lib/json-source.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
@@ -120,7 +120,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     requireSend(value);
     const sent = value as Static<typeof Send>;
     const idempotency = readIdempotency(request, body);
-    freeNow(body);
+    freeBuffer(body);
     const { subscription_id } = sent;
     if (subscription_id !== undefined) {
       // The cache saves a query here. What it does not know yet, such as a deletion, the intake function checks.
@@ -141,7 +141,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     const { text, value } = parseJsonBody(body);
     requireBatch(value);
     const idempotency = readIdempotency(request, body);
-    freeNow(body);
+    freeBuffer(body);
     const sources = elementSources(memberSources(text).get('webhooks') as string);
     const sent = (value as Static<typeof SendBatch>).webhooks.map((webhook, index) => ({
       ...webhook,
@@ -179,7 +179,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       } catch (error) {
         throw explainRefusal(error, metrics);
       }
-      freeNow(webhook.body);
+      freeBuffer(webhook.body);
       if (accepted === null) throw notFound('subscription', webhook.subscriptionId as number);
       if (accepted.replayed) markReplayed(reply);
       else metrics.accepted.inc();
@@ -221,7 +221,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       } catch (error) {
         throw explainRefusal(error, metrics);
       }
-      for (const { body } of webhooks) freeNow(body);
+      for (const { body } of webhooks) freeBuffer(body);
       if (accepted[0]?.replayed) markReplayed(reply);
       else metrics.accepted.inc(accepted.length);
       return reply.code(202).send({

@@ -1,3 +1,4 @@
+import { findProbes } from '../../../src/backlog/find-probes.sql.ts';
 import {
   endBacklog,
   findHeld,
@@ -27,6 +28,18 @@ export function ofBacklogs({ held }: Samples): Hot[] {
           })),
         ]);
         found(pages, pages.get(1)?.length ?? 0, 1_000);
+      },
+    },
+    {
+      what: 'choose probes of backlogs',
+      pool: 'backlog',
+      rows: 5_000 + 49 * 100,
+      run: async (pool) => {
+        const probes = await findProbes(
+          pool,
+          Array.from({ length: 50 }, (_, n) => ({ subscriptionId: 1 + n, strict: n === 0 })),
+        );
+        found(probes, probes.size, 50);
       },
     },
     {

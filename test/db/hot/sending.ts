@@ -1,4 +1,4 @@
-import { cancelDeliveries } from '../../../src/deliveries/cancel.sql.ts';
+import { cancelDeliveries, cancelOne } from '../../../src/deliveries/cancel.sql.ts';
 import { holdDeliveries } from '../../../src/deliveries/hold.sql.ts';
 import { loadOwed, type OwedDelivery } from '../../../src/deliveries/load.sql.ts';
 import { readBody, readSizes } from '../../../src/deliveries/payloads.sql.ts';
@@ -117,6 +117,14 @@ export function ofSending({ pending, pendingOfTwoDays, held }: Samples): Hot[] {
       rows: 25,
       days: daysOf(pending),
       run: (pool) => holdDeliveries(pool, owedOf(pending, 1)),
+    },
+    {
+      what: 'cancel a delivery',
+      pool: 'delivery',
+      rows: 1,
+      days: daysOf(pending),
+      run: (pool) =>
+        cancelOne(pool, pending.webhooks[0] as string, pending.subscriptions[0] as number),
     },
     {
       what: 'cancel deliveries',

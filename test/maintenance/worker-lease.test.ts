@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { createPool } from '../../src/db/pool.ts';
 import { createSession } from '../../src/db/session.ts';
-import { createPresence } from '../../src/maintenance/presence.ts';
+import { createPresence } from '../../src/maintenance/worker-lease.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { anyLoop } from '../helpers/loops.ts';
 import { startTcpForwarder } from '../helpers/tcp-forwarder.ts';

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { LOCKS } from '../../src/db/advisory-locks.ts';
 import { createPool } from '../../src/db/pool.ts';
-import { createBodyKeeper } from '../../src/maintenance/bodies.ts';
+import { createBodyKeeper } from '../../src/maintenance/erase-bodies.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { anyLoop } from '../helpers/loops.ts';
 import { until } from '../helpers/until.ts';

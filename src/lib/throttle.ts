@@ -4,7 +4,7 @@
  *
  * @param now a monotonic clock in milliseconds.
  */
-export function rarely<T>(
+export function throttle<T>(
   everyMs: number,
   report: (latest: T, times: number) => void,
   now: () => number = () => performance.now(),

@@ -8,7 +8,7 @@ const MIN_BYTES = 16 * 1024;
  * Only for a buffer that is no longer read, not even by the kernel: a buffer that is still being written to a
  * socket must be left to V8.
  */
-export function freeNow(bytes: Buffer): void {
+export function freeBuffer(bytes: Buffer): void {
   const { buffer, length } = bytes;
   if (length < MIN_BYTES || length !== buffer.byteLength) return;
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);

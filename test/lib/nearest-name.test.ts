@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { nearest } from '../../src/lib/nearest.ts';
+import { nearest } from '../../src/lib/nearest-name.ts';
 
 const colours = ['red', 'green', 'blue', 'yellow', 'purple'] as const;
 

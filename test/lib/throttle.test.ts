@@ -1,10 +1,10 @@
 import t from 'tap';
-import { rarely } from '../../src/lib/rarely.ts';
+import { throttle } from '../../src/lib/throttle.ts';
 
 t.test('an outage is reported once a second, with the number of reports', async (t) => {
   let nowMs = 0;
   const reports: [string, number][] = [];
-  const report = rarely<string>(
+  const report = throttle<string>(
     1000,
     (latest, times) => reports.push([latest, times]),
     () => nowMs,

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createPatience } from '../../src/db/patience.ts';
+import { createPatience } from '../../src/db/retry-while-unavailable.ts';
 
 const away = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
 const slow = () => new Error('Query read timeout');

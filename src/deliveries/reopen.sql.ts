@@ -18,7 +18,7 @@ export const MAX_ATTEMPTS = 30_000;
 const BULK_FROM = 25;
 
 /** The result of making deliveries owed again. */
-export interface OwedAgain {
+export interface Reopened {
   /** Deliveries that are due now and were not before. */
   readonly owed: number;
 }
@@ -29,18 +29,18 @@ export interface OwedAgain {
  * schedule is stored as an offset, so that history has no gaps and no number twice.
  *
  * Deliveries whose subscription is deleted or whose body is gone are skipped. No body expires between
- * being seen here and the commit: erasing bodies takes the same lock (maintenance/bodies.ts). A lock on
+ * being seen here and the commit: erasing bodies takes the same lock (maintenance/erase-bodies.ts). A lock on
  * the bodies' rows would write to each of their pages.
  *
  * Deliveries that go through a backlog are held, as intake does it, and the backlog's owner is notified.
  *
  * @param client in a transaction.
  */
-export async function oweAgain(
+export async function reopen(
   client: Pick<pg.ClientBase, 'query'>,
   { webhooks, subscriptions }: DeliveryKeys,
   states: readonly DeliveryState[],
-): Promise<OwedAgain> {
+): Promise<Reopened> {
   if (webhooks.length === 0) return { owed: 0 };
   const priority = webhooks.length > BULK_FROM ? 1 : 0;
   // A statement of its own, so that the next one sees what was committed before it was granted.
@@ -66,7 +66,7 @@ export async function oweAgain(
         join posthorn.subscriptions s on s.id = k.subscription_id and s.deleted_at is null
         where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
           and ${isOneOf('d.webhook_id', 1, 3)}
-          and ${stateAllows('d', 'oweAgain')} and d.state = any($5::posthorn.delivery_state[])
+          and ${stateAllows('d', 'reopen')} and d.state = any($5::posthorn.delivery_state[])
           -- A delivery that is due already has its job.
           and (d.state <> 'pending' or d.next_attempt_at > now())
           and d.attempt_count < ${MAX_ATTEMPTS}
