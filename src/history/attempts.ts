@@ -8,6 +8,7 @@ import {
   readPage,
   SCAN_JOINED_ROWS,
   SCAN_ROWS,
+  uuidConstant,
 } from './scan.ts';
 import { reachOf } from './tenant-scan.ts';
 
@@ -82,6 +83,7 @@ export async function listAttempts(
   // Written exactly as the condition of the indexes.
   const only = isUnsuccessful(filter) ? `a.status <> 'success'` : 'true';
 
+  const ofWebhook = webhookId === undefined ? undefined : uuidConstant(webhookId);
   const p = createParameters();
   const [at, id] = after ?? START;
   const last = momentOf(p.add(at, 'bigint'));
@@ -95,7 +97,7 @@ export async function listAttempts(
     // different clock after a failover.
     `a.webhook_id <= posthorn.uuidv7_floor(least(${last}, ${until}) + interval '1 minute')`,
   ];
-  if (by === 'webhook') where.push(`a.webhook_id = ${p.add(webhookId, 'uuid')}`);
+  if (ofWebhook !== undefined) where.push(`a.webhook_id = ${ofWebhook}`);
   if (by === 'subscription') where.push(`a.subscription_id = ${p.add(subscriptionId, 'integer')}`);
   const matching = (also: string) =>
     `select ${COLUMNS} from posthorn.delivery_attempts a where ${where.join(' and ')} ${also}`;
@@ -114,11 +116,14 @@ export async function listAttempts(
          ${ordered}`;
 
   return await readPage<Attempt>(pool, {
-    name: ['attempts', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' '),
+    name:
+      ofWebhook === undefined
+        ? ['attempts', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' ')
+        : undefined,
     rows,
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id
-      join posthorn.webhook_payloads p on p.id = r.webhook_id`,
+      join posthorn.webhook_payloads p on p.id = ${ofWebhook ?? 'r.webhook_id'}`,
     shown: SHOWN,
     where: [
       p.whereGiven(subscriptionId, 'integer', (id) => `r.subscription_id = ${id}`),

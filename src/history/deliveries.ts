@@ -8,6 +8,7 @@ import {
   readPage,
   SCAN_JOINED_ROWS,
   SCAN_ROWS,
+  uuidConstant,
 } from './scan.ts';
 import { reachOf } from './tenant-scan.ts';
 
@@ -97,6 +98,7 @@ export async function listDeliveries(
       ? `d.state in ('failed', 'cancelled')`
       : 'true';
 
+  const ofWebhook = webhookId === undefined ? undefined : uuidConstant(webhookId);
   // A first page begins at `until`: an index scan from the newest row would read all newer rows (measured:
   // 24 ms instead of 3 on days of a third of a million).
   const first = !byDue && filter.until !== undefined ? [floorOf(filter.until), '0'] : start;
@@ -112,7 +114,7 @@ export async function listDeliveries(
     `d.webhook_id >= posthorn.uuidv7_floor(${p.add(filter.since ?? '-infinity', 'timestamptz')})`,
     `d.webhook_id < posthorn.uuidv7_floor(${p.add(filter.until ?? 'infinity', 'timestamptz')})`,
   ];
-  if (by === 'webhook') where.push(`d.webhook_id = ${p.add(webhookId, 'uuid')}`);
+  if (ofWebhook !== undefined) where.push(`d.webhook_id = ${ofWebhook}`);
   if (by === 'subscription') where.push(`d.subscription_id = ${p.add(subscriptionId, 'integer')}`);
   const selectRows = (also: string) =>
     `select ${COLUMNS} from posthorn.deliveries d where ${where.join(' and ')}${also} order by ${order}`;
@@ -126,11 +128,14 @@ export async function listDeliveries(
          order by ${order}`;
 
   return await readPage<Delivery>(pool, {
-    name: ['deliveries', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' '),
+    name:
+      ofWebhook === undefined
+        ? ['deliveries', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' ')
+        : undefined,
     rows,
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id
-      join posthorn.webhook_payloads p on p.id = r.webhook_id`,
+      join posthorn.webhook_payloads p on p.id = ${ofWebhook ?? 'r.webhook_id'}`,
     shown: SHOWN,
     where: [
       p.whereGiven(subscriptionId, 'integer', (id) => `r.subscription_id = ${id}`),

@@ -8,8 +8,11 @@ import type pg from 'pg';
  * last page stopped reading.
  */
 interface Listing {
-  /** The name of the prepared statement. Each name must have one text, whatever the values. */
-  readonly name: string;
+  /**
+   * The name of the prepared statement. Each name must have one text, whatever the values. Undefined: the
+   * statement is planned each time.
+   */
+  readonly name: string | undefined;
   /** Selects rows by index, in order, from the cursor on. `$1` is the most rows to read. */
   readonly rows: string;
   /** Joins for the other columns; `r` is those rows. */
@@ -51,7 +54,7 @@ export async function readPage<Row extends pg.QueryResultRow>(
   const { rows: found } = await pool.query<
     Row & { position: string[]; fits: boolean; stop: boolean }
   >({
-    name,
+    ...(name === undefined ? {} : { name }),
     text: `
       select ${shown}, ${position} as position, ${all} as fits, r.n = $1 as stop
       from (select read.*, row_number() over (order by ${order}) as n from (${rows} limit $1) as read) as r
@@ -98,6 +101,18 @@ export function createParameters(): Parameters {
       return `(${parameter} is null or ${condition(parameter)})`;
     },
   };
+}
+
+/**
+ * SQL for a uuid as a constant. Postgres then plans and locks only the partition of that id; for a parameter
+ * of a fixed plan, it plans and locks all of them.
+ *
+ * @throws TypeError when the text is not a uuid.
+ */
+export function uuidConstant(id: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))
+    throw new TypeError(`${JSON.stringify(id)} is not a uuid`);
+  return `'${id}'::uuid`;
 }
 
 /** SQL for a time from the microseconds since 1970 in a position. */

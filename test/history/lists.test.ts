@@ -250,3 +250,37 @@ t.test('a page that ends with the last row that is read for it is not the last p
   const found = await all((after) => listWebhooks(pool, filter, 1000, after), 1000);
   t.equal(found.length, 2000);
 });
+
+t.test('what is asked for by id is read from the partition of that id alone', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  // One connection, so that the locks of the transaction can be counted in it.
+  const pool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'test',
+    max: 1,
+    settings: POOL_PLANS.lists,
+  });
+  t.teardown(() => pool.end());
+  await pool.query(`insert into posthorn.subscriptions (url) values ('https://example.com')`);
+  const { rows } = await pool.query(`select posthorn.send('order.created', '{}') as id`);
+  const filter = { tenant: 'default', webhookId: rows[0].id };
+  const partitions = async () =>
+    (
+      await pool.query(
+        `select c.relname from pg_locks l join pg_class c on c.oid = l.relation
+         where l.pid = pg_backend_pid() and c.relispartition and c.relkind = 'r' order by 1`,
+      )
+    ).rows.map(({ relname }) => relname.replace(/_\d+$/, ''));
+  await pool.query('begin');
+  t.equal((await listDeliveries(pool, filter, 10, undefined)).rows.length, 1);
+  t.strictSame(await partitions(), ['deliveries', 'webhook_payloads']);
+  await pool.query('commit');
+  await pool.query('begin');
+  await listAttempts(pool, filter, 10, undefined);
+  t.strictSame(await partitions(), ['delivery_attempts', 'webhook_payloads']);
+  await pool.query('commit');
+  await t.rejects(
+    listAttempts(pool, { ...filter, webhookId: `' or true --` }, 10, undefined),
+    TypeError,
+  );
+});

@@ -62,7 +62,7 @@ const Health = named('SubscriptionHealth', {
 /** The health of a subscription's receiver. */
 export const healthRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { pool } },
+  { services: { listPool } },
 ) => {
   app.get(
     '/v1/subscriptions/:subscription_id/health',
@@ -81,7 +81,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
     },
     async (request, reply) => {
       const { subscription_id } = request.params;
-      const row = await subscriptionHealth(pool, request.tenant, subscription_id);
+      const row = await subscriptionHealth(listPool, request.tenant, subscription_id);
       if (row === undefined) throw notFound('subscription', subscription_id);
       return reply.send({
         subscription_id,
