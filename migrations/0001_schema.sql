@@ -7,9 +7,9 @@
 -- The ideas behind the tables:
 -- * `deliveries` is the truth; a graphile-worker job is only a wake-up. A job that is lost, doubled or stuck
 --   therefore never loses a webhook.
--- * The history (webhook_payloads, deliveries, delivery_attempts) is partitioned by day on the webhook's
---   id, a UUIDv7, which begins with its time. The three tables have the same bounds, so a day's webhooks,
---   deliveries and attempts are dropped together: a DROP TABLE takes milliseconds, a DELETE took hours.
+-- * The history (webhook_payloads, deliveries, delivery_attempts) is partitioned by the webhook's id, a UUIDv7,
+--   which begins with its time. The three tables have the same bounds, so a day's webhooks, deliveries and
+--   attempts are dropped together: a DROP TABLE takes milliseconds, a DELETE took hours.
 --   posthorn.ensure_partitions creates the partitions a week ahead.
 -- * An index is partial if queries need few of the rows: unfinished, held or failed deliveries. It stays small
 --   compared with the history, and costs almost nothing while receivers are well.

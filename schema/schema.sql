@@ -438,6 +438,13 @@ create function posthorn.count_json_elements(body bytea) returns integer
   as …; -- schema/functions/count_json_elements.sql
 -- may be executed by: nobody but the owner
 
+-- Creates the partition of a table (of history, or idempotency_keys) for a range of time that none covers.
+create function posthorn.create_partition(parent text, from_at timestamp with time zone, until_at timestamp with time zone) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/create_partition.sql
+-- may be executed by: nobody but the owner
+
 -- The payload of a job that wakes deliveries.
 create function posthorn.deliver_job(attempt integer, bytes bigint, webhooks uuid[], subscriptions integer[]) returns json
   language sql stable parallel safe
@@ -451,27 +458,6 @@ create function posthorn.disable_subscription(id integer, reason text) returns b
   as …; -- schema/functions/disable_subscription.sql
 -- may be executed by: nobody but the owner
 
--- Drops the partitions of days (UTC) whose idempotency keys are all older than 24 hours. Returns the number of these days.
-create function posthorn.drop_idempotency_partitions() returns integer
-  language plpgsql
-  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
-  as …; -- schema/functions/drop_idempotency_partitions.sql
--- may be executed by: nobody but the owner
-
--- Drops the partitions of a day (UTC) of history, unless a delivery of that day is unfinished. Returns whether it dropped them.
-create function posthorn.drop_partitions(dropped date) returns boolean
-  language plpgsql
-  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
-  as …; -- schema/functions/drop_partitions.sql
--- may be executed by: nobody but the owner
-
--- The days (UTC) of history that are entirely older than the retention, and whether a delivery of that day is unfinished.
-create function posthorn.droppable_days(keep interval) returns TABLE(day date, owed boolean)
-  language plpgsql
-  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
-  as …; -- schema/functions/droppable_days.sql
--- may be executed by: nobody but the owner
-
 -- Trigger: adds a row to backlogs for a subscription whose deliveries are held from the start.
 create function posthorn.ensure_backlog() returns trigger
   language plpgsql
@@ -479,19 +465,19 @@ create function posthorn.ensure_backlog() returns trigger
   as …; -- schema/functions/ensure_backlog.sql
 -- may be executed by: nobody but the owner
 
--- Creates the missing partitions of idempotency_keys for these days (UTC). Returns how many it created.
-create function posthorn.ensure_idempotency_partitions(first_day date, last_day date) returns integer
-  language plpgsql
-  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
-  as …; -- schema/functions/ensure_idempotency_partitions.sql
--- may be executed by: nobody but the owner
-
--- Creates the missing partitions of history for these days (UTC). Returns how many tables it created.
-create function posthorn.ensure_partitions(first_day date, last_day date) returns integer
+-- Creates the missing partitions of history and of idempotency_keys for these days (UTC). Returns how many tables it created.
+create function posthorn.ensure_partitions(first_day date, last_day date, days_each integer DEFAULT NULL::integer) returns integer
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/ensure_partitions.sql
--- may be executed by: public
+-- may be executed by: nobody but the owner
+
+-- Adds a partition of so many days to each table whose last partition ends within days_left days. Returns how many it created.
+create function posthorn.ensure_reserve(days integer, days_left integer) returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/ensure_reserve.sql
+-- may be executed by: nobody but the owner
 
 -- The patterns that match an event type. For order.created: order.created, order.* and *.
 create function posthorn.event_type_patterns(event_type text) returns text[]
@@ -550,6 +536,13 @@ create function posthorn.forget_secrets() returns trigger
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/forget_secrets.sql
+-- may be executed by: nobody but the owner
+
+-- The partitions of history and of idempotency_keys, and the time that each covers.
+create function posthorn.list_partitions() returns TABLE(parent text, name text, from_at timestamp with time zone, until_at timestamp with time zone, detaching boolean)
+  language sql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/list_partitions.sql
 -- may be executed by: nobody but the owner
 
 -- Trigger: every process drops the event types of a tenant from its cache when the tenant changes what it accepts.

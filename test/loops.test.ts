@@ -119,7 +119,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
       poke: (stage) => job(stage, 'run_task', { task: none }),
     },
     {
-      loops: ['keep_partitions'],
+      loops: ['make_partitions', 'keep_partitions'],
       ...renamesFunction('ensure_partitions'),
       poke: (stage) => job(stage, 'keep_partitions', {}),
     },

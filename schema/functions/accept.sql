@@ -45,9 +45,6 @@ create or replace function posthorn.accept(
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
 as $$
 declare
-  today constant date := (clock_timestamp() at time zone 'UTC')::date;
-  -- Ids that are made while midnight passes can belong to this day.
-  soon constant date := ((clock_timestamp() + interval '1 minute') at time zone 'UTC')::date;
   many constant integer := coalesce(cardinality(subscription_ids), 0);
   simple boolean;
   owners text[];
@@ -65,10 +62,6 @@ begin
     join posthorn.subscriptions s on s.id = g.subscription_id and s.deleted_at is null
     into ids, owners, simple;
     if simple then
-      -- ensure_partitions checks this too, but calling it costs more than this check.
-      if soon <> today or to_regclass('posthorn.delivery_attempts_' || to_char(today, 'YYYYMMDD')) is null then
-        perform posthorn.ensure_partitions(today, soon);
-      end if;
       insert into posthorn.webhook_payloads (id, tenant, event_type, content_type, body, channels, ordering_key)
       select g.id, g.tenant, g.event_type, g.content_type, substring(bodies from g.start + 1 for g.length),
         g.channels::text[], g.ordering_key

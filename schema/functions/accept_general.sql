@@ -29,7 +29,6 @@ create or replace function posthorn.accept_general(
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
 as $$
 declare
-  today constant date := (clock_timestamp() at time zone 'UTC')::date;
   -- The unit of work is one step of a filter on one element of data: 0.06 to 0.2 µs (*measured*). The limit
   -- for one webhook is half a second of a core if nothing matches.
   max_filter_work constant bigint := 4 * 1024 * 1024;
@@ -47,9 +46,6 @@ declare
   earlier_ids uuid[];
   earlier_deliveries integer[];
 begin
-  -- Ids that are made while midnight passes can belong to tomorrow.
-  perform posthorn.ensure_partitions(today, ((clock_timestamp() + interval '1 minute') at time zone 'UTC')::date);
-
   if idempotency_keys is not null then
     select k.outcomes, k.ids, k.deliveries from posthorn.claim_idempotency_keys(tenants, idempotency_keys, fingerprints) k
       into outcomes, earlier_ids, earlier_deliveries;

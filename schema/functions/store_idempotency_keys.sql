@@ -12,13 +12,11 @@ create or replace function posthorn.store_idempotency_keys(
 as $$
 declare
   today constant date := (clock_timestamp() at time zone 'UTC')::date;
+begin
   -- A transaction with an old snapshot (repeatable read) may not see the row of a key that was used after the
   -- snapshot. The unique index of the day then raises a serialization failure. Such a transaction also stores
   -- the key for yesterday, so that this works over midnight too.
-  days constant integer := case current_setting('transaction_isolation') when 'read committed' then 0 else 1 end;
-begin
-  perform posthorn.ensure_idempotency_partitions(today - days, today + 1);
-  if days = 0 then
+  if current_setting('transaction_isolation') = 'read committed' then
     insert into posthorn.idempotency_keys (tenant, key, fingerprint, webhook_ids, deliveries)
     select tenant, key, (array_agg(fingerprint))[1], array_agg(id order by place), array_agg(number order by place)
     from unnest(tenants, keys, fingerprints, outcomes, ids, deliveries)

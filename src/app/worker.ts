@@ -23,7 +23,7 @@ import { createPeriodic } from '../lib/periodic.ts';
 import { createBodyKeeper } from '../maintenance/erase-bodies.ts';
 import { createExpiry, createSkipping } from '../maintenance/expire-held.ts';
 import { createIndexMaker } from '../maintenance/indexes.ts';
-import { createPartitionKeeper } from '../maintenance/partitions.ts';
+import { createPartitionKeeper, createPartitionMaker } from '../maintenance/partitions.ts';
 import { createWaker } from '../maintenance/queue-retries.ts';
 import { createPresence } from '../maintenance/worker-lease.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';
@@ -213,13 +213,19 @@ export function createWorker(options: WorkerOptions): Worker {
     pool,
     health.watch('skip_held', 'cancelling deliveries that are skipped'),
   );
-  const onClock = [waker, taskWaker, expiry, skipping];
+  const partitionMaker = createPartitionMaker(
+    pool,
+    settings.retentionMs,
+    health.watch('make_partitions', 'making the partitions of the coming week'),
+  );
+  const onClock = [waker, taskWaker, expiry, skipping, partitionMaker];
   // An hourly job runs them in one process; if a run fails, that process tries it again by itself.
   const hourly = [
     createPartitionKeeper({
-      pool,
+      databaseUrl,
       retentionMs: settings.retentionMs,
-      loop: health.watch('keep_partitions', 'making and dropping the partitions of days'),
+      ending: ending.signal,
+      loop: health.watch('keep_partitions', 'dropping the partitions of expired history'),
       log,
     }),
     createPeriodic({

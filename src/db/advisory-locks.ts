@@ -11,7 +11,7 @@ const ofSpace = (second: number): string => `${LOCK_SPACE}, ${second}`;
 
 /** Locks of two keys, as SQL: the arguments of `pg_advisory_xact_lock` and its kin. */
 export const LOCKS = {
-  /** Taken by the SQL functions ensure_partitions and ensure_idempotency_partitions while they make days. */
+  /** Taken by the SQL function ensure_partitions while it creates partitions. */
   partitions: ofSpace(0),
   /** Tried by deliveries/wake.sql.ts: one process at a time adds missing jobs. */
   wake: ofSpace(-1),
@@ -21,6 +21,8 @@ export const LOCKS = {
   expire: ofSpace(-3),
   /** Tried by backlog/ownership.sql.ts: one process at a time looks for backlogs that nobody reported. */
   sweep: ofSpace(-4),
+  /** Tried by maintenance/partitions.ts: one process at a time drops partitions. */
+  retention: ofSpace(-5),
 } as const;
 
 /** Of one key: held by db/migrate.ts, so that processes which start together migrate one after another. */

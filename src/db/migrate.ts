@@ -6,6 +6,7 @@ import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
 import { MIGRATION_LOCK } from './advisory-locks.ts';
 import { connectOrExplain } from './connect.ts';
+import { makePartitions } from './partitions.ts';
 import { createPool } from './pool.ts';
 import { silentQueueLogger } from './queue-logger.ts';
 import { applySchemaFiles, compareSchemaFiles } from './schema-files.ts';
@@ -76,15 +77,10 @@ export async function migrate(
       applied.push({ version, name, appliedAt });
     }
     // In a transaction of its own, so that a migration does not keep its locks on tables meanwhile.
-    if (pending.length + changed.length > 0)
+    if (pending.length + changed.length > 0) {
       await applyPatiently(client, 'functions and views', onWait, () => applySchemaFiles(client));
-    await client.query(
-      `select posthorn.ensure_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + 7)`,
-    );
-    if (pending.length > 0)
-      await client.query(
-        `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + 7)`,
-      );
+      await makePartitions(client, 1);
+    }
     return { migrations: applied, changed };
   } catch (error) {
     if (error instanceof OperatorError) throw error;

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { bytesArray, plainArray, textArray } from '../db/arrays.ts';
 import { oneAfterAnother } from '../db/big-messages.ts';
+import { isWithoutPartition, makePartitions } from '../db/partitions.ts';
 import { queryToKnow } from '../db/unknown-outcome.ts';
 
 /** A webhook to be accepted. */
@@ -85,7 +86,7 @@ export async function acceptWebhooks(
     lengths.push(body.length);
     start += body.length;
   }
-  const { rows } = await queryToKnow<Answer>(pool, {
+  const statement = {
     name: 'accept',
     text: `select ids::text[], deliveries, outcomes
       from set_config('posthorn.bulk', $14, true), posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15)`,
@@ -118,6 +119,12 @@ export async function acceptWebhooks(
       bulk ? 'on' : 'off',
       apart,
     ],
+  };
+  const { rows } = await queryToKnow<Answer>(pool, statement).catch(async (error) => {
+    if (!isWithoutPartition(error)) throw error;
+    // Somebody dropped today's partition of a table.
+    await makePartitions(pool, 1);
+    return await queryToKnow<Answer>(pool, statement);
   });
   const { ids, deliveries, outcomes } = rows[0] as Answer;
   return ids.map((id, index) => {

@@ -1,14 +1,10 @@
-import { once } from 'node:events';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { isTimeout } from '../db/availability.ts';
-import { createPool } from '../db/pool.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
-
-/** Time limit for creating an index of one day. */
-const INDEX_MS = 10 * 60_000;
+import { withPatientPool } from './patient-pool.ts';
 
 /** An index that a partition lacks. */
 interface Missing {
@@ -40,17 +36,9 @@ export function createIndexMaker(options: IndexMakerOptions): Periodic {
 
   async function run(): Promise<void> {
     if (!(await lacksIndexes(pool))) return;
-    const patientPool = createPool({
-      connectionString: databaseUrl,
-      purpose: 'indexes',
-      max: 1,
-      timeoutMs: INDEX_MS,
-    });
-    const ended = once(ending, 'abort');
-    const making = makeMissingIndexes(patientPool, () => !ending.aborted, log).finally(() =>
-      patientPool.end(),
+    await withPatientPool(databaseUrl, 'indexes', ending, (patientPool) =>
+      makeMissingIndexes(patientPool, () => !ending.aborted, log),
     );
-    await Promise.race([making, ended]);
   }
 
   return createPeriodic({ run, loop });

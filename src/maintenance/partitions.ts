@@ -1,69 +1,274 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { errorCode } from '../lib/errors.ts';
+import { LOCKS } from '../db/advisory-locks.ts';
+import { isTimeout } from '../db/availability.ts';
+import { makePartitions } from '../db/partitions.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
+import { withPatientPool } from './patient-pool.ts';
 
-const DAYS_AHEAD = 7;
-const LOCK_NOT_AVAILABLE = '55P03';
+const DAY_MS = 86_400_000;
+/** History has about this many partitions, however long it is kept: planning time grows with their number. */
+const MAX_PARTITIONS = 32;
+/** A partition covers at most a month, so that history is not kept much longer than its retention. */
+const MAX_DAYS_EACH = 31;
+/** Idempotency keys are kept for this time. */
+const KEYS_MS = DAY_MS;
+/** A reserve that begins within this time is replaced by shorter partitions. */
+const NEAR_DAYS = 3;
+/** The order in which the tables of history lose a partition: what refers to other tables goes first. */
+const TABLES = ['deliveries', 'delivery_attempts', 'webhook_payloads', 'idempotency_keys'] as const;
+
+/** A partition, as posthorn.list_partitions() returns it. */
+interface Partition {
+  readonly parent: (typeof TABLES)[number];
+  readonly name: string;
+  readonly from_at: Date;
+  readonly until_at: Date;
+  readonly detaching: boolean;
+}
 
 export interface PartitionKeeperOptions {
-  readonly pool: pg.Pool;
+  readonly databaseUrl: string;
   /** How long history is kept. */
   readonly retentionMs: number;
+  /** Aborts when a stop can wait no longer. */
+  readonly ending: AbortSignal;
   readonly loop: Loop;
   readonly log: Logger;
 }
 
-/** Keeps the partitions of days (`keepPartitions`) when an hourly job runs it. */
+/** Drops expired partitions (`keepPartitions`) when an hourly job runs it. */
 export function createPartitionKeeper(options: PartitionKeeperOptions): Periodic {
-  const { pool, retentionMs, loop, log } = options;
-  return createPeriodic({ run: () => keepPartitions(pool, retentionMs, log), loop });
+  const { databaseUrl, retentionMs, ending, loop, log } = options;
+  return createPeriodic({
+    run: (goesOn) =>
+      withPatientPool(databaseUrl, 'partitions', ending, (pool) =>
+        keepPartitions(pool, retentionMs, log, goesOn),
+      ),
+    loop,
+  });
+}
+
+/** A partition that somebody dropped is missed for this time at most, by applications that send from SQL. */
+const MAKE_EVERY_MS = 30_000;
+
+/** Creates the partitions of the coming week that are missing, twice a minute. */
+export function createPartitionMaker(pool: pg.Pool, retentionMs: number, loop: Loop): Periodic {
+  return createPeriodic({
+    everyMs: MAKE_EVERY_MS,
+    run: () => makePartitions(pool, daysEach(retentionMs)),
+    loop,
+  });
 }
 
 /**
- * Creates the partitions of the coming week and drops whole days that are past the retention, but none
- * that still has an owed delivery. A day that cannot be locked quickly is left for the next run.
- * Idempotency keys are kept for 24 hours and dropped a day at a time too.
+ * Returns how many days a partition of history covers: a day for a retention of up to 32 days, and 13 days for
+ * 400 days.
+ */
+export function daysEach(retentionMs: number): number {
+  const days = Math.ceil(retentionMs / DAY_MS / MAX_PARTITIONS);
+  return Math.min(Math.max(1, days), MAX_DAYS_EACH);
+}
+
+/**
+ * Creates the partitions of the coming week, and drops those that are past their retention: of history, unless
+ * a delivery in that time is unfinished, and of idempotency keys.
+ *
+ * A partition is detached with DETACH PARTITION … CONCURRENTLY before it is dropped. That waits until the
+ * transactions have ended that may use the table, and blocks no other meanwhile; a plain DROP would stop intake
+ * for as long as it waits. If the wait exceeds the statement timeout of the pool, the next run continues it.
+ *
+ * @param goesOn called before each partition is dropped; false ends the run.
  */
 export async function keepPartitions(
   pool: pg.Pool,
   retentionMs: number,
   log: Logger,
+  goesOn: () => boolean = () => true,
 ): Promise<void> {
-  await pool.query(
-    `select posthorn.ensure_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + $1::integer)`,
-    [DAYS_AHEAD],
-  );
-  await keepIdempotencyKeys(pool, log);
-  const { rows } = await pool.query<{ day: string; owed: boolean }>(
-    `select day::text, owed from posthorn.droppable_days($1 * interval '1 millisecond')`,
-    [retentionMs],
-  );
-  for (const { day, owed } of rows) {
-    if (owed) {
-      log.warn({ day }, 'history kept past its retention: deliveries of that day are still owed');
-      continue;
-    }
-    try {
-      await pool.query('select posthorn.drop_partitions($1::date)', [day]);
-      log.info({ day }, 'history dropped');
-    } catch (error) {
-      if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
-      log.info({ day }, 'history is in use; it will be dropped later');
+  await makePartitions(pool, daysEach(retentionMs));
+  const client = await pool.connect();
+  try {
+    const { rows } = await client.query<{ mine: boolean }>(
+      `select pg_try_advisory_lock(${LOCKS.retention}) as mine`,
+    );
+    if (rows[0]?.mine !== true) return;
+    await finishDetached(client);
+    if (await replaceReserves(client, retentionMs))
+      await makePartitions(client, daysEach(retentionMs));
+    await dropExpired(client, retentionMs, log, goesOn);
+  } catch (error) {
+    if (!isTimeout(error)) throw error;
+    log.info('history is in use; the next run goes on to drop it');
+  } finally {
+    // Closing the connection releases the lock.
+    client.release(true);
+  }
+}
+
+async function dropExpired(
+  client: pg.PoolClient,
+  retentionMs: number,
+  log: Logger,
+  goesOn: () => boolean,
+): Promise<void> {
+  const owed = new Set<string>();
+  for (const table of TABLES) {
+    const keepMs = table === 'idempotency_keys' ? KEYS_MS : retentionMs;
+    for (const partition of await expired(client, table, keepMs)) {
+      if (!goesOn()) return;
+      const day = partition.from_at.toISOString().slice(0, 10);
+      if (table !== 'idempotency_keys' && (await isOwed(client, partition))) {
+        if (!owed.has(day))
+          log.warn(
+            { day },
+            'history kept past its retention: deliveries of that day are still owed',
+          );
+        owed.add(day);
+        continue;
+      }
+      await detach(client, partition);
+      if (table === 'deliveries') log.info({ day }, 'history dropped');
     }
   }
 }
 
-async function keepIdempotencyKeys(pool: pg.Pool, log: Logger): Promise<void> {
-  await pool.query(
-    `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + $1::integer)`,
-    [DAYS_AHEAD],
-  );
-  try {
-    await pool.query('select posthorn.drop_idempotency_partitions()');
-  } catch (error) {
-    if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
-    log.info('idempotency keys are in use; they will be dropped later');
+/**
+ * Removes the reserve of a table (db/partitions.ts) when its time comes near, so that shorter partitions can
+ * be created for that time. It is still empty, unless the database's clock was days ahead: then it stays.
+ *
+ * @returns whether it removed one.
+ */
+async function replaceReserves(client: pg.PoolClient, retentionMs: number): Promise<boolean> {
+  const near = (await partitions(client)).filter(({ parent, from_at, until_at }) => {
+    const days = parent === 'idempotency_keys' ? 1 : daysEach(retentionMs);
+    const inMs = from_at.getTime() - Date.now();
+    return (
+      inMs > DAY_MS / 2 &&
+      inMs < NEAR_DAYS * DAY_MS &&
+      until_at.getTime() - from_at.getTime() > days * DAY_MS
+    );
+  });
+  let removed = false;
+  for (const partition of near) {
+    if (!(await isEmpty(client, partition.name))) continue;
+    await detach(client, partition);
+    removed = true;
   }
+  return removed;
+}
+
+/** Detaches the partition and drops it. Interrupted at any point, `finishDetached` does the rest. */
+async function detach(client: pg.PoolClient, partition: Partition): Promise<void> {
+  await client.query(
+    `comment on table posthorn.${quoted(partition.name)} is '${markOf(partition)}'`,
+  );
+  await client.query(
+    `alter table posthorn.${partition.parent} detach partition posthorn.${quoted(partition.name)} concurrently`,
+  );
+  await finish(client, partition);
+}
+
+/** Continues with the partitions that an earlier run began to detach. Tables that others detached stay. */
+async function finishDetached(client: pg.PoolClient): Promise<void> {
+  const { rows } = await client.query<{ name: string; mark: string; attached: boolean }>(
+    `select c.relname as name, obj_description(c.oid, 'pg_class') as mark, c.relispartition as attached
+     from pg_catalog.pg_class c
+     where c.relnamespace = 'posthorn'::regnamespace and c.relkind = 'r'
+       and obj_description(c.oid, 'pg_class') like '${MARK}%'`,
+  );
+  const detaching = new Set(
+    (await partitions(client)).filter((p) => p.detaching).map(({ name }) => name),
+  );
+  for (const { name, mark, attached } of rows) {
+    const [parent = '', from = '', until = ''] = mark.slice(MARK.length).split(' ');
+    const partition = {
+      parent: parent as Partition['parent'],
+      name,
+      from_at: new Date(from),
+      until_at: new Date(until),
+      detaching: true,
+    };
+    if (detaching.has(name))
+      await client.query(
+        `alter table posthorn.${parent} detach partition posthorn.${quoted(name)} finalize`,
+      );
+    // It was marked, and its detaching never began.
+    else if (attached) continue;
+    await finish(client, partition);
+  }
+}
+
+/**
+ * Drops a detached table. If rows came into it that must stay, while it was being detached, it is attached
+ * again: a delivery that a person has made unfinished, or anything in a reserve.
+ */
+async function finish(client: pg.PoolClient, partition: Partition): Promise<void> {
+  const { parent, name, from_at, until_at } = partition;
+  const needed =
+    from_at.getTime() > Date.now()
+      ? !(await isEmpty(client, name))
+      : parent === 'deliveries' && !(await isEmpty(client, name, UNFINISHED));
+  if (!needed) {
+    await client.query(`drop table posthorn.${quoted(name)}`);
+    return;
+  }
+  const bounds = [from_at, until_at].map((at) => `'${at.toISOString()}'::timestamptz`);
+  const [least, greatest] =
+    parent === 'idempotency_keys' ? bounds : bounds.map((at) => `posthorn.uuidv7_floor(${at})`);
+  await client.query(
+    `alter table posthorn.${parent} attach partition posthorn.${quoted(name)} for values from (${least}) to (${greatest})`,
+  );
+  await client.query(`comment on table posthorn.${quoted(name)} is null`);
+}
+
+const UNFINISHED = `state in ('pending', 'held')`;
+/** The comment of a table that this file detaches. */
+const MARK = 'being dropped by Posthorn: ';
+
+function markOf({ parent, from_at, until_at }: Partition): string {
+  return `${MARK}${parent} ${from_at.toISOString()} ${until_at.toISOString()}`;
+}
+
+async function partitions(client: pg.PoolClient): Promise<Partition[]> {
+  const { rows } = await client.query<Partition>('select * from posthorn.list_partitions()');
+  return rows;
+}
+
+/** Returns the partitions of a table whose last row is older than that, the oldest first. */
+async function expired(
+  client: pg.PoolClient,
+  table: Partition['parent'],
+  keepMs: number,
+): Promise<Partition[]> {
+  const { rows } = await client.query<Partition>(
+    `select * from posthorn.list_partitions()
+     where parent = $1 and not detaching and until_at <= now() - $2 * interval '1 millisecond'
+     order by from_at`,
+    [table, keepMs],
+  );
+  return rows;
+}
+
+async function isOwed(client: pg.PoolClient, { from_at, until_at }: Partition): Promise<boolean> {
+  const { rows } = await client.query<{ owed: boolean }>(
+    `select exists (
+       select from posthorn.deliveries
+       where webhook_id >= posthorn.uuidv7_floor($1) and webhook_id < posthorn.uuidv7_floor($2) and ${UNFINISHED}
+     ) as owed`,
+    [from_at, until_at],
+  );
+  return rows[0]?.owed === true;
+}
+
+async function isEmpty(client: pg.PoolClient, name: string, where = 'true'): Promise<boolean> {
+  const { rows } = await client.query<{ empty: boolean }>(
+    `select not exists (select from posthorn.${quoted(name)} where ${where}) as empty`,
+  );
+  return rows[0]?.empty === true;
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
 }

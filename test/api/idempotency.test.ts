@@ -164,9 +164,6 @@ t.test('an open transaction that uses a key blocks only that key', async (t) => 
 t.test('a transaction with an old snapshot gets a serialization failure', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
-  await client.query(
-    `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date - 1, (now() at time zone 'UTC')::date)`,
-  );
   const key = randomUUID();
   const sql = `select posthorn.send('order.created', '{"id": 7}', idempotency_key => $1) as id`;
   for (const dated of [
@@ -185,11 +182,35 @@ t.test('a transaction with an old snapshot gets a serialization failure', async 
   }
 });
 
+t.test(
+  'on a first day, transactions with old snapshots and keys do not wait for each other',
+  async (t) => {
+    const databaseUrl = await createTestDatabase(t);
+    const tables = `select count(*)::integer as tables from pg_class where relnamespace = 'posthorn'::regnamespace`;
+    const observer = await connect(t, databaseUrl);
+    const before = (await observer.query(tables)).rows[0].tables;
+    const sql = `select posthorn.send('order.created', '{"id": 7}', idempotency_key => $1) as id`;
+    const senders = [];
+    for (let n = 0; n < 5; n += 1) {
+      const sender = await connect(t, databaseUrl);
+      await sender.query(`set lock_timeout = '1s'`);
+      await sender.query('begin isolation level repeatable read');
+      await sender.query('select from posthorn.subscriptions');
+      senders.push(sender);
+    }
+    for (const [n, sender] of senders.entries()) await sender.query(sql, [`key ${n}`]);
+    await Promise.all(senders.map((sender) => sender.query('commit')));
+    t.equal(await webhooks(t, databaseUrl), 5);
+    t.equal((await observer.query(tables)).rows[0].tables, before, 'no sender creates a table');
+  },
+);
+
 t.test('a key is free again after 24 hours, and its day is dropped', async (t) => {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   await client.query(
-    `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date - 4, (now() at time zone 'UTC')::date)`,
+    `select posthorn.create_partition('idempotency_keys', day - interval '4 days', day - interval '1 day')
+     from (select date_trunc('day', now() at time zone 'UTC') at time zone 'UTC' as day) as today`,
   );
   const key = randomUUID();
   const first = (await send(posthorn, key)).json.webhook_id;

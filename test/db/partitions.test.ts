@@ -1,10 +1,12 @@
 import { pino } from 'pino';
 import t from 'tap';
+import { makePartitions } from '../../src/db/partitions.ts';
 import { createPool } from '../../src/db/pool.ts';
-import { keepPartitions } from '../../src/maintenance/partitions.ts';
+import { daysEach, keepPartitions } from '../../src/maintenance/partitions.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
 
 const DAY_MS = 86_400_000;
 const log = pino({ level: 'silent' });
@@ -14,16 +16,64 @@ const PARTITIONS = `
     'posthorn.delivery_attempts'::regclass)
   order by 1`;
 
-t.test('a webhook without a partition is accepted: the partition is created first', async (t) => {
+t.test('a partition that somebody dropped is made again, whichever table lost it', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   const id = await posthorn.subscribe(receiver.url);
   const client = await connect(t, posthorn.databaseUrl);
-  const { rows } = await client.query(PARTITIONS);
-  t.equal(rows.length, 24, 'today and a week ahead, for three tables');
-  for (const { name } of rows) await client.query(`drop table posthorn.${name}`);
+  const { rows } = await client.query<{ name: string; parent: string; now: boolean }>(
+    'select name, parent, now() between from_at and until_at as now from posthorn.list_partitions()',
+  );
+  t.equal(
+    rows.length,
+    3 * 9 + 10,
+    'of each table today, a week ahead and a reserve; and yesterday of keys',
+  );
+  const current = rows.filter(({ now }) => now);
+  t.equal(current.length, 4);
+  const send = (idempotencyKey: string) =>
+    posthorn.request(
+      'POST',
+      '/v1/webhooks',
+      { event_type: 'order.created', data: {} },
+      {
+        'idempotency-key': idempotencyKey,
+      },
+    );
+  for (const { name, parent } of current) {
+    await client.query(`drop table posthorn.${name}`);
+    t.equal((await send(parent)).status, 202, `without ${name}`);
+  }
+  for (const { name } of rows) await client.query(`drop table if exists posthorn.${name}`);
   await Promise.all(Array.from({ length: 20 }, (_, n) => posthorn.ingest(id, { n })));
   await receiver.waitFor(20);
+});
+
+t.test('whatever a table lost, making the coming week fills exactly that', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const client = await connect(t, databaseUrl);
+  const covered = async () =>
+    (
+      await client.query(
+        `select parent, range_agg(tstzrange(from_at, until_at))::text as time
+         from posthorn.list_partitions() group by parent order by parent`,
+      )
+    ).rows;
+  const before = await covered();
+  const { rows } = await client.query('select name from posthorn.list_partitions()');
+  for (const { name } of rows) {
+    await client.query(`drop table posthorn.${name}`);
+    await makePartitions(client, 1);
+    t.strictSame(await covered(), before, `after ${name} was dropped`);
+  }
+  const [{ name } = { name: '' }] = rows;
+  await client.query(
+    `alter table posthorn.deliveries detach partition posthorn.${
+      rows.find((row) => row.name.startsWith('deliveries'))?.name ?? name
+    }`,
+  );
+  await makePartitions(client, 1);
+  t.strictSame(await covered(), before, 'a table that an operator detached is left alone');
 });
 
 t.test(
@@ -54,8 +104,10 @@ t.test(
     }
     const days = async () => {
       const { rows } = await client.query(
-        `select age from (select (now() at time zone 'UTC')::date - to_date(right(name, 8), 'YYYYMMDD') as age
-         from (${PARTITIONS}) as p) as q group by age having count(*) = 3 order by age`,
+        `select (now() at time zone 'UTC')::date - (from_at at time zone 'UTC')::date as age
+         from posthorn.list_partitions()
+         where parent <> 'idempotency_keys' and from_at < now() + interval '8 days' and until_at < now() + interval '9 days'
+         group by from_at having count(*) = 3 order by age`,
       );
       return rows.map(({ age }) => age);
     };
@@ -76,20 +128,130 @@ t.test(
   },
 );
 
-t.test('a day that is being read is dropped later, without delaying intake', async (t) => {
+t.test('history in use is dropped when it is free, and nobody waits meanwhile', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const client = await connect(t, databaseUrl);
+  const sender = await connect(t, databaseUrl);
+  const pool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'test',
+    max: 2,
+    timeoutMs: 1_000,
+  });
+  t.teardown(() => pool.end());
+  await client.query(`select posthorn.ensure_partitions(current_date - 12, current_date - 12)`);
+  const before = (await client.query(PARTITIONS)).rowCount ?? 0;
+  const send = () => sender.query(`select posthorn.send('order.created', '{}')`);
+
+  // A report that reads everything, and a sender that does not commit, for longer than the keeper may wait.
+  await client.query('begin');
+  await client.query('select count(*) from posthorn.deliveries');
+  await send();
+  let waits = 0;
+  let kept = false;
+  const keeping = keepPartitions(pool, DAY_MS, log).finally(() => {
+    kept = true;
+  });
+  while (!kept) {
+    // Refused at once if it had to wait for a lock.
+    await sender.query(`set lock_timeout = '100ms'`);
+    await send();
+    waits += 1;
+  }
+  await keeping;
+  t.ok(waits > 0);
+  t.ok(((await sender.query(PARTITIONS)).rowCount ?? 0) > before - 3, 'it was not dropped');
+  await client.query('commit');
+  await until('it is dropped', async () => {
+    await keepPartitions(pool, DAY_MS, log);
+    return (await client.query(PARTITIONS)).rowCount === before - 3;
+  });
+  const { rows } = await client.query(
+    `select relname from pg_class where relnamespace = 'posthorn'::regnamespace
+     and relname like '%' || to_char(current_date - 12, 'YYYYMMDD') and relkind = 'r'`,
+  );
+  t.strictSame(rows, [], 'no table is left over');
+});
+
+t.test('a delivery made unfinished while its day is being detached is kept', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const client = await connect(t, databaseUrl);
+  const pool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'test',
+    max: 2,
+    timeoutMs: 1_000,
+  });
+  t.teardown(() => pool.end());
+  await client.query(`select posthorn.ensure_partitions(current_date - 12, current_date - 12)`);
+  await client.query(
+    `insert into posthorn.deliveries (webhook_id, subscription_id, state)
+     values (posthorn.uuidv7_floor(current_date - interval '12 days' + interval '1 hour'), 1, 'failed')`,
+  );
+  const before = (await client.query(PARTITIONS)).rowCount;
+  const person = await connect(t, databaseUrl);
+  await person.query('begin');
+  await person.query(`update posthorn.deliveries set state = 'pending'`);
+  await keepPartitions(pool, DAY_MS, log);
+  await person.query('commit');
+  await until('the day is attached again', async () => {
+    await keepPartitions(pool, DAY_MS, log);
+    return (await client.query(PARTITIONS)).rowCount === before;
+  });
+  t.equal((await client.query('select state from posthorn.deliveries')).rows[0]?.state, 'pending');
+});
+
+t.test('a reserve gives way to days, and holds what comes while no service runs', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const client = await connect(t, databaseUrl);
   const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
   t.teardown(() => pool.end());
-  await client.query(`select posthorn.ensure_partitions(current_date - 12, current_date - 12)`);
-  const before = (await client.query(PARTITIONS)).rowCount;
-  await client.query('begin');
-  await client.query('select count(*) from posthorn.deliveries');
-  await keepPartitions(pool, DAY_MS, log);
-  t.equal((await client.query(PARTITIONS)).rowCount, before);
-  await client.query('commit');
-  await keepPartitions(pool, DAY_MS, log);
-  t.equal((await client.query(PARTITIONS)).rowCount, (before ?? 0) - 3);
+  const drop = async (ahead: string) => {
+    const { rows } = await client.query(
+      `select name from posthorn.list_partitions() where from_at > now() + $1::interval`,
+      [ahead],
+    );
+    for (const { name } of rows) await client.query(`drop table posthorn.${name}`);
+  };
+  const widths = async () => {
+    const { rows } = await client.query(
+      `select array_agg(extract(day from until_at - from_at)::integer order by from_at) as days
+       from posthorn.list_partitions() where until_at > now() group by parent`,
+    );
+    return rows.map(({ days }) => days.join());
+  };
+  const fresh = Array(4).fill('1,1,1,1,1,1,1,1,100');
+  t.strictSame(await widths(), fresh);
+  // As if the service had been away for five days: today and two days more are there, then the reserve.
+  await drop('2 days');
+  await client.query('select posthorn.ensure_reserve(100, 50)');
+  t.strictSame(await widths(), Array(4).fill('1,1,1,100'));
+  await keepPartitions(pool, 30 * DAY_MS, log);
+  t.strictSame(await widths(), fresh);
+
+  // Away for longer than a week: everything goes into the reserve.
+  await drop('-1 days');
+  for (const parent of ['webhook_payloads', 'deliveries', 'delivery_attempts', 'idempotency_keys'])
+    await client.query(
+      `select posthorn.create_partition($1, date_trunc('day', now()), date_trunc('day', now()) + interval '90 days')`,
+      [parent],
+    );
+  await client.query(`select posthorn.send('order.created', '{}', idempotency_key => 'k')`);
+  await keepPartitions(pool, 30 * DAY_MS, log);
+  t.strictSame(await widths(), Array(4).fill('90'));
+  t.equal((await client.query('select from posthorn.webhook_payloads')).rowCount, 1);
+});
+
+t.test('however long history is kept, it has few partitions', async (t) => {
+  t.equal(daysEach(30 * DAY_MS), 1);
+  t.equal(daysEach(400 * DAY_MS), 13);
+  t.equal(daysEach(Number.MAX_SAFE_INTEGER), 31);
+  const client = await connect(t, await createTestDatabase(t));
+  await client.query('select posthorn.ensure_partitions(current_date - 400, current_date - 1)');
+  const { rows } = await client.query(
+    `select count(*)::integer from posthorn.list_partitions() where parent = 'deliveries'`,
+  );
+  t.ok(rows[0].count < 45, `${rows[0].count}`);
 });
 
 t.test('ids ascend, contain the time, and belong to the day of their creation', async (t) => {

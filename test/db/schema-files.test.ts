@@ -250,29 +250,34 @@ t.test('a function with other arguments or another result replaces the old one',
 t.test('an error names the foreign object that prevents a change', async (t) => {
   const { databaseUrl, copy, client, functions, migrate } = await start(t);
   await client.query(
-    `create view public.ids as select posthorn.uuidv7_time(id) from posthorn.webhook_payloads`,
+    `create view public.counts as select posthorn.count_json_elements(body) from posthorn.webhook_payloads`,
   );
-  const before = await functions('uuidv7_time%');
-  changeFile(copy, 'functions/uuidv7_time.sql', '(id uuid)', () => '(id uuid, later integer)');
+  const before = await functions('count_json_elements%');
+  changeFile(
+    copy,
+    'functions/count_json_elements.sql',
+    '(body bytea)',
+    () => '(body bytea, later integer)',
+  );
   const inTheWay = {
     name: 'OperatorError',
     message:
-      /uuidv7_time .*depends on the old one: view ids depends on function.*Drop that object, and start Posthorn again/,
+      /count_json_elements .*depends on the old one: view counts depends on function.*Drop that object, and start Posthorn again/,
   };
   // Ours call it with one argument too.
   for (const path of readdirSync(join(copy, 'schema/views')))
     removeSchemaFile(copy, `views/${path}`);
   await t.rejects(migrate(databaseUrl), inTheWay);
-  t.strictSame(await functions('uuidv7_time%'), before);
-  await client.query('drop view public.ids');
+  t.strictSame(await functions('count_json_elements%'), before);
+  await client.query('drop view public.counts');
   await migrate(databaseUrl);
   await client.query(
-    `create view public.ids as select posthorn.uuidv7_time(id, 1) from posthorn.webhook_payloads`,
+    `create view public.counts as select posthorn.count_json_elements(body, 1) from posthorn.webhook_payloads`,
   );
-  removeSchemaFile(copy, 'functions/uuidv7_time.sql');
+  removeSchemaFile(copy, 'functions/count_json_elements.sql');
   await t.rejects(migrate(databaseUrl), {
     name: 'OperatorError',
-    message: /this version has no posthorn\.uuidv7_time.*: view ids depends on/,
+    message: /this version has no posthorn\.count_json_elements.*: view counts depends on/,
   });
 });
 

@@ -14,7 +14,7 @@ const NEEDED = [
 /** Called for each webhook, by our own functions alone; nothing in it depends on a setting. */
 const WITHOUT = ['event_type_patterns'];
 /** What people who read the views may call; and the last one does nothing for who may create nothing. */
-const FOR_EVERYBODY = ['try_jsonb', 'uuidv7', 'uuidv7_floor', 'uuidv7_time', 'ensure_partitions'];
+const FOR_EVERYBODY = ['try_jsonb', 'uuidv7', 'uuidv7_floor', 'uuidv7_time'];
 /** These forbid to write, or end the session; that is what they are for. */
 const NOT_MEANT = [
   'default_transaction_read_only',
@@ -123,13 +123,6 @@ async function sendAll(databaseUrl: string, settings: [name: string, value: stri
   await client.connect();
   try {
     await client.query('begin');
-    // So that the partitions of today are made by who sends.
-    const { rows: children } = await client.query<{ name: string }>(
-      `select inhrelid::regclass::text as name from pg_inherits
-       where inhparent in ('posthorn.webhook_payloads'::regclass, 'posthorn.deliveries'::regclass,
-         'posthorn.delivery_attempts'::regclass, 'posthorn.idempotency_keys'::regclass)`,
-    );
-    await client.query(`drop table ${children.map(({ name }) => name).join(', ')}`);
     await client.query('create temp table limits (max_body_bytes bigint)');
     await client.query('create temp table tenants (id text, deleted_at timestamptz)');
     for (const [name, value] of settings)
@@ -159,17 +152,11 @@ async function sendAll(databaseUrl: string, settings: [name: string, value: stri
           array(select s.url || ' ' || d.state from posthorn.deliveries d join posthorn.subscriptions s on s.id = d.subscription_id where d.webhook_id = p.id order by 1)
         from posthorn.webhook_payloads p order by p.id`,
     });
-    const partitions = await client.query({
-      rowMode: 'array',
-      text: `select inhrelid::regclass::text, pg_get_expr(c.relpartbound, c.oid), a.amname, c.reltablespace
-        from pg_inherits join pg_class c on c.oid = inhrelid left join pg_am a on a.oid = c.relam
-        where inhparent::regclass::text like 'posthorn.%' and c.relkind = 'r' order by 1`,
-    });
     const jobs = await client.query({
       rowMode: 'array',
       text: `select priority, json_array_length(payload -> 'webhooks') from graphile_worker._private_jobs order by id`,
     });
-    return [answers, stored.rows, partitions.rows, jobs.rows];
+    return [answers, stored.rows, jobs.rows];
   } finally {
     await client.end();
   }
