@@ -312,6 +312,9 @@ create table posthorn.delivery_attempts (
   unique (webhook_id, subscription_id, attempt_number)
 ) partition by range (webhook_id);
 alter sequence posthorn.delivery_attempts_id_seq owned by posthorn.delivery_attempts.id;
+-- Logical replication finds a row by its columns, since only erasing answers ever updates rows: an index on the
+-- id would cost every attempt. posthorn.create_partition sets it for each partition.
+alter table posthorn.delivery_attempts replica identity full;
 comment on table posthorn.delivery_attempts is 'Attempts: tries to send a delivery, each with its outcome.';
 
 create index delivery_attempts_by_time on posthorn.delivery_attempts (at);

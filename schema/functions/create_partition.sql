@@ -18,10 +18,17 @@ begin
     child, parent);
   if parent = 'idempotency_keys' then
     -- A unique index on the whole table would have to contain created_at.
-    execute format('create unique index on posthorn.%I (key, tenant)', child);
+    execute format('create unique index %I on posthorn.%I (key, tenant)', child || '_key_tenant_idx', child);
+    -- Without it, send_many fails while a publication is for all tables.
+    execute format('alter table posthorn.%I replica identity using index %I', child, child || '_key_tenant_idx');
     execute format('alter table posthorn.%I attach partition posthorn.%I for values from (%L) to (%L)',
       parent, child, from_at, until_at);
   else
+    -- The primary keys of the other two tables come with ATTACH. Without an identity, erasing answers would fail
+    -- while there is a publication for all tables.
+    if parent = 'delivery_attempts' then
+      execute format('alter table posthorn.%I replica identity full', child);
+    end if;
     execute format('alter table posthorn.%I attach partition posthorn.%I for values from (%L) to (%L)',
       parent, child, posthorn.uuidv7_floor(from_at), posthorn.uuidv7_floor(until_at));
   end if;
