@@ -625,7 +625,7 @@ create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT '
 -- Sends each webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the ids of the webhooks in the order given.
 create function posthorn.send_many(event_types text[], data jsonb[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid[]
   language plpgsql security definer
-  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; posthorn.bulk=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send_many.sql
 -- may be executed by: posthorn_sender
 

@@ -25,7 +25,7 @@ create or replace function posthorn.send_many(
   language plpgsql security definer
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
-  set default_tablespace = '' set default_table_access_method = heap set posthorn.bulk = ''
+  set default_tablespace = '' set default_table_access_method = heap
 as $$
 declare
   -- The size of a portion. Larger ones are no faster.
@@ -55,6 +55,8 @@ declare
   all_ids uuid[] := '{}';
   counts integer[] := '{}';
 begin
+  -- Not as a setting of the function: only a superuser may create a function that sets a name of ours.
+  perform set_config('posthorn.bulk', '', true);
   if many <> coalesce(cardinality(data), 0) then
     raise exception 'there are % event types and % data', many, coalesce(cardinality(data), 0)
       using errcode = 'invalid_parameter_value', hint = 'Give one event type for each element of data.';

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
-import { configure, connectionConfig } from './pool.ts';
+import { connectionConfig } from './pool.ts';
+import { configure } from './session-settings.ts';
 
 /**
  * Opens one connection.
@@ -41,6 +42,8 @@ function explain(error: unknown, { host, port, user, database }: pg.Client): str
       return `Postgres at ${place} refuses user "${user}": ${errorMessage(error)}. Correct the user or password in DATABASE_URL.`;
     case '3D000':
       return `Postgres at ${place} has no database "${database}". Create it (createdb ${database}), or correct DATABASE_URL.`;
+    case '42501':
+      return `User "${user}" has a setting in "${database}" that Posthorn cannot work with and may not change: ${errorMessage(error)}. Reset it (alter role ${user} reset …, or alter database ${database} reset …).`;
     case '53300':
       return `Postgres at ${place} has no free connections. Raise its max_connections, or stop programs that use them.`;
     default:

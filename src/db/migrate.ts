@@ -22,6 +22,8 @@ const LOCK_NOT_AVAILABLE = '55P03';
  */
 const LOCK_TIMEOUT_MS = 200;
 const TRY_AGAIN_MS = 1_000;
+/** Processes that start together take turns this quickly. */
+const TRY_LOCK_MS = 100;
 
 export interface Migration {
   readonly version: number;
@@ -64,7 +66,8 @@ export async function migrate(
   const client = await connectOrExplain(databaseUrl, 'migrate');
   try {
     await requireSupportedServer(client);
-    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await requireWriting(client, databaseUrl);
+    await takeLock(client, onWait);
     const { migrations, changed } = await compare(client, databaseUrl);
     const pending = migrations.filter(({ appliedAt }) => appliedAt === null);
     await migrateQueue(databaseUrl);
@@ -91,6 +94,36 @@ export async function migrate(
     );
   } finally {
     await client.end();
+  }
+}
+
+/**
+ * Takes the lock that lets one process migrate at a time, and tells of a wait that is longer than usual. It asks
+ * again and again: while a statement waits, indexes cannot be created concurrently.
+ */
+async function takeLock(
+  client: pg.Client,
+  onWait: NonNullable<MigrateOptions['onWait']>,
+): Promise<void> {
+  const startedAt = performance.now();
+  let told = false;
+  for (;;) {
+    const { rows } = await client.query<{ locked: boolean; holder: string | null }>(
+      `select pg_try_advisory_lock($1) as locked, (
+         select format('pid %s ("%s")', a.pid, a.application_name)
+         from pg_locks l join pg_stat_activity a on a.pid = l.pid
+         where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and a.datname = current_database()
+           and (l.classid::bigint << 32) + l.objid::bigint = $1
+         limit 1) as holder`,
+      [MIGRATION_LOCK],
+    );
+    const [row] = rows;
+    if (row?.locked) return;
+    if (!told && performance.now() - startedAt > TRY_AGAIN_MS) {
+      told = true;
+      onWait('the migration lock', row?.holder ?? 'a session that has ended meanwhile');
+    }
+    await sleep(TRY_LOCK_MS);
   }
 }
 
@@ -248,6 +281,22 @@ async function requireSupportedServer(client: pg.Client): Promise<void> {
       `Postgres ${rows[0].name} is too old: Posthorn needs version 15 or newer (18 is best).`,
     );
   }
+}
+
+/** @throws OperatorError when the session may only read. */
+async function requireWriting(client: pg.Client, databaseUrl: string): Promise<void> {
+  const { rows } = await client.query<{ standby: boolean; read_only: boolean }>(
+    `select pg_is_in_recovery() as standby, current_setting('transaction_read_only')::boolean as read_only`,
+  );
+  const [row] = rows;
+  if (row?.standby)
+    throw new OperatorError(
+      `The database ${describe(databaseUrl)} is a standby, which can only be read. Set DATABASE_URL to the primary.`,
+    );
+  if (row?.read_only)
+    throw new OperatorError(
+      `User "${client.user}" may only read ${describe(databaseUrl)}, because default_transaction_read_only is on. If your provider set it because the disk is full, free space; else reset it (alter role ${client.user} reset default_transaction_read_only, or alter database).`,
+    );
 }
 
 function describe(databaseUrl: string): string {

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { VERSION } from '../version.ts';
 import { FrugalClient, VALUE_PARSERS } from './driver.ts';
 import { refuseWithoutAnswers } from './no-answer.ts';
+import { configure } from './session-settings.ts';
 
 export interface PoolOptions {
   readonly connectionString: string;
@@ -16,23 +17,6 @@ export interface PoolOptions {
   /** Postgres settings of every connection of the pool, such as `POOL_PLANS` (planner.ts). */
   readonly settings?: Readonly<Record<string, string>>;
 }
-
-/**
- * Settings for the text forms of values, which a database or a user may have set otherwise: node-postgres
- * reads dates, intervals and bytes only in these forms.
- */
-const FORMS = {
-  client_encoding: 'UTF8',
-  DateStyle: 'ISO, MDY',
-  IntervalStyle: 'postgres',
-  TimeZone: 'UTC',
-  bytea_output: 'hex',
-  extra_float_digits: '1',
-  // These decide how statements and migrations are read.
-  standard_conforming_strings: 'on',
-  transform_null_equals: 'off',
-  array_nulls: 'on',
-} as const;
 
 /** The connection settings of all of Posthorn's clients. */
 export function connectionConfig(connectionString: string, purpose: string): pg.ClientConfig {
@@ -79,19 +63,4 @@ export function createPool(options: PoolOptions): pg.Pool {
   pool.on('connect', (client) => client.on('error', () => {}));
   refuseWithoutAnswers(pool);
   return pool;
-}
-
-/**
- * Applies the settings of a new connection: the forms of values, and the given ones. By a statement, since
- * poolers such as PgBouncer refuse startup parameters.
- */
-export async function configure(
-  client: pg.ClientBase,
-  settings: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const all = { ...FORMS, ...settings };
-  await client.query(
-    'select set_config(name, value, false) from unnest($1::text[], $2::text[]) as s (name, value)',
-    [Object.keys(all), Object.values(all)],
-  );
 }

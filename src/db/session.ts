@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import { errorMessage } from '../lib/errors.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { endSoon } from './end-soon.ts';
-import { configure, connectionConfig } from './pool.ts';
+import { connectionConfig } from './pool.ts';
+import { configure } from './session-settings.ts';
 
 const HEARTBEAT_MS = 15_000;
 const HEARTBEAT_TIMEOUT_MS = 5_000;

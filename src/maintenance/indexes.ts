@@ -72,7 +72,7 @@ export async function makeMissingIndexes(
       );
       // The lock is waited for no longer than intake may wait behind it; the next run attaches it.
       await pool.query(
-        `set lock_timeout = '200ms'; alter index posthorn.${parent} attach partition posthorn.${name}; reset lock_timeout`,
+        `set local lock_timeout = '200ms'; alter index posthorn.${parent} attach partition posthorn.${name}`,
       );
       made += 1;
       log.info({ index: name }, 'created an index on a past day');

@@ -2,7 +2,8 @@ import { join, relative } from 'node:path';
 import type pg from 'pg';
 import { FrugalClient } from '../../src/db/driver.ts';
 import type { Plans } from '../../src/db/planner.ts';
-import { configure, connectionConfig } from '../../src/db/pool.ts';
+import { connectionConfig } from '../../src/db/pool.ts';
+import { configure } from '../../src/db/session-settings.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
