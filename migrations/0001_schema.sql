@@ -158,18 +158,30 @@ comment on table posthorn.subscriptions is 'The URL of a receiver, its selection
 comment on column posthorn.subscriptions.through_backlog is
   'Whether its deliveries are held from the start and sent by the owner of its backlog. Set by a trigger.';
 
--- For finding the subscriptions that match a webhook sent by event type.
-create index subscriptions_of_tenant on posthorn.subscriptions (tenant) where deleted_at is null;
 -- For lists and figures of a tenant, which include deleted subscriptions.
 create index subscriptions_by_tenant on posthorn.subscriptions (tenant, id);
 -- For finding the longest time limit of an attempt.
 create index subscriptions_by_timeout on posthorn.subscriptions (timeout_ms)
   where timeout_ms is not null and deleted_at is null;
--- For finding the few subscriptions that get operational webhooks (posthorn.send_operational_webhook).
-create index subscriptions_operational on posthorn.subscriptions (tenant)
-  where deleted_at is null and event_types && array['posthorn.*', 'posthorn.subscription.*',
-    'posthorn.subscription.failing', 'posthorn.subscription.recovered', 'posthorn.subscription.disabled'];
+-- For counting them at each scrape of the metrics.
+create index subscriptions_disabled on posthorn.subscriptions (id) where status = 'disabled' and deleted_at is null;
 create index subscriptions_skipping on posthorn.subscriptions (id) where skip_until is not null;
+
+-- Which subscriptions a webhook that is sent by event type goes to, as rows: an event type or pattern with a
+-- channel each. So a lookup reads only the subscriptions that match both, of any number. A trigger
+-- (store_event_types) keeps it equal to the columns event_types and channels of the subscriptions that are not
+-- deleted.
+create table posthorn.subscription_event_types (
+  tenant text not null,
+  -- An element of event_types; `*` also if that column is null, which matches the same types.
+  event_type text not null,
+  -- An element of channels; empty if that column is null, which matches any channels and none.
+  channel text not null,
+  subscription_id integer not null,
+  primary key (tenant, event_type, channel, subscription_id)
+);
+comment on table posthorn.subscription_event_types is
+  'The event types and channels of each subscription, as rows, for finding those that match a webhook.';
 
 -- The record of a failing receiver. A row is inserted when a subscription's attempts have failed several times
 -- in a row, and deleted at the first success. While receivers are well, nothing is written here.

@@ -168,6 +168,15 @@ create table posthorn.schema_files (
   constraint schema_files_pkey PRIMARY KEY (path)
 );
 
+-- The event types and channels of each subscription, as rows, for finding those that match a webhook.
+create table posthorn.subscription_event_types (
+  tenant text not null,
+  event_type text not null,
+  channel text not null,
+  subscription_id integer not null,
+  constraint subscription_event_types_pkey PRIMARY KEY (tenant, event_type, channel, subscription_id)
+);
+
 -- The URL of a receiver, its selection of webhooks, and its delivery options.
 create table posthorn.subscriptions (
   id integer not null generated always as identity,
@@ -221,8 +230,7 @@ create table posthorn.subscriptions (
 comment on column posthorn.subscriptions.through_backlog is 'Whether its deliveries are held from the start and sent by the owner of its backlog. Set by a trigger.';
 CREATE INDEX subscriptions_by_tenant ON posthorn.subscriptions USING btree (tenant, id);
 CREATE INDEX subscriptions_by_timeout ON posthorn.subscriptions USING btree (timeout_ms) WHERE ((timeout_ms IS NOT NULL) AND (deleted_at IS NULL));
-CREATE INDEX subscriptions_of_tenant ON posthorn.subscriptions USING btree (tenant) WHERE (deleted_at IS NULL);
-CREATE INDEX subscriptions_operational ON posthorn.subscriptions USING btree (tenant) WHERE ((deleted_at IS NULL) AND (event_types && ARRAY['posthorn.*'::text, 'posthorn.subscription.*'::text, 'posthorn.subscription.failing'::text, 'posthorn.subscription.recovered'::text, 'posthorn.subscription.disabled'::text]));
+CREATE INDEX subscriptions_disabled ON posthorn.subscriptions USING btree (id) WHERE ((status = 'disabled'::posthorn.subscription_status) AND (deleted_at IS NULL));
 CREATE INDEX subscriptions_skipping ON posthorn.subscriptions USING btree (id) WHERE (skip_until IS NOT NULL);
 CREATE TRIGGER check_filter BEFORE INSERT OR UPDATE OF filter, filter_test, filter_cost ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.check_filter();
 CREATE TRIGGER ensure_backlog AFTER INSERT OR UPDATE ON posthorn.subscriptions FOR EACH ROW WHEN ((new.through_backlog AND (new.deleted_at IS NULL))) EXECUTE FUNCTION posthorn.ensure_backlog();
@@ -231,6 +239,7 @@ CREATE TRIGGER forget_secrets BEFORE UPDATE ON posthorn.subscriptions FOR EACH R
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.notify_subscription_changed();
 CREATE TRIGGER require_tenant BEFORE INSERT OR UPDATE OF tenant ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.require_tenant_of_subscription();
 CREATE TRIGGER set_through_backlog BEFORE INSERT OR UPDATE ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.set_through_backlog();
+CREATE TRIGGER store_event_types AFTER INSERT OR DELETE OR UPDATE OF id, tenant, event_types, channels, deleted_at ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.store_subscription_event_types();
 
 -- Bulk operations on many deliveries, done in batches by the workers.
 create table posthorn.tasks (
@@ -545,6 +554,13 @@ create function posthorn.list_partitions() returns TABLE(parent text, name text,
   as …; -- schema/functions/list_partitions.sql
 -- may be executed by: nobody but the owner
 
+-- The ids of the subscriptions of a tenant that match an event type and channels. They may be paused or disabled, an id may occur several times, and filters are not tested.
+create function posthorn.matching_subscriptions(tenant text, event_type text, channels text[]) returns integer[]
+  language plpgsql stable
+  set enable_seqscan=off
+  as …; -- schema/functions/matching_subscriptions.sql
+-- may be executed by: nobody but the owner
+
 -- Trigger: every process drops the event types of a tenant from its cache when the tenant changes what it accepts.
 create function posthorn.notify_event_type_rules_changed() returns trigger
   language plpgsql
@@ -655,6 +671,13 @@ create function posthorn.store_idempotency_keys(tenants text[], keys text[], fin
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/store_idempotency_keys.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: stores the event types and channels of a subscription as rows of subscription_event_types.
+create function posthorn.store_subscription_event_types() returns trigger
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/store_subscription_event_types.sql
 -- may be executed by: nobody but the owner
 
 -- The bytes as jsonb, or null if jsonb cannot hold them.

@@ -71,15 +71,13 @@ begin
       s.through_backlog, s.status = 'active' and not s.circuit_open as moving,
       live.start, live.data_start, live.event_type, s.filter_test, s.filter_cost
     from (
-      select *, posthorn.event_type_patterns(event_type) as patterns
+      select *, posthorn.matching_subscriptions(tenant, event_type, channels) as matching
       from live
       where subscription_id is null
       offset 0
     ) as live
-    join posthorn.subscriptions s on s.tenant = live.tenant and s.deleted_at is null
+    join posthorn.subscriptions s on s.id = any (live.matching) and s.deleted_at is null
       and s.status <> 'disabled'
-      and (s.event_types && live.patterns or s.event_types is null and '*' = any (live.patterns))
-      and (s.channels is null or s.channels && live.channels)
   ), worked as materialized (
     -- An element takes at least two bytes, so the elements of a small body need not be counted.
     select id, place, tenant, count(*) * work_of_delivery as delivery_work, length / 8 as reading_work,

@@ -8,11 +8,9 @@ declare
 begin
   if not exists (
     select from posthorn.subscriptions s
-    where s.tenant = send_operational_webhook.tenant and s.deleted_at is null and s.status <> 'disabled'
-      -- The condition of the index subscriptions_operational.
-      and s.event_types && array['posthorn.*', 'posthorn.subscription.*',
-        'posthorn.subscription.failing', 'posthorn.subscription.recovered', 'posthorn.subscription.disabled']
-      and s.event_types && posthorn.event_type_patterns(send_operational_webhook.event_type)
+    where s.id = any (posthorn.matching_subscriptions(send_operational_webhook.tenant,
+        send_operational_webhook.event_type, null))
+      and s.status <> 'disabled'
   ) then
     return;
   end if;

@@ -64,6 +64,8 @@ export async function reopen(
         from unnest($1::uuid[], $2::integer[]) as k (webhook_id, subscription_id)
         join bodies b on b.id = k.webhook_id
         join posthorn.subscriptions s on s.id = k.subscription_id and s.deleted_at is null
+          -- A hash join alone would read all subscriptions.
+          and s.id = any($2::integer[])
         where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
           and ${isOneOf('d.webhook_id', 1, 3)}
           and ${stateAllows('d', 'reopen')} and d.state = any($5::posthorn.delivery_state[])

@@ -57,18 +57,19 @@ export interface ReceiverCounts {
   readonly disabled: number;
 }
 
-/** Counts the subscriptions that are not well. It reads each of them once. */
+/** Counts the subscriptions that are not well. It reads only these. */
 export async function receiverCounts(pool: pg.Pool): Promise<ReceiverCounts> {
   const { rows } = await pool.query<ReceiverCounts>({
     name: 'receiver-counts',
     text: `
       select
-        count(*) filter (where s.status = 'active' and c.subscription_id is not null)::integer as failing,
-        count(*) filter (where s.status = 'active' and c.opened_at is not null)::integer as open,
-        count(*) filter (where s.status = 'disabled')::integer as disabled
-      from posthorn.subscriptions s
-      left join posthorn.circuits c on c.subscription_id = s.id
-      where s.deleted_at is null`,
+        count(*)::integer as failing,
+        count(c.opened_at)::integer as open,
+        (select count(*) from posthorn.subscriptions
+          where status = 'disabled' and deleted_at is null)::integer as disabled
+      from posthorn.circuits c
+      join posthorn.subscriptions s on s.id = c.subscription_id
+      where s.status = 'active' and s.deleted_at is null`,
   });
   return rows[0] as ReceiverCounts;
 }

@@ -34,7 +34,6 @@ const RARE: Readonly<Record<string, string>> = {
   'open-circuits': 'reads the circuits that are open, twice a minute',
   skipping: 'reads an index of subscriptions that skip now, twice a minute',
   'end-skipping': 'updates a subscription by its id',
-  'receiver-counts': 'counts all subscriptions, once for each scrape of metrics',
   stats: 'counts what a window of time has, when somebody asks for figures',
   'enable-any': 'updates a subscription by its id',
   beat: 'reads workers, of which there are few',

@@ -5,6 +5,8 @@ export const HISTORY = {
   /** Past days that have history, besides today. */
   days: 4,
   subscriptions: 12_000,
+  /** Subscriptions of the tenant `crowd`, which get nothing; their ids come after the others. */
+  crowd: 30_000,
   /** Webhooks that ended, with three deliveries each. */
   ended: 250_000,
   held: 200_000,
@@ -91,7 +93,14 @@ export async function fillHistory(databaseUrl: string): Promise<void> {
         case when n % 4 = 0 then array['order.created'] when n % 4 = 1 then array['invoice.*'] else array['user.deleted'] end,
         (case when n = 1 then 'strict' else 'none' end)::posthorn.subscription_ordering,
         case when n between 2 and 51 then 1 end
-      from generate_series(1, ${HISTORY.subscriptions}) n;`);
+      from generate_series(1, ${HISTORY.subscriptions}) n;
+      -- Three want rare.type, three want common.type on the channel rare, and all others one of two types.
+      insert into posthorn.tenants (id) values ('crowd');
+      insert into posthorn.subscriptions (url, tenant, event_types, channels)
+      select 'https://receiver.example/crowd/' || n, 'crowd',
+        array[case when n % 10000 = 1 then 'rare.type' when n % 2 = 0 then 'common.type' else 'other.*' end],
+        case when n % 10000 = 2 then '{rare}'::text[] when n % 2 = 0 then '{busy}'::text[] end
+      from generate_series(1, ${HISTORY.crowd}) n;`);
     // Nothing else takes statistics, or changes plans, at a moment that nobody chose.
     const { rows: partitions } = await client.query<{ name: string }>(
       `select c.oid::regclass::text as name from pg_class c join pg_inherits i on i.inhrelid = c.oid

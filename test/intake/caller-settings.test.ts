@@ -12,7 +12,7 @@ const NEEDED = [
   'search_path=pg_catalog, pg_temp',
 ];
 /** Called for each webhook, by our own functions alone; nothing in it depends on a setting. */
-const WITHOUT = ['event_type_patterns'];
+const WITHOUT = ['event_type_patterns', 'matching_subscriptions'];
 /** What people who read the views may call; and the last one does nothing for who may create nothing. */
 const FOR_EVERYBODY = ['try_jsonb', 'uuidv7', 'uuidv7_floor', 'uuidv7_time'];
 /** These forbid to write, or end the session; that is what they are for. */

@@ -18,6 +18,13 @@ const webhookTo = (
   ...more,
 });
 
+/** What three of the very many subscriptions of a tenant want; and the operational type that none of them wants. */
+const RARE = [
+  { eventType: 'rare.type', channels: null, wanted: 3 },
+  { eventType: 'common.type', channels: ['rare', 'absent'], wanted: 3 },
+  { eventType: 'absent.type', channels: ['rare', 'busy'], wanted: 0 },
+];
+
 /** Statements that run for each request of a client. */
 export function ofIntake(): Hot[] {
   return [
@@ -35,8 +42,8 @@ export function ofIntake(): Hot[] {
     {
       what: 'accept webhooks by event type, with keys',
       pool: 'intake',
-      // The subscriptions of a tenant are read as a whole, and each webhook goes to a third of them.
-      rows: 200,
+      // Two webhooks to 36 subscriptions each.
+      rows: 72,
       run: async (pool) => {
         const [accepted] = await acceptWebhooks(
           pool,
@@ -53,6 +60,30 @@ export function ofIntake(): Hot[] {
         found(accepted, deliveries, 10);
       },
     },
+    ...RARE.flatMap(({ eventType, channels, wanted }): Hot[] => [
+      {
+        what: `accept ${eventType} on ${channels} for the few subscriptions of very many that want it`,
+        pool: 'intake',
+        rows: wanted,
+        async run(pool) {
+          const webhook = webhookTo(null, { tenant: 'crowd', eventType, channels });
+          const [accepted] = await acceptWebhooks(pool, [webhook], { bulk: false, apart: false });
+          const deliveries = typeof accepted === 'object' ? (accepted?.deliveries ?? 0) : 0;
+          found(accepted, deliveries, wanted);
+        },
+      },
+      {
+        what: `send ${eventType} on ${channels} in SQL to the few subscriptions of very many that want it`,
+        pool: 'general',
+        // Its first call in a session reads the catalogue too.
+        rows: 40,
+        run: (pool) =>
+          pool.query(`select posthorn.send($1, '{}', tenant => 'crowd', channels => $2)`, [
+            eventType,
+            channels,
+          ]),
+      },
+    ]),
     {
       what: 'try a filter on the latest webhooks of a tenant that has none',
       pool: 'general',

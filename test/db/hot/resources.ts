@@ -8,6 +8,7 @@ import {
   reportFailures,
   reportSuccesses,
 } from '../../../src/health/circuits.sql.ts';
+import { receiverCounts } from '../../../src/health/health.sql.ts';
 import { createKeyring } from '../../../src/keys/keyring.ts';
 import { createLoopHealth } from '../../../src/lib/loop-health.ts';
 import { createSealer } from '../../../src/lib/sealing.ts';
@@ -61,6 +62,7 @@ export function ofResources(): Hot[] {
         createLoopHealth({ log: collectLog().log, isOutage: () => false }),
       ).find(Buffer.alloc(32)),
     ),
+    load('the counts of receivers that are not well', receiverCounts),
     load('the tenant of a subscription', (pool) => tenantSubscription(pool, 'default', 300)),
     {
       what: 'report failures, answers and successes',
