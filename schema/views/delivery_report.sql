@@ -1,3 +1,7 @@
+-- Both laterals find the rows of one delivery by its webhook's id, so a condition on webhook_id limits all three
+-- tables to its days. (A plain join made Postgres read the payloads of all days: it copies the condition `=` to
+-- the other side of a join, but not `>=`.) Both are aggregates of one delivery, because Postgres neither turns
+-- these into a plain join nor computes them for a query that does not use them.
 create or replace view posthorn.delivery_report as
 select
   d.webhook_id, d.subscription_id, s.url as subscription_url, p.tenant, p.event_type,
@@ -6,8 +10,12 @@ select
   d.ended_at - p.accepted_at as total_time,
   t.last_response_code, t.last_error
 from posthorn.deliveries d
-join posthorn.webhook_payloads p on p.id = d.webhook_id
 join posthorn.subscriptions s on s.id = d.subscription_id
+left join lateral (
+  select max(w.accepted_at) as accepted_at, max(w.tenant) as tenant, max(w.event_type) as event_type
+  from posthorn.webhook_payloads w
+  where w.id = d.webhook_id
+) p on true
 left join lateral (
   select
     min(a.at) as first_attempt_at,

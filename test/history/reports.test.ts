@@ -1,0 +1,187 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type pg from 'pg';
+import t from 'tap';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const DAYS = 40;
+
+interface Node {
+  readonly 'Relation Name'?: string;
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly 'Rows Removed by Index Recheck'?: number;
+  readonly Plans?: readonly Node[];
+}
+
+/** A day of a table of history that a statement scanned, and how many of its rows it read. */
+interface Scan {
+  readonly partition: string;
+  readonly day: string;
+  readonly rows: number;
+}
+
+/** The SQL of the README and of the documents that reads history, with the page that has it. */
+function documentedReports(): { page: string; statement: string }[] {
+  const docs = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' });
+  const pages = [
+    'README.md',
+    ...docs.filter((name) => name.endsWith('.md')).map((n) => `docs/${n}`),
+  ];
+  return pages
+    .flatMap((page) =>
+      [...readFileSync(join(ROOT, page), 'utf8').matchAll(/```sql\n([\s\S]*?)```/g)].map(
+        ([, statement = '']) => ({ page, statement }),
+      ),
+    )
+    .filter(({ statement }) =>
+      /posthorn\.(\w+_report|subscription_health|webhooks|webhook_payloads|deliveries|delivery_attempts)\b/.test(
+        statement,
+      ),
+    );
+}
+
+/** Days of history with ended deliveries, and today a delivery in each of the other states. */
+async function fillDays(client: pg.Client): Promise<void> {
+  await client.query(`
+    set timezone = 'UTC';
+    select posthorn.ensure_partitions(current_date - ${DAYS}, current_date + 1);
+    insert into posthorn.subscriptions (url)
+    select 'https://receiver.example/' || n from generate_series(1, 5) n;
+    create temp table made as
+    select n, at, 1 + n % 5 as subscription_id,
+      overlay(posthorn.uuidv7_floor(at)::text placing lpad(to_hex(n), 12, '0') from 25 for 12)::uuid as id
+    from (
+      select n, now() - interval '1 minute' - n * interval '${DAYS} days' / ${DAYS * 500} as at
+      from generate_series(0, ${DAYS * 500} - 1) n
+    ) as moments;
+    insert into posthorn.webhook_payloads (id, accepted_at, event_type, content_type, body)
+    select id, at, 'order.created', 'application/json',
+      convert_to('{"type":"order.created","data":{"id":' || n || ',"text":"' || repeat('x', 500) || '"}}', 'UTF8')
+    from made;
+    insert into posthorn.deliveries (webhook_id, subscription_id, state, attempt_count, next_attempt_at, ended_at)
+    select id, subscription_id,
+      (case when n < 2 then 'pending' when n < 4 then 'held' when n % 20 = 0 then 'failed' else 'succeeded' end)::posthorn.delivery_state,
+      1, case when n < 4 then now() + interval '1 minute' end, case when n >= 4 then at end
+    from made;
+    insert into posthorn.delivery_attempts
+      (at, webhook_id, subscription_id, attempt_number, status, response_code, duration_ms)
+    select at, id, subscription_id, 1,
+      (case when n < 4 or n % 20 = 0 then 'failed' else 'success' end)::posthorn.attempt_status, 200, 20
+    from made;
+    insert into posthorn.circuits (subscription_id, failing_since, failures, last_failed_at, opened_at,
+      probe_at, probe_interval_ms)
+    values (1, now() - interval '1 hour', 10, now(), now(), now() + interval '1 hour', 60000);
+    analyze posthorn.webhook_payloads, posthorn.deliveries, posthorn.delivery_attempts, posthorn.subscriptions;`);
+}
+
+/** Runs a statement and returns what it read of history. */
+async function scansOf(client: pg.Client, statement: string): Promise<Scan[]> {
+  await client.query('begin');
+  const { rows } = await client.query(`explain (analyze, buffers, format json) ${statement}`);
+  await client.query('rollback');
+  const scans: Scan[] = [];
+  const visit = (node: Node): void => {
+    const [, day] =
+      /^(?:webhook_payloads|deliveries|delivery_attempts)_(\d{8})$/.exec(
+        node['Relation Name'] ?? '',
+      ) ?? [];
+    if (day !== undefined && node['Actual Loops'] > 0)
+      scans.push({
+        partition: node['Relation Name'] ?? '',
+        day,
+        rows: Math.round(
+          (node['Actual Rows'] +
+            (node['Rows Removed by Filter'] ?? 0) +
+            (node['Rows Removed by Index Recheck'] ?? 0)) *
+            node['Actual Loops'],
+        ),
+      });
+    for (const child of node.Plans ?? []) visit(child);
+  };
+  visit(rows[0]['QUERY PLAN'][0].Plan);
+  return scans;
+}
+
+const INTERVAL = /webhook_id >= posthorn\.uuidv7_floor\(now\(\) - interval '([^']+)'\)/;
+const ID = /webhook_id = '([0-9a-f-]{36})'/;
+
+/**
+ * The first day (UTC) that a report asks for, and the last. A report that names no period is about now: about
+ * unfinished deliveries, or about attempts of the last day. The database finds these by indexes, in which the
+ * other days have nothing.
+ */
+async function askedDays(
+  client: pg.Client,
+  statement: string,
+): Promise<[string, string, 'scan' | 'row']> {
+  const day = async (time: string, value: string) => {
+    const { rows } = await client.query<{ day: string }>(
+      `select to_char((${time}) at time zone 'UTC', 'YYYYMMDD') as day`,
+      [value],
+    );
+    return rows[0]?.day ?? '';
+  };
+  const [, interval] = INTERVAL.exec(statement) ?? [];
+  const [, id] = ID.exec(statement) ?? [];
+  const end = await day('now() + $1::interval', '8 days');
+  if (interval !== undefined) return [await day('now() - $1::interval', interval), end, 'scan'];
+  if (id !== undefined) {
+    const only = await day('posthorn.uuidv7_time($1::uuid)', id);
+    return [only, only, 'scan'];
+  }
+  return [await day('now() - $1::interval', '1 day'), end, 'row'];
+}
+
+t.test('each documented report reads only the days that it asks for', async (t) => {
+  const client = await connect(t, await createTestDatabase(t));
+  await fillDays(client);
+  const { rows } = await client.query<{ id: string }>(
+    `select id from posthorn.webhook_payloads where id < posthorn.uuidv7_floor(now() - interval '20 days')
+     order by id desc limit 1`,
+  );
+  const reports = documentedReports();
+  t.ok(reports.length >= 15, `${reports.length} reports`);
+  for (const { page, statement: documented } of reports) {
+    const statement = documented.replace(ID, `webhook_id = '${rows[0]?.id}'`);
+    const [first, last, what] = await askedDays(client, statement);
+    const scans = await scansOf(client, statement);
+    t.ok(
+      scans.some((scan) => scan.rows > 0),
+      `reads something: ${statement}`,
+    );
+    const others = scans.filter((scan) => scan.day < first || scan.day > last);
+    t.strictSame(
+      others.filter((scan) => what === 'scan' || scan.rows > 0),
+      [],
+      `${page}, from ${first} to ${last}: ${statement}`,
+    );
+  }
+});
+
+t.test('a period of delivery_report limits each column, with and without the others', async (t) => {
+  const client = await connect(t, await createTestDatabase(t));
+  await fillDays(client);
+  const { rows } = await client.query<{ name: string }>(
+    `select attname as name from pg_attribute
+     where attrelid = 'posthorn.delivery_report'::regclass and attnum > 0`,
+  );
+  t.ok(rows.length >= 15);
+  const where = `where webhook_id >= posthorn.uuidv7_floor(now() - interval '2 days')`;
+  for (const select of ['*', ...rows.map(({ name }) => name)]) {
+    const statement = `select ${select} from posthorn.delivery_report ${where}`;
+    const [first] = await askedDays(client, statement);
+    const scans = await scansOf(client, statement);
+    t.ok(
+      scans.some((scan) => scan.rows > 0),
+      `reads something: ${statement}`,
+    );
+    t.strictSame(
+      scans.filter(({ day }) => day < first),
+      [],
+      statement,
+    );
+  }
+});
