@@ -148,6 +148,10 @@ create table posthorn.subscriptions (
   -- How the source that calls /ingest signs its requests, and its secret.
   verify jsonb,
   verify_secret text,
+  -- The headers of the source's request that deliveries get, and the content types that /ingest takes besides
+  -- JSON. Null: those of the source in `verify` (src/signing/verify/sources.ts).
+  forward_headers text[],
+  ingest_content_types text[],
 
   constraint subscriptions_deleted_keeps_no_secret check (deleted_at is null or secret is null),
   constraint subscriptions_rate_has_time check ((rate_limit is null) = (rate_limit_per_ms is null)),
@@ -252,6 +256,8 @@ create table posthorn.webhook_payloads (
   -- With strict order, webhooks with the same key wait for each other; webhooks without a key wait for each
   -- other too.
   ordering_key text,
+  -- Headers of the source's request that deliveries get, by their names in lower case. Null: none.
+  headers jsonb,
   -- Byte for byte as received, because signatures cover bytes; the view `webhooks` has it as jsonb. Null
   -- after the retention of payloads, which may be shorter than that of history.
   body bytea

@@ -213,6 +213,8 @@ create table posthorn.subscriptions (
   signature_content text,
   verify jsonb,
   verify_secret text,
+  forward_headers text[],
+  ingest_content_types text[],
   constraint subscriptions_deleted_keeps_no_secret CHECK (((deleted_at IS NULL) OR (secret IS NULL))),
   constraint subscriptions_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text)),
   constraint subscriptions_max_in_flight_check CHECK (((max_in_flight >= 1) AND (max_in_flight <= 10000))),
@@ -299,6 +301,7 @@ create table posthorn.webhook_payloads (
   content_type text not null,
   channels text[],
   ordering_key text,
+  headers jsonb,
   body bytea,
   constraint webhook_payloads_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
@@ -396,18 +399,19 @@ create view posthorn.webhooks (
   event_type text,
   content_type text,
   payload jsonb,
-  bytes integer
+  bytes integer,
+  headers jsonb
 ) as …; -- schema/views/webhooks.sql
 
 -- Stores webhooks, their deliveries and the jobs that wake the workers, for HTTP and SQL alike. Returns their ids in the order given.
-create function posthorn.accept(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], data_starts integer[] DEFAULT NULL::integer[], idempotency_keys text[] DEFAULT NULL::text[], fingerprints bytea[] DEFAULT NULL::bytea[], all_or_none boolean DEFAULT true, apart boolean DEFAULT false, OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[]) returns record
+create function posthorn.accept(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], data_starts integer[] DEFAULT NULL::integer[], idempotency_keys text[] DEFAULT NULL::text[], fingerprints bytea[] DEFAULT NULL::bytea[], all_or_none boolean DEFAULT true, apart boolean DEFAULT false, header_lists text[] DEFAULT NULL::text[], OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[]) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/accept.sql
 -- may be executed by: nobody but the owner
 
 -- The general statement behind posthorn.accept. Call posthorn.accept instead.
-create function posthorn.accept_general(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[], ordering_keys text[], data_starts integer[], idempotency_keys text[], fingerprints bytea[], all_or_none boolean, apart boolean, OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[]) returns record
+create function posthorn.accept_general(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[], ordering_keys text[], data_starts integer[], idempotency_keys text[], fingerprints bytea[], all_or_none boolean, apart boolean, header_lists text[], OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[]) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/accept_general.sql

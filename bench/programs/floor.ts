@@ -32,6 +32,7 @@ async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: num
     dataStart: 0,
     idempotency: null,
     contentType: 'application/json',
+    headers: null,
     body,
   }));
   const startedAt = nowMs();

@@ -30,6 +30,8 @@ create or replace function posthorn.accept(
   all_or_none boolean default true,
   -- True: all webhooks belong to one tenant, and no other tenant waits for this statement.
   apart boolean default false,
+  -- The headers of its source that a webhook's deliveries get: the text of a json object, or null.
+  header_lists text[] default null,
   -- In the order given; null if the subscription does not exist, or `outcomes` has the reason.
   out ids uuid[],
   -- The number of deliveries of each webhook.
@@ -62,11 +64,11 @@ begin
     join posthorn.subscriptions s on s.id = g.subscription_id and s.deleted_at is null
     into ids, owners, simple;
     if simple then
-      insert into posthorn.webhook_payloads (id, tenant, event_type, content_type, body, channels, ordering_key)
+      insert into posthorn.webhook_payloads (id, tenant, event_type, content_type, body, channels, ordering_key, headers)
       select g.id, g.tenant, g.event_type, g.content_type, substring(bodies from g.start + 1 for g.length),
-        g.channels::text[], g.ordering_key
-      from unnest(ids, owners, event_types, content_types, starts, lengths, channel_lists, ordering_keys)
-        as g (id, tenant, event_type, content_type, start, length, channels, ordering_key);
+        g.channels::text[], g.ordering_key, g.headers::jsonb
+      from unnest(ids, owners, event_types, content_types, starts, lengths, channel_lists, ordering_keys, header_lists)
+        as g (id, tenant, event_type, content_type, start, length, channels, ordering_key, headers);
       insert into posthorn.deliveries (webhook_id, subscription_id)
       select g.id, g.subscription_id from unnest(ids, subscription_ids) as g (id, subscription_id);
       per_job := least(25, greatest(1, many / 3));
@@ -85,7 +87,7 @@ begin
 
   select a.ids, a.deliveries, a.outcomes
   from posthorn.accept_general(bodies, starts, lengths, content_types, subscription_ids, tenants, event_types,
-    channel_lists, ordering_keys, data_starts, idempotency_keys, fingerprints, all_or_none, apart) as a
+    channel_lists, ordering_keys, data_starts, idempotency_keys, fingerprints, all_or_none, apart, header_lists) as a
   into ids, deliveries, outcomes;
 end
 $$;

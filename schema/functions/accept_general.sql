@@ -20,6 +20,7 @@ create or replace function posthorn.accept_general(
   fingerprints bytea[],
   all_or_none boolean,
   apart boolean,
+  header_lists text[],
   out ids uuid[],
   out deliveries integer[],
   out outcomes text[]
@@ -54,13 +55,13 @@ begin
   with given as materialized (
     select posthorn.uuidv7() as id, g.*
     from unnest(starts, lengths, content_types, subscription_ids, tenants, event_types, channel_lists,
-        ordering_keys, data_starts, outcomes)
+        ordering_keys, data_starts, outcomes, header_lists)
       with ordinality as g (
         start, length, content_type, subscription_id, tenant, event_type, channels, ordering_key,
-        data_start, outcome, place)
+        data_start, outcome, headers, place)
   ), live as materialized (
     select g.id, g.start, g.length, g.content_type, g.subscription_id, g.event_type,
-      g.channels::text[] as channels, g.ordering_key, g.data_start, g.place,
+      g.channels::text[] as channels, g.ordering_key, g.headers::jsonb as headers, g.data_start, g.place,
       coalesce(s.tenant, g.tenant) as tenant,
       s.through_backlog, s.status = 'active' and not s.circuit_open as moving
     from given g
@@ -114,8 +115,9 @@ begin
     where filter_test is not null and id <> all ((select webhooks from refused)::uuid[])
     group by id, place, length, start, data_start, event_type
   ), payloads as (
-    insert into posthorn.webhook_payloads (id, tenant, event_type, content_type, body, channels, ordering_key)
-    select id, tenant, event_type, content_type, substring(bodies from start + 1 for length), channels, ordering_key
+    insert into posthorn.webhook_payloads (id, tenant, event_type, content_type, body, channels, ordering_key, headers)
+    select id, tenant, event_type, content_type, substring(bodies from start + 1 for length), channels, ordering_key,
+      headers
     from live
     where id <> all ((select webhooks from refused)::uuid[])
   ), wanted as materialized (

@@ -8,6 +8,7 @@ import {
   IntakeUnknownError,
 } from '../intake/intake.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { readContentHeaders } from './content-headers.ts';
 import { invalidField, outcomeUnknown, Problem, unavailable } from './problems.ts';
 import { bodyReader } from './read-body.ts';
 
@@ -31,6 +32,7 @@ export function takeJson(app: TakesBodies & Pick<FastifyInstance, 'addHook'>): v
       ...[route.preValidation ?? []].flat(),
     ];
   });
+  readContentHeaders(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     JSON_TYPE,
@@ -66,6 +68,21 @@ export function takeRawJson(app: TakesBodies, maxBytes: number): void {
 }
 
 /**
+ * Makes this scope accept bodies of any content type, or of none, and leaves them as bytes.
+ *
+ * @param maxBytes the limit of the scope's routes.
+ */
+export function takeBytes(app: TakesBodies, maxBytes: number): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', bodyReader(maxBytes));
+}
+
+/** Returns true for the content type of JSON, or of a type based on it. */
+export function isJsonType(contentType: string): boolean {
+  return JSON_TYPE.test(contentType);
+}
+
+/**
  * Returns a request's body as text.
  *
  * @throws Problem (400) that says why they cannot be JSON.
@@ -73,10 +90,31 @@ export function takeRawJson(app: TakesBodies, maxBytes: number): void {
 export function textOfBody(body: Buffer | undefined): string {
   if (body === undefined || body.length === 0)
     throw new Problem('invalid-json', 'The body is empty; send JSON.');
+  const wrongStart = WRONG_STARTS.find(({ bytes }) => body.subarray(0, bytes.length).equals(bytes));
+  if (wrongStart !== undefined) throw new Problem('invalid-json', `The body ${wrongStart.says}.`);
   if (!isUtf8(body))
     throw new Problem('invalid-json', 'The body is not UTF-8; JSON must be encoded as UTF-8.');
   return body.toString('utf8');
 }
+
+/** How bodies begin that clients take for JSON, and that JSON.parse would refuse without naming the cause. */
+const WRONG_STARTS = [
+  {
+    bytes: Buffer.from([0xef, 0xbb, 0xbf]),
+    says: 'begins with a byte order mark (BOM, the bytes EF BB BF), which JSON must not have; send it without (RFC 8259, 8.1)',
+  },
+  ...[
+    [0xff, 0xfe],
+    [0xfe, 0xff],
+  ].map((bytes) => ({
+    bytes: Buffer.from(bytes),
+    says: 'begins with the byte order mark (BOM) of UTF-16; JSON must be encoded as UTF-8, without such a mark',
+  })),
+  {
+    bytes: Buffer.from([0x1f, 0x8b]),
+    says: 'is compressed by gzip; send it without compression',
+  },
+];
 
 /**
  * Parses the bytes of a request's body.

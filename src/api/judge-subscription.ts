@@ -4,6 +4,7 @@ import { judgeUrl } from '../http/address-guard.ts';
 import { judgeSecret } from '../signing/sign.ts';
 import { judgeVerification } from '../signing/verify/schemes.ts';
 import { filterProblem } from '../subscriptions/filter.ts';
+import { type IngestColumns, ingestColumns } from '../subscriptions/ingest.ts';
 import { type Policy, PolicyError, policyColumns } from '../subscriptions/policy.ts';
 import { type SigningColumns, signingColumns } from '../subscriptions/signing.ts';
 import type { SubscriptionFields } from '../subscriptions/store.ts';
@@ -62,9 +63,9 @@ export function createFilterCheck(pool: pg.Pool) {
   };
 }
 
-function judgePolicy(given: Partial<Policy> & Partial<SigningColumns>) {
+function judgePolicy(given: Partial<Policy> & Partial<SigningColumns> & Partial<IngestColumns>) {
   try {
-    return { ...policyColumns(given), ...signingColumns(given) };
+    return { ...policyColumns(given), ...signingColumns(given), ...ingestColumns(given) };
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     throw invalidField(`body.${error.field}`, `cannot be used: ${error.message}.`);

@@ -23,6 +23,8 @@ interface SubscriptionsTable {
   signature_content: string | null;
   verify: object | null;
   verify_secret: string | null;
+  forward_headers: string[] | null;
+  ingest_content_types: string[] | null;
   event_types: string[] | null;
   description: string | null;
   status: Generated<SubscriptionStatus>;
@@ -51,6 +53,7 @@ interface WebhookPayloadsTable {
   tenant: Generated<string>;
   event_type: string | null;
   content_type: string;
+  headers: Record<string, string> | null;
   /** Null once its retention is over. */
   body: Buffer | null;
   channels: string[] | null;

@@ -20,6 +20,8 @@ export interface OwedDelivery {
   /** Attempts that were probes, which use up no attempt of the retry schedule. */
   readonly probeCount: number;
   readonly contentType: string;
+  /** Headers of its source that are sent with it, as names and values in turn; null: none. */
+  readonly sourceHeaders: readonly string[] | null;
   /** The size of the body. */
   readonly bytes: number;
   /** Null: the body is large, and is loaded when it can be sent (large-bodies.ts), or `problem` says why. */

@@ -8,6 +8,9 @@ import { isolate } from '../lib/isolate.ts';
 /** Bodies up to this size are loaded with their deliveries; larger ones one by one, when they can be sent. */
 export const SMALL_BODY_BYTES = 64 * 1024;
 
+/** The content type of nearly all bodies, which are UTF-8. */
+const JSON_TYPE = 'application/json';
+
 /** A larger body is not loaded, unless the settings allow larger ones. */
 const LARGEST_BYTES = 32 * 1024 * 1024;
 /** The size of the envelope around the data that the settings bound. */
@@ -22,6 +25,8 @@ export function maxLoadedBytes(maxBodyBytes: number): number {
 export interface Payload {
   readonly tenant: string;
   readonly contentType: string;
+  /** Headers of its source that deliveries get, as names and values in turn; null: none. */
+  readonly sourceHeaders: readonly string[] | null;
   readonly bytes: number;
   /** Null: larger than `SMALL_BODY_BYTES`, or `problem` says why. */
   readonly body: Buffer | null;
@@ -32,6 +37,7 @@ export interface Payload {
 export const MISSING: Payload = {
   tenant: '',
   contentType: 'application/octet-stream',
+  sourceHeaders: null,
   bytes: 0,
   body: null,
   problem: 'its payload is not in the database',
@@ -74,14 +80,26 @@ export async function loadPayloads(
  * @returns null where there is none any more.
  */
 export async function readBody(pool: pg.Pool, id: string): Promise<Buffer | null> {
-  const { rows } = await pool.query<[body: Buffer | null]>(
+  const { rows } = await pool.query<[body: Buffer | null, hex: string | null]>(
     binaryRows({
       name: 'load-body',
-      text: 'select body from posthorn.webhook_payloads where id = $1',
+      text: `
+        select case when length(body) > ${SMALL_BODY_BYTES} then body end,
+          case when length(body) <= ${SMALL_BODY_BYTES} then encode(body, 'hex') end
+        from posthorn.webhook_payloads where id = $1`,
       values: [id],
     }),
   );
-  return rows[0]?.[0] ?? null;
+  const [body = null, hex = null] = rows[0] ?? [];
+  return exact(body, hex);
+}
+
+/**
+ * Returns a body byte for byte. node-postgres makes text of the values of small binary rows, which only UTF-8
+ * survives, so small bodies that may have other bytes are read in hex.
+ */
+function exact(body: Buffer | null, hex: string | null): Buffer | null {
+  return hex === null ? body : Buffer.from(hex, 'hex');
 }
 
 async function readPayloads(
@@ -90,22 +108,42 @@ async function readPayloads(
   into: Map<string, Payload>,
 ): Promise<void> {
   const { rows } = await pool.query<
-    [id: string, tenant: string, contentType: string, bytes: string | null, body: Buffer | null]
+    [
+      id: string,
+      tenant: string,
+      contentType: string,
+      headers: string | null,
+      bytes: string | null,
+      body: Buffer | null,
+      hex: string | null,
+    ]
   >(
     binaryRows({
       name: 'load-payloads',
       // The length is in the row, also of a body that lies beside the table, and is not read for it.
       text: `
-      select id::text, tenant, content_type, length(body)::text,
-        case when length(body) <= ${SMALL_BODY_BYTES} then body end
+      select id::text, tenant, content_type, headers::text, length(body)::text,
+        case when length(body) <= ${SMALL_BODY_BYTES} and content_type = '${JSON_TYPE}' then body end,
+        case when length(body) <= ${SMALL_BODY_BYTES} and content_type <> '${JSON_TYPE}' then encode(body, 'hex') end
       from posthorn.webhook_payloads
       where ${isOneOf('id', 1)}`,
       values: idsWithBounds(ids),
     }),
   );
-  for (const [id, tenant, contentType, bytes, body] of rows) {
+  for (const [id, tenant, contentType, headers, bytes, body, hex] of rows) {
     const problem = bytes === null ? ERASED : null;
-    into.set(id, { tenant, contentType, bytes: Number(bytes), body, problem });
+    const sourceHeaders =
+      headers === null
+        ? null
+        : Object.entries(JSON.parse(headers) as Record<string, string>).flat();
+    into.set(id, {
+      tenant,
+      contentType,
+      sourceHeaders,
+      bytes: Number(bytes),
+      body: exact(body, hex),
+      problem,
+    });
   }
 }
 

@@ -14,6 +14,8 @@ export interface IncomingWebhook {
   /** In a subscription with strict ordering, webhooks with the same key wait for each other. */
   readonly orderingKey: string | null;
   readonly contentType: string;
+  /** The headers of its source that deliveries get, by their names in lower case; null: none. */
+  readonly headers: Readonly<Record<string, string>> | null;
   /** The exact body to deliver. */
   readonly body: Buffer;
   /**
@@ -89,7 +91,7 @@ export async function acceptWebhooks(
   const statement = {
     name: 'accept',
     text: `select ids::text[], deliveries, outcomes
-      from set_config('posthorn.bulk', $14, true), posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15)`,
+      from set_config('posthorn.bulk', $14, true), posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16)`,
     values: [
       oneAfterAnother(webhooks.map(({ body }) => body)),
       plainArray(starts),
@@ -118,6 +120,10 @@ export async function acceptWebhooks(
       allOrNone,
       bulk ? 'on' : 'off',
       apart,
+      unlessAllNull(
+        webhooks.map(({ headers }) => (headers === null ? null : JSON.stringify(headers))),
+        textArray,
+      ),
     ],
   };
   const { rows } = await queryToKnow<Answer>(pool, statement).catch(async (error) => {

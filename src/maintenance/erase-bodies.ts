@@ -172,7 +172,7 @@ async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<num
   );
   for (const portion of portionsOf(bodies, STATEMENT_BYTES))
     await client.query(
-      `update posthorn.webhook_payloads set body = null
+      `update posthorn.webhook_payloads set body = null, headers = null
        where ${isOneOf('id', 1)}`,
       idsWithBounds(portion),
     );

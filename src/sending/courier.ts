@@ -247,8 +247,9 @@ export function headersOf(
   {
     webhookId,
     contentType,
+    sourceHeaders,
     body,
-  }: Pick<OwedDelivery, 'webhookId' | 'contentType'> & { readonly body: Buffer },
+  }: Pick<OwedDelivery, 'webhookId' | 'contentType' | 'sourceHeaders'> & { readonly body: Buffer },
   { signer, headers: custom }: CachedSubscription,
   timestamp: number,
 ): string[] {
@@ -265,7 +266,17 @@ export function headersOf(
   if (custom.length === 0 || !namesUserAgent(custom)) headers.push('user-agent', USER_AGENT);
   if (custom.length > 0) headers.push(...custom);
   signer?.addHeaders(headers, webhookId, timestamp, body);
+  if (sourceHeaders !== null) addSourceHeaders(headers, sourceHeaders);
   return headers;
+}
+
+/** Adds the headers of the source whose names, as receivers read them, are not there yet. */
+function addSourceHeaders(headers: string[], sourceHeaders: readonly string[]): void {
+  const taken = new Set(headers.filter((_, at) => at % 2 === 0).map(readAs));
+  for (let at = 0; at < sourceHeaders.length; at += 2) {
+    const [name, value] = sourceHeaders.slice(at, at + 2) as [string, string];
+    if (!taken.has(readAs(name))) headers.push(name, value);
+  }
 }
 
 function namesUserAgent(headers: readonly string[]): boolean {

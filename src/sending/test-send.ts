@@ -88,7 +88,11 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
       const answer = await client.post({
         url: subscription.url,
         owner: subscription.tenant,
-        headers: headersOf(webhook, subscription, Math.floor(Date.now() / 1000)),
+        headers: headersOf(
+          { ...webhook, sourceHeaders: null },
+          subscription,
+          Math.floor(Date.now() / 1000),
+        ),
         body: webhook.body,
         signal: ending.signal,
         onHead(_statusCode, received) {

@@ -10,6 +10,7 @@ import { createSigner, type Signer } from '../signing/signer.ts';
 import { createHubVerifier } from '../signing/verify/hmac.ts';
 import { createVerifier, type Verification } from '../signing/verify/schemes.ts';
 import type { Verifier } from '../signing/verify/verifier.ts';
+import { type Ingest, type IngestColumns, readIngest } from './ingest.ts';
 import { headerProblem, type PolicyColumns, readAs } from './policy.ts';
 import { openSecrets, type SecretColumns } from './secrets.ts';
 import { judgeHeaderName, type SigningColumns } from './signing.ts';
@@ -37,6 +38,8 @@ export interface CachedSubscription {
   readonly timeoutMs: number | null;
   /** Custom headers as name, value, name, value. */
   readonly headers: readonly string[];
+  /** What is taken from its source besides JSON bodies. */
+  readonly ingest: Ingest;
   readonly maxInFlight: number | null;
   readonly rateLimit: { readonly limit: number; readonly perMs: number } | null;
   readonly ordering: SubscriptionOrdering;
@@ -105,7 +108,7 @@ export function createSubscriptionCache(
         select s.id, s.tenant, s.url, s.secret, s.status, s.circuit_open, s.through_backlog,
           s.retry_schedule, s.timeout_ms, s.headers, s.max_in_flight, s.rate_limit, s.rate_limit_per_ms,
           s.ordering, s.retired_secrets, s.signature_header, s.signature_template, s.signature_content,
-          s.verify, s.verify_secret,
+          s.verify, s.verify_secret, s.forward_headers, s.ingest_content_types,
           c.subscription_id is not null as failing,
           (extract(epoch from c.probe_at - now()) * 1000)::float8 as probe_in_ms
         from posthorn.subscriptions s
@@ -151,7 +154,7 @@ export function createSubscriptionCache(
   };
 }
 
-interface SubscriptionRow extends PolicyColumns, SecretColumns, SigningColumns {
+interface SubscriptionRow extends PolicyColumns, SecretColumns, SigningColumns, IngestColumns {
   readonly id: number;
   readonly tenant: string;
   readonly url: string;
@@ -176,6 +179,7 @@ function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
     throughBacklog: row.through_backlog,
     timeoutMs: row.timeout_ms,
     headers: headersOf(row),
+    ingest: readIngest(row, row.verify?.scheme),
     maxInFlight: row.max_in_flight,
     rateLimit:
       rate_limit === null || rate_limit_per_ms === null

@@ -2,12 +2,13 @@ import { sql, type Transaction } from 'kysely';
 import type { Database, SubscriptionStatus, Tables } from '../db/types.ts';
 import type { Sealer } from '../lib/sealing.ts';
 import type { Verification } from '../signing/verify/schemes.ts';
+import type { IngestColumns } from './ingest.ts';
 import { type Policy, type PolicyColumns, policyOf } from './policy.ts';
 import { type GivenSecrets, type SignatureScheme, secretColumns } from './secrets.ts';
 import type { SigningColumns } from './signing.ts';
 
 /** A subscription as in the API, without its secrets. */
-export interface Subscription extends Policy, SigningColumns {
+export interface Subscription extends Policy, SigningColumns, IngestColumns {
   readonly id: number;
   readonly url: string;
   readonly status: SubscriptionStatus;
@@ -32,6 +33,7 @@ export interface Subscription extends Policy, SigningColumns {
 export interface SubscriptionFields
   extends Partial<PolicyColumns>,
     Partial<SigningColumns>,
+    Partial<IngestColumns>,
     GivenSecrets {
   url: string;
   event_types?: string[] | null;
@@ -62,6 +64,8 @@ const VISIBLE = [
     where (retired ->> 'until')::timestamptz > now()
   )`.as('secret_overlap_until'),
   sql<Verification | null>`verify`.as('verify'),
+  'forward_headers',
+  'ingest_content_types',
   'retry_schedule',
   'timeout_ms',
   'headers',
@@ -135,6 +139,8 @@ export async function listSubscriptions(
           coalesce(octet_length(metadata::text), 0) + coalesce(octet_length(headers::text), 0)
           + coalesce(octet_length(filter::text), 0) + coalesce(octet_length(description), 0)
           + coalesce(octet_length(event_types::text), 0) + coalesce(octet_length(channels::text), 0)
+          + coalesce(octet_length(forward_headers::text), 0)
+          + coalesce(octet_length(ingest_content_types::text), 0)
         ) over by_id as bytes
         from (
           select * from posthorn.subscriptions

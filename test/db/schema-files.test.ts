@@ -313,6 +313,7 @@ t.test(
       channels: null,
       orderingKey: null,
       contentType: 'application/json',
+      headers: null,
       body: Buffer.from('{}'),
       dataStart: 0,
       idempotency: null,

@@ -17,7 +17,7 @@ function createPool(body: Error, size?: Error) {
     if (error !== undefined && ids.includes('b')) throw error;
     if (name === 'payload-sizes') return { rows: ids.map((id) => ({ id, bytes: 2 })) };
     bodies += ids.length;
-    return { rows: ids.map((id) => [id, 'default', 'application/json', '2', BODY]) };
+    return { rows: ids.map((id) => [id, 'default', 'application/json', null, '2', BODY, null]) };
   };
   return { pool: { query } as unknown as pg.Pool, bodies: () => bodies };
 }

@@ -14,6 +14,7 @@ const webhooksTo = (kinds: number) =>
       eventType: fc.option(fc.constantFrom('order.created', 'order.paid')),
       channels: fc.option(fc.uniqueArray(fc.constantFrom('a', 'b', 'c,"d'), { minLength: 1 })),
       orderingKey: fc.option(fc.constantFrom('k', 'l')),
+      headers: fc.option(fc.constantFrom({ 'x-a': 'b' }, { 'x-c': 'd,"{\\é', 'x-e': '' })),
       body: fc.uint8Array({ minLength: 0, maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
     }),
     { minLength: 1, maxLength: 80 },
@@ -58,7 +59,7 @@ t.test(
         answers.map((answer, place) => [(answer as { id: string })?.id, place]),
       );
       const stored = await pool.query(`
-        select p.id, p.tenant, p.event_type, p.content_type, p.body, p.channels, p.ordering_key,
+        select p.id, p.tenant, p.event_type, p.content_type, p.body, p.channels, p.ordering_key, p.headers,
           d.subscription_id, d.state, d.queued, d.attempt_count, d.ended_at,
           d.next_attempt_at <= now() as due
         from posthorn.webhook_payloads p

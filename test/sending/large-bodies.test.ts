@@ -197,7 +197,7 @@ t.test(
     await client.query('alter table posthorn.webhook_payloads rename to stored_payloads');
     await client.query(
       `create view posthorn.webhook_payloads as
-     select id, tenant, content_type, case when body is not null then public.read(body) end as body
+     select id, tenant, content_type, headers, case when body is not null then public.read(body) end as body
      from posthorn.stored_payloads`,
     );
     const keys = { webhooks, subscriptions: webhooks.map(() => subscription) };

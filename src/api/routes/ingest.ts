@@ -8,7 +8,9 @@ import { freeBuffer } from '../../lib/free-buffer.ts';
 import { createSigningKey, hubSignature, judgeSharedSecret } from '../../signing/sign.ts';
 import { createHubVerifier } from '../../signing/verify/hmac.ts';
 import type { CachedSubscription } from '../../subscriptions/cache.ts';
-import { compactJson, explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
+import { forwardedOf, isContentType } from '../../subscriptions/ingest.ts';
+import { PolicyError } from '../../subscriptions/policy.ts';
+import { compactJson, explainRefusal, isJsonType, parseJsonBody, takeBytes } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
 import { maySee, missingScope } from '../plugins/auth.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
@@ -82,13 +84,13 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   { services },
 ) => {
   const { intake, subscriptions, metrics } = services;
-  takeRawJson(app, services.settings.maxBodyBytes);
+  takeBytes(app, services.settings.maxBodyBytes);
 
   const schema: FastifySchema = {
     operationId: 'ingest',
     summary: 'Hand in a webhook for one subscription',
     description:
-      'The body is any JSON. It is stored and delivered byte for byte. A 202 means that the webhook is committed: it will be delivered, or its failure will be recorded. If the subscription has `verify`, the request must be signed as `verify` says.',
+      'The body is any JSON, or has one of the `ingest_content_types` of the subscription. It is stored and delivered byte for byte, with its content type and the headers that `forward_headers` names. A 202 means that the webhook is committed: it will be delivered, or its failure will be recorded. If the subscription has `verify`, the request must be signed as `verify` says.',
     tags: ['ingest'],
     params: Type.Object({ subscription_id: SubscriptionId }),
     headers: Type.Object({
@@ -141,7 +143,8 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       }
       request.tenant = subscription.tenant;
       if (app.countForTenant !== null) await app.countForTenant(request);
-      const challenge = challengeIn(body, subscription);
+      const contentType = requireContentType(request.headers, subscription);
+      const challenge = challengeIn(contentType, body, subscription);
       if (challenge !== null) return { challenge };
 
       let webhook: AcceptedWebhook | null;
@@ -152,7 +155,8 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
           eventType: null,
           channels: null,
           orderingKey: null,
-          contentType: request.headers['content-type'] as string,
+          contentType,
+          headers: forwardedHeaders(request.headers, subscription),
           body: body as Buffer,
           dataStart: 0,
           idempotency: readIdempotency(request, body as Buffer),
@@ -222,12 +226,50 @@ function explainSignature(
 }
 
 /**
+ * Returns the content type of a request.
+ *
+ * @throws Problem (415) unless it is JSON or a type that the subscription takes.
+ */
+function requireContentType(
+  headers: IncomingHttpHeaders,
+  { id, ingest: { contentTypes } }: CachedSubscription,
+): string {
+  const contentType = headers['content-type'] ?? '';
+  if (isJsonType(contentType) || isContentType(contentType, contentTypes)) return contentType;
+  const taken = ['application/json', ...contentTypes].join(' or ');
+  throw new Problem(
+    'unsupported-media-type',
+    `The content-type is ${contentType || 'missing'}; send ${taken}, or add the type to the ingest_content_types of subscription ${id}.`,
+  );
+}
+
+/** @throws Problem (400) for headers that cannot be passed on. */
+function forwardedHeaders(headers: IncomingHttpHeaders, { ingest }: CachedSubscription) {
+  if (ingest.forwardHeaders.length === 0) return null;
+  try {
+    return forwardedOf(headers, ingest.forwardHeaders);
+  } catch (error) {
+    if (error instanceof PolicyError) throw invalidField(error.field, `${error.message}.`);
+    throw error;
+  }
+}
+
+/**
  * Returns the answer to a request that is a challenge and not a webhook, or null. It is a function of its
  * own so that the parsed body can be collected while the webhook is committed.
  *
- * @throws Problem (400) if the body is not JSON.
+ * @throws Problem (400) if the body is empty, or is to be JSON and is not.
  */
-function challengeIn(body: Buffer | undefined, { verifier }: CachedSubscription): string | null {
+function challengeIn(
+  contentType: string,
+  body: Buffer | undefined,
+  { verifier }: CachedSubscription,
+): string | null {
+  if (!isJsonType(contentType)) {
+    if (body === undefined || body.length === 0)
+      throw new Problem('invalid-request', 'The body is empty; send the webhook in it.');
+    return null;
+  }
   const { value } = parseJsonBody(body);
   return verifier?.challenge?.(value) ?? null;
 }

@@ -253,6 +253,7 @@ function incoming(
     channels,
     orderingKey: ordering_key,
     contentType: 'application/json',
+    headers: null,
     body: Buffer.from(raw ? data : `${head}${data}}`),
     // The head has only ASCII, since an event type has, so its length is in bytes.
     dataStart: head.length,

@@ -12,6 +12,7 @@ import {
   ATTEMPT_STATUSES,
   described,
   EventType,
+  mapOf,
   nullable,
   oneOf,
   problems,
@@ -47,6 +48,13 @@ const Attempt = Type.Object({
 
 const Webhook = Type.Object({
   ...WebhookRow.properties,
+  headers: nullable(
+    mapOf(Type.String(), {
+      description:
+        'The headers of the request to /ingest that are sent to the receiver: see `forward_headers` of a subscription. Null: there are none, or they are deleted together with the body.',
+      examples: [{ 'x-github-event': 'push' }],
+    }),
+  ),
   body: Type.Optional(
     nullable(
       Type.String({
@@ -197,6 +205,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           'p.accepted_at',
           'p.event_type',
           'p.content_type',
+          'p.headers',
           sql<number | null>`length(p.body)`.as('bytes'),
           sql<boolean>`p.body is null`.as('body_expired'),
           'd.subscription_id',
@@ -236,6 +245,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       const { bytes } = webhook;
       return reply.send({
         ...linkWebhook(pick(webhook, WEBHOOK_FIELDS), to),
+        headers: webhook.headers,
         ...(request.query.include === 'body' ? { body: await bodyOf(webhook_id, bytes) } : {}),
         deliveries,
       });

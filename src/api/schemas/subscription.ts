@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import { VERIFY_SCHEMES } from '../../signing/verify/schemes.ts';
+import { MAX_FORWARDED } from '../../subscriptions/ingest.ts';
 import { MAX_HEADERS } from '../../subscriptions/policy.ts';
 import {
   Channel,
@@ -210,6 +211,26 @@ const Verify = nullable(
   ),
 );
 
+/** The fields that say what is taken from requests to /ingest besides JSON bodies. */
+const IngestFields = {
+  forward_headers: nullable(
+    Type.Array(Type.String({ minLength: 1, maxLength: 100 }), {
+      maxItems: MAX_FORWARDED,
+      description:
+        'The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first.',
+      examples: [['X-Gitlab-Event', 'X-Gitlab-Event-UUID']],
+    }),
+  ),
+  ingest_content_types: nullable(
+    Type.Array(Type.String({ minLength: 1, maxLength: 100 }), {
+      maxItems: 10,
+      description:
+        'The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON.',
+      examples: [['text/plain', 'application/x-www-form-urlencoded']],
+    }),
+  ),
+};
+
 /** The fields besides URL and secret that a request may give when it creates or changes a subscription. */
 export const OPTIONAL_FIELDS = {
   event_types: Type.Optional(EventTypes),
@@ -227,6 +248,8 @@ export const OPTIONAL_FIELDS = {
   signature_template: Type.Optional(SignatureFields.signature_template),
   signature_content: Type.Optional(SignatureFields.signature_content),
   verify: Type.Optional(Verify),
+  forward_headers: Type.Optional(IngestFields.forward_headers),
+  ingest_content_types: Type.Optional(IngestFields.ingest_content_types),
 };
 
 /** The answer to a deletion. */
@@ -263,6 +286,7 @@ export const Subscription = named('Subscription', {
     description: 'Until when a replaced secret still signs. Null: only the current secret signs.',
   }),
   verify: nullable(Type.Object(VerificationFields)),
+  ...IngestFields,
   ...PolicyFields,
   created_at: Timestamp,
   updated_at: Timestamp,

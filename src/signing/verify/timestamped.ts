@@ -1,5 +1,6 @@
 // Signatures that cover the time too, so that an intercepted request cannot be replayed later.
 import { createSecretKey } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { isPublicKey, isSignatureOf, readPublicKey } from '../ed25519.ts';
 import { createSigningKey } from '../sign.ts';
 import { anyIs, decodeSignature, hmac, missing, wrong } from './hmac.ts';
@@ -62,33 +63,43 @@ export function createSlackVerifier(secret: string): Verifier {
 
 /**
  * Standard Webhooks 1.0.0: one of the signatures in `webhook-signature` must be right, `v1` under a
- * `whsec_` secret or `v1a` under a `whpk_` public key.
+ * `whsec_` secret or `v1a` under a `whpk_` public key. Svix sends the same headers with the prefix `svix-`, from
+ * which the standard has them, and its libraries take both.
  *
  * @throws Error for a secret that is neither.
  */
 export function createStandardVerifier(secret: string): Verifier {
-  const header = 'webhook-signature';
   const isRight = isPublicKey(secret) ? asymmetric(secret) : shared(secret);
   const version = isPublicKey(secret) ? 'v1a' : 'v1';
   return {
     check(headers, body, nowMs) {
+      const prefix =
+        isComplete(headers, 'svix') && !isComplete(headers, 'webhook') ? 'svix' : 'webhook';
+      const header = `${prefix}-signature`;
       const given = headerOf(headers, header);
       if (given === null) return missing(header);
-      const id = headerOf(headers, 'webhook-id');
-      if (id === null) return missing('webhook-id');
-      const timestamp = headerOf(headers, 'webhook-timestamp');
-      if (timestamp === null) return missing('webhook-timestamp');
+      const id = headerOf(headers, `${prefix}-id`);
+      if (id === null) return missing(`${prefix}-id`);
+      const timestamp = headerOf(headers, `${prefix}-timestamp`);
+      if (timestamp === null) return missing(`${prefix}-timestamp`);
       const signatures = given
         .split(' ')
         .filter((signature) => signature.startsWith(`${version},`))
         .map((signature) => signature.slice(version.length + 1));
       if (signatures.length === 0)
         return `${header} has no signature that begins with ${version},.`;
-      const late = judgeTimestamp(timestamp, nowMs, 'webhook-timestamp');
+      const late = judgeTimestamp(timestamp, nowMs, `${prefix}-timestamp`);
       if (late !== null) return late;
       return isRight(signatures, `${id}.${timestamp}.`, body) ? null : wrong(header);
     },
   };
+}
+
+/** Returns true if the three headers with this prefix are there. */
+function isComplete(headers: IncomingHttpHeaders, prefix: string): boolean {
+  return ['id', 'timestamp', 'signature'].every(
+    (name) => headerOf(headers, `${prefix}-${name}`) !== null,
+  );
 }
 
 type IsRight = (signatures: readonly string[], before: string, body: Buffer) => boolean;

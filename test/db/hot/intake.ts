@@ -12,6 +12,7 @@ const webhookTo = (
   channels: null,
   orderingKey: null,
   contentType: 'application/json',
+  headers: null,
   body: Buffer.from('{}'),
   dataStart: 0,
   idempotency: null,

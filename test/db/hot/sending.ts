@@ -14,6 +14,7 @@ const owedOf = ({ webhooks, subscriptions }: Keys, attemptCount: number): OwedDe
     scheduleOffset: 0,
     probeCount: 0,
     contentType: 'application/json',
+    sourceHeaders: null,
     bytes: 2,
     body: null,
     ownBody: true,
