@@ -671,7 +671,7 @@ create function posthorn.set_through_backlog() returns trigger
 -- may be executed by: nobody but the owner
 
 -- Stores the answers to the requests with new idempotency keys.
-create function posthorn.store_idempotency_keys(tenants text[], keys text[], fingerprints bytea[], outcomes text[], ids uuid[], deliveries integer[]) returns void
+create function posthorn.store_idempotency_keys(tenants text[], keys text[], fingerprints bytea[], outcomes text[], ids uuid[], deliveries integer[], answer_ids uuid[] DEFAULT NULL::uuid[], answer_deliveries integer[] DEFAULT NULL::integer[]) returns void
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/store_idempotency_keys.sql

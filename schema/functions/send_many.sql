@@ -177,13 +177,8 @@ begin
   end loop;
 
   if idempotency_key is not null then
-    perform posthorn.store_idempotency_keys(array[tenant], array[idempotency_key], array[request_hash], null, all_ids[1:1], counts[1:1]);
-    -- store_idempotency_keys takes a row for each webhook, which took 70 MB for 100,000 webhooks.
-    if many > 1 then
-      update posthorn.idempotency_keys k set webhook_ids = all_ids, deliveries = counts
-        where k.key = idempotency_key and k.tenant = send_many.tenant and k.webhook_ids = all_ids[1:1]
-          and k.created_at > clock_timestamp() - interval '25 hours';
-    end if;
+    perform posthorn.store_idempotency_keys(array[tenant], array[idempotency_key], array[request_hash], null,
+      all_ids[1:1], counts[1:1], all_ids, counts);
   end if;
   return all_ids;
 end

@@ -166,17 +166,20 @@ t.test('a transaction with an old snapshot gets a serialization failure', async 
   const client = await connect(t, posthorn.databaseUrl);
   const key = randomUUID();
   const sql = `select posthorn.send('order.created', '{"id": 7}', idempotency_key => $1) as id`;
-  for (const dated of [
+  const times = [
     'now()',
     `date_trunc('day', now() at time zone 'UTC') at time zone 'UTC' - interval '1 second'`,
-  ]) {
-    await client.query('begin isolation level repeatable read');
+  ];
+  for (const [isolation, dated] of ['repeatable read', 'serializable'].flatMap((isolation) =>
+    times.map((time) => [isolation, time] as const),
+  )) {
+    await client.query(`begin isolation level ${isolation}`);
     await client.query('select from posthorn.subscriptions');
     const other = await connect(t, posthorn.databaseUrl);
     await other.query(sql, [key]);
     // As it is when it was used before midnight, and midnight has passed since.
     await other.query(`update posthorn.idempotency_keys set created_at = ${dated}`);
-    await t.rejects(client.query(sql, [key]), { code: '40001' }, dated);
+    await t.rejects(client.query(sql, [key]), { code: '40001' }, `${isolation}, ${dated}`);
     await client.query('rollback');
     await other.query('delete from posthorn.idempotency_keys');
   }
@@ -204,6 +207,53 @@ t.test(
     t.equal((await observer.query(tables)).rows[0].tables, before, 'no sender creates a table');
   },
 );
+
+t.test('a key means the same at every isolation level', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const client = await connect(t, databaseUrl);
+  const second = await connect(t, databaseUrl);
+  await client.query(
+    `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date - 1, (now() at time zone 'UTC')::date)`,
+  );
+  const sql = `select posthorn.send_many('{a.b,a.c}', array[$2, '2']::jsonb[], idempotency_key => $1) as ids`;
+  const ids = async (key: string) => (await client.query(sql, [key, '1'])).rows[0].ids;
+  for (const isolation of ['read committed', 'repeatable read', 'serializable']) {
+    const begin = () => client.query(`begin isolation level ${isolation}`);
+    const key = randomUUID();
+    await begin();
+    const sent = await ids(key);
+    t.equal(sent.length, 2, isolation);
+    t.strictSame(await ids(key), sent, 'in the same transaction');
+    await client.query('savepoint before');
+    await t.rejects(client.query(sql, [key, '3']), { code: '23505' }, 'for other webhooks');
+    await client.query('rollback to before');
+    // An answer at once: it does not wait for the open transaction.
+    await second.query(`set statement_timeout = '20s'`);
+    for (const other of ['read committed', 'serializable']) {
+      await second.query(`begin isolation level ${other}`);
+      await t.rejects(second.query(sql, [key, '1']), { code: '55P03' }, `from ${other}`);
+      await second.query('rollback');
+    }
+    await client.query('commit');
+    await begin();
+    t.strictSame(await ids(key), sent, 'in a later transaction');
+    await t.rejects(client.query(sql, [key, '3']), { code: '23505' }, 'for other webhooks');
+    await client.query('rollback');
+
+    await client.query(
+      `delete from posthorn.idempotency_keys
+       where key = $1 and created_at < date_trunc('day', now() at time zone 'UTC') at time zone 'UTC'`,
+      [key],
+    );
+    await client.query(
+      `update posthorn.idempotency_keys set created_at = now() - interval '23 hours 59 minutes' where key = $1`,
+      [key],
+    );
+    await begin();
+    t.strictSame(await ids(key), sent, 'for 24 hours');
+    await client.query('commit');
+  }
+});
 
 t.test('a key is free again after 24 hours, and its day is dropped', async (t) => {
   const posthorn = await startTestService(t);

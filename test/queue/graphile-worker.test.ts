@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { run, type WorkerEvents } from 'graphile-worker';
+import type { Notification } from 'pg';
 import t from 'tap';
 import { watchStatements } from '../../src/db/driver.ts';
 import { createPool } from '../../src/db/pool.ts';
@@ -35,6 +36,32 @@ const columnsOf = (relation: string) =>
      where attrelid = 'graphile_worker.${relation}'::regclass and attnum > 0 and not attisdropped
      order by attnum`,
   );
+
+/** What a statement adds to the queue, without ids, times and random numbers, and the notifications that it sends. */
+async function jobsOf(statement: string) {
+  const told: string[] = [];
+  const listen = ({ channel, payload = '' }: Notification) =>
+    told.push(`${channel} ${payload.replace(/"r":[^,]+,/, '')}`);
+  await client.query('listen "jobs:insert"');
+  client.on('notification', listen);
+  try {
+    await client.query('begin');
+    await client.query(statement);
+    const jobs = await read<Record<string, unknown>>(
+      `select to_jsonb(j) - 'id' || jsonb_build_object('run_at', run_at = now(),
+         'created_at', created_at = now(), 'updated_at', updated_at = now()) as value
+       from graphile_worker._private_jobs j
+       where xmin = pg_current_xact_id()::xid
+       order by id`,
+    );
+    await client.query('commit');
+    // Postgres sends the notifications of a session with the answer to its next statement at the latest.
+    await client.query('unlisten "jobs:insert"');
+    return { jobs, told };
+  } finally {
+    client.off('notification', listen);
+  }
+}
 
 /** The SQL objects of graphile-worker that our SQL names, and what we need of each. */
 const OBJECTS: Readonly<Record<string, Omit<Internal, 'of'>>> = {
@@ -75,6 +102,42 @@ const OBJECTS: Readonly<Record<string, Omit<Internal, 'of'>>> = {
       assert.match(given, /^identifier text, payload json DEFAULT/);
       for (const name of ['run_at timestamp', 'max_attempts', 'job_key text'])
         assert(given.includes(`, ${name}`), `there is no ${name} in: ${given}`);
+    },
+  },
+  migrations: {
+    that: 'its newest migration is the one that add_deliver_jobs.sql names as `known_version`: compare its add_jobs with that function before you change the number',
+    usedBy: 'schema/functions/add_deliver_jobs.sql',
+    async check() {
+      const [newest] = await read('select max(id) as value from graphile_worker.migrations');
+      const file = join(ROOT, 'schema', 'functions', 'add_deliver_jobs.sql');
+      const [, known] =
+        /known_version constant integer := (\d+)/.exec(readFileSync(file, 'utf8')) ?? [];
+      assert.equal(newest, Number(known));
+    },
+  },
+  _private_tasks: {
+    that: 'the table `_private_tasks` has the ids and names of tasks, and `deliver` is there from the start',
+    usedBy: 'schema/functions/add_deliver_jobs.sql',
+    async check() {
+      const found = await read(
+        `select identifier as value from graphile_worker._private_tasks where identifier = 'deliver' and id > 0`,
+      );
+      assert.deepEqual(found, ['deliver']);
+    },
+  },
+  _private_jobs: {
+    that: 'jobs inserted into `_private_jobs` equal those of `add_jobs`, and so do the notifications',
+    usedBy: 'schema/functions/add_deliver_jobs.sql',
+    async check() {
+      const payloads = `array['{"a": 1}', '{"b": 2}']::json[]`;
+      const ours = await jobsOf(`select posthorn.add_deliver_jobs(${payloads}, 2)`);
+      const theirs = await jobsOf(
+        `select graphile_worker.add_jobs(array(
+           select ('deliver', payload, null, null, 32767, null, null, null)::graphile_worker.job_spec
+           from unnest(${payloads}) as payload))`,
+      );
+      assert.equal(ours.jobs.length, 2);
+      assert.deepEqual(ours, theirs);
     },
   },
   jobs: {
@@ -184,6 +247,36 @@ testInternals(t, [
     },
   },
 ]);
+
+t.test(
+  'with an unknown version of graphile-worker, or without its task, jobs are added all the same',
+  async (t) => {
+    const other = await connect(t, await createTestDatabase(t));
+    /** Whether `add_jobs` added the job, after a change of the queue's schema that is undone. */
+    const addsByFunction = async (change: string) => {
+      await other.query('begin');
+      await other.query(`set local track_functions = 'all'`);
+      await other.query(change);
+      await other.query(`select posthorn.add_deliver_jobs(array['{}']::json[], 1)`);
+      const { rows } = await other.query<{ jobs: number; called: boolean }>(
+        `select
+         (select count(*)::integer from graphile_worker.jobs where task_identifier = 'deliver') as jobs,
+         exists (select from pg_stat_xact_user_functions where funcname = 'add_jobs') as called`,
+      );
+      await other.query('rollback');
+      t.equal(rows[0]?.jobs, 1, change);
+      return rows[0]?.called;
+    };
+    t.equal(await addsByFunction('select 1'), false);
+    t.equal(await addsByFunction('delete from graphile_worker._private_tasks'), true);
+    t.equal(
+      await addsByFunction(
+        'insert into graphile_worker.migrations (id, breaking) select max(id) + 1, true from graphile_worker.migrations',
+      ),
+      true,
+    );
+  },
+);
 
 t.test('our SQL names no other object of graphile-worker than those tested here', async (t) => {
   const named = new Set<string>();
