@@ -9,7 +9,7 @@ import { Kysely, sql as kyselySql, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { SETTINGS } from '../src/config/settings.ts';
-import { connect } from './helpers/database.ts';
+import { connect, createTestDatabase } from './helpers/database.ts';
 import { startReceiver } from './helpers/receiver.ts';
 import { startTestService } from './helpers/service.ts';
 import { until } from './helpers/until.ts';
@@ -139,6 +139,83 @@ t.test('the examples of docs/sending-from-sql.md work, in their order', async (t
   const requests = await receiver.waitFor(types.length);
   t.strictSame(requests.map(({ body }) => JSON.parse(body.toString()).type).sort(), types.sort());
 });
+
+t.test(
+  'the trigger of docs/sending-from-sql.md stops no change of a user who may only write orders',
+  async (t) => {
+    const databaseUrl = await createTestDatabase(t);
+    const client = await connect(t, databaseUrl);
+    const page = await read('docs/sending-from-sql.md');
+    const [, section = ''] = page.split('## From a trigger\n');
+    const [, block = ''] = /```sql\n([\s\S]*?)```/.exec(section) ?? [];
+    // The user of the tests has the name of our schema, which would come first.
+    await client.query('set search_path = public');
+    await client.query(block);
+    await client.query('alter table orders add column note json');
+    // Roles are the whole server's.
+    const role = `clerk_${randomBytes(6).toString('hex')}`;
+    await client.query(
+      `create role ${role}; grant select, insert, update, delete on orders to ${role}`,
+    );
+    t.teardown(() => client.query(`reset role; drop owned by ${role}; drop role ${role}`));
+    await client.query('delete from posthorn.webhook_payloads');
+    await client.query(`set role ${role}`);
+    await client.query(`insert into orders values (8, 1, '{"a": 1}')`);
+    const refused = [
+      String.raw`{"a": "\u0000"}`,
+      String.raw`"\ud800"`,
+      '1e131073',
+      JSON.stringify('x'.repeat(2 ** 20)),
+    ];
+    for (const note of refused)
+      await client.query('update orders set note = $1::text::json where id = 8', [note]);
+    await client.query('delete from orders where id = 8');
+    await t.rejects(client.query('select posthorn.send($1, $2)', ['a.b', '1']), { code: '42501' });
+    await t.rejects(client.query('select orders_send()'), { code: '42501' });
+    await client.query('reset role');
+
+    const { rows } = await client.query<{ data: unknown }>(
+      `select event_type as type, convert_from(body, 'UTF8')::jsonb -> 'data' as data
+     from posthorn.webhook_payloads order by id`,
+    );
+    t.strictSame(rows, [
+      { type: 'order.insert', data: { id: 8, total: 1, note: { a: 1 } } },
+      ...refused.map(() => ({ type: 'order.update', data: { id: 8 } })),
+      { type: 'order.delete', data: { id: 8 } },
+    ]);
+
+    await client.query('update posthorn.tenants set strict_event_types = true');
+    await t.rejects(
+      client.query('insert into orders values (9, 1)'),
+      { code: '22023' },
+      'other errors end it',
+    );
+  },
+);
+
+t.test(
+  'every client of docs/sending-from-sql.md gives Postgres text and sends an object',
+  async (t) => {
+    const client = await connect(t, await createTestDatabase(t));
+    const [, table = ''] = (await read('docs/sending-from-sql.md')).split('| client |');
+    const statements = [...(table.split('\n\n')[0] ?? '').matchAll(/`(select posthorn[^`]+)`/g)];
+    t.equal(statements.length, 10);
+    for (const [, statement = ''] of statements) {
+      const text = statement.replace(/\$1|\$\{data\}|%s|:data|\?/, '$1');
+      await client.query(`prepare a as ${text}`);
+      const { rows } = await client.query<{ types: string }>(
+        `select parameter_types::text as types from pg_prepared_statements where name = 'a'`,
+      );
+      t.equal(rows[0]?.types, '{text}', statement);
+      await client.query('deallocate a');
+      await client.query(text, [JSON.stringify({ id: 7 })]);
+    }
+    const { rows } = await client.query(
+      `select distinct convert_from(body, 'UTF8')::jsonb ->> 'data' as data from posthorn.webhook_payloads`,
+    );
+    t.strictSame(rows, [{ data: '{"id": 7}' }]);
+  },
+);
 
 t.test('the tables of docs/filters.md are right', async (t) => {
   const posthorn = await startTestService(t);
