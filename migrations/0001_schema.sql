@@ -432,22 +432,13 @@ comment on table posthorn.limits is
   'One row: the limits for sending from SQL, set by the process that started last.';
 insert into posthorn.limits default values;
 
--- Applications that send from SQL are members of this role, which may call only posthorn.send and send_many.
--- Roles belong to the whole server, so another database may have created it. If Posthorn may not create roles on
--- a server, an administrator grants the rights, as docs/sending-from-sql.md says.
-do $$
-begin
-  if not exists (select from pg_catalog.pg_roles where rolname = 'posthorn_sender') then
-    create role posthorn_sender nologin;
-  end if;
-exception
-  when insufficient_privilege or duplicate_object or unique_violation then null;
-end
-$$;
-do $$
-begin
-  if exists (select from pg_catalog.pg_roles where rolname = 'posthorn_sender') then
-    grant usage on schema posthorn to posthorn_sender;
-  end if;
-end
-$$;
+-- By name, so that a restored backup has it on every server. If a limited role is renamed, it may not send.
+create table posthorn.senders (
+  role name primary key,
+  -- Null: all tenants.
+  tenants text[] check (cardinality(tenants) > 0),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+comment on table posthorn.senders is
+  'The roles that may send from SQL in this database, and for which tenants. posthorn.allow_sender and revoke_sender change it.';

@@ -168,6 +168,16 @@ create table posthorn.schema_files (
   constraint schema_files_pkey PRIMARY KEY (path)
 );
 
+-- The roles that may send from SQL in this database, and for which tenants. posthorn.allow_sender and revoke_sender change it.
+create table posthorn.senders (
+  role name not null,
+  tenants text[],
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint senders_pkey PRIMARY KEY (role),
+  constraint senders_tenants_check CHECK ((cardinality(tenants) > 0))
+);
+
 -- The event types and channels of each subscription, as rows, for finding those that match a webhook.
 create table posthorn.subscription_event_types (
   tenant text not null,
@@ -424,6 +434,13 @@ create function posthorn.add_deliver_jobs(payloads json[], deliveries integer) r
   as …; -- schema/functions/add_deliver_jobs.sql
 -- may be executed by: nobody but the owner
 
+-- Lets a role send in this database: for all tenants, or for these only. A further call replaces the tenants of the earlier one.
+create function posthorn.allow_sender(role text, tenants text[] DEFAULT NULL::text[]) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/allow_sender.sql
+-- may be executed by: nobody but the owner
+
 -- Trigger: refuses a filter that cannot be used, and stores the form in which it is tested and its cost.
 create function posthorn.check_filter() returns trigger
   language plpgsql
@@ -621,6 +638,13 @@ create function posthorn.report_success(id integer) returns boolean
   as …; -- schema/functions/report_success.sql
 -- may be executed by: nobody but the owner
 
+-- Raises insufficient_privilege (42501) if the role of the session is limited to other tenants.
+create function posthorn.require_sender(tenant text) returns void
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/require_sender.sql
+-- may be executed by: nobody but the owner
+
 -- Raises foreign_key_violation (23503) unless the tenant exists and was not deleted.
 create function posthorn.require_tenant(tenant text) returns void
   language plpgsql stable
@@ -635,19 +659,26 @@ create function posthorn.require_tenant_of_subscription() returns trigger
   as …; -- schema/functions/require_tenant_of_subscription.sql
 -- may be executed by: nobody but the owner
 
+-- Takes from a role the right to send in this database. The role may have been dropped already.
+create function posthorn.revoke_sender(role text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/revoke_sender.sql
+-- may be executed by: nobody but the owner
+
 -- Sends a webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the id of the webhook.
 create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid
   language sql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send.sql
--- may be executed by: posthorn_sender
+-- may be executed by: nobody but the owner
 
 -- Sends each webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the ids of the webhooks in the order given.
 create function posthorn.send_many(event_types text[], data jsonb[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid[]
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send_many.sql
--- may be executed by: posthorn_sender
+-- may be executed by: nobody but the owner
 
 -- Sends an operational webhook to the subscriptions of the tenant that list its type, in the caller's transaction.
 create function posthorn.send_operational_webhook(event_type text, data jsonb, tenant text) returns void
@@ -695,7 +726,7 @@ create function posthorn.try_jsonb(body bytea) returns jsonb
 create function posthorn.uuidv7() returns uuid
   language sql parallel safe
   as …; -- schema/functions/uuidv7.sql
--- may be executed by: public
+-- may be executed by: nobody but the owner
 
 -- The smallest UUID of that millisecond, for ranges of UUIDv7 ids by time. Before 1970 it is the smallest UUID.
 create function posthorn.uuidv7_floor(at timestamp with time zone) returns uuid
@@ -714,5 +745,3 @@ create function posthorn.webhook_data(body bytea, event_type text) returns jsonb
   language sql immutable parallel safe
   as …; -- schema/functions/webhook_data.sql
 -- may be executed by: nobody but the owner
-
-grant usage on schema posthorn to posthorn_sender;

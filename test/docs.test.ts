@@ -11,6 +11,7 @@ import t, { type Test } from 'tap';
 import { SETTINGS } from '../src/config/settings.ts';
 import { connect, createTestDatabase } from './helpers/database.ts';
 import { startReceiver } from './helpers/receiver.ts';
+import { createRole } from './helpers/sender.ts';
 import { startTestService } from './helpers/service.ts';
 import { until } from './helpers/until.ts';
 
@@ -104,7 +105,9 @@ t.test('the examples of docs/sending-from-sql.md work, in their order', async (t
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
   t.teardown(() => pool.end());
   const page = await read('docs/sending-from-sql.md');
-  for (const [, block = ''] of page.matchAll(SQL_BLOCK)) await client.query(block);
+  const role = await createRole(t, client);
+  for (const [, block = ''] of page.matchAll(SQL_BLOCK))
+    await client.query(block.replaceAll('my_app', role));
 
   const names: Record<string, unknown>[] = [
     { client },

@@ -17,6 +17,8 @@ begin
     raise exception 'the tenant is null' using errcode = 'null_value_not_allowed',
       hint = 'Leave the tenant out to use the tenant named default.';
   end if;
+  -- First, so that a role learns nothing about other tenants.
+  perform posthorn.require_sender(check_sending.tenant);
   perform posthorn.require_tenant(check_sending.tenant);
   -- Lengths are checked first, so that no pattern reads megabytes.
   select t from unnest(event_types) as t

@@ -32,7 +32,6 @@ begin
   -- and it tries only locked keys, because it would wait for the transaction that stores another.
   if current_setting('transaction_isolation') = 'serializable' then
     today := (clock_timestamp() at time zone 'UTC')::date;
-    perform posthorn.ensure_idempotency_partitions(today - 1, today);
     begin
       with tried as materialized (
         select distinct tenant, key from unnest(tenants, keys, locked) as u (tenant, key, locked) where u.locked

@@ -15,10 +15,3 @@ create or replace function posthorn.send(
 comment on function posthorn.send is
   'Sends a webhook to all matching subscriptions of the tenant, or to one subscription, in the caller''s transaction. Returns the id of the webhook.';
 revoke execute on function posthorn.send from public;
-do $$
-begin
-  if exists (select from pg_catalog.pg_roles where rolname = 'posthorn_sender') then
-    grant execute on function posthorn.send to posthorn_sender;
-  end if;
-end
-$$;

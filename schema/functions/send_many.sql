@@ -186,10 +186,3 @@ $$;
 comment on function posthorn.send_many is
   'Sends each webhook to all matching subscriptions of the tenant, or to one subscription, in the caller''s transaction. Returns the ids of the webhooks in the order given.';
 revoke execute on function posthorn.send_many from public;
-do $$
-begin
-  if exists (select from pg_catalog.pg_roles where rolname = 'posthorn_sender') then
-    grant execute on function posthorn.send_many to posthorn_sender;
-  end if;
-end
-$$;

@@ -24,6 +24,7 @@ end
 $$;
 comment on function posthorn.uuidv7() is
   'A new UUIDv7: from pg_catalog.uuidv7() since Postgres 18, before that computed here.';
+revoke execute on function posthorn.uuidv7 from public;
 
 alter table posthorn.webhook_payloads alter column id set default posthorn.uuidv7();
 alter table posthorn.tasks alter column id set default posthorn.uuidv7();

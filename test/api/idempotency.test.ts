@@ -212,9 +212,6 @@ t.test('a key means the same at every isolation level', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const client = await connect(t, databaseUrl);
   const second = await connect(t, databaseUrl);
-  await client.query(
-    `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date - 1, (now() at time zone 'UTC')::date)`,
-  );
   const sql = `select posthorn.send_many('{a.b,a.c}', array[$2, '2']::jsonb[], idempotency_key => $1) as ids`;
   const ids = async (key: string) => (await client.query(sql, [key, '1'])).rows[0].ids;
   for (const isolation of ['read committed', 'repeatable read', 'serializable']) {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { connect } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
+import { createSender } from '../helpers/sender.ts';
 import { startTestService, type TestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 
@@ -330,11 +331,11 @@ t.test('only Posthorn can send types that begin with posthorn.', async (t) => {
   t.equal((await posthorn.request('POST', '/v1/webhooks', near)).status, 202);
 });
 
-t.test('the role posthorn_sender can only send', async (t) => {
+t.test('a role that may send can only send', async (t) => {
   const { receiver, posthorn } = await start(t);
   await subscribe(posthorn, receiver.url);
   const client = await connect(t, posthorn.databaseUrl);
-  await client.query('set role posthorn_sender');
+  await client.query(`set role ${await createSender(t, client)}`);
   await client.query(`select posthorn.send('a', '1')`);
   await receiver.waitFor(1);
   for (const statement of [
@@ -344,6 +345,8 @@ t.test('the role posthorn_sender can only send', async (t) => {
     `select posthorn.accept('', '{}', '{}', '{}', '{}', '{}', '{}')`,
     `select posthorn.accept('', '{}', '{}', '{}', '{}', '{}', '{}', null, null, null, null, null, true)`,
     'select * from posthorn.idempotency_keys',
+    'select * from posthorn.senders',
+    `select posthorn.allow_sender(current_user)`,
     "select graphile_worker.add_job('x')",
   ])
     await t.rejects(client.query(statement), { code: '42501' }, statement);

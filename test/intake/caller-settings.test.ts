@@ -1,6 +1,7 @@
 import pg from 'pg';
 import t from 'tap';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { createSender } from '../helpers/sender.ts';
 
 /** What every function that is read as text says, so that it means the same in each session. */
 const NEEDED = [
@@ -13,8 +14,10 @@ const NEEDED = [
 ];
 /** Called for each webhook, by our own functions alone; nothing in it depends on a setting. */
 const WITHOUT = ['event_type_patterns', 'matching_subscriptions'];
-/** What people who read the views may call; and the last one does nothing for who may create nothing. */
-const FOR_EVERYBODY = ['try_jsonb', 'uuidv7', 'uuidv7_floor', 'uuidv7_time'];
+/** The views call them with the rights of their readers, and the documented reports call one. */
+const FOR_READERS = ['try_jsonb', 'uuidv7_floor', 'uuidv7_time'];
+/** What allow_sender grants. */
+const FOR_SENDERS = ['send', 'send_many'];
 /** These forbid to write, or end the session; that is what they are for. */
 const NOT_MEANT = [
   'default_transaction_read_only',
@@ -26,6 +29,7 @@ const NOT_MEANT = [
 
 t.test('each function says which settings it needs, and only senders may call it', async (t) => {
   const client = await connect(t, await createTestDatabase(t));
+  const sender = await createSender(t, client);
   const { rows } = await client.query<{
     name: string;
     as_text: boolean;
@@ -45,10 +49,10 @@ t.test('each function says which settings it needs, and only senders may call it
     if ((as_text || definer) && !WITHOUT.includes(name)) {
       for (const setting of NEEDED) t.ok(config?.includes(setting), `${name}: ${setting}`);
     }
-    const allowed = FOR_EVERYBODY.includes(name)
+    const allowed = FOR_READERS.includes(name)
       ? ['public']
-      : ['send', 'send_many'].includes(name)
-        ? ['posthorn_sender']
+      : FOR_SENDERS.includes(name)
+        ? [sender]
         : [];
     t.strictSame(callers, allowed, `who may call ${name}`);
   }
@@ -118,7 +122,11 @@ const FILTERS: Send[] = [
 ]);
 
 /** Sends all of it in a transaction that is rolled back, in a session that has these settings. */
-async function sendAll(databaseUrl: string, settings: [name: string, value: string][]) {
+async function sendAll(
+  databaseUrl: string,
+  sender: string,
+  settings: [name: string, value: string][],
+) {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   try {
@@ -130,7 +138,7 @@ async function sendAll(databaseUrl: string, settings: [name: string, value: stri
     const answers: string[] = [];
     const earlier = new Map<string, string>();
     for (const [what, sql, values] of [...FILTERS, ...SENDS]) {
-      if (what === SENDS[0]?.[0]) await client.query('set local role posthorn_sender');
+      if (what === SENDS[0]?.[0]) await client.query(`set local role ${sender}`);
       await client.query('savepoint before');
       try {
         const { rows } = await client.query({ text: sql, values, rowMode: 'array' });
@@ -170,6 +178,7 @@ t.test('no setting of the caller changes what is sent, or what is refused and wh
        ('http://a.example/', '{order.*}', null, null), ('http://b.example/', '{b}', '{project-42,NULL}', null),
        ('http://c.example/', null, null, '$.total > 100')`,
   );
+  const sender = await createSender(t, client, ['default']);
   // Each is what one of ours is called, and would be found first.
   await client.query(`
     create schema hostile;
@@ -206,9 +215,9 @@ t.test('no setting of the caller changes what is sent, or what is refused and wh
     ['posthorn.bulk', 'on'],
     ['work_mem', '64kB'],
   ] as [string, string][];
-  const usual = await sendAll(databaseUrl, []);
+  const usual = await sendAll(databaseUrl, sender, []);
   const accepted = (usual[0] as string[]).filter((answer) => answer.endsWith(': accepted'));
   t.ok(accepted.length > 15 && accepted.length < SENDS.length - 20, `${accepted.length} accepted`);
   for (const [name, value] of settings)
-    t.strictSame(await sendAll(databaseUrl, [[name, value]]), usual, `${name} = ${value}`);
+    t.strictSame(await sendAll(databaseUrl, sender, [[name, value]]), usual, `${name} = ${value}`);
 });

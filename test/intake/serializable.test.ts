@@ -74,9 +74,6 @@ t.test('transactions that send fail only where they would fail without sending',
        ('http://a.example/', '{order.*}', null), ('http://b.example/', '{}', 1)`,
   );
   // The service has created it, unless this is its first day.
-  await client.query(
-    `select posthorn.ensure_idempotency_partitions((now() at time zone 'UTC')::date - 1, (now() at time zone 'UTC')::date)`,
-  );
   for (const isolation of ['serializable', 'repeatable read'])
     for (const [name, send] of Object.entries(SENDS))
       t.strictSame(await failures(clients, isolation, send), {}, `${isolation}, ${name}`);

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import t, { type Test } from 'tap';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
+import { createSender } from '../helpers/sender.ts';
 import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 
@@ -73,7 +74,7 @@ t.test('the limit is the setting of the process that started last', async (t) =>
   await t.rejects(send(), { code: '54000', message: /2048/ });
   await startTestService(t, { DATABASE_URL: posthorn.databaseUrl, POSTHORN_MAX_BODY: '4KiB' });
   await send();
-  await client.query('set role posthorn_sender');
+  await client.query(`set role ${await createSender(t, client)}`);
   await t.rejects(client.query('update posthorn.limits set max_body_bytes = 1e9'), {
     code: '42501',
   });
