@@ -1,4 +1,5 @@
 import { generatePrivateKey } from '../signing/ed25519.ts';
+import { secretWarning } from '../signing/secret-warning.ts';
 import { generateSecret } from '../signing/sign.ts';
 import { type SignatureScheme, schemeOf } from '../subscriptions/secrets.ts';
 import { invalidField } from './problems.ts';
@@ -31,6 +32,12 @@ export function chooseSecret({ secret, generate, scheme }: RequestedSecret): {
     );
   requireScheme(secret, scheme);
   return { secret, shown: undefined };
+}
+
+/** Returns the fields that tell a client about the secret that it has set: see `secretWarning`. */
+export function warningOf(secret: string | null | undefined): { readonly warning?: string } {
+  const warning = typeof secret === 'string' ? secretWarning(secret) : null;
+  return warning === null ? {} : { warning };
 }
 
 /** @throws Problem (400) unless the secret is of the kind that the scheme signs with. */

@@ -17,7 +17,8 @@ export interface SigningKey {
   hub(): Hmac;
 }
 
-const WHSEC = 'whsec_';
+/** How secrets of Standard Webhooks begin, before their base64. */
+export const WHSEC = 'whsec_';
 /** Of a key that is given as text. */
 const IN_BASE64 = { encoding: 'base64' } as const;
 /** With or without padding. A length that no bytes encode to means that the secret lost a character. */

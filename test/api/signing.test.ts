@@ -123,7 +123,7 @@ t.test('a rotation accepts a given secret, and does not show it', async (t) => {
   const { id } = await create({ secret: 'one' });
   const { json, text } = await rotate(posthorn, id, { secret: 'the-other', overlap: '0s' });
   t.notMatch(text, 'the-other');
-  t.strictSame(Object.keys(json), ['id', 'signature_scheme', 'previous_valid_until']);
+  t.strictSame(Object.keys(json), ['id', 'signature_scheme', 'warning', 'previous_valid_until']);
   t.equal(json.previous_valid_until, null);
   const { headers, body } = await deliver();
   t.equal(headers['x-hub-signature-256'], hub('the-other', body));

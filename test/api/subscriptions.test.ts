@@ -25,7 +25,9 @@ t.test(
     const { id } = created.json;
 
     const listed = await posthorn.request('GET', '/subscriptions/getsubscriptions');
-    t.strictSame(listed.json, [created.json]);
+    const { warning, ...shown } = created.json;
+    t.match(warning, /whsec_/, 'its secret is a text');
+    t.strictSame(listed.json, [shown]);
 
     const updated = await posthorn.request('PUT', UPDATE, { id, url: 'https://example.com/b' });
     t.equal(updated.status, 200);

@@ -9,10 +9,11 @@ import {
   listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
+import { warningOf } from '../choose-secret.ts';
 import { createSubscriptionJudge } from '../judge-subscription.ts';
 import { invalidField, notFound } from '../problems.ts';
 import { described, problems, SubscriptionId } from '../schemas/common.ts';
-import { Deleted, Secret, Subscription, Url } from '../schemas/subscription.ts';
+import { Deleted, Secret, SecretWarning, Subscription, Url } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
 /** Subscriptions read at once for the list, and the bytes of text that clients chose in them. */
@@ -43,7 +44,10 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
           { additionalProperties: false, examples: [{ url: 'https://example.com/webhooks' }] },
         ),
         response: {
-          201: described('The subscription. Its secret is never shown again.', Subscription),
+          201: described(
+            'The subscription. Its secret is never shown again.',
+            Type.Object({ ...Subscription.properties, ...SecretWarning }),
+          ),
           ...problems(400, 401, 413, 415),
         },
       },
@@ -52,7 +56,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       // The first system had no event types: such a subscription gets only webhooks handed in for it.
       const fields = { ...judge(request.body), event_types: [], tenant: request.tenant };
       const subscription = await createSubscription(db, sealer, fields);
-      return reply.code(201).send(subscription);
+      return reply.code(201).send({ ...subscription, ...warningOf(request.body.secret) });
     },
   );
 
@@ -96,7 +100,7 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
         response: {
           200: described(
             'The subscription as it is now.',
-            Type.Object({ message: Type.String(), ...Subscription.properties }),
+            Type.Object({ message: Type.String(), ...Subscription.properties, ...SecretWarning }),
           ),
           ...problems(400, 401, 404, 413, 415),
         },
@@ -110,7 +114,11 @@ export const subscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       const subscription = await updateSubscription(db, sealer, request.tenant, id, judge(change));
       if (subscription === undefined) throw notFound('subscription', id);
       subscriptions.drop(id);
-      return reply.send({ message: 'Subscription updated successfully', ...subscription });
+      return reply.send({
+        message: 'Subscription updated successfully',
+        ...subscription,
+        ...warningOf(change.secret),
+      });
     },
   );
 

@@ -5,10 +5,10 @@ import { readPrivateKey } from '../../signing/ed25519.ts';
 import { judgeSecret } from '../../signing/sign.ts';
 import { publicKeysOf, rotateSecret, TooManySecretsError } from '../../subscriptions/rotate.ts';
 import { UnreadableSecretError } from '../../subscriptions/secrets.ts';
-import { requireScheme } from '../choose-secret.ts';
+import { requireScheme, warningOf } from '../choose-secret.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import { described, nullable, problems, SubscriptionId, Timestamp } from '../schemas/common.ts';
-import { Secret, SignatureScheme } from '../schemas/subscription.ts';
+import { Secret, SecretWarning, SignatureScheme } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
 const DEFAULT_OVERLAP = '24h';
@@ -62,6 +62,7 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
                 }),
               ),
               public_key: Type.Optional(PublicKey),
+              ...SecretWarning,
               previous_valid_until: nullable(
                 Type.String({
                   format: 'date-time',
@@ -99,6 +100,7 @@ export const signingRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         signature_scheme: rotation.scheme,
         ...(asymmetric ? { public_key: readPrivateKey(rotation.secret).publicKey } : {}),
         ...(asymmetric || secret !== undefined ? {} : { secret: rotation.secret }),
+        ...warningOf(secret),
         previous_valid_until: rotation.previousUntil?.toISOString() ?? null,
       };
     },

@@ -8,7 +8,7 @@ import {
   listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
-import { chooseSecret } from '../choose-secret.ts';
+import { chooseSecret, warningOf } from '../choose-secret.ts';
 import { CURSOR_ID } from '../cursor.ts';
 import { createFilterCheck, createSubscriptionJudge } from '../judge-subscription.ts';
 import { addListRoute } from '../list-route.ts';
@@ -18,6 +18,7 @@ import {
   Deleted,
   OPTIONAL_FIELDS,
   Secret,
+  SecretWarning,
   SignatureScheme,
   Subscription,
   Url,
@@ -67,6 +68,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
             'The subscription. Its secret is never shown again.',
             Type.Object({
               ...Subscription.properties,
+              ...SecretWarning,
               secret: Type.Optional(
                 Type.String({
                   description: 'The secret that was generated, if generate_secret was true.',
@@ -102,7 +104,11 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       reply.header('location', `/v1/subscriptions/${subscription.id}`);
       return reply
         .code(201)
-        .send({ ...subscription, ...(shown === undefined ? {} : { secret: shown }) });
+        .send({
+          ...subscription,
+          ...warningOf(secret),
+          ...(shown === undefined ? {} : { secret: shown }),
+        });
     },
   );
 
@@ -185,7 +191,10 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
           },
         ),
         response: {
-          200: described('The subscription as it is now.', Subscription),
+          200: described(
+            'The subscription as it is now.',
+            Type.Object({ ...Subscription.properties, ...SecretWarning }),
+          ),
           ...problems(400, 401, 404, 413, 415),
         },
       },
@@ -202,7 +211,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       );
       if (subscription === undefined) throw notFound('subscription', id);
       subscriptions.drop(id);
-      return reply.send(subscription);
+      return reply.send({ ...subscription, ...warningOf(request.body.secret) });
     },
   );
 

@@ -29,6 +29,16 @@ export const Secret = Type.String({
   examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
 });
 
+/** A field of the answers to requests that set a secret. */
+export const SecretWarning = {
+  warning: Type.Optional(
+    Type.String({
+      description:
+        'Only if the request set a secret that the libraries of Standard Webhooks cannot verify as they are: which signature header verifies how.',
+    }),
+  ),
+};
+
 export const EventTypes = nullable(
   Type.Array(EventTypePattern, {
     maxItems: 100,
