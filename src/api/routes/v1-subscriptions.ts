@@ -102,13 +102,11 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         tenant: request.tenant,
       });
       reply.header('location', `/v1/subscriptions/${subscription.id}`);
-      return reply
-        .code(201)
-        .send({
-          ...subscription,
-          ...warningOf(secret),
-          ...(shown === undefined ? {} : { secret: shown }),
-        });
+      return reply.code(201).send({
+        ...subscription,
+        ...warningOf(secret),
+        ...(shown === undefined ? {} : { secret: shown }),
+      });
     },
   );
 
