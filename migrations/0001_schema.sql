@@ -258,6 +258,8 @@ create table posthorn.webhook_payloads (
   ordering_key text,
   -- Headers of the source's request that deliveries get, by their names in lower case. Null: none.
   headers jsonb,
+  -- True: jsonb cannot hold the data, so subscriptions with filters did not get the webhook. Null otherwise.
+  unfilterable boolean,
   -- Byte for byte as received, because signatures cover bytes; the view `webhooks` has it as jsonb. Null
   -- after the retention of payloads, which may be shorter than that of history.
   body bytea

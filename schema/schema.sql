@@ -312,6 +312,7 @@ create table posthorn.webhook_payloads (
   channels text[],
   ordering_key text,
   headers jsonb,
+  unfilterable boolean,
   body bytea,
   constraint webhook_payloads_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
@@ -410,7 +411,8 @@ create view posthorn.webhooks (
   content_type text,
   payload jsonb,
   bytes integer,
-  headers jsonb
+  headers jsonb,
+  unfilterable boolean
 ) as …; -- schema/views/webhooks.sql
 
 -- Stores webhooks, their deliveries and the jobs that wake the workers, for HTTP and SQL alike. Returns their ids in the order given.

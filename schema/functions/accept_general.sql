@@ -114,20 +114,8 @@ begin
     from candidates
     where filter_test is not null and id <> all ((select webhooks from refused)::uuid[])
     group by id, place, length, start, data_start, event_type
-  ), payloads as (
-    insert into posthorn.webhook_payloads (id, tenant, event_type, content_type, body, channels, ordering_key, headers)
-    select id, tenant, event_type, content_type, substring(bodies from start + 1 for length), channels, ordering_key,
-      headers
-    from live
-    where id <> all ((select webhooks from refused)::uuid[])
-  ), wanted as materialized (
-    select id, subscription_id, length, place, through_backlog, moving
-    from live where subscription_id is not null
-    union all
-    select id, subscription_id, length, place, through_backlog, moving
-    from candidates
-    where filter_test is null and id <> all ((select webhooks from refused)::uuid[])
-    union all
+  ), tested as materialized (
+    -- A row for each subscription whose filter matches; without a subscription if jsonb cannot hold the data.
     select f.id, s.subscription_id, f.length, f.place, s.through_backlog, s.moving
     from filtering f
     cross join lateral (
@@ -139,9 +127,32 @@ begin
       end as data
       offset 0
     ) as d
-    cross join lateral unnest(f.subscription_ids, f.tests, f.through_backlogs, f.movings)
-      as s (subscription_id, test, through_backlog, moving)
-    where jsonb_path_exists(d.data, s.test, '{}', true)
+    cross join lateral (
+      select s.subscription_id, s.through_backlog, s.moving
+      from unnest(f.subscription_ids, f.tests, f.through_backlogs, f.movings)
+        as s (subscription_id, test, through_backlog, moving)
+      where jsonb_path_exists(d.data, s.test, '{}', true)
+      union all
+      select null, null, null where d.data is null
+    ) as s
+  ), payloads as (
+    insert into posthorn.webhook_payloads (
+      id, tenant, event_type, content_type, body, channels, ordering_key, headers, unfilterable)
+    select id, tenant, event_type, content_type, substring(bodies from start + 1 for length), channels, ordering_key,
+      headers, nullif(id = any ((select array_agg(id) from tested where subscription_id is null)::uuid[]), false)
+    from live
+    where id <> all ((select webhooks from refused)::uuid[])
+  ), wanted as materialized (
+    select id, subscription_id, length, place, through_backlog, moving
+    from live where subscription_id is not null
+    union all
+    select id, subscription_id, length, place, through_backlog, moving
+    from candidates
+    where filter_test is null and id <> all ((select webhooks from refused)::uuid[])
+    union all
+    select id, subscription_id, length, place, through_backlog, moving
+    from tested
+    where subscription_id is not null
   ), owed as (
     insert into posthorn.deliveries (webhook_id, subscription_id, state, queued)
     select id, subscription_id,

@@ -54,6 +54,7 @@ interface WebhookPayloadsTable {
   event_type: string | null;
   content_type: string;
   headers: Record<string, string> | null;
+  unfilterable: boolean | null;
   /** Null once its retention is over. */
   body: Buffer | null;
   channels: string[] | null;

@@ -61,7 +61,7 @@ t.test('a function or a view whose text has changed is applied again, and only t
   changeFile(
     copy,
     'views/webhooks.sql',
-    'headers',
+    'as unfilterable',
     (found) => `${found}, ordering_key as later_column`,
   );
   t.strictSame(await migrate(databaseUrl), {

@@ -55,6 +55,10 @@ const Webhook = Type.Object({
       examples: [{ 'x-github-event': 'push' }],
     }),
   ),
+  unfilterable: Type.Boolean({
+    description:
+      'True: the webhook did not go to the subscriptions with a `filter` that would have been tested, because jsonb of Postgres cannot hold its data (U+0000, half of a surrogate pair, a number with very many digits, thousands of levels). See docs/filters.md.',
+  }),
   body: Type.Optional(
     nullable(
       Type.String({
@@ -206,6 +210,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           'p.event_type',
           'p.content_type',
           'p.headers',
+          sql<boolean>`coalesce(p.unfilterable, false)`.as('unfilterable'),
           sql<number | null>`length(p.body)`.as('bytes'),
           sql<boolean>`p.body is null`.as('body_expired'),
           'd.subscription_id',
@@ -246,6 +251,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       return reply.send({
         ...linkWebhook(pick(webhook, WEBHOOK_FIELDS), to),
         headers: webhook.headers,
+        unfilterable: webhook.unfilterable,
         ...(request.query.include === 'body' ? { body: await bodyOf(webhook_id, bytes) } : {}),
         deliveries,
       });
