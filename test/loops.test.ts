@@ -299,7 +299,7 @@ async function breakAndMend(t: Test, faults: readonly Fault[]): Promise<void> {
   );
 }
 
-t.setTimeout(240_000);
+t.setTimeout(1_200_000);
 
 t.test('a background loop that fails is reported, and its recovery too', async (t) => {
   t.jobs = Object.keys(GROUPS).length;

@@ -53,6 +53,7 @@ export const migrations: Scenario = {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    run.onEnd(() => migrating.kill('SIGKILL'));
     const said = Promise.all([text(migrating.stdout), text(migrating.stderr)]);
     await during(OPEN_MS);
     await application.query('commit');

@@ -60,7 +60,7 @@ const RARE_FUNCTIONS: Readonly<Record<string, string>> = {
   subscription_health: 'is read by src/health/health.sql.ts, which is walked',
 };
 
-t.setTimeout(300_000);
+t.setTimeout(1_200_000);
 
 const server = await connect(t, readRun().adminUrl);
 await server.query(`load 'auto_explain'`).catch((error: Error) => {

@@ -50,7 +50,6 @@ t.test(
     await until(
       'every accepted webhook is delivered',
       async () => (await posthorn.request('GET', '/v1/stats')).json.succeeded === 300,
-      60_000,
     );
     t.ok(Date.now() - startedAt < 25_000, 'by the lock, not by a silence of half a minute');
     const { rows } = await client.query(
@@ -89,7 +88,6 @@ t.test('when one of two workers is killed, the other takes over its jobs', async
   await until(
     'the other worker has delivered them',
     async () => (await api.request('GET', '/v1/stats')).json.succeeded === 100,
-    60_000,
   );
   t.ok(Date.now() - killedAt < 25_000, 'by the lock, not by a silence of half a minute');
 });

@@ -19,7 +19,7 @@ t.test('messages that node --watch has threads send are not taken for answers', 
     clearInterval(keepsRunning);`;
   const { stdout } = await execute(process.execPath, ['--input-type=module', '--eval', script], {
     env: { PATH: process.env.PATH, WATCH_REPORT_DEPENDENCIES: '1' },
-    timeout: 60_000,
+    timeout: 300_000,
   });
   t.equal(stdout.trim(), '[0,1,0,1]');
 });

@@ -29,7 +29,7 @@ const CODES = { SERVFAIL: 2, NXDOMAIN: 3 };
 export async function startDns(
   t: Test,
   answer: (name: string, type: 'A' | 'AAAA') => Answer,
-  timeoutMs = 20_000,
+  timeoutMs = 120_000,
 ): Promise<Dns> {
   const questions: string[] = [];
   const server = createSocket('udp4', (message, { port, address }) => {

@@ -27,7 +27,7 @@ const WEBHOOKS = fc.oneof(
 
 t.test(
   'the small and the general statement store webhooks to given subscriptions alike, in all columns',
-  { timeout: 60_000 },
+  { timeout: 600_000 },
   async (t) => {
     const databaseUrl = await createTestDatabase(t);
     const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import t, { type Test } from 'tap';
 import { connect } from '../helpers/database.ts';
@@ -51,8 +52,7 @@ async function numbersOf(client: pg.Client, subscriptionId: number): Promise<str
 
 /** Waits until readiness has been off for so long that each path had time to send again. */
 async function watchFor(ms: number): Promise<void> {
-  const endAt = performance.now() + ms;
-  await until('the time has passed', () => performance.now() > endAt, 2 * ms);
+  await sleep(ms);
 }
 
 t.test('what cannot be recorded is sent once, and recorded when it can be', async (t) => {
@@ -75,6 +75,7 @@ t.test('what cannot be recorded is sent once, and recorded when it can be', asyn
       return { name, receiver, id: await subscribeAs(posthorn, { url: receiver.url, ...policy }) };
     }),
   );
+  const brokenAt = performance.now();
   await breakTable(client, { table: 'delivery_attempts', event: 'insert', when: 'true' });
   for (const { id } of paths) for (let n = 0; n < WEBHOOKS; n++) await posthorn.ingest(id, { n });
   for (const { receiver } of paths) await receiver.waitFor(1);
@@ -89,7 +90,8 @@ t.test('what cannot be recorded is sent once, and recorded when it can be', asyn
     for (const count of countSent(receiver).values()) t.equal(count, 1, `${name} was sent once`);
   }
   const warnings = lines.filter(({ loop, level }) => loop === 'record_attempts' && level >= 40);
-  t.equal(warnings.length, 1, 'a warning, once a minute');
+  const minutes = (performance.now() - brokenAt) / 60_000;
+  t.ok(warnings.length >= 1 && warnings.length <= 1 + minutes, 'a warning, once a minute');
   t.match(warnings[0], { reason: 'refused by a test' });
 
   await mend(client, 'delivery_attempts');
@@ -160,7 +162,14 @@ t.test('what waits to be recorded is bounded: then the rest is held', async (t) 
   await until('it is known that they cannot be recorded', async () => {
     return (await posthorn.request('GET', '/readyz')).status === 503;
   });
-  for (let n = 10; n < 40; n++) await posthorn.ingest(id, { n });
+  // One after another, so that each is sent or held before the next: a busy machine records late.
+  for (let n = 10; n < 40; n++) {
+    await posthorn.ingest(id, { n });
+    await until('it is sent or held', async () => {
+      const held = (await deliveriesOf(posthorn, id, 'held')).length;
+      return held + receiver.received.length > n;
+    });
+  }
   await until('the rest is held', async () => {
     return (await deliveriesOf(posthorn, id, 'held')).length === 40 - receiver.received.length;
   });
@@ -217,13 +226,9 @@ t.test('a probe that cannot be put off is followed by the next after growing tim
   t.ok(receiver.received.length - before <= 2, `${receiver.received.length - before} requests`);
   state.down = false;
   await client.query('alter function posthorn.broken rename to report_failure');
-  await until(
-    'the circuit is closed',
-    async () => {
-      return (await healthOf(posthorn, id)).circuit.state === 'closed';
-    },
-    60_000,
-  );
+  await until('the circuit is closed', async () => {
+    return (await healthOf(posthorn, id)).circuit.state === 'closed';
+  });
   await until('all is delivered', async () => {
     return (await deliveriesOf(posthorn, id, 'succeeded')).length === webhooks.length;
   });
@@ -248,12 +253,8 @@ t.test('what cannot be held is not sent instead', async (t) => {
   });
   t.equal(receiver.received.length, 1);
   await mend(client, 'deliveries');
-  await until(
-    'it is delivered',
-    async () => {
-      return (await deliveriesOf(posthorn, id, 'succeeded')).length === 1;
-    },
-    60_000,
-  );
+  await until('it is delivered', async () => {
+    return (await deliveriesOf(posthorn, id, 'succeeded')).length === 1;
+  });
   t.equal(receiver.received.length, 2);
 });

@@ -41,7 +41,7 @@ export async function settleLedger(options: LedgerOptions): Promise<Figures> {
       owed = rows[0]?.owed ?? -1;
       return owed === 0;
     },
-    options.timeoutMs ?? 120_000,
+    options.timeoutMs ?? 300_000,
   ).catch(() => {});
   const receipts = receiver.receipts();
   const received = new Set(receipts.map(({ webhookId }) => webhookId));

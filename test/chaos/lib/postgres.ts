@@ -79,7 +79,7 @@ export async function startPostgres(run: Run, options: PostgresOptions = {}): Pr
   async function connect(database = 'posthorn'): Promise<pg.Client> {
     const client = new pg.Client({
       connectionString: url.replace(/posthorn$/, database),
-      connectionTimeoutMillis: 2_000,
+      connectionTimeoutMillis: 10_000,
     });
     client.on('error', () => {});
     try {
@@ -116,7 +116,7 @@ export async function startPostgres(run: Run, options: PostgresOptions = {}): Pr
         stdio: ['ignore', log, log],
       },
     );
-    await until('Postgres is ready', isUp, 30_000);
+    await until('Postgres is ready', isUp);
   }
 
   async function stopImmediately(): Promise<void> {

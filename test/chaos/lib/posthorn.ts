@@ -65,6 +65,8 @@ export function startPosthorn(run: Run, options: PosthornOptions): Posthorn {
       ...env,
     },
     stdio: ['ignore', 'ignore', 'pipe'],
+    // A process group of its own, which ends as a whole.
+    detached: true,
   });
   const log: LogLine[] = [];
   let url: string | undefined;
@@ -81,8 +83,8 @@ export function startPosthorn(run: Run, options: PosthornOptions): Posthorn {
   const running = () => child.exitCode === null && child.signalCode === null;
   run.onEnd(async () => {
     if (!running()) return;
-    // A frozen process handles no other signal.
-    child.kill('SIGKILL');
+    // A frozen process handles no other signal. `faketime` and a supervisor have children.
+    process.kill(-(child.pid as number), 'SIGKILL');
     await ended(child);
   });
 
@@ -98,20 +100,16 @@ export function startPosthorn(run: Run, options: PosthornOptions): Posthorn {
       return running();
     },
     up: () =>
-      until(
-        'posthorn is up',
-        () => {
-          if (!running()) throw new Error(`it ended: ${log.map(({ text }) => text).join('\n')}`);
-          return url;
-        },
-        30_000,
-      ),
+      until('posthorn is up', () => {
+        if (!running()) throw new Error(`it ended: ${log.map(({ text }) => text).join('\n')}`);
+        return url;
+      }),
     kill: (signal) => void child.kill(signal),
     async exited() {
       await ended(child);
       return child.exitCode ?? child.signalCode;
     },
-    async request(method, path, body, timeoutMs = 30_000) {
+    async request(method, path, body, timeoutMs = 120_000) {
       return await fetch(new URL(path, url), {
         method,
         headers: {

@@ -19,7 +19,7 @@ export interface Scenario {
   readonly promise: string;
   /** True: `--quick` includes the scenario. */
   readonly quick: boolean;
-  /** A scenario that takes longer than this has failed. */
+  /** A scenario has failed if it takes far longer than this; the limit is that of a machine with no other load. */
   readonly timeoutMs: number;
   /**
    * @throws Broken when the promise was not kept.
