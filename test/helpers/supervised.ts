@@ -4,7 +4,7 @@ import { type Cli, startCli } from './cli.ts';
 import { createTestDatabase } from './database.ts';
 import { until } from './until.ts';
 
-export const BACK_MS = 60_000;
+export const BACK_MS = 180_000;
 
 /** A supervisor and its processes. */
 export interface Supervised {
@@ -47,7 +47,7 @@ export async function startSupervised(
 export async function answers(url: string): Promise<boolean> {
   const response = await fetch(`${url}/readyz`, {
     headers: { connection: 'close' },
-    signal: AbortSignal.timeout(2_000),
+    signal: AbortSignal.timeout(20_000),
   });
   await response.arrayBuffer();
   return response.status === 200;
