@@ -1,11 +1,10 @@
 import { Command } from 'commander';
-import { loadAdminKey } from '../config/settings.ts';
 import { ENVIRONMENTS } from '../keys/format.ts';
 import { SCOPES } from '../keys/scopes.ts';
 import type { Key } from '../keys/store.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
-import { call, type Target } from './call.ts';
+import { call, idArgument, type Target, URL_OPTION } from './call.ts';
 
 interface CreateOptions extends Target {
   readonly scopes: string;
@@ -39,18 +38,17 @@ export function apiKeyCommands(): Command[] {
     .action(listKeys);
   const revoke = new Command('revoke')
     .description('revoke a key')
-    .argument('<id>', 'id of the key, as in the list')
+    .argument(
+      '<id>',
+      'id of the key, as in the list',
+      idArgument('id', 'as posthorn keys list shows'),
+    )
     .action(revokeKey);
   return [create, list, revoke].map((command) =>
     command
-      .option('--url <url>', 'URL of Posthorn', 'http://127.0.0.1:5000')
+      .option(...URL_OPTION)
       .option('--key <key>', 'a key with the scope admin (default: POSTHORN_ADMIN_KEY)'),
   );
-}
-
-/** Without a key, the admin key is used, if it is set. */
-function targetOf({ url, key = loadAdminKey() }: Target): Target {
-  return { url, key };
 }
 
 async function createKey(options: CreateOptions): Promise<void> {
@@ -62,7 +60,7 @@ async function createKey(options: CreateOptions): Promise<void> {
     environment,
     expires_at: expires === undefined ? undefined : readExpiry(expires),
   };
-  const text = await call(targetOf(options), {
+  const text = await call(options, {
     method: 'POST',
     path: '/v1/keys',
     body: Buffer.from(JSON.stringify(fields)),
@@ -87,7 +85,7 @@ async function listKeys(options: Target & { readonly tenant?: string }): Promise
   });
   const keys: WrittenKey[] = [];
   for (;;) {
-    const text = await call(targetOf(options), { method: 'GET', path: `/v1/keys?${query}` });
+    const text = await call(options, { method: 'GET', path: `/v1/keys?${query}` });
     const page = JSON.parse(text) as { data: WrittenKey[]; next_cursor: string | null };
     keys.push(...page.data);
     if (page.next_cursor === null) break;
@@ -114,7 +112,7 @@ async function listKeys(options: Target & { readonly tenant?: string }): Promise
   }
 }
 
-async function revokeKey(id: string, options: Target): Promise<void> {
-  await call(targetOf(options), { method: 'DELETE', path: `/v1/keys/${encodeURIComponent(id)}` });
+async function revokeKey(id: number, options: Target): Promise<void> {
+  await call(options, { method: 'DELETE', path: `/v1/keys/${id}` });
   process.stdout.write(`Key ${id} is revoked.\n`);
 }

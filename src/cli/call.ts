@@ -1,8 +1,9 @@
+import { loadAdminKey, loadServiceUrl } from '../config/service-nearby.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 
-/** The address of a running Posthorn, and the key for it. */
+/** A running Posthorn: its address, and the key for it. Both have defaults from the service's own settings. */
 export interface Target {
-  readonly url: string;
+  readonly url?: string | undefined;
   readonly key?: string | undefined;
 }
 
@@ -21,7 +22,7 @@ export interface Call {
  * @throws OperatorError when no Posthorn answers there, or when the answer is an error.
  */
 export async function call(
-  { url, key }: Target,
+  { url = loadServiceUrl(), key = loadAdminKey() }: Target,
   { method, path, body, headers = {} }: Call,
 ): Promise<string> {
   let response: Response;
@@ -54,3 +55,25 @@ function detailOf(text: string): string {
     return text.slice(0, 200);
   }
 }
+
+/** The option `--url` of commands that call a running Posthorn. */
+export const URL_OPTION = [
+  '--url <url>',
+  'URL of Posthorn (default: that of HOST and PORT, of the environment or .env)',
+] as const;
+
+/**
+ * Reads an argument that is the id of a subscription or a key.
+ *
+ * @throws OperatorError that names the argument.
+ */
+export function idArgument(name: string, found: string): (text: string) => number {
+  return (text) => {
+    const id = /^\d{1,10}$/.test(text) ? Number(text) : 0;
+    if (id >= 1 && id <= MAX_ID) return id;
+    throw new OperatorError(`The argument <${name}> is "${text}"; give a number, ${found}.`);
+  };
+}
+
+/** The largest integer of Postgres. */
+const MAX_ID = 2_147_483_647;

@@ -1,23 +1,24 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { loadAdminKey } from '../config/settings.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 import { createSigningKey, hubSignature, judgeSharedSecret } from '../signing/sign.ts';
-import { call } from './call.ts';
+import { call, idArgument, type Target, URL_OPTION } from './call.ts';
 
-interface SendOptions {
-  readonly url: string;
+interface SendOptions extends Target {
   readonly secret?: string;
-  readonly key?: string;
 }
 
 /** `posthorn send`: hands a webhook to a running Posthorn. */
 export function sendCommand(): Command {
   return new Command('send')
     .description('hand a webhook to a running Posthorn')
-    .argument('<subscription>', 'id of the subscription')
+    .argument(
+      '<subscription>',
+      'id of the subscription',
+      idArgument('subscription', 'the id of a subscription'),
+    )
     .argument('<json>', 'the payload; @file reads it from a file, - from standard input')
-    .option('--url <url>', 'URL of Posthorn', 'http://127.0.0.1:5000')
+    .option(...URL_OPTION)
     .option('--secret <secret>', "the subscription's secret, to sign with")
     .option(
       '--key <key>',
@@ -35,25 +36,22 @@ Examples:
 }
 
 async function send(
-  subscription: string,
+  subscription: number,
   payload: string,
-  { url, secret, key = loadAdminKey() }: SendOptions,
+  { secret, ...target }: SendOptions,
 ): Promise<void> {
   const body = await readPayload(payload);
   const problem = secret === undefined ? null : judgeSharedSecret(secret);
   if (problem !== null) throw new OperatorError(`The secret cannot be used: ${problem}.`);
-  const text = await call(
-    { url, key },
-    {
-      method: 'POST',
-      path: `/ingest/${encodeURIComponent(subscription)}`,
-      body,
-      headers:
-        secret === undefined
-          ? {}
-          : { 'x-hub-signature-256': hubSignature(createSigningKey(secret), body) },
-    },
-  );
+  const text = await call(target, {
+    method: 'POST',
+    path: `/ingest/${subscription}`,
+    body,
+    headers:
+      secret === undefined
+        ? {}
+        : { 'x-hub-signature-256': hubSignature(createSigningKey(secret), body) },
+  });
   process.stdout.write(`${text}\n`);
 }
 

@@ -1,7 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { parseEnv } from 'node:util';
 import { parseRetrySchedule, type RetrySchedule } from '../deliveries/retry-schedule.ts';
 import {
   type CircuitPolicy,
@@ -15,6 +13,7 @@ import { OperatorError } from '../lib/errors.ts';
 import { nearest } from '../lib/nearest-name.ts';
 import { parseRate, type Rate } from '../lib/rate.ts';
 import { parseSealingKeys, type SealingKey } from '../lib/sealing.ts';
+import { readGiven } from './given.ts';
 import {
   adminKey,
   bodyLimit,
@@ -287,25 +286,6 @@ export function loadSettings(
   return Object.freeze(settings);
 }
 
-/**
- * Reads only the admin key, from the same places as `loadSettings`. A command that calls a service
- * needs no other setting, so the other settings may be wrong or missing.
- *
- * @throws OperatorError if the text cannot be an admin key.
- */
-export function loadAdminKey(
-  env: Record<string, string | undefined> = process.env,
-  workingDir: string = process.cwd(),
-): string | undefined {
-  const text = readGiven(env, workingDir).POSTHORN_ADMIN_KEY;
-  if (text === undefined) return undefined;
-  try {
-    return adminKey(text);
-  } catch (error) {
-    throw new OperatorError(`Bad setting: POSTHORN_ADMIN_KEY: ${(error as Error).message}`);
-  }
-}
-
 /** Compares names without their prefix, so that POSTHORN_PORT is nearer to PORT than to POSTHORN_ROLE. */
 function nearestSetting(name: string, known: string[]): string | undefined {
   const bare = (text: string) => text.replace(/^POSTHORN_/, '');
@@ -317,32 +297,4 @@ function nearestSetting(name: string, known: string[]): string | undefined {
 export function isLoopback(host: string): boolean {
   if (host === 'localhost') return true;
   return (isIP(host) === 4 && host.startsWith('127.')) || host === '::1';
-}
-
-function readGiven(
-  env: Record<string, string | undefined>,
-  workingDir: string,
-): Record<string, string> {
-  return { ...readDotEnv(workingDir), ...withoutEmpty(env) };
-}
-
-function readDotEnv(workingDir: string): Record<string, string> {
-  const path = resolve(workingDir, '.env');
-  if (!existsSync(path)) return {};
-  try {
-    return withoutEmpty(parseEnv(readFileSync(path, 'utf8')));
-  } catch (error) {
-    throw new OperatorError(
-      `The settings in ${path} cannot be read (${(error as Error).message}). Make it a file that this user may read, or remove it.`,
-    );
-  }
-}
-
-/** Treats empty and blank variables as unset, because compose files and shells make them by accident. */
-function withoutEmpty(env: Record<string, string | undefined>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(env).filter(
-      (entry): entry is [string, string] => (entry[1] ?? '').trim() !== '',
-    ),
-  );
 }

@@ -98,6 +98,49 @@ t.test('posthorn send reads the admin key from .env, and its help does not show 
   t.notMatch(help.output.stdout, /canary/);
 });
 
+t.test(
+  'commands find the service by its own PORT and HOST, of the environment or .env',
+  async (t) => {
+    const posthorn = await startTestService(t);
+    const { port } = new URL(posthorn.url);
+    const answered = /127\.0\.0\.1:\d+ answered 404: .*no subscription 4711/;
+    for (const HOST of ['', '127.0.0.1', '0.0.0.0']) {
+      const cli = await startCli(t, ['send', '4711', '{}'], { PORT: port, HOST });
+      t.equal(await cli.exited, 1);
+      t.match(cli.output.stderr, answered, `HOST=${HOST}`);
+    }
+    const cwd = t.testdir({ '.env': `PORT=${port}\n` });
+    const dotEnv = await startCli(t, ['send', '4711', '{}'], { PORT: '' }, cwd);
+    t.equal(await dotEnv.exited, 1);
+    t.match(dotEnv.output.stderr, answered);
+
+    const wrong: [env: Record<string, string>, says: RegExp][] = [
+      [{ PORT: 'x' }, /^posthorn: Bad setting: PORT: .*\n$/],
+      [{ PORT: '0' }, /^posthorn: PORT is 0, .*--url\.\n$/],
+      [{ PORT: '1', HOST: '::' }, /^posthorn: No Posthorn answers at http:\/\/\[::1\]:1 .*\n$/],
+    ];
+    for (const [env, says] of wrong) {
+      const cli = await startCli(t, ['keys', 'list'], env);
+      t.equal(await cli.exited, 1);
+      t.match(cli.output.stderr, says);
+    }
+  },
+);
+
+t.test('an id that is none is refused in one line, which names the argument', async (t) => {
+  for (const id of ['x', '0', '1.5', '2147483648', '../tenants/acme']) {
+    const revoke = await startCli(t, ['keys', 'revoke', id]);
+    t.equal(await revoke.exited, 1);
+    t.equal(
+      revoke.output.stderr,
+      `posthorn: The argument <id> is "${id}"; give a number, as posthorn keys list shows.\n`,
+    );
+  }
+  const send = await startCli(t, ['send', 'getsignature', '{}']);
+  t.equal(await send.exited, 1);
+  t.match(send.output.stderr, /^posthorn: The argument <subscription> is "getsignature"; .*\n$/);
+});
+
 t.test('posthorn keys creates, lists and revokes a key', async (t) => {
   const adminKey = 'canary-key-of-the-operator';
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: adminKey });
