@@ -80,8 +80,8 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(enableRoutes, { services });
     await app.register(healthRoutes, { services });
     await app.register(ingestRoutes, { services });
-    await app.register(sendRoutes, { services });
     await app.register(logRoutes, { services });
+    await app.register(sendRoutes, { services });
     await app.register(webhookRoutes, { services });
     await app.register(deliveryRoutes, { services });
     await app.register(attemptRoutes, { services });

@@ -91,7 +91,7 @@ t.test('the document tells which scope each operation needs', async (t) => {
   const open = ['/healthz', '/metrics', '/ping', '/readyz'];
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: 'an admin key of some length' });
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
-  t.match(document.components.securitySchemes, { key: { type: 'http', scheme: 'bearer' } });
+  t.match(document.components.securitySchemes, { bearerAuth: { type: 'http', scheme: 'bearer' } });
   for (const [path, operations] of Object.entries<Record<string, { security?: unknown }>>(
     document.paths,
   )) {
@@ -102,21 +102,21 @@ t.test('the document tells which scope each operation needs', async (t) => {
     const expected = open.includes(path)
       ? []
       : path === '/ingest/{subscription_id}'
-        ? [{ key: ['send'] }, {}]
-        : [{ key: [scopes] }];
+        ? [{ bearerAuth: ['send'] }, {}]
+        : [{ bearerAuth: [scopes] }];
     for (const [method, { security }] of Object.entries(operations))
       t.match(security, expected, `${method} ${path}`);
   }
   const { paths } = document;
-  t.strictSame(paths['/v1/subscriptions'].get.security, [{ key: ['read'] }]);
-  t.strictSame(paths['/v1/subscriptions'].post.security, [{ key: ['manage'] }]);
-  t.strictSame(paths['/v1/webhooks'].post.security, [{ key: ['send'] }]);
+  t.strictSame(paths['/v1/subscriptions'].get.security, [{ bearerAuth: ['read'] }]);
+  t.strictSame(paths['/v1/subscriptions'].post.security, [{ bearerAuth: ['manage'] }]);
+  t.strictSame(paths['/v1/webhooks'].post.security, [{ bearerAuth: ['send'] }]);
 });
 
 t.test('the document says that a key is optional where none is required', async (t) => {
   const posthorn = await startTestService(t);
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
-  t.strictSame(document.paths['/v1/stats'].get.security, [{ key: ['read'] }, {}]);
+  t.strictSame(document.paths['/v1/stats'].get.security, [{ bearerAuth: ['read'] }, {}]);
   t.strictSame(document.paths['/ping'].get.security, []);
 });
 

@@ -176,3 +176,48 @@ function* fieldsOf(node: unknown): Generator<readonly [string, Schema]> {
 function isTime({ format, anyOf = [] }: Schema): boolean {
   return [format, ...anyOf.map((one: Schema) => one.format)].includes('date-time');
 }
+
+t.test('no two names of the document become one type of a client', async (t) => {
+  const { schemas, securitySchemes = {} } = document.components as Record<string, object>;
+  // Generators for Go and others write all of them into one package, in PascalCase.
+  const names = [...Object.keys(schemas ?? {}), ...Object.keys(securitySchemes)];
+  const types = names.map((name) => name.replaceAll(/[^a-z0-9]/gi, '').toLowerCase());
+  t.strictSame(
+    types.filter((type, index) => types.indexOf(type) !== index),
+    [],
+  );
+  t.ok(Object.keys(securitySchemes).length > 0 && types.length > 10);
+});
+
+t.test('nothing is filled in for parameters that may be left out', async (t) => {
+  const optional = operationsOf(document).flatMap(({ operationId, parameters }) =>
+    parameters.filter(({ required }) => required !== true).map((one) => ({ operationId, one })),
+  );
+  const named = (name: string) => optional.filter(({ one }) => one.name === name);
+  t.ok(named('limit').length > 2 && named('idempotency-key').length > 0);
+  for (const { operationId, one } of optional) {
+    const values = { ...one, ...one.schema };
+    for (const filled of ['example', 'examples', 'default'])
+      t.notOk(filled in values, `${operationId} has no ${filled} for ${one.name}`);
+  }
+  // What the value is without them is said in words.
+  for (const { one } of named('limit')) t.match(one, { description: /left out: 100\.$/ });
+});
+
+t.test('the page begins with the routes of the first system and of subscriptions', async (t) => {
+  const { text } = await posthorn.request('GET', '/api/docs/json');
+  const { tags } = JSON.parse(text) as { tags: { name: string }[] };
+  t.strictSame(tags.map(({ name }) => name).slice(0, 3), ['subscriptions', 'ingest', 'history']);
+  for (const { name } of tags.slice(0, 3)) {
+    const paths = operationsOf(document).filter(({ tags: [tag] }) => tag === name);
+    t.match(paths[0]?.path, FIRST_SYSTEM, `${name} begins with the first system's`);
+  }
+});
+
+t.test('the page has its own logo and icon', async (t) => {
+  const page = await posthorn.request('GET', '/api/docs/');
+  t.match(page.text, /rel="icon" type="image\/svg\+xml" href="[^"]+posthorn\.svg"/);
+  const script = await posthorn.request('GET', '/api/docs/static/swagger-initializer.js');
+  const [, logo = ''] = /data:image\/svg\+xml;base64,([^'"]+)/.exec(script.text) ?? [];
+  t.match(Buffer.from(logo, 'base64').toString(), /aria-label="Posthorn"/);
+});

@@ -122,7 +122,7 @@ t.test('pages have security headers, and load nothing that their policy forbids'
     const part = await posthorn.request('GET', pathname);
     t.equal(part.status, 200, pathname);
     t.equal(part.headers.get('x-content-type-options'), 'nosniff', 'so its type must be right');
-    t.match(part.headers.get('content-type'), pathname.endsWith('.js') ? /javascript/ : /css|png/);
+    t.match(part.headers.get('content-type'), pathname.endsWith('.js') ? /javascript/ : /css|svg/);
   }
   const inline = [...page.text.matchAll(/<(script|style)\b(?![^>]*\bsrc=)[^>]*>([^<]+)<\//g)];
   for (const [, kind, content = ''] of inline) {

@@ -28,7 +28,10 @@ export async function listOperations(posthorn: TestService): Promise<Operation[]
       return {
         method: method.toUpperCase(),
         path,
-        scope: operation.security.flatMap(({ key }: { key?: string[] }) => key ?? [])[0] ?? null,
+        scope:
+          operation.security.flatMap(
+            ({ bearerAuth }: { bearerAuth?: string[] }) => bearerAuth ?? [],
+          )[0] ?? null,
         parameters: operation.parameters ?? [],
         example,
         fields: Object.keys(schema.properties ?? {}),

@@ -5,8 +5,11 @@ import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { Settings } from '../../config/settings.ts';
 import { VERSION } from '../../version.ts';
 import type { Needed } from './access.ts';
+import { DOCS_LOOK } from './docs-look.ts';
 import { completeDocument, type OpenApiDocument } from './document.ts';
 
+/** The hash of the style that a library in Swagger UI's bundle adds to the page. It only sets positions. */
+const SWAGGER_UI_STYLE = "'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='";
 const HSTS_SECONDS = 180 * 86_400;
 
 /** The OpenAPI 3.1 document at `/api/docs/json` and Swagger UI at `/api/docs/`. */
@@ -32,20 +35,8 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
       servers: [{ url: '/', description: 'This service.' }],
       tags: [
         {
-          name: 'tenants',
-          description: 'Tenants own subscriptions, event types, webhooks, deliveries and keys.',
-        },
-        {
-          name: 'keys',
-          description: 'Keys authenticate requests and limit them to a tenant and scopes.',
-        },
-        {
           name: 'subscriptions',
           description: 'URLs of receivers, and the webhooks that each gets.',
-        },
-        {
-          name: 'event types',
-          description: 'Descriptions and schemas of the webhooks that are sent.',
         },
         { name: 'ingest', description: 'Sending webhooks.' },
         {
@@ -53,14 +44,26 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
           description: 'Webhooks that were accepted, their deliveries and the attempts made.',
         },
         {
+          name: 'event types',
+          description: 'Descriptions and schemas of the webhooks that are sent.',
+        },
+        {
           name: 'tasks',
           description: 'Changes to many deliveries, which the workers make in batches.',
+        },
+        {
+          name: 'tenants',
+          description: 'Tenants own subscriptions, event types, webhooks, deliveries and keys.',
+        },
+        {
+          name: 'keys',
+          description: 'Keys authenticate requests and limit them to a tenant and scopes.',
         },
         { name: 'service', description: 'Checks and metrics of the service itself.' },
       ],
       components: {
         securitySchemes: {
-          key: {
+          bearerAuth: {
             type: 'http',
             scheme: 'bearer',
             description:
@@ -88,9 +91,10 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
       transformStaticCSP: (header) =>
         header
           .replace(' upgrade-insecure-requests;', '')
-          .replaceAll(/ (?:https:|validator\.swagger\.io)/g, ''),
+          .replaceAll(/ (?:https:|validator\.swagger\.io)/g, '')
+          .replace("style-src 'self'", `style-src 'self' ${SWAGGER_UI_STYLE}`),
       uiConfig: { docExpansion: 'list', tryItOutEnabled: true, defaultModelsExpandDepth: -1 },
-      theme: { title: 'Posthorn API' },
+      ...DOCS_LOOK,
     });
   });
 }
@@ -104,7 +108,7 @@ function withScope(
   scope: Needed | undefined,
   authRequired: boolean,
 ): FastifySchema {
-  const needed = scope === undefined || scope === 'open' ? [] : [{ key: [scopeOf(scope)] }];
+  const needed = scope === undefined || scope === 'open' ? [] : [{ bearerAuth: [scopeOf(scope)] }];
   const optional = scope === 'own' || !authRequired;
   return {
     ...schema,

@@ -2,8 +2,15 @@ import { requiresNothing } from '../accepting.ts';
 import { problems } from '../schemas/common.ts';
 
 type Json = Record<string, unknown>;
+interface Parameter extends Json {
+  name: string;
+  in: string;
+  required?: boolean;
+  description?: string;
+  schema?: Json;
+}
 interface Operation extends Json {
-  parameters?: { name: string; in: string }[];
+  parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Record<string, { schema?: Json }> };
   responses: Record<string, Json>;
 }
@@ -14,7 +21,8 @@ export interface OpenApiDocument extends Json {
 
 /**
  * Completes the OpenAPI document that is generated from the routes' schemas. It adds the answers that the
- * server gives before a route runs, the `Link` header of lists, and which bodies may be left out. It moves
+ * server gives before a route runs, the `Link` header of lists, and which bodies may be left out. It removes
+ * values that nobody should send unread. It moves
  * each schema with a name (its `title`) to one place, so that a generated client has a single
  * type `Subscription` and not a type for each route.
  *
@@ -47,11 +55,33 @@ function withServerAnswers(paths: OpenApiDocument['paths']): OpenApiDocument['pa
       const bodyStatuses = method === 'get' ? [] : [413, 415];
       const always = problems(400, 403, 408, 417, 431, ...pathStatuses, ...bodyStatuses);
       const responses = { ...always, ...withLink(operation) };
-      return [method, { ...operation, ...withBody(operation), responses }];
+      return [
+        method,
+        { ...operation, ...withParameters(operation), ...withBody(operation), responses },
+      ];
     });
     return [path, Object.fromEntries(completed)];
   });
   return Object.fromEntries(mapped);
+}
+
+/**
+ * Removes the values that Swagger UI would fill in for parameters that may be left out. Its user would send
+ * them unread: an example of a filter makes a list empty, and an idempotency key makes the second request fail.
+ */
+function withParameters({ parameters }: Operation): Pick<Operation, 'parameters'> {
+  if (parameters === undefined) return {};
+  return {
+    parameters: parameters.map((one) => (one.required === true ? one : withoutValues(one))),
+  };
+}
+
+function withoutValues(parameter: Parameter): Parameter {
+  const { example: _, examples: __, schema = {}, ...rest } = parameter;
+  const { example: ___, examples: ____, default: fallback, ...bare } = schema;
+  if (fallback === undefined) return { ...rest, schema: bare };
+  const description = `${rest.description ?? ''} If it is left out: ${fallback}.`.trim();
+  return { ...rest, description, schema: bare };
 }
 
 /** Makes a body without required fields optional. */

@@ -1,0 +1,36 @@
+/** A post horn: a coil, its mouthpiece at the left and its bell at the right. */
+const HORN = `<g fill="none" stroke="#f5b83d" stroke-linecap="round" stroke-linejoin="round">
+<circle cx="29" cy="27" r="13" stroke-width="5"/>
+<path d="M6 40h39" stroke-width="5"/><path d="M4 36v8" stroke-width="4"/></g>
+<path d="M42 37.5c8 0 13-3 17-9.5v24c-4-6.5-9-9.5-17-9.5z" fill="#f5b83d" stroke="#f5b83d" stroke-width="2" stroke-linejoin="round"/>`;
+
+const FAVICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">${HORN}</svg>`;
+
+const LOGO = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 250 64" role="img" aria-label="Posthorn">${HORN}
+<text x="74" y="47" textLength="170" lengthAdjust="spacingAndGlyphs" font-family="system-ui,sans-serif" font-size="37" font-weight="600" fill="#fff">Posthorn</text></svg>`;
+
+/** The page has one document and one server, so it needs no field for another. */
+const CSS = `#swagger-ui .topbar .download-url-wrapper,
+#swagger-ui .scheme-container .servers-title,
+#swagger-ui .scheme-container .servers { display: none; }
+#swagger-ui .topbar .dark-mode-toggle { margin-left: auto; }
+#swagger-ui .info { margin: 32px 0; }
+#swagger-ui .scheme-container { padding: 16px 0; }`;
+
+/** The logo, the icon and the style of Swagger UI's page. */
+export const DOCS_LOOK = {
+  logo: { type: 'image/svg+xml', content: Buffer.from(LOGO) },
+  theme: {
+    title: 'Posthorn API',
+    css: [{ filename: 'posthorn.css', content: CSS }],
+    favicon: [
+      {
+        filename: 'posthorn.svg',
+        rel: 'icon',
+        type: 'image/svg+xml',
+        sizes: 'any',
+        content: FAVICON,
+      },
+    ],
+  },
+};
