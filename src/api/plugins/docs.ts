@@ -8,7 +8,7 @@ import type { Needed } from './access.ts';
 import { DOCS_LOOK } from './docs-look.ts';
 import { completeDocument, type OpenApiDocument } from './document.ts';
 
-/** The hash of the style that a library in Swagger UI's bundle adds to the page. It only sets positions. */
+/** The hash, as browsers report it, of a style that the bundle of Swagger UI adds to the page. */
 const SWAGGER_UI_STYLE = "'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='";
 const HSTS_SECONDS = 180 * 86_400;
 
