@@ -9,7 +9,7 @@ import type { EmbeddedPostgres } from '../db/embedded/postgres.ts';
 import { endSoon } from '../db/end-soon.ts';
 import { POOL_PLANS } from '../db/planner.ts';
 import { createPool } from '../db/pool.ts';
-import { createSession } from '../db/session.ts';
+import { createSession, NO_SESSION } from '../db/session.ts';
 import { createDatabase } from '../db/types.ts';
 import { createEventTypeCache } from '../event-types/cache.ts';
 import { createSchemaJudge } from '../event-types/schema-judge.ts';
@@ -70,19 +70,21 @@ export async function startService(
   });
   try {
     const database = await openDatabase(settings, log, signal);
-    const { url: databaseUrl, embedded } = database;
+    const { url: databaseUrl, embedded, sharesSessions } = database;
     stops.push(() => database.close());
 
     const pool = createPool({
       connectionString: databaseUrl,
       purpose: settings.role,
       max: POOL_CONNECTIONS,
+      sharesSessions,
     });
     const listPool = createPool({
       connectionString: databaseUrl,
       purpose: 'lists',
       max: LIST_CONNECTIONS,
       settings: POOL_PLANS.lists,
+      sharesSessions,
     });
     stops.push(() => endSoon(pool.end(), listPool.end()));
     const health = createLoopHealth({
@@ -91,8 +93,14 @@ export async function startService(
     });
     const loading = (cached: string) =>
       health.watch(`load_${cached.replaceAll(' ', '_')}`, `loading ${cached}`, FORGOTTEN_MS);
-    const sessionLoop = health.watch('session', 'keeping a database session open');
-    const session = createSession({ databaseUrl, purpose: 'session', loop: sessionLoop, log });
+    const session = sharesSessions
+      ? NO_SESSION
+      : createSession({
+          databaseUrl,
+          purpose: 'session',
+          loop: health.watch('session', 'keeping a database session open'),
+          log,
+        });
     const sealer = createSealer(settings.encryptionKeys);
     const subscriptions = createSubscriptionCache(pool, session, sealer, loading('subscriptions'));
     const keyring = createKeyring(pool, session, health);
@@ -147,7 +155,7 @@ export async function startService(
     }
 
     const othersReason = createSiblingReadiness();
-    const intake = createIntake(databaseUrl);
+    const intake = createIntake(databaseUrl, sharesSessions);
     const schemas = createSchemaJudge();
     const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS);
     const app = await createApp({

@@ -51,8 +51,16 @@ async function rotateEncryption(): Promise<void> {
   const { createPool } = await import('../db/pool.ts');
   const { resealSecrets } = await import('../subscriptions/reseal.ts');
   const { pino } = await import('pino');
-  const database = await openDatabase({ databaseUrl, dataDir }, pino({ level: 'silent' }));
-  const pool = createPool({ connectionString: database.url, purpose: 'keys', max: 1 });
+  const database = await openDatabase(
+    { databaseUrl, dataDir, role: 'api' },
+    pino({ level: 'silent' }),
+  );
+  const pool = createPool({
+    connectionString: database.url,
+    purpose: 'keys',
+    max: 1,
+    sharesSessions: database.sharesSessions,
+  });
   try {
     const { resealed, unreadable } = await resealSecrets(pool, createSealer(encryptionKeys));
     process.stdout.write(`${resealed} subscriptions encrypted anew, under the key ${first.id}.\n`);

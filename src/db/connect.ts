@@ -4,22 +4,43 @@ import { connectionConfig } from './pool.ts';
 import { configure } from './session-settings.ts';
 
 /**
- * Opens one connection.
+ * Opens one connection, which has the settings that our statements rely on.
+ *
+ * @throws OperatorError as `openOrExplain` does.
+ */
+export async function connectOrExplain(databaseUrl: string, purpose: string): Promise<pg.Client> {
+  return await open(connectionConfig(databaseUrl, purpose), configure);
+}
+
+/** A pooler without a free server lets its clients wait. */
+const QUERY_TIMEOUT_MS = 10_000;
+
+/**
+ * Opens one connection, without any settings: a pooler may give its session to strangers. Statements on it must be
+ * quick.
  *
  * @throws OperatorError saying what to do, when the server cannot be reached or refuses the user. The
  *   message never contains the password.
  */
-export async function connectOrExplain(databaseUrl: string, purpose: string): Promise<pg.Client> {
+export async function openOrExplain(databaseUrl: string, purpose: string): Promise<pg.Client> {
+  const config = { ...connectionConfig(databaseUrl, purpose), query_timeout: QUERY_TIMEOUT_MS };
+  return await open(config, async () => {});
+}
+
+async function open(
+  config: pg.ClientConfig,
+  prepare: (client: pg.Client) => Promise<void>,
+): Promise<pg.Client> {
   let client: pg.Client;
   try {
-    client = new pg.Client(connectionConfig(databaseUrl, purpose));
+    client = new pg.Client(config);
   } catch (error) {
     throw new OperatorError(`DATABASE_URL cannot be read: ${errorMessage(error)}`);
   }
   client.on('error', () => {});
   try {
     await client.connect();
-    await configure(client);
+    await prepare(client);
     return client;
   } catch (error) {
     await client.end().catch(() => {});

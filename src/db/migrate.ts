@@ -5,11 +5,13 @@ import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
 import { MIGRATION_LOCK } from './advisory-locks.ts';
-import { connectOrExplain } from './connect.ts';
+import { connectOrExplain, openOrExplain } from './connect.ts';
 import { makePartitions } from './partitions.ts';
 import { createPool } from './pool.ts';
+import { findPooling, requireSessions } from './pooling.ts';
 import { silentQueueLogger } from './queue-logger.ts';
 import { applySchemaFiles, compareSchemaFiles } from './schema-files.ts';
+import { settingsSql } from './session-settings.ts';
 
 const MIGRATIONS_DIR = new URL('../../migrations/', import.meta.url);
 const OLDEST_POSTGRES = 150_000;
@@ -56,13 +58,15 @@ export interface MigrateOptions {
  * another transaction blocks it.
  *
  * @returns the changes that this call made.
- * @throws OperatorError when the database cannot be reached, is older than Postgres 15, has a newer
+ * @throws OperatorError when the database cannot be reached, or only through a pooler that shares sessions,
+ *   where the lock would be left to a stranger; when it may only be read, is older than Postgres 15, has a newer
  *   schema than this version knows, or has an object of the operator that depends on a function to drop.
  */
 export async function migrate(
   databaseUrl: string,
   { onWait = () => {} }: MigrateOptions = {},
 ): Promise<Migrated> {
+  requireSessions(await findPooling(databaseUrl));
   const client = await connectOrExplain(databaseUrl, 'migrate');
   try {
     await requireSupportedServer(client);
@@ -153,15 +157,19 @@ async function createBookkeeping(client: pg.Client): Promise<void> {
 }
 
 /**
- * Returns the migrations, functions and views of this version, and which of them the database lacks.
+ * Returns the migrations, functions and views of this version, and which of them the database lacks. It needs one
+ * transaction, and no session.
  *
  * @throws OperatorError as `migrate` does.
  */
 export async function migrationStatus(databaseUrl: string): Promise<MigrationStatus> {
-  const client = await connectOrExplain(databaseUrl, 'migrate');
+  const client = await openOrExplain(databaseUrl, 'migrate');
   try {
+    await client.query(`begin; ${settingsSql('transaction')}`);
     await requireSupportedServer(client);
-    return await compare(client, databaseUrl);
+    const status = await compare(client, databaseUrl);
+    await client.query('commit');
+    return status;
   } finally {
     await client.end();
   }

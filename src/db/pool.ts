@@ -3,6 +3,7 @@ import { VERSION } from '../version.ts';
 import { FrugalClient, VALUE_PARSERS } from './driver.ts';
 import { refuseWithoutAnswers } from './no-answer.ts';
 import { configure } from './session-settings.ts';
+import { clientInTransactions } from './transaction-pooling.ts';
 
 export interface PoolOptions {
   readonly connectionString: string;
@@ -16,6 +17,8 @@ export interface PoolOptions {
   readonly timeoutMs?: number;
   /** Postgres settings of every connection of the pool, such as `POOL_PLANS` (planner.ts). */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Whether a pooler gives each transaction another session (pooling.ts). */
+  readonly sharesSessions?: boolean;
 }
 
 /** The connection settings of all of Posthorn's clients. */
@@ -44,19 +47,17 @@ const SERVER_SHARE = 0.9;
  * connection stays, and other callers are not refused.
  */
 export function createPool(options: PoolOptions): pg.Pool {
-  const { connectionString, purpose, max, timeoutMs = TIMEOUT_MS, settings } = options;
+  const { connectionString, purpose, max, timeoutMs = TIMEOUT_MS, sharesSessions } = options;
+  // Without statement_timeout a statement that timed out here would go on running in Postgres and use a core.
+  const statement_timeout = `${Math.floor(timeoutMs * SERVER_SHARE)}ms`;
+  const settings = { statement_timeout, ...options.settings };
   const pool = new pg.Pool({
     ...connectionConfig(connectionString, purpose),
-    Client: FrugalClient,
+    Client: sharesSessions ? clientInTransactions(settings) : FrugalClient,
     max,
     query_timeout: timeoutMs,
     idleTimeoutMillis: 60_000,
-    // Without statement_timeout a statement that timed out here would go on running in Postgres and use a core.
-    onConnect: (client) =>
-      configure(client, {
-        statement_timeout: `${Math.floor(timeoutMs * SERVER_SHARE)}ms`,
-        ...settings,
-      }),
+    ...(sharesSessions ? {} : { onConnect: (client) => configure(client, settings) }),
   });
   pool.on('error', () => {});
   // If a connection breaks while it is in use, its query fails too; the event adds nothing.

@@ -36,6 +36,17 @@ export interface Session {
   onLost(lost: () => void): void;
 }
 
+/** Stands for a session where a pooler gives none: it is never connected, and nothing is notified. */
+export const NO_SESSION: Session = {
+  connected: false,
+  connectedForMs: 0,
+  async start() {},
+  async stop() {},
+  listen() {},
+  onConnect() {},
+  onLost() {},
+};
+
 /**
  * Keeps one database session open and reconnects with growing delays. A heartbeat finds connections whose
  * other end has gone without closing them.
@@ -47,6 +58,7 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
   let client: pg.Client | undefined;
   let connected = false;
   let connectedAt = 0;
+  let pid: number;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let delayMs = RECONNECT_MIN_MS;
@@ -76,6 +88,7 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
     try {
       await fresh.connect();
       await configure(fresh);
+      pid = await backendPid(fresh);
       for (const channel of channels.keys())
         await fresh.query(`listen ${pg.escapeIdentifier(channel)}`);
       for (const prepare of preparations) await prepare(fresh);
@@ -94,7 +107,8 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
   function beat(current: pg.Client, lose: (reason: unknown) => void): void {
     timer = setTimeout(async () => {
       try {
-        await current.query('select 1');
+        if ((await backendPid(current)) !== pid)
+          return lose('a pooler gives this session to others: it must not share sessions');
         if (client === current) beat(current, lose);
       } catch (error) {
         lose(error);
@@ -139,4 +153,10 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
     onConnect: (prepare) => void preparations.push(prepare),
     onLost: (lost) => void losses.push(lost),
   };
+}
+
+/** Returns which process of Postgres serves the client. It stays the same, unless a pooler shares sessions. */
+async function backendPid(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  return rows[0]?.pid as number;
 }

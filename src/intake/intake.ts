@@ -99,28 +99,27 @@ type Batch = readonly IncomingWebhook[];
  * Creates the intake. It commits webhooks that arrive together in one statement, whatever their tenants, as
  * long as that is quick. Batches, large fan-outs and many filters take longer, so they are committed in
  * statements that delay only their own tenant.
+ *
+ * @param sharesSessions whether a pooler gives each transaction another session (db/pooling.ts).
  */
-export function createIntake(databaseUrl: string): Intake {
-  const settings = POOL_PLANS.intake;
+export function createIntake(databaseUrl: string, sharesSessions: boolean): Intake {
+  const database = { connectionString: databaseUrl, settings: POOL_PLANS.intake, sharesSessions };
   const pool = createPool({
-    connectionString: databaseUrl,
+    ...database,
     purpose: 'intake',
     max: CONNECTIONS,
-    settings,
   });
   const apartPool = createPool({
-    connectionString: databaseUrl,
+    ...database,
     purpose: 'intake apart',
     max: APART_CONNECTIONS,
     timeoutMs: APART_TIMEOUT_MS,
-    settings,
   });
   const batchPool = createPool({
-    connectionString: databaseUrl,
+    ...database,
     purpose: 'batches',
     max: 1,
     timeoutMs: BATCH_TIMEOUT_MS,
-    settings,
   });
   const common = {
     maxItems: MAX_GROUP,
