@@ -1,8 +1,11 @@
 import type pg from 'pg';
 import t, { type Test } from 'tap';
 import { findPooling } from '../../src/db/pooling.ts';
+import { createSession } from '../../src/db/session.ts';
 import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { collectLog } from '../helpers/log.ts';
+import { anyLoop } from '../helpers/loops.ts';
 import { findPgBouncer, type PoolMode, startPgBouncer } from '../helpers/pgbouncer.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService, type TestService } from '../helpers/service.ts';
@@ -215,3 +218,19 @@ t.test(
     t.match([...left.values()][0], /^auto on (on|off) 0$/);
   },
 );
+
+t.test('a session that a pooler begins to share counts as lost', { skip }, async (t) => {
+  const url = await pooled(t, await createTestDatabase(t), 'transaction');
+  const { log, lines } = collectLog();
+  const session = createSession({ databaseUrl: url, purpose: 'test', loop: anyLoop, log });
+  await session.start();
+  t.teardown(() => session.stop());
+  // Takes the server that the session had.
+  const other = await connect(t, url);
+  await other.query('begin');
+  await until(
+    'it is noticed',
+    () => lines.some(({ reason }) => /gives this session to others/.test(String(reason))),
+    60_000,
+  );
+});
