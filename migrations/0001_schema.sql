@@ -248,6 +248,8 @@ comment on table posthorn.workers is 'Worker processes that are alive.';
 create table posthorn.webhook_payloads (
   -- A new UUIDv7 by default: schema/functions/uuidv7.sql.
   id uuid not null primary key,
+  -- When it was sent: the time in its id. The transaction of an application that sends from SQL may have begun long
+  -- before, and may commit long after; Postgres does not know the time of its commit yet.
   accepted_at timestamptz not null default now(),
   tenant text not null default 'default',
   event_type text,

@@ -64,9 +64,10 @@ begin
     join posthorn.subscriptions s on s.id = g.subscription_id and s.deleted_at is null
     into ids, owners, simple;
     if simple then
-      insert into posthorn.webhook_payloads (id, tenant, event_type, content_type, body, channels, ordering_key, headers)
-      select g.id, g.tenant, g.event_type, g.content_type, substring(bodies from g.start + 1 for g.length),
-        g.channels::text[], g.ordering_key, g.headers::jsonb
+      insert into posthorn.webhook_payloads
+        (id, accepted_at, tenant, event_type, content_type, body, channels, ordering_key, headers)
+      select g.id, posthorn.uuidv7_time(g.id), g.tenant, g.event_type, g.content_type,
+        substring(bodies from g.start + 1 for g.length), g.channels::text[], g.ordering_key, g.headers::jsonb
       from unnest(ids, owners, event_types, content_types, starts, lengths, channel_lists, ordering_keys, header_lists)
         as g (id, tenant, event_type, content_type, start, length, channels, ordering_key, headers);
       insert into posthorn.deliveries (webhook_id, subscription_id)

@@ -137,9 +137,9 @@ begin
     ) as s
   ), payloads as (
     insert into posthorn.webhook_payloads (
-      id, tenant, event_type, content_type, body, channels, ordering_key, headers, unfilterable)
-    select id, tenant, event_type, content_type, substring(bodies from start + 1 for length), channels, ordering_key,
-      headers, nullif(id = any ((select array_agg(id) from tested where subscription_id is null)::uuid[]), false)
+      id, accepted_at, tenant, event_type, content_type, body, channels, ordering_key, headers, unfilterable)
+    select id, posthorn.uuidv7_time(id), tenant, event_type, content_type, substring(bodies from start + 1 for length),
+      channels, ordering_key, headers, nullif(id = any ((select array_agg(id) from tested where subscription_id is null)::uuid[]), false)
     from live
     where id <> all ((select webhooks from refused)::uuid[])
   ), wanted as materialized (
