@@ -321,6 +321,9 @@ create table posthorn.delivery_attempts (
   webhook_id uuid not null,
   subscription_id integer not null,
   duration_ms integer not null,
+  -- A random number that its worker chose. If the answer to its recording was lost, it is recorded again with
+  -- the same token, and stays one row.
+  token integer,
   -- Null for a late attempt: its worker was taken for dead, and another worker had changed the delivery before
   -- the attempt was recorded.
   attempt_number smallint,

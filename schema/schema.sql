@@ -66,6 +66,7 @@ create table posthorn.delivery_attempts (
   webhook_id uuid not null,
   subscription_id integer not null,
   duration_ms integer not null,
+  token integer,
   attempt_number smallint,
   response_code smallint,
   status posthorn.attempt_status not null,

@@ -85,6 +85,7 @@ interface DeliveryAttemptsTable {
   error_code: string | null;
   error: string | null;
   duration_ms: number;
+  token: number | null;
   response_excerpt: string | null;
 }
 

@@ -90,18 +90,13 @@ export function createRecorder(options: RecorderOptions): Recorder {
   async function recordAll(results: AttemptResult[]): Promise<void> {
     // Kept for as long as the database is away: a lost result means sending again. Memory is bounded by
     // the attempts in flight, since nothing more is loaded meanwhile.
-    const { moved, wakeInMs } = await patience(
+    const { late, wakeInMs } = await patience(
       () => recordAttempts(pool, results),
       loop,
       MAX_TIMEOUTS,
     );
     wakeInMs.forEach(wakeIn);
-    if (moved < results.length) {
-      log.warn(
-        { late: results.length - moved },
-        'recorded duplicate attempts: another worker finished first',
-      );
-    }
+    if (late > 0) log.warn({ late }, 'recorded duplicate attempts: another worker finished first');
   }
 
   /** Tries again until the result is recorded, whatever the error. */
