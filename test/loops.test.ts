@@ -79,6 +79,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
     { loops: ['wake_tasks'], ...renamesColumn('tasks', 'due_at') },
     { loops: ['expire_held', 'count_receivers'], ...renamesColumn('circuits', 'opened_at') },
     { loops: ['skip_held'], ...renamesColumn('subscriptions', 'skip_until') },
+    { loops: ['move_future_times'], ...renamesColumn('backlogs', 'owned_at') },
   ],
   'asked by requests': [
     {

@@ -20,6 +20,7 @@ import { createCircuits } from '../health/circuits.ts';
 import { createHttpClient } from '../http/http-client.ts';
 import type { LoopHealth } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
+import { createClockKeeper } from '../maintenance/clock.ts';
 import { createBodyKeeper } from '../maintenance/erase-bodies.ts';
 import { createExpiry, createSkipping } from '../maintenance/expire-held.ts';
 import { createIndexMaker } from '../maintenance/indexes.ts';
@@ -218,7 +219,12 @@ export function createWorker(options: WorkerOptions): Worker {
     settings.retentionMs,
     health.watch('make_partitions', 'making the partitions of the coming week'),
   );
-  const onClock = [waker, taskWaker, expiry, skipping, partitionMaker];
+  const clockKeeper = createClockKeeper(
+    pool,
+    health.watch('move_future_times', 'moving due times of a wrong clock'),
+    log,
+  );
+  const onClock = [waker, taskWaker, expiry, skipping, partitionMaker, clockKeeper];
   // An hourly job runs them in one process; if a run fails, that process tries it again by itself.
   const hourly = [
     createPartitionKeeper({

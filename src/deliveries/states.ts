@@ -36,6 +36,8 @@ export const TRANSITIONS = {
   hold: { from: ['pending'], to: ['held'] },
   /** It gets its job: a retry has come near, or its job was lost. */
   wake: { from: ['pending'], to: 'same' },
+  /** The database's clock was ahead when the time of its next attempt was set. */
+  correctDue: { from: ['pending', 'held'], to: 'same' },
   /** An attempt succeeded. */
   succeed: { from: ['pending', 'held', 'expired'], to: ['succeeded'] },
   /** An attempt failed, and another follows: from the queue, or held with strict order or as a probe. */

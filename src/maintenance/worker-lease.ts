@@ -22,6 +22,10 @@ const SETTLED_MS = 3_000;
 /** Receivers whose open requests a worker's row shows: those with the most. */
 const MAX_SHOWN = 1_000;
 const AWAY_MS = 3 * BEAT_EVERY_MS;
+/** The database's clock was set forward if it went so much more than this process's in the same time. */
+const STEP_MS = 10_000;
+/** After such a step, all workers have renewed their leases by the new clock within this time. */
+const STEP_SETTLED_MS = 3 * BEAT_EVERY_MS;
 
 export interface Presence {
   /**
@@ -77,6 +81,8 @@ export function createPresence(
   // The time before the statement that renewed the lease was sent. By both clocks: the monotonic one
   // stops while a virtual machine is paused, and the wall clock can be set.
   let renewedAt = { monotonic: performance.now(), wall: Date.now() };
+  // When the database's clock was last seen to have been set.
+  let steppedAt = Number.NEGATIVE_INFINITY;
   const listeners: ((poolIds: readonly string[]) => void)[] = [];
   const freedListeners: (() => void)[] = [];
 
@@ -133,10 +139,21 @@ export function createPresence(
   async function beat(renewOnly: boolean): Promise<number> {
     const poolIds = [...known];
     const sentAt = { monotonic: performance.now(), wall: Date.now() };
-    const { rows } = await pool.query<{ pools: number; mine: string[] | null }>({
+    const sinceMs = sentAt.monotonic - renewedAt.monotonic;
+    // Without a row of its own, a process cannot see such a step.
+    const silenceCounts = poolIds.length > 0 && sentAt.monotonic - steppedAt > STEP_SETTLED_MS;
+    const { rows } = await pool.query<{
+      pools: number;
+      mine: string[] | null;
+      stepped_ms: number | null;
+    }>({
       name: 'beat',
       text: `
-        with mine as (
+        with step as materialized (
+          select (extract(epoch from clock_timestamp() - seen_at) * 1000 - $5)::float8 as ms
+          from posthorn.workers
+          where pool_id = ($1::text[])[1]
+        ), mine as (
           update posthorn.workers
           set seen_at = clock_timestamp(), in_flight = case when pool_id = ($1::text[])[1] then $3::jsonb end
           where pool_id = any($1)
@@ -144,7 +161,8 @@ export function createPresence(
         ), dead as (
           delete from posthorn.workers w
           where not $2 and not w.pool_id = any($1)
-            and (w.seen_at < clock_timestamp() - interval '${LEASE_SECONDS} seconds'
+            and ($4 and not exists (select from step where ms > ${STEP_MS})
+                and w.seen_at < clock_timestamp() - interval '${LEASE_SECONDS} seconds'
               or not exists (
                 select from pg_catalog.pg_locks l
                 where l.locktype = 'advisory' and l.granted
@@ -156,12 +174,21 @@ export function createPresence(
         )
         select (select count(*) from dead)::integer as pools,
           (select array_agg(pool_id) from mine) as mine,
+          (select ms from step where ms > ${STEP_MS}) as stepped_ms,
           (select count(*) from freed) as freed`,
-      values: [poolIds, renewOnly, inFlightAsJson()],
+      values: [poolIds, renewOnly, inFlightAsJson(), silenceCounts, sinceMs],
     });
     aliveAt = performance.now();
     renewedAt = sentAt;
     const [row] = rows;
+    if (row?.stepped_ms != null) {
+      steppedAt = performance.now();
+      const seconds = Math.round(row.stepped_ms / 1_000);
+      log.warn(
+        { seconds },
+        "the database's clock was set forward; no worker is taken for dead by it",
+      );
+    }
     const lost = poolIds.filter((id) => known.has(id) && !row?.mine?.includes(id));
     if (lost.length > 0) {
       for (const id of lost) known.delete(id);

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import t from 'tap';
-import { createPool, DELIVERY_PLANS } from '../../src/db/pool.ts';
+import { POOL_PLANS } from '../../src/db/planner.ts';
+import { createPool } from '../../src/db/pool.ts';
 import { type AttemptResult, recordAttempts } from '../../src/deliveries/record.sql.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 
@@ -33,7 +34,7 @@ for (const state of ['succeeded', 'pending'] as const)
       connectionString: await createTestDatabase(t),
       purpose: 'test',
       max: 3,
-      settings: DELIVERY_PLANS,
+      settings: POOL_PLANS.delivery,
     });
     t.teardown(() => pool.end());
     const numbers = async (webhookId: string) =>

@@ -8,6 +8,7 @@ import { inTransaction } from '../../src/db/transaction.ts';
 import type { DeliveryState } from '../../src/db/types.ts';
 import { cancelDeliveries, cancelOne } from '../../src/deliveries/cancel.sql.ts';
 import { expireHeld } from '../../src/deliveries/expire.sql.ts';
+import { moveFutureTimes } from '../../src/deliveries/future-times.sql.ts';
 import { holdDeliveries } from '../../src/deliveries/hold.sql.ts';
 import type { OwedDelivery } from '../../src/deliveries/load.sql.ts';
 import { type AttemptResult, recordAttempts } from '../../src/deliveries/record.sql.ts';
@@ -33,8 +34,8 @@ interface Use {
   readonly makes: readonly TransitionName[];
   /** Whether the subscription's deliveries go through its backlog. */
   readonly throughBacklog?: boolean;
-  /** Whether the next attempt is due later than now. */
-  readonly waits?: boolean;
+  /** In how many seconds the next attempt is due; it has been due for a while if left out. */
+  readonly dueInS?: number;
   run(delivery: Delivery): Promise<unknown>;
 }
 
@@ -129,11 +130,23 @@ const USES: Record<string, Use> = {
     makes: ['skip'],
     run: ({ pool, subscriptionId }) => skipSome(pool, subscriptionId),
   },
-  reopen: { makes: ['reopen'], waits: true, run: owedAgain },
+  moveFutureTimes: {
+    makes: ['correctDue'],
+    dueInS: 3_600,
+    async run({ pool, webhookId, subscriptionId }) {
+      await pool.query(
+        `insert into posthorn.delivery_attempts (at, webhook_id, subscription_id, attempt_number, status, duration_ms)
+         values (now() + interval '30 minutes', $1, $2, ${ATTEMPTS}, 'failed', 1)`,
+        [webhookId, subscriptionId],
+      );
+      await moveFutureTimes(pool);
+    },
+  },
+  reopen: { makes: ['reopen'], dueInS: 50, run: owedAgain },
   'reopen, through a backlog': {
     makes: ['reopen'],
     throughBacklog: true,
-    waits: true,
+    dueInS: 50,
     run: owedAgain,
   },
 };
@@ -183,9 +196,9 @@ t.test('each statement changes deliveries in the states that the table names', a
        )
        insert into posthorn.deliveries (webhook_id, subscription_id, state, reason, attempt_count, next_attempt_at)
        -- The time is the same in all states, so that only the state decides.
-       select id, $1, $2, $3, ${ATTEMPTS}, now() + $4 * interval '50 seconds' from payload
+       select id, $1, $2, $3, ${ATTEMPTS}, now() + $4 * interval '1 second' from payload
        returning webhook_id as id`,
-      [subscriptionId, state, from === 'expired' ? 'expired' : null, use.waits === true ? 1 : -1],
+      [subscriptionId, state, from === 'expired' ? 'expired' : null, use.dueInS ?? -50],
     );
     return { pool, webhookId: rows[0]?.id as string, subscriptionId };
   }
@@ -251,7 +264,7 @@ t.test('no statement elsewhere changes deliveries', async (t) => {
   ]);
   t.strictSame(
     changing.filter((file) => file.startsWith('src/deliveries/')).sort(),
-    ['cancel', 'expire', 'hold', 'record', 'reopen', 'wake'].map(
+    ['cancel', 'expire', 'future-times', 'hold', 'record', 'reopen', 'wake'].map(
       (name) => `src/deliveries/${name}.sql.ts`,
     ),
   );

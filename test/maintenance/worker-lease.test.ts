@@ -5,6 +5,7 @@ import { createPool } from '../../src/db/pool.ts';
 import { createSession } from '../../src/db/session.ts';
 import { createPresence } from '../../src/maintenance/worker-lease.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { collectLog } from '../helpers/log.ts';
 import { anyLoop } from '../helpers/loops.ts';
 import { startTcpForwarder } from '../helpers/tcp-forwarder.ts';
 import { until } from '../helpers/until.ts';
@@ -113,4 +114,42 @@ t.test('a worker is told which of its pools was taken for dead', async (t) => {
   await looking.query(`delete from posthorn.workers where pool_id = 'taken'`);
   await presence.rescue();
   t.strictSame(dead, ['taken']);
+});
+
+t.test("a step of the database's clock makes no living worker dead", async (t) => {
+  const { databaseUrl, presence, looking } = await startPresence(t);
+  const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
+  const { log, lines } = collectLog();
+  const session = createSession({ databaseUrl, purpose: 'session', loop: anyLoop, log });
+  const other = createPresence(pool, session, anyLoop, log);
+  t.teardown(async () => {
+    await other.stop();
+    await session.stop();
+    await pool.end();
+  });
+  await session.start();
+  await presence.register('living');
+  await other.register('looking');
+  const ids = async () =>
+    (await looking.query('select pool_id from posthorn.workers order by 1')).rows.map(
+      ({ pool_id }) => pool_id,
+    );
+  // As it is when the clock is an hour later than at the last beats.
+  await looking.query(`update posthorn.workers set seen_at = seen_at - interval '1 hour'`);
+  await other.rescue();
+  t.strictSame(await ids(), ['living', 'looking']);
+  t.match(lines, [{ seconds: 3600, msg: /clock was set forward/ }]);
+  // The other renews its lease, by the new clock.
+  await presence.rescue();
+  await other.rescue();
+  t.strictSame(await ids(), ['living', 'looking']);
+});
+
+t.test('a worker that is silent while the clock goes on is taken for dead', async (t) => {
+  const { presence, looking } = await startPresence(t);
+  await presence.register('living');
+  await looking.query(`insert into posthorn.workers (id, pool_id, host, pid, seen_at)
+    select 1000, 'frozen', 'here', 1, now() - interval '31 seconds' from pg_advisory_lock(1347637332, 1000)`);
+  await presence.rescue();
+  t.notOk(await isKnown(looking, 'frozen'));
 });

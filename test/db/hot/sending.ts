@@ -94,8 +94,8 @@ export function ofSending({ pending, pendingOfTwoDays, held }: Samples): Hot[] {
       rows: 25,
       days: daysOf(pending),
       run: async (pool) => {
-        const { moved } = await recordAttempts(pool, resultsOf(pending, {}));
-        found(moved, moved, 25);
+        const { late } = await recordAttempts(pool, resultsOf(pending, {}));
+        found(late, 25 - late, 25);
       },
     },
     {
@@ -104,11 +104,11 @@ export function ofSending({ pending, pendingOfTwoDays, held }: Samples): Hot[] {
       rows: 25,
       days: daysOf(pending),
       run: async (pool) => {
-        const { moved, wakeInMs } = await recordAttempts(
+        const { late, wakeInMs } = await recordAttempts(
           pool,
           resultsOf(pending, { status: 'failed', state: 'pending', retryInMs: 1_000 }),
         );
-        found(moved, moved, 25);
+        found(late, 25 - late, 25);
         found(wakeInMs, wakeInMs.length, 1);
       },
     },
