@@ -38,6 +38,8 @@ export interface KeyQueues {
   append(key: Key, candidate: Candidate): boolean;
   /** Inserts a delivery into a key's queue, in order. Without memory, the last of the queue has to be read again. */
   insert(key: Key, candidate: Candidate): void;
+  /** A queued delivery is due at another time than was known. */
+  setDue(key: Key, candidate: Candidate, dueAt: number): void;
   /** Sets after which id the key's deliveries have to be read again; null: all are known. */
   setUnread(key: Key, after: string | null): void;
   /** Forgets deliveries that a sweep did not find. */
@@ -140,6 +142,10 @@ export function createKeyQueues(strict: boolean, bounds: SendOrderBounds): KeyQu
       key.queue.pop();
       queued -= 1;
       key.unreadAfter = (key.queue.at(-1) as Candidate).webhookId;
+    },
+    setDue(key, candidate, dueAt) {
+      candidate.dueAt = dueAt;
+      if (key.queue[0] === candidate) place(key);
     },
     setUnread(key, after) {
       key.unreadAfter = after;

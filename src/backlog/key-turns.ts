@@ -3,7 +3,7 @@ import { createHeap, type Heap } from '../lib/heap.ts';
 /** A held delivery without its body. */
 export interface Candidate {
   readonly webhookId: string;
-  readonly dueAt: number;
+  dueAt: number;
   /** The number of the last sweep that read it, or that was the last when it was first read. */
   seenInSweep: number;
 }

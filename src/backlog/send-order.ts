@@ -13,6 +13,9 @@ export interface HeldPage {
   dueAtOf(at: number): number;
 }
 
+/** A due time that was read again differs by less, unless it was moved. */
+const CLOCK_STEP_MS = 1_000;
+
 /**
  * `fill` reads the next deliveries of keys that had some skipped; `sweep`, from the beginning, those
  * that were committed late, made owed again, or skipped with their key; `ahead`, those after the front.
@@ -70,8 +73,8 @@ export interface SendOrder {
 export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUNDS): SendOrder {
   const queues = createKeyQueues(strict, bounds);
   const { drained, blockedKeys } = queues;
-  /** Deliveries that ended since the read under way began: they may still be on its page. */
-  const endedSinceRead = new Set<string>();
+  /** Deliveries whose attempts ended since the read under way began: its page has their earlier state. */
+  const settledSinceRead = new Set<string>();
   let read: { kind: ReadKind; after: string | null } = { kind: 'ahead', after: null };
   /** The last id read: deliveries up to it are known, or were skipped, or were committed late. */
   let front: string | null = null;
@@ -107,15 +110,20 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     const key = queues.get(name);
     const candidate = candidateOf(page, at);
     const { webhookId } = candidate;
-    if (endedSinceRead.has(webhookId)) return true;
+    if (settledSinceRead.has(webhookId)) return true;
     // A new key: its deliveries between this one and the front are not known.
     if (key === undefined)
       return queues.mayBeBlocked(name, sweeping) || queues.addKey(name, candidate, strict, now);
     if (key.unreadAfter !== null && webhookId > key.unreadAfter) return true;
     if (key.inFlight === webhookId) return true;
     const known = key.queue.find((other) => other.webhookId === webhookId);
-    if (known === undefined) queues.insert(key, candidate);
-    else known.seenInSweep = sweeps;
+    if (known === undefined) {
+      queues.insert(key, candidate);
+      return true;
+    }
+    known.seenInSweep = sweeps;
+    // The database's clock went back, and maintenance/clock.ts moved its due time.
+    if (candidate.dueAt < known.dueAt - CLOCK_STEP_MS) queues.setDue(key, known, candidate.dueAt);
     return true;
   }
 
@@ -147,7 +155,7 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
       // Deliveries after the front come with `ahead` pages.
       if (front === null || candidate.webhookId > front) break;
       // All known deliveries of this key have ended: one before them was committed late.
-      if (endedSinceRead.has(candidate.webhookId)) continue;
+      if (settledSinceRead.has(candidate.webhookId)) continue;
       if (queues.append(key, candidate)) key.unreadAfter = candidate.webhookId;
       else overfull.add(key);
     }
@@ -197,10 +205,10 @@ export function createSendOrder(strict: boolean, bounds: SendOrderBounds = BOUND
     next: queues.take,
     settled(webhookId, dueAt) {
       const again = dueAt === null ? null : { webhookId, dueAt, seenInSweep: sweeps };
-      if (queues.settle(webhookId, again) && again === null) endedSinceRead.add(webhookId);
+      if (queues.settle(webhookId, again)) settledSinceRead.add(webhookId);
     },
     beginRead(kind, exact = false) {
-      endedSinceRead.clear();
+      settledSinceRead.clear();
       if (kind === 'sweep' && sweptTo === undefined) {
         sweptTo = null;
         sweeps += 1;

@@ -225,3 +225,21 @@ t.test('a delivery that is no longer held stops blocking its key after a sweep',
   give('sweep', [2, 3], 0);
   t.strictSame(line.next(10, 1), [idOf(2)]);
 });
+
+t.test('a due time that was moved to earlier is kept from the next page on', async (t) => {
+  const order = createSendOrder(true);
+  const take = (kind: 'ahead' | 'sweep', dueAt: number) => {
+    order.beginRead(kind);
+    order.take(pageOf([1, 2].map((n) => ({ webhookId: idOf(n), key: 1, dueAt }))), false, 0);
+  };
+  take('ahead', 86_400_000);
+  t.equal(order.ready(10), 0);
+  take('sweep', 5);
+  t.strictSame(order.next(10, 10), [idOf(1)]);
+
+  // A page that was read before an attempt ended does not undo its retry time.
+  order.beginRead('sweep');
+  order.settled(idOf(1), 60_000);
+  order.take(pageOf([{ webhookId: idOf(1), key: 1, dueAt: 5 }]), false, 0);
+  t.equal(order.ready(1_000), 0);
+});

@@ -2,8 +2,10 @@ import t from 'tap';
 import { createPool } from '../../src/db/pool.ts';
 import { moveFutureTimes } from '../../src/deliveries/future-times.sql.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { subscribeAs } from '../helpers/health.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
 
 /** SQL for an id of a time. */
 const idAt = (ahead: string) =>
@@ -31,6 +33,38 @@ t.test('what a clock a day ahead accepted is delivered when it is right again', 
   await receiver.waitFor(10, 60_000);
   t.equal((await moveFutureTimes(pool)).deliveries, 0);
 });
+
+t.test(
+  'strict order goes on after such a clock, although its owner has read the late times',
+  async (t) => {
+    const receiver = await startReceiver(t);
+    const posthorn = await startTestService(t);
+    const id = await subscribeAs(posthorn, { url: receiver.url, ordering: 'strict' });
+    const client = await connect(t, posthorn.databaseUrl);
+    await client.query(
+      `with made as (
+       insert into posthorn.webhook_payloads (id, accepted_at, content_type, body, ordering_key)
+       select ${idAt('1 day')}, now() + interval '1 day', 'application/json', '{}', 'a' from generate_series(1, 10)
+       returning id
+     )
+     insert into posthorn.deliveries (webhook_id, subscription_id, next_attempt_at, state, queued)
+     select id, $1::integer, now() + interval '1 day', 'held', false from made`,
+      [id],
+    );
+    await client.query(`select pg_notify('posthorn_backlogs', $1::text)`, [id]);
+    await until('an owner has read them', async () => {
+      const { rows } = await client.query(
+        `select from posthorn.backlogs where subscription_id = $1 and owner is not null`,
+        [id],
+      );
+      return rows.length === 1;
+    });
+    const pool = createPool({ connectionString: posthorn.databaseUrl, purpose: 'test', max: 1 });
+    t.teardown(() => pool.end());
+    await moveFutureTimes(pool);
+    await receiver.waitFor(10, 60_000);
+  },
+);
 
 t.test('a retry keeps its delay, and what is rightly late stays late', async (t) => {
   const databaseUrl = await createTestDatabase(t);
