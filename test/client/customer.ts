@@ -4,9 +4,9 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
-import { Api, type Problem } from './client.ts';
 // From either of its two places.
-import type { Place } from './place.ts';
+import type { Place } from '../../test/client/place.ts';
+import { Api, type Problem } from './client.ts';
 
 function clientOf(baseUrl: string, key: string) {
   return new Api({
