@@ -29,7 +29,15 @@ function createPoolOfHeld(): pg.Pool {
     }
     if (name === 'load-payloads')
       return {
-        rows: listOf(values[0]).map((id) => [id, 'default', 'application/json', '2', BODY]),
+        rows: listOf(values[0]).map((id) => [
+          id,
+          'default',
+          'application/json',
+          null,
+          '2',
+          BODY,
+          null,
+        ]),
       };
     const rows = listOf(values[0]).map((webhook_id) => ({
       webhook_id,
@@ -114,7 +122,8 @@ t.test('a backlog that cannot be taken stops no other', async (t) => {
     return reply.status === 503 && reply.json.detail.includes('take_backlogs') && reply;
   });
   t.match(json.detail, /taking backlogs/);
-  t.equal((await deliveriesOf(posthorn, bad, 'held')).length, 10);
+  // Its last owner may have sent some before it noticed.
+  t.not((await deliveriesOf(posthorn, bad, 'held')).length, 0);
   await client.query('drop trigger refuse on posthorn.backlogs');
   await until('this one too', async () => {
     return (await deliveriesOf(posthorn, bad, 'succeeded')).length === 10;
