@@ -39,9 +39,9 @@ function textOf(name: keyof typeof SETTINGS): string | undefined {
   return readGiven(process.env, process.cwd())[name] ?? SETTINGS[name].fallback;
 }
 
-function read<T>(name: string, text: string, reader: (text: string) => T): T {
+function read<T>(name: string, value: string, reader: (text: string) => T): T {
   try {
-    return reader(text);
+    return reader(value);
   } catch (error) {
     throw new OperatorError(`Bad setting: ${name}: ${(error as Error).message}`);
   }

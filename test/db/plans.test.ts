@@ -37,6 +37,7 @@ const RARE: Readonly<Record<string, string>> = {
   stats: 'counts what a window of time has, when somebody asks for figures',
   'enable-any': 'updates a subscription by its id',
   beat: 'reads workers, of which there are few',
+  'record-late': 'logs results that changed no delivery, by their ids: after a lost answer or a take-over',
   'keys-used': 'updates keys by their ids, each once a minute at most',
 };
 
@@ -48,11 +49,14 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/db/types.ts': 'has types alone',
   'src/maintenance/erase-bodies.ts': 'erases bodies once an hour, by their ids',
   'src/maintenance/indexes.ts': 'reads the catalogue',
+  'src/maintenance/partitions.ts':
+    'looks for one unfinished delivery in each expired partition, once an hour',
 };
 
 /** Functions and views on history that are not walked, and why not. */
 const RARE_FUNCTIONS: Readonly<Record<string, string>> = {
   uuidv7: 'sets a default',
+  list_partitions: 'reads the catalogue',
   droppable_days: 'runs once an hour, and looks for one row in each past day',
   webhooks: 'is for people who look at history by SQL',
   attempt_report: 'is for people who look at history by SQL',

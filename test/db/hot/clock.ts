@@ -2,6 +2,7 @@ import { runBatch } from '../../../src/bulk-operations/run.ts';
 import { createTask } from '../../../src/bulk-operations/store.ts';
 import { inTransaction } from '../../../src/db/transaction.ts';
 import { expireHeld } from '../../../src/deliveries/expire.sql.ts';
+import { moveFutureTimes } from '../../../src/deliveries/future-times.sql.ts';
 import { retryDelivery } from '../../../src/deliveries/retry.ts';
 import { skipSome } from '../../../src/deliveries/skip.sql.ts';
 import { wakeDeliveries } from '../../../src/deliveries/wake.sql.ts';
@@ -22,6 +23,12 @@ export function ofManyDeliveries({ ended }: Samples): Hot[] {
         found(woken, woken, 1_000);
         found(lost, lost, 500);
       },
+    },
+    {
+      what: 'move due times in the future',
+      pool: 'general',
+      rows: 10,
+      run: async (pool) => void (await moveFutureTimes(pool)),
     },
     {
       what: 'expire held deliveries',
