@@ -37,7 +37,8 @@ const RARE: Readonly<Record<string, string>> = {
   stats: 'counts what a window of time has, when somebody asks for figures',
   'enable-any': 'updates a subscription by its id',
   beat: 'reads workers, of which there are few',
-  'record-late': 'logs results that changed no delivery, by their ids: after a lost answer or a take-over',
+  'record-late':
+    'logs results that changed no delivery, by their ids: after a lost answer or a take-over',
   'keys-used': 'updates keys by their ids, each once a minute at most',
 };
 

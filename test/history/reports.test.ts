@@ -47,7 +47,7 @@ function documentedReports(): { page: string; statement: string }[] {
 async function fillDays(client: pg.Client): Promise<void> {
   await client.query(`
     set timezone = 'UTC';
-    select posthorn.ensure_partitions(current_date - ${DAYS}, current_date + 1);
+    select posthorn.ensure_partitions(current_date - ${DAYS}, current_date + 1, 1);
     insert into posthorn.subscriptions (url)
     select 'https://receiver.example/' || n from generate_series(1, 5) n;
     create temp table made as
