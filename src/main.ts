@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * What is read when a process begins.
+ * Environment variables that are read only when a process begins. Values that are already set stay.
  *
- * How glibc's malloc is to deal with memory: as it comes it has an arena for every other thread, of
- * which we have seventy, and raises what it keeps of freed memory with each large block: 20 to 50 MiB
- * of a busy process. And where Node finds this very file without its types: it would load its compiler
- * to strip it, and keep that, another 15 MiB. What others set is left as it is.
+ * By default, glibc's malloc has an arena for every second of our seventy threads, and keeps more freed memory
+ * after each large block: 20 to 50 MiB of a busy process. And Node would load its TypeScript compiler for this
+ * file and keep it, another 15 MiB, unless its compile cache has the file without types.
  */
 const FROM_THE_START = {
   MALLOC_ARENA_MAX: '2',
@@ -18,9 +17,8 @@ const FROM_THE_START = {
   MALLOC_TRIM_THRESHOLD_: String(2 * 1024 * 1024),
 };
 const isSet = Object.keys(FROM_THE_START).some((name) => name in process.env);
-// So the service begins once more, in this same process: with its number, its terminal and its flags.
-// Not where a parent speaks to it by a channel, which would not outlive that: under a supervisor it
-// has these from there.
+// So the service starts once more in this same process, which keeps its id, its terminal and its flags. A process
+// with a channel to its parent does not, because the channel would be lost; the supervisor sets the variables for it.
 if (process.argv[2] === 'start' && process.platform === 'linux' && !isSet && !process.channel) {
   process.execve?.(
     process.execPath,
@@ -34,12 +32,12 @@ if (process.argv[2] === 'start' && process.platform === 'linux' && !isSet && !pr
 }
 
 enableCompileCache?.();
-// Names are resolved on these threads, by the system's resolver. The usual four are soon all taken by
-// name servers that do not answer, and no connection could be made to anybody else.
+// The system's resolver resolves names on these threads. Name servers that do not answer would soon occupy the
+// usual four, and no connection to any other receiver could be made.
 process.env.UV_THREADPOOL_SIZE ??= '64';
 // On a machine with much memory V8 lets its heap grow to four times what is alive before it collects.
-// With this, and with the young generation bounded where Node is called (a flag that must be given
-// at its start), a busy process stays under 250 MB at the same speed.
+// With this setting, and with a bounded young generation (a flag of the command line), a busy process stays under
+// 250 MB at the same speed.
 setFlagsFromString('--heap-growing-percent=60');
 const { runCli } = await import('./cli/cli.ts');
 await runCli(process.argv);

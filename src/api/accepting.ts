@@ -97,7 +97,7 @@ export function textOfBody(body: Buffer | undefined): string {
   return body.toString('utf8');
 }
 
-/** How bodies begin that clients take for JSON, and that JSON.parse would refuse without naming the cause. */
+/** The first bytes of bodies that clients take for JSON, and that JSON.parse refuses without naming the cause. */
 const WRONG_STARTS = [
   {
     bytes: Buffer.from([0xef, 0xbb, 0xbf]),

@@ -13,7 +13,7 @@ const REPORT_EVERY_MS = 60_000;
 interface OpenDatabase {
   readonly url: string;
   readonly embedded: EmbeddedPostgres | undefined;
-  /** Whether a pooler gives each transaction another session, so there are no notifications and session locks. */
+  /** True if a pooler gives each transaction another session: there are no notifications and session locks. */
   readonly sharesSessions: boolean;
   /** Stops the server, if it is the embedded Postgres. */
   close(): Promise<void>;

@@ -12,7 +12,7 @@ export interface Backlog extends HasMode {
   /** When deliveries were held last, or an attempt ended. */
   activeAt: number;
   readonly rate: RateKeeper;
-  /** What is known of its deliveries. Null while its circuit is open: a probe is chosen by a query. */
+  /** The part of it that was read. Null while its circuit is open: a probe is chosen by a query. */
   reading: Reading | null;
 }
 

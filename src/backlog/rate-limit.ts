@@ -50,7 +50,7 @@ export function createRateLimiter(
 export interface RateKeeper {
   /** When the last request began; minus infinity: never; undefined: not read from the log yet. */
   lastStartedAt: number | undefined;
-  /** Whether there was a limit when `permits` was called last. */
+  /** True if there was a limit when `permits` was called last. */
   readonly limited: boolean;
   /** Returns how many requests may begin now; infinity without a limit. */
   permits(limit: RateLimit | null, now: number): number;

@@ -1,6 +1,6 @@
 import { mayTake, mostToTake } from '../lib/fair-share.ts';
 
-/** How a delivery comes into memory: named by a job of the queue, or read from a backlog. */
+/** A delivery comes into memory because a job of the queue names it, or because it is read from a backlog. */
 export type DeliverySource = 'queue' | 'backlog';
 
 /**

@@ -4,7 +4,7 @@ import { mayTake, mostToTake, shareOfOne } from '../lib/fair-share.ts';
 const SLOW_SHARE = 0.8;
 const UNPROVEN_SHARE = 0.5;
 
-/** What decides which share of the total a receiver may use. */
+/** The properties of a receiver that decide which share of the total it may use. */
 export interface ReceiverKind {
   /** It answers quickly, and so holds its place for a short time only. */
   readonly quick: boolean;

@@ -146,7 +146,7 @@ const NO_CONNECTION = [
   // Also with an addition: `unexpectedly`, `due to connection timeout`, and our own reasons (`cutOff`).
   'Connection terminated',
   'timeout expired',
-  // Of the pool: all connections were in use, or it was ended.
+  // From the pool: all connections were in use, or it was ended.
   'timeout exceeded when trying to connect',
   'Cannot use a pool after calling end on the pool',
 ];
@@ -208,7 +208,7 @@ export interface Ended {
   readonly text: string;
   /** Undefined: it succeeded. */
   readonly error: unknown;
-  /** Whether `pool.query` ran it, which closes the connection after an error. */
+  /** True if `pool.query` ran it, which closes the connection after an error. */
   readonly byPool: boolean;
 }
 

@@ -1,5 +1,5 @@
 /**
- * How statements get the plan that they need: by index, over the partitions that matter, whatever the
+ * Gives statements the plan that they need: by index, over the partitions that matter, whatever the
  * statistics say. `test/db/plans.test.ts` looks at the plan of every hot statement.
  *
  * Two more tricks are plain SQL, and stand where they are used:
@@ -54,7 +54,7 @@ export const POOL_PLANS = {
    */
   queue: AS_LIST,
   lists: AS_LIST,
-  /** What a webhook needs is looked up: its subscription, its type's subscribers, its idempotency key. */
+  /** Intake looks rows up by key: a subscription, the subscriptions of a type, an idempotency key. */
   intake: { ...FIXED, enable_hashjoin: 'off', enable_mergejoin: 'off' },
 } as const satisfies Record<string, Plans>;
 

@@ -17,7 +17,7 @@ export interface PoolOptions {
   readonly timeoutMs?: number;
   /** Postgres settings of every connection of the pool, such as `POOL_PLANS` (planner.ts). */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Whether a pooler gives each transaction another session (pooling.ts). */
+  /** True if a pooler gives each transaction another session (pooling.ts). */
   readonly sharesSessions?: boolean;
 }
 

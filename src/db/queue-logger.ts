@@ -55,7 +55,7 @@ export function queueLogger(log: Pino): Logger {
   });
 }
 
-/** Whether the database is away, by the errors that graphile-worker wraps when it ends its queue meanwhile. */
+/** Returns true if an error says that the database is away; graphile-worker wraps it when it ends its queue. */
 function isAway(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(isAway);
   const [, returning] = RETURNING_JOBS.exec(errorMessage(error)) ?? [];

@@ -24,7 +24,7 @@ export interface SessionOptions {
 export interface Session {
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Whether notifications arrive now. */
+  /** True while notifications arrive. */
   readonly connected: boolean;
   /** For how long notifications have arrived without a break; 0 while they do not. */
   readonly connectedForMs: number;

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-/** What a statement can be run on: a connection, perhaps in a transaction, or a pool. */
+/** Runs statements: a connection, perhaps in a transaction, or a pool. */
 export interface Queryable {
   query<Row extends pg.QueryResultRow>(
     text: string,

@@ -7,7 +7,7 @@ const TOLERATED = `interval '1 minute'`;
 /** Deliveries that one statement changes. */
 export const MAX_MOVED = 5_000;
 
-/** What was dated in the future, and is due now. */
+/** The numbers of rows that were dated in the future, and are due now. */
 export interface Moved {
   readonly deliveries: number;
   readonly circuits: number;

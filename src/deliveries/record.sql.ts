@@ -116,7 +116,7 @@ export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): P
   return { late, wakeInMs };
 }
 
-/** How many deliveries were changed, and the time until the jobs that were added are due. */
+/** The number of deliveries that were changed, and the time until the jobs that were added are due. */
 interface Moved {
   readonly moved: number;
   readonly wakeInMs: readonly number[];

@@ -12,7 +12,7 @@ const MAX_WOKEN = 5_000;
 export interface Woken {
   /** Deliveries that were given a job. */
   readonly woken: number;
-  /** Those among them whose job had been lost. */
+  /** The deliveries among these whose job had been lost. */
   readonly lost: number;
   /** Until those jobs are due. */
   readonly wakeInMs: readonly number[];

@@ -52,7 +52,7 @@ export async function subscriptionHealth(
 export interface ReceiverCounts {
   /** Active, and their attempts have failed several times since the last success. */
   readonly failing: number;
-  /** Those among them whose circuit is open. */
+  /** The receivers among these whose circuit is open. */
   readonly open: number;
   readonly disabled: number;
 }

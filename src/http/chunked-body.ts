@@ -15,7 +15,7 @@ export class ChunkedBody {
   #previous = 0;
   #lineIsEmpty = true;
   #lineHasColon = false;
-  /** Whether the body is exactly as in the RFC, and has no trailers. */
+  /** True if the body is exactly as in the RFC and has no trailers. */
   isRegular = true;
   readonly #keep: (data: Buffer) => void;
 

@@ -158,7 +158,7 @@ export class Connection {
   }
 
   /**
-   * Whether something has come that nobody has read. It was sent before any request that follows, so it
+   * Returns whether bytes have arrived that nobody has read. It was sent before any request that follows, so it
    * cannot be the answer to it. To be used while idle, and no more after `true`.
    */
   hasUnread(): boolean {

@@ -3,7 +3,7 @@ import { createTurns } from '../lib/turns.ts';
 
 type Callback = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void;
 
-/** How a name becomes all its addresses: `dns.lookup`, or what does the same. */
+/** Resolves a name to all its addresses, as `dns.lookup` does. */
 export type Resolve = (hostname: string, options: LookupAllOptions, callback: Callback) => void;
 
 /** The same, on behalf of an owner, such as a tenant. */

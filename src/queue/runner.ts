@@ -74,7 +74,7 @@ export interface QueueRunner {
   stop(): Promise<void>;
   /** Looks for due jobs in `delayMs`, rather than when the queue is next polled. */
   wakeIn(delayMs: number): void;
-  /** How long no job has begun and the queue was not found empty either. */
+  /** The time in which no job has begun, although the queue was not found empty. */
   readonly quietForMs: number;
 }
 

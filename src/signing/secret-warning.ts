@@ -1,7 +1,7 @@
 import { isPrivateKey } from './ed25519.ts';
 import { WHSEC } from './sign.ts';
 
-/** What is true of every secret that is text: receivers may verify with the characters. */
+/** Receivers can verify with the characters of every secret that is text. */
 const AS_TEXT =
   'x-hub-signature-256 and a custom signature header verify with the characters of the secret';
 

@@ -17,9 +17,9 @@ export interface SigningKey {
   hub(): Hmac;
 }
 
-/** How secrets of Standard Webhooks begin, before their base64. */
+/** The prefix of secrets of Standard Webhooks; base64 follows. */
 export const WHSEC = 'whsec_';
-/** Of a key that is given as text. */
+/** The most characters of a key that is given as text. */
 const IN_BASE64 = { encoding: 'base64' } as const;
 /** With or without padding. A length that no bytes encode to means that the secret lost a character. */
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;

@@ -4,7 +4,7 @@ export type Placeholder = 'id' | 'timestamp' | 'body' | 'hex' | 'base64';
 /** A parsed template: texts and the names of placeholders. */
 export type Template = readonly ({ readonly text: string } | { readonly name: Placeholder })[];
 
-/** Of what is signed, and of what the header says. */
+/** The most characters of a template: for the signed content, or for the header's value. */
 const CONTENT = ['id', 'timestamp', 'body'] as const;
 const VALUE = ['id', 'timestamp', 'hex', 'base64'] as const;
 

@@ -38,7 +38,7 @@ export interface CachedSubscription {
   readonly timeoutMs: number | null;
   /** Custom headers as name, value, name, value. */
   readonly headers: readonly string[];
-  /** What is taken from its source besides JSON bodies. */
+  /** The content types and headers that it takes from its source besides JSON bodies. */
   readonly ingest: Ingest;
   readonly maxInFlight: number | null;
   readonly rateLimit: { readonly limit: number; readonly perMs: number } | null;

@@ -1,4 +1,4 @@
-// What a subscription takes from requests to /ingest besides JSON bodies: other content types, and headers.
+// The content types other than JSON, and the headers, that a subscription takes from requests to /ingest.
 import type { IncomingHttpHeaders } from 'node:http';
 import { NO_TEXT, TOKEN } from '../lib/http-syntax.ts';
 import type { VerifyScheme } from '../signing/verify/schemes.ts';
@@ -62,7 +62,7 @@ function typeProblem(type: string): string | null {
   return 'it is not a content type; give a type without parameters, such as text/plain';
 }
 
-/** What a subscription takes from its source, in the form that the hot path needs. */
+/** The content types and headers that a subscription takes, in the form that the hot path needs. */
 export interface Ingest {
   /** In lower case. */
   readonly forwardHeaders: readonly string[];

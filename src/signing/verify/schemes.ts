@@ -28,7 +28,7 @@ export const VERIFY_SCHEMES = [
 ] as const;
 export type VerifyScheme = (typeof VERIFY_SCHEMES)[number];
 
-/** How a source signs the webhooks that it hands in, without its secret. */
+/** The way in which a source signs the webhooks that it sends to /ingest, without its secret. */
 export interface Verification {
   readonly scheme: VerifyScheme;
   /** Only for `hmac`, as are the following. */

@@ -1,6 +1,6 @@
 import type { VerifyScheme } from './schemes.ts';
 
-/** How the requests of a source look, besides their signature. */
+/** The properties of a source's requests other than their signature. */
 interface Source {
   /** The headers that say what a webhook is about. They are not signed, and none of them is a signature. */
   readonly headers: readonly string[];
