@@ -90,12 +90,18 @@ export function isJsonType(contentType: string): boolean {
 export function textOfBody(body: Buffer | undefined): string {
   if (body === undefined || body.length === 0)
     throw new Problem('invalid-json', 'The body is empty; send JSON.');
-  const wrongStart = WRONG_STARTS.find(({ bytes }) => body.subarray(0, bytes.length).equals(bytes));
+  // JSON begins with a character of ASCII that is no control character but white space.
+  const isWrong = (body[0] as number) > 0x7e || body[0] === GZIP[0];
+  const wrongStart = isWrong
+    ? WRONG_STARTS.find(({ bytes }) => body.subarray(0, bytes.length).equals(bytes))
+    : undefined;
   if (wrongStart !== undefined) throw new Problem('invalid-json', `The body ${wrongStart.says}.`);
   if (!isUtf8(body))
     throw new Problem('invalid-json', 'The body is not UTF-8; JSON must be encoded as UTF-8.');
   return body.toString('utf8');
 }
+
+const GZIP = Buffer.from([0x1f, 0x8b]);
 
 /** The first bytes of bodies that clients take for JSON, and that JSON.parse refuses without naming the cause. */
 const WRONG_STARTS = [
@@ -111,7 +117,7 @@ const WRONG_STARTS = [
     says: 'begins with the byte order mark (BOM) of UTF-16; JSON must be encoded as UTF-8, without such a mark',
   })),
   {
-    bytes: Buffer.from([0x1f, 0x8b]),
+    bytes: GZIP,
     says: 'is compressed by gzip; send it without compression',
   },
 ];
