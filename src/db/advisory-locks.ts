@@ -25,11 +25,11 @@ export const LOCKS = {
   retention: ofSpace(-5),
 } as const;
 
-/** Of one key: held by db/migrate.ts, so that processes which start together migrate one after another. */
+/** A lock with a single key. db/migrate.ts holds it, so that processes which start together migrate one after another. */
 export const MIGRATION_LOCK = 7_823_114_600_517;
 
 /**
- * Of one key: held by db/embedded/postgres.ts while it uses a data folder, in addition to the lock of the
+ * A lock with a single key. db/embedded/postgres.ts holds it while it uses a data folder, in addition to the lock of the
  * folder. It also keeps out a Posthorn in another container, whose process this one cannot see.
  */
 export const INSTANCE_LOCK = 7_823_114_600_518;

@@ -21,7 +21,7 @@ interface Node {
   readonly Plans?: readonly Node[];
 }
 
-/** What a table was read by. */
+/** A scan of a table: its kind or index, and the rows that it read. */
 export interface Scan {
   readonly table: string;
   readonly how: string;
@@ -35,7 +35,7 @@ export interface Explained {
   readonly blocks: number;
 }
 
-/** What ran in one piece of work. */
+/** The statements that ran in one piece of work, with their plans. */
 export interface Ran {
   readonly explained: readonly Explained[];
   /** The names of prepared statements. */

@@ -1,4 +1,4 @@
-// What src/http relies on inside of undici and of Node's sockets. An upgrade that changes it fails here first.
+// src/http relies on some private parts of undici and of Node's sockets. If an upgrade changes them, this test fails.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { type Socket as Accepted, createServer, Socket } from 'node:net';

@@ -44,7 +44,7 @@ const webhook = fc.record({
 });
 type Sent = typeof webhook extends fc.Arbitrary<infer W> ? W : never;
 
-/** What docs/ says of event types and channels. */
+/** The rule for event types and channels as docs/ states it. */
 function wants({ event_types, channels, ...s }: Subscription, sent: Sent): boolean {
   const own = sent.type?.startsWith('posthorn.') === true;
   const matches = (pattern: string | null) =>

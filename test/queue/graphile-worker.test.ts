@@ -1,5 +1,5 @@
-// What we rely on in graphile-worker beyond its types: its SQL objects, the order in which it asks the
-// database, and the texts of its messages. An upgrade that changes it fails here first.
+// Posthorn relies on these parts of graphile-worker beyond its types: its SQL objects, the order in which it asks the
+// database, and the texts of its messages. If an upgrade changes them, this test fails.
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -19,7 +19,7 @@ const webhookTo = (
   ...more,
 });
 
-/** What three of the very many subscriptions of a tenant want; and the operational type that none of them wants. */
+/** An event type that three of a tenant's very many subscriptions want, and an operational type that none wants. */
 const RARE = [
   { eventType: 'rare.type', channels: null, wanted: 3 },
   { eventType: 'common.type', channels: ['rare', 'absent'], wanted: 3 },

@@ -9,7 +9,7 @@ const LATER = 20_000;
 const DUE = 100;
 const TOGETHER = 2;
 
-/** What graphile-worker asks the database, by what it does. */
+/** The statements of graphile-worker, each named after its purpose. */
 interface Asked {
   readonly take: pg.QueryConfig;
   readonly complete: pg.QueryConfig;
