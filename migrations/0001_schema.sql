@@ -278,13 +278,16 @@ create table posthorn.deliveries (
   ended_at timestamptz,
   subscription_id integer not null,
   state posthorn.delivery_state not null default 'pending',
+  -- The number of the worker that accepted it, has it in memory and sends it without a job; null: it waits for a job.
+  -- Only for the first attempt. See src/sending/hand-over.ts.
+  handed_to integer,
   attempt_count smallint not null default 0,
   -- How many of its attempts were failed probes, which do not count in its retry schedule.
   probe_count smallint not null default 0,
   -- The number of attempts at which its retry schedule started again, because a retry or a replay made the ended
   -- delivery unfinished again; null: never. Attempts are counted on, so no number is missing or used twice.
   schedule_offset smallint,
-  -- Whether the queue has a job for it. A retry that is more than a minute away gets its job later: workers fetch
+  -- Whether the queue has a job for it, or `handed_to` has it. A retry that is more than a minute away gets its job later: workers fetch
   -- from the queue thousands of times a minute, and Postgres before 18 would read all waiting jobs each time.
   queued boolean not null default true,
   -- Why it ended, if no attempt shows it: expired, skipped.

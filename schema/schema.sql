@@ -45,6 +45,7 @@ create table posthorn.deliveries (
   ended_at timestamp with time zone,
   subscription_id integer not null,
   state posthorn.delivery_state not null default 'pending'::posthorn.delivery_state,
+  handed_to integer,
   attempt_count smallint not null default 0,
   probe_count smallint not null default 0,
   schedule_offset smallint,
@@ -417,14 +418,14 @@ create view posthorn.webhooks (
 ) as …; -- schema/views/webhooks.sql
 
 -- Stores webhooks, their deliveries and the jobs that wake the workers, for HTTP and SQL alike. Returns their ids in the order given.
-create function posthorn.accept(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], data_starts integer[] DEFAULT NULL::integer[], idempotency_keys text[] DEFAULT NULL::text[], fingerprints bytea[] DEFAULT NULL::bytea[], all_or_none boolean DEFAULT true, apart boolean DEFAULT false, header_lists text[] DEFAULT NULL::text[], OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[]) returns record
+create function posthorn.accept(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], data_starts integer[] DEFAULT NULL::integer[], idempotency_keys text[] DEFAULT NULL::text[], fingerprints bytea[] DEFAULT NULL::bytea[], all_or_none boolean DEFAULT true, apart boolean DEFAULT false, header_lists text[] DEFAULT NULL::text[], worker integer DEFAULT NULL::integer, room integer DEFAULT 0, OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[], OUT handed_places integer[], OUT handed_subscriptions integer[]) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/accept.sql
 -- may be executed by: nobody but the owner
 
 -- The general statement behind posthorn.accept. Call posthorn.accept instead.
-create function posthorn.accept_general(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[], ordering_keys text[], data_starts integer[], idempotency_keys text[], fingerprints bytea[], all_or_none boolean, apart boolean, header_lists text[], OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[]) returns record
+create function posthorn.accept_general(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[], ordering_keys text[], data_starts integer[], idempotency_keys text[], fingerprints bytea[], all_or_none boolean, apart boolean, header_lists text[], worker integer, room integer, OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[], OUT handed_places integer[], OUT handed_subscriptions integer[]) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/accept_general.sql

@@ -21,9 +21,13 @@ create or replace function posthorn.accept_general(
   all_or_none boolean,
   apart boolean,
   header_lists text[],
+  worker integer,
+  room integer,
   out ids uuid[],
   out deliveries integer[],
-  out outcomes text[]
+  out outcomes text[],
+  out handed_places integer[],
+  out handed_subscriptions integer[]
 )
   language plpgsql
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
@@ -153,11 +157,18 @@ begin
     select id, subscription_id, length, place, through_backlog, moving
     from tested
     where subscription_id is not null
+  ), handed as materialized (
+    -- All deliveries that are not held, or none.
+    select array_agg(place order by place) as places, array_agg(subscription_id order by place) as subscriptions
+    from wanted
+    where not through_backlog
+    having count(*) <= room
   ), owed as (
-    insert into posthorn.deliveries (webhook_id, subscription_id, state, queued)
+    insert into posthorn.deliveries (webhook_id, subscription_id, state, queued, handed_to)
     select id, subscription_id,
       case when through_backlog then 'held' else 'pending' end::posthorn.delivery_state,
-      not through_backlog
+      not through_backlog,
+      case when not through_backlog and exists (select from handed) then worker end
     from wanted
   ), wake_ups as (
     select posthorn.deliver_job(1, sum(length), array_agg(id order by place),
@@ -166,7 +177,7 @@ begin
       select *, (row_number() over (order by place) - 1)
         / least(25, greatest(1, count(*) over () / 3)) as job
       from wanted
-      where not through_backlog
+      where not through_backlog and not exists (select from handed)
     ) as numbered
     group by job
   ), counted as (
@@ -179,11 +190,14 @@ begin
     (select array_agg(distinct subscription_id) from wanted where through_backlog and moving),
     (select webhooks from refused),
     (select refused.outcomes from refused),
-    (select sum(filter_work) from judged)
+    (select sum(filter_work) from judged),
+    (select places from handed),
+    (select handed.subscriptions from handed)
   from given
   left join live using (place)
   left join counted using (place)
-  into given_ids, deliveries, jobs, backlogs, refused_ids, refused_outcomes, filter_work_of_all;
+  into given_ids, deliveries, jobs, backlogs, refused_ids, refused_outcomes, filter_work_of_all,
+    handed_places, handed_subscriptions;
   ids := given_ids;
 
   if all_or_none and (refused_ids <> '{}' or filter_work_of_all > max_filter_work_of_all) then

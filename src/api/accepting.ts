@@ -75,7 +75,8 @@ export function takeRawJson(app: TakesBodies, maxBytes: number): void {
 export function takeBytes(app: TakesBodies, maxBytes: number): void {
   app.removeAllContentTypeParsers();
   // The frequent types by name too: fastify finds a named parser in a cache, and parses the type for `*` each time.
-  app.addContentTypeParser([JSON_TYPE, '*'], bodyReader(maxBytes));
+  app.addContentTypeParser(JSON_TYPE, bodyReader(maxBytes));
+  app.addContentTypeParser('*', bodyReader(maxBytes));
 }
 
 /** Returns true for the content type of JSON, or of a type based on it. */

@@ -18,6 +18,7 @@ import { maxLoadedBytes } from '../deliveries/payloads.sql.ts';
 import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { createCircuits } from '../health/circuits.ts';
 import { createHttpClient } from '../http/http-client.ts';
+import type { HandOver } from '../intake/intake.ts';
 import type { LoopHealth } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
 import { createClockKeeper } from '../maintenance/clock.ts';
@@ -30,6 +31,7 @@ import { createPresence } from '../maintenance/worker-lease.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';
 import { createCourier } from '../sending/courier.ts';
 import { createDeliverer, LOAD_CONNECTIONS } from '../sending/deliverer.ts';
+import { createHandOver } from '../sending/hand-over.ts';
 import { createLargeBodies, LARGE_BODY_CONNECTIONS } from '../sending/large-bodies.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from '../sending/recorder.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
@@ -67,6 +69,8 @@ interface WorkerOptions {
 }
 
 export interface Worker {
+  /** For the intake in the same process. */
+  readonly handOver: HandOver;
   start(): Promise<void>;
   /** Lets deliveries in flight finish, within the grace period, and hands back the rest. */
   stop(): Promise<void>;
@@ -158,6 +162,14 @@ export function createWorker(options: WorkerOptions): Worker {
     log,
     receiverLimits.inFlightBySubscription,
   );
+  const handOver = createHandOver({
+    pool,
+    memory: limiter.memory,
+    lease: presence,
+    patience,
+    loop: health.watch('hand_over', 'handing deliveries over to this worker', FORGOTTEN_MS),
+    deliver: (delivery, release) => deliverer.deliverHandedOver(delivery, ending.signal, release),
+  });
   const backlogPool = createPool({
     connectionString: databaseUrl,
     purpose: 'backlog',
@@ -273,10 +285,12 @@ export function createWorker(options: WorkerOptions): Worker {
   });
 
   return {
+    handOver,
     async start() {
       await presence.rescue();
       presence.start();
       await runner.start();
+      handOver.start();
       for (const { start } of onClock) start();
       backlogs.start();
     },
@@ -285,7 +299,12 @@ export function createWorker(options: WorkerOptions): Worker {
       taskRunner.stop();
       const timer = setTimeout(() => ending.abort(), finishMs(settings.shutdownGraceMs));
       await Promise.all(onClock.map(({ stop }) => stop()));
-      await Promise.all([runner.stop(), backlogs.stop(), ...hourly.map(({ stop }) => stop())]);
+      await Promise.all([
+        runner.stop(),
+        handOver.stop(),
+        backlogs.stop(),
+        ...hourly.map(({ stop }) => stop()),
+      ]);
       clearTimeout(timer);
       // If that fails, others find this worker dead within seconds, since its session ends.
       await presence.stop().catch(() => {});

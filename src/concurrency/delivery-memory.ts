@@ -22,6 +22,16 @@ export interface DeliveryMemory {
     bytes: number,
     last: boolean,
   ): Promise<void> | undefined;
+  /**
+   * Counts deliveries of webhooks that are being accepted, if they fit now and no job waits. They are released
+   * as deliveries of the queue.
+   *
+   * @param least the least number of deliveries that is of use.
+   * @param most the number that is asked for.
+   * @param bytes of their bodies.
+   * @returns the number of deliveries that were counted; 0: none, and no bytes.
+   */
+  addAccepted(least: number, most: number, bytes: number): number;
   /** Returns how many held deliveries fit now, if each has a body of so many bytes. */
   roomForHeld(bytesEach: number): number;
   /** Counts held deliveries, until they are released. */
@@ -91,6 +101,13 @@ export function createDeliveryMemory(maxCount: number, maxBytes: number): Delive
       return new Promise((admit) => {
         (last ? waitingLast : waiting).push({ subscriptionIds, bytes, admit });
       });
+    },
+    addAccepted(least, most, bytes) {
+      if (waiting.length + waitingLast.length > 0) return 0;
+      const count = Math.min(most, mostToTake(queue.count, all.count, limit));
+      if (count < least || !mayTake(bytes, queue.bytes, all.bytes, maxBytes)) return 0;
+      add(queue, count, bytes);
+      return count;
     },
     roomForHeld(bytesEach) {
       const room = Math.min(

@@ -73,6 +73,7 @@ export async function wakeDeliveries(
       ), woken as (
         update posthorn.deliveries d
         set queued = true,
+            handed_to = null,
             -- Due again from now on, so that it is not taken for lost again at once.
             next_attempt_at = case when due.lost then now() else d.next_attempt_at end
         from due

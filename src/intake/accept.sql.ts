@@ -62,6 +62,23 @@ interface AcceptOptions {
   readonly apart: boolean;
   /** True: a refusal for the cost of filters is an error, SQLSTATE 54000. The answer is then never `apart`. */
   readonly allOrNone?: boolean;
+  /** The worker of this process that will send the deliveries from its memory, if they are at most `room`. */
+  readonly worker?: { readonly number: number; readonly room: number } | undefined;
+}
+
+/** The answers to webhooks that were accepted together. */
+export interface Accepted {
+  /** In the order of the webhooks; null where the subscription does not exist. */
+  readonly answers: (AcceptedWebhook | Refusal | Apart | null)[];
+  /** The deliveries that the worker has to send, because they have no jobs: all or none. */
+  readonly handedOver: readonly HandedOver[];
+}
+
+/** A delivery that is committed and has no job. */
+export interface HandedOver {
+  readonly id: string;
+  readonly webhook: IncomingWebhook;
+  readonly subscriptionId: number;
 }
 
 /**
@@ -72,14 +89,13 @@ interface AcceptOptions {
  * escaped text of twice the size), and a row of parameters for each webhook (a statement to parse for every
  * group size). A parameter that no webhook of the group uses is null, which costs nothing.
  *
- * @returns the webhooks in their order; null where the subscription does not exist.
  * @throws OutcomeUnknownError when they may have been committed; after any other error they were not.
  */
 export async function acceptWebhooks(
   pool: pg.Pool,
   webhooks: readonly IncomingWebhook[],
-  { bulk, apart, allOrNone = false }: AcceptOptions,
-): Promise<(AcceptedWebhook | Refusal | Apart | null)[]> {
+  { bulk, apart, allOrNone = false, worker }: AcceptOptions,
+): Promise<Accepted> {
   const starts: number[] = [];
   const lengths: number[] = [];
   let start = 0;
@@ -90,8 +106,9 @@ export async function acceptWebhooks(
   }
   const statement = {
     name: 'accept',
-    text: `select ids::text[], deliveries, outcomes
-      from set_config('posthorn.bulk', $14, true), posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16)`,
+    text: `select ids::text[], deliveries, outcomes, handed_places as places, handed_subscriptions as subscriptions
+      from set_config('posthorn.bulk', $14, true),
+        posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16, $17, $18)`,
     values: [
       oneAfterAnother(webhooks.map(({ body }) => body)),
       plainArray(starts),
@@ -124,6 +141,8 @@ export async function acceptWebhooks(
         webhooks.map(({ headers }) => (headers === null ? null : JSON.stringify(headers))),
         textArray,
       ),
+      worker?.number ?? null,
+      worker?.room ?? 0,
     ],
   };
   const { rows } = await queryToKnow<Answer>(pool, statement).catch(async (error) => {
@@ -132,19 +151,27 @@ export async function acceptWebhooks(
     await makePartitions(pool, 1);
     return await queryToKnow<Answer>(pool, statement);
   });
-  const { ids, deliveries, outcomes } = rows[0] as Answer;
-  return ids.map((id, index) => {
+  const { ids, deliveries, outcomes, places, subscriptions } = rows[0] as Answer;
+  const answers = ids.map((id, index) => {
     const outcome = outcomes?.[index] ?? null;
     if (outcome !== null && outcome !== 'replayed') return outcome;
     if (id === null) return null;
     return { id, deliveries: deliveries[index] as number, replayed: outcome !== null };
   });
+  const handedOver = (places ?? []).map((place, nth) => ({
+    id: ids[place - 1] as string,
+    webhook: webhooks[place - 1] as IncomingWebhook,
+    subscriptionId: subscriptions?.[nth] as number,
+  }));
+  return { answers, handedOver };
 }
 
 interface Answer {
   readonly ids: (string | null)[];
   readonly deliveries: number[];
   readonly outcomes: (Refusal | Apart | 'replayed' | null)[] | null;
+  readonly places: number[] | null;
+  readonly subscriptions: number[] | null;
 }
 
 function unlessAllNull<T>(

@@ -10,6 +10,7 @@ import {
   type AcceptedWebhook,
   type Apart,
   acceptWebhooks,
+  type HandedOver,
   type IncomingWebhook,
   type Refusal,
 } from './accept.sql.ts';
@@ -90,6 +91,35 @@ export interface Intake {
   stop(): Promise<void>;
 }
 
+/**
+ * Takes deliveries over from intake, to send them from memory at once. They need no job, so the queue has nothing
+ * to do for them (sending/hand-over.ts).
+ */
+export interface HandOver {
+  /**
+   * Keeps room for the deliveries of webhooks that are about to be committed.
+   *
+   * @returns null: they have to go through the queue.
+   */
+  reserve(webhooks: readonly IncomingWebhook[]): Reservation | null;
+}
+
+/** Room for deliveries. Exactly one of its functions must be called. */
+export interface Reservation {
+  /** The number by which the database knows the worker. */
+  readonly number: number;
+  /** The most deliveries. */
+  readonly room: number;
+  /** The webhooks were committed, and these deliveries have no jobs. */
+  begin(deliveries: readonly HandedOver[]): void;
+  /**
+   * Nothing was handed over.
+   *
+   * @param isKnown false: deliveries may have been committed that nobody knows of.
+   */
+  cancel(isKnown: boolean): void;
+}
+
 type Answer = AcceptedWebhook | Refusal | Apart | null;
 
 type Groups = GroupCommit<IncomingWebhook, Answer>;
@@ -101,8 +131,13 @@ type Batch = readonly IncomingWebhook[];
  * statements that delay only their own tenant.
  *
  * @param sharesSessions whether a pooler gives each transaction another session (db/pooling.ts).
+ * @param handOver of the worker in this process, if there is one.
  */
-export function createIntake(databaseUrl: string, sharesSessions: boolean): Intake {
+export function createIntake(
+  databaseUrl: string,
+  sharesSessions: boolean,
+  handOver?: HandOver,
+): Intake {
   const database = { connectionString: databaseUrl, settings: POOL_PLANS.intake, sharesSessions };
   const pool = createPool({
     ...database,
@@ -135,7 +170,7 @@ export function createIntake(databaseUrl: string, sharesSessions: boolean): Inta
       concurrency: CONNECTIONS,
       besideMs: BESIDE_MS,
       maxWaitingWeight: MAX_WAITING_BYTES,
-      run: (webhooks) => acceptShared(pool, webhooks, bulk),
+      run: (webhooks) => acceptShared(pool, webhooks, bulk, handOver),
     }),
   ) as [Groups, Groups];
   const apartGroups = createGroupCommit<IncomingWebhook, Answer>({
@@ -144,7 +179,8 @@ export function createIntake(databaseUrl: string, sharesSessions: boolean): Inta
     apart: true,
     maxWaitingWeight: MAX_WAITING_APART_BYTES,
     // Bulk, because their deliveries are so many that those of others go first.
-    run: (webhooks) => acceptWebhooks(apartPool, webhooks, { bulk: true, apart: true }),
+    run: async (webhooks) =>
+      (await acceptWebhooks(apartPool, webhooks, { bulk: true, apart: true })).answers,
   });
   // A batch that takes too long is cancelled in the first queue and repeated in the second, where batches of
   // tenants with much fan-out wait for each other.
@@ -212,7 +248,7 @@ export function createIntake(databaseUrl: string, sharesSessions: boolean): Inta
     // Whatever its types, a large batch is many.
     const bulk = webhooks[0] !== undefined && isBulk(webhooks[0], webhooks.length);
     const how = { bulk, apart: true, allOrNone: true };
-    const answers = await acceptWebhooks(from, webhooks, how);
+    const { answers } = await acceptWebhooks(from, webhooks, how);
     for (const [n, webhook] of webhooks.entries()) countFanOut(webhook, answers[n] ?? null);
     return answers;
   }
@@ -277,10 +313,19 @@ async function acceptShared(
   pool: pg.Pool,
   webhooks: IncomingWebhook[],
   bulk: boolean,
+  handOver: HandOver | undefined,
 ): Promise<Answer[]> {
+  const worker = handOver?.reserve(webhooks) ?? undefined;
   try {
-    return await acceptWebhooks(pool, webhooks, { bulk, apart: false });
+    const { answers, handedOver } = await acceptWebhooks(pool, webhooks, {
+      bulk,
+      apart: false,
+      worker,
+    });
+    worker?.begin(handedOver);
+    return answers;
   } catch (error) {
+    worker?.cancel(!(error instanceof OutcomeUnknownError));
     const isCausedByWebhooks =
       !(error instanceof OutcomeUnknownError) &&
       (errorCode(error) === QUERY_CANCELED || !isUnavailable(error));

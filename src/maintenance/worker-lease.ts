@@ -3,6 +3,11 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { LOCK_SPACE } from '../db/advisory-locks.ts';
 import type { Session } from '../db/session.ts';
+import {
+  HAND_OVER_NAMES,
+  handOverNumbers,
+  requeueHandedOver,
+} from '../deliveries/handed-over.sql.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
 
@@ -26,6 +31,19 @@ const AWAY_MS = 3 * BEAT_EVERY_MS;
 const STEP_MS = 10_000;
 /** After such a step, all workers have renewed their leases by the new clock within this time. */
 const STEP_SETTLED_MS = 3 * BEAT_EVERY_MS;
+
+/**
+ * SQL condition on a row of posthorn.workers: $1 are this process's own rows, $2 tells that none may be taken for
+ * dead, and $4 that silence counts as death.
+ */
+const IS_DEAD = `not $2 and not w.pool_id = any($1)
+            and ($4 and not exists (select from step where ms > ${STEP_MS})
+                and w.seen_at < clock_timestamp() - interval '${LEASE_SECONDS} seconds'
+              or not exists (
+                select from pg_catalog.pg_locks l
+                where l.locktype = 'advisory' and l.granted
+                  and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+                  and l.classid = ${LOCK_SPACE} and l.objid = w.id::oid and l.objsubid = 2))`;
 
 export interface Presence {
   /**
@@ -144,6 +162,7 @@ export function createPresence(
     const silenceCounts = poolIds.length > 0 && sentAt.monotonic - steppedAt > STEP_SETTLED_MS;
     const { rows } = await pool.query<{
       pools: number;
+      leaving: string[] | null;
       mine: string[] | null;
       stepped_ms: number | null;
     }>({
@@ -160,19 +179,16 @@ export function createPresence(
           returning pool_id
         ), dead as (
           delete from posthorn.workers w
-          where not $2 and not w.pool_id = any($1)
-            and ($4 and not exists (select from step where ms > ${STEP_MS})
-                and w.seen_at < clock_timestamp() - interval '${LEASE_SECONDS} seconds'
-              or not exists (
-                select from pg_catalog.pg_locks l
-                where l.locktype = 'advisory' and l.granted
-                  and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
-                  and l.classid = ${LOCK_SPACE} and l.objid = w.id::oid and l.objsubid = 2))
+          where ${IS_DEAD} and w.pool_id not like '${HAND_OVER_NAMES}'
           returning pool_id
+        ), leaving as materialized (
+          -- They are deleted when their deliveries have jobs.
+          select pool_id from posthorn.workers w where ${IS_DEAD} and w.pool_id like '${HAND_OVER_NAMES}'
         ), freed as (
           select graphile_worker.force_unlock_workers(array_agg(pool_id)) from dead having count(*) > 0
         )
         select (select count(*) from dead)::integer as pools,
+          (select array_agg(pool_id) from leaving) as leaving,
           (select array_agg(pool_id) from mine) as mine,
           (select ms from step where ms > ${STEP_MS}) as stepped_ms,
           (select count(*) from freed) as freed`,
@@ -194,8 +210,17 @@ export function createPresence(
       for (const id of lost) known.delete(id);
       takenForDead(lost);
     }
-    if ((row?.pools ?? 0) > 0) for (const listener of freedListeners) listener();
-    return row?.pools ?? 0;
+    const leaving = row?.leaving ?? [];
+    if (leaving.length > 0) await endHandOvers(leaving);
+    const pools = (row?.pools ?? 0) + leaving.length;
+    if (pools > 0) for (const listener of freedListeners) listener();
+    return pools;
+  }
+
+  /** Adds jobs for the deliveries of workers that are gone. If that fails, the next beat does it. */
+  async function endHandOvers(names: readonly string[]): Promise<void> {
+    await requeueHandedOver(pool, handOverNumbers(names));
+    await pool.query('delete from posthorn.workers where pool_id = any($1)', [names]);
   }
 
   function inFlightAsJson(): string | null {
@@ -222,6 +247,7 @@ export function createPresence(
     pending = pending.filter((registration) => !retired.includes(registration));
     for (const { poolId, reject } of retired)
       reject(new Error(`${poolId} was retired before it was known as alive`));
+    await requeueHandedOver(pool, handOverNumbers(poolIds));
     await pool.query(
       `with gone as (delete from posthorn.workers where pool_id = any($1))
        select graphile_worker.force_unlock_workers($1::text[])`,

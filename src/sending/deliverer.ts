@@ -52,6 +52,16 @@ export interface Deliverer {
    */
   deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void>;
   /**
+   * Makes the attempt of a delivery that intake has handed over, or holds it.
+   *
+   * @param release called as soon as the delivery is no longer in memory.
+   */
+  deliverHandedOver(
+    delivery: OwedDelivery,
+    signal: AbortSignal,
+    release: () => void,
+  ): Promise<void>;
+  /**
    * Makes the attempt of a held delivery. It stays unchanged if its receiver has no room after all, or
    * if `mayBegin` returns false.
    */
@@ -201,6 +211,11 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
 
   return {
     deliver,
+    async deliverHandedOver(delivery, signal, release) {
+      limiter.watch();
+      // A delivery that is not attempted, because the process stops, gets a job when the worker is retired.
+      await attemptOrHold(delivery, signal, release, []);
+    },
     async deliverHeld(delivery, signal, mayBegin) {
       limiter.watch();
       const place = await enter(delivery, 'backlog');

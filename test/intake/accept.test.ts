@@ -51,10 +51,8 @@ t.test(
         'graphile_worker._private_jobs',
       ])
         await pool.query(`delete from ${table}`);
-      const answers = (await acceptWebhooks(pool, webhooks, { bulk: false, apart: false })).slice(
-        0,
-        count,
-      );
+      const accepted = await acceptWebhooks(pool, webhooks, { bulk: false, apart: false });
+      const answers = accepted.answers.slice(0, count);
       const places = new Map(
         answers.map((answer, place) => [(answer as { id: string })?.id, place]),
       );

@@ -46,7 +46,9 @@ export function ofIntake(): Hot[] {
       // Two webhooks to 36 subscriptions each.
       rows: 72,
       run: async (pool) => {
-        const [accepted] = await acceptWebhooks(
+        const {
+          answers: [accepted],
+        } = await acceptWebhooks(
           pool,
           [1, 2].map((n) =>
             webhookTo(null, {
@@ -68,7 +70,9 @@ export function ofIntake(): Hot[] {
         rows: wanted,
         async run(pool) {
           const webhook = webhookTo(null, { tenant: 'crowd', eventType, channels });
-          const [accepted] = await acceptWebhooks(pool, [webhook], { bulk: false, apart: false });
+          const {
+            answers: [accepted],
+          } = await acceptWebhooks(pool, [webhook], { bulk: false, apart: false });
           const deliveries = typeof accepted === 'object' ? (accepted?.deliveries ?? 0) : 0;
           found(accepted, deliveries, wanted);
         },

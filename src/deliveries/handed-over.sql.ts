@@ -1,0 +1,55 @@
+import type pg from 'pg';
+import { plainArray } from '../db/arrays.ts';
+import { addJobsOf } from './jobs.sql.ts';
+import { stateAllows } from './states.ts';
+
+const NAME = 'hand-over-';
+/** SQL pattern of the names in `posthorn.workers` of the workers that deliveries are handed over to. */
+export const HAND_OVER_NAMES = `${NAME}%`;
+
+/** Returns the name in `posthorn.workers` of the worker whose number is in `deliveries.handed_to`. */
+export function handOverName(worker: number): string {
+  return `${NAME}${worker}`;
+}
+
+/** Returns the numbers of those of the names that are of workers that deliveries are handed over to. */
+export function handOverNumbers(names: readonly string[]): number[] {
+  return names
+    .filter((name) => name.startsWith(NAME))
+    .map((name) => Number(name.slice(NAME.length)));
+}
+
+/**
+ * Adds jobs for the deliveries that were handed over to workers and have not been sent, so that any worker sends
+ * them. A delivery that is not found here, because it was handed over more than an hour ago, counts as a lost
+ * delivery (wake.sql.ts).
+ *
+ * @param workers the numbers of the workers.
+ * @param keep the webhooks whose deliveries stay as they are.
+ * @returns the number of deliveries.
+ */
+export async function requeueHandedOver(
+  pool: pg.Pool,
+  workers: readonly number[],
+  keep: readonly string[] = [],
+): Promise<number> {
+  const { rows } = await pool.query<{ requeued: number }>({
+    name: 'requeue-handed-over',
+    text: `
+      with requeued as (
+        update posthorn.deliveries d
+        set handed_to = null
+        where ${stateAllows('d', 'wake')} and d.handed_to = any($1::integer[]) and d.attempt_count = 0
+          and d.next_attempt_at > now() - interval '1 hour'
+          and d.next_attempt_at < now() + interval '1 minute'
+          and d.webhook_id <> all($2::uuid[])
+        returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at
+      ), ${addJobsOf(`
+            select requeued.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step
+            from requeued
+            join posthorn.webhook_payloads p on p.id = requeued.webhook_id`)}
+      select (select count(*) from requeued)::integer as requeued, (select jobs from added) as jobs`,
+    values: [plainArray(workers), plainArray(keep)],
+  });
+  return rows[0]?.requeued ?? 0;
+}
