@@ -11,7 +11,8 @@ import { startProgram } from './lib/processes.ts';
 import { describeMachine } from './report/machine.ts';
 import { writePerformancePage } from './report/page.ts';
 import { type Results, summarise } from './report/results.ts';
-import { compareTable, summaryTable, targetsTable } from './report/tables.ts';
+import { compareTable, floorTable, summaryTable, targetsTable } from './report/tables.ts';
+import { atRest } from './scenarios/at-rest.ts';
 import { backlog } from './scenarios/backlog.ts';
 import { bigBodies } from './scenarios/big-bodies.ts';
 import { burst } from './scenarios/burst.ts';
@@ -21,7 +22,6 @@ import { fanOut } from './scenarios/fan-out.ts';
 import { idle } from './scenarios/idle.ts';
 import { intake } from './scenarios/intake.ts';
 import { isolation } from './scenarios/isolation.ts';
-import { latency } from './scenarios/latency.ts';
 import { manySubscriptions } from './scenarios/many-subscriptions.ts';
 import { processes } from './scenarios/processes.ts';
 import { sending } from './scenarios/sending.ts';
@@ -35,7 +35,7 @@ const SCENARIOS: readonly Scenario[] = [
   drain,
   fanOut,
   sending,
-  latency,
+  atRest,
   isolation,
   backlog,
   burst,
@@ -162,7 +162,7 @@ async function measure(): Promise<void> {
   }
 
   const results = resultsOf(chosen);
-  process.stdout.write(`\n${targetsTable(results)}`);
+  process.stdout.write(`\n${floorTable(results)}${targetsTable(results)}`);
   if (before !== undefined) process.stdout.write(`\n${compareTable(before, results)}`);
   if (quick) return;
   process.stdout.write(`\nWritten to ${await write(results)}\n`);

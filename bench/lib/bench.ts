@@ -58,16 +58,18 @@ export interface Scenario {
 
 export interface SideOptions {
   readonly env?: Record<string, string>;
+  /** Postgres measures the statements of the side. */
+  readonly statementTimes?: boolean;
 }
 
 /** Starts a side on a new, empty database, and ends both afterwards. */
 export async function withSide<T>(
   bench: Bench,
   side: Side,
-  { env }: SideOptions,
+  { env, statementTimes = false }: SideOptions,
   use: (running: Running) => Promise<T>,
 ): Promise<T> {
-  const databaseUrl = await bench.postgres.createDatabase();
+  const databaseUrl = await bench.postgres.createDatabase({ statementTimes });
   try {
     const running = await side.start(databaseUrl, env);
     try {

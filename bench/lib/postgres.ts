@@ -11,8 +11,16 @@ export interface BenchPostgres {
   readonly pid: number | null;
   /** The path of the server's log; null if it is not an embedded Postgres. */
   readonly logPath: string | null;
-  /** Creates an empty database, and returns its URL. */
-  createDatabase(): Promise<string>;
+  /**
+   * Creates an empty database, and returns its URL. With `statementTimes`, Postgres measures the statements in
+   * it, if it is embedded; this costs some microseconds for each.
+   */
+  createDatabase(options?: { readonly statementTimes?: boolean }): Promise<string>;
+  /**
+   * Returns the milliseconds in which the statements of a database were planned and executed, by
+   * pg_stat_statements; null if they are not measured.
+   */
+  statementMs(databaseUrl: string): Promise<number | null>;
   dropDatabase(url: string): Promise<void>;
   /** Writes all dirty pages to disk, so that a measurement does not pay for the previous one. */
   settle(): Promise<void>;
@@ -23,6 +31,13 @@ export interface BenchPostgres {
   stop(): Promise<void>;
 }
 
+/** Loads pg_stat_statements, which is part of the embedded Postgres, and switches it off. */
+const STATEMENT_TIMES = {
+  shared_preload_libraries: 'pg_stat_statements',
+  'pg_stat_statements.track': 'none',
+  'pg_stat_statements.track_planning': 'on',
+};
+
 /** Starts an embedded Postgres, with the settings that `posthorn start` gives it, or uses `DATABASE_URL`. */
 export async function startBenchPostgres(
   serverSettings: Record<string, string> = {},
@@ -30,7 +45,9 @@ export async function startBenchPostgres(
   const given = process.env.DATABASE_URL;
   const embedded =
     given === undefined
-      ? await startEmbeddedPostgres(join(process.cwd(), '.posthorn-bench'), { serverSettings })
+      ? await startEmbeddedPostgres(join(process.cwd(), '.posthorn-bench'), {
+          serverSettings: { ...STATEMENT_TIMES, ...serverSettings },
+        })
       : undefined;
   const url = given ?? (embedded?.url as string);
   const client = new pg.Client({ connectionString: url });
@@ -47,10 +64,24 @@ export async function startBenchPostgres(
     version: rows[0].version,
     pid: embedded === undefined ? null : await postmasterOf(rows[0].backend),
     logPath: embedded === undefined ? null : join(embedded.dataDir, 'postgres.log'),
-    async createDatabase() {
+    async createDatabase({ statementTimes = false } = {}) {
       const name = `bench_${randomBytes(4).toString('hex')}`;
       await client.query(`create database ${name}`);
+      if (statementTimes && embedded !== undefined) {
+        await client.query('create extension if not exists pg_stat_statements');
+        await client.query(`alter database ${name} set pg_stat_statements.track = 'top'`);
+      }
       return onDatabase(name);
+    },
+    async statementMs(databaseUrl) {
+      if (embedded === undefined) return null;
+      const { rows } = await client.query(
+        `select sum(total_plan_time + total_exec_time) as ms
+         from pg_stat_statements(false) join pg_database on pg_database.oid = dbid
+         where datname = $1`,
+        [nameOf(databaseUrl)],
+      );
+      return rows[0].ms;
     },
     async commits(databaseUrl) {
       const { rows } = await client.query(

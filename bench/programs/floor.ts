@@ -1,7 +1,11 @@
 // Measures parts of the service alone, without the rest of it.
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Fastify from 'fastify';
 import { run as runQueue } from 'graphile-worker';
+import pg from 'pg';
+import { Pool } from 'undici';
 import { POOL_PLANS } from '#src/db/planner.ts';
 import { createPool } from '#src/db/pool.ts';
 import { silentQueueLogger } from '#src/db/queue-logger.ts';
@@ -122,4 +126,32 @@ async function serveNothing(): Promise<number> {
   return (app.server.address() as AddressInfo).port;
 }
 
-serveCommands({ intakeFunction, noOpJobs, requestsAlone, serveNothing });
+/**
+ * Starts a server that does the least that a webhook needs: it commits the bytes, answers 202, and then posts
+ * the bytes to the receiver. It checks, signs and records nothing. Returns its port.
+ */
+async function commitThenPost(databaseUrl: string, to: string): Promise<number> {
+  // synchronous_commit is on, as in Posthorn.
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 8, idleTimeoutMillis: 0 });
+  await pool.query('create table floor (id bigserial primary key, body bytea not null)');
+  const { origin, pathname } = new URL(to);
+  const receiver = new Pool(origin, { keepAliveTimeout: 300_000 });
+  const server = createServer(async (request, response) => {
+    const body = await bodyOf(request);
+    await pool.query('insert into floor (body) values ($1)', [body]);
+    response.writeHead(202, { 'content-type': 'application/json' }).end('{"status":"accepted"}');
+    const answer = await receiver.request({ method: 'POST', path: pathname, body });
+    await answer.body.dump();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+serveCommands({ commitThenPost, intakeFunction, noOpJobs, requestsAlone, serveNothing });

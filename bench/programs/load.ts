@@ -21,7 +21,10 @@ export interface Load {
    * time at which a request was due. Without it, each connection sends when it has its answer (closed loop).
    */
   readonly rate?: number;
-  /** Puts the time of sending into every body, for the receiver's path `/latency`. */
+  /**
+   * Puts the time at which the request was due into every body (closed loop: the time of sending), for the
+   * receiver's paths `/latency` and `/arrivals`.
+   */
   readonly stamped?: boolean;
   /** Stops after this number of requests. */
   readonly count?: number;
@@ -59,17 +62,20 @@ async function run(load: Load): Promise<LoadResult> {
   const prepared = paths.map((path) => requestOf(path, secret, bodyOf(bodyBytes), headers));
   const keyAt = prepared.map((request) => request.indexOf(keyOf(run, 0)));
 
+  const sockets = await Promise.all(
+    Array.from({ length: load.connections }, () => open(load.port)),
+  );
   const startedAt = nowMs();
   const deadline = startedAt + durationMs;
   const mayGoOn = () => nowMs() < deadline && (count === undefined || sent < count);
   const due: number[] = [];
   const idle: (() => void)[] = [];
 
-  function nextRequest(): Buffer {
+  function nextRequest(dueAt: number): Buffer {
     const index = sent % paths.length;
     sent += 1;
     if (stamped) {
-      const body = bodyOf(bodyBytes, Math.round(nowMs() * 1000));
+      const body = bodyOf(bodyBytes, Math.round(dueAt * 1000));
       return requestOf(paths[index] as string, secret, body, headers);
     }
     const request = prepared[index] as Buffer;
@@ -94,7 +100,7 @@ async function run(load: Load): Promise<LoadResult> {
       }
       // In an open loop, the service may have closed a connection that was idle for long.
       if (socket.destroyed) socket = await open(load.port);
-      socket.write(nextRequest());
+      socket.write(nextRequest(from));
       const status = await answerOf(socket);
       histogram.record(Math.max(1, Math.round((nowMs() - from) * 1000)));
       if (status === 202) accepted += 1;
@@ -103,9 +109,6 @@ async function run(load: Load): Promise<LoadResult> {
     socket.destroy();
   }
 
-  const sockets = await Promise.all(
-    Array.from({ length: load.connections }, () => open(load.port)),
-  );
   const ticking = rate === undefined ? undefined : tick(rate);
   await Promise.all(sockets.map(converse));
   const endedAt = nowMs();
@@ -126,9 +129,10 @@ async function run(load: Load): Promise<LoadResult> {
 
   function tick(perSecond: number): NodeJS.Timeout {
     let issued = 0;
+    const total = Math.ceil((durationMs * perSecond) / 1000);
     return setInterval(() => {
-      const elapsedMs = Math.min(nowMs(), deadline) - startedAt;
-      const target = Math.floor((elapsedMs * perSecond) / 1000);
+      // The first request is due at once.
+      const target = Math.min(total, Math.floor(((nowMs() - startedAt) * perSecond) / 1000) + 1);
       for (; issued < target; issued++) {
         due.push(startedAt + (issued * 1000) / perSecond);
         const wake = idle.pop();

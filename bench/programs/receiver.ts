@@ -5,6 +5,7 @@
 //   /wait/200     answers 200 after 200 ms
 //   /hang         accepts and never answers
 //   /latency      answers 200 and records the time since the time of sending in the body
+//   /arrivals     answers 200 and keeps the time in the body and the time of arrival of every request
 //   /back         takes the number of requests at once, and the time for each, that `revive` was called with.
 //                 The bodies are numbered, so it finds in which order they came. Until then nothing listens
 import { once } from 'node:events';
@@ -20,6 +21,8 @@ let received = 0;
 let lastAt = 0;
 let latencies = createHistogram();
 let counts = new Map<string, number>();
+/** The requests to `/arrivals`: the time in the body, and the time at which they arrived, in microseconds. */
+let arrivals: [sentAtUs: number, arrivedAtUs: number][] = [];
 
 /** How many requests `/back` takes at once, and the time for each. */
 let capacity: { readonly atOnce: number; readonly eachMs: number } | undefined;
@@ -65,9 +68,10 @@ function receive(socket: Socket, request: Buffer, headEnd: number): void {
   } else if (path.startsWith('/wait/')) {
     setTimeout(() => socket.write(OK), Number(path.slice('/wait/'.length)));
   } else if (path === '/latency') {
-    const at = request.indexOf(SENT_AT, headEnd) + SENT_AT.length;
-    const sentAtUs = Number.parseInt(request.toString('latin1', at, at + 20), 10);
-    latencies.record(Math.max(1, Math.round(lastAt * 1000 - sentAtUs)));
+    latencies.record(Math.max(1, Math.round(lastAt * 1000 - sentAtUsOf(request, headEnd))));
+    socket.write(OK);
+  } else if (path === '/arrivals') {
+    arrivals.push([sentAtUsOf(request, headEnd), Math.round(lastAt * 1000)]);
     socket.write(OK);
   } else if (path === '/back') {
     take(socket, request, headEnd);
@@ -75,6 +79,11 @@ function receive(socket: Socket, request: Buffer, headEnd: number): void {
     counts.set(path, (counts.get(path) ?? 0) + 1);
     socket.write(OK);
   }
+}
+
+function sentAtUsOf(request: Buffer, headEnd: number): number {
+  const at = request.indexOf(SENT_AT, headEnd) + SENT_AT.length;
+  return Number.parseInt(request.toString('latin1', at, at + 20), 10);
 }
 
 function take(socket: Socket, request: Buffer, headEnd: number): void {
@@ -117,6 +126,7 @@ server.once('listening', () => {
       lastAt = 0;
       latencies = createHistogram();
       counts = new Map();
+      arrivals = [];
     },
     received: () => ({ received, lastAt }),
     latencies: () => ({
@@ -125,6 +135,7 @@ server.once('listening', () => {
       p95: latencies.percentile(95) / 1000,
       p99: latencies.percentile(99) / 1000,
     }),
+    arrivals: () => arrivals,
     countsByPath: () => Object.fromEntries(counts),
     async revive(atOnce: number, eachMs: number) {
       backAt = nowMs();

@@ -2,47 +2,50 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { latencyChart, throughputChart } from './charts.ts';
 import { judgeTargets, type Results, type Summary, summarise } from './results.ts';
-import { cellsOf, HEAD } from './tables.ts';
+import { cellsOf, FLOOR_HEAD, floorCells, HEAD } from './tables.ts';
 
 /**
  * Writes docs/performance.md and its charts from the results of a run. The text is in page.md beside
- * this file. It replaces `{{targets}}`, `{{machine}}`, `{{remarks}}`, `{{table <scenario>}}`,
- * `{{notes <scenario>}}`, `{{throughput <scenario>}}` and `{{latency <scenario>}}`.
+ * this file. It replaces `{{targets}}`, `{{machine}}`, `{{remarks}}`, `{{floors}}`, `{{table <scenario>}}`,
+ * `{{notes <scenario>}}`, `{{throughput <scenario>}}` and `{{latency <scenario>}}`. With `<scenario>: <end>`,
+ * only sides are shown whose name ends so.
  */
 export async function writePerformancePage(root: string, results: Results): Promise<void> {
   const template = await readFile(join(import.meta.dirname, 'page.md'), 'utf8');
   const rows = summarise(results.measurements);
   const charts = new Map<string, string>();
-  const page = template.replaceAll(
-    /\{\{(\w+)(?: ([^}]+))?\}\}/g,
-    (_, what: string, scenario = '') => {
-      const own = rows.filter((row) => row.scenario === scenario);
-      switch (what) {
-        case 'machine':
-          return machineOf(results);
-        case 'remarks':
-          return results.remarks ?? '';
-        case 'targets':
-          return targetsOf(results);
-        case 'table':
-          return own.length === 0 ? '(not measured in this run)' : tableOf(own);
-        case 'notes':
-          return notesOf(own);
-        case 'throughput':
-        case 'latency': {
-          if (own.length === 0) return '';
-          const file = `${what}-${scenario.replaceAll(' ', '-')}.svg`;
-          charts.set(
-            file,
-            what === 'latency' ? latencyChart(scenario, own) : throughputChart(scenario, own),
-          );
-          return `![${scenario}](performance/${file})`;
-        }
-        default:
-          throw new Error(`page.md has {{${what}}}, which is unknown`);
+  const page = template.replaceAll(/\{\{(\w+)(?: ([^}]+))?\}\}/g, (_, what: string, name = '') => {
+    const [scenario = '', end = ''] = name.split(': ');
+    const own = rows.filter((row) => row.scenario === scenario && row.side.endsWith(end));
+    switch (what) {
+      case 'machine':
+        return machineOf(results);
+      case 'remarks':
+        return results.remarks ?? '';
+      case 'targets':
+        return targetsOf(results);
+      case 'floors': {
+        const cells = floorCells(rows);
+        return cells.length === 0 ? '' : markdownTable(FLOOR_HEAD, cells);
       }
-    },
-  );
+      case 'table':
+        return own.length === 0 ? '(not measured in this run)' : tableOf(own);
+      case 'notes':
+        return notesOf(own);
+      case 'throughput':
+      case 'latency': {
+        if (own.length === 0) return '';
+        const file = `${what}-${scenario.replaceAll(' ', '-')}.svg`;
+        charts.set(
+          file,
+          what === 'latency' ? latencyChart(scenario, own) : throughputChart(scenario, own),
+        );
+        return `![${scenario}](performance/${file})`;
+      }
+      default:
+        throw new Error(`page.md has {{${what}}}, which is unknown`);
+    }
+  });
   const dir = join(root, 'docs', 'performance');
   await mkdir(dir, { recursive: true });
   for (const [file, svg] of charts) await writeFile(join(dir, file), svg);

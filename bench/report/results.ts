@@ -210,14 +210,7 @@ export function judgeTargets({ measurements }: Results): Target[] {
     0.9,
     percent,
   );
-  const added = find('latency', 'posthorn')?.latencyMs;
-  if (added != null) {
-    targets.push({
-      target: 'latency at 200 a second: p50 under 10 ms, p99 under 50 ms',
-      figure: `${added.p50.toFixed(1)} ms, ${added.p99.toFixed(1)} ms`,
-      met: added.p50 < 10 && added.p99 < 50,
-    });
-  }
+  targets.push(...atRestTargets(find));
   const pages = rows.filter(({ side }) => side.startsWith('page of '));
   if (pages.length > 0) {
     const slowest = Math.max(...pages.map(({ latencyMs }) => latencyMs?.p99 ?? 0));
@@ -256,6 +249,52 @@ export function judgeTargets({ measurements }: Results): Target[] {
     });
   }
   return targets;
+}
+
+/** The CPU of a service and of Postgres together, in seconds for a thousand webhooks. */
+export function bothCpu({ serviceCpu, postgresCpu }: Summary): number | null {
+  return serviceCpu === null || postgresCpu === null ? null : serviceCpu + postgresCpu;
+}
+
+/** The targets for each way of sending at rest. CPU seconds for a thousand are milliseconds for one. */
+function atRestTargets(find: (scenario: string, side: string) => Summary | undefined): Target[] {
+  const floor = find('at rest', 'floor: commit, then POST, 200/s');
+  const postgresLimits = [
+    ['ingest', 0.8],
+    ['by type', 1.0],
+    ['SQL', 1.0],
+  ] as const;
+  return postgresLimits.flatMap(([way, limit]) => {
+    const steady = find('at rest', `${way}, 200/s`);
+    const lone = find('at rest', `${way}, a lone webhook`);
+    const targets: Target[] = [];
+    if (steady?.latencyMs != null && floor?.latencyMs != null) {
+      const p50 = steady.latencyMs.p50 / floor.latencyMs.p50;
+      const p99 = steady.latencyMs.p99 / floor.latencyMs.p99;
+      targets.push({
+        target: `${way}, 200 a second: p50 at most 1.5 times, and p99 at most 3 times, that of a commit and a POST`,
+        figure: `${p50.toFixed(1)} times, ${p99.toFixed(1)} times`,
+        met: p50 <= 1.5 && p99 <= 3,
+      });
+    }
+    if (steady?.serviceCpu != null && steady.postgresCpu !== null) {
+      const both = steady.serviceCpu + steady.postgresCpu;
+      targets.push({
+        target: `${way}, 200 a second: at most 2.0 ms of CPU a webhook, ${limit.toFixed(1)} ms of it in Postgres`,
+        figure: `${both.toFixed(2)} ms, ${steady.postgresCpu.toFixed(2)} ms`,
+        met: both <= 2 && steady.postgresCpu <= limit,
+      });
+    }
+    if (lone?.latencyMs != null) {
+      const { maxMs = Number.POSITIVE_INFINITY } = lone.facts;
+      targets.push({
+        target: `${way}, a lone webhook after silence: p50 under 5 ms, at most 20 ms`,
+        figure: `${lone.latencyMs.p50.toFixed(1)} ms, ${maxMs.toFixed(1)} ms`,
+        met: lone.latencyMs.p50 < 5 && maxMs < 20,
+      });
+    }
+    return targets;
+  });
 }
 
 /** The targets for other receivers while a million deliveries are held for one, and while they are sent. */

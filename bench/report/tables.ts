@@ -1,4 +1,4 @@
-import { judgeTargets, type Results, type Summary, summarise } from './results.ts';
+import { bothCpu, judgeTargets, type Results, type Summary, summarise } from './results.ts';
 
 /** Aligns the first column to the left, the others to the right. */
 function table(rows: readonly (readonly string[])[]): string {
@@ -33,6 +33,8 @@ export const HEAD = [
   'loop',
   'CPU s/1000: service',
   'Postgres',
+  'statements ms',
+  'transactions',
   'WAL bytes',
   'peak MiB',
 ] as const;
@@ -49,6 +51,8 @@ export function cellsOf(row: Summary): string[] {
     row.loop ?? '',
     cpu(row.serviceCpu),
     cpu(row.postgresCpu),
+    cpu(row.facts.statementMs ?? null),
+    row.facts.transactions?.toFixed(1) ?? '',
     whole(row.walBytes),
     whole(row.peakMemoryMiB),
   ];
@@ -60,6 +64,45 @@ export function summaryTable(rows: readonly Summary[]): string {
     table([HEAD, ...rows.map(cellsOf)]) +
     notes.map(({ side, note }) => `  ${side}: ${note}\n`).join('')
   );
+}
+
+export const FLOOR_HEAD = [
+  'times the floor',
+  'p50',
+  'p99',
+  'CPU: service and Postgres',
+  'CPU: Postgres',
+  'WAL',
+] as const;
+
+/** Compares sides at rest with the floor under the same load: each figure divided by that of the floor. */
+export function floorCells(rows: readonly Summary[]): string[][] {
+  const own = rows.filter(({ scenario }) => scenario === 'at rest');
+  const loadOf = ({ side }: Summary) => side.split(', ').at(-1);
+  const isFloor = ({ side }: Summary) => side.startsWith('floor');
+  return own.flatMap((row) => {
+    const floor = own.find((other) => isFloor(other) && loadOf(other) === loadOf(row));
+    if (floor === undefined || isFloor(row)) return [];
+    const times = (pick: (summary: Summary) => number | null | undefined) => {
+      const [a, b] = [pick(row), pick(floor)];
+      return a == null || b == null ? '' : (a / b).toFixed(1);
+    };
+    return [
+      [
+        row.side,
+        times(({ latencyMs }) => latencyMs?.p50),
+        times(({ latencyMs }) => latencyMs?.p99),
+        times(bothCpu),
+        times(({ postgresCpu }) => postgresCpu),
+        times(({ walBytes }) => walBytes),
+      ],
+    ];
+  });
+}
+
+export function floorTable(results: Results): string {
+  const cells = floorCells(summarise(results.measurements));
+  return cells.length === 0 ? '' : `${table([FLOOR_HEAD, ...cells])}\n`;
 }
 
 export function targetsTable(results: Results): string {
