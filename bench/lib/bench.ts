@@ -121,6 +121,16 @@ export async function untilNothingIsDue(running: Running, timeoutMs = 300_000): 
   }
 }
 
+/** The requests to the receiver's path `/arrivals`. */
+export type Arrivals = readonly (readonly [sentAtUs: number, arrivedAtUs: number])[];
+
+/** Returns percentiles in milliseconds. They are exact, since there may be only a few values. */
+export function percentilesOf(microseconds: readonly number[]): Percentiles {
+  const sorted = microseconds.toSorted((a, b) => a - b);
+  const at = (share: number) => (sorted[Math.ceil(sorted.length * share) - 1] ?? 0) / 1000;
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
+}
+
 /** Waits until the receiver has got `count` requests. Returns the time of the last one. */
 export async function untilReceived(
   bench: Bench,

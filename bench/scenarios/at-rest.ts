@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  type Arrivals,
   type Bench,
   type Measurement,
-  type Percentiles,
+  percentilesOf,
   type Scenario,
   untilNothingIsDue,
   untilReceived,
@@ -19,7 +20,11 @@ const SCENARIO = 'at rest';
 const RATES = [1, 20, 200, 500];
 const WAYS = ['ingest', 'by type', 'SQL'] as const;
 const FLOOR = 'floor: commit, then POST';
-/** A connection of Postgres reports its commits at most once a second, so counting begins after that. */
+/**
+ * A connection of Postgres reports its commits at most once a second, and the last ones when it has been idle for
+ * ten seconds. So counting waits for those of the warm-up, and begins a while after the load.
+ */
+const IDLE_REPORT_MS = 10_500;
 const leadMs = ({ quick }: Bench) => (quick ? 200 : 1_200);
 const ratesOf = ({ quick }: Bench) => (quick ? [200] : RATES);
 /** The silence before a lone webhook, and how often it is repeated. */
@@ -150,6 +155,7 @@ async function measureRates(
     await bench.postgres.settle();
     await bench.receiver.call('reset');
     await warmUp(bench, sender);
+    if (!bench.quick) await sleep(IDLE_REPORT_MS);
     for (const rate of rates) {
       bench.say(`round ${round} of ${bench.rounds}: ${sender.name}, ${rate}/s`);
       measurements.push(await measureRate(bench, sender, round, rate));
@@ -166,8 +172,6 @@ async function warmUp(bench: Bench, { send }: Sender): Promise<void> {
   await send(500, durationMs);
   await untilReceived(bench, Math.ceil((durationMs * 500) / 1000));
 }
-
-type Arrivals = readonly (readonly [sentAtUs: number, arrivedAtUs: number])[];
 
 async function measureRate(
   bench: Bench,
@@ -226,13 +230,6 @@ async function countersOf({ postgres, receiver }: Bench, { pid, databaseUrl }: S
     commits: await postgres.commits(databaseUrl),
     statementMs: await postgres.statementMs(databaseUrl),
   };
-}
-
-/** Returns percentiles in milliseconds. They are exact, since there may be only a few values. */
-function percentilesOf(microseconds: readonly number[]): Percentiles {
-  const sorted = microseconds.toSorted((a, b) => a - b);
-  const at = (share: number) => (sorted[Math.ceil(sorted.length * share) - 1] ?? 0) / 1000;
-  return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
 }
 
 /**
