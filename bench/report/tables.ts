@@ -114,6 +114,9 @@ export function targetsTable(results: Results): string {
   ]);
 }
 
+/** Two runs never differ by less. Rounds at a fixed rate, and a single round, show no noise of their own. */
+const LEAST_NOISE = 0.05;
+
 /** Two runs side by side. A difference smaller than the noise of both runs together counts as none. */
 export function compareTable(before: Results, after: Results): string {
   const old = summarise(before.measurements);
@@ -121,7 +124,7 @@ export function compareTable(before: Results, after: Results): string {
     const then = old.find(({ scenario, side }) => scenario === now.scenario && side === now.side);
     if (then?.perSecond == null || now.perSecond === null) return [];
     const change = now.perSecond / then.perSecond - 1;
-    const noise = now.noise + then.noise;
+    const noise = Math.max(LEAST_NOISE, now.noise + then.noise);
     return [
       [
         `${now.scenario}: ${now.side}`,
