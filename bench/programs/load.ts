@@ -26,8 +26,12 @@ export interface Load {
    * receiver's paths `/latency` and `/arrivals`.
    */
   readonly stamped?: boolean;
+  /** Returns the time in each body, and the time of its 202. */
+  readonly keepAccepts?: boolean;
   /** Stops after this number of requests. */
   readonly count?: number;
+  /** The event types in the bodies, from a random place. Each is used once for every path, then the next one. */
+  readonly eventTypes?: readonly string[];
   /** Additional headers of every request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Gives each request a different idempotency key. */
@@ -45,12 +49,17 @@ export interface LoadResult {
   readonly latencyMs: { p50: number; p95: number; p99: number };
   /** Open loop: requests for which no connection was free when they were due. */
   readonly late: number;
+  /** With `keepAccepts`: the time in the body, and the time of the 202, in microseconds. */
+  readonly accepts: readonly (readonly [sentAtUs: number, acceptedAtUs: number])[];
 }
 
 async function run(load: Load): Promise<LoadResult> {
   const { paths, secret, bodyBytes, durationMs, rate, stamped = false, count } = load;
   const histogram = createHistogram();
+  const { eventTypes = ['order.created'] } = load;
+  const firstType = Math.floor(Math.random() * eventTypes.length);
   const refused: Record<string, number> = {};
+  const accepts: [number, number][] = [];
   let sent = 0;
   let accepted = 0;
   let late = 0;
@@ -59,7 +68,9 @@ async function run(load: Load): Promise<LoadResult> {
     ...load.headers,
     ...(load.idempotencyKeys ? { 'idempotency-key': keyOf(run, 0) } : {}),
   };
-  const prepared = paths.map((path) => requestOf(path, secret, bodyOf(bodyBytes), headers));
+  const prepared = paths.map((path) =>
+    requestOf(path, secret, bodyOf(bodyBytes, eventTypes[0] as string), headers),
+  );
   const keyAt = prepared.map((request) => request.indexOf(keyOf(run, 0)));
 
   const sockets = await Promise.all(
@@ -73,9 +84,11 @@ async function run(load: Load): Promise<LoadResult> {
 
   function nextRequest(dueAt: number): Buffer {
     const index = sent % paths.length;
+    const nth = firstType + Math.floor(sent / paths.length);
     sent += 1;
-    if (stamped) {
-      const body = bodyOf(bodyBytes, Math.round(dueAt * 1000));
+    if (stamped || eventTypes.length > 1) {
+      const type = eventTypes[nth % eventTypes.length] as string;
+      const body = bodyOf(bodyBytes, type, stamped ? microseconds(dueAt) : 0);
       return requestOf(paths[index] as string, secret, body, headers);
     }
     const request = prepared[index] as Buffer;
@@ -103,8 +116,10 @@ async function run(load: Load): Promise<LoadResult> {
       socket.write(nextRequest(from));
       const status = await answerOf(socket);
       histogram.record(Math.max(1, Math.round((nowMs() - from) * 1000)));
-      if (status === 202) accepted += 1;
-      else refused[status] = (refused[status] ?? 0) + 1;
+      if (status === 202) {
+        accepted += 1;
+        if (load.keepAccepts) accepts.push([microseconds(from), microseconds(nowMs())]);
+      } else refused[status] = (refused[status] ?? 0) + 1;
     }
     socket.destroy();
   }
@@ -120,6 +135,7 @@ async function run(load: Load): Promise<LoadResult> {
     startedAt,
     endedAt,
     late,
+    accepts,
     latencyMs: {
       p50: histogram.percentile(50) / 1000,
       p95: histogram.percentile(95) / 1000,
@@ -143,6 +159,8 @@ async function run(load: Load): Promise<LoadResult> {
     }, 1);
   }
 }
+
+const microseconds = (ms: number) => Math.round(ms * 1000);
 
 async function open(port: number): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
@@ -176,8 +194,8 @@ function answerOf(socket: Socket): Promise<number> {
 }
 
 /** Returns JSON of exactly that many bytes, in the form of an order. */
-function bodyOf(bytes: number, sentAtUs = 0): string {
-  const start = `{"event_type":"order.created","data":{"sent_at_us":${sentAtUs},"note":"`;
+function bodyOf(bytes: number, eventType: string, sentAtUs = 0): string {
+  const start = `{"event_type":"${eventType}","data":{"sent_at_us":${sentAtUs},"note":"`;
   const end = '"}}';
   return start + 'x'.repeat(Math.max(0, bytes - start.length - end.length)) + end;
 }

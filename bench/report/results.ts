@@ -211,6 +211,15 @@ export function judgeTargets({ measurements }: Results): Target[] {
     percent,
   );
   targets.push(...atRestTargets(find));
+  const fanOut = find('fan-out', 'to 10 subscriptions')?.latencyMs;
+  if (fanOut != null) {
+    targets.push({
+      target:
+        'each webhook to 10 subscriptions at full load: from the 202 to the first receiver in under 100 ms (p50)',
+      figure: `${fanOut.p50.toFixed(0)} ms`,
+      met: fanOut.p50 < 100,
+    });
+  }
   const pages = rows.filter(({ side }) => side.startsWith('page of '));
   if (pages.length > 0) {
     const slowest = Math.max(...pages.map(({ latencyMs }) => latencyMs?.p99 ?? 0));
