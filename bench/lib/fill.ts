@@ -116,6 +116,36 @@ export async function fillHeld(
   await run(databaseUrl, [['set synchronous_commit = off'], ...batches, ['vacuum analyze']]);
 }
 
+/** Adds tenants with a subscription to each of the event types. */
+export async function fillSubscriptions(
+  databaseUrl: string,
+  subscription: { readonly url: string; readonly secret: string },
+  tenants: readonly string[],
+  eventTypes: readonly string[],
+): Promise<void> {
+  await run(databaseUrl, [
+    ['set synchronous_commit = off'],
+    ['insert into posthorn.tenants (id) select unnest($1::text[])', [tenants]],
+    ['begin'],
+    // The triggers work row by row. The next statement stores what they would store.
+    ['alter table posthorn.subscriptions disable trigger user'],
+    [
+      `with added as (
+         insert into posthorn.subscriptions (tenant, url, secret, event_types)
+         select tenant, $2, $3, array[event_type]
+         from unnest($1::text[]) as t (tenant), unnest($4::text[]) as e (event_type)
+         returning id, tenant, event_types
+       )
+       insert into posthorn.subscription_event_types (tenant, event_type, channel, subscription_id)
+       select tenant, event_types[1], '', id from added`,
+      [tenants, subscription.url, subscription.secret, eventTypes],
+    ],
+    ['alter table posthorn.subscriptions enable trigger user'],
+    ['commit'],
+    ['vacuum analyze'],
+  ]);
+}
+
 /** Adds deliveries that succeeded at the first attempt in the last `days`, evenly for all subscriptions. */
 export async function fillHistory(
   databaseUrl: string,

@@ -19,7 +19,7 @@ export interface WholePathOptions {
   readonly bodyBytes?: number;
   readonly connections?: number;
   /** Further options of the load. */
-  readonly load?: Pick<Load, 'headers' | 'idempotencyKeys'>;
+  readonly load?: Pick<Load, 'headers' | 'idempotencyKeys' | 'eventTypes'>;
 }
 
 /** Measures the whole path of a side on an empty database. */

@@ -220,6 +220,19 @@ export function judgeTargets({ measurements }: Results): Target[] {
       met: fanOut.p50 < 100,
     });
   }
+  const [few, million] = ['by type, 20 subscriptions', 'by type, 1,000,000 subscriptions'].map(
+    (side) => find('many subscriptions', side),
+  );
+  if (few?.perSecond != null && million?.perSecond != null) {
+    const speed = million.perSecond / few.perSecond;
+    const cpu = (million.postgresCpu ?? 0) / (few.postgresCpu ?? 0);
+    targets.push({
+      target:
+        '1,000,000 subscriptions of 10,000 tenants, by event type: throughput and CPU of Postgres within 10 % of 20 subscriptions',
+      figure: `${percent(speed)}, ${percent(cpu)}`,
+      met: speed >= 0.9 && cpu <= 1.1,
+    });
+  }
   const pages = rows.filter(({ side }) => side.startsWith('page of '));
   if (pages.length > 0) {
     const slowest = Math.max(...pages.map(({ latencyMs }) => latencyMs?.p99 ?? 0));
