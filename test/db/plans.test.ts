@@ -34,7 +34,6 @@ const RARE: Readonly<Record<string, string>> = {
   'open-circuits': 'reads the circuits that are open, twice a minute',
   skipping: 'reads an index of subscriptions that skip now, twice a minute',
   'end-skipping': 'updates a subscription by its id',
-  stats: 'counts what a window of time has, when somebody asks for figures',
   'enable-any': 'updates a subscription by its id',
   beat: 'reads workers, of which there are few',
   'record-late':
@@ -44,7 +43,6 @@ const RARE: Readonly<Record<string, string>> = {
 
 /** Files with statements on history that are not walked, and why not. */
 const RARE_FILES: Readonly<Record<string, string>> = {
-  'src/api/routes/stats.ts': 'see `stats`',
   'src/api/routes/webhooks.ts': 'reads a webhook by its id, planned anew each time',
   'src/cli/demo.ts': 'runs on the small database of a demo',
   'src/db/types.ts': 'has types alone',

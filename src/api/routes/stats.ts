@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { readStats } from '../../history/stats.ts';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
 import { invalidField } from '../problems.ts';
 import {
@@ -79,17 +80,17 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
     async (request, reply) => {
       const { window = '1h', subscription_id = null } = request.query;
       const windowMs = readWindow(window);
-      const { rows } = await pool.query({
-        name: 'stats',
-        text: STATS,
-        values: [windowMs, subscription_id, request.tenant],
-      });
-      const { p50, p95, p99, ...row } = rows[0];
+      const { p50, p95, p99, ...figures } = await readStats(
+        pool,
+        request.tenant,
+        subscription_id,
+        windowMs,
+      );
       return reply.send({
         window: formatDuration(windowMs),
         subscription_id,
-        ...row,
-        success_rate: row.attempts === 0 ? null : row.succeeded / row.attempts,
+        ...figures,
+        success_rate: figures.attempts === 0 ? null : figures.succeeded / figures.attempts,
         attempt_latency_ms: { p50, p95, p99 },
       });
     },
@@ -105,57 +106,3 @@ function readWindow(window: string): number {
   }
   throw invalidField('query.window', 'must be a duration up to 31d, such as 15m, 1h or 7d');
 }
-
-/**
- * $1 the window in milliseconds, $2 a subscription's id or null, $3 the tenant. Each part reads one
- * index range. With only one tenant the query does not filter webhooks by tenant: counting them then
- * needs the index alone.
- */
-const STATS = `
-  with bounds as materialized (
-    select now() - $1 * interval '1 millisecond' as since,
-      posthorn.uuidv7_floor(now() - $1 * interval '1 millisecond') as since_id
-  ), own as materialized (
-    select id from posthorn.subscriptions where tenant = $3 and ($2::integer is null or id = $2)
-  ), attempts as (
-    select
-      count(*)::integer as attempts,
-      count(*) filter (where a.status = 'success')::integer as succeeded,
-      percentile_cont(array[0.5, 0.95, 0.99]) within group (order by a.duration_ms) as latency
-    from posthorn.delivery_attempts a
-    where a.at >= (select since from bounds) and ($2::integer is null or a.subscription_id = $2)
-      and a.subscription_id in (select id from own)
-  ), owed as (
-    select
-      count(*) filter (where d.attempt_count > 0)::integer as retrying,
-      count(*) filter (where d.state = 'held')::integer as held,
-      count(*) filter (where d.state = 'pending' and d.next_attempt_at <= now())::integer as queue_depth,
-      min(d.next_attempt_at) filter (where d.state = 'pending' and d.next_attempt_at <= now()) as oldest_due_at
-    from posthorn.deliveries d
-    where d.state in ('pending', 'held') and ($2::integer is null or d.subscription_id = $2)
-      and d.subscription_id in (select id from own)
-  )
-  select
-    case
-      when $2::integer is not null then
-        (select count(*) from posthorn.deliveries
-          where subscription_id = $2 and webhook_id >= (select since_id from bounds)
-            and subscription_id in (select id from own))
-      when exists (select from posthorn.tenants where id <> $3) then
-        (select count(*) from posthorn.webhook_payloads
-          where id >= (select since_id from bounds) and tenant = $3)
-      else
-        (select count(*) from posthorn.webhook_payloads where id >= (select since_id from bounds))
-    end::integer as accepted,
-    attempts.succeeded,
-    (select count(*) from posthorn.deliveries
-      where state = 'failed' and ended_at >= (select since from bounds)
-        and ($2::integer is null or subscription_id = $2)
-        and subscription_id in (select id from own))::integer as failed,
-    owed.retrying,
-    attempts.attempts,
-    attempts.latency[1] as p50, attempts.latency[2] as p95, attempts.latency[3] as p99,
-    owed.queue_depth,
-    owed.oldest_due_at,
-    owed.held
-  from attempts, owed`;

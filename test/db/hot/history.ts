@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { listAttempts } from '../../../src/history/attempts.ts';
 import { listDeliveries } from '../../../src/history/deliveries.ts';
+import { readStats } from '../../../src/history/stats.ts';
 import { listWebhooks } from '../../../src/history/webhooks.ts';
 import { daysOf, found, type Hot, type Samples } from './samples.ts';
 
@@ -77,5 +78,11 @@ export function ofHistory({ pending }: Samples): Hot[] {
     list('failed attempts of a small tenant', (pool, after) =>
       listAttempts(pool, { tenant: 'tenant-28', status: 'failed' }, 100, after),
     ),
+    {
+      what: 'the figures of a subscription',
+      pool: 'general',
+      rows: 1_000,
+      run: (pool) => readStats(pool, 'default', 101, 60_000),
+    },
   ];
 }

@@ -1,0 +1,112 @@
+import type pg from 'pg';
+
+/** Figures about the deliveries and attempts of a tenant, or of a subscription. */
+interface Stats {
+  /** Webhooks accepted in the window; of a subscription: deliveries created in it. */
+  readonly accepted: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly retrying: number;
+  readonly attempts: number;
+  /** Percentiles of the duration of attempts, in milliseconds. */
+  readonly p50: number | null;
+  readonly p95: number | null;
+  readonly p99: number | null;
+  readonly queue_depth: number;
+  readonly oldest_due_at: Date | null;
+  readonly held: number;
+}
+
+/** The deliveries and attempts that the figures are about. */
+interface Scope {
+  /** SQL that counts what was accepted. `$1` is the window in milliseconds, `$2` the tenant. */
+  readonly accepted: string;
+  /** SQL condition on the subscription of a delivery or an attempt. */
+  readonly has: (subscription: string) => string;
+}
+
+const ALL: Scope = {
+  accepted: 'from posthorn.webhook_payloads where id >= (select since_id from bounds)',
+  has: () => 'true',
+};
+
+const OF_TENANT: Scope = {
+  accepted: `${ALL.accepted} and tenant = $2`,
+  has: (subscription) =>
+    `${subscription} in (select id from posthorn.subscriptions where tenant = $2)`,
+};
+
+const OF_SUBSCRIPTION: Scope = {
+  accepted: `from posthorn.deliveries
+    where webhook_id >= (select since_id from bounds)
+      and subscription_id = (select id from posthorn.subscriptions where id = $3 and tenant = $2)`,
+  has: (subscription) =>
+    `${subscription} = (select id from posthorn.subscriptions where id = $3 and tenant = $2)`,
+};
+
+/**
+ * Reads figures about the time from `windowMs` ago until now, and about the queue now. A subscription of another
+ * tenant has none: everything is 0.
+ *
+ * The cost grows with the attempts of the window, and with the failed and the unfinished deliveries, but not with
+ * the number of the tenant's subscriptions: Postgres looks up the subscription of each row if that is cheaper than
+ * reading all of the tenant's subscriptions. So the statement has no name, and is planned for its values each time.
+ * *Measured* with a million subscriptions of one tenant: a kept plan searched for the rows of each of them, for 20 s.
+ *
+ * @param subscriptionId null: all subscriptions of the tenant.
+ */
+export async function readStats(
+  pool: pg.Pool,
+  tenant: string,
+  subscriptionId: number | null,
+  windowMs: number,
+): Promise<Stats> {
+  if (subscriptionId !== null)
+    return await read(pool, OF_SUBSCRIPTION, [windowMs, tenant, subscriptionId]);
+  const { rows } = await pool.query<{ others: boolean }>(
+    'select exists (select from posthorn.tenants where id <> $1) as others',
+    [tenant],
+  );
+  return rows[0]?.others
+    ? await read(pool, OF_TENANT, [windowMs, tenant])
+    : await read(pool, ALL, [windowMs]);
+}
+
+async function read(pool: pg.Pool, { accepted, has }: Scope, values: unknown[]): Promise<Stats> {
+  const { rows } = await pool.query<Stats>(
+    `with bounds as materialized (
+       select now() - $1::float8 * interval '1 millisecond' as since,
+         posthorn.uuidv7_floor(now() - $1::float8 * interval '1 millisecond') as since_id
+     ), attempts as (
+       select
+         count(*)::integer as attempts,
+         count(*) filter (where a.status = 'success')::integer as succeeded,
+         percentile_cont(array[0.5, 0.95, 0.99]) within group (order by a.duration_ms) as latency
+       from posthorn.delivery_attempts a
+       where a.at >= (select since from bounds) and ${has('a.subscription_id')}
+     ), owed as (
+       select
+         count(*) filter (where d.attempt_count > 0)::integer as retrying,
+         count(*) filter (where d.state = 'held')::integer as held,
+         count(*) filter (where d.state = 'pending' and d.next_attempt_at <= now())::integer as queue_depth,
+         min(d.next_attempt_at) filter (where d.state = 'pending' and d.next_attempt_at <= now()) as oldest_due_at
+       from posthorn.deliveries d
+       where d.state in ('pending', 'held') and ${has('d.subscription_id')}
+     )
+     select
+       (select count(*) ${accepted})::integer as accepted,
+       attempts.succeeded,
+       (select count(*) from posthorn.deliveries d
+         where d.state = 'failed' and d.ended_at >= (select since from bounds)
+           and ${has('d.subscription_id')})::integer as failed,
+       owed.retrying,
+       attempts.attempts,
+       attempts.latency[1] as p50, attempts.latency[2] as p95, attempts.latency[3] as p99,
+       owed.queue_depth,
+       owed.oldest_due_at,
+       owed.held
+     from attempts, owed`,
+    values,
+  );
+  return rows[0] as Stats;
+}
