@@ -131,7 +131,8 @@ export async function startService(
       metrics.watchInFlight(() => (worker as Worker).inFlight);
     }
     await abortable(setSqlLimits(pool, settings.maxBodyBytes), signal);
-    await abortable(reportSecrets(pool, settings.encryptionKeys, log), signal);
+    // The start does not wait for it: with a million subscriptions it takes a second.
+    void reportSecrets(pool, settings.encryptionKeys, log);
     stops.push(() => session.stop());
     await abortable(session.start(), signal);
     if (worker !== undefined) await abortable(worker.start(), signal);

@@ -12,12 +12,14 @@ export interface StoredSecrets {
 /** Counts the secrets of all subscriptions by how they are stored. It reads the whole table. */
 export async function countSecrets(pool: pg.Pool): Promise<StoredSecrets> {
   const { rows } = await pool.query<{ key_id: string | null; number: number }>(`
-    select substring(stored from '^sealed:v1:([0-9a-f]{8}):') as key_id, count(*)::integer as number
+    select case when starts_with(stored, 'sealed:v1:') then substr(stored, 11, 8) end as key_id,
+      count(*)::integer as number
     from posthorn.subscriptions s
     cross join lateral (
       select s.secret as stored
       union all select s.verify_secret
       union all select retired ->> 'secret' from jsonb_array_elements(s.retired_secrets) as retired
+        where s.retired_secrets is not null
     ) as secrets
     where s.deleted_at is null and stored is not null
     group by 1

@@ -138,7 +138,9 @@ t.test(
       },
       log,
     );
-    const warning = lines.find(({ level }) => level === 40);
+    const warning = await until('the secrets are checked', async () =>
+      lines.find(({ level }) => level === 40),
+    );
     t.match(warning, { key: keyId, secrets: 1, msg: /POSTHORN_ENCRYPTION_KEY does not contain/ });
     const refused = await second.request('POST', `/ingest/${id}`, '{}', {
       'x-hub-signature-256': hub('lost', '{}'),
