@@ -3,15 +3,7 @@ import { Type } from 'typebox';
 import { listAttempts } from '../../history/attempts.ts';
 import { ATTEMPT_CURSOR } from '../cursor.ts';
 import { addListRoute } from '../list-route.ts';
-import {
-  ATTEMPT_STATUSES,
-  oneOf,
-  RequestTimestamp,
-  SubscriptionId,
-  toDate,
-  WebhookId,
-} from '../schemas/common.ts';
-import { Attempt as AttemptV1 } from '../schemas/history.ts';
+import { ATTEMPT_FILTERS, Attempt as AttemptV1, attemptFilterOf } from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
 
 const { event_type: _, links: __, ...fields } = AttemptV1.properties;
@@ -29,31 +21,12 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
     summary: 'List attempts, newest first',
     tag: 'history',
     page: 'A page of attempts.',
-    filters: {
-      subscription_id: Type.Optional(SubscriptionId),
-      webhook_id: Type.Optional(WebhookId),
-      status: Type.Optional(oneOf(ATTEMPT_STATUSES, 'How the attempt ended.')),
-      since: Type.Optional({
-        ...RequestTimestamp,
-        description: 'Only attempts that ended at or after this time.',
-      }),
-      until: Type.Optional({
-        ...RequestTimestamp,
-        description: 'Only attempts that ended before this time.',
-      }),
-    },
+    filters: ATTEMPT_FILTERS,
     row: Attempt,
     cursor: ATTEMPT_CURSOR,
     bare: true,
     async read({ tenant, filters, limit, after }) {
-      const filter = {
-        tenant,
-        subscriptionId: filters.subscription_id,
-        webhookId: filters.webhook_id,
-        status: filters.status,
-        since: toDate(filters.since),
-        until: toDate(filters.until),
-      };
+      const filter = { tenant, ...attemptFilterOf(filters) };
       const { rows, next } = await listAttempts(listPool, filter, limit, after);
       return { rows: rows.map(({ event_type, ...attempt }) => attempt), next };
     },

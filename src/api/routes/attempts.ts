@@ -3,16 +3,14 @@ import { Type } from 'typebox';
 import { listAttempts } from '../../history/attempts.ts';
 import { ATTEMPT_CURSOR } from '../cursor.ts';
 import { addListRoute } from '../list-route.ts';
+import { EventType } from '../schemas/common.ts';
 import {
-  ATTEMPT_STATUSES,
-  EventType,
-  oneOf,
-  RequestTimestamp,
-  SubscriptionId,
-  toDate,
-  WebhookId,
-} from '../schemas/common.ts';
-import { Attempt, linkAttempt, SCANNED_PAGES } from '../schemas/history.ts';
+  ATTEMPT_FILTERS,
+  Attempt,
+  attemptFilterOf,
+  linkAttempt,
+  SCANNED_PAGES,
+} from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
 
 /** Lists the attempts: the requests made to receivers. */
@@ -29,9 +27,7 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     tag: 'history',
     page: 'A page of attempts.',
     filters: {
-      subscription_id: Type.Optional(SubscriptionId),
-      webhook_id: Type.Optional(WebhookId),
-      status: Type.Optional(oneOf(ATTEMPT_STATUSES, 'How the attempt ended.')),
+      ...ATTEMPT_FILTERS,
       response_code: Type.Optional(
         Type.Integer({
           minimum: 100,
@@ -49,28 +45,16 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         }),
       ),
       event_type: Type.Optional(EventType),
-      since: Type.Optional({
-        ...RequestTimestamp,
-        description: 'Only attempts that ended at or after this time.',
-      }),
-      until: Type.Optional({
-        ...RequestTimestamp,
-        description: 'Only attempts that ended before this time.',
-      }),
     },
     row: Attempt,
     cursor: ATTEMPT_CURSOR,
     async read({ tenant, filters, limit, after, to }) {
       const filter = {
         tenant,
-        subscriptionId: filters.subscription_id,
-        webhookId: filters.webhook_id,
-        status: filters.status,
+        ...attemptFilterOf(filters),
         responseCode: filters.response_code,
         errorCode: filters.error_code,
         eventType: filters.event_type,
-        since: toDate(filters.since),
-        until: toDate(filters.until),
       };
       const { rows, next } = await listAttempts(listPool, filter, limit, after);
       return { rows: rows.map((row) => linkAttempt(row, to)), next };

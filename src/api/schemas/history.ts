@@ -1,4 +1,4 @@
-import { Type } from 'typebox';
+import { type Static, type TObject, Type } from 'typebox';
 import type { To } from '../links.ts';
 import {
   ATTEMPT_STATUSES,
@@ -7,8 +7,10 @@ import {
   named,
   nullable,
   oneOf,
+  RequestTimestamp,
   SubscriptionId,
   Timestamp,
+  toDate,
   WebhookId,
 } from './common.ts';
 
@@ -50,6 +52,32 @@ const DeliveryFields = {
 };
 
 export const Delivery = named('Delivery', DeliveryFields);
+
+/** The filters that every list of attempts has. */
+export const ATTEMPT_FILTERS = {
+  subscription_id: Type.Optional(SubscriptionId),
+  webhook_id: Type.Optional(WebhookId),
+  status: Type.Optional(oneOf(ATTEMPT_STATUSES, 'How the attempt ended.')),
+  since: Type.Optional({
+    ...RequestTimestamp,
+    description: 'Only attempts that ended at or after this time.',
+  }),
+  until: Type.Optional({
+    ...RequestTimestamp,
+    description: 'Only attempts that ended before this time.',
+  }),
+};
+
+/** Returns the filters of a request as `listAttempts` takes them. */
+export function attemptFilterOf(filters: Static<TObject<typeof ATTEMPT_FILTERS>>) {
+  return {
+    subscriptionId: filters.subscription_id,
+    webhookId: filters.webhook_id,
+    status: filters.status,
+    since: toDate(filters.since),
+    until: toDate(filters.until),
+  };
+}
 
 export const Attempt = named('Attempt', {
   id: Type.Integer(),
