@@ -47,7 +47,6 @@ const CHOOSE = `
     from scanned r
     join posthorn.subscriptions s on s.id = r.subscription_id
     where r.state = any($3::posthorn.delivery_state[]) and s.tenant = $4
-      and ($5::integer is null or r.subscription_id = $5)
       and ($6::text[] is null or exists (
         select from posthorn.webhook_payloads p
         where p.id = r.webhook_id and posthorn.event_type_patterns(p.event_type) && $6))
@@ -108,7 +107,8 @@ export async function chooseEnded(client: Client, task: TaskRow, limit: number):
 
 /**
  * Chooses the next owed deliveries, in the order in which they are due: only owed ones are read, for any
- * length of history. A delivery that is tried meanwhile is due later, and so is met again.
+ * length of history. A delivery that is tried meanwhile is due later, and so is met again. The index contains the
+ * subscription: deliveries of other subscriptions are passed over within the index, without reading their rows.
  */
 export async function chooseOwed(client: Client, task: TaskRow, limit: number): Promise<Chosen> {
   const { rows } = await client.query<ChosenRow>(
@@ -118,6 +118,7 @@ export async function chooseOwed(client: Client, task: TaskRow, limit: number): 
          select d.webhook_id, d.subscription_id, d.state, d.next_attempt_at
          from posthorn.deliveries d
          where d.state in ('pending', 'held')
+           and ($5::integer is null or d.subscription_id = $5)
            and d.webhook_id >= $7 and d.webhook_id < $8
            and (d.next_attempt_at, d.webhook_id, d.subscription_id) > ($9::timestamptz, $10::uuid, $11::integer)
          order by d.next_attempt_at, d.webhook_id, d.subscription_id

@@ -68,13 +68,17 @@ const only = (way: (typeof WAYS)[number]): Plans => ({
 
 /** The planner settings of the two steps of a bulk operation's batch. */
 export const BATCH_PLANS = {
-  /** Nested loops, as in lists of history: rows by an index, and related rows by index for each. */
-  choosing: only('nestloop'),
+  /**
+   * Nested loops, as in lists of history: rows by an index, and related rows by index for each. Without a sort,
+   * the rows come in the order of the index, so a batch stops reading when it is full. *Measured*: with a sort,
+   * each batch of a subscription read all its deliveries, and all batches took twice as long for 150,000.
+   */
+  choosing: { ...only('nestloop'), enable_sort: 'off' },
   /**
    * Hash joins of rows found by their ids: the planner expects few rows of a list of ids, and would scan
    * the list for each row.
    */
-  changing: only('hashjoin'),
+  changing: { ...only('hashjoin'), enable_sort: 'on' },
 } as const;
 
 /** Applies planner settings until the transaction ends, or others are applied. */

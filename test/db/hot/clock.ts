@@ -84,7 +84,7 @@ export function ofManyDeliveries({ ended }: Samples): Hot[] {
               rate: null,
             });
             const batch = await runBatch(client, id);
-            if (kind === 'replay') found(batch, batch?.changed ?? 0, 20);
+            found(batch, batch?.changed ?? 0, kind === 'replay' ? 20 : 500);
           }),
       }),
     ),
