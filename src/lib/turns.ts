@@ -1,15 +1,8 @@
 import { mayTake } from './fair-share.ts';
 
-/** Too many calls of the same owner wait: the caller should try again later. */
-export class TooManyTurnsError extends Error {
-  override readonly name = 'TooManyTurnsError';
-}
-
 interface TurnsOptions {
   /** The largest total weight of turns; a single turn may weigh more. */
   readonly max: number;
-  /** The most waiting calls of an owner. */
-  readonly maxWaiting?: number;
 }
 
 export interface Turns {
@@ -18,9 +11,12 @@ export interface Turns {
    * can take everything (fair-share.ts).
    *
    * @returns a function that ends the turn; calling it again does nothing.
-   * @throws TooManyTurnsError when too many calls of that owner wait.
    */
   take(owner: string, weight?: number): Promise<() => void>;
+  /** As `take`, but before the owner's other waiting calls: for going on with work that has begun. */
+  takeNext(owner: string): Promise<() => void>;
+  /** The number of waiting calls of an owner. */
+  waiting(owner: string): number;
 }
 
 interface Waiting {
@@ -35,7 +31,7 @@ interface OwnerTurns {
 }
 
 /** Gives owners, such as tenants, turns for a kind of work, so that none keeps the others from it. */
-export function createTurns({ max, maxWaiting = Number.POSITIVE_INFINITY }: TurnsOptions): Turns {
+export function createTurns({ max }: TurnsOptions): Turns {
   /** In the order of the owners' turns. */
   const owners = new Map<string, OwnerTurns>();
   let used = 0;
@@ -70,18 +66,18 @@ export function createTurns({ max, maxWaiting = Number.POSITIVE_INFINITY }: Turn
     };
   }
 
+  function wait(owner: string, weight: number, add: 'push' | 'unshift'): Promise<() => void> {
+    const ownerTurns = owners.get(owner) ?? { running: 0, weight: 0, waiting: [] };
+    owners.set(owner, ownerTurns);
+    return new Promise((begin) => {
+      ownerTurns.waiting[add]({ weight, begin });
+      startWaiting();
+    });
+  }
+
   return {
-    take(owner, weight = 1) {
-      const ownerTurns = owners.get(owner) ?? { running: 0, weight: 0, waiting: [] };
-      if (ownerTurns.waiting.length >= maxWaiting)
-        return Promise.reject(
-          new TooManyTurnsError(`${maxWaiting} calls of this owner are waiting already`),
-        );
-      owners.set(owner, ownerTurns);
-      return new Promise((begin) => {
-        ownerTurns.waiting.push({ weight, begin });
-        startWaiting();
-      });
-    },
+    take: (owner, weight = 1) => wait(owner, weight, 'push'),
+    takeNext: (owner) => wait(owner, 1, 'unshift'),
+    waiting: (owner) => owners.get(owner)?.waiting.length ?? 0,
   };
 }

@@ -1,10 +1,10 @@
 import { setImmediate as tick } from 'node:timers/promises';
 import fc from 'fast-check';
 import t from 'tap';
-import { createTurns, TooManyTurnsError } from '../../src/lib/turns.ts';
+import { createTurns } from '../../src/lib/turns.ts';
 
 t.test('an owner with a thousand waiting leaves a turn for another, at once', async (t) => {
-  const turns = createTurns({ max: 4, maxWaiting: 1_000 });
+  const turns = createTurns({ max: 4 });
   const greedy: (() => void)[] = [];
   for (let n = 0; n < 1_000; n++) void turns.take('greedy').then((end) => greedy.push(end));
   await tick();
@@ -14,16 +14,42 @@ t.test('an owner with a thousand waiting leaves a turn for another, at once', as
   t.equal(greedy.length, 3, 'which stays free for the next one');
 });
 
-t.test('an owner above its limit is refused, and others are not', async (t) => {
-  const turns = createTurns({ max: 1, maxWaiting: 1 });
+t.test('a turn ends once', async (t) => {
+  const turns = createTurns({ max: 1 });
   const end = await turns.take('greedy');
   void turns.take('greedy');
-  await t.rejects(turns.take('greedy'), TooManyTurnsError);
+  t.equal(turns.waiting('greedy'), 1);
   const modest = turns.take('modest');
   end();
   await tick();
   end();
-  t.ok((await Promise.race([modest, tick('waits')])) === 'waits', 'a turn ends once');
+  t.equal(turns.waiting('greedy'), 0);
+  t.ok((await Promise.race([modest, tick('waits')])) === 'waits');
+});
+
+t.test('work that has begun goes on before waiting calls of its owner', async (t) => {
+  const turns = createTurns({ max: 1 });
+  const order: string[] = [];
+  const ask = (name: string, turn: Promise<() => void>) =>
+    turn.then((end) => {
+      order.push(name);
+      end();
+    });
+  const end = await turns.take('a');
+  const asked = [
+    ask('a 1', turns.take('a')),
+    ask('a 2', turns.take('a')),
+    ask('b', turns.take('b')),
+    ask('a goes on', turns.takeNext('a')),
+  ];
+  end();
+  await Promise.all(asked);
+  t.ok(order.indexOf('a goes on') < order.indexOf('a 1'));
+  t.ok(order.indexOf('a 1') < order.indexOf('a 2'));
+  t.ok(
+    order.indexOf('b') < order.indexOf('a 1'),
+    'and an owner has its turn after each of another',
+  );
 });
 
 t.test('turns are limited, and never idle while an owner may have one', async () => {

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
 import { mayTake } from '../../lib/fair-share.ts';
-import { createTurns, TooManyTurnsError } from '../../lib/turns.ts';
+import { createTurns } from '../../lib/turns.ts';
 import { Problem } from '../problems.ts';
 
 declare module 'fastify' {
@@ -36,7 +36,7 @@ const MAX_CLIENT_READ_MS = 2 * 60_000;
  * leaves a connection for the others.
  */
 export function registerTurns(app: FastifyInstance): void {
-  const turns = createTurns({ max: CONCURRENT_REQUESTS, maxWaiting: MAX_WAITING });
+  const turns = createTurns({ max: CONCURRENT_REQUESTS });
   let unread = 0;
   const unreadByTenant = new Map<string, number>();
   app.decorateRequest('endTurn', null);
@@ -48,7 +48,8 @@ export function registerTurns(app: FastifyInstance): void {
   });
 
   app.decorate('inTurn', async (request, read) => {
-    const end = await turns.take(request.tenant);
+    // Never refused, because the client has the beginning of the answer already.
+    const end = await turns.takeNext(request.tenant);
     try {
       return await read();
     } finally {
@@ -62,16 +63,13 @@ export function registerTurns(app: FastifyInstance): void {
   });
 
   async function takeTurn(request: FastifyRequest): Promise<void> {
-    try {
-      request.endTurn = await turns.take(request.tenant);
-    } catch (error) {
-      if (!(error instanceof TooManyTurnsError)) throw error;
+    if (turns.waiting(request.tenant) >= MAX_WAITING)
       throw new Problem(
         'too-many-requests',
         `${MAX_WAITING} reading requests of this tenant are waiting already. Send fewer requests at the same time.`,
         { headers: { 'retry-after': '1' } },
       );
-    }
+    request.endTurn = await turns.take(request.tenant);
     // A tenant with nothing unread is always let in: the others may be over the limit by some pages.
     const own = unreadByTenant.get(request.tenant) ?? 0;
     if (own > 0 && !mayTake(1, own, unread, MAX_UNREAD)) {
