@@ -5,7 +5,7 @@ import type { Backlog } from './backlog.ts';
 /** A failing backlog is left out for at most this time. */
 const MAX_LEFT_OUT_MS = 15_000;
 
-/** Leaves failing backlogs out of rounds for a while, so that one that fails stops no other. */
+/** Leaves failing backlogs out of rounds for a while, so that a failing backlog stops no other. */
 export interface FailingBacklogs {
   /** A round failed because of this backlog alone. */
   roundFailed(backlog: Backlog, error: unknown): void;

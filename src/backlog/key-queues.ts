@@ -99,7 +99,7 @@ export function createKeyQueues(strict: boolean, bounds: SendOrderBounds): KeyQu
     return blockedKeys.add(strict ? (name as number) : 0, dueAt);
   }
 
-  /** Makes room for a key that is ready by dropping one that is not. */
+  /** Makes room for a key that is ready by dropping a key that is not. */
   function makeRoom(now: number): boolean {
     const late = keyTurns.popLate(now);
     if (late === undefined) return false;

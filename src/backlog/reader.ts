@@ -31,7 +31,7 @@ export interface ReaderOptions<B extends Readable> {
 export interface Reader<B extends Readable> {
   /** Reads on in each of these backlogs that has fewer deliveries ready than room to send. */
   read(rooms: ReadonlyMap<B, number>, now: number): Promise<void>;
-  /** Begins no more reads, and waits for the one under way. */
+  /** Begins no more reads, and waits for the read under way. */
   stop(): Promise<void>;
 }
 

@@ -23,7 +23,7 @@ export interface TaskRow {
   readonly cursor_subscription: number | null;
 }
 
-/** How far a task has come. */
+/** The position of a task: the delivery after which its next batch begins. */
 export interface Cursor {
   readonly cursor_at: string | null;
   readonly cursor_webhook: string | null;

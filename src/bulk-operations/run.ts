@@ -83,7 +83,7 @@ export function createTaskRunner({ pool, wakeIn, log }: TaskRunnerOptions): Task
 interface Batch {
   readonly ended: boolean;
   readonly changed: number;
-  /** Until the next one is due. */
+  /** The time until the next batch is due. */
   readonly dueInMs: number;
 }
 

@@ -5,7 +5,7 @@ import { plainArray, textArray } from '../db/arrays.ts';
 export interface FailureReport {
   readonly subscriptionId: number;
   readonly failures: number;
-  /** How long ago the first failure since the last success began. */
+  /** The time since the first failure after the last success, in milliseconds. */
   readonly sinceMs: number;
   /** There were enough failures to open the circuit. */
   readonly open: boolean;

@@ -56,7 +56,7 @@ export interface RecorderOptions {
   readonly onUnrecorded: (subscriptionId: number) => void;
 }
 
-/** Attempts that end together are recorded together; one that cannot be recorded waits alone. */
+/** Attempts that end together are recorded together; an attempt that cannot be recorded waits alone. */
 export function createRecorder(options: RecorderOptions): Recorder {
   const { pool, patience, loop, ending, log, wakeIn, onUnrecorded } = options;
   /** The webhooks of each subscription whose results wait to be recorded. */
