@@ -32,8 +32,8 @@ create or replace function posthorn.accept(
   apart boolean default false,
   -- The headers of its source that a webhook's deliveries get: the text of a json object, or null.
   header_lists text[] default null,
-  -- The number of the worker that calls this and will send the deliveries from its memory, if they are at most
-  -- so many; they then get no jobs. See src/sending/hand-over.ts.
+  -- The number of the worker that calls this and will send so many deliveries at most from its memory; they get
+  -- no jobs. See src/sending/hand-over.ts.
   worker integer default null,
   room integer default 0,
   -- In the order given; null if the subscription does not exist, or `outcomes` has the reason.
@@ -107,16 +107,16 @@ begin
     as g (id, tenant, event_type, content_type, start, length, channels, ordering_key, headers);
 
   size := coalesce(cardinality(places), 0);
-  if size > 0 and size <= room then
-    handed_places := places;
-    handed_subscriptions := subscriptions;
-  end if;
   insert into posthorn.deliveries (webhook_id, subscription_id, handed_to)
-  select ids[o.place], o.subscription_id, case when size <= room then worker end
-  from unnest(places, subscriptions) as o (place, subscription_id);
+  select ids[o.place], o.subscription_id, case when o.nth <= room then worker end
+  from unnest(places, subscriptions) with ordinality as o (place, subscription_id, nth);
+  if room > 0 then
+    handed_places := places[:room];
+    handed_subscriptions := subscriptions[:room];
+  end if;
   if size > room then
-    per_job := least(25, greatest(1, size / 3));
-    for nth in 1 .. size by per_job loop
+    per_job := least(25, greatest(1, (size - room) / 3));
+    for nth in room + 1 .. size by per_job loop
       jobs := jobs || posthorn.deliver_job(
         1,
         (select sum(lengths[place]) from unnest(places[nth : nth + per_job - 1]) as place),

@@ -157,27 +157,24 @@ begin
     select id, subscription_id, length, place, through_backlog, moving
     from tested
     where subscription_id is not null
-  ), handed as materialized (
-    -- All deliveries that are not held, or none.
-    select array_agg(place order by place) as places, array_agg(subscription_id order by place) as subscriptions
+  ), owed_now as materialized (
+    select id, subscription_id, length, place, row_number() over (order by place) <= room as handed
     from wanted
     where not through_backlog
-    having count(*) <= room
   ), owed as (
-    insert into posthorn.deliveries (webhook_id, subscription_id, state, queued, handed_to)
-    select id, subscription_id,
-      case when through_backlog then 'held' else 'pending' end::posthorn.delivery_state,
-      not through_backlog,
-      case when not through_backlog and exists (select from handed) then worker end
-    from wanted
+    insert into posthorn.deliveries (webhook_id, subscription_id, handed_to)
+    select id, subscription_id, case when handed then worker end from owed_now
+  ), held as (
+    insert into posthorn.deliveries (webhook_id, subscription_id, state, queued)
+    select id, subscription_id, 'held', false from wanted where through_backlog
   ), wake_ups as (
     select posthorn.deliver_job(1, sum(length), array_agg(id order by place),
         array_agg(subscription_id order by place)) as payload
     from (
       select *, (row_number() over (order by place) - 1)
         / least(25, greatest(1, count(*) over () / 3)) as job
-      from wanted
-      where not through_backlog and not exists (select from handed)
+      from owed_now
+      where not handed
     ) as numbered
     group by job
   ), counted as (
@@ -191,8 +188,8 @@ begin
     (select webhooks from refused),
     (select refused.outcomes from refused),
     (select sum(filter_work) from judged),
-    (select places from handed),
-    (select handed.subscriptions from handed)
+    (select array_agg(place order by place, subscription_id) from owed_now where handed),
+    (select array_agg(subscription_id order by place, subscription_id) from owed_now where handed)
   from given
   left join live using (place)
   left join counted using (place)

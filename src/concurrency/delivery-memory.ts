@@ -23,15 +23,19 @@ export interface DeliveryMemory {
     last: boolean,
   ): Promise<void> | undefined;
   /**
-   * Counts deliveries of webhooks that are being accepted, if they fit now and no job waits. They are released
-   * as deliveries of the queue.
+   * Counts deliveries of webhooks that are being accepted, as far as they fit now and no job waits. They are
+   * released as deliveries of the queue.
    *
-   * @param least the least number of deliveries that is of use.
-   * @param most the number that is asked for.
-   * @param bytes of their bodies.
+   * @param bytes of all their bodies.
    * @returns the number of deliveries that were counted; 0: none, and no bytes.
    */
-  addAccepted(least: number, most: number, bytes: number): number;
+  addAccepted(most: number, bytes: number): number;
+  /**
+   * Waits until half of the memory is free and no job waits, and at most so long.
+   *
+   * @returns undefined if it is so now.
+   */
+  whenFree(maxMs: number): Promise<void> | undefined;
   /** Returns how many held deliveries fit now, if each has a body of so many bytes. */
   roomForHeld(bytesEach: number): number;
   /** Counts held deliveries, until they are released. */
@@ -67,11 +71,17 @@ export function createDeliveryMemory(maxCount: number, maxBytes: number): Delive
   const backlog: Use = { count: 0, bytes: 0 };
   const waiting: WaitingJob[] = [];
   const waitingLast: WaitingJob[] = [];
+  const whenFree = new Set<() => void>();
 
   const fits = (count: number, bytes: number) =>
     queue.count === 0 ||
     (mayTake(count, queue.count, all.count, limit) &&
       mayTake(bytes, queue.bytes, all.bytes, maxBytes));
+
+  const isFree = () =>
+    waiting.length + waitingLast.length === 0 &&
+    all.count <= limit / 2 &&
+    all.bytes <= maxBytes / 2;
 
   function add(use: Use, count: number, bytes: number): void {
     use.count += count;
@@ -102,12 +112,24 @@ export function createDeliveryMemory(maxCount: number, maxBytes: number): Delive
         (last ? waitingLast : waiting).push({ subscriptionIds, bytes, admit });
       });
     },
-    addAccepted(least, most, bytes) {
+    addAccepted(most, bytes) {
       if (waiting.length + waitingLast.length > 0) return 0;
       const count = Math.min(most, mostToTake(queue.count, all.count, limit));
-      if (count < least || !mayTake(bytes, queue.bytes, all.bytes, maxBytes)) return 0;
+      if (count <= 0 || !mayTake(bytes, queue.bytes, all.bytes, maxBytes)) return 0;
       add(queue, count, bytes);
       return count;
+    },
+    whenFree(maxMs) {
+      if (isFree()) return undefined;
+      return new Promise((resolve) => {
+        const end = () => {
+          clearTimeout(timer);
+          whenFree.delete(end);
+          resolve();
+        };
+        const timer = setTimeout(end, maxMs);
+        whenFree.add(end);
+      });
     },
     roomForHeld(bytesEach) {
       const room = Math.min(
@@ -120,6 +142,7 @@ export function createDeliveryMemory(maxCount: number, maxBytes: number): Delive
     release(source, count, bytes) {
       add(source === 'queue' ? queue : backlog, -count, -bytes);
       admitWaiting();
+      if (whenFree.size > 0 && isFree()) for (const tell of [...whenFree]) tell();
     },
     othersWait(subscriptionId) {
       const isForOthers = ({ subscriptionIds }: WaitingJob) =>

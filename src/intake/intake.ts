@@ -43,6 +43,12 @@ const APART_FOR_MS = 10_000;
 /** For this long, batches of a tenant whose batch took too long use the connection for slow batches. */
 const SLOW_FOR_MS = 60_000;
 
+/**
+ * Webhooks of a bulk sender are accepted when those before them are sent, or after this time. Without it, all
+ * would be accepted first, and each would wait for all before it: with ten subscriptions, 1.5 s at full load.
+ */
+const FINISH_FIRST_MS = 250;
+
 /** Nothing was accepted; the client should try again later. */
 export class IntakeUnavailableError extends Error {
   override readonly name = 'IntakeUnavailableError';
@@ -102,13 +108,19 @@ export interface HandOver {
    * @returns null: they have to go through the queue.
    */
   reserve(webhooks: readonly IncomingWebhook[]): Reservation | null;
+  /**
+   * Waits until most of the deliveries in memory have ended, and at most so long.
+   *
+   * @returns undefined if there is nothing to wait for.
+   */
+  whenFree(maxMs: number): Promise<void> | undefined;
 }
 
 /** Room for deliveries. Exactly one of its functions must be called. */
 export interface Reservation {
   /** The number by which the database knows the worker. */
   readonly number: number;
-  /** The most deliveries. */
+  /** The most deliveries that it takes. The others get jobs. */
   readonly room: number;
   /** The webhooks were committed, and these deliveries have no jobs. */
   begin(deliveries: readonly HandedOver[]): void;
@@ -315,6 +327,8 @@ async function acceptShared(
   bulk: boolean,
   handOver: HandOver | undefined,
 ): Promise<Answer[]> {
+  const free = bulk ? handOver?.whenFree(FINISH_FIRST_MS) : undefined;
+  if (free !== undefined) await free;
   const worker = handOver?.reserve(webhooks) ?? undefined;
   try {
     const { answers, handedOver } = await acceptWebhooks(pool, webhooks, {

@@ -10,7 +10,7 @@ import type { Loop } from '../lib/loop-health.ts';
 
 /** Larger bodies are freed as soon as they are committed (lib/free-buffer.ts), so that they need no memory here. */
 const MAX_BODY_BYTES = 16 * 1024 - 1;
-/** Deliveries for which there is room, for each webhook that is sent by event type. */
+/** Deliveries for which room is kept, for each webhook that is sent by event type. */
 const FAN_OUT = 10;
 /** Nothing is handed over if the lease of this process ends sooner: another worker could send it meanwhile. */
 const MIN_LEASE_MS = 10_000;
@@ -119,15 +119,15 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     reserve(webhooks) {
       if (number === undefined || isUncertain || stopped || lease.leaseLeftMs < MIN_LEASE_MS)
         return null;
+      if (webhooks.some(({ body }) => body.length > MAX_BODY_BYTES)) return null;
       const byType = webhooks.filter(({ subscriptionId }) => subscriptionId === null).length;
       const bytes = webhooks.reduce((sum, { body }) => sum + body.length, 0);
-      if (webhooks.some(({ body }) => body.length > MAX_BODY_BYTES)) return null;
-      const most = webhooks.length + byType * (FAN_OUT - 1);
-      const room = memory.addAccepted(webhooks.length, most, bytes);
+      const room = memory.addAccepted(webhooks.length + byType * (FAN_OUT - 1), bytes);
       if (room === 0) return null;
       reserved += 1;
       return reservation(number, room, bytes);
     },
+    whenFree: (maxMs) => (number === undefined || stopped ? undefined : memory.whenFree(maxMs)),
     start() {
       register().catch(loop.failed);
     },
