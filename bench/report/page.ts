@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { latencyChart, throughputChart } from './charts.ts';
 import { judgeTargets, type Results, type Summary, summarise } from './results.ts';
@@ -47,6 +47,8 @@ export async function writePerformancePage(root: string, results: Results): Prom
     }
   });
   const dir = join(root, 'docs', 'performance');
+  // Charts that the page no longer shows go.
+  await rm(dir, { recursive: true, force: true });
   await mkdir(dir, { recursive: true });
   for (const [file, svg] of charts) await writeFile(join(dir, file), svg);
   await writeFile(join(root, 'docs', 'performance.md'), page);
