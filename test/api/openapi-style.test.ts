@@ -134,6 +134,25 @@ t.test('operations have names that fit methods of a client', async (t) => {
   }
 });
 
+t.test('an operation that works answers with one type, whatever its status', async (t) => {
+  // Of several, generators take that of the lowest status. A range, such as 2XX, comes after them.
+  for (const { operationId, responses } of operationsOf(document)) {
+    const types = Object.keys(responses)
+      .filter((status) => /^2\d\d$/.test(status))
+      .map((status) => responses[status]?.content?.['application/json']?.schema);
+    t.ok(types.length > 0, operationId);
+    for (const type of types) t.strictSame(type, types[0], operationId);
+  }
+});
+
+t.test('the document says that /ingest takes more than JSON', async (t) => {
+  const ingest = operationsOf(document).find(({ operationId }) => operationId === 'ingest');
+  const { content = {} } = ingest?.requestBody ?? {};
+  // Generators take the first.
+  t.strictSame(Object.keys(content), ['application/json', '*/*']);
+  t.match(content['*/*'], { schema: { format: 'binary', description: /ingest_content_types/ } });
+});
+
 t.test('fields are in snake_case, and names of times end in at, until or since', async (t) => {
   let times = 0;
   for (const operation of operationsOf(document)) {

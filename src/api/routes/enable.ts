@@ -3,11 +3,11 @@ import { Type } from 'typebox';
 import { enableSubscription } from '../../subscriptions/enable.ts';
 import { getSubscription } from '../../subscriptions/store.ts';
 import { notFound } from '../problems.ts';
-import { described, oneOf, problems, SubscriptionId } from '../schemas/common.ts';
+import { described, named, oneOf, problems, SubscriptionId } from '../schemas/common.ts';
 import { Subscription } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
-const Enabled = Type.Object({
+const Enabled = named('EnabledSubscription', {
   ...Subscription.properties,
   skipped: Type.Integer({ description: 'How many deliveries have been cancelled so far.' }),
 });

@@ -102,10 +102,27 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       ),
       ...IdempotencyKeyHeader,
     }),
-    body: { description: 'Any JSON', examples: [{ event: 'order.created', order: { id: 7 } }] },
+    body: {
+      content: {
+        'application/json': {
+          schema: {
+            description: 'Any JSON.',
+            examples: [{ event: 'order.created', order: { id: 7 } }],
+          },
+        },
+        '*/*': {
+          schema: {
+            type: 'string',
+            format: 'binary',
+            description: 'A body of one of the `ingest_content_types` of the subscription.',
+          },
+        },
+      },
+    },
     response: {
-      200: described(
-        'The answer to the URL verification of Slack, which sends a challenge before any webhook. Nothing was stored.',
+      // A range, because many generators give the method the type of the lowest status.
+      '2xx': described(
+        'The answer (200) to the URL verification of Slack, which sends a challenge before any webhook. Nothing was stored.',
         Type.Object({ challenge: Type.String() }),
       ),
       202: described(

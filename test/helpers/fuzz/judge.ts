@@ -23,7 +23,8 @@ export function createJudge(document: OpenApi) {
   return function judge(operation: Operation, { status, contentType, body }: FuzzAnswer): unknown {
     const said = `${status} ${contentType}: ${body.subarray(0, 600)}`;
     if (status >= 500) throw new Error(`That is our fault: ${said}`);
-    const response = operation.responses[status];
+    const response =
+      operation.responses[status] ?? operation.responses[`${Math.floor(status / 100)}XX`];
     if (response === undefined) throw new Error(`The document does not know the status: ${said}`);
     const type = contentType?.split(';')[0]?.trim();
     if (response.content === undefined) {
