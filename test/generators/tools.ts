@@ -15,7 +15,8 @@ const ASK_MS = 20_000;
 /** The variables of this test run would change what the tools do. */
 const INHERITED = Object.fromEntries(
   Object.entries(process.env).filter(
-    ([name]) => !/^(POSTHORN_|TAP|NODE_OPTIONS|NODE_COMPILE_CACHE|npm_)/.test(name),
+    ([name]) =>
+      !/^(POSTHORN_|TAP|NODE_OPTIONS|NODE_COMPILE_CACHE|npm_(?!config_registry$))/.test(name),
   ),
 );
 
@@ -120,7 +121,7 @@ export const npm: Packages = {
   tool: ['npm', '--version'],
   ask: [
     ...(['npm', 'view', 'openapi-typescript', 'name', '--prefer-online'] as const),
-    ...['--fetch-retries=0', '--fetch-timeout=15000'],
+    ...['--fetch-retries=0', '--fetch-timeout=15000', '--logs-max=0'],
   ],
   isInstalled: async () =>
     existsSync(folderOf('openapi-typescript', ['package.json', 'package-lock.json'])),
