@@ -1,15 +1,5 @@
-do $$
-begin
-  if current_setting('server_version_num')::integer >= 180000 then
-    create or replace function posthorn.uuidv7_time(id uuid) returns timestamptz
-      language sql immutable strict parallel safe
-      return uuid_extract_timestamp(id);
-  else
-    create or replace function posthorn.uuidv7_time(id uuid) returns timestamptz
-      language sql immutable strict parallel safe
-      return to_timestamp(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0);
-  end if;
-end
-$$;
+create or replace function posthorn.uuidv7_time(id uuid) returns timestamptz
+  language sql immutable strict parallel safe
+  return to_timestamp(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0);
 comment on function posthorn.uuidv7_time is
   'The time in a UUIDv7, in whole milliseconds.';
