@@ -14,7 +14,9 @@ export interface GroupCommitOptions<In, Out> {
   readonly gatherMs?: number;
   /**
    * The time for which the latest group must have been running before another group starts beside it, in
-   * milliseconds. If the next group is full, it starts at once. Until then new items join a single larger group, which costs less.
+   * milliseconds. Until then new items join a single larger group, which costs less. If the next group is full, it
+   * starts at once. So it does beside a group of one or two items: then there is little load, and waiting would
+   * only be slower.
    */
   readonly besideMs?: number;
   /**
@@ -48,6 +50,9 @@ export interface GroupCommit<In, Out> {
 export class TooManyWaitingError extends Error {
   override readonly name = 'TooManyWaitingError';
 }
+
+/** A group of so many items is a sign of little load. */
+const FEW = 2;
 
 interface Waiting<In, Out> {
   readonly item: In;
@@ -91,6 +96,7 @@ export function createGroupCommit<In, Out>(
   let urgent = gatherMs === 0;
   /** The time at which the latest group started. */
   let startedAt = 0;
+  let latestSize = 0;
   let timer: NodeJS.Timeout | undefined;
   let onIdle: (() => void)[] = [];
 
@@ -112,7 +118,10 @@ export function createGroupCommit<In, Out>(
   /** Returns the time until the waiting items may start, apart from the limit of concurrency. */
   function msUntilNext(): number {
     if (waiting.size >= maxItems || waiting.weight >= maxWeight) return 0;
-    const at = Math.max(urgent ? 0 : since + gatherMs, running === 0 ? 0 : startedAt + besideMs);
+    const at = Math.max(
+      urgent ? 0 : since + gatherMs,
+      running === 0 || latestSize <= FEW ? 0 : startedAt + besideMs,
+    );
     return at === 0 ? 0 : at - performance.now();
   }
 
@@ -123,6 +132,7 @@ export function createGroupCommit<In, Out>(
     timer = undefined;
     const group = waiting.take(maxItems, maxWeight, apart);
     urgent = gatherMs === 0;
+    latestSize = group.length;
     if (besideMs > 0) startedAt = performance.now();
     running += 1;
     schedule();
