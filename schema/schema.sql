@@ -431,8 +431,8 @@ create function posthorn.accept_general(bodies bytea, starts integer[], lengths 
   as …; -- schema/functions/accept_general.sql
 -- may be executed by: nobody but the owner
 
--- Adds jobs with these payloads for this many deliveries, with a lower priority if they are among many that were sent at once.
-create function posthorn.add_deliver_jobs(payloads json[], deliveries integer) returns void
+-- Adds jobs with these payloads for this many deliveries, with a lower priority if they are among many that were sent at once. Returns the priority.
+create function posthorn.add_deliver_jobs(payloads json[], deliveries integer) returns smallint
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/add_deliver_jobs.sql
@@ -452,9 +452,9 @@ create function posthorn.check_filter() returns trigger
   as …; -- schema/functions/check_filter.sql
 -- may be executed by: nobody but the owner
 
--- Checks the arguments of posthorn.send_many. Raises an error with a hint if an argument is wrong.
-create function posthorn.check_sending(event_types text[], tenant text, channels text[], ordering_keys text[], idempotency_key text, subscription_id integer) returns void
-  language plpgsql stable
+-- Checks the arguments of posthorn.send_many, and returns the size that a body may have. Raises an error with a hint if an argument is wrong.
+create function posthorn.check_sending(event_types text[], tenant text, channels text[], ordering_keys text[], idempotency_key text, subscription_id integer) returns bigint
+  language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/check_sending.sql
 -- may be executed by: nobody but the owner
@@ -672,8 +672,8 @@ create function posthorn.revoke_sender(role text) returns void
 
 -- Sends a webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the id of the webhook.
 create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid
-  language sql security definer
-  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send.sql
 -- may be executed by: nobody but the owner
 
@@ -748,4 +748,10 @@ create function posthorn.uuidv7_time(id uuid) returns timestamp with time zone
 create function posthorn.webhook_data(body bytea, event_type text) returns jsonb
   language sql immutable parallel safe
   as …; -- schema/functions/webhook_data.sql
+-- may be executed by: nobody but the owner
+
+-- The part of a webhook's body before its data, with the time of now.
+create function posthorn.webhook_head(event_type text) returns bytea
+  language sql parallel safe
+  as …; -- schema/functions/webhook_head.sql
 -- may be executed by: nobody but the owner

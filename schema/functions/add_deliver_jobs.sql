@@ -13,7 +13,7 @@
 -- and sets posthorn.bulk in its transaction. For an application that sends from SQL, this function counts the
 -- deliveries of its transaction in the setting posthorn.sent. The application could set it to any text, so the
 -- text is checked. Neither of the two writes to a table.
-create or replace function posthorn.add_deliver_jobs(payloads json[], deliveries integer) returns void
+create or replace function posthorn.add_deliver_jobs(payloads json[], deliveries integer) returns smallint
   language plpgsql
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
@@ -22,12 +22,13 @@ declare
   known_version constant integer := 20;
   bulk constant text := nullif(current_setting('posthorn.bulk', true), '');
   sent integer;
+  ignored text;
   -- The queue's default, which goes before 1.
   priority smallint := 0;
 begin
   if bulk is null then
     sent := coalesce(substring(current_setting('posthorn.sent', true) from '^[0-9]{1,9}$'), '0')::integer + deliveries;
-    perform set_config('posthorn.sent', least(sent, 999999999)::text, true);
+    ignored := set_config('posthorn.sent', least(sent, 999999999)::text, true);
   end if;
   if bulk = 'on' or sent > 500 then
     priority := 1;
@@ -40,16 +41,17 @@ begin
     if found then
       -- Postgres leaves out a notification that equals an earlier one of the transaction; the random number prevents it.
       perform pg_notify('jobs:insert', format('{"r":%s,"count":%s}', random(), cardinality(payloads)));
-      return;
+      return priority;
     end if;
   end if;
   perform graphile_worker.add_jobs(array(
     select ('deliver', payload, null, null, 32767, null, priority, null)::graphile_worker.job_spec
     from unnest(payloads) as payload));
+  return priority;
 end
 $$;
 comment on function posthorn.add_deliver_jobs is
-  'Adds jobs with these payloads for this many deliveries, with a lower priority if they are among many that were sent at once.';
+  'Adds jobs with these payloads for this many deliveries, with a lower priority if they are among many that were sent at once. Returns the priority.';
 revoke execute on function posthorn.add_deliver_jobs from public;
 
 -- Without it, the first senders would all read that it is missing, and add it.

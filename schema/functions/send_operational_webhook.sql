@@ -14,10 +14,7 @@ begin
   ) then
     return;
   end if;
-  body := convert_to(
-    '{"type":' || to_jsonb(event_type)::text
-      || ',"timestamp":"' || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-      || '","data":' || data::text || '}', 'UTF8');
+  body := posthorn.webhook_head(event_type) || convert_to(data::text || '}', 'UTF8');
   perform posthorn.accept(
     body, array[0], array[octet_length(body)], array['application/json'], array[null::integer],
     array[tenant], array[event_type]);

@@ -119,32 +119,42 @@ t.test('items that nobody waits for gather for a time, unless urgent or many', a
   t.equal(await added, 10, 'the time runs out by itself');
 });
 
-t.test('a group waits for the running group, but not for long', async (t) => {
+t.test('a group waits for a running group of several items, but not for long', async (t) => {
+  const add = (groups: ReturnType<typeof createWatched>['groups'], ...numbers: number[]) => {
+    for (const n of numbers) void groups.add(item(n));
+  };
   const { groups, left, running, settle } = createWatched({
     concurrency: 2,
-    maxItems: 3,
+    maxItems: 4,
     besideMs: 60_000,
   });
-  void groups.add(item(1));
+  add(groups, 1, 2, 3);
   await settle();
-  for (const n of [2, 3]) {
-    void groups.add(item(n));
+  for (const n of [4, 5, 6]) {
+    add(groups, n);
     await settle();
   }
-  t.strictSame(ns(left), [[1]], 'those that come meanwhile wait');
+  t.strictSame(ns(left), [[1, 2, 3]], 'those that come meanwhile wait');
   running[0]?.succeed();
   await settle();
-  t.strictSame(ns(left), [[1], [2, 3]], 'and go when it has ended');
-  for (const n of [4, 5, 6]) void groups.add(item(n));
+  t.strictSame(ns(left).slice(1), [[4, 5, 6]], 'and go when it has ended');
+  add(groups, 7, 8, 9, 10);
   await settle();
-  t.strictSame(ns(left), [[1], [2, 3], [4, 5, 6]], 'a full one does not wait');
+  t.strictSame(ns(left).slice(2), [[7, 8, 9, 10]], 'a full group does not wait');
 
   const quick = createWatched({ ...unlimited, concurrency: 2, besideMs: 1 });
-  void quick.groups.add(item(1));
+  add(quick.groups, 1, 2, 3);
   await quick.settle();
-  void quick.groups.add(item(2));
+  add(quick.groups, 4);
   while (quick.left.length < 2) await turn();
-  t.strictSame(ns(quick.left), [[1], [2]], 'nor does any for one that takes long');
+  t.strictSame(ns(quick.left), [[1, 2, 3], [4]], 'nor does any for one that takes long');
+
+  const calm = createWatched({ ...unlimited, concurrency: 2, besideMs: 60_000 });
+  add(calm.groups, 1, 2);
+  await calm.settle();
+  add(calm.groups, 3);
+  await calm.settle();
+  t.strictSame(ns(calm.left), [[1, 2], [3]], 'nor beside a group of one or two items');
 });
 
 t.test('items that arrive while all groups are running join the next group', async (t) => {
