@@ -287,8 +287,9 @@ create table posthorn.deliveries (
   -- The number of attempts at which its retry schedule started again, because a retry or a replay made the ended
   -- delivery unfinished again; null: never. Attempts are counted on, so no number is missing or used twice.
   schedule_offset smallint,
-  -- Whether the queue has a job for it, or `handed_to` has it. A retry that is more than a minute away gets its job later: workers fetch
-  -- from the queue thousands of times a minute, and Postgres before 18 would read all waiting jobs each time.
+  -- Whether the queue has a job for it, or `handed_to` has it. A retry that is more than a minute away gets its job
+  -- later: workers fetch from the queue thousands of times a minute, and Postgres before 18 would read all waiting
+  -- jobs each time.
   queued boolean not null default true,
   -- Why it ended, if no attempt shows it: expired, skipped.
   reason text,

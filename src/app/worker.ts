@@ -295,13 +295,14 @@ export function createWorker(options: WorkerOptions): Worker {
       backlogs.start();
     },
     async stop() {
+      const handedOver = handOver.stop();
       deliverer.stopBeginning();
       taskRunner.stop();
       const timer = setTimeout(() => ending.abort(), finishMs(settings.shutdownGraceMs));
       await Promise.all(onClock.map(({ stop }) => stop()));
       await Promise.all([
         runner.stop(),
-        handOver.stop(),
+        handedOver,
         backlogs.stop(),
         ...hourly.map(({ stop }) => stop()),
       ]);

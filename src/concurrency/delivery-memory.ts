@@ -31,7 +31,8 @@ export interface DeliveryMemory {
    */
   addAccepted(most: number, bytes: number): number;
   /**
-   * Waits until half of the memory is free and no job waits, and at most so long.
+   * Waits until the queue has at most half of the memory and no job waits, and at most so long. A backlog that is
+   * being sent does not count: it takes most of the memory for as long as it lasts.
    *
    * @returns undefined if it is so now.
    */
@@ -80,8 +81,8 @@ export function createDeliveryMemory(maxCount: number, maxBytes: number): Delive
 
   const isFree = () =>
     waiting.length + waitingLast.length === 0 &&
-    all.count <= limit / 2 &&
-    all.bytes <= maxBytes / 2;
+    queue.count <= limit / 2 &&
+    queue.bytes <= maxBytes / 2;
 
   function add(use: Use, count: number, bytes: number): void {
     use.count += count;

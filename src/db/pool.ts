@@ -35,8 +35,11 @@ export function connectionConfig(connectionString: string, purpose: string): pg.
   };
 }
 
-/** Ten times what any statement takes. A client of the API waits this long if packets are dropped. */
-const TIMEOUT_MS = 5_000;
+/**
+ * Ten times what any statement takes. A client of the API waits this long if packets are dropped. After this time
+ * a statement of a process that has ended, or has lost its connection, is no longer running in Postgres.
+ */
+export const TIMEOUT_MS = 5_000;
 /** The share of the timeout after which Postgres cancels; the rest is for its answer to arrive. */
 const SERVER_SHARE = 0.9;
 

@@ -39,7 +39,9 @@ export async function moveFutureTimes(pool: pg.Pool): Promise<Moved> {
         limit ${MAX_MOVED}
       ), moved as (
         update posthorn.deliveries d
-        set next_attempt_at = now() + greatest(d.next_attempt_at - early.at, interval '0'), queued = false
+        set next_attempt_at = now() + greatest(d.next_attempt_at - early.at, interval '0'),
+            -- A worker has it in memory and sends it now: with a job it would be sent twice.
+            queued = d.state = 'pending' and d.attempt_count = 0 and d.handed_to is not null
         from (select * from accepted union all select * from tried) as early
         where d.webhook_id = early.webhook_id and d.subscription_id = early.subscription_id
           and ${stateAllows('d', 'correctDue')}

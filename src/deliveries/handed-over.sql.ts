@@ -21,8 +21,9 @@ export function handOverNumbers(names: readonly string[]): number[] {
 
 /**
  * Adds jobs for the deliveries that were handed over to workers and have not been sent, so that any worker sends
- * them. A delivery that is not found here, because it was handed over more than an hour ago, counts as a lost
- * delivery (wake.sql.ts).
+ * them. Only deliveries that were accepted from ten minutes before the worker's last sign of life on are looked at:
+ * no delivery is in memory for so long, except while the database is away, and an hour of deliveries in the queue
+ * takes too long to read. A delivery that is not found here counts as a lost delivery (wake.sql.ts).
  *
  * @param workers the numbers of the workers.
  * @param keep the webhooks whose deliveries stay as they are.
@@ -33,15 +34,22 @@ export async function requeueHandedOver(
   workers: readonly number[],
   keep: readonly string[] = [],
 ): Promise<number> {
+  if (workers.length === 0) return 0;
   const { rows } = await pool.query<{ requeued: number }>({
     name: 'requeue-handed-over',
     text: `
-      with requeued as (
+      with seen as materialized (
+        select coalesce(min(seen_at), now()) as first, coalesce(max(seen_at), now()) as last
+        from posthorn.workers
+        where pool_id = any($3)
+      ), requeued as (
         update posthorn.deliveries d
         set handed_to = null
-        where ${stateAllows('d', 'wake')} and d.handed_to = any($1::integer[]) and d.attempt_count = 0
-          and d.next_attempt_at > now() - interval '1 hour'
-          and d.next_attempt_at < now() + interval '1 minute'
+        -- The state as it is in the index, which then passes over a backlog of held deliveries.
+        where d.state = 'pending' and ${stateAllows('d', 'wake')}
+          and d.handed_to = any($1::integer[]) and d.attempt_count = 0
+          and d.next_attempt_at > (select first from seen) - interval '10 minutes'
+          and d.next_attempt_at < (select last from seen) + interval '1 minute'
           and d.webhook_id <> all($2::uuid[])
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at
       ), ${addJobsOf(`
@@ -49,7 +57,7 @@ export async function requeueHandedOver(
             from requeued
             join posthorn.webhook_payloads p on p.id = requeued.webhook_id`)}
       select (select count(*) from requeued)::integer as requeued, (select jobs from added) as jobs`,
-    values: [plainArray(workers), plainArray(keep)],
+    values: [plainArray(workers), plainArray(keep), workers.map(handOverName)],
   });
   return rows[0]?.requeued ?? 0;
 }

@@ -58,6 +58,7 @@ export async function reopen(
             ended_at = null,
             reason = null,
             queued = not s.through_backlog,
+            handed_to = null,
             -- Probes used up nothing of the schedule, before it begins again or after.
             schedule_offset = case d.state when 'pending' then d.schedule_offset
               else d.attempt_count - d.probe_count end

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { LOCK_SPACE } from '../db/advisory-locks.ts';
+import { TIMEOUT_MS } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
 import {
   HAND_OVER_NAMES,
@@ -24,6 +25,11 @@ const LEASE_MARGIN_MS = 1_000;
  * Postgres all sessions are gone, and every worker would look dead to the first one that reconnects.
  */
 const SETTLED_MS = 3_000;
+/**
+ * The row of a worker that deliveries are handed over to stays for so long after its last sign of life. If the process
+ * was killed while Postgres ran its statement, webhooks are committed after it was found dead.
+ */
+const LATE_COMMIT_MS = BEAT_EVERY_MS + 2 * TIMEOUT_MS;
 /** Receivers whose open requests a worker's row shows: those with the most. */
 const MAX_SHOWN = 1_000;
 const AWAY_MS = 3 * BEAT_EVERY_MS;
@@ -163,6 +169,7 @@ export function createPresence(
     const { rows } = await pool.query<{
       pools: number;
       leaving: string[] | null;
+      left: string[] | null;
       mine: string[] | null;
       stepped_ms: number | null;
     }>({
@@ -183,12 +190,14 @@ export function createPresence(
           returning pool_id
         ), leaving as materialized (
           -- They are deleted when their deliveries have jobs.
-          select pool_id from posthorn.workers w where ${IS_DEAD} and w.pool_id like '${HAND_OVER_NAMES}'
+          select pool_id, w.seen_at < clock_timestamp() - interval '${LATE_COMMIT_MS} milliseconds' as is_over
+          from posthorn.workers w where ${IS_DEAD} and w.pool_id like '${HAND_OVER_NAMES}'
         ), freed as (
           select graphile_worker.force_unlock_workers(array_agg(pool_id)) from dead having count(*) > 0
         )
         select (select count(*) from dead)::integer as pools,
           (select array_agg(pool_id) from leaving) as leaving,
+          (select array_agg(pool_id) from leaving where is_over) as left,
           (select array_agg(pool_id) from mine) as mine,
           (select ms from step where ms > ${STEP_MS}) as stepped_ms,
           (select count(*) from freed) as freed`,
@@ -210,17 +219,19 @@ export function createPresence(
       for (const id of lost) known.delete(id);
       takenForDead(lost);
     }
-    const leaving = row?.leaving ?? [];
-    if (leaving.length > 0) await endHandOvers(leaving);
-    const pools = (row?.pools ?? 0) + leaving.length;
+    const pools = row?.pools ?? 0;
     if (pools > 0) for (const listener of freedListeners) listener();
+    if (row?.leaving != null) await endHandOvers(row.leaving, row.left ?? []);
     return pools;
   }
 
   /** Adds jobs for the deliveries of workers that are gone. If that fails, the next beat does it. */
-  async function endHandOvers(names: readonly string[]): Promise<void> {
-    await requeueHandedOver(pool, handOverNumbers(names));
-    await pool.query('delete from posthorn.workers where pool_id = any($1)', [names]);
+  async function endHandOvers(gone: readonly string[], over: readonly string[]): Promise<void> {
+    const deliveries = await requeueHandedOver(pool, handOverNumbers(gone));
+    if (deliveries > 0)
+      log.warn({ deliveries }, 'added jobs for deliveries of workers that are gone');
+    if (over.length > 0)
+      await pool.query('delete from posthorn.workers where pool_id = any($1)', [over]);
   }
 
   function inFlightAsJson(): string | null {

@@ -1,6 +1,8 @@
 import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { DeliveryMemory } from '../concurrency/delivery-memory.ts';
+import { TIMEOUT_MS } from '../db/pool.ts';
 import type { Patience } from '../db/retry-while-unavailable.ts';
 import { handOverName, requeueHandedOver } from '../deliveries/handed-over.sql.ts';
 import type { OwedDelivery } from '../deliveries/load.sql.ts';
@@ -58,7 +60,8 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
   /** Reservations of webhooks that are being committed. */
   let reserved = 0;
   let number: number | undefined;
-  let isUncertain = false;
+  /** The numbers under which deliveries may have been committed that are not in memory. */
+  const uncertain = new Set<number>();
   let stopped = false;
   let onIdle: (() => void)[] = [];
 
@@ -98,15 +101,25 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
 
   /** Adds jobs for deliveries that were committed, and whose webhooks are not in memory. */
   async function findUnknown(): Promise<void> {
-    const worker = number as number;
+    const find = () =>
+      patience(() => requeueHandedOver(pool, [...uncertain], [...inMemory.keys()]), loop);
     try {
-      await patience(() => requeueHandedOver(pool, [worker], [...inMemory.keys()]), loop);
+      await find();
+      // The statement whose connection was lost may still have been running, and was committed since.
+      await sleep(TIMEOUT_MS, undefined, { ref: false });
+      if (!stopped) await find();
       loop.succeeded();
     } catch (error) {
       // They are found as lost deliveries, or by another worker when this process has ended.
       loop.failed(error);
     }
-    isUncertain = false;
+    uncertain.clear();
+  }
+
+  /** Returns the number under which deliveries are handed over now. */
+  function currentNumber(): number | undefined {
+    const isSafe = uncertain.size === 0 && !stopped && lease.leaseLeftMs >= MIN_LEASE_MS;
+    return isSafe ? number : undefined;
   }
 
   lease.onTakenForDead((names) => {
@@ -117,17 +130,17 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
 
   return {
     reserve(webhooks) {
-      if (number === undefined || isUncertain || stopped || lease.leaseLeftMs < MIN_LEASE_MS)
-        return null;
+      const worker = currentNumber();
+      if (worker === undefined) return null;
       if (webhooks.some(({ body }) => body.length > MAX_BODY_BYTES)) return null;
       const byType = webhooks.filter(({ subscriptionId }) => subscriptionId === null).length;
       const bytes = webhooks.reduce((sum, { body }) => sum + body.length, 0);
       const room = memory.addAccepted(webhooks.length + byType * (FAN_OUT - 1), bytes);
       if (room === 0) return null;
       reserved += 1;
-      return reservation(number, room, bytes);
+      return reservation(worker, room, bytes);
     },
-    whenFree: (maxMs) => (number === undefined || stopped ? undefined : memory.whenFree(maxMs)),
+    whenFree: (maxMs) => (currentNumber() === undefined ? undefined : memory.whenFree(maxMs)),
     start() {
       register().catch(loop.failed);
     },
@@ -141,7 +154,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
   function reservation(worker: number, room: number, bytes: number): Reservation {
     const end = () => {
       reserved -= 1;
-      if (reserved === 0 && isUncertain) void findUnknown();
+      if (reserved === 0 && uncertain.size > 0) void findUnknown();
       tellIdle();
     };
     return {
@@ -156,7 +169,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
       },
       cancel(isKnown) {
         memory.release('queue', room, bytes);
-        if (!isKnown) isUncertain = true;
+        if (!isKnown) uncertain.add(worker);
         end();
       },
     };
