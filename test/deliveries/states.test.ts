@@ -9,6 +9,7 @@ import type { DeliveryState } from '../../src/db/types.ts';
 import { cancelDeliveries, cancelOne } from '../../src/deliveries/cancel.sql.ts';
 import { expireHeld } from '../../src/deliveries/expire.sql.ts';
 import { moveFutureTimes } from '../../src/deliveries/future-times.sql.ts';
+import { requeueHandedOver } from '../../src/deliveries/handed-over.sql.ts';
 import { holdDeliveries } from '../../src/deliveries/hold.sql.ts';
 import type { OwedDelivery } from '../../src/deliveries/load.sql.ts';
 import { type AttemptResult, recordAttempts } from '../../src/deliveries/record.sql.ts';
@@ -21,6 +22,7 @@ import { createTestDatabase } from '../helpers/database.ts';
 const ROOT = join(import.meta.dirname, '..', '..');
 const STATES = ['pending', 'held', 'succeeded', 'failed', 'cancelled'] as const;
 const ATTEMPTS = 2;
+const WORKER = 7;
 
 interface Delivery {
   readonly pool: pg.Pool;
@@ -84,6 +86,15 @@ const USES: Record<string, Use> = {
       holdDeliveries(pool, [
         { webhookId, subscriptionId, attemptCount: ATTEMPTS } as unknown as OwedDelivery,
       ]),
+  },
+  requeueHandedOver: {
+    makes: ['wake'],
+    async run({ pool }) {
+      // Only a first attempt is handed over.
+      await pool.query('update posthorn.deliveries set attempt_count = 0');
+      await requeueHandedOver(pool, [WORKER]);
+      await pool.query(`update posthorn.deliveries set attempt_count = ${ATTEMPTS}`);
+    },
   },
   wakeDeliveries: { makes: ['wake'], run: ({ pool }) => wakeDeliveries(pool, 0, 1) },
   'recordAttempts, successes alone': {
@@ -194,9 +205,9 @@ t.test('each statement changes deliveries in the states that the table names', a
          values (posthorn.uuidv7_floor(now() - interval '1 minute'), 'application/json', '{}')
          returning id
        )
-       insert into posthorn.deliveries (webhook_id, subscription_id, state, reason, attempt_count, next_attempt_at)
+       insert into posthorn.deliveries (webhook_id, subscription_id, state, reason, attempt_count, next_attempt_at, handed_to)
        -- The time is the same in all states, so that only the state decides.
-       select id, $1, $2, $3, ${ATTEMPTS}, now() + $4 * interval '1 second' from payload
+       select id, $1, $2, $3, ${ATTEMPTS}, now() + $4 * interval '1 second', ${WORKER} from payload
        returning webhook_id as id`,
       [subscriptionId, state, from === 'expired' ? 'expired' : null, use.dueInS ?? -50],
     );
@@ -264,7 +275,7 @@ t.test('no statement elsewhere changes deliveries', async (t) => {
   ]);
   t.strictSame(
     changing.filter((file) => file.startsWith('src/deliveries/')).sort(),
-    ['cancel', 'expire', 'future-times', 'hold', 'record', 'reopen', 'wake'].map(
+    ['cancel', 'expire', 'future-times', 'handed-over', 'hold', 'record', 'reopen', 'wake'].map(
       (name) => `src/deliveries/${name}.sql.ts`,
     ),
   );

@@ -3,6 +3,7 @@ import { createTask } from '../../../src/bulk-operations/store.ts';
 import { inTransaction } from '../../../src/db/transaction.ts';
 import { expireHeld } from '../../../src/deliveries/expire.sql.ts';
 import { moveFutureTimes } from '../../../src/deliveries/future-times.sql.ts';
+import { requeueHandedOver } from '../../../src/deliveries/handed-over.sql.ts';
 import { retryDelivery } from '../../../src/deliveries/retry.ts';
 import { skipSome } from '../../../src/deliveries/skip.sql.ts';
 import { wakeDeliveries } from '../../../src/deliveries/wake.sql.ts';
@@ -10,7 +11,7 @@ import { subscriptionHealth } from '../../../src/health/health.sql.ts';
 import { daysOf, found, type Hot, type Samples } from './samples.ts';
 
 /** Statements of periodic work, and of bulk operations. */
-export function ofManyDeliveries({ ended }: Samples): Hot[] {
+export function ofManyDeliveries({ ended, pending }: Samples): Hot[] {
   return [
     {
       what: 'wake deliveries that are due soon',
@@ -22,6 +23,21 @@ export function ofManyDeliveries({ ended }: Samples): Hot[] {
         const { woken, lost } = await wakeDeliveries(pool, 10_000, 30_000);
         found(woken, woken, 1_000);
         found(lost, lost, 500);
+      },
+    },
+    {
+      what: 'add jobs for the deliveries of a worker that is gone',
+      pool: 'general',
+      // It looks at the pending deliveries of the worker's last minutes, and passes over the backlogs.
+      rows: 1_000,
+      run: async (pool) => {
+        await pool.query(
+          `update posthorn.deliveries set handed_to = 7, attempt_count = 0, next_attempt_at = now()
+           where webhook_id = any($1) and state = 'pending'`,
+          [pending.webhooks],
+        );
+        const requeued = await requeueHandedOver(pool, [7]);
+        found(requeued, requeued, 25);
       },
     },
     {
