@@ -193,7 +193,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
   'of the session': [{ loops: ['session'], ...renamesColumn('workers', 'host'), poke: endSession }],
   'of a worker that was taken for dead': [
     {
-      loops: ['own_backlogs', 'take_jobs'],
+      loops: ['own_backlogs', 'take_jobs', 'hand_over'],
       ...renamesColumn('workers', 'host'),
       poke: ({ client }) => client.query('delete from posthorn.workers'),
     },

@@ -16,6 +16,8 @@ import type { TotalLimit } from './total-limit.ts';
 const TICK_MS = 250;
 /** A receiver that ended no request for this time while deliveries wait for it has stalled. */
 const STALL_MS = 500;
+/** The longest that a delivery waits for a place: after a minute in memory it could be taken for lost. */
+const MAX_WAIT_MS = 30_000;
 const FORGET_AFTER_MS = 60_000;
 
 /** Limits the requests in flight to each receiver, and to all receivers together. */
@@ -154,6 +156,8 @@ export function createReceiverLimits(
         const answers = answersPerTick(receiver);
         if (answers === 0 && at - waitsSince >= STALL_MS) {
           receiver.stalled = true;
+          turnAway(receiver, 0);
+        } else if (at - waitsSince >= MAX_WAIT_MS) {
           turnAway(receiver, 0);
         } else if (othersWait(receiver.id)) {
           // Enough for the next tick; more would take the memory that others wait for.

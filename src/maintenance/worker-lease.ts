@@ -101,6 +101,8 @@ export function createPresence(
   const known = new Set<string>();
   let pending: PendingRegistration[] = [];
   let client: pg.Client | undefined;
+  /** Resolves when no pool is being announced: the session's connection runs one statement at a time. */
+  let announcing: Promise<unknown> = Promise.resolve();
   let aliveAt = performance.now();
   // The time before the statement that renewed the lease was sent. By both clocks: the monotonic one
   // stops while a virtual machine is paused, and the wall clock can be set.
@@ -135,8 +137,14 @@ export function createPresence(
     client = undefined;
   });
 
-  /** Writes the pool's row. Returns whether there was none. */
-  async function announce(connected: pg.Client, id: string): Promise<boolean> {
+  /** Writes the pool's row, one pool after the other. Returns whether there was none. */
+  function announce(connected: pg.Client, id: string): Promise<boolean> {
+    const announced = announcing.then(() => announceNow(connected, id));
+    announcing = announced.catch(() => {});
+    return announced;
+  }
+
+  async function announceNow(connected: pg.Client, id: string): Promise<boolean> {
     // A new id each time: the lost session may hold the old lock a little longer, and its end would look
     // like ours. The lock comes before the row, which would look dead without it.
     const { rows } = await connected.query<{ added: boolean }>(

@@ -65,11 +65,20 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
   let stopped = false;
   let onIdle: (() => void)[] = [];
 
+  /** Tries until it is registered, or the process stops. */
   async function register(): Promise<void> {
-    const next = randomInt(1, 2 ** 31);
-    await patience(() => lease.register(handOverName(next)), loop);
-    number = next;
-    loop.succeeded();
+    while (!stopped) {
+      const next = randomInt(1, 2 ** 31);
+      try {
+        await lease.register(handOverName(next));
+        number = next;
+        loop.succeeded();
+        return;
+      } catch (error) {
+        if (stopped) return;
+        await sleep(loop.failed(error), undefined, { ref: false });
+      }
+    }
   }
 
   function begin({ id, webhook, subscriptionId }: HandedOver): void {
@@ -125,7 +134,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
   lease.onTakenForDead((names) => {
     if (number === undefined || !names.includes(handOverName(number))) return;
     number = undefined;
-    if (!stopped) register().catch(loop.failed);
+    void register();
   });
 
   return {
@@ -142,7 +151,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     },
     whenFree: (maxMs) => (currentNumber() === undefined ? undefined : memory.whenFree(maxMs)),
     start() {
-      register().catch(loop.failed);
+      void register();
     },
     async stop() {
       stopped = true;

@@ -134,3 +134,51 @@ t.test('whatever comes and goes, its bounds hold, and none waits that would fit'
     { numRuns: 500 },
   );
 });
+
+t.test(
+  'deliveries that are being accepted get what is free, and nothing while a job waits',
+  async (t) => {
+    const memory = createDeliveryMemory(100, 1000);
+    t.equal(memory.addAccepted(10, 100), 10);
+    t.equal(
+      memory.addAccepted(1_000, 0),
+      70,
+      'four fifths of all that is there, as far as they fit',
+    );
+    t.equal(memory.addAccepted(1, 1_000), 0, 'their bytes do not fit');
+    t.equal(memory.count, 80);
+    memory.release('queue', 80, 100);
+
+    const admitted: string[] = [];
+    ask(memory, admitted, 'running', { count: 90 });
+    ask(memory, admitted, 'waiting', { count: 90 });
+    t.equal(memory.addAccepted(1, 0), 0, 'a job waits');
+    memory.release('queue', 90, 0);
+    await Promise.resolve();
+    t.strictSame(admitted, ['running', 'waiting']);
+  },
+);
+
+t.test(
+  'accepting waits until the queue has half of the memory, whatever the backlogs have',
+  async (t) => {
+    const memory = createDeliveryMemory(100, 1000);
+    memory.addHeld(60, 600);
+    t.equal(memory.whenFree(60_000), undefined, 'a backlog does not count');
+    memory.release('backlog', 60, 600);
+    ask(memory, [], 'job', { count: 51 });
+    const free = memory.whenFree(60_000);
+    t.ok(free instanceof Promise);
+    let isFree = false;
+    void free?.then(() => {
+      isFree = true;
+    });
+    await Promise.resolve();
+    t.notOk(isFree);
+    memory.release('queue', 1, 0);
+    await free;
+    ask(memory, [], 'job', { count: 1 });
+    await memory.whenFree(1);
+    t.pass('it also ends when its time is over');
+  },
+);

@@ -53,6 +53,28 @@ t.test('one that answers gets more with each round of answers', async (t) => {
   );
 });
 
+t.test('a delivery waits half a minute at most for a receiver that answers slowly', async (t) => {
+  let now = 0;
+  const receiverLimits = createLimits(1000, () => now);
+  // Its timer does not keep the process running.
+  const running = setInterval(() => {}, 50);
+  t.teardown(() => {
+    clearInterval(running);
+    receiverLimits.stop();
+  });
+  const enterOne = () => receiverLimits.enter(1, 'default', 100, 'queue');
+  receiverLimits.pin(1, 1);
+  const place = await enterOne();
+  const next = enterOne();
+  const late = enterOne();
+  now = 30_000;
+  // An answer, so that the receiver has not stalled.
+  receiverLimits.leave(place as Place, 'success', 29_000);
+  t.not(await next, null, 'the next one gets the place that became free');
+  t.equal(await late, null, 'the one behind it has waited for too long');
+  t.ok(enterOne() instanceof Promise, 'others may wait');
+});
+
 t.test('places are all taken when something waits for one, not for its receiver', async (t) => {
   const receiverLimits = start(t, 100);
   const [first] = await enter(receiverLimits, 1, 50);

@@ -320,7 +320,10 @@ t.test(
     });
     const accept = async () => {
       for (const id of [1, null]) {
-        const answers = await acceptWebhooks(pool, [webhook(id)], { bulk: false, apart: false });
+        const { answers } = await acceptWebhooks(pool, [webhook(id)], {
+          bulk: false,
+          apart: false,
+        });
         t.match(answers, [{ deliveries: 1 }]);
       }
     };

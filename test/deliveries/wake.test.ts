@@ -81,7 +81,8 @@ t.test('a job that a worker is working on is not taken for lost', async (t) => {
     answers.push(() => response.end('ok'));
   });
   const settings = { DATABASE_URL: databaseUrl, POSTHORN_DELIVERY_TIMEOUT: '60s' };
-  const posthorn = await startTestService(t, settings);
+  const posthorn = await startTestService(t, { ...settings, POSTHORN_ROLE: 'api' });
+  await startTestService(t, { ...settings, POSTHORN_ROLE: 'worker' });
   // Ten requests are what a receiver is given at once before it has answered.
   const ids = [1, 2, 3].map(() => posthorn.subscribe(receiver.url));
   for (const id of await Promise.all(ids))

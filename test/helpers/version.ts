@@ -28,7 +28,7 @@ export function makeNextVersion(to: string): void {
      create index deliveries_next_version on only posthorn.deliveries (subscription_id) where next_version > 0;`,
   );
   for (const [name, parameter] of [
-    ['accept', '  header_lists text[] default null,'],
+    ['accept', '  room integer default 0,'],
     ['send', '  subscription_id integer default null'],
     ['send_many', '  subscription_id integer default null'],
   ] as const)
