@@ -47,7 +47,7 @@ export const ordinary: Side = {
 export const posthorn: Side = {
   name: 'posthorn',
   async start(databaseUrl, env = {}) {
-    const child = run(['--max-semi-space-size=16', 'src/main.ts', 'start'], {
+    const child = run(['--max-semi-space-size=8', 'src/main.ts', 'start'], {
       DATABASE_URL: databaseUrl,
       PORT: '0',
       POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8',

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=8
 // The command `posthorn`: main.ts, for whatever Node the shell finds. An old one would end with a stack
 // trace at the first type, so this is JavaScript. npm also marks the file of a command as executable
 // whenever npx runs it, and `node --watch` would restart a service whose main.ts that was.

@@ -142,7 +142,7 @@ t.test('the container does not run as root', async (t) => {
 });
 
 t.test('signals reach the service, because no shell is in between', async (t) => {
-  t.strictSame(listOf(only('ENTRYPOINT')), ['node', '--max-semi-space-size=16', 'src/main.ts']);
+  t.strictSame(listOf(only('ENTRYPOINT')), ['node', '--max-semi-space-size=8', 'src/main.ts']);
   t.strictSame(listOf(only('CMD')), ['start']);
 });
 

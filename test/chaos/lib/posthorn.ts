@@ -51,7 +51,7 @@ export function startPosthorn(run: Run, options: PosthornOptions): Posthorn {
   const command = [
     ...through,
     process.execPath,
-    '--max-semi-space-size=16',
+    '--max-semi-space-size=8',
     join(root, 'src', 'main.ts'),
     'start',
   ];
