@@ -33,8 +33,8 @@ export function ofManyDeliveries({ ended, pending }: Samples): Hot[] {
       run: async (pool) => {
         await pool.query(
           `update posthorn.deliveries set handed_to = 7, attempt_count = 0, next_attempt_at = now()
-           where webhook_id = any($1) and state = 'pending'`,
-          [pending.webhooks],
+           where webhook_id = any($1) and subscription_id = any($2) and state::text = 'pending'`,
+          [pending.webhooks, pending.subscriptions],
         );
         const requeued = await requeueHandedOver(pool, [7]);
         found(requeued, requeued, 25);

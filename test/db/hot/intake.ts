@@ -32,13 +32,29 @@ export function ofIntake(): Hot[] {
     {
       what: 'accept webhooks to subscriptions',
       pool: 'intake',
-      rows: 20,
+      // Its first call in a session reads the catalogue too.
+      rows: 25,
       run: (pool) =>
         acceptWebhooks(
           pool,
           Array.from({ length: 20 }, (_, n) => webhookTo(200 + n)),
           { bulk: false, apart: false },
         ),
+    },
+    {
+      what: 'accept webhooks by the general statement, as one of the subscriptions does not exist',
+      pool: 'intake',
+      rows: 40,
+      run: async (pool) => {
+        const { answers } = await acceptWebhooks(
+          pool,
+          [2_000_000_000, ...Array.from({ length: 19 }, (_, n) => 200 + n)].map((id) =>
+            webhookTo(id),
+          ),
+          { bulk: false, apart: false },
+        );
+        found(answers, answers.filter((answer) => answer !== null).length, 19);
+      },
     },
     {
       what: 'accept webhooks by event type, with keys',
