@@ -240,3 +240,15 @@ t.test('the page has its own logo and icon', async (t) => {
   const [, logo = ''] = /data:image\/svg\+xml;base64,([^'"]+)/.exec(script.text) ?? [];
   t.match(Buffer.from(logo, 'base64').toString(), /aria-label="Posthorn"/);
 });
+
+/** The page shows the example of the 400 alone (src/api/plugins/docs-look.ts). */
+t.test('all errors have one schema', async (t) => {
+  const schemas = operationsOf(document).flatMap(({ operationId, responses }) => {
+    t.ok('400' in responses, `${operationId} has an answer 400`);
+    return Object.entries(responses)
+      .filter(([status]) => status >= '400')
+      .map(([, { content }]) => JSON.stringify(content));
+  });
+  t.equal(new Set(schemas).size, 1);
+  t.ok(schemas.length > 400);
+});

@@ -9,13 +9,36 @@ const FAVICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">${H
 const LOGO = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 250 64" role="img" aria-label="Posthorn">${HORN}
 <text x="74" y="47" textLength="170" lengthAdjust="spacingAndGlyphs" font-family="system-ui,sans-serif" font-size="37" font-weight="600" fill="#fff">Posthorn</text></svg>`;
 
-/** The page has one document and one server, so it needs no field for another. */
+/**
+ * The page has one document and one server, so it needs no field for another. No answer has links. All errors
+ * have one schema, so it is shown at the first of them, and not twelve times.
+ */
 const CSS = `#swagger-ui .topbar .download-url-wrapper,
 #swagger-ui .scheme-container .servers-title,
 #swagger-ui .scheme-container .servers { display: none; }
 #swagger-ui .topbar .dark-mode-toggle { margin-left: auto; }
 #swagger-ui .info { margin: 32px 0; }
-#swagger-ui .scheme-container { padding: 16px 0; }`;
+#swagger-ui .scheme-container { padding: 16px 0; }
+#swagger-ui .response-col_links { display: none; }
+#swagger-ui .response:is([data-code^="4"], [data-code^="5"]):not([data-code="400"]) :is(.response-controls, .model-example) { display: none; }
+@media (min-width: 641px) {
+  #swagger-ui .parameters-col_name { min-width: 160px; }
+}
+@media (max-width: 640px) {
+  #swagger-ui .topbar .topbar-wrapper { flex-direction: row; align-items: center; }
+  #swagger-ui .topbar .link { width: auto; }
+  #swagger-ui .opblock-tag { flex-wrap: wrap; padding: 8px 0; }
+  #swagger-ui .opblock-tag .expand-operation { margin-left: auto; }
+  #swagger-ui .opblock-tag small { order: 1; flex: 1 0 100%; padding: 4px 0 0; }
+  #swagger-ui .opblock-summary-method { min-width: 64px; }
+  #swagger-ui .response-col_status { min-width: 48px; }
+}`;
+
+/** Without it, phones show the page as wide as a desktop's, and scale it down. */
+const VIEWPORT = `const viewport = document.createElement('meta');
+viewport.name = 'viewport';
+viewport.content = 'width=device-width, initial-scale=1';
+document.head.append(viewport);`;
 
 /** The logo, the icon and the style of Swagger UI's page. */
 export const DOCS_LOOK = {
@@ -23,6 +46,7 @@ export const DOCS_LOOK = {
   theme: {
     title: 'Posthorn API',
     css: [{ filename: 'posthorn.css', content: CSS }],
+    js: [{ filename: 'viewport.js', content: VIEWPORT }],
     favicon: [
       {
         filename: 'posthorn.svg',
