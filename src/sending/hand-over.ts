@@ -29,7 +29,7 @@ export interface HandOverOptions {
   readonly memory: DeliveryMemory;
   readonly lease: Lease;
   readonly patience: Patience;
-  /** Told how the hand-over is registered, and how jobs are added for deliveries that nobody knows of. */
+  /** Told how the hand-over is registered, which deliveries fail, and how jobs are added for those that nobody knows of. */
   readonly loop: Loop;
   /** Sends a delivery that is in memory, and calls `release` as soon as it is no longer there. */
   readonly deliver: (delivery: OwedDelivery, release: () => void) => Promise<void>;
@@ -91,8 +91,8 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     };
     inMemory.set(id, (inMemory.get(id) ?? 0) + 1);
     void deliver(owedOf(id, webhook, subscriptionId), release)
-      // Already reported. The delivery is found as a lost one.
-      .catch(() => {})
+      // The delivery is found as a lost one.
+      .catch((error: unknown) => void loop.failed(error, { webhookId: id, subscriptionId }))
       .finally(() => {
         release();
         const left = (inMemory.get(id) as number) - 1;
