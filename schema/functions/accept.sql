@@ -193,6 +193,7 @@ begin
         (select array_agg(ids[place]) from unnest(places[nth : nth + per_job - 1]) as place),
         subscriptions[nth : nth + per_job - 1]);
     end loop;
+    -- An assignment, because plpgsql runs `perform` as a statement. The value is not needed.
     priority := posthorn.add_deliver_jobs(jobs, size);
   end if;
 

@@ -219,7 +219,7 @@ t.test('nothing is filled in for parameters that may be left out', async (t) => 
     for (const filled of ['example', 'examples', 'default'])
       t.notOk(filled in values, `${operationId} has no ${filled} for ${one.name}`);
   }
-  // What the value is without them is said in words.
+  // The description says in words which value is used without the parameter.
   for (const { one } of named('limit')) t.match(one, { description: /left out: 100\.$/ });
 });
 

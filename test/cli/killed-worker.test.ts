@@ -1,4 +1,4 @@
-// What a killed process had in memory is sent by another process.
+// Another process sends the webhooks that a killed process had in memory.
 import t from 'tap';
 import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';

@@ -1,11 +1,11 @@
-/** What each program is given: Go's and Python's as API_URL, API_KEY and RECEIVER_URL. */
+/** The settings of each program. Those in Go and Python get them as API_URL, API_KEY and RECEIVER_URL. */
 export interface Surroundings {
   readonly apiUrl: string;
   readonly key: string;
   readonly receiverUrl: string;
 }
 
-/** What each program reports, as read by its client. */
+/** The report of each program, as its client has read it. */
 export interface Done {
   /** The field that the problem names. */
   readonly refused: string | undefined;

@@ -1,4 +1,4 @@
-// What the generators need, and where it comes from: the tools of their languages, and registries.
+// Finds the tools of each generator's language, and tells whether its registry can be reached.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';

@@ -4,7 +4,7 @@ import t from 'tap';
 import { acceptWebhooks, type IncomingWebhook } from '../../src/intake/accept.sql.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 
-/** What a webhook may be sent to: an index into the subscriptions of the test, or null for its event type. */
+/** The receivers of a webhook: the subscription at this index of the test's list, or null for all of its event type. */
 const TARGETS = {
   active: 0,
   'with channels': 1,

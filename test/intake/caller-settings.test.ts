@@ -16,7 +16,7 @@ const NEEDED = [
 const WITHOUT = ['event_type_patterns', 'matching_subscriptions'];
 /** The views call them with the rights of their readers, and the documented reports call one. */
 const FOR_READERS = ['try_jsonb', 'uuidv7_floor', 'uuidv7_time'];
-/** What allow_sender grants. */
+/** The functions that allow_sender lets a role execute. */
 const FOR_SENDERS = ['send', 'send_many'];
 /** These forbid to write, or end the session; that is what they are for. */
 const NOT_MEANT = [

@@ -37,7 +37,7 @@ const columnsOf = (relation: string) =>
      order by attnum`,
   );
 
-/** What a statement adds to the queue, without ids, times and random numbers, and the notifications that it sends. */
+/** The jobs that a statement adds, without ids, times and random numbers, and its notifications. */
 async function jobsOf(statement: string) {
   const told: string[] = [];
   const listen = ({ channel, payload = '' }: Notification) =>

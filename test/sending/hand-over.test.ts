@@ -107,7 +107,7 @@ t.test(
   },
 );
 
-/** What a receiver can tell of a request, apart from what differs for each webhook. */
+/** The parts of a request that are the same for all webhooks, as a receiver sees them. */
 function looks({ method, path, headers, body }: ReceivedRequest) {
   const {
     'webhook-id': id,
