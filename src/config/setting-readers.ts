@@ -81,6 +81,24 @@ export function postgresUrl(text: string): string {
   return text;
 }
 
+const HOST_NAME =
+  /^(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/;
+
+/** Reads names of hosts, separated by commas, without ports, and returns them in lower case. */
+export function hostNames(text: string): ReadonlySet<string> {
+  const names = text
+    .split(',')
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => name !== '');
+  for (const name of names) {
+    if (!HOST_NAME.test(name))
+      throw new Error(
+        `"${name}" is not the name of a host; write names without ports, such as posthorn,hooks.internal`,
+      );
+  }
+  return new Set(names);
+}
+
 export function adminKey(text: string): string {
   // A secret that was read from a file ends with a newline, which no header could carry.
   const key = text.trim();

@@ -19,6 +19,7 @@ import {
   bodyLimit,
   durationBetween,
   durationOrOff,
+  hostNames,
   oneOf,
   postgresUrl,
   processCount,
@@ -56,6 +57,8 @@ export interface Settings {
   readonly adminKey: string | undefined;
   /** True when requests need a key: the admin key or an API key. */
   readonly authRequired: boolean;
+  /** The names, besides those of loopback, by which requests without a key may call the API; undefined: the default. */
+  readonly allowHosts: ReadonlySet<string> | undefined;
   /** The first key encrypts secrets at rest, all keys decrypt; no key: secrets are stored as plain text. */
   readonly encryptionKeys: readonly SealingKey[];
   /** Requests of a key to this process; undefined: no limit. */
@@ -163,6 +166,10 @@ export const SETTINGS = {
     '`off` allows a `HOST` that is not loopback without `POSTHORN_ADMIN_KEY`',
     oneOf(['on', 'off']),
   ),
+  POSTHORN_ALLOW_HOSTS: optional(
+    'Names that requests without `POSTHORN_ADMIN_KEY` may have as their `Host`, besides `localhost` and loopback addresses, such as `posthorn,hooks.internal`. Unset: none if `HOST` is loopback, else any',
+    hostNames,
+  ),
   POSTHORN_ENCRYPTION_KEY: optional(
     'Encrypts secrets in the database: 32 bytes in base64 or hex. Of several keys, separated by commas, the first encrypts and all decrypt',
     parseSealingKeys,
@@ -257,6 +264,7 @@ export function loadSettings(
     payloadRetentionMs: value('POSTHORN_PAYLOAD_RETENTION') ?? retentionMs,
     adminKey: adminKeyGiven,
     authRequired: adminKeyGiven !== undefined,
+    allowHosts: value('POSTHORN_ALLOW_HOSTS'),
     encryptionKeys: value('POSTHORN_ENCRYPTION_KEY') ?? [],
     rateLimit: value('POSTHORN_RATE_LIMIT'),
     tenantRateLimit: value('POSTHORN_TENANT_RATE_LIMIT'),

@@ -78,6 +78,23 @@ t.test('without a key, only Host headers of this machine are accepted', async (t
   }
 });
 
+t.test('without a key, only names of POSTHORN_ALLOW_HOSTS are accepted besides', async (t) => {
+  for (const host of ['127.0.0.1', '0.0.0.0']) {
+    const posthorn = await startTestService(t, {
+      HOST: host,
+      POSTHORN_AUTH: 'off',
+      POSTHORN_ALLOW_HOSTS: 'app, Hooks.internal',
+    });
+    const url = posthorn.url.replace('0.0.0.0', '127.0.0.1');
+    const ask = async (name: string) =>
+      (await sendWith(`${url}/v1/subscriptions`, 'GET', { host: name })).status;
+    for (const name of ['app', 'app:5000', 'APP', 'hooks.internal:80', 'localhost', '127.0.0.1:1'])
+      t.equal(await ask(name), 200, `${name} on ${host}`);
+    for (const name of ['evil.example', 'app.evil.example', 'xapp', 'app:5000:1', 'internal'])
+      t.equal(await ask(name), 403, `${name} on ${host}`);
+  }
+});
+
 t.test('other programs, and visits to the documentation, are not refused', async (t) => {
   const posthorn = await startTestService(t);
   const { port } = new URL(posthorn.url);

@@ -265,6 +265,16 @@ t.test('a wrong setting is refused with what would be right', async (t) => {
   t.match(refusal(t, withKey), /^Bad setting: POSTHORN_AUTH: /, 'also one that would not matter');
 });
 
+t.test('allowed hosts are names without ports', async (t) => {
+  const { allowHosts } = load(t, { POSTHORN_ALLOW_HOSTS: ' App, hooks.internal,' });
+  t.strictSame([...(allowHosts ?? [])], ['app', 'hooks.internal']);
+  for (const wrong of ['app:5000', 'http://app', '*.internal', 'a b', '[::1]', 'a..b', '-a'])
+    t.equal(
+      refusal(t, { POSTHORN_ALLOW_HOSTS: `app,${wrong}` }),
+      `Bad setting: POSTHORN_ALLOW_HOSTS: "${wrong}" is not the name of a host; write names without ports, such as posthorn,hooks.internal`,
+    );
+});
+
 t.test('a HOST on a network needs a key, unless POSTHORN_AUTH is off', async (t) => {
   for (const host of ['0.0.0.0', '::', '192.168.1.7', 'api.example.com', '::ffff:127.0.0.1']) {
     const message = refusal(t, { HOST: host });

@@ -8,27 +8,30 @@ import { Problem } from '../problems.ts';
  * reach it.
  *
  * Requests that a browser sends for another site's page are refused, by `Origin` and `Sec-Fetch-Site`.
- * A page can also give its own name the address 127.0.0.1 (DNS rebinding) and is then the same site: on
- * a loopback `HOST` only loopback names are answered. On another `HOST`, served by POSTHORN_AUTH=off, the
- * names that lead here are not known. With an admin key no page can show it, and nothing is checked.
+ * A page can also give its own name the address of this API (DNS rebinding) and is then the same site. So only
+ * loopback names and those of POSTHORN_ALLOW_HOSTS are answered. Without that setting and with a `HOST` that is
+ * not loopback (POSTHORN_AUTH=off), the names that lead here are not known, and all are answered. With an admin
+ * key nothing is checked, because no page can show it.
  */
 export function refuseForeignPages(
   app: FastifyInstance,
-  { authRequired, host }: Pick<Settings, 'authRequired' | 'host'>,
+  { authRequired, host, allowHosts }: Pick<Settings, 'authRequired' | 'host' | 'allowHosts'>,
 ): void {
   if (authRequired) return;
-  const loopbackOnly = isLoopback(host);
+  const allowed = allowHosts ?? (isLoopback(host) ? new Set<string>() : undefined);
   app.addHook('onRequest', (request, _reply, done) => {
-    const reason = (loopbackOnly ? judgeName(request) : null) ?? judgeSender(request);
+    const reason =
+      (allowed === undefined ? null : judgeName(request, allowed)) ?? judgeSender(request);
     done(reason === null ? undefined : new Problem('foreign-page', reason));
   });
 }
 
 /** Returns why the Host of a request is refused, or null. HTTP/1.0 needs no Host, but browsers always send it. */
-function judgeName({ headers }: FastifyRequest): string | null {
+function judgeName({ headers }: FastifyRequest, allowed: ReadonlySet<string>): string | null {
   const { host } = headers;
   if (host === undefined || isLoopbackName(host)) return null;
-  return `This API has no admin key, so it answers only requests whose Host is localhost, 127.0.0.1 or [::1], not "${host}": a web page could give such a name to this machine. Use such a Host, or set POSTHORN_ADMIN_KEY.`;
+  if (allowed.has(host.replace(/:\d{1,5}$/, '').toLowerCase())) return null;
+  return `This API has no admin key, so it answers only requests whose Host is ${['localhost', '127.0.0.1', '[::1]', ...allowed].join(', ')}, not "${host}": a web page could give such a name to this machine. Use such a Host, name yours in POSTHORN_ALLOW_HOSTS, or set POSTHORN_ADMIN_KEY.`;
 }
 
 /** Returns true if a Host header names this machine for every resolver (RFC 6761, 6.3). */
