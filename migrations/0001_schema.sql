@@ -390,6 +390,55 @@ create table posthorn.idempotency_keys (
 comment on table posthorn.idempotency_keys is
   'Idempotency keys of the last 24 hours, and the answers to their requests.';
 
+-- Counts -------------------------------------------------------------------------------------------
+
+-- What happened in each minute and hour. Workers add a minute when no transaction that could still change it is open
+-- (src/history/count.sql.ts), so the numbers are exact, and they stay when the history that they count is dropped.
+
+-- Of each tenant, for two days.
+create table posthorn.counts_by_minute (
+  tenant text not null,
+  minute timestamptz not null,
+  -- Webhooks that were accepted, or attempts by their status.
+  metric text not null check (metric in ('accepted', 'success', 'failed', 'timeout', 'blocked')),
+  -- The class of the durations of these attempts: see DURATION_CLASSES in src/history/count.sql.ts. 0: accepted.
+  duration_class smallint not null,
+  number bigint not null,
+  primary key (tenant, minute, metric, duration_class)
+);
+comment on table posthorn.counts_by_minute is
+  'The webhooks and attempts of each tenant in each minute of the last two days.';
+-- For deleting old minutes. Rows are inserted in the order of time, so a few pages of it lead to them.
+create index counts_by_minute_time on posthorn.counts_by_minute using brin (minute);
+
+-- Of each tenant and each subscription, for 400 days.
+create table posthorn.counts_by_hour (
+  tenant text not null,
+  -- 0: all subscriptions of the tenant.
+  subscription_id integer not null,
+  hour timestamptz not null,
+  -- Of a subscription, `accepted` counts the deliveries that were created for it.
+  metric text not null check (metric in ('accepted', 'success', 'failed', 'timeout', 'blocked')),
+  duration_class smallint not null,
+  number bigint not null,
+  primary key (tenant, subscription_id, hour, metric, duration_class)
+) with (fillfactor = 70);
+comment on table posthorn.counts_by_hour is
+  'The webhooks and attempts of each tenant (subscription_id 0) and each subscription in each hour of the last 400 days.';
+create index counts_by_hour_time on posthorn.counts_by_hour using brin (hour);
+
+create table posthorn.counting (
+  is_only_row boolean primary key default true check (is_only_row),
+  -- All minutes before this time are counted.
+  counted_until timestamptz not null default date_trunc('minute', now()),
+  -- A transaction, and the time at which it ran. When all transactions up to it have ended, all that was dated
+  -- before that time is visible.
+  mark xid8,
+  marked_at timestamptz
+);
+comment on table posthorn.counting is 'One row: how far the counts have come.';
+insert into posthorn.counting default values;
+
 -- Bulk operations ----------------------------------------------------------------------------------
 
 -- Each batch of a task commits its changes and its position in one transaction, so another worker continues

@@ -38,6 +38,41 @@ create table posthorn.circuits (
 CREATE TRIGGER follow_circuit AFTER INSERT OR DELETE ON posthorn.circuits FOR EACH ROW EXECUTE FUNCTION posthorn.follow_circuit();
 CREATE TRIGGER follow_circuit_update AFTER UPDATE ON posthorn.circuits FOR EACH ROW WHEN ((old.probe_at IS DISTINCT FROM new.probe_at)) EXECUTE FUNCTION posthorn.follow_circuit();
 
+-- One row: how far the counts have come.
+create table posthorn.counting (
+  is_only_row boolean not null default true,
+  counted_until timestamp with time zone not null default date_trunc('minute'::text, now()),
+  mark xid8,
+  marked_at timestamp with time zone,
+  constraint counting_is_only_row_check CHECK (is_only_row),
+  constraint counting_pkey PRIMARY KEY (is_only_row)
+);
+
+-- The webhooks and attempts of each tenant (subscription_id 0) and each subscription in each hour of the last 400 days.
+create table posthorn.counts_by_hour (
+  tenant text not null,
+  subscription_id integer not null,
+  hour timestamp with time zone not null,
+  metric text not null,
+  duration_class smallint not null,
+  number bigint not null,
+  constraint counts_by_hour_metric_check CHECK ((metric = ANY (ARRAY['accepted'::text, 'success'::text, 'failed'::text, 'timeout'::text, 'blocked'::text]))),
+  constraint counts_by_hour_pkey PRIMARY KEY (tenant, subscription_id, hour, metric, duration_class)
+);
+CREATE INDEX counts_by_hour_time ON posthorn.counts_by_hour USING brin (hour);
+
+-- The webhooks and attempts of each tenant in each minute of the last two days.
+create table posthorn.counts_by_minute (
+  tenant text not null,
+  minute timestamp with time zone not null,
+  metric text not null,
+  duration_class smallint not null,
+  number bigint not null,
+  constraint counts_by_minute_metric_check CHECK ((metric = ANY (ARRAY['accepted'::text, 'success'::text, 'failed'::text, 'timeout'::text, 'blocked'::text]))),
+  constraint counts_by_minute_pkey PRIMARY KEY (tenant, minute, metric, duration_class)
+);
+CREATE INDEX counts_by_minute_time ON posthorn.counts_by_minute USING brin (minute);
+
 -- The sending of one webhook to one subscription: its state, its attempts, and when the next attempt is due.
 create table posthorn.deliveries (
   webhook_id uuid not null,

@@ -79,6 +79,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
     { loops: ['wake_tasks'], ...renamesColumn('tasks', 'due_at') },
     { loops: ['expire_held', 'count_receivers'], ...renamesColumn('circuits', 'opened_at') },
     { loops: ['skip_held'], ...renamesColumn('subscriptions', 'skip_until') },
+    { loops: ['count_minutes'], ...renamesColumn('counting', 'marked_at') },
     { loops: ['move_future_times'], ...renamesColumn('backlogs', 'owned_at') },
   ],
   'asked by requests': [
@@ -125,6 +126,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
       poke: (stage) => job(stage, 'keep_partitions', {}),
     },
     { loops: ['forget_tasks'], ...renamesColumn('tasks', 'ended_at') },
+    { loops: ['forget_counts'], ...renamesColumn('counts_by_hour', 'hour') },
     {
       loops: ['erase_bodies'],
       breaks: 'alter table posthorn.overdue_bodies rename to no_bodies',

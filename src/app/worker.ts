@@ -17,11 +17,13 @@ import type { Session } from '../db/session.ts';
 import { maxLoadedBytes } from '../deliveries/payloads.sql.ts';
 import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { createCircuits } from '../health/circuits.ts';
+import { forgetCounts } from '../history/count.sql.ts';
 import { createHttpClient } from '../http/http-client.ts';
 import type { HandOver } from '../intake/intake.ts';
 import type { LoopHealth } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
 import { createClockKeeper } from '../maintenance/clock.ts';
+import { createCounter } from '../maintenance/count.ts';
 import { createBodyKeeper } from '../maintenance/erase-bodies.ts';
 import { createExpiry, createSkipping } from '../maintenance/expire-held.ts';
 import { createIndexMaker } from '../maintenance/indexes.ts';
@@ -236,7 +238,11 @@ export function createWorker(options: WorkerOptions): Worker {
     health.watch('move_future_times', 'moving due times of a wrong clock'),
     log,
   );
-  const onClock = [waker, taskWaker, expiry, skipping, partitionMaker, clockKeeper];
+  const counter = createCounter(
+    pool,
+    health.watch('count_minutes', 'counting webhooks and attempts'),
+  );
+  const onClock = [waker, taskWaker, expiry, skipping, partitionMaker, clockKeeper, counter];
   // An hourly job runs them in one process; if a run fails, that process tries it again by itself.
   const hourly = [
     createPartitionKeeper({
@@ -249,6 +255,10 @@ export function createWorker(options: WorkerOptions): Worker {
     createPeriodic({
       run: () => forgetTasks(pool, settings.retentionMs),
       loop: health.watch('forget_tasks', 'deleting old tasks'),
+    }),
+    createPeriodic({
+      run: () => forgetCounts(pool),
+      loop: health.watch('forget_counts', 'deleting old counts'),
     }),
     createBodyKeeper({
       pool,

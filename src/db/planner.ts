@@ -123,7 +123,7 @@ export function isOneOf(column: string, list: number, least = list + 1): string 
 }
 
 /**
- * SQL condition: a column of UUIDs is one of those of a query, such as a CTE. It is for a join that finds rows
+ * SQL condition: a column of keys is one of those of a query, such as a CTE. It is for a join that finds rows
  * by their keys: the planner expects ten ids of an array, however many it expects of the query, and so looks
  * the rows up by index. Otherwise it would read the table in full to join it.
  */

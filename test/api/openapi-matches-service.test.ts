@@ -45,6 +45,7 @@ t.test(
       '/v1/keys',
       '/v1/keys/{key_id}',
       '/v1/stats',
+      '/v1/stats/series',
       '/v1/subscriptions',
       '/v1/subscriptions/{subscription_id}',
       '/v1/subscriptions/{subscription_id}/enable',

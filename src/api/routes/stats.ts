@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { readSeries, SERIES_WINDOWS, type SeriesWindow } from '../../history/series.ts';
 import { readStats } from '../../history/stats.ts';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
 import { invalidField } from '../problems.ts';
@@ -7,6 +8,7 @@ import {
   described,
   named,
   nullable,
+  oneOf,
   problems,
   SubscriptionId,
   Timestamp,
@@ -16,6 +18,7 @@ import type { ApiServices } from '../services.ts';
 const MAX_WINDOW_MS = 31 * 86_400_000;
 
 const Milliseconds = nullable(Type.Number({ description: 'Milliseconds' }));
+const Latency = Type.Object({ p50: Milliseconds, p95: Milliseconds, p99: Milliseconds });
 const Stats = named('Stats', {
   window: Type.String({
     description: 'The length of time, up to now, that the figures are about.',
@@ -37,13 +40,45 @@ const Stats = named('Stats', {
         'The share of the attempts that succeeded, from 0 to 1. Null: there were no attempts.',
     }),
   ),
-  attempt_latency_ms: Type.Object({ p50: Milliseconds, p95: Milliseconds, p99: Milliseconds }),
+  attempt_latency_ms: Latency,
   queue_depth: Type.Integer({ description: 'Deliveries that are due now and wait for a worker.' }),
   oldest_due_at: nullable(Timestamp),
   held: Type.Integer({
     description:
       'Deliveries that are held now: their receiver is slow or failing, or their subscription is paused.',
   }),
+});
+
+const Series = named('StatsSeries', {
+  window: Type.String({ description: 'The length of time, up to now, that the series covers.' }),
+  subscription_id: nullable(SubscriptionId),
+  period: Type.String({ description: 'The length of time that a point stands for.' }),
+  counted_until: {
+    ...Timestamp,
+    description:
+      'Everything before this time is counted, exactly. It is one to two minutes ago, or longer if a transaction that writes to the database has been open for longer.',
+  },
+  points: Type.Array(
+    Type.Object({
+      at: { ...Timestamp, description: 'When the period begins.' },
+      accepted: Type.Integer({
+        description:
+          'Webhooks accepted. With subscription_id: deliveries created for that subscription.',
+      }),
+      attempts: Type.Integer({ description: 'Attempts made.' }),
+      succeeded: Type.Integer({ description: 'Attempts that succeeded.' }),
+      failed: Type.Integer({ description: 'Attempts that did not succeed.' }),
+      success_rate: nullable(
+        Type.Number({ description: 'The share of the attempts that succeeded, from 0 to 1.' }),
+      ),
+      attempt_latency_ms: {
+        ...Latency,
+        description:
+          'Percentiles of the durations of attempts. They are computed from counts of classes of durations, such as 150 to 200 ms.',
+      },
+    }),
+    { description: 'A point for each period of the window, oldest first, without gaps.' },
+  ),
 });
 
 /** Figures about a tenant's webhooks, deliveries and attempts. */
@@ -92,6 +127,55 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
         ...figures,
         success_rate: figures.attempts === 0 ? null : figures.succeeded / figures.attempts,
         attempt_latency_ms: { p50, p95, p99 },
+      });
+    },
+  );
+
+  app.get(
+    '/v1/stats/series',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getStatsSeries',
+        summary: 'Get what happened in each minute, or longer period, of a window',
+        description:
+          'The counts are kept for 400 days by the hour and for two days by the minute, also after the history that they count was dropped.',
+        tags: ['history'],
+        querystring: Type.Object(
+          {
+            window: Type.Optional({
+              ...oneOf(
+                Object.keys(SERIES_WINDOWS) as SeriesWindow[],
+                'The length of time up to now. A point stands for a minute (1h), ten minutes (24h; with subscription_id an hour), an hour (7d) or six hours (30d).',
+              ),
+              default: '1h',
+            }),
+            subscription_id: Type.Optional(SubscriptionId),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: described('The series.', Series), ...problems(400, 401) },
+      },
+    },
+    async (request, reply) => {
+      const { window = '1h', subscription_id = null } = request.query;
+      const { countedUntil, periodMs, points } = await readSeries(
+        pool,
+        request.tenant,
+        subscription_id,
+        window,
+      );
+      return reply.send({
+        window,
+        subscription_id,
+        period: formatDuration(periodMs),
+        counted_until: countedUntil,
+        points: points.map(({ at, p50, p95, p99, ...counts }) => ({
+          at,
+          ...counts,
+          success_rate: counts.attempts === 0 ? null : counts.succeeded / counts.attempts,
+          attempt_latency_ms: { p50, p95, p99 },
+        })),
       });
     },
   );

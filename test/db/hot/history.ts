@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { listAttempts } from '../../../src/history/attempts.ts';
+import { countMinutes } from '../../../src/history/count.sql.ts';
 import { listDeliveries } from '../../../src/history/deliveries.ts';
+import { readSeries, SERIES_WINDOWS } from '../../../src/history/series.ts';
 import { readStats } from '../../../src/history/stats.ts';
 import { listWebhooks } from '../../../src/history/webhooks.ts';
 import { daysOf, found, type Hot, type Samples } from './samples.ts';
@@ -84,5 +86,28 @@ export function ofHistory({ pending }: Samples): Hot[] {
       rows: 1_000,
       run: (pool) => readStats(pool, 'default', 101, 60_000),
     },
+    {
+      what: 'count two minutes',
+      pool: 'general',
+      // Webhooks, deliveries and attempts of two minutes, three hours ago.
+      rows: 1_500,
+      async run(pool) {
+        await pool.query(
+          `update posthorn.counting set mark = '3', marked_at = now() - interval '2 hours',
+             counted_until = date_trunc('minute', now() - interval '3 hours')`,
+        );
+        found('minutes', Number(await countMinutes(pool)), 1);
+      },
+    },
+    ...(Object.keys(SERIES_WINDOWS) as (keyof typeof SERIES_WINDOWS)[]).flatMap((window) =>
+      [null, 101].map(
+        (subscription): Hot => ({
+          what: `the series of ${window} of ${subscription === null ? 'a tenant' : 'a subscription'}`,
+          pool: 'general',
+          rows: 1_000,
+          run: (pool) => readSeries(pool, 'default', subscription, window),
+        }),
+      ),
+    ),
   ];
 }

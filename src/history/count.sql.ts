@@ -1,0 +1,131 @@
+import type pg from 'pg';
+import { isAmong } from '../db/planner.ts';
+
+/**
+ * The upper bounds of the classes of durations, in milliseconds: a duration in class n is below the nth bound, counted
+ * from 0, and not below the bound before it. The last class has no upper bound.
+ */
+export const DURATION_CLASSES = [
+  1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 400, 500, 700, 1_000, 1_500,
+  2_000, 3_000, 4_000, 5_000, 7_000, 10_000, 15_000, 20_000, 30_000, 60_000, 120_000, 300_000,
+] as const;
+
+/** Minutes that one statement counts. */
+const MAX_MINUTES = 2;
+/**
+ * A webhook and an attempt get their time before their transaction gets its number. This much later, every transaction
+ * has its number: accepting a single webhook may take 10 s.
+ */
+const NUMBERED_AFTER = `interval '15 seconds'`;
+const KEEP_MINUTES = `interval '2 days'`;
+const KEEP_HOURS = `interval '400 days'`;
+
+/**
+ * Counts the webhooks and attempts of the next minutes whose transactions have all ended, each exactly once: the
+ * numbers and the time up to which all is counted are committed together.
+ *
+ * A minute is complete when no transaction that began to write in it is open. `counting.mark` is the number of a
+ * transaction that ran after it. When the oldest open transaction has a higher number, all before it have ended. A long
+ * transaction that writes, of any application in this database, delays the counts, and loses none.
+ *
+ * Attempts are found by the index on their time, in all partitions, because a retry belongs to an older day. The
+ * conditions are scalars, so that they bound the index. The statement has no name: it is planned for its values.
+ *
+ * If another process counts at this moment, nothing is done.
+ *
+ * @returns true if more minutes may be complete.
+ */
+export async function countMinutes(pool: pg.Pool): Promise<boolean> {
+  const { rows } = await pool.query<{ more: boolean }>(
+    `with place as materialized (
+       -- The row as the last counting process has left it, whatever the snapshot of this statement has.
+       select counted_until, mark, marked_at from posthorn.counting for update skip locked
+     ), complete as materialized (
+       select counted_until as since,
+         date_trunc('minute', marked_at - ${NUMBERED_AFTER}, 'UTC') as complete_until
+       from place
+       where pg_snapshot_xmin(pg_current_snapshot()) > mark
+     ), span as materialized (
+       select since, complete_until,
+         greatest(since, least(complete_until, date_trunc('minute', next, 'UTC') + interval '${MAX_MINUTES} minutes')) as until
+       from complete
+       cross join lateral (
+         -- Minutes in which nothing happened are passed over at once, so a service that was away catches up.
+         select coalesce(
+           least(
+             (select min(at) from posthorn.delivery_attempts where at >= since),
+             (select posthorn.uuidv7_time(id) from posthorn.webhook_payloads
+               where id >= posthorn.uuidv7_floor(since) order by id limit 1)),
+           'infinity') as next
+       ) as following
+     ), attempts as materialized (
+       select subscription_id, date_trunc('minute', at, 'UTC') as minute, status::text as metric,
+         width_bucket(duration_ms, $1::integer[]) as duration_class, count(*) as number
+       from posthorn.delivery_attempts
+       where at >= (select since from span) and at < (select until from span)
+       group by 1, 2, 3, 4
+     ), attempted as materialized (
+       select s.tenant, a.*
+       from attempts a
+       join posthorn.subscriptions s on s.id = a.subscription_id
+         and ${isAmong('s.id', 'select subscription_id from attempts')}
+     ), accepted as materialized (
+       select tenant, date_trunc('minute', posthorn.uuidv7_time(id), 'UTC') as minute, count(*) as number
+       from posthorn.webhook_payloads
+       where id >= (select posthorn.uuidv7_floor(since) from span)
+         and id < (select posthorn.uuidv7_floor(until) from span)
+       group by 1, 2
+     ), deliveries as materialized (
+       select subscription_id, date_trunc('hour', posthorn.uuidv7_time(webhook_id), 'UTC') as hour, count(*) as number
+       from posthorn.deliveries
+       where webhook_id >= (select posthorn.uuidv7_floor(since) from span)
+         and webhook_id < (select posthorn.uuidv7_floor(until) from span)
+       group by 1, 2
+     ), owed as materialized (
+       select s.tenant, d.*
+       from deliveries d
+       join posthorn.subscriptions s on s.id = d.subscription_id
+         and ${isAmong('s.id', 'select subscription_id from deliveries')}
+     ), of_tenants as materialized (
+       select tenant, minute, metric, duration_class, sum(number)::bigint as number
+       from attempted
+       group by 1, 2, 3, 4
+       union all
+       select tenant, minute, 'accepted', 0, number from accepted
+     ), minutes as (
+       insert into posthorn.counts_by_minute (tenant, minute, metric, duration_class, number)
+       select tenant, minute, metric, duration_class, number from of_tenants
+     ), hours as (
+       insert into posthorn.counts_by_hour as known (tenant, subscription_id, hour, metric, duration_class, number)
+       select tenant, 0, date_trunc('hour', minute, 'UTC'), metric, duration_class, sum(number)::bigint
+       from of_tenants
+       group by 1, 3, 4, 5
+       union all
+       select tenant, subscription_id, date_trunc('hour', minute, 'UTC'), metric, duration_class, sum(number)::bigint
+       from attempted
+       group by 1, 2, 3, 4, 5
+       union all
+       select tenant, subscription_id, hour, 'accepted', 0, number from owed
+       on conflict (tenant, subscription_id, hour, metric, duration_class)
+         do update set number = known.number + excluded.number
+     ), moved as (
+       update posthorn.counting c
+       set counted_until = coalesce((select until from span), place.counted_until),
+         -- A new mark as soon as the old one has served for all its minutes.
+         mark = case when place.mark is null or (select until = complete_until or complete_until < since from span)
+           then pg_current_xact_id() else place.mark end,
+         marked_at = case when place.mark is null or (select until = complete_until or complete_until < since from span)
+           then clock_timestamp() else place.marked_at end
+       from place
+     )
+     select coalesce((select until < complete_until from span), false) as more`,
+    [`{${DURATION_CLASSES.join(',')}}`],
+  );
+  return rows[0]?.more ?? false;
+}
+
+/** Deletes counts of minutes older than two days, and of hours older than 400 days. */
+export async function forgetCounts(pool: pg.Pool): Promise<void> {
+  await pool.query(`delete from posthorn.counts_by_minute where minute < now() - ${KEEP_MINUTES}`);
+  await pool.query(`delete from posthorn.counts_by_hour where hour < now() - ${KEEP_HOURS}`);
+}

@@ -1,0 +1,162 @@
+import type pg from 'pg';
+import { DURATION_CLASSES } from './count.sql.ts';
+
+/** The windows of a series, each with the length of its periods. */
+export const SERIES_WINDOWS = {
+  '1h': { periods: 60, periodMs: 60_000 },
+  '24h': { periods: 144, periodMs: 600_000 },
+  '7d': { periods: 168, periodMs: 3_600_000 },
+  '30d': { periods: 120, periodMs: 21_600_000 },
+} as const;
+
+export type SeriesWindow = keyof typeof SERIES_WINDOWS;
+
+/** What happened in a period. */
+export interface SeriesPoint {
+  /** When the period begins. */
+  readonly at: Date;
+  /** Webhooks accepted; of a subscription: deliveries created for it. */
+  readonly accepted: number;
+  readonly attempts: number;
+  readonly succeeded: number;
+  /** Attempts that did not succeed. */
+  readonly failed: number;
+  /** Percentiles of the durations of attempts, in milliseconds; null: there were none. */
+  readonly p50: number | null;
+  readonly p95: number | null;
+  readonly p99: number | null;
+}
+
+export interface Series {
+  /** All points before this time are complete, and do not change. */
+  readonly countedUntil: Date;
+  readonly periodMs: number;
+  /** Oldest first, without gaps. */
+  readonly points: readonly SeriesPoint[];
+}
+
+interface CountRow {
+  readonly at: Date;
+  readonly metric: string;
+  readonly duration_class: number;
+  readonly number: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** Counts of a subscription in its last hour, which no table has by the minute. It ends where all counts end. */
+const MINUTES_OF_SUBSCRIPTION = `
+  with own as materialized (select id from posthorn.subscriptions where id = $4 and tenant = $2)
+  select date_trunc('minute', a.at, 'UTC') as time, a.status::text as metric,
+    width_bucket(a.duration_ms, '{${DURATION_CLASSES.join(',')}}'::integer[]) as duration_class, count(*) as number
+  from posthorn.delivery_attempts a
+  where a.subscription_id = (select id from own) and a.at >= $3 and a.at < (select counted_until from posthorn.counting)
+  group by 1, 2, 3
+  union all
+  select date_trunc('minute', posthorn.uuidv7_time(d.webhook_id), 'UTC'), 'accepted', 0, count(*)
+  from posthorn.deliveries d
+  where d.subscription_id = (select id from own) and d.webhook_id >= posthorn.uuidv7_floor($3)
+    and d.webhook_id < (select posthorn.uuidv7_floor(counted_until) from posthorn.counting)
+  group by 1`;
+
+const MINUTES_OF_TENANT = `
+  select minute as time, metric, duration_class, number
+  from posthorn.counts_by_minute where tenant = $2 and minute >= $3`;
+
+const HOURS = `
+  select hour as time, metric, duration_class, number
+  from posthorn.counts_by_hour where tenant = $2 and subscription_id = $4 and hour >= $3`;
+
+/**
+ * Reads what happened to a tenant's webhooks in each period of a window that ends now. A subscription of another tenant
+ * has no counts. The series of a subscription over 24 hours has periods of an hour.
+ *
+ * @param subscriptionId null: all subscriptions of the tenant.
+ */
+export async function readSeries(
+  pool: pg.Pool,
+  tenant: string,
+  subscriptionId: number | null,
+  window: SeriesWindow,
+): Promise<Series> {
+  const { periodMs, periods } = periodsOf(window, subscriptionId);
+  const lastStart = Math.floor(Date.now() / periodMs) * periodMs;
+  const firstStart = lastStart - (periods - 1) * periodMs;
+  const values = [periodMs, tenant, new Date(firstStart)];
+  const [source, ofWhat] =
+    periodMs >= HOUR_MS
+      ? [HOURS, [subscriptionId ?? 0]]
+      : subscriptionId === null
+        ? [MINUTES_OF_TENANT, []]
+        : [MINUTES_OF_SUBSCRIPTION, [subscriptionId]];
+  // First, so that all before this time is in the counts that are read afterwards.
+  const progress = await pool.query<{ counted_until: Date }>(
+    'select counted_until from posthorn.counting',
+  );
+  const { rows } = await pool.query<CountRow>(
+    `select date_bin($1::integer * interval '1 millisecond', time, timestamptz '2000-01-01Z') as at,
+       metric, duration_class, sum(number)::bigint as number
+     from (${source}) as c
+     group by 1, 2, 3`,
+    [...values, ...ofWhat],
+  );
+  const byPeriod = Map.groupBy(rows, ({ at }) => at.getTime());
+  return {
+    countedUntil: progress.rows[0]?.counted_until ?? new Date(0),
+    periodMs,
+    points: Array.from({ length: periods }, (_, n) => {
+      const start = firstStart + n * periodMs;
+      return pointOf(new Date(start), byPeriod.get(start) ?? []);
+    }),
+  };
+}
+
+function periodsOf(window: SeriesWindow, subscriptionId: number | null) {
+  // Counts of subscriptions are by the hour, and their last hour is counted when it is asked for.
+  if (window === '24h' && subscriptionId !== null) return { periods: 24, periodMs: HOUR_MS };
+  return SERIES_WINDOWS[window];
+}
+
+function pointOf(at: Date, counts: readonly CountRow[]): SeriesPoint {
+  const sum = (rows: readonly CountRow[]) => rows.reduce((total, row) => total + row.number, 0);
+  const attempts = counts.filter(({ metric }) => metric !== 'accepted');
+  const succeeded = sum(attempts.filter(({ metric }) => metric === 'success'));
+  const classes: number[] = Array(DURATION_CLASSES.length + 1).fill(0);
+  for (const { duration_class, number } of attempts)
+    classes[duration_class] = (classes[duration_class] ?? 0) + number;
+  return {
+    at,
+    accepted: sum(counts) - sum(attempts),
+    attempts: sum(attempts),
+    succeeded,
+    failed: sum(attempts) - succeeded,
+    p50: percentile(classes, 0.5),
+    p95: percentile(classes, 0.95),
+    p99: percentile(classes, 0.99),
+  };
+}
+
+/**
+ * Returns a percentile of durations that are known by their classes, as if the durations of a class were spread evenly
+ * over it. The result is in the class of the exact percentile. In the last class, which has no upper bound, it is the
+ * lower bound.
+ *
+ * @param classes the number of durations in each class.
+ * @param fraction from 0 to 1.
+ * @returns milliseconds, or null if there are no durations.
+ */
+export function percentile(classes: readonly number[], fraction: number): number | null {
+  const total = classes.reduce((sum, number) => sum + number, 0);
+  if (total === 0) return null;
+  const rank = fraction * total;
+  let below = 0;
+  for (const [n, number] of classes.entries()) {
+    if (number > 0 && below + number >= rank) {
+      const from = DURATION_CLASSES[n - 1] ?? 0;
+      const until = DURATION_CLASSES[n] ?? from;
+      return Math.round((from + ((until - from) * (rank - below)) / number) * 10) / 10;
+    }
+    below += number;
+  }
+  return DURATION_CLASSES.at(-1) ?? null;
+}
