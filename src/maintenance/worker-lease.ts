@@ -17,7 +17,7 @@ const BEAT_EVERY_MS = 5_000;
  * A process that has not renewed its lease for this long is taken for dead although its session still
  * exists: it is frozen, or Postgres has not noticed that packets to it are dropped.
  */
-const LEASE_SECONDS = 30;
+export const LEASE_SECONDS = 30;
 /** Clocks need not run equally fast. */
 const LEASE_MARGIN_MS = 1_000;
 /**

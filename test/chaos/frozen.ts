@@ -1,3 +1,4 @@
+import { LEASE_SECONDS } from '#src/maintenance/worker-lease.ts';
 import { until } from '../helpers/until.ts';
 import { settleLedger } from './lib/ledger.ts';
 import { startLoad } from './lib/load.ts';
@@ -6,7 +7,11 @@ import { startPosthorn } from './lib/posthorn.ts';
 import { during, freePort } from './lib/processes.ts';
 import { startReceiver } from './lib/receiver.ts';
 import { promised, type Scenario } from './lib/scenario.ts';
+import { mostToSilent } from './lib/silent-receivers.ts';
 
+const MAX_IN_FLIGHT = 100;
+/** So long that no request ends by itself before the freeze: each that is sent again was open then. */
+const DELIVERY_TIMEOUT_MS = 120_000;
 /** Far more than the lease and the five seconds until somebody looks; a job that nobody frees is locked for 4 hours. */
 const BOUND_MS = 120_000;
 
@@ -21,7 +26,10 @@ export const frozen: Scenario = {
     const receiver = await startReceiver(run);
     const port = await freePort();
     const databaseUrl = postgres.url;
-    const env = { POSTHORN_ROLE: 'worker', POSTHORN_DELIVERY_TIMEOUT: '120s' };
+    const env = {
+      POSTHORN_ROLE: 'worker',
+      POSTHORN_DELIVERY_TIMEOUT: `${DELIVERY_TIMEOUT_MS}ms`,
+    };
     const api = startPosthorn(run, {
       databaseUrl,
       env: { POSTHORN_ROLE: 'api', PORT: String(port) },
@@ -29,7 +37,7 @@ export const frozen: Scenario = {
     await api.up();
     const late = startPosthorn(run, {
       databaseUrl,
-      env: { ...env, POSTHORN_MAX_IN_FLIGHT: '100' },
+      env: { ...env, POSTHORN_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT) },
     });
     await late.up();
     const load = startLoad({
@@ -42,13 +50,19 @@ export const frozen: Scenario = {
     });
     await until('there are 600 webhooks', () => load.accepted.size >= 600);
     await load.stop();
+    const open = mostToSilent(MAX_IN_FLIGHT);
     await until(
       'it has as many requests open as it may',
-      async () => (await receiver.count()) >= 50,
+      async () => (await receiver.count()) >= open,
     );
 
     const frozenAt = Date.now();
     late.kill('SIGSTOP');
+    const [lease] = await postgres.query<{ ends: number }>(
+      `select (extract(epoch from min(seen_at)) + ${LEASE_SECONDS})::float8 * 1000 as ends
+       from posthorn.workers where pid = $1`,
+      [late.pid],
+    );
     const other = startPosthorn(run, { databaseUrl, env });
     await other.up();
     // The requests of the frozen one are answered; it cannot know.
@@ -65,11 +79,11 @@ export const frozen: Scenario = {
     );
     const takenOverMs = Date.now() - frozenAt;
     late.kill('SIGCONT');
-    const extra = await until('its late results are logged', async () => {
+    const extra = await until('all its late results are logged', async () => {
       const [row] = await postgres.query<{ extra: number }>(
         'select count(*)::integer as extra from posthorn.delivery_attempts where attempt_number is null',
       );
-      return row !== undefined && row.extra > 0 && row.extra;
+      return row !== undefined && row.extra >= open && row.extra;
     });
     await until('it is known as alive again', async () => {
       const [row] = await postgres.query<{ workers: number }>(
@@ -94,9 +108,14 @@ export const frozen: Scenario = {
       receiver,
       postgres,
       faults: [frozenAt],
-      inFlightMs: 60_000,
+      inFlightMs: DELIVERY_TIMEOUT_MS,
+      sentAgainFrom: lease?.ends ?? Number.POSITIVE_INFINITY,
       timeoutMs: 30_000,
     });
+    promised(
+      figures.duplicates === open,
+      `${figures.duplicates} were sent twice, and ${open} requests were open`,
+    );
     return {
       ...figures,
       'taken over after, ms': takenOverMs,

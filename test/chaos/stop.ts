@@ -6,8 +6,10 @@ import { startPosthorn } from './lib/posthorn.ts';
 import { freePort } from './lib/processes.ts';
 import { startReceiver } from './lib/receiver.ts';
 import { promised, type Scenario } from './lib/scenario.ts';
+import { mostToSilent } from './lib/silent-receivers.ts';
 
-const IN_FLIGHT = 500;
+const MAX_IN_FLIGHT = 1_250;
+const IN_FLIGHT = mostToSilent(MAX_IN_FLIGHT);
 const GRACE_MS = 5_000;
 
 export const stop: Scenario = {
@@ -22,8 +24,7 @@ export const stop: Scenario = {
     const env = {
       PORT: String(port),
       POSTHORN_DELIVERY_TIMEOUT: '60s',
-      // Receivers that have not answered yet get half, and one tenant four fifths of that.
-      POSTHORN_MAX_IN_FLIGHT: String(IN_FLIGHT * 2.5),
+      POSTHORN_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT),
       POSTHORN_SHUTDOWN_GRACE: `${GRACE_MS}ms`,
     };
     const first = startPosthorn(run, { databaseUrl: postgres.url, env });

@@ -6,7 +6,9 @@ import { startPosthorn } from './lib/posthorn.ts';
 import { freePort } from './lib/processes.ts';
 import { startReceiver } from './lib/receiver.ts';
 import { promised, type Scenario } from './lib/scenario.ts';
+import { mostToSilent } from './lib/silent-receivers.ts';
 
+const MAX_IN_FLIGHT = 200;
 /** Less than the 30 s after which a silent worker counts as dead: the lock of a killed one is gone at once. */
 const BOUND_MS = 25_000;
 
@@ -36,14 +38,13 @@ export const takeover: Scenario = {
     const env = {
       POSTHORN_ROLE: 'worker',
       POSTHORN_DELIVERY_TIMEOUT: '60s',
-      POSTHORN_MAX_IN_FLIGHT: '200',
+      POSTHORN_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT),
     };
     const doomed = startPosthorn(run, { databaseUrl, env });
     await doomed.up();
     await until(
       'it has as many requests open as receivers that have not answered are given',
-      // Four fifths, for one tenant, of the half that is for receivers which have not answered.
-      async () => (await receiver.count()) >= 80,
+      async () => (await receiver.count()) >= mostToSilent(MAX_IN_FLIGHT),
     );
     const other = startPosthorn(run, {
       databaseUrl,

@@ -16,6 +16,8 @@ export interface LedgerOptions {
   readonly faults: readonly number[];
   /** The longest time that a request may have been in flight before the fault without a recorded outcome. */
   readonly inFlightMs: number;
+  /** The earliest time at which another process may have sent something again; without it, that of the fault. */
+  readonly sentAgainFrom?: number;
   /** True: every attempt was answered with 200, so no delivery may have two attempts. */
   readonly receiverWasWell?: boolean;
   readonly timeoutMs?: number;
@@ -30,7 +32,7 @@ export interface LedgerOptions {
  *   was accepted and it was.
  */
 export async function settleLedger(options: LedgerOptions): Promise<Figures> {
-  const { load, receiver, postgres, faults, inFlightMs, receiverWasWell = true } = options;
+  const { load, receiver, postgres, receiverWasWell = true } = options;
   let owed = -1;
   await until(
     'nothing is owed',
@@ -52,7 +54,7 @@ export async function settleLedger(options: LedgerOptions): Promise<Figures> {
   );
   promised(owed === 0, `${owed} deliveries are still owed`);
 
-  const { duplicates, unexplained } = judgeDuplicates(receipts, faults, inFlightMs);
+  const { duplicates, unexplained } = judgeDuplicates(receipts, options);
   promised(
     unexplained.length === 0,
     `${unexplained.length} of ${duplicates} duplicates had no fault near them, such as ${unexplained[0]}`,
@@ -74,8 +76,11 @@ export async function settleLedger(options: LedgerOptions): Promise<Figures> {
 /** A duplicate is explained by a fault between its two receipts, shortly after the first. */
 function judgeDuplicates(
   receipts: readonly Receipt[],
-  faults: readonly number[],
-  inFlightMs: number,
+  {
+    faults,
+    inFlightMs,
+    sentAgainFrom = 0,
+  }: Pick<LedgerOptions, 'faults' | 'inFlightMs' | 'sentAgainFrom'>,
 ): { duplicates: number; unexplained: string[] } {
   const last = new Map<string, number>();
   const unexplained: string[] = [];
@@ -86,7 +91,10 @@ function judgeDuplicates(
     if (before === undefined) continue;
     duplicates += 1;
     const explained = faults.some(
-      (fault) => fault - inFlightMs <= before && before <= fault + READ_LATE_MS && fault <= at,
+      (fault) =>
+        fault - inFlightMs <= before &&
+        before <= fault + READ_LATE_MS &&
+        at >= Math.max(fault, sentAgainFrom),
     );
     if (!explained) unexplained.push(`${webhookId} at ${before} and ${at}`);
   }
