@@ -59,10 +59,15 @@ export interface Presence {
   register(poolId: string): Promise<void>;
   /** Ends a pool of this process: the jobs that it still holds are freed. */
   retire(poolId: string): Promise<void>;
+  /**
+   * Leaves the row of a pool to other workers when this process stops: a statement of the pool may still be
+   * committed. They find it as that of a killed process.
+   */
+  leaveBehind(poolId: string): void;
   /** Frees the jobs of dead pools. Returns how many pools there were. */
   rescue(): Promise<number>;
   start(): void;
-  /** Retires all pools of this process. */
+  /** Retires all pools of this process, except that rows that are left behind stay. */
   stop(): Promise<void>;
   /**
    * How long until another worker may take this process for dead; 0 when one may have done so already.
@@ -99,6 +104,7 @@ export function createPresence(
   inFlight: () => [subscriptionId: number, requests: number][] = () => [],
 ): Presence {
   const known = new Set<string>();
+  const leftBehind = new Set<string>();
   let pending: PendingRegistration[] = [];
   let client: pg.Client | undefined;
   /** Resolves when no pool is being announced: the session's connection runs one statement at a time. */
@@ -268,9 +274,9 @@ export function createPresence(
       reject(new Error(`${poolId} was retired before it was known as alive`));
     await requeueHandedOver(pool, handOverNumbers(poolIds));
     await pool.query(
-      `with gone as (delete from posthorn.workers where pool_id = any($1))
+      `with gone as (delete from posthorn.workers where pool_id = any($2))
        select graphile_worker.force_unlock_workers($1::text[])`,
-      [poolIds],
+      [poolIds, poolIds.filter((id) => !leftBehind.has(id))],
     );
   }
 
@@ -285,6 +291,7 @@ export function createPresence(
       known.add(poolId);
     },
     retire: (poolId) => retireAll([poolId]),
+    leaveBehind: (poolId) => void leftBehind.add(poolId),
     rescue: () => beat(false),
     start: beating.start,
     async stop() {

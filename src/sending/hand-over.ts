@@ -20,6 +20,7 @@ const MIN_LEASE_MS = 10_000;
 /** Knows which workers are alive (maintenance/worker-lease.ts). */
 interface Lease {
   register(name: string): Promise<void>;
+  leaveBehind(name: string): void;
   readonly leaseLeftMs: number;
   onTakenForDead(listener: (names: readonly string[]) => void): void;
 }
@@ -157,6 +158,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
       stopped = true;
       if (reserved > 0 || inMemory.size > 0)
         await new Promise<void>((resolve) => onIdle.push(resolve));
+      for (const worker of uncertain) lease.leaveBehind(handOverName(worker));
     },
   };
 
