@@ -5,6 +5,7 @@ import { createPool } from '../../src/db/pool.ts';
 import { createSession } from '../../src/db/session.ts';
 import { createPresence } from '../../src/maintenance/worker-lease.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { watchJobs } from '../helpers/deliver-jobs.ts';
 import { collectLog } from '../helpers/log.ts';
 import { anyLoop } from '../helpers/loops.ts';
 import { startTcpForwarder } from '../helpers/tcp-forwarder.ts';
@@ -153,3 +154,46 @@ t.test('a worker that is silent while the clock goes on is taken for dead', asyn
   await presence.rescue();
   t.notOk(await isKnown(looking, 'frozen'));
 });
+
+t.test(
+  'deliveries of a dead worker get one job each, although several workers find it dead and it has a successor',
+  async (t) => {
+    const { databaseUrl, presence, looking } = await startPresence(t);
+    await presence.register('hand-over-8');
+    await looking.query(`
+      select posthorn.ensure_partitions((now() - interval '1 day')::date, (now() + interval '1 day')::date);
+      insert into posthorn.subscriptions (url) values ('http://a.example/');
+      insert into posthorn.workers (pool_id, host, pid) values ('hand-over-7', 'here', 1);
+      insert into posthorn.webhook_payloads (id, content_type, body)
+      select posthorn.uuidv7(), 'application/json', '{}' from generate_series(1, 500);
+      insert into posthorn.deliveries (webhook_id, subscription_id, next_attempt_at, handed_to)
+      select id, 1, now(), 7 + row_number() over () % 2 from posthorn.webhook_payloads;`);
+    const jobs = await watchJobs(t, databaseUrl);
+    const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 5 });
+    const log = pino({ level: 'silent' });
+    t.teardown(() => pool.end());
+    const session = createSession({ databaseUrl, purpose: 'session', loop: anyLoop, log });
+    const finders = Array.from({ length: 5 }, () => createPresence(pool, session, anyLoop, log));
+    for (let times = 0; times < 3; times++)
+      await Promise.all([presence, ...finders].map(({ rescue }) => rescue()));
+    const handedTo = async (worker: number) =>
+      (
+        await looking.query<{ id: string }>(
+          'select webhook_id as id from posthorn.deliveries where handed_to = $1',
+          [worker],
+        )
+      ).rows.map(({ id }) => id);
+    t.equal((await handedTo(8)).length, 250, 'those of its successor stay');
+    t.equal((await handedTo(7)).length, 0);
+    const added = await jobs();
+    t.equal(added.length, 250);
+    t.equal(new Set(added).size, 250);
+    t.ok(await isKnown(looking, 'hand-over-7'), 'it may have committed more');
+    await looking.query(
+      `update posthorn.workers set seen_at = now() - interval '16 seconds' where pool_id = 'hand-over-7'`,
+    );
+    await presence.rescue();
+    t.notOk(await isKnown(looking, 'hand-over-7'));
+    t.ok(await isKnown(looking, 'hand-over-8'));
+  },
+);

@@ -154,3 +154,32 @@ t.test(
     await until('the process is forgotten', async () => (await numbers()).length === 1);
   },
 );
+
+t.test(
+  'a webhook that is committed after its process was taken for dead is sent once by this process',
+  async (t) => {
+    const { databaseUrl, client, jobs, untilSucceeded, ingest, ids, numbers } = await start(t);
+    const gate = await createAcceptGate(t, databaseUrl);
+    await gate.close();
+    const answer = ingest(1);
+    await gate.untilWaiting(1);
+    const before = await numbers();
+    await client.query(`delete from posthorn.workers where pool_id like 'hand-over-%'`);
+    await gate.open();
+    t.match(await answer, { status: 202 });
+    await untilSucceeded(1);
+    const after = await until('it is known by another number', async () => {
+      const now = await numbers();
+      return now.length === 1 && now;
+    });
+    t.notSame(after, before);
+    t.match(await ingest(2), { status: 202 });
+    await untilSucceeded(2);
+    t.equal(ids().length, 2);
+    t.strictSame(await jobs(), []);
+    const { rows } = await client.query(
+      'select handed_to from posthorn.deliveries order by webhook_id desc limit 1',
+    );
+    t.strictSame(rows, [{ handed_to: after[0] }]);
+  },
+);
