@@ -75,7 +75,7 @@ testInternals(t, [
     check: () =>
       withPool(async (pool) => {
         const client = await pool.connect();
-        // Only now: on a busy machine the first connection takes longer.
+        // Only now: on a busy machine the first connection may take longer.
         pool.options.connectionTimeoutMillis = 50;
         const error = await errorOf(pool.connect());
         client.release();

@@ -26,7 +26,7 @@ const MANY_ROWS = 10_000;
 const ROWS_EACH = 4;
 const ROWS_BESIDE = 100;
 const BLOCKS_EACH = 60;
-/** Most of them are of catalogs, whose number varies from run to run. */
+/** A connection reads up to 1,100 blocks of the catalogue to plan a function anew, whenever tables were analyzed. */
 const BLOCKS_BESIDE = 2_000;
 
 /** Named statements that are not walked, and why not. */
