@@ -16,7 +16,7 @@ const MAX_GROUP = 500;
  * second: without this each is a transaction of its own, and Postgres has a quarter more to do. Attempts
  * that ended in this time before a crash are sent again.
  */
-const GATHER_MS = 10;
+const GATHER_MS = 20;
 
 /** A result that cannot be recorded is tried again after growing pauses, at most this. */
 const MAX_PAUSE_MS = 15_000;
