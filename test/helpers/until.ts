@@ -10,7 +10,7 @@ export const TOLD_MS = 12_000;
  * Long enough for a machine that is 20 times too busy. A test that must tell a quick way from a slow one, such as
  * a notification from a sweep, gives a shorter time: `TOLD_MS`.
  */
-const PATIENCE_MS = 180_000;
+export const PATIENCE_MS = 180_000;
 
 /**
  * Waits until `condition` gives something truthy and returns it. Errors count as "not yet".
