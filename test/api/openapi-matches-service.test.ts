@@ -121,13 +121,9 @@ t.test('the document says that a key is optional where none is required', async 
   t.strictSame(document.paths['/ping'].get.security, []);
 });
 
-t.test('path parameters have examples, and metrics are documented as text', async (t) => {
+t.test('the document describes answers by their statuses, and metrics as text', async (t) => {
   const posthorn = await startTestService(t);
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
-  const webhookId = document.paths['/v1/webhooks/{webhook_id}'].get.parameters.find(
-    (one: { name: string }) => one.name === 'webhook_id',
-  );
-  t.match(webhookId, { name: 'webhook_id', in: 'path', example: /^[0-9a-f-]{36}$/ });
   const { content } = document.paths['/metrics'].get.responses['200'];
   t.strictSame(Object.keys(content), ['text/plain']);
   const { headers } = await posthorn.request('GET', '/metrics');

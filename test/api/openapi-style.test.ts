@@ -208,19 +208,23 @@ t.test('no two names of the document become one type of a client', async (t) => 
   t.ok(Object.keys(securitySchemes).length > 0 && types.length > 10);
 });
 
-t.test('nothing is filled in for parameters that may be left out', async (t) => {
-  const optional = operationsOf(document).flatMap(({ operationId, parameters }) =>
-    parameters.filter(({ required }) => required !== true).map((one) => ({ operationId, one })),
+t.test('nothing is filled in for parameters, and their examples are in words', async (t) => {
+  const all = operationsOf(document).flatMap(({ operationId, parameters }) =>
+    parameters.map((one) => ({ operationId, one })),
   );
-  const named = (name: string) => optional.filter(({ one }) => one.name === name);
+  const named = (name: string) => all.filter(({ one }) => one.name === name);
   t.ok(named('limit').length > 2 && named('idempotency-key').length > 0);
-  for (const { operationId, one } of optional) {
+  for (const { operationId, one } of all) {
     const values = { ...one, ...one.schema };
     for (const filled of ['example', 'examples', 'default'])
       t.notOk(filled in values, `${operationId} has no ${filled} for ${one.name}`);
   }
-  // The description says in words which value is used without the parameter.
+  // The description says in words which value is used without the parameter, and what an id looks like.
   for (const { one } of named('limit')) t.match(one, { description: /left out: 100\.$/ });
+  const required = all.filter(({ one }) => one.required === true);
+  t.ok(required.length > 10);
+  for (const { operationId, one } of required)
+    t.match(one, { description: /\. Example: `[^`]+`\.$/ }, `${operationId}: ${one.name}`);
 });
 
 t.test('the page begins with the routes of the first system and of subscriptions', async (t) => {

@@ -22,7 +22,7 @@ export interface OpenApiDocument extends Json {
 /**
  * Completes the OpenAPI document that is generated from the routes' schemas. It adds the answers that the
  * server gives before a route runs, the `Link` header of lists, and which bodies may be left out. It removes
- * values that nobody should send unread. It moves
+ * the values of parameters, which nobody should send unread. It moves
  * each schema with a name (its `title`) to one place, so that a generated client has a single
  * type `Subscription` and not a type for each route.
  *
@@ -66,22 +66,23 @@ function withServerAnswers(paths: OpenApiDocument['paths']): OpenApiDocument['pa
 }
 
 /**
- * Removes the values that Swagger UI would fill in for parameters that may be left out. Its user would send
- * them unread: an example of a filter makes a list empty, and an idempotency key makes the second request fail.
+ * Removes the values that Swagger UI would fill in for parameters. Its user would send them unread: an example of
+ * a filter makes a list empty, an idempotency key makes the second request fail, and an id names something that
+ * does not exist, or deletes something that does. The description says the values in words.
  */
 function withParameters({ parameters }: Operation): Pick<Operation, 'parameters'> {
-  if (parameters === undefined) return {};
-  return {
-    parameters: parameters.map((one) => (one.required === true ? one : withoutValues(one))),
-  };
+  return parameters === undefined ? {} : { parameters: parameters.map(withoutValues) };
 }
 
 function withoutValues(parameter: Parameter): Parameter {
-  const { example: _, examples: __, schema = {}, ...rest } = parameter;
-  const { example: ___, examples: ____, default: fallback, ...bare } = schema;
-  if (fallback === undefined) return { ...rest, schema: bare };
-  const description = `${rest.description ?? ''} If it is left out: ${fallback}.`.trim();
-  return { ...rest, description, schema: bare };
+  const { example, examples: _, schema = {}, ...rest } = parameter;
+  const { example: __, examples: ___, default: fallback, ...bare } = schema;
+  const words = [
+    rest.description,
+    rest.required === true && example !== undefined && `Example: \`${example}\`.`,
+    fallback !== undefined && `If it is left out: ${fallback}.`,
+  ].filter((part) => typeof part === 'string');
+  return { ...rest, ...(words.length > 0 && { description: words.join(' ') }), schema: bare };
 }
 
 /** Makes a body without required fields optional. */
