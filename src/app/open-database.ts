@@ -49,7 +49,11 @@ export async function openDatabase(
     }
     const onWait = (migration: string, blockedBy: string) =>
       log.warn({ migration, blockedBy }, 'a migration waits for its locks, and tries again');
-    const applied = await abortable(migrate(url, { onWait }), signal);
+    const onMayNotCreate = () =>
+      log.info(
+        'the schema is of this version; its migrations are not applied by this user, which may not create in the database',
+      );
+    const applied = await abortable(migrate(url, { onWait, onMayNotCreate }), signal);
     if (applied.migrations.length + applied.changed.length > 0)
       log.info(
         {

@@ -1,19 +1,37 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { loadSettings } from '../config/settings.ts';
+import { OperatorError } from '../lib/errors.ts';
 
-/** `posthorn migrate`: brings the database up to date, or shows its state. */
+interface MigrateFlags {
+  readonly status?: boolean;
+  readonly sql?: boolean;
+  readonly from?: string;
+  readonly owner?: string;
+}
+
+/** `posthorn migrate`: brings the database up to date, shows its state, or prints the SQL for it. */
 export function migrateCommand(): Command {
   return new Command('migrate')
     .description('apply the migrations (start does it too)')
-    .option('--status', 'list the migrations instead, applied or not')
+    .addOption(
+      new Option('--status', 'list the migrations instead, applied or not').conflicts('sql'),
+    )
+    .option('--sql', 'print the SQL instead, for a tool of yours that applies it')
+    .option('--from <n>', 'with --sql: the newest migration that the database has (default: none)')
+    .option('--owner <role>', 'with --sql: the role that is to own the schemas')
     .addHelpText(
       'after',
       `
 Examples:
   $ DATABASE_URL=postgres://… posthorn migrate
-  $ DATABASE_URL=postgres://… posthorn migrate --status`,
+  $ DATABASE_URL=postgres://… posthorn migrate --status
+  $ posthorn migrate --sql > posthorn.sql
+  $ posthorn migrate --sql --from 1 > posthorn-upgrade.sql`,
     )
-    .action(async ({ status }: { status?: boolean }) => {
+    .action(async ({ status, sql, from, owner }: MigrateFlags) => {
+      if (sql) return await print(from, owner);
+      if (from !== undefined || owner !== undefined)
+        throw new OperatorError('--from and --owner need --sql.');
       const { startEmbeddedPostgres } = await import('../db/embedded/postgres.ts');
       const { databaseUrl, dataDir } = loadSettings();
       const embedded = databaseUrl === undefined ? await startEmbeddedPostgres(dataDir) : undefined;
@@ -24,6 +42,17 @@ Examples:
         await embedded?.stop();
       }
     });
+}
+
+async function print(from = '0', owner?: string): Promise<void> {
+  const { knownMigrations } = await import('../db/migration-files.ts');
+  const { migrationSql } = await import('../db/migration-sql.ts');
+  const newest = (await knownMigrations()).at(-1)?.version ?? 0;
+  if (!/^\d{1,4}$/.test(from) || Number(from) > newest)
+    throw new OperatorError(
+      `--from is "${from}"; give the number of the newest migration that the database has, 0 to ${newest}. posthorn migrate --status lists them.`,
+    );
+  process.stdout.write(await migrationSql({ from: Number(from), owner }));
 }
 
 async function list(url: string): Promise<void> {

@@ -1,4 +1,3 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runMigrations } from 'graphile-worker';
 import pg from 'pg';
@@ -6,14 +5,15 @@ import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
 import { MIGRATION_LOCK } from './advisory-locks.ts';
 import { connectOrExplain, openOrExplain } from './connect.ts';
+import { BOOKKEEPING_TABLES, knownMigrations, readMigration } from './migration-files.ts';
 import { makePartitions } from './partitions.ts';
 import { createPool } from './pool.ts';
 import { findPooling, requireSessions } from './pooling.ts';
 import { silentQueueLogger } from './queue-logger.ts';
+import { queueSql, queueVersion } from './queue-schema.ts';
 import { applySchemaFiles, compareSchemaFiles } from './schema-files.ts';
 import { settingsSql } from './session-settings.ts';
 
-const MIGRATIONS_DIR = new URL('../../migrations/', import.meta.url);
 const OLDEST_POSTGRES = 150_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -49,6 +49,11 @@ export interface Migrated {
 export interface MigrateOptions {
   /** Called when a migration, or `functions and views`, cannot get its locks, with the transaction that blocks it. */
   readonly onWait?: (name: string, blockedBy: string) => void;
+  /**
+   * If it is given, nothing is applied by a user that may not create in the database; it is called if nothing need
+   * be. So a team whose own tool applies the migrations (`posthorn migrate --sql`) keeps the service from it.
+   */
+  readonly onMayNotCreate?: () => void;
 }
 
 /**
@@ -64,7 +69,7 @@ export interface MigrateOptions {
  */
 export async function migrate(
   databaseUrl: string,
-  { onWait = () => {} }: MigrateOptions = {},
+  { onWait = () => {}, onMayNotCreate }: MigrateOptions = {},
 ): Promise<Migrated> {
   requireSessions(await findPooling(databaseUrl));
   const client = await connectOrExplain(databaseUrl, 'migrate');
@@ -74,7 +79,17 @@ export async function migrate(
     await takeLock(client, onWait);
     const { migrations, changed } = await compare(client, databaseUrl);
     const pending = migrations.filter(({ appliedAt }) => appliedAt === null);
-    await migrateQueue(databaseUrl);
+    const queueIsCurrent = await hasCurrentQueue(client);
+    if (onMayNotCreate !== undefined && !(await mayCreate(client))) {
+      if (!queueIsCurrent || pending.length + changed.length > 0)
+        throw mayNotMigrate(client, migrations, databaseUrl);
+      onMayNotCreate();
+    }
+    if (!queueIsCurrent)
+      await applyPatiently(client, "graphile-worker's schema", onWait, async () =>
+        client.query(await queueSql()),
+      );
+    await checkQueue(databaseUrl);
     if (pending.length + changed.length > 0) await createBookkeeping(client);
     const applied: Migration[] = [];
     for (const { version, name } of pending) {
@@ -139,21 +154,7 @@ async function createBookkeeping(client: pg.Client): Promise<void> {
   );
   if (!rows[0].schema) await client.query('create schema posthorn');
   if (rows[0].tables) return;
-  await client.query(`
-    create table posthorn.migrations (
-      version integer primary key,
-      name text not null,
-      applied_at timestamptz not null default now()
-    );
-    comment on table posthorn.migrations is 'The files of migrations/ that were applied.';
-    create table posthorn.schema_files (
-      path text primary key,
-      hash text not null,
-      posthorn_version text not null,
-      applied_at timestamptz not null default now()
-    );
-    comment on table posthorn.schema_files is
-      'The files of schema/ (functions and views) as they were last applied: SHA-256, and by which version.'`);
+  await client.query(BOOKKEEPING_TABLES);
 }
 
 /**
@@ -204,15 +205,8 @@ async function compare(client: pg.Client, databaseUrl: string): Promise<Migratio
       name,
       appliedAt: applied.get(version) ?? null,
     })),
-    changed: [...changed, ...removed].map(({ path }) => path),
+    changed: [...changed, ...removed],
   };
-}
-
-async function knownMigrations(): Promise<{ version: number; name: string }[]> {
-  const files = (await readdir(MIGRATIONS_DIR))
-    .filter((file) => /^\d{4}_.+\.sql$/.test(file))
-    .sort();
-  return files.map((file) => ({ version: Number(file.slice(0, 4)), name: file }));
 }
 
 /** Runs the work in a transaction that waits only LOCK_TIMEOUT_MS for locks, again and again until it gets them. */
@@ -263,7 +257,7 @@ async function oldestTransaction(client: pg.Client): Promise<string> {
 }
 
 async function applyMigration(client: pg.Client, version: number, name: string): Promise<Date> {
-  await client.query(await readFile(new URL(name, MIGRATIONS_DIR), 'utf8'));
+  await client.query(await readMigration(name));
   const { rows } = await client.query(
     'insert into posthorn.migrations (version, name) values ($1, $2) returning applied_at',
     [version, name],
@@ -271,13 +265,43 @@ async function applyMigration(client: pg.Client, version: number, name: string):
   return rows[0].applied_at;
 }
 
-async function migrateQueue(databaseUrl: string): Promise<void> {
+async function hasCurrentQueue(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query(
+    `select to_regclass('graphile_worker.migrations') is not null as yes`,
+  );
+  if (!rows[0].yes) return false;
+  const found = await client.query('select from graphile_worker.migrations where id = $1', [
+    await queueVersion(),
+  ]);
+  return found.rows.length > 0;
+}
+
+/** @throws when the database has a newer schema of graphile-worker that this version cannot use. */
+async function checkQueue(databaseUrl: string): Promise<void> {
   const pool = createPool({ connectionString: databaseUrl, purpose: 'migrate', max: 2 });
   try {
     await runMigrations({ pgPool: pool, preset: { worker: { logger: silentQueueLogger } } });
   } finally {
     await pool.end();
   }
+}
+
+async function mayCreate(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ yes: boolean }>(
+    `select has_database_privilege(current_database(), 'CREATE') as yes`,
+  );
+  return rows[0]?.yes === true;
+}
+
+function mayNotMigrate(
+  client: pg.Client,
+  migrations: readonly Migration[],
+  databaseUrl: string,
+): OperatorError {
+  const from = migrations.filter(({ appliedAt }) => appliedAt !== null).at(-1)?.version ?? 0;
+  return new OperatorError(
+    `The database ${describe(databaseUrl)} is not of this version (${VERSION}), and user "${client.user}" may not create in it. Apply what posthorn migrate --sql --from ${from} prints, or run posthorn migrate as a user that may.`,
+  );
 }
 
 async function requireSupportedServer(client: pg.Client): Promise<void> {

@@ -8,6 +8,13 @@ const RESERVE_DAYS = 100;
 const RESERVE_LEFT_DAYS = 50;
 const CHECK_VIOLATION = '23514';
 
+const DAYS_SQL = (daysEach: string) => `select posthorn.ensure_partitions(
+  (now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + ${DAYS_AHEAD}, ${daysEach}) as made`;
+const RESERVE_SQL = `select posthorn.ensure_reserve(${RESERVE_DAYS}, ${RESERVE_LEFT_DAYS}) as made`;
+
+/** What `makePartitions` does for partitions of a day, as statements to print. */
+export const PARTITIONS_SQL = `${DAYS_SQL('1')};\n${RESERVE_SQL}`;
+
 /**
  * Creates the missing partitions of history and of idempotency keys: from today to a week ahead, and after
  * them a reserve, which is one long partition. The reserve is used only if no service runs for a week while
@@ -20,15 +27,9 @@ export async function makePartitions(
   client: pg.Pool | pg.ClientBase,
   daysEach: number,
 ): Promise<number> {
-  const days = await client.query<{ made: number }>(
-    `select posthorn.ensure_partitions(
-       (now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + ${DAYS_AHEAD}, $1) as made`,
-    [daysEach],
-  );
+  const days = await client.query<{ made: number }>(DAYS_SQL('$1'), [daysEach]);
   // A statement of its own, so that it sees the partitions of the first.
-  const reserves = await client.query<{ made: number }>(
-    `select posthorn.ensure_reserve(${RESERVE_DAYS}, ${RESERVE_LEFT_DAYS}) as made`,
-  );
+  const reserves = await client.query<{ made: number }>(RESERVE_SQL);
   return (days.rows[0]?.made ?? 0) + (reserves.rows[0]?.made ?? 0);
 }
 
