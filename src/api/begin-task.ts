@@ -1,7 +1,6 @@
 import type pg from 'pg';
 import {
   createTask,
-  enqueueTask,
   type NewTask,
   type Task,
   TooManyTasksError,
@@ -16,11 +15,7 @@ import { Problem } from './problems.ts';
  */
 export async function beginTask(pool: pg.Pool, task: NewTask): Promise<Task> {
   try {
-    return await inTransaction(pool, async (client) => {
-      const created = await createTask(client, task);
-      await enqueueTask(client, created.id);
-      return created;
-    });
+    return await inTransaction(pool, (client) => createTask(client, task));
   } catch (error) {
     if (!(error instanceof TooManyTasksError)) throw error;
     throw new Problem(

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Queryable } from '../db/transaction.ts';
 import type { DeliveryState } from '../db/types.ts';
+import { errorCode, errorMessage } from '../lib/errors.ts';
 
 export const TASK_KINDS = ['replay', 'recover', 'cancel', 'delete'] as const;
 export const TASK_STATES = ['waiting', 'running', 'succeeded', 'failed', 'cancelled'] as const;
@@ -66,63 +67,48 @@ const VISIBLE = `
   end::float8 as progress,
   error, created_at, started_at, ended_at`;
 
-/** Unfinished tasks that one tenant may have, not counting those of deleted subscriptions. */
-const MAX_UNFINISHED = 20;
+/** The SQLSTATE with which posthorn.begin_task refuses a task. */
+const TOO_MANY = '53400';
 
 /** The tenant has the most unfinished tasks that it may have. */
 export class TooManyTasksError extends Error {
   override readonly name = 'TooManyTasksError';
-
-  constructor() {
-    super(`There are ${MAX_UNFINISHED} tasks that are not done yet`);
-  }
 }
 
 /**
- * Stores a task. No worker begins it before `enqueueTask`.
+ * Stores a task and queues the job that works on it.
  *
+ * @param client in a transaction.
  * @throws TooManyTasksError
  */
 export async function createTask(client: Queryable, task: NewTask): Promise<Task> {
-  const { rows } = await client.query<Task>(
-    `insert into posthorn.tasks
-       (tenant, kind, subscription_id, since_id, until_id, states, event_types, rate)
-     select $1, $2, $3,
-       coalesce(posthorn.uuidv7_floor($4::timestamptz), '${FIRST_ID}'),
-       coalesce(posthorn.uuidv7_floor($5::timestamptz), '${LAST_ID}'),
-       $6::text[]::posthorn.delivery_state[], $7::text[], $8
-     where (
-       select count(*) from posthorn.tasks
-       where tenant = $1 and state in ('waiting', 'running') and kind <> 'delete') < ${MAX_UNFINISHED}
-     returning ${VISIBLE}`,
-    [
-      task.tenant,
-      task.kind,
-      task.subscriptionId,
-      task.since,
-      task.until,
-      task.states,
-      task.eventTypes,
-      task.rate,
-    ],
-  );
-  const [created] = rows;
-  if (created === undefined) throw new TooManyTasksError();
-  return created;
+  let id: string | undefined;
+  try {
+    const { rows } = await client.query<{ id: string }>(
+      `select posthorn.begin_task($1, $2, $3, $4, $5, $6::text[]::posthorn.delivery_state[], $7, $8) as id`,
+      [
+        task.tenant,
+        task.kind,
+        task.subscriptionId,
+        task.since,
+        task.until,
+        task.states,
+        task.eventTypes,
+        task.rate,
+      ],
+    );
+    id = rows[0]?.id;
+  } catch (error) {
+    if (errorCode(error) === TOO_MANY) throw new TooManyTasksError(errorMessage(error));
+    throw error;
+  }
+  // A statement does not see what its functions have written.
+  return (await getTask(client, task.tenant, id as string)) as Task;
 }
 
-/**
- * Adds a task's job, due with its next batch. A task has one waiting job: the job key replaces it. A job
- * that runs already goes on, and each finds what the other left.
- */
+/** Adds a task's job, due with its next batch. */
 export async function enqueueTask(client: Queryable, id: string): Promise<void> {
-  await client.query(
-    `select graphile_worker.add_job(
-       'run_task', json_build_object('task', id), run_at => due_at, max_attempts => 32767,
-       job_key => 'task ' || id)
-     from posthorn.tasks where id = $1`,
-    [id],
-  );
+  await client.query('select posthorn.enqueue_task($1)', [id]);
 }
 
 /**

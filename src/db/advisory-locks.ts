@@ -15,7 +15,7 @@ export const LOCKS = {
   partitions: ofSpace(0),
   /** Tried by deliveries/wake.sql.ts: one process at a time adds missing jobs. */
   wake: ofSpace(-1),
-  /** Shared by deliveries/reopen.sql.ts, and exclusive in maintenance/erase-bodies.ts, which erases bodies. */
+  /** Shared by the SQL function reopen, and exclusive in maintenance/erase-bodies.ts, which erases bodies. */
   bodies: ofSpace(-2),
   /** Tried by deliveries/expire.sql.ts: one process at a time expires held deliveries. */
   expire: ofSpace(-3),

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { MAX_ATTEMPTS, reopen } from './reopen.sql.ts';
+import { reopen } from './reopen.sql.ts';
 
 /** The reason why a delivery cannot be tried again. */
 export type RetryRefusal =
@@ -21,19 +21,12 @@ export async function retryDelivery(
   webhookId: string,
   subscriptionId: number,
 ): Promise<RetryRefusal | null> {
-  const { rows } = await client.query<{ deleted: boolean; expired: boolean; attempts: number }>(
-    `select s.deleted_at is not null as deleted, p.body is null as expired, d.attempt_count as attempts
-     from posthorn.deliveries d
-     join posthorn.subscriptions s on s.id = d.subscription_id
-     join posthorn.webhook_payloads p on p.id = d.webhook_id
-     where d.webhook_id = $1 and d.subscription_id = $2 and p.id = $1 and s.tenant = $3`,
-    [webhookId, subscriptionId, tenant],
+  const { rows } = await client.query<{ refusal: RetryRefusal | null }>(
+    'select posthorn.retry_refusal($1, $2, $3) as refusal',
+    [webhookId, subscriptionId, [tenant]],
   );
-  const [delivery] = rows;
-  if (delivery === undefined) return 'unknown';
-  if (delivery.deleted) return 'subscription deleted';
-  if (delivery.expired) return 'body expired';
-  if (delivery.attempts >= MAX_ATTEMPTS) return 'too many attempts';
+  const refusal = rows[0]?.refusal ?? null;
+  if (refusal !== null) return refusal;
   await reopen(client, { webhooks: [webhookId], subscriptions: [subscriptionId] }, [
     'succeeded',
     'failed',

@@ -1,13 +1,14 @@
 import type pg from 'pg';
-import { isAmong } from '../db/planner.ts';
 import type { DeliveryState } from '../db/types.ts';
-import { cancelling } from './cancel.sql.ts';
 import { TRANSITIONS } from './states.ts';
 
 /** Deliveries that are cancelled in one transaction. */
 const MAX_SKIPPED = 2_000;
 
-/** The status reason of a subscription that is paused while its owed deliveries are being skipped. */
+/**
+ * The status reason of a subscription that is paused while its owed deliveries are being skipped. The SQL function
+ * set_paused has it too.
+ */
 export const SKIPPING = 'It is being enabled: its owed deliveries are being skipped.';
 
 /** Returns the subscriptions whose owed deliveries are being skipped. */
@@ -28,7 +29,7 @@ export async function subscriptionsSkipping(pool: pg.Pool): Promise<number[]> {
 export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<number> {
   // Held deliveries first: a search for pending ones would pass over a long backlog each time.
   for (const state of TRANSITIONS.skip.from) {
-    const { rowCount } = await pool.query({
+    const { rows } = await pool.query<{ skipped: number }>({
       name: `skip-${state}`,
       text: `
         with chosen as materialized (
@@ -39,11 +40,12 @@ export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<n
           limit ${MAX_SKIPPED}
           for update skip locked
         )
-        ${cancelling('chosen', 'skip')}
-          and ${isAmong('d.webhook_id', 'select webhook_id from chosen')}`,
+        select posthorn.cancel_deliveries(array_agg(webhook_id), array_agg(subscription_id), 'skipped') as skipped
+        from chosen`,
       values: [subscriptionId],
     });
-    if ((rowCount ?? 0) > 0) return rowCount ?? 0;
+    const skipped = rows[0]?.skipped ?? 0;
+    if (skipped > 0) return skipped;
   }
   return 0;
 }

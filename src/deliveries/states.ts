@@ -1,6 +1,6 @@
-// The states of a delivery, and every change of them. Each statement that changes a delivery takes the
-// condition on its state from the table below, so the table cannot be wrong. The statements are the files
-// *.sql.ts of this folder, and posthorn.accept and accept_general, which insert deliveries.
+// The states of a delivery, and every change of them. Statements that change a delivery are in the files *.sql.ts of
+// this folder, which take the condition on its state from the table below, and in the SQL functions accept,
+// accept_general, reopen and cancel_deliveries. test/deliveries/states.test.ts runs each on a delivery in each state.
 //
 //                 accept
 //          ┌────────┴────────┐

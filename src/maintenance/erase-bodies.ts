@@ -142,7 +142,7 @@ async function nextBatch(client: pg.PoolClient, tenant: string, keepMs: number):
  * @returns how many bodies were erased.
  */
 async function erase(client: pg.PoolClient, ids: readonly string[]): Promise<number> {
-  // Exclusive, so that no delivery whose body is erased is made owed again (deliveries/reopen.sql.ts).
+  // Exclusive, so that no delivery whose body is erased is made owed again (schema/functions/reopen.sql).
   await client.query(`select pg_advisory_xact_lock(${LOCKS.bodies})`);
   const values = idsWithBounds(ids);
   const { rows } = await client.query<{ id: string }>(

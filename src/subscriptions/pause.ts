@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/types.ts';
-import { SKIPPING } from '../deliveries/skip.sql.ts';
 import { getSubscription, type Subscription } from './store.ts';
 
 /**
@@ -15,19 +14,10 @@ export async function pauseSubscription(
   id: number,
   reason: string | null | undefined,
 ): Promise<Subscription | undefined> {
-  await db
-    .updateTable('posthorn.subscriptions')
-    .set({
-      status: 'paused',
-      status_reason: reason ?? null,
-      status_changed_at: sql`case status when 'paused' then status_changed_at else now() end`,
-      updated_at: sql`now()`,
-    })
-    .where('id', '=', id)
-    .where('tenant', '=', tenant)
-    .where('deleted_at', 'is', null)
-    .where('status', 'in', reason === undefined ? ['active'] : ['active', 'paused'])
-    .execute();
+  await sql`
+    select posthorn.set_paused(id, true, ${reason ?? null}, ${reason !== undefined})
+    from posthorn.subscriptions
+    where id = ${id} and tenant = ${tenant} and deleted_at is null`.execute(db);
   return await getSubscription(db, tenant, id);
 }
 
@@ -41,20 +31,9 @@ export async function resumeSubscription(
   tenant: string,
   id: number,
 ): Promise<Subscription | undefined> {
-  await db
-    .updateTable('posthorn.subscriptions')
-    .set({
-      // A subscription whose backlog is being skipped becomes active when that is done (skip.sql.ts): before,
-      // deliveries that are to be cancelled would be sent.
-      status: sql`case when skip_until is null then 'active' else status end`,
-      status_reason: sql`case when skip_until is null then null else ${SKIPPING} end`,
-      status_changed_at: sql`now()`,
-      updated_at: sql`now()`,
-    })
-    .where('id', '=', id)
-    .where('tenant', '=', tenant)
-    .where('deleted_at', 'is', null)
-    .where('status', '=', 'paused')
-    .execute();
+  await sql`
+    select posthorn.set_paused(id, false)
+    from posthorn.subscriptions
+    where id = ${id} and tenant = ${tenant} and deleted_at is null`.execute(db);
   return await getSubscription(db, tenant, id);
 }

@@ -154,6 +154,16 @@ const USES: Record<string, Use> = {
     },
   },
   reopen: { makes: ['reopen'], dueInS: 50, run: owedAgain },
+  'posthorn.retry': {
+    makes: ['reopen'],
+    dueInS: 50,
+    run: ({ pool, webhookId, subscriptionId }) =>
+      pool.query('select posthorn.retry($1, $2)', [webhookId, subscriptionId]),
+  },
+  'posthorn.cancel': {
+    makes: ['cancel'],
+    run: ({ pool, webhookId }) => pool.query('select posthorn.cancel($1)', [webhookId]),
+  },
   'reopen, through a backlog': {
     makes: ['reopen'],
     throughBacklog: true,
@@ -272,10 +282,12 @@ t.test('no statement elsewhere changes deliveries', async (t) => {
   t.strictSame(changing.filter((file) => !file.startsWith('src/deliveries/')).sort(), [
     'schema/functions/accept.sql',
     'schema/functions/accept_general.sql',
+    'schema/functions/cancel_deliveries.sql',
+    'schema/functions/reopen.sql',
   ]);
   t.strictSame(
     changing.filter((file) => file.startsWith('src/deliveries/')).sort(),
-    ['cancel', 'expire', 'future-times', 'handed-over', 'hold', 'record', 'reopen', 'wake'].map(
+    ['expire', 'future-times', 'handed-over', 'hold', 'record', 'wake'].map(
       (name) => `src/deliveries/${name}.sql.ts`,
     ),
   );
