@@ -367,6 +367,16 @@ create table posthorn.overdue_bodies (
 );
 comment on table posthorn.overdue_bodies is 'Webhooks whose body is erased when all their deliveries have ended.';
 
+-- Marks for posthorn.committed_before: at this time, no transaction with this number or a higher one had begun to write.
+-- A service writes one each second in which something was written (maintenance/commit-marks.ts). They are kept for an
+-- hour, or for as long as a transaction from before stays open.
+create table posthorn.commit_marks (
+  xid xid8 primary key,
+  at timestamptz not null
+);
+comment on table posthorn.commit_marks is
+  'When transactions with numbers from xid on began to write, at the earliest.';
+
 -- Idempotency --------------------------------------------------------------------------------------
 
 -- An advisory lock protects each key: only a transaction that holds the lock reads and writes the key's row. A
@@ -492,13 +502,21 @@ comment on table posthorn.limits is
   'One row: the limits for sending from SQL, set by the process that started last.';
 insert into posthorn.limits default values;
 
--- By name, so that a restored backup has it on every server. If a limited role is renamed, it may not send.
-create table posthorn.senders (
-  role name primary key,
+-- Rights of SQL ------------------------------------------------------------------------------------
+
+-- By name, so that a restored backup has it on every server. If a limited role is renamed, it may do nothing.
+create table posthorn.rights (
+  role name not null,
+  -- send: posthorn.send and its kin. read: the reports. manage: subscriptions and deliveries.
+  may text not null check (may in ('send', 'read', 'manage')),
   -- Null: all tenants.
   tenants text[] check (cardinality(tenants) > 0),
+  -- Whether it reads the bodies of webhooks and of answers.
+  bodies boolean not null default false,
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
+  updated_at timestamptz not null default now(),
+  primary key (role, may),
+  constraint rights_bodies_are_read check (may = 'read' or not bodies)
 );
-comment on table posthorn.senders is
-  'The roles that may send from SQL in this database, and for which tenants. posthorn.allow_sender and revoke_sender change it.';
+comment on table posthorn.rights is
+  'What roles may do from SQL in this database, and for which tenants. posthorn.allow_sender, allow_reporter, allow_manager and their revoke_ functions change it.';

@@ -231,5 +231,9 @@ begin
   delete from posthorn.schema_files f
   where f.path <> all (paths)
     and not (f.path like 'replaced/%' and cardinality(posthorn.functions_named(substring(f.path from '/(.*)$'))) > 0);
+  -- What a right consists of may have changed, and a view that was dropped has lost its grants.
+  if 'functions/grant_rights.sql' = any (paths) then
+    perform posthorn.grant_rights();
+  end if;
 end
 $$;

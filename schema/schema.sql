@@ -38,6 +38,13 @@ create table posthorn.circuits (
 CREATE TRIGGER follow_circuit AFTER INSERT OR DELETE ON posthorn.circuits FOR EACH ROW EXECUTE FUNCTION posthorn.follow_circuit();
 CREATE TRIGGER follow_circuit_update AFTER UPDATE ON posthorn.circuits FOR EACH ROW WHEN ((old.probe_at IS DISTINCT FROM new.probe_at)) EXECUTE FUNCTION posthorn.follow_circuit();
 
+-- When transactions with numbers from xid on began to write, at the earliest.
+create table posthorn.commit_marks (
+  xid xid8 not null,
+  at timestamp with time zone not null,
+  constraint commit_marks_pkey PRIMARY KEY (xid)
+);
+
 -- One row: how far the counts have come.
 create table posthorn.counting (
   is_only_row boolean not null default true,
@@ -196,6 +203,20 @@ create table posthorn.overdue_bodies (
   constraint overdue_bodies_pkey PRIMARY KEY (webhook_id)
 );
 
+-- What roles may do from SQL in this database, and for which tenants. posthorn.allow_sender, allow_reporter, allow_manager and their revoke_ functions change it.
+create table posthorn.rights (
+  role name not null,
+  may text not null,
+  tenants text[],
+  bodies boolean not null default false,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint rights_bodies_are_read CHECK (((may = 'read'::text) OR (NOT bodies))),
+  constraint rights_may_check CHECK ((may = ANY (ARRAY['send'::text, 'read'::text, 'manage'::text]))),
+  constraint rights_pkey PRIMARY KEY (role, may),
+  constraint rights_tenants_check CHECK ((cardinality(tenants) > 0))
+);
+
 -- The files of schema/ (functions and views) as they were last applied: SHA-256, and by which version.
 create table posthorn.schema_files (
   path text not null,
@@ -203,16 +224,6 @@ create table posthorn.schema_files (
   posthorn_version text not null,
   applied_at timestamp with time zone not null default now(),
   constraint schema_files_pkey PRIMARY KEY (path)
-);
-
--- The roles that may send from SQL in this database, and for which tenants. posthorn.allow_sender and revoke_sender change it.
-create table posthorn.senders (
-  role name not null,
-  tenants text[],
-  created_at timestamp with time zone not null default now(),
-  updated_at timestamp with time zone not null default now(),
-  constraint senders_pkey PRIMARY KEY (role),
-  constraint senders_tenants_check CHECK ((cardinality(tenants) > 0))
 );
 
 -- The event types and channels of each subscription, as rows, for finding those that match a webhook.
@@ -439,6 +450,90 @@ create view posthorn.subscription_health (
   recent_error text
 ) as …; -- schema/views/subscription_health.sql
 
+-- The rows of attempt_report whose tenants the reader may read.
+create view posthorn.tenant_attempts (
+  id bigint,
+  at timestamp with time zone,
+  webhook_id uuid,
+  subscription_id integer,
+  subscription_url text,
+  tenant text,
+  attempt_number smallint,
+  status posthorn.attempt_status,
+  response_code smallint,
+  error_code text,
+  error text,
+  duration_ms integer,
+  response_excerpt text
+) as …; -- schema/views/tenant_attempts.sql
+
+-- The rows of delivery_report whose tenants the reader may read.
+create view posthorn.tenant_deliveries (
+  webhook_id uuid,
+  subscription_id integer,
+  subscription_url text,
+  tenant text,
+  event_type text,
+  state posthorn.delivery_state,
+  attempts smallint,
+  accepted_at timestamp with time zone,
+  first_attempt_at timestamp with time zone,
+  last_attempt_at timestamp with time zone,
+  next_attempt_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  total_time interval,
+  last_response_code smallint,
+  last_error text
+) as …; -- schema/views/tenant_deliveries.sql
+
+-- The rows of subscription_health whose tenants the reader may read.
+create view posthorn.tenant_subscriptions (
+  subscription_id integer,
+  subscription_url text,
+  tenant text,
+  attempts_last_hour bigint,
+  success_rate_last_hour numeric,
+  p50_ms_last_hour double precision,
+  p95_ms_last_hour double precision,
+  attempts_last_day bigint,
+  success_rate_last_day numeric,
+  p50_ms_last_day double precision,
+  p95_ms_last_day double precision,
+  last_error_at timestamp with time zone,
+  last_error_code text,
+  last_error text,
+  status posthorn.subscription_status,
+  status_reason text,
+  circuit text,
+  failing_since timestamp with time zone,
+  failures integer,
+  opened_at timestamp with time zone,
+  next_probe_at timestamp with time zone,
+  held integer,
+  held_more boolean,
+  oldest_held_at timestamp with time zone,
+  in_flight integer,
+  recent_attempts integer,
+  recent_success_rate numeric,
+  attempts_per_second numeric,
+  recent_error_at timestamp with time zone,
+  recent_error_code text,
+  recent_error text
+) as …; -- schema/views/tenant_subscriptions.sql
+
+-- The rows of webhooks whose tenants the reader may read.
+create view posthorn.tenant_webhooks (
+  webhook_id uuid,
+  accepted_at timestamp with time zone,
+  tenant text,
+  event_type text,
+  content_type text,
+  payload jsonb,
+  bytes integer,
+  headers jsonb,
+  unfilterable boolean
+) as …; -- schema/views/tenant_webhooks.sql
+
 -- A row for each webhook, with its payload as jsonb.
 create view posthorn.webhooks (
   webhook_id uuid,
@@ -473,11 +568,66 @@ create function posthorn.add_deliver_jobs(payloads json[], deliveries integer) r
   as …; -- schema/functions/add_deliver_jobs.sql
 -- may be executed by: nobody but the owner
 
+-- Lets a role create and pause subscriptions, and retry, cancel and replay deliveries, in this database: for all tenants, or for these only. A further call replaces the tenants of the earlier one.
+create function posthorn.allow_manager(role text, tenants text[] DEFAULT NULL::text[]) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/allow_manager.sql
+-- may be executed by: nobody but the owner
+
+-- Lets a role read the reports of this database: for all tenants, or for these only, with or without the bodies of webhooks and of answers. A further call replaces the earlier one.
+create function posthorn.allow_reporter(role text, bodies boolean DEFAULT false, tenants text[] DEFAULT NULL::text[]) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/allow_reporter.sql
+-- may be executed by: nobody but the owner
+
+-- Gives a role a right in this database: for all tenants, or for these only. It replaces what an earlier call gave.
+create function posthorn.allow_right(role text, may text, tenants text[], bodies boolean) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/allow_right.sql
+-- may be executed by: nobody but the owner
+
 -- Lets a role send in this database: for all tenants, or for these only. A further call replaces the tenants of the earlier one.
 create function posthorn.allow_sender(role text, tenants text[] DEFAULT NULL::text[]) returns void
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/allow_sender.sql
+-- may be executed by: nobody but the owner
+
+-- The tenants for which the role of the session has one of these rights. Null: all tenants.
+create function posthorn.allowed_tenants(rights text[]) returns text[]
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/allowed_tenants.sql
+-- may be executed by: nobody but the owner
+
+-- The rows of attempt_report of webhooks that were accepted from since on and before until, without the bodies of answers. It reads only the days of that period.
+create function posthorn.attempts_between(since timestamp with time zone, until timestamp with time zone) returns TABLE(id bigint, at timestamp with time zone, webhook_id uuid, subscription_id integer, subscription_url text, tenant text, attempt_number smallint, status posthorn.attempt_status, response_code smallint, error_code text, error text, duration_ms integer)
+  language sql stable parallel safe
+  as …; -- schema/functions/attempts_between.sql
+-- may be executed by: nobody but the owner
+
+-- Stores a bulk operation and queues the job that works on it. Returns its id.
+create function posthorn.begin_task(tenant text, kind text, subscription_id integer, since timestamp with time zone, until timestamp with time zone, states posthorn.delivery_state[], event_types text[], rate integer) returns uuid
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/begin_task.sql
+-- may be executed by: nobody but the owner
+
+-- Cancels a delivery, or all deliveries of a webhook, unless they have ended. Returns how many had not ended. A request that is in flight is not aborted.
+create function posthorn.cancel(webhook_id uuid, subscription_id integer DEFAULT NULL::integer) returns integer
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/cancel.sql
+-- may be executed by: nobody but the owner
+
+-- Cancels deliveries that have not ended. Returns how many these were.
+create function posthorn.cancel_deliveries(webhooks uuid[], subscriptions integer[], reason text DEFAULT NULL::text) returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/cancel_deliveries.sql
 -- may be executed by: nobody but the owner
 
 -- Trigger: refuses a filter that cannot be used, and stores the form in which it is tested and its cost.
@@ -501,6 +651,13 @@ create function posthorn.claim_idempotency_keys(tenants text[], keys text[], fin
   as …; -- schema/functions/claim_idempotency_keys.sql
 -- may be executed by: nobody but the owner
 
+-- The id below which no webhook is committed any more: each webhook with a lower id is visible to the calling statement, or was rolled back.
+create function posthorn.committed_before() returns uuid
+  language plpgsql stable security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/committed_before.sql
+-- may be executed by: nobody but the owner
+
 -- An upper bound of the number of values in a JSON text: its brackets, braces and commas, those in strings too.
 create function posthorn.count_json_elements(body bytea) returns integer
   language sql immutable strict parallel safe
@@ -520,11 +677,30 @@ create function posthorn.deliver_job(attempt integer, bytes bigint, webhooks uui
   as …; -- schema/functions/deliver_job.sql
 -- may be executed by: nobody but the owner
 
+-- The rows of delivery_report of webhooks that were accepted from since on and before until, of one tenant or of all. It reads only the days of that period.
+create function posthorn.deliveries_between(since timestamp with time zone, until timestamp with time zone, tenant text DEFAULT NULL::text) returns SETOF posthorn.delivery_report
+  language sql stable parallel safe
+  as …; -- schema/functions/deliveries_between.sql
+-- may be executed by: nobody but the owner
+
 -- Disables a subscription and sends the operational webhook. Returns false if the subscription was disabled already or does not exist.
 create function posthorn.disable_subscription(id integer, reason text) returns boolean
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/disable_subscription.sql
+-- may be executed by: nobody but the owner
+
+-- The milliseconds of a duration such as 250ms, 15s, 5m, 2h or 30d. Null: it is none.
+create function posthorn.duration_ms(duration text) returns numeric
+  language sql immutable parallel safe
+  as …; -- schema/functions/duration_ms.sql
+-- may be executed by: nobody but the owner
+
+-- Adds the job of a task, due with its next batch.
+create function posthorn.enqueue_task(id uuid) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/enqueue_task.sql
 -- may be executed by: nobody but the owner
 
 -- Trigger: adds a row to backlogs for a subscription whose deliveries are held from the start.
@@ -552,6 +728,13 @@ create function posthorn.ensure_reserve(days integer, days_left integer) returns
 create function posthorn.event_type_patterns(event_type text) returns text[]
   language plpgsql immutable parallel safe
   as …; -- schema/functions/event_type_patterns.sql
+-- may be executed by: nobody but the owner
+
+-- Why a subscription or a task cannot have these event types, or null.
+create function posthorn.event_types_problem(event_types text[]) returns text
+  language plpgsql immutable parallel safe
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/event_types_problem.sql
 -- may be executed by: nobody but the owner
 
 -- The number of steps of a filter. Each step may read all of the data once.
@@ -607,6 +790,33 @@ create function posthorn.forget_secrets() returns trigger
   as …; -- schema/functions/forget_secrets.sql
 -- may be executed by: nobody but the owner
 
+-- A new secret for a subscription: whsec_ and 32 random bytes in base64.
+create function posthorn.generate_secret() returns text
+  language sql parallel safe
+  as …; -- schema/functions/generate_secret.sql
+-- may be executed by: nobody but the owner
+
+-- Grants what posthorn.rights says: to this role, or to all roles in it.
+create function posthorn.grant_rights(role text DEFAULT NULL::text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/grant_rights.sql
+-- may be executed by: nobody but the owner
+
+-- Why a subscription cannot have these headers, or null.
+create function posthorn.headers_problem(headers jsonb) returns text
+  language plpgsql immutable parallel safe
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/headers_problem.sql
+-- may be executed by: nobody but the owner
+
+-- Whether a text is an IPv6 address.
+create function posthorn.is_inet6(address text) returns boolean
+  language plpgsql immutable parallel safe
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/is_inet6.sql
+-- may be executed by: nobody but the owner
+
 -- The partitions of history and of idempotency_keys, and the time that each covers.
 create function posthorn.list_partitions() returns TABLE(parent text, name text, from_at timestamp with time zone, until_at timestamp with time zone, detaching boolean)
   language sql stable
@@ -614,11 +824,25 @@ create function posthorn.list_partitions() returns TABLE(parent text, name text,
   as …; -- schema/functions/list_partitions.sql
 -- may be executed by: nobody but the owner
 
+-- Stores which transactions begin to write after now, for posthorn.committed_before.
+create function posthorn.mark_commits() returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/mark_commits.sql
+-- may be executed by: nobody but the owner
+
 -- The ids of the subscriptions of a tenant that match an event type and channels. They may be paused or disabled, an id may occur several times, and filters are not tested.
 create function posthorn.matching_subscriptions(tenant text, event_type text, channels text[]) returns integer[]
   language plpgsql stable
   set enable_seqscan=off
   as …; -- schema/functions/matching_subscriptions.sql
+-- may be executed by: nobody but the owner
+
+-- Notifies the owners of the backlogs of these subscriptions.
+create function posthorn.notify_backlogs(subscriptions integer[]) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/notify_backlogs.sql
 -- may be executed by: nobody but the owner
 
 -- Trigger: every process drops the event types of a tenant from its cache when the tenant changes what it accepts.
@@ -656,6 +880,47 @@ create function posthorn.notify_tenant_changed() returns trigger
   as …; -- schema/functions/notify_tenant_changed.sql
 -- may be executed by: nobody but the owner
 
+-- Pauses a subscription: its deliveries are held until it is resumed. Requests that are in flight are not aborted. Without a reason, a paused subscription keeps the reason that it has.
+create function posthorn.pause(subscription_id integer, reason text DEFAULT NULL::text) returns void
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/pause.sql
+-- may be executed by: nobody but the owner
+
+-- The privileges that a right consists of, as they are written in grant and revoke.
+create function posthorn.privileges_of_right(may text, limited boolean, bodies boolean) returns SETOF text
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/privileges_of_right.sql
+-- may be executed by: nobody but the owner
+
+-- The tenants whose reports the role of the session may read. Null: all tenants.
+create function posthorn.readable_tenants() returns text[]
+  language plpgsql stable security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/readable_tenants.sql
+-- may be executed by: nobody but the owner
+
+-- A URL without its user name, password, query and fragment, for reports.
+create function posthorn.redact_url(url text) returns text
+  language sql immutable strict parallel safe
+  as …; -- schema/functions/redact_url.sql
+-- may be executed by: public
+
+-- Makes deliveries owed at once that have ended, or that wait for a retry. Returns how many are due now and were not before.
+create function posthorn.reopen(webhooks uuid[], subscriptions integer[], states posthorn.delivery_state[]) returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/reopen.sql
+-- may be executed by: nobody but the owner
+
+-- Starts a task that sends the deliveries of a period again, the oldest first, at a limited rate. Returns its id; GET /v1/tasks/{id} shows its progress.
+create function posthorn.replay(subscription_id integer, since timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, states text[] DEFAULT '{failed,cancelled}'::text[], event_types text[] DEFAULT NULL::text[], rate integer DEFAULT 100) returns uuid
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/replay.sql
+-- may be executed by: nobody but the owner
+
 -- Records that the receiver answered a probe, although it refused the webhook: closes the circuit. Returns whether the circuit was open.
 create function posthorn.report_answer(id integer) returns boolean
   language plpgsql
@@ -678,10 +943,24 @@ create function posthorn.report_success(id integer) returns boolean
 -- may be executed by: nobody but the owner
 
 -- Raises insufficient_privilege (42501) if the role of the session is limited to other tenants.
+create function posthorn.require_right(may text, tenant text) returns void
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/require_right.sql
+-- may be executed by: nobody but the owner
+
+-- Raises insufficient_privilege (42501) if the role of the session may send for other tenants only.
 create function posthorn.require_sender(tenant text) returns void
   language plpgsql stable
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/require_sender.sql
+-- may be executed by: nobody but the owner
+
+-- Returns the tenant of a subscription. Raises foreign_key_violation (23503) if none of these tenants (null: no tenant) has it.
+create function posthorn.require_subscription(id integer, tenants text[]) returns text
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/require_subscription.sql
 -- may be executed by: nobody but the owner
 
 -- Raises foreign_key_violation (23503) unless the tenant exists and was not deleted.
@@ -698,11 +977,67 @@ create function posthorn.require_tenant_of_subscription() returns trigger
   as …; -- schema/functions/require_tenant_of_subscription.sql
 -- may be executed by: nobody but the owner
 
+-- Makes a paused subscription active: its held deliveries are sent, the oldest first.
+create function posthorn.resume(subscription_id integer) returns void
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/resume.sql
+-- may be executed by: nobody but the owner
+
+-- Sends a delivery again, or all deliveries of a webhook that have not succeeded: at once, when the transaction commits. Returns how many are due now and were not before.
+create function posthorn.retry(webhook_id uuid, subscription_id integer DEFAULT NULL::integer) returns integer
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/retry.sql
+-- may be executed by: nobody but the owner
+
+-- Why a delivery of one of these tenants (null: of any) cannot be tried again: unknown, subscription deleted, body expired or too many attempts. Null: it can.
+create function posthorn.retry_refusal(webhook_id uuid, subscription_id integer, tenants text[]) returns text
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/retry_refusal.sql
+-- may be executed by: nobody but the owner
+
+-- Why a subscription cannot have this retry schedule, or null.
+create function posthorn.retry_schedule_problem(schedule text) returns text
+  language plpgsql immutable parallel safe
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/retry_schedule_problem.sql
+-- may be executed by: nobody but the owner
+
+-- Takes from a role the right to manage subscriptions and deliveries in this database. The role may have been dropped already.
+create function posthorn.revoke_manager(role text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/revoke_manager.sql
+-- may be executed by: nobody but the owner
+
+-- Takes from a role the right to read the reports of this database. The role may have been dropped already.
+create function posthorn.revoke_reporter(role text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/revoke_reporter.sql
+-- may be executed by: nobody but the owner
+
+-- Takes a right in this database from a role. The role may have been dropped already.
+create function posthorn.revoke_right(role text, may text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/revoke_right.sql
+-- may be executed by: nobody but the owner
+
 -- Takes from a role the right to send in this database. The role may have been dropped already.
 create function posthorn.revoke_sender(role text) returns void
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/revoke_sender.sql
+-- may be executed by: nobody but the owner
+
+-- Why a secret cannot sign, or null. It never contains the secret.
+create function posthorn.secret_problem(secret text) returns text
+  language plpgsql immutable parallel safe
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/secret_problem.sql
 -- may be executed by: nobody but the owner
 
 -- Sends a webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the id of the webhook.
@@ -733,11 +1068,25 @@ create function posthorn.send_subscription_event(what text, id integer, reason t
   as …; -- schema/functions/send_subscription_event.sql
 -- may be executed by: nobody but the owner
 
+-- Pauses or resumes a subscription. A disabled subscription stays disabled. Returns its status afterwards.
+create function posthorn.set_paused(id integer, paused boolean, reason text DEFAULT NULL::text, replaces boolean DEFAULT false) returns posthorn.subscription_status
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/set_paused.sql
+-- may be executed by: nobody but the owner
+
 -- Trigger: decides whether the deliveries of a subscription are held from the start.
 create function posthorn.set_through_backlog() returns trigger
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/set_through_backlog.sql
+-- may be executed by: nobody but the owner
+
+-- A row for each delivery of a webhook: its state, and the outcome of its last attempt.
+create function posthorn.status(webhook_id uuid) returns TABLE(subscription_id integer, subscription_url text, state posthorn.delivery_state, reason text, attempts integer, next_attempt_at timestamp with time zone, ended_at timestamp with time zone, last_attempt_at timestamp with time zone, last_status posthorn.attempt_status, last_response_code smallint, last_error_code text, last_error text)
+  language plpgsql stable security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/status.sql
 -- may be executed by: nobody but the owner
 
 -- Stores the answers to the requests with new idempotency keys.
@@ -754,6 +1103,13 @@ create function posthorn.store_subscription_event_types() returns trigger
   as …; -- schema/functions/store_subscription_event_types.sql
 -- may be executed by: nobody but the owner
 
+-- Creates a subscription in the caller's transaction, and returns its id. Raises an error with a hint if an argument is wrong.
+create function posthorn.subscribe(url text, event_types text[] DEFAULT NULL::text[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], filter jsonpath DEFAULT NULL::jsonpath, secret text DEFAULT NULL::text, headers jsonb DEFAULT NULL::jsonb, ordering text DEFAULT 'none'::text, retry_schedule text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval, max_in_flight integer DEFAULT NULL::integer, rate_limit integer DEFAULT NULL::integer, rate_limit_per interval DEFAULT NULL::interval, description text DEFAULT NULL::text, metadata jsonb DEFAULT NULL::jsonb) returns integer
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/subscribe.sql
+-- may be executed by: nobody but the owner
+
 -- The bytes as jsonb, or null if jsonb cannot hold them.
 create function posthorn.try_jsonb(body bytea) returns jsonb
   language plpgsql immutable strict parallel safe
@@ -761,9 +1117,16 @@ create function posthorn.try_jsonb(body bytea) returns jsonb
   as …; -- schema/functions/try_jsonb.sql
 -- may be executed by: public
 
+-- Why a URL cannot be that of a subscription that is created by SQL, or null.
+create function posthorn.url_problem(url text) returns text
+  language plpgsql immutable parallel safe
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/url_problem.sql
+-- may be executed by: nobody but the owner
+
 -- A new UUIDv7: from pg_catalog.uuidv7() since Postgres 18, before that computed here.
 create function posthorn.uuidv7() returns uuid
-  language sql parallel safe
+  language sql
   as …; -- schema/functions/uuidv7.sql
 -- may be executed by: nobody but the owner
 

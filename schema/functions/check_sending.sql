@@ -27,7 +27,7 @@ begin
       hint = 'Leave the tenant out to use the tenant named default.';
   end if;
   select l.max_body_bytes,
-      exists (select from posthorn.senders s where s.tenants is not null),
+      exists (select from posthorn.rights r where r.may = 'send' and r.tenants is not null),
       t.id is not null, t.strict_event_types
     from posthorn.limits l
     left join posthorn.tenants t on t.id = check_sending.tenant and t.deleted_at is null

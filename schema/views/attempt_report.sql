@@ -1,6 +1,6 @@
 create or replace view posthorn.attempt_report as
 select
-  a.id, a.at, a.webhook_id, a.subscription_id, s.url as subscription_url, s.tenant,
+  a.id, a.at, a.webhook_id, a.subscription_id, posthorn.redact_url(s.url) as subscription_url, s.tenant,
   a.attempt_number, a.status, a.response_code, a.error_code, a.error, a.duration_ms,
   a.response_excerpt
 from posthorn.delivery_attempts a

@@ -4,7 +4,7 @@
 -- these into a plain join nor computes them for a query that does not use them.
 create or replace view posthorn.delivery_report as
 select
-  d.webhook_id, d.subscription_id, s.url as subscription_url, p.tenant, p.event_type,
+  d.webhook_id, d.subscription_id, posthorn.redact_url(s.url) as subscription_url, p.tenant, p.event_type,
   d.state, d.attempt_count as attempts,
   p.accepted_at, t.first_attempt_at, t.last_attempt_at, d.next_attempt_at, d.ended_at,
   d.ended_at - p.accepted_at as total_time,

@@ -4,7 +4,7 @@
 -- attempts of a day.
 create or replace view posthorn.subscription_health as
 select
-  s.id as subscription_id, s.url as subscription_url, s.tenant,
+  s.id as subscription_id, posthorn.redact_url(s.url) as subscription_url, s.tenant,
   h.attempts_last_hour, h.success_rate_last_hour, h.p50_ms_last_hour, h.p95_ms_last_hour,
   h.attempts_last_day, h.success_rate_last_day, h.p50_ms_last_day, h.p95_ms_last_day,
   e.at as last_error_at, e.error_code as last_error_code, e.error as last_error,

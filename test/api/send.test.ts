@@ -345,7 +345,7 @@ t.test('a role that may send can only send', async (t) => {
     `select posthorn.accept('', '{}', '{}', '{}', '{}', '{}', '{}')`,
     `select posthorn.accept('', '{}', '{}', '{}', '{}', '{}', '{}', null, null, null, null, null, true)`,
     'select * from posthorn.idempotency_keys',
-    'select * from posthorn.senders',
+    'select * from posthorn.rights',
     `select posthorn.allow_sender(current_user)`,
     "select graphile_worker.add_job('x')",
   ])

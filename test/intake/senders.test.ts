@@ -177,7 +177,7 @@ t.test('allow_sender refuses a role or tenants that do not exist', async (t) => 
   await t.rejects(allow(role, ['nobody']), { code: '23503', message: /no tenant "nobody"/ });
   for (const tenants of [[], [null], ['acme', null]])
     await t.rejects(allow(role, tenants), { code: '22023' });
-  t.equal((await client.query('select from posthorn.senders')).rowCount, 0);
+  t.equal((await client.query('select from posthorn.rights')).rowCount, 0);
 });
 
 t.test('roles may have any name', async (t) => {

@@ -1,0 +1,28 @@
+-- The id of a webhook has the time at which it was sent, and its transaction may commit much later. posthorn.uuidv7 takes
+-- the number of the transaction before it reads the clock. So a transaction whose number was assigned after a time
+-- sends no webhook with an id below that time. The transactions that the snapshot of the calling statement does not see
+-- have numbers from its xmin on (prepared transactions too), so a mark whose number is not above xmin gives such a
+-- time. While no transaction writes, the snapshot is itself such a mark.
+--
+-- It must be stable: a volatile function would get a later snapshot than the statement that calls it. now() is the start
+-- of the transaction, and so before each of its snapshots; the time of the statement is not, when rows of a cursor are
+-- fetched.
+create or replace function posthorn.committed_before() returns uuid
+  language plpgsql stable security definer parallel restricted
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+as $$
+declare
+  xmin constant xid8 := pg_snapshot_xmin(pg_current_snapshot());
+  marked timestamptz;
+begin
+  select m.at from posthorn.commit_marks m where m.xid <= xmin order by m.xid desc limit 1 into marked;
+  if xmin = pg_snapshot_xmax(pg_current_snapshot()) then
+    marked := greatest(marked, now());
+  end if;
+  return posthorn.uuidv7_floor(coalesce(marked, '-infinity'));
+end
+$$;
+comment on function posthorn.committed_before is
+  'The id below which no webhook is committed any more: each webhook with a lower id is visible to the calling statement, or was rolled back.';
+revoke execute on function posthorn.committed_before from public;

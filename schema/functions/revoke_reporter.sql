@@ -1,0 +1,12 @@
+create or replace function posthorn.revoke_reporter(role text) returns void
+  language plpgsql
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform posthorn.revoke_right(role, 'read');
+end
+$$;
+comment on function posthorn.revoke_reporter is
+  'Takes from a role the right to read the reports of this database. The role may have been dropped already.';
+revoke execute on function posthorn.revoke_reporter from public;
