@@ -732,7 +732,7 @@ create function posthorn.event_type_patterns(event_type text) returns text[]
 
 -- Why a subscription or a task cannot have these event types, or null.
 create function posthorn.event_types_problem(event_types text[]) returns text
-  language plpgsql immutable parallel safe
+  language plpgsql immutable strict parallel safe
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/event_types_problem.sql
 -- may be executed by: nobody but the owner
@@ -805,12 +805,12 @@ create function posthorn.grant_rights(role text DEFAULT NULL::text) returns void
 
 -- Why a subscription cannot have these headers, or null.
 create function posthorn.headers_problem(headers jsonb) returns text
-  language plpgsql immutable parallel safe
+  language plpgsql immutable strict parallel safe
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/headers_problem.sql
 -- may be executed by: nobody but the owner
 
--- Whether a text is an IPv6 address.
+-- Whether a text is an IPv6 address as URLs spell it.
 create function posthorn.is_inet6(address text) returns boolean
   language plpgsql immutable parallel safe
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
@@ -1000,7 +1000,7 @@ create function posthorn.retry_refusal(webhook_id uuid, subscription_id integer,
 
 -- Why a subscription cannot have this retry schedule, or null.
 create function posthorn.retry_schedule_problem(schedule text) returns text
-  language plpgsql immutable parallel safe
+  language plpgsql immutable strict parallel safe
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/retry_schedule_problem.sql
 -- may be executed by: nobody but the owner
@@ -1035,7 +1035,7 @@ create function posthorn.revoke_sender(role text) returns void
 
 -- Why a secret cannot sign, or null. It never contains the secret.
 create function posthorn.secret_problem(secret text) returns text
-  language plpgsql immutable parallel safe
+  language plpgsql immutable strict parallel safe
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/secret_problem.sql
 -- may be executed by: nobody but the owner

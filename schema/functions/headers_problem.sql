@@ -1,6 +1,6 @@
 -- The lists are those of src/subscriptions/policy.ts, which says why each name is there.
 create or replace function posthorn.headers_problem(headers jsonb) returns text
-  language plpgsql immutable parallel safe
+  language plpgsql immutable strict parallel safe
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
 as $$

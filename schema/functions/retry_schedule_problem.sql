@@ -1,6 +1,6 @@
 -- As parseRetrySchedule in src/deliveries/retry-schedule.ts.
 create or replace function posthorn.retry_schedule_problem(schedule text) returns text
-  language plpgsql immutable parallel safe
+  language plpgsql immutable strict parallel safe
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
 as $$
@@ -31,7 +31,7 @@ begin
     end loop;
     return null;
   end if;
-  if given !~ '^exponential\(.*\)$' then
+  if given !~ '^exponential\(.+\)$' then
     return 'write it as exponential(base=10s,factor=2,max=1h,attempts=8)';
   end if;
   foreach part in array string_to_array(substr(given, 13, length(given) - 13), ',') loop

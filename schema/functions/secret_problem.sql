@@ -1,5 +1,5 @@
 create or replace function posthorn.secret_problem(secret text) returns text
-  language plpgsql immutable parallel safe
+  language plpgsql immutable strict parallel safe
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
 as $$

@@ -29,6 +29,9 @@ begin
     if port !~ '^[1-9][0-9]{0,4}$' or port::integer > 65535 then
       return 'its port is not a number from 1 to 65535';
     end if;
+    if url ~ '^https' and port = '443' or url ~ '^http:' and port = '80' then
+      return 'its port is that of its scheme; leave it out';
+    end if;
   end if;
   if host ~ '^\[' then
     if host !~ '^\[[0-9a-f:.]{2,45}\]$' or not posthorn.is_inet6(substr(host, 2, length(host) - 2)) then
@@ -45,8 +48,14 @@ begin
   elsif host ~ '(^|[.])xn--' then
     return 'its host has xn--, which Postgres cannot check; create the subscription by POST /v1/subscriptions';
   end if;
-  if substring(url from '^https?://[^/?#]*(.*)$') !~ '^([/?#]|$)' or url ~ '[\\^`{|}<>"]' then
-    return 'it has a character that a URL may not have, such as \ or {; write it as %7B';
+  if url ~ '[\\^`{|}<>"'']' then
+    return 'it has one of \ ^ ` { | } < > and quotes; write such a character as %7B';
+  end if;
+  if substring(url from '^https?://[^/?#]*(.*)$') ~ '^[?#]' then
+    return 'its host is not followed by /';
+  end if;
+  if url ~* '/([.]|%2e){1,2}([/?#]|$)' then
+    return 'its path has . or .. between slashes';
   end if;
   return null;
 end
