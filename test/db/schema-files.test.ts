@@ -119,14 +119,14 @@ t.test('if a file cannot be applied, the error names it, and no file is applied'
 t.test('a function without a file is dropped, with its triggers', async (t) => {
   const { databaseUrl, copy, client, functions, migrate } = await start(t);
   removeSchemaFile(copy, 'functions/forget_circuit.sql');
-  removeSchemaFile(copy, 'views/attempt_report.sql');
+  removeSchemaFile(copy, 'views/tenant_subscriptions.sql');
   t.match(await migrate(databaseUrl), {
-    changed: ['functions/forget_circuit.sql', 'views/attempt_report.sql'],
+    changed: ['functions/forget_circuit.sql', 'views/tenant_subscriptions.sql'],
   });
   t.strictSame(await functions('forget_circuit'), []);
   const { rows } = await client.query(
     `select from pg_trigger where tgname = 'forget_circuit'
-     union all select from pg_class where relname = 'attempt_report'`,
+     union all select from pg_class where relname = 'tenant_subscriptions'`,
   );
   t.equal(rows.length, 0);
   await client.query(`insert into posthorn.subscriptions (url) values ('http://a.example/')`);
@@ -177,7 +177,12 @@ t.test('a missing function is created again, with its permissions', async (t) =>
   const before = await dumpSchema(client);
   await client.query('drop function posthorn.try_jsonb cascade');
   t.match(await migrate(databaseUrl), {
-    changed: ['functions/try_jsonb.sql', 'functions/webhook_data.sql', 'views/webhooks.sql'],
+    changed: [
+      'functions/try_jsonb.sql',
+      'functions/webhook_data.sql',
+      'views/tenant_webhooks.sql',
+      'views/webhooks.sql',
+    ],
   });
   t.equal(await dumpSchema(client), before);
 });
