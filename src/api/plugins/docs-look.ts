@@ -19,6 +19,7 @@ const CSS = `#swagger-ui .topbar .download-url-wrapper,
 #swagger-ui .topbar .dark-mode-toggle { margin-left: auto; }
 #swagger-ui .info { margin: 32px 0; }
 #swagger-ui .scheme-container { padding: 16px 0; }
+#swagger-ui .opblock-body:has(.opblock-loading-animation) .execute-wrapper { display: none; }
 #swagger-ui .response-col_links { display: none; }
 #swagger-ui .response:is([data-code^="4"], [data-code^="5"]):not([data-code="400"]) :is(.response-controls, .model-example) { display: none; }
 @media (min-width: 641px) {

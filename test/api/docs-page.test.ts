@@ -1,0 +1,152 @@
+// The page /api/docs/ (Swagger UI) in a browser.
+import type { Page } from 'playwright-core';
+import t, { type Test } from 'tap';
+import { testInBrowser } from '../helpers/browser.ts';
+import { type OpenApi, type Operation, operationsOf, readDocument } from '../helpers/openapi.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService, type TestService } from '../helpers/service.ts';
+import {
+  authorize,
+  closeOperation,
+  execute,
+  openDocs,
+  openOperation,
+} from '../helpers/swagger-ui.ts';
+
+const KEY = 'an admin key of some length';
+/** Sends nothing, so that nothing goes to the URLs of the examples. */
+const NO_WORKER = { POSTHORN_ROLE: 'api' };
+
+const posthorn = await startTestService(t, NO_WORKER);
+const document = await readDocument(posthorn);
+const things = await makeThings(t, posthorn);
+const keyed = await startTestService(t, { ...NO_WORKER, POSTHORN_ADMIN_KEY: KEY });
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  testInBrowser(
+    `the page reports no error and fits a desktop and a phone, ${colorScheme}`,
+    { colorScheme },
+    async (t, { page }) => {
+      await openDocs(page, posthorn.url);
+      const form = await openOperation(page, 'createSubscription');
+      t.equal((await execute(page, form)).status(), 201);
+      for (const width of [1280, 375]) {
+        await page.setViewportSize({ width, height: 800 });
+        t.equal(await widthOf(page), width, `nothing is wider than ${width} pixels`);
+      }
+    },
+  );
+}
+
+/** How wide the content of a page is. */
+function widthOf(page: Page): Promise<number> {
+  return page.evaluate<number>('document.documentElement.scrollWidth');
+}
+
+testInBrowser(
+  'a request has the key that was given under Authorize',
+  {},
+  async (t, { page, problems }) => {
+    await openDocs(page, keyed.url);
+    const operation = await openOperation(page, 'listSubscriptions');
+    const refused = await execute(page, operation);
+    t.equal(refused.status(), 401);
+    t.strictSame(problems.splice(0), ['401 GET /v1/subscriptions']);
+
+    await authorize(page, KEY);
+    const answered = await execute(page, operation);
+    t.equal(answered.status(), 200);
+    t.equal(await answered.request().headerValue('authorization'), `Bearer ${KEY}`);
+  },
+);
+
+/** Operations that refuse a second, equal request, with the status that they document and the reason. */
+const REFUSED_TWICE: Record<string, { status: number; because: string }> = {
+  createTenant: { status: 409, because: 'an id is never used twice' },
+  createEventType: { status: 409, because: 'the name is the id' },
+  deleteSubscriptionLegacy: { status: 404, because: 'it is deleted' },
+};
+
+for (const [part, operations] of partsOf(document)) {
+  testInBrowser(
+    `what is filled in for ${part} works, and works twice`,
+    {},
+    async (t, { page, problems }) => {
+      await showOnly(page, operations);
+      await openDocs(page, posthorn.url);
+      for (const { operationId, parameters } of operations) {
+        const form = await openOperation(page, operationId);
+        for (const { name } of parameters.filter(({ required }) => required === true)) {
+          const field = form.locator(`[data-param-name="${name}"] input`);
+          t.equal(await field.inputValue(), '', `${operationId} has no ${name} filled in`);
+          await field.fill(things[name] ?? `no ${name} was made`);
+        }
+        const first = await execute(page, form);
+        t.ok(first.ok(), `${operationId}: ${first.status()} ${await first.text()}`);
+        const second = await execute(page, form);
+        const refused = REFUSED_TWICE[operationId];
+        if (refused === undefined)
+          t.ok(second.ok(), `${operationId} again: ${second.status()} ${await second.text()}`);
+        else {
+          t.equal(second.status(), refused.status, `${operationId} again: ${refused.because}`);
+          t.match(problems.pop(), new RegExp(`^${refused.status} `));
+        }
+        await closeOperation(form);
+      }
+    },
+  );
+}
+
+/**
+ * The operations whose forms are filled in, which have a body, and the lists: by their tags, with those that delete
+ * at the end, because the others need what they delete.
+ */
+function partsOf(document: OpenApi): Map<string, Operation[]> {
+  const operations = operationsOf(document).filter(
+    ({ requestBody, operationId }) => requestBody !== undefined || operationId.startsWith('list'),
+  );
+  const isDelete = ({ method }: Operation) => method === 'delete';
+  return Map.groupBy(
+    [...operations.filter((one) => !isDelete(one)), ...operations.filter(isDelete)],
+    (one) => (isDelete(one) ? 'deletion' : (one.tags[0] ?? '')),
+  );
+}
+
+/**
+ * Leaves only these operations in the document of the page. Swagger UI reads the whole document whenever an
+ * operation is opened, which takes half a second of CPU.
+ */
+async function showOnly(page: Page, operations: readonly Operation[]): Promise<void> {
+  await page.route('**/api/docs/json', async (route) => {
+    const response = await route.fetch();
+    const whole = (await response.json()) as OpenApi;
+    const paths: OpenApi['paths'] = {};
+    for (const { method, path, ...rest } of operations)
+      paths[path] = { ...paths[path], [method]: rest };
+    await route.fulfill({ response, json: { ...whole, paths } });
+  });
+}
+
+/** Makes what operations need, and returns the values of the parameters that name it. */
+async function makeThings(t: Test, posthorn: TestService): Promise<Record<string, string>> {
+  const receiver = await startReceiver(t);
+  const make = async (path: string, body: unknown) => {
+    const reply = await posthorn.request('POST', path, body);
+    if (reply.status >= 300) throw new Error(`${path}: ${reply.status} ${reply.text}`);
+    return reply.json;
+  };
+  // The examples of bodies name the first.
+  await make('/v1/subscriptions', { url: receiver.url });
+  // A new secret of a key pair does not make /ingest require signatures, as one of HMAC does.
+  const subscription = await make('/v1/subscriptions', {
+    url: receiver.url,
+    signature_scheme: 'ed25519',
+  });
+  const eventType = await make('/v1/event-types', { name: 'invoice.paid' });
+  const tenant = await make('/v1/tenants', { id: 'globex' });
+  return {
+    subscription_id: `${subscription.id}`,
+    event_type: eventType.name,
+    tenant_id: tenant.id,
+  };
+}
