@@ -22,6 +22,17 @@ const CSS = `#swagger-ui .topbar .download-url-wrapper,
 #swagger-ui .opblock-body:has(.opblock-loading-animation) .execute-wrapper { display: none; }
 #swagger-ui .response-col_links { display: none; }
 #swagger-ui .response:is([data-code^="4"], [data-code^="5"]):not([data-code="400"]) :is(.response-controls, .model-example) { display: none; }
+#swagger-ui .opblock-tag { padding-left: 0; }
+#swagger-ui :is(.parameters-col_description, .response-col_description) .renderedMarkdown p { font-size: 14px; }
+#swagger-ui .response > td { padding-bottom: 16px; }
+#swagger-ui table.headers { width: auto; }
+#swagger-ui table.headers td { padding: 4px 16px 4px 0; color: inherit; font: 14px sans-serif; }
+#swagger-ui .curl code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
+#swagger-ui .live-responses-table .highlight-code code { display: block; padding-bottom: 44px; }
+#swagger-ui .auth-container input { box-sizing: border-box; width: 100%; max-width: none; }
+@supports (field-sizing: content) {
+  #swagger-ui .body-param__text { field-sizing: content; min-height: 80px; }
+}
 @media (min-width: 641px) {
   #swagger-ui .parameters-col_name { min-width: 160px; }
 }
