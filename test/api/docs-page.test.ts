@@ -61,6 +61,23 @@ testInBrowser(
   },
 );
 
+/** Notes, whenever the page changes while it reads an operation, whether Execute is visible. */
+const WATCH_EXECUTE = `window.visibleWhileReading = [];
+new MutationObserver(() => {
+  if (document.querySelector('.opblock-loading-animation') !== null)
+    visibleWhileReading.push(document.querySelector('.execute')?.checkVisibility() ?? false);
+}).observe(document, { childList: true, subtree: true });`;
+
+testInBrowser('Execute is shown only when it works', {}, async (t, { page }) => {
+  await showOnly(page, ['listSubscriptions']);
+  await page.addInitScript(WATCH_EXECUTE);
+  await openDocs(page, posthorn.url);
+  await openOperation(page, 'listSubscriptions');
+  const visible = await page.evaluate<boolean[]>('visibleWhileReading');
+  t.ok(visible.length > 0, 'the page read the operation after it was opened');
+  t.notOk(visible.includes(true));
+});
+
 /** Operations that refuse a second, equal request, with the status that they document and the reason. */
 const REFUSED_TWICE: Record<string, { status: number; because: string }> = {
   createTenant: { status: 409, because: 'an id is never used twice' },
