@@ -148,15 +148,6 @@ export function createWorker(options: WorkerOptions): Worker {
       onAttempt(result);
     },
   });
-  const deliverer = createDeliverer({
-    pool: deliveryPool,
-    courier,
-    limiter,
-    patience,
-    loadLoop: health.watch('load_deliveries', 'loading deliveries', FORGOTTEN_MS),
-    holdLoop: health.watch('hold_deliveries', 'holding deliveries', FORGOTTEN_MS),
-    onHeld: (subscriptionIds) => backlogs.notice(subscriptionIds),
-  });
   const presence = createPresence(
     pool,
     session,
@@ -164,13 +155,24 @@ export function createWorker(options: WorkerOptions): Worker {
     log,
     receiverLimits.inFlightBySubscription,
   );
+  const deliverer = createDeliverer({
+    pool: deliveryPool,
+    courier,
+    limiter,
+    patience,
+    claim: presence.claim,
+    loadLoop: health.watch('load_deliveries', 'loading deliveries', FORGOTTEN_MS),
+    holdLoop: health.watch('hold_deliveries', 'holding deliveries', FORGOTTEN_MS),
+    onHeld: (subscriptionIds) => backlogs.notice(subscriptionIds),
+  });
   const handOver = createHandOver({
     pool,
     memory: limiter.memory,
     lease: presence,
     patience,
     loop: health.watch('hand_over', 'handing deliveries over to this worker', FORGOTTEN_MS),
-    deliver: (delivery, release) => deliverer.deliverHandedOver(delivery, ending.signal, release),
+    deliver: (delivery, isOurs, release) =>
+      deliverer.deliverHandedOver(delivery, ending.signal, isOurs, release),
   });
   const backlogPool = createPool({
     connectionString: databaseUrl,

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
 import { addJobsOf } from './jobs.sql.ts';
+import type { DeliveryKeys } from './load.sql.ts';
 import { stateAllows } from './states.ts';
 
 const NAME = 'hand-over-';
@@ -26,13 +27,13 @@ export function handOverNumbers(names: readonly string[]): number[] {
  * takes too long to read. A delivery that is not found here counts as a lost delivery (wake.sql.ts).
  *
  * @param workers the numbers of the workers.
- * @param keep the webhooks whose deliveries stay as they are.
+ * @param keep deliveries that stay as they are.
  * @returns the number of deliveries.
  */
 export async function requeueHandedOver(
   pool: pg.Pool,
   workers: readonly number[],
-  keep: readonly string[] = [],
+  keep: DeliveryKeys = { webhooks: [], subscriptions: [] },
 ): Promise<number> {
   if (workers.length === 0) return 0;
   const { rows } = await pool.query<{ requeued: number }>({
@@ -50,14 +51,19 @@ export async function requeueHandedOver(
           and d.handed_to = any($1::integer[]) and d.attempt_count = 0
           and d.next_attempt_at > (select first from seen) - interval '10 minutes'
           and d.next_attempt_at < (select last from seen) + interval '1 minute'
-          and d.webhook_id <> all($2::uuid[])
+          and (d.webhook_id, d.subscription_id) not in (select * from unnest($2::uuid[], $4::integer[]))
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at
       ), ${addJobsOf(`
             select requeued.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step
             from requeued
             join posthorn.webhook_payloads p on p.id = requeued.webhook_id`)}
       select (select count(*) from requeued)::integer as requeued, (select jobs from added) as jobs`,
-    values: [plainArray(workers), plainArray(keep), workers.map(handOverName)],
+    values: [
+      plainArray(workers),
+      plainArray(keep.webhooks),
+      workers.map(handOverName),
+      plainArray(keep.subscriptions),
+    ],
   });
   return rows[0]?.requeued ?? 0;
 }

@@ -74,6 +74,12 @@ export interface Presence {
    * Its clock runs on while the process is frozen, so that the process notices afterwards.
    */
   readonly leaseLeftMs: number;
+  /**
+   * Returns a function that tells whether what this process has now is still its own: no other worker can have taken
+   * this process for dead since. It says no for good once one has; before this process knows, it says no when the
+   * time of the lease is over.
+   */
+  claim(): () => boolean;
   /** Adds a listener for pools of this process that were taken for dead. Call it before `start`. */
   onTakenForDead(listener: (poolIds: readonly string[]) => void): void;
   /** Adds a listener for dead workers whose jobs and backlogs were freed. Call it before `start`. */
@@ -115,6 +121,7 @@ export function createPresence(
   let renewedAt = { monotonic: performance.now(), wall: Date.now() };
   // When the database's clock was last seen to have been set.
   let steppedAt = Number.NEGATIVE_INFINITY;
+  let timesTakenForDead = 0;
   const listeners: ((poolIds: readonly string[]) => void)[] = [];
   const freedListeners: (() => void)[] = [];
 
@@ -168,7 +175,15 @@ export function createPresence(
     return rows[0]?.added === true;
   }
 
+  /** How long until other workers may take this process for dead because it is silent. */
+  function untilTooSilentMs(): number {
+    const { monotonic, wall } = renewedAt;
+    const since = Math.max(performance.now() - monotonic, Date.now() - wall);
+    return Math.max(0, LEASE_SECONDS * 1_000 - LEASE_MARGIN_MS - since);
+  }
+
   function takenForDead(poolIds: readonly string[]): void {
+    timesTakenForDead += 1;
     log.warn('this worker did not answer for long and was taken for dead; others have its jobs');
     for (const listener of listeners) listener(poolIds);
   }
@@ -300,10 +315,11 @@ export function createPresence(
     },
     get leaseLeftMs() {
       // While it has no session, its locks are gone.
-      if (client === undefined) return 0;
-      const { monotonic, wall } = renewedAt;
-      const since = Math.max(performance.now() - monotonic, Date.now() - wall);
-      return Math.max(0, LEASE_SECONDS * 1_000 - LEASE_MARGIN_MS - since);
+      return client === undefined ? 0 : untilTooSilentMs();
+    },
+    claim() {
+      const times = timesTakenForDead;
+      return () => timesTakenForDead === times && untilTooSilentMs() > 0;
     },
     onTakenForDead: (listener) => void listeners.push(listener),
     onFreed: (listener) => void freedListeners.push(listener),

@@ -16,6 +16,7 @@ import type { Patience } from '../db/retry-while-unavailable.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createLoopParts } from '../lib/loop-parts.ts';
 import type { Presence } from '../maintenance/worker-lease.ts';
+import { DeliveryTakenError } from '../sending/deliverer.ts';
 import { watchPool } from './watch-pool.ts';
 
 /** One fetch, one completion and LISTEN at a time, and some room for retries of those. */
@@ -279,8 +280,10 @@ function countRunning(
         loop?.succeeded();
         return result;
       } catch (error) {
-        // One faulty job that fails again and again is no failure of the loop; the queue logs it.
-        if (failedJob !== helpers.job.id && !ending.aborted) loop?.failed(error);
+        // One faulty job that fails again and again is no failure of the loop; the queue logs it. Nor is a job that
+        // another worker has taken.
+        const isFailure = failedJob !== helpers.job.id && !(error instanceof DeliveryTakenError);
+        if (isFailure && !ending.aborted) loop?.failed(error);
         failedJob = helpers.job.id;
         throw error;
       } finally {

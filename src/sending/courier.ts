@@ -51,13 +51,21 @@ export interface CourierOptions {
 /**
  * The outcome of an attempt: the result that was recorded, or why none was. `cancelled`: the
  * subscription was deleted. `hold`: the delivery came by the queue and has to go through the backlog.
- * `untouched`: no request was made, and the delivery is unchanged. `unrecorded`: it was sent before,
- * and the result of that attempt waits to be recorded.
+ * `untouched`: no request was made, and the delivery is unchanged. `taken`: another worker may have it.
+ * `unrecorded`: it was sent before, and the result of that attempt waits to be recorded.
  */
-export type Outcome = AttemptResult | 'cancelled' | 'hold' | 'untouched' | 'unrecorded';
+export type Outcome = AttemptResult | 'cancelled' | 'hold' | 'untouched' | 'taken' | 'unrecorded';
 
 /** Called just before the request of a held delivery; returns whether it may still be made. */
 export type MayBegin = (subscription: CachedSubscription) => boolean;
+
+/** Returns whether no other worker can have taken a delivery that came by the queue or from intake. */
+export type IsOurs = () => boolean;
+
+/** From where a delivery comes, and what is asked just before its request. */
+export type Origin =
+  | { readonly from: 'queue'; readonly isOurs: IsOurs }
+  | { readonly from: 'backlog'; readonly mayBegin: MayBegin };
 
 export interface Courier {
   /**
@@ -66,15 +74,14 @@ export interface Courier {
    * @param signal when it aborts, the request is ended, and the attempt does not count.
    * @param onSent called as soon as the request has ended, before it is recorded: with its status, or
    *   null when none was made. Not called when this rejects before that.
-   * @param mayBegin given by the owner of a backlog; without it the delivery comes by the queue.
-   *   While the subscription's circuit is open the attempt is a probe: if it fails, the delivery stays
-   *   held and uses up no attempt of its schedule.
+   * @param origin from a backlog, while the subscription's circuit is open, the attempt is a probe: if it
+   *   fails, the delivery stays held and uses up no attempt of its schedule.
    */
   attempt(
     delivery: OwedDelivery,
     signal: AbortSignal,
     onSent: (status: AttemptStatus | null, durationMs: number) => void,
-    mayBegin?: MayBegin,
+    origin: Origin,
   ): Promise<Outcome>;
 }
 
@@ -87,9 +94,10 @@ export function createCourier(options: CourierOptions): Courier {
     delivery: OwedDelivery,
     signal: AbortSignal,
     onSent: (status: AttemptStatus | null, durationMs: number) => void,
-    mayBegin?: MayBegin,
+    origin: Origin,
   ): Promise<Outcome> {
     const { subscriptionId } = delivery;
+    const mayBegin = origin.from === 'backlog' ? origin.mayBegin : undefined;
     let subscription = await findSubscription(subscriptionId);
     if (subscription === null) {
       onSent(null, 0);
@@ -116,6 +124,11 @@ export function createCourier(options: CourierOptions): Courier {
       payload = loaded;
       // Loading may have waited long; the subscription may have changed.
       subscription = (await findSubscription(subscriptionId)) ?? subscription;
+    }
+    if (origin.from === 'queue' && !origin.isOurs()) {
+      payload.release?.();
+      onSent(null, 0);
+      return 'taken';
     }
     if (signal.aborted || mayBegin?.(subscription) === false) {
       payload.release?.();

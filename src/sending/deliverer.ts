@@ -18,7 +18,7 @@ import { requeue } from '../deliveries/requeue.sql.ts';
 import { createGroupCommit } from '../lib/group-commit.ts';
 import { errorsOf, isolate } from '../lib/isolate.ts';
 import { type Loop, watched } from '../lib/loop-health.ts';
-import type { Courier, MayBegin, Outcome } from './courier.ts';
+import type { Courier, IsOurs, MayBegin, Origin, Outcome } from './courier.ts';
 
 export const LOAD_CONNECTIONS = 2;
 /** Jobs that come while others are loaded, which takes a millisecond or two, are loaded together. */
@@ -28,11 +28,18 @@ const MAX_HOLD = 500;
 /** A group is divided after so many timeouts in a row: another session may lock one row. */
 const MAX_TIMEOUTS = 2;
 
+/** Nothing was sent: this process was silent for so long that another worker may have the delivery. */
+export class DeliveryTakenError extends Error {
+  override readonly name = 'DeliveryTakenError';
+}
+
 export interface DelivererOptions {
   readonly pool: pg.Pool;
   readonly courier: Courier;
   readonly limiter: Limiter;
   readonly patience: Patience;
+  /** Begins to watch whether what this process has now stays its own (maintenance/worker-lease.ts). */
+  readonly claim: () => IsOurs;
   /** Told how loading deliveries goes, and holding those that find no place. */
   readonly loadLoop: Loop;
   readonly holdLoop: Loop;
@@ -49,16 +56,19 @@ export interface Deliverer {
    * @param signal when it aborts, requests under way are ended; those deliveries are due again at
    *   once, without having used up an attempt.
    * @param bulk the job is one of many that came at once, and all others go first.
+   * @throws DeliveryTakenError if another worker may have the job. The queue tries it again if none has.
    */
   deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void>;
   /**
    * Makes the attempt of a delivery that intake has handed over, or holds it.
    *
    * @param release called as soon as the delivery is no longer in memory.
+   * @throws DeliveryTakenError if another worker may have it.
    */
   deliverHandedOver(
     delivery: OwedDelivery,
     signal: AbortSignal,
+    isOurs: IsOurs,
     release: () => void,
   ): Promise<void>;
   /**
@@ -72,7 +82,7 @@ export interface Deliverer {
 
 /** From a job to recorded attempts. */
 export function createDeliverer(options: DelivererOptions): Deliverer {
-  const { pool, courier, limiter, patience, loadLoop, holdLoop, onHeld } = options;
+  const { pool, courier, limiter, patience, claim, loadLoop, holdLoop, onHeld } = options;
   const { memory, receiverLimits } = limiter;
   let stopping = false;
 
@@ -117,13 +127,16 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   }
 
   /** @throws when it cannot be held; the queue then retries the job after a growing pause. */
-  async function hold(delivery: OwedDelivery): Promise<void> {
+  async function hold(delivery: OwedDelivery, isOurs: IsOurs): Promise<void> {
+    // The owner of the backlog would send it while another worker does.
+    if (!isOurs()) throw taken();
     const error = await holds.add(delivery);
     if (error !== undefined) throw error;
   }
 
   async function deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void> {
     limiter.watch();
+    const isOurs = claim();
     let count = job.webhooks.length;
     let bytes = Math.min(job.bytes, count * SMALL_BODY_BYTES);
     const admitted = memory.admitJob(job.subscriptions, bytes, bulk);
@@ -143,7 +156,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       release(count - owed.length, bytes - owed.reduce((sum, one) => sum + loadedBytesOf(one), 0));
       const unfinished: OwedDelivery[] = [];
       const outcomes = await Promise.allSettled(
-        owed.map((delivery) => attemptOrHold(delivery, signal, releaseOne, unfinished)),
+        owed.map((delivery) => attemptOrHold(delivery, signal, isOurs, releaseOne, unfinished)),
       );
       if (unfinished.length > 0) {
         await requeue(pool, {
@@ -165,6 +178,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   async function attemptOrHold(
     delivery: OwedDelivery,
     signal: AbortSignal,
+    isOurs: IsOurs,
     release: (delivery: OwedDelivery) => void,
     unfinished: OwedDelivery[],
   ): Promise<void> {
@@ -173,11 +187,13 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     if (place === null) {
       release(delivery);
       if (stopping) unfinished.push(delivery);
-      else await hold(delivery);
+      else await hold(delivery, isOurs);
       return;
     }
-    const outcome = await attemptIn(place, delivery, signal, release);
-    if (outcome === 'hold') await hold(delivery);
+    const origin: Origin = { from: 'queue', isOurs };
+    const outcome = await attemptIn(place, delivery, signal, release, origin);
+    if (outcome === 'taken') throw taken();
+    if (outcome === 'hold') await hold(delivery, isOurs);
     else if (outcome === 'untouched') unfinished.push(delivery);
   }
 
@@ -194,7 +210,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     delivery: OwedDelivery,
     signal: AbortSignal,
     release: (delivery: OwedDelivery) => void,
-    mayBegin?: MayBegin,
+    origin: Origin,
   ): Promise<Outcome> {
     let left = false;
     const leave = (status: AttemptStatus | null, durationMs: number) => {
@@ -203,7 +219,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       release(delivery);
     };
     try {
-      return await courier.attempt(delivery, signal, leave, mayBegin);
+      return await courier.attempt(delivery, signal, leave, origin);
     } finally {
       if (!left) leave(null, 0);
     }
@@ -211,22 +227,28 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
 
   return {
     deliver,
-    async deliverHandedOver(delivery, signal, release) {
+    async deliverHandedOver(delivery, signal, isOurs, release) {
       limiter.watch();
       // A delivery that is not attempted, because the process stops, gets a job when the worker is retired.
-      await attemptOrHold(delivery, signal, release, []);
+      await attemptOrHold(delivery, signal, isOurs, release, []);
     },
     async deliverHeld(delivery, signal, mayBegin) {
       limiter.watch();
       const place = await enter(delivery, 'backlog');
       if (place === null) return 'untouched';
-      return await attemptIn(place, delivery, signal, () => {}, mayBegin);
+      return await attemptIn(place, delivery, signal, () => {}, { from: 'backlog', mayBegin });
     },
     stopBeginning() {
       stopping = true;
       limiter.stop();
     },
   };
+}
+
+function taken(): DeliveryTakenError {
+  return new DeliveryTakenError(
+    'This worker was silent for long, and another may have the delivery',
+  );
 }
 
 function keyOf(webhookId: string, subscriptionId: number): string {

@@ -5,10 +5,12 @@ import type { DeliveryMemory } from '../concurrency/delivery-memory.ts';
 import { TIMEOUT_MS } from '../db/pool.ts';
 import type { Patience } from '../db/retry-while-unavailable.ts';
 import { handOverName, requeueHandedOver } from '../deliveries/handed-over.sql.ts';
-import type { OwedDelivery } from '../deliveries/load.sql.ts';
+import type { DeliveryKeys, OwedDelivery } from '../deliveries/load.sql.ts';
 import type { HandedOver, IncomingWebhook } from '../intake/accept.sql.ts';
 import type { HandOver, Reservation } from '../intake/intake.ts';
 import type { Loop } from '../lib/loop-health.ts';
+import type { IsOurs } from './courier.ts';
+import { DeliveryTakenError } from './deliverer.ts';
 
 /** Larger bodies are freed as soon as they are committed (lib/free-buffer.ts), so that they need no memory here. */
 const MAX_BODY_BYTES = 16 * 1024 - 1;
@@ -22,6 +24,7 @@ interface Lease {
   register(name: string): Promise<void>;
   leaveBehind(name: string): void;
   readonly leaseLeftMs: number;
+  claim(): IsOurs;
   onTakenForDead(listener: (names: readonly string[]) => void): void;
 }
 
@@ -32,8 +35,11 @@ export interface HandOverOptions {
   readonly patience: Patience;
   /** Told how the hand-over is registered, which deliveries fail, and how jobs are added for those that nobody knows of. */
   readonly loop: Loop;
-  /** Sends a delivery that is in memory, and calls `release` as soon as it is no longer there. */
-  readonly deliver: (delivery: OwedDelivery, release: () => void) => Promise<void>;
+  /**
+   * Sends a delivery that is in memory, and calls `release` as soon as it is no longer there. Rejects with
+   * DeliveryTakenError if another worker may have it.
+   */
+  readonly deliver: (delivery: OwedDelivery, isOurs: IsOurs, release: () => void) => Promise<void>;
 }
 
 export interface WorkerHandOver extends HandOver {
@@ -51,18 +57,19 @@ export interface WorkerHandOver extends HandOver {
  * retried, or comes from SQL or from a process without a worker.
  *
  * `deliveries.handed_to` has the number of the worker, and `posthorn.workers` a row for it. When the process ends
- * in any way, another worker finds the row dead, and adds jobs for the deliveries (requeueHandedOver). The same is
- * done if the database does not answer whether webhooks were committed. Until then nothing more is handed over.
+ * in any way, another worker finds the row dead, and adds jobs for the deliveries (requeueHandedOver). The process
+ * itself does the same if the database does not answer whether webhooks were committed, and for deliveries that it
+ * does not send because another worker may have taken it for dead. Until then nothing more is handed over.
  */
 export function createHandOver(options: HandOverOptions): WorkerHandOver {
   const { pool, memory, lease, patience, loop, deliver } = options;
-  /** The webhooks in memory, and how many deliveries each still has. */
-  const inMemory = new Map<string, number>();
+  const inMemory = new Set<OwedDelivery>();
   /** Reservations of webhooks that are being committed. */
   let reserved = 0;
   let number: number | undefined;
-  /** The numbers under which deliveries may have been committed that are not in memory. */
-  const uncertain = new Set<number>();
+  /** The numbers under which deliveries may be owed that are not in memory, and those that are being searched. */
+  let uncertain = new Set<number>();
+  let searched = new Set<number>();
   let stopped = false;
   let onIdle: (() => void)[] = [];
 
@@ -82,7 +89,11 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     }
   }
 
-  function begin({ id, webhook, subscriptionId }: HandedOver): void {
+  function begin(
+    { id, webhook, subscriptionId }: HandedOver,
+    worker: number,
+    isOurs: IsOurs,
+  ): void {
     const bytes = webhook.body.length;
     let released = false;
     const release = () => {
@@ -90,15 +101,18 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
       released = true;
       memory.release('queue', 1, bytes);
     };
-    inMemory.set(id, (inMemory.get(id) ?? 0) + 1);
-    void deliver(owedOf(id, webhook, subscriptionId), release)
-      // The delivery is found as a lost one.
-      .catch((error: unknown) => void loop.failed(error, { webhookId: id, subscriptionId }))
+    const delivery = owedOf(id, webhook, subscriptionId);
+    inMemory.add(delivery);
+    void deliver(delivery, isOurs, release)
+      .catch((error: unknown) => {
+        if (error instanceof DeliveryTakenError) uncertain.add(worker);
+        // The delivery is found as a lost one.
+        else loop.failed(error, { webhookId: id, subscriptionId });
+      })
       .finally(() => {
         release();
-        const left = (inMemory.get(id) as number) - 1;
-        if (left === 0) inMemory.delete(id);
-        else inMemory.set(id, left);
+        inMemory.delete(delivery);
+        search();
         tellIdle();
       });
   }
@@ -109,26 +123,44 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     onIdle = [];
   }
 
-  /** Adds jobs for deliveries that were committed, and whose webhooks are not in memory. */
-  async function findUnknown(): Promise<void> {
-    const find = () =>
-      patience(() => requeueHandedOver(pool, [...uncertain], [...inMemory.keys()]), loop);
+  /** Begins to look for deliveries that are not in memory, as soon as none is being committed. */
+  function search(): void {
+    if (stopped || reserved > 0 || uncertain.size === 0 || searched.size > 0) return;
+    searched = uncertain;
+    uncertain = new Set();
+    void requeueUnknown([...searched]).finally(() => {
+      searched = new Set();
+      search();
+    });
+  }
+
+  /** Adds jobs for deliveries that are owed, and are not in memory. */
+  async function requeueUnknown(workers: readonly number[]): Promise<void> {
+    const requeue = () => patience(() => requeueHandedOver(pool, workers, keysInMemory()), loop);
     try {
-      await find();
+      await requeue();
       // The statement whose connection was lost may still have been running, and was committed since.
       await sleep(TIMEOUT_MS, undefined, { ref: false });
-      if (!stopped) await find();
+      if (!stopped) await requeue();
       loop.succeeded();
     } catch (error) {
       // They are found as lost deliveries, or by another worker when this process has ended.
       loop.failed(error);
     }
-    uncertain.clear();
+  }
+
+  function keysInMemory(): DeliveryKeys {
+    const deliveries = [...inMemory];
+    return {
+      webhooks: deliveries.map(({ webhookId }) => webhookId),
+      subscriptions: deliveries.map(({ subscriptionId }) => subscriptionId),
+    };
   }
 
   /** Returns the number under which deliveries are handed over now. */
   function currentNumber(): number | undefined {
-    const isSafe = uncertain.size === 0 && !stopped && lease.leaseLeftMs >= MIN_LEASE_MS;
+    const isCertain = uncertain.size === 0 && searched.size === 0;
+    const isSafe = isCertain && !stopped && lease.leaseLeftMs >= MIN_LEASE_MS;
     return isSafe ? number : undefined;
   }
 
@@ -148,7 +180,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
       const room = memory.addAccepted(webhooks.length + byType * (FAN_OUT - 1), bytes);
       if (room === 0) return null;
       reserved += 1;
-      return reservation(worker, room, bytes);
+      return reservation(worker, room, bytes, lease.claim());
     },
     whenFree: (maxMs) => (currentNumber() === undefined ? undefined : memory.whenFree(maxMs)),
     start() {
@@ -158,14 +190,14 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
       stopped = true;
       if (reserved > 0 || inMemory.size > 0)
         await new Promise<void>((resolve) => onIdle.push(resolve));
-      for (const worker of uncertain) lease.leaveBehind(handOverName(worker));
+      for (const worker of [...uncertain, ...searched]) lease.leaveBehind(handOverName(worker));
     },
   };
 
-  function reservation(worker: number, room: number, bytes: number): Reservation {
+  function reservation(worker: number, room: number, bytes: number, isOurs: IsOurs): Reservation {
     const end = () => {
       reserved -= 1;
-      if (reserved === 0 && uncertain.size > 0) void findUnknown();
+      search();
       tellIdle();
     };
     return {
@@ -175,7 +207,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
         // A webhook's deliveries share its body, which counts for each of them from now on.
         const taken = deliveries.reduce((sum, { webhook }) => sum + webhook.body.length, 0);
         memory.release('queue', room - deliveries.length, bytes - taken);
-        for (const delivery of deliveries) begin(delivery);
+        for (const delivery of deliveries) begin(delivery, worker, isOurs);
         end();
       },
       cancel(isKnown) {

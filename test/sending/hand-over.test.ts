@@ -358,10 +358,11 @@ t.test('they are found however long ago the worker was last seen', async (t) => 
   t.match(await read(), { handed_to: null, jobs: 1 });
 });
 
-t.test('deliveries whose webhooks are in memory get no jobs', async (t) => {
+t.test('deliveries that are in memory get no jobs', async (t) => {
   const { pool, webhook, read } = await handedOver(t, '2 seconds');
-  t.equal(await requeueHandedOver(pool, [7], [webhook]), 0);
+  t.equal(await requeueHandedOver(pool, [7], { webhooks: [webhook], subscriptions: [1] }), 0);
   t.match(await read(), { handed_to: 7, jobs: 0 });
+  t.equal(await requeueHandedOver(pool, [7], { webhooks: [webhook], subscriptions: [2] }), 1);
 });
 
 t.test('a delivery that has been attempted, held or ended gets no job', async (t) => {
