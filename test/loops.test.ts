@@ -81,6 +81,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
     { loops: ['skip_held'], ...renamesColumn('subscriptions', 'skip_until') },
     { loops: ['count_minutes'], ...renamesColumn('counting', 'marked_at') },
     { loops: ['move_future_times'], ...renamesColumn('backlogs', 'owned_at') },
+    { loops: ['mark_commits'], ...renamesColumn('commit_marks', 'xid') },
   ],
   'asked by requests': [
     {

@@ -23,6 +23,7 @@ import type { HandOver } from '../intake/intake.ts';
 import type { LoopHealth } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
 import { createClockKeeper } from '../maintenance/clock.ts';
+import { createCommitMarks } from '../maintenance/commit-marks.ts';
 import { createCounter } from '../maintenance/count.ts';
 import { createBodyKeeper } from '../maintenance/erase-bodies.ts';
 import { createExpiry, createSkipping } from '../maintenance/expire-held.ts';
@@ -244,7 +245,20 @@ export function createWorker(options: WorkerOptions): Worker {
     pool,
     health.watch('count_minutes', 'counting webhooks and attempts'),
   );
-  const onClock = [waker, taskWaker, expiry, skipping, partitionMaker, clockKeeper, counter];
+  const commitMarks = createCommitMarks(
+    pool,
+    health.watch('mark_commits', 'marking which transactions can still commit webhooks'),
+  );
+  const onClock = [
+    waker,
+    taskWaker,
+    expiry,
+    skipping,
+    partitionMaker,
+    clockKeeper,
+    commitMarks,
+    counter,
+  ];
   // An hourly job runs them in one process; if a run fails, that process tries it again by itself.
   const hourly = [
     createPartitionKeeper({

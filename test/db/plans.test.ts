@@ -36,6 +36,7 @@ const RARE: Readonly<Record<string, string>> = {
   skipping: 'reads an index of subscriptions that skip now, twice a minute',
   'end-skipping': 'updates a subscription by its id',
   'enable-any': 'updates a subscription by its id',
+  'mark-commits': 'reads marks by their number, of which there is one a second for an hour',
   beat: 'reads workers, of which there are few',
   'record-late':
     'logs results that changed no delivery, by their ids: after a lost answer or a take-over',

@@ -31,6 +31,8 @@ const SETTINGS = {
   min_wal_size: '32MB',
   max_wal_size: '128MB',
   max_connections: '300',
+  // Postgres allows none by default, and an application may have them allowed.
+  max_prepared_transactions: '10',
 };
 
 /** Starts a Postgres for a run of tests, in memory where there is enough. It outlives this process. */
