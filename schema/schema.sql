@@ -838,6 +838,12 @@ create function posthorn.matching_subscriptions(tenant text, event_type text, ch
   as …; -- schema/functions/matching_subscriptions.sql
 -- may be executed by: nobody but the owner
 
+-- Whether functions that send may call NOTIFY: the setting posthorn.notify of the caller, on by default.
+create function posthorn.may_notify() returns boolean
+  language sql stable parallel safe
+  as …; -- schema/functions/may_notify.sql
+-- may be executed by: nobody but the owner
+
 -- Notifies the owners of the backlogs of these subscriptions.
 create function posthorn.notify_backlogs(subscriptions integer[]) returns void
   language plpgsql

@@ -225,7 +225,7 @@ begin
   if jobs is not null then
     perform posthorn.add_deliver_jobs(jobs, (select sum(d) from unnest(deliveries) as d)::integer);
   end if;
-  if backlogs is not null then
+  if backlogs is not null and posthorn.may_notify() then
     -- A notification holds at most 8,000 bytes. Each one takes a lock on the whole of Postgres at commit.
     perform pg_notify('posthorn_backlogs', string_agg(id::text, ','))
     from unnest(backlogs) with ordinality as b (id, place)

@@ -39,8 +39,10 @@ begin
       from graphile_worker._private_tasks t, unnest(payloads) as payload
       where t.identifier = 'deliver';
     if found then
-      -- Postgres leaves out a notification that equals an earlier one of the transaction; the random number prevents it.
-      perform pg_notify('jobs:insert', format('{"r":%s,"count":%s}', random(), cardinality(payloads)));
+      if posthorn.may_notify() then
+        -- Postgres leaves out a notification that equals an earlier one of the transaction; the random number prevents it.
+        perform pg_notify('jobs:insert', format('{"r":%s,"count":%s}', random(), cardinality(payloads)));
+      end if;
       return priority;
     end if;
   end if;

@@ -41,6 +41,11 @@ const WAKE_STEP_MS = 50;
  * and freeing a dead worker's jobs polls at once. Polling is half of an idle process's statements.
  */
 const POLL_MS = 3_000;
+/**
+ * A fetch that found jobs is followed by another one within this time: an application that sends with
+ * posthorn.notify = off, and has just sent, sends again. A lone job costs one fetch more.
+ */
+const FOLLOW_MS = 250;
 /** Retries further off than this may be late by the queue's poll interval. */
 const WAKE_HORIZON_MS = 60_000;
 
@@ -113,6 +118,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   let pauseMs = REPLACE_MIN_MS;
   let registered: Promise<void> = Promise.resolve();
   const wakeUps = new Map<number, NodeJS.Timeout>();
+  let following: NodeJS.Timeout | undefined;
   watchPool(pool, {
     // A pool that took jobs before it was registered could die in between, and its jobs would have no
     // known owner.
@@ -122,6 +128,15 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     parts,
     onBroken: () => replace(),
   });
+
+  /** Fetches again soon, unless that is planned already. */
+  function follow(): void {
+    if (stopping) return;
+    following ??= setTimeout(() => {
+      following = undefined;
+      current?.workerPool.nudge(1);
+    }, FOLLOW_MS);
+  }
 
   async function startPool(): Promise<QueuePool> {
     const events: WorkerEvents = new EventEmitter();
@@ -144,7 +159,10 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     const active = () => {
       activeAt = performance.now();
     };
-    events.on('localQueue:getJobs:complete', active);
+    events.on('localQueue:getJobs:complete', ({ jobs }) => {
+      active();
+      if (jobs.length > 0) follow();
+    });
     events.on('job:start', active);
     const runner = await run({
       pgPool: pool,
@@ -252,6 +270,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     async stop() {
       stopping = true;
       for (const timer of wakeUps.values()) clearTimeout(timer);
+      clearTimeout(following);
       await Promise.race([replacing, sleep(END_MS, undefined, { ref: false })]);
       await Promise.all([current === undefined ? undefined : drain(current), ...draining]);
     },

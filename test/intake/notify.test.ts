@@ -1,0 +1,110 @@
+import type pg from 'pg';
+import t from 'tap';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
+
+/** Each takes another way through the functions, to the subscriptions of `subscribe`. */
+const SENDS = [
+  `select posthorn.send('order.created', '1')`,
+  `select posthorn.send('order.created', '1', idempotency_key => 'once')`,
+  `select posthorn.send('order.created', '1', subscription_id => 1)`,
+  // Held from the start, which notifies the owners of backlogs.
+  `select posthorn.send('held.created', '1')`,
+  `select posthorn.send_many('{order.created,held.created}', array['1', '2']::jsonb[])`,
+];
+
+async function subscribe(client: pg.Client, url = 'http://a.example'): Promise<void> {
+  await client.query(
+    `insert into posthorn.subscriptions (url, event_types, max_in_flight)
+     values ($1, '{order.*}', null), ($2, '{held.*}', 1)`,
+    [`${url}/order`, `${url}/held`],
+  );
+}
+
+t.test('with posthorn.notify = off, sending from SQL notifies nobody', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const [client, listener] = [await connect(t, databaseUrl), await connect(t, databaseUrl)];
+  await subscribe(client);
+  const told: string[] = [];
+  listener.on('notification', ({ channel }) => told.push(channel));
+  await listener.query('listen "jobs:insert"; listen posthorn_backlogs; listen marker');
+  let nth = 0;
+  const toldBy = async (setting: string) => {
+    nth += 1;
+    await client.query(`set posthorn.notify = ${setting}`);
+    for (const sql of SENDS) await client.query(sql.replace('once', `key ${nth}`));
+    await client.query('notify marker');
+    await until('the marker has come', () => told.at(-1) === 'marker');
+    return told.splice(0).slice(0, -1);
+  };
+  for (const setting of ['off', 'OFF', 'false', 'no', '0'])
+    t.strictSame(await toldBy(`'${setting}'`), [], setting);
+  for (const setting of ['default', 'on', `''`, `'nonsense'`]) {
+    const channels = await toldBy(setting);
+    t.equal(channels.filter((name) => name === 'jobs:insert').length, 4, setting);
+    t.equal(channels.filter((name) => name === 'posthorn_backlogs').length, 2, setting);
+  }
+  t.equal(
+    (await client.query('select from graphile_worker._private_jobs')).rowCount,
+    9 * 4,
+    'the jobs are the same',
+  );
+});
+
+t.test('a prepared transaction sends when it is committed', async (t) => {
+  const posthorn = await startTestService(t);
+  const client = await connect(t, posthorn.databaseUrl);
+  const { rows } = await client.query('show max_prepared_transactions');
+  if (rows[0].max_prepared_transactions === '0')
+    return t.skip('max_prepared_transactions is 0 on this server', () => {});
+  const receiver = await startReceiver(t);
+  await subscribe(client, receiver.url);
+  const name = `posthorn ${process.pid} ${Date.now()}`;
+  await client.query('begin');
+  await client.query(SENDS[0] as string);
+  await t.rejects(client.query(`prepare transaction '${name}'`), { code: '0A000' });
+  await client.query('rollback');
+  await client.query('set posthorn.notify = off');
+  await client.query('begin');
+  for (const sql of SENDS.filter((sql) => !sql.includes('held'))) await client.query(sql);
+  await client.query(`prepare transaction '${name}'`);
+  t.strictSame(receiver.received, []);
+  await client.query(`commit prepared '${name}'`);
+  await receiver.waitFor(3);
+});
+
+t.test(
+  'a steady sender with posthorn.notify = off waits for no poll, and a lone webhook for one',
+  async (t) => {
+    const posthorn = await startTestService(t);
+    const client = await connect(t, posthorn.databaseUrl);
+    const receiver = await startReceiver(t);
+    await subscribe(client, receiver.url);
+    await client.query('set posthorn.notify = off');
+    await client.query(SENDS[0] as string);
+    await receiver.waitFor(1);
+    const startedAt = Date.now();
+    // With the poll alone, each takes three seconds.
+    for (let nth = 2; nth <= 11; nth++) {
+      await client.query(SENDS[0] as string);
+      await receiver.waitFor(nth);
+    }
+    const tookMs = Date.now() - startedAt;
+    t.ok(tookMs < 15_000, `10 webhooks, one after the other: ${tookMs} ms`);
+  },
+);
+
+t.test('a held webhook of posthorn.notify = off is sent without a notification', async (t) => {
+  const posthorn = await startTestService(t);
+  const client = await connect(t, posthorn.databaseUrl);
+  const receiver = await startReceiver(t);
+  await subscribe(client, receiver.url);
+  const send = () => client.query(`select posthorn.send('held.created', '1')`);
+  await send();
+  await receiver.waitFor(1);
+  await client.query('set posthorn.notify = off');
+  await send();
+  await receiver.waitFor(2);
+});
