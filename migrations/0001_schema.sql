@@ -258,7 +258,8 @@ create table posthorn.webhook_payloads (
   -- With strict order, webhooks with the same key wait for each other; webhooks without a key wait for each
   -- other too.
   ordering_key text,
-  -- Headers of the source's request that deliveries get, by their names in lower case. Null: none.
+  -- Headers that deliveries get, by their names in lower case: given by the sender, or those of the source's request.
+  -- Null: none.
   headers jsonb,
   -- True: jsonb cannot hold the data, so subscriptions with filters did not get the webhook. Null otherwise.
   unfilterable boolean,

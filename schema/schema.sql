@@ -637,6 +637,13 @@ create function posthorn.check_filter() returns trigger
   as …; -- schema/functions/check_filter.sql
 -- may be executed by: nobody but the owner
 
+-- Returns the headers that a sender gives to a webhook, with their names in lower case, as the text of a JSON object; null if there are none. Raises an error that names the header which cannot be sent.
+create function posthorn.check_headers(headers jsonb) returns text
+  language plpgsql immutable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/check_headers.sql
+-- may be executed by: nobody but the owner
+
 -- Checks the arguments of posthorn.send_many, and returns the size that a body may have. Raises an error with a hint if an argument is wrong.
 create function posthorn.check_sending(event_types text[], tenant text, channels text[], ordering_keys text[], idempotency_key text, subscription_id integer) returns bigint
   language plpgsql
@@ -1047,14 +1054,14 @@ create function posthorn.secret_problem(secret text) returns text
 -- may be executed by: nobody but the owner
 
 -- Sends a webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the id of the webhook.
-create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid
+create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, headers jsonb DEFAULT NULL::jsonb) returns uuid
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send.sql
 -- may be executed by: nobody but the owner
 
 -- Sends each webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the ids of the webhooks in the order given.
-create function posthorn.send_many(event_types text[], data jsonb[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer) returns uuid[]
+create function posthorn.send_many(event_types text[], data jsonb[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, headers jsonb DEFAULT NULL::jsonb) returns uuid[]
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send_many.sql

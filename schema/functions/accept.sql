@@ -29,7 +29,7 @@ create or replace function posthorn.accept(
   all_or_none boolean default true,
   -- True: all webhooks belong to one tenant, and no other tenant waits for this statement.
   apart boolean default false,
-  -- The headers of its source that a webhook's deliveries get: the text of a json object, or null.
+  -- The headers of its sender or source that a webhook's deliveries get: the text of a json object, or null.
   header_lists text[] default null,
   -- The number of the worker that calls this and will send so many deliveries at most from its memory; they get
   -- no jobs. See src/sending/hand-over.ts.

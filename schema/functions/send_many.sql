@@ -20,7 +20,9 @@ create or replace function posthorn.send_many(
   ordering_keys text[] default null,
   -- One for the whole call.
   idempotency_key text default null,
-  subscription_id integer default null
+  subscription_id integer default null,
+  -- The headers of the deliveries of all webhooks.
+  headers jsonb default null
 ) returns uuid[]
   language plpgsql security definer
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
@@ -34,6 +36,7 @@ declare
   many constant integer := coalesce(cardinality(event_types), 0);
   shape constant text := '[1:' || many || ']';
   max_body_bytes bigint;
+  header_list text;
   request_hash bytea;
   outcome text;
   head bytea;
@@ -63,6 +66,7 @@ begin
       using errcode = 'invalid_parameter_value', hint = 'Give one ordering key for each webhook (null: no key), or leave the ordering keys out.';
   end if;
   max_body_bytes := posthorn.check_sending(event_types, tenant, channels, ordering_keys, idempotency_key, subscription_id);
+  header_list := posthorn.check_headers(headers);
   if many = 0 then
     return '{}';
   end if;
@@ -79,7 +83,8 @@ begin
 
   if idempotency_key is not null then
     -- Webhook by webhook, because one text of all webhooks took three times their size.
-    request_hash := sha256(convert_to(jsonb_build_array('posthorn.send', many, channels, subscription_id)::text, 'UTF8'));
+    request_hash := sha256(convert_to((jsonb_build_array('posthorn.send', many, channels, subscription_id)
+      || case when header_list is null then '[]' else jsonb_build_array(header_list::jsonb) end)::text, 'UTF8'));
     for nth in 1 .. many loop
       request_hash := sha256(request_hash || convert_to(
         jsonb_build_array(event_types[nth], ordering_keys[nth], data[nth])::text, 'UTF8'));
@@ -151,7 +156,8 @@ begin
       data_starts,
       null,
       null,
-      true);
+      true,
+      header_lists => case when header_list is not null then array_fill(header_list, array[portion]) end);
     if array_position(sent.ids, null) is not null then
       raise exception 'the subscription % was deleted while the webhooks were being sent', subscription_id
         using errcode = 'foreign_key_violation';

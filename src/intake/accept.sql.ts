@@ -14,7 +14,7 @@ export interface IncomingWebhook {
   /** In a subscription with strict ordering, webhooks with the same key wait for each other. */
   readonly orderingKey: string | null;
   readonly contentType: string;
-  /** The headers of its source that deliveries get, by their names in lower case; null: none. */
+  /** The headers of its sender or source that deliveries get, by their names in lower case; null: none. */
   readonly headers: Readonly<Record<string, string>> | null;
   /** The exact body to deliver. */
   readonly body: Buffer;

@@ -47,11 +47,16 @@ export function ingestColumns(given: Partial<IngestColumns>): Partial<IngestColu
   return columns;
 }
 
+/** Returns true if the header belongs to the connection, the body, Posthorn or a proxy, or has credentials. */
+export function isOwnHeader(name: string): boolean {
+  const normalized = readAs(name);
+  return isReserved(name) || OWN_PREFIX.test(normalized) || OWN.has(normalized);
+}
+
 /** Returns why a header of a source cannot be passed on, or null. */
 function forwardProblem(name: string): string | null {
   if (!TOKEN.test(name)) return 'it is not a header name; use letters, digits and -';
-  const normalized = readAs(name);
-  if (isReserved(name) || OWN_PREFIX.test(normalized) || OWN.has(normalized))
+  if (isOwnHeader(name))
     return 'it belongs to the connection, to the body, to Posthorn or to a proxy, or it has credentials; name headers that say what a webhook is about, such as X-Gitlab-Event';
   return null;
 }

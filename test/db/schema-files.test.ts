@@ -208,7 +208,7 @@ t.test('a function with other arguments or another result replaces the old one',
   changeFile(
     copy,
     'functions/send_many.sql',
-    'subscription_id integer default null',
+    'headers jsonb default null',
     (found) => `${found}, later integer default 0`,
   );
   changeFile(copy, 'functions/report_answer.sql', 'returns boolean', () => 'returns integer');

@@ -4,12 +4,16 @@ import { type Static, type TObject, Type } from 'typebox';
 import type { AcceptedWebhook, Idempotency, IncomingWebhook } from '../../intake/accept.sql.ts';
 import { freeBuffer } from '../../lib/free-buffer.ts';
 import { elementSources, memberSources } from '../../lib/json-source.ts';
+import { MAX_FORWARDED } from '../../subscriptions/ingest.ts';
+import { PolicyError } from '../../subscriptions/policy.ts';
+import { webhookHeaders } from '../../subscriptions/webhook-headers.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
-import { notFound } from '../problems.ts';
+import { invalidField, notFound } from '../problems.ts';
 import {
   Channel,
   described,
+  mapOf,
   named,
   problems,
   SentEventType,
@@ -40,6 +44,15 @@ const Sent = {
       description:
         'For subscriptions with strict ordering: webhooks with the same key are delivered one after another; webhooks with different keys do not wait for each other.',
       examples: ['order-7'],
+    }),
+  ),
+  headers: Type.Optional(
+    mapOf(Type.String({ maxLength: 2000 }), {
+      propertyNames: { minLength: 1, maxLength: 100 },
+      maxProperties: MAX_FORWARDED,
+      description:
+        'Headers that all deliveries of this webhook get; at most 4,096 bytes together. Their names arrive in lower case. A header of the same name in the `headers` of a subscription goes first. Headers of the connection, of the body, of Posthorn and of proxies, and those with credentials, are refused.',
+      examples: [{ 'x-source': 'billing' }],
     }),
   ),
   data: Type.Any({ description: 'Any JSON. It is delivered byte for byte.' }),
@@ -131,7 +144,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     const { tenant } = request;
     await requireTypes(tenant, [{ ...sent, data, field: 'body' }]);
     return {
-      ...incoming(tenant, sent, data, idempotency),
+      ...incoming(tenant, { ...sent, field: 'body' }, data, idempotency),
       subscriptionId: subscription_id ?? null,
     };
   }
@@ -238,7 +251,7 @@ const requireBatch = createBodyCheck(SendBatch);
 /** Makes the webhook as it will be delivered. `data` is the source text, so that it is delivered byte for byte. */
 function incoming(
   tenant: string,
-  sent: Omit<SentWebhook, 'data'>,
+  sent: Omit<SentWebhook, 'data'> & { readonly field: string },
   data: string,
   idempotency: Idempotency | null,
 ): IncomingWebhook {
@@ -253,12 +266,23 @@ function incoming(
     channels,
     orderingKey: ordering_key,
     contentType: 'application/json',
-    headers: null,
+    headers: headersOf(sent),
     body: Buffer.from(raw ? data : `${head}${data}}`),
     // The head has only ASCII, since an event type has, so its length is in bytes.
     dataStart: head.length,
     idempotency,
   };
+}
+
+/** @throws Problem (400) naming a header that cannot be sent. */
+function headersOf({ headers, field }: Pick<SentWebhook, 'headers'> & { readonly field: string }) {
+  if (headers === undefined) return null;
+  try {
+    return webhookHeaders(headers);
+  } catch (error) {
+    if (error instanceof PolicyError) throw invalidField(`${field}.${error.field}`, error.message);
+    throw error;
+  }
 }
 
 function answerOf({ id, deliveries }: AcceptedWebhook) {

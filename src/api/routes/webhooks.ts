@@ -51,7 +51,7 @@ const Webhook = Type.Object({
   headers: nullable(
     mapOf(Type.String(), {
       description:
-        'The headers of the request to /ingest that are sent to the receiver: see `forward_headers` of a subscription. Null: there are none, or they are deleted together with the body.',
+        'The headers of this webhook that are sent to the receivers: the `headers` that its sender gave, or those of the request to /ingest (see `forward_headers` of a subscription). Null: there are none, or they are deleted together with the body.',
       examples: [{ 'x-github-event': 'push' }],
     }),
   ),
