@@ -251,6 +251,8 @@ create table posthorn.webhook_payloads (
   -- When it was sent: the time in its id. The transaction of an application that sends from SQL may have begun long
   -- before, and may commit long after; Postgres does not know the time of its commit yet.
   accepted_at timestamptz not null default now(),
+  -- When it is to be delivered, if its sender gave a time that was in the future. Null: at once.
+  deliver_at timestamptz,
   tenant text not null default 'default',
   event_type text,
   content_type text not null,
@@ -288,8 +290,8 @@ create table posthorn.deliveries (
   -- The number of attempts at which its retry schedule started again, because a retry or a replay made the ended
   -- delivery unfinished again; null: never. Attempts are counted on, so no number is missing or used twice.
   schedule_offset smallint,
-  -- Whether the queue has a job for it, or `handed_to` has it. A retry that is more than a minute away gets its job
-  -- later: workers fetch from the queue thousands of times a minute, and Postgres before 18 would read all waiting
+  -- Whether the queue has a job for it, or `handed_to` has it. A retry or a scheduled delivery that is more than a
+  -- minute away gets its job later: workers fetch from the queue thousands of times a minute, and Postgres before 18 would read all waiting
   -- jobs each time.
   queued boolean not null default true,
   -- Why it ended, if no attempt shows it: expired, skipped.
@@ -306,7 +308,7 @@ create index deliveries_by_subscription on posthorn.deliveries (subscription_id,
 -- index as good as `deliveries_held` on a calm day, and later read it whole for each subscription.
 create index deliveries_owed on posthorn.deliveries (next_attempt_at, state, subscription_id)
   where state in ('pending', 'held');
--- Retries that have no job yet, by the time at which they are due.
+-- Retries and scheduled deliveries that have no job yet, by the time at which they are due.
 create index deliveries_unqueued on posthorn.deliveries (next_attempt_at)
   where state = 'pending' and not queued;
 -- Held deliveries, in the order in which they will be sent.

@@ -354,6 +354,7 @@ CREATE TRIGGER notify_event_type_rules_changed AFTER INSERT OR UPDATE OF strict_
 create table posthorn.webhook_payloads (
   id uuid not null default posthorn.uuidv7(),
   accepted_at timestamp with time zone not null default now(),
+  deliver_at timestamp with time zone,
   tenant text not null default 'default'::text,
   event_type text,
   content_type text not null,
@@ -412,7 +413,8 @@ create view posthorn.delivery_report (
   ended_at timestamp with time zone,
   total_time interval,
   last_response_code smallint,
-  last_error text
+  last_error text,
+  deliver_at timestamp with time zone
 ) as …; -- schema/views/delivery_report.sql
 
 -- A row for each subscription: the state of its receiver, its held deliveries, its attempts of the last hour and the last day, its newest 1,000 attempts (recent_…), and its last errors.
@@ -483,7 +485,8 @@ create view posthorn.tenant_deliveries (
   ended_at timestamp with time zone,
   total_time interval,
   last_response_code smallint,
-  last_error text
+  last_error text,
+  deliver_at timestamp with time zone
 ) as …; -- schema/views/tenant_deliveries.sql
 
 -- The rows of subscription_health whose tenants the reader may read.
@@ -531,7 +534,8 @@ create view posthorn.tenant_webhooks (
   payload jsonb,
   bytes integer,
   headers jsonb,
-  unfilterable boolean
+  unfilterable boolean,
+  deliver_at timestamp with time zone
 ) as …; -- schema/views/tenant_webhooks.sql
 
 -- A row for each webhook, with its payload as jsonb.
@@ -544,25 +548,26 @@ create view posthorn.webhooks (
   payload jsonb,
   bytes integer,
   headers jsonb,
-  unfilterable boolean
+  unfilterable boolean,
+  deliver_at timestamp with time zone
 ) as …; -- schema/views/webhooks.sql
 
 -- Stores webhooks, their deliveries and the jobs that wake the workers, for HTTP and SQL alike. Returns their ids in the order given.
-create function posthorn.accept(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], data_starts integer[] DEFAULT NULL::integer[], idempotency_keys text[] DEFAULT NULL::text[], fingerprints bytea[] DEFAULT NULL::bytea[], all_or_none boolean DEFAULT true, apart boolean DEFAULT false, header_lists text[] DEFAULT NULL::text[], worker integer DEFAULT NULL::integer, room integer DEFAULT 0, OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[], OUT handed_places integer[], OUT handed_subscriptions integer[]) returns record
+create function posthorn.accept(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], data_starts integer[] DEFAULT NULL::integer[], idempotency_keys text[] DEFAULT NULL::text[], fingerprints bytea[] DEFAULT NULL::bytea[], all_or_none boolean DEFAULT true, apart boolean DEFAULT false, header_lists text[] DEFAULT NULL::text[], worker integer DEFAULT NULL::integer, room integer DEFAULT 0, deliver_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[], OUT handed_places integer[], OUT handed_subscriptions integer[]) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/accept.sql
 -- may be executed by: nobody but the owner
 
 -- The general statement behind posthorn.accept. Call posthorn.accept instead.
-create function posthorn.accept_general(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[], ordering_keys text[], data_starts integer[], idempotency_keys text[], fingerprints bytea[], all_or_none boolean, apart boolean, header_lists text[], worker integer, room integer, OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[], OUT handed_places integer[], OUT handed_subscriptions integer[]) returns record
+create function posthorn.accept_general(bodies bytea, starts integer[], lengths integer[], content_types text[], subscription_ids integer[], tenants text[], event_types text[], channel_lists text[], ordering_keys text[], data_starts integer[], idempotency_keys text[], fingerprints bytea[], all_or_none boolean, apart boolean, header_lists text[], worker integer, room integer, deliver_ats timestamp with time zone[], OUT ids uuid[], OUT deliveries integer[], OUT outcomes text[], OUT handed_places integer[], OUT handed_subscriptions integer[]) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/accept_general.sql
 -- may be executed by: nobody but the owner
 
 -- Adds jobs with these payloads for this many deliveries, with a lower priority if they are among many that were sent at once. Returns the priority.
-create function posthorn.add_deliver_jobs(payloads json[], deliveries integer) returns smallint
+create function posthorn.add_deliver_jobs(payloads json[], deliveries integer, run_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[]) returns smallint
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/add_deliver_jobs.sql
@@ -628,6 +633,13 @@ create function posthorn.cancel_deliveries(webhooks uuid[], subscriptions intege
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/cancel_deliveries.sql
+-- may be executed by: nobody but the owner
+
+-- Returns the time at which a webhook is to be delivered. Raises an error if it is more than 30 days ahead.
+create function posthorn.check_deliver_at(deliver_at timestamp with time zone) returns timestamp with time zone
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/check_deliver_at.sql
 -- may be executed by: nobody but the owner
 
 -- Trigger: refuses a filter that cannot be used, and stores the form in which it is tested and its cost.
@@ -1054,14 +1066,14 @@ create function posthorn.secret_problem(secret text) returns text
 -- may be executed by: nobody but the owner
 
 -- Sends a webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the id of the webhook.
-create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, headers jsonb DEFAULT NULL::jsonb) returns uuid
+create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, headers jsonb DEFAULT NULL::jsonb) returns uuid
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send.sql
 -- may be executed by: nobody but the owner
 
 -- Sends each webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the ids of the webhooks in the order given.
-create function posthorn.send_many(event_types text[], data jsonb[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, headers jsonb DEFAULT NULL::jsonb) returns uuid[]
+create function posthorn.send_many(event_types text[], data jsonb[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, headers jsonb DEFAULT NULL::jsonb) returns uuid[]
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send_many.sql

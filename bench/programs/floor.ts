@@ -34,6 +34,7 @@ async function intakeFunction(databaseUrl: string, batch: number, bodyBytes: num
     channels: null,
     orderingKey: null,
     dataStart: 0,
+    deliverAt: null,
     idempotency: null,
     contentType: 'application/json',
     headers: null,

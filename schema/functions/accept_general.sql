@@ -1,5 +1,5 @@
 -- The general statement behind posthorn.accept: it sends by event type, applies filters and idempotency keys,
--- and holds deliveries from the start. Only posthorn.accept calls it; the parameters are described there.
+-- holds deliveries from the start, and schedules webhooks. Only posthorn.accept calls it; the parameters are described there.
 --
 -- The function computes the work of each webhook before it does the work: the deliveries to store, and the
 -- steps of the filters times the elements of the data. If a tenant needs more than a tenth of a second of a
@@ -23,6 +23,7 @@ create or replace function posthorn.accept_general(
   header_lists text[],
   worker integer,
   room integer,
+  deliver_ats timestamptz[],
   out ids uuid[],
   out deliveries integer[],
   out outcomes text[],
@@ -42,7 +43,12 @@ declare
   work_of_delivery constant bigint := 128;
   -- For one tenant in a statement: a tenth of a second if tenants share the statement, otherwise half a second.
   max_work constant bigint := case when apart then 4 else 1 end * 512 * 1024;
+  -- A scheduled delivery that is due within this time gets its job at once: NEAR_MS of src/deliveries/record.sql.ts.
+  near constant interval := interval '1 minute';
+  -- By the place of the webhook: when it is to be delivered, if that is in the future.
+  due_at timestamptz[];
   jobs json[];
+  run_ats timestamptz[];
   backlogs integer[];
   refused_ids uuid[];
   refused_outcomes text[];
@@ -56,6 +62,11 @@ begin
       into outcomes, earlier_ids, earlier_deliveries;
   end if;
 
+  if deliver_ats is not null then
+    due_at := array(
+      select case when at > clock_timestamp() then at end from unnest(deliver_ats) with ordinality as d (at, place) order by place);
+  end if;
+
   with given as materialized (
     select posthorn.uuidv7() as id, g.*
     from unnest(starts, lengths, content_types, subscription_ids, tenants, event_types, channel_lists,
@@ -67,13 +78,14 @@ begin
     select g.id, g.start, g.length, g.content_type, g.subscription_id, g.event_type,
       g.channels::text[] as channels, g.ordering_key, g.headers::jsonb as headers, g.data_start, g.place,
       coalesce(s.tenant, g.tenant) as tenant,
-      s.through_backlog, s.status = 'active' and not s.circuit_open as moving
+      -- A scheduled delivery is held when it is due.
+      s.through_backlog and due_at[g.place] is null as through_backlog, s.status = 'active' and not s.circuit_open as moving
     from given g
     left join posthorn.subscriptions s on s.id = g.subscription_id and s.deleted_at is null
     where (g.subscription_id is null or s.id is not null) and g.outcome is null
   ), candidates as materialized (
     select live.id, live.tenant, s.id as subscription_id, live.length, live.place,
-      s.through_backlog, s.status = 'active' and not s.circuit_open as moving,
+      s.through_backlog and due_at[live.place] is null as through_backlog, s.status = 'active' and not s.circuit_open as moving,
       live.start, live.data_start, live.event_type, s.filter_test, s.filter_cost
     from (
       select *, posthorn.matching_subscriptions(tenant, event_type, channels) as matching
@@ -141,8 +153,8 @@ begin
     ) as s
   ), payloads as (
     insert into posthorn.webhook_payloads (
-      id, accepted_at, tenant, event_type, content_type, body, channels, ordering_key, headers, unfilterable)
-    select id, posthorn.uuidv7_time(id), tenant, event_type, content_type, substring(bodies from start + 1 for length),
+      id, accepted_at, deliver_at, tenant, event_type, content_type, body, channels, ordering_key, headers, unfilterable)
+    select id, posthorn.uuidv7_time(id), due_at[place], tenant, event_type, content_type, substring(bodies from start + 1 for length),
       channels, ordering_key, headers, nullif(id = any ((select array_agg(id) from tested where subscription_id is null)::uuid[]), false)
     from live
     where id <> all ((select webhooks from refused)::uuid[])
@@ -158,25 +170,28 @@ begin
     from tested
     where subscription_id is not null
   ), owed_now as materialized (
-    select id, subscription_id, length, place, row_number() over (order by place) <= room as handed
+    select id, subscription_id, length, place, due_at[place] as due,
+      due_at[place] is null and row_number() over (order by due_at[place] is not null, place) <= room as handed
     from wanted
     where not through_backlog
   ), owed as (
-    insert into posthorn.deliveries (webhook_id, subscription_id, handed_to)
-    select id, subscription_id, case when handed then worker end from owed_now
+    insert into posthorn.deliveries (webhook_id, subscription_id, handed_to, next_attempt_at, queued)
+    select id, subscription_id, case when handed then worker end, coalesce(due, now()),
+      due is null or due <= now() + near
+    from owed_now
   ), held as (
     insert into posthorn.deliveries (webhook_id, subscription_id, state, queued)
     select id, subscription_id, 'held', false from wanted where through_backlog
-  ), wake_ups as (
+  ), wake_ups as materialized (
     select posthorn.deliver_job(1, sum(length), array_agg(id order by place),
-        array_agg(subscription_id order by place)) as payload
+        array_agg(subscription_id order by place)) as payload, due
     from (
-      select *, (row_number() over (order by place) - 1)
-        / least(25, greatest(1, count(*) over () / 3)) as job
+      select *, (row_number() over (partition by due order by place) - 1)
+        / least(25, greatest(1, count(*) over (partition by due) / 3)) as job
       from owed_now
-      where not handed
+      where not handed and (due is null or due <= now() + near)
     ) as numbered
-    group by job
+    group by due, job
   ), counted as (
     select place, count(*) as number from wanted group by place
   )
@@ -184,6 +199,7 @@ begin
     array_agg(live.id order by given.place),
     array_agg(coalesce(counted.number, 0) order by given.place),
     (select array_agg(payload) from wake_ups),
+    (select case when count(due) > 0 then array_agg(due) end from wake_ups),
     (select array_agg(distinct subscription_id) from wanted where through_backlog and moving),
     (select webhooks from refused),
     (select refused.outcomes from refused),
@@ -193,7 +209,7 @@ begin
   from given
   left join live using (place)
   left join counted using (place)
-  into given_ids, deliveries, jobs, backlogs, refused_ids, refused_outcomes, filter_work_of_all,
+  into given_ids, deliveries, jobs, run_ats, backlogs, refused_ids, refused_outcomes, filter_work_of_all,
     handed_places, handed_subscriptions;
   ids := given_ids;
 
@@ -223,7 +239,7 @@ begin
   end if;
 
   if jobs is not null then
-    perform posthorn.add_deliver_jobs(jobs, (select sum(d) from unnest(deliveries) as d)::integer);
+    perform posthorn.add_deliver_jobs(jobs, (select sum(d) from unnest(deliveries) as d)::integer, run_ats);
   end if;
   if backlogs is not null and posthorn.may_notify() then
     -- A notification holds at most 8,000 bytes. Each one takes a lock on the whole of Postgres at commit.

@@ -13,7 +13,12 @@
 -- and sets posthorn.bulk in its transaction. For an application that sends from SQL, this function counts the
 -- deliveries of its transaction in the setting posthorn.sent. The application could set it to any text, so the
 -- text is checked. Neither of the two writes to a table.
-create or replace function posthorn.add_deliver_jobs(payloads json[], deliveries integer) returns smallint
+create or replace function posthorn.add_deliver_jobs(
+  payloads json[],
+  deliveries integer,
+  -- When each job is due; an element that is null means now. Null: all are due now.
+  run_ats timestamptz[] default null
+) returns smallint
   language plpgsql
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
@@ -34,12 +39,20 @@ begin
     priority := 1;
   end if;
   if (select max(m.id) from graphile_worker.migrations m) = known_version then
-    insert into graphile_worker._private_jobs (task_id, payload, max_attempts, priority)
-      select t.id, payload, 32767, priority
-      from graphile_worker._private_tasks t, unnest(payloads) as payload
-      where t.identifier = 'deliver';
+    if run_ats is null then
+      insert into graphile_worker._private_jobs (task_id, payload, max_attempts, priority)
+        select t.id, payload, 32767, priority
+        from graphile_worker._private_tasks t, unnest(payloads) as payload
+        where t.identifier = 'deliver';
+    else
+      insert into graphile_worker._private_jobs (task_id, payload, max_attempts, priority, run_at)
+        select t.id, payload, 32767, priority, coalesce(run_at, now())
+        from graphile_worker._private_tasks t, unnest(payloads, run_ats) as j (payload, run_at)
+        where t.identifier = 'deliver';
+    end if;
     if found then
-      if posthorn.may_notify() then
+      -- Nobody need be woken for a job that is due later.
+      if posthorn.may_notify() and (run_ats is null or array_position(run_ats, null) is not null) then
         -- Postgres leaves out a notification that equals an earlier one of the transaction; the random number prevents it.
         perform pg_notify('jobs:insert', format('{"r":%s,"count":%s}', random(), cardinality(payloads)));
       end if;
@@ -47,8 +60,8 @@ begin
     end if;
   end if;
   perform graphile_worker.add_jobs(array(
-    select ('deliver', payload, null, null, 32767, null, priority, null)::graphile_worker.job_spec
-    from unnest(payloads) as payload));
+    select ('deliver', payload, null, run_at, 32767, null, priority, null)::graphile_worker.job_spec
+    from unnest(payloads, run_ats) as j (payload, run_at)));
   return priority;
 end
 $$;

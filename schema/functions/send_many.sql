@@ -21,6 +21,8 @@ create or replace function posthorn.send_many(
   -- One for the whole call.
   idempotency_key text default null,
   subscription_id integer default null,
+  -- When all webhooks are to be delivered; null: at once.
+  deliver_at timestamptz default null,
   -- The headers of the deliveries of all webhooks.
   headers jsonb default null
 ) returns uuid[]
@@ -37,6 +39,7 @@ declare
   shape constant text := '[1:' || many || ']';
   max_body_bytes bigint;
   header_list text;
+  due timestamptz;
   request_hash bytea;
   outcome text;
   head bytea;
@@ -67,6 +70,7 @@ begin
   end if;
   max_body_bytes := posthorn.check_sending(event_types, tenant, channels, ordering_keys, idempotency_key, subscription_id);
   header_list := posthorn.check_headers(headers);
+  due := posthorn.check_deliver_at(deliver_at);
   if many = 0 then
     return '{}';
   end if;
@@ -84,7 +88,8 @@ begin
   if idempotency_key is not null then
     -- Webhook by webhook, because one text of all webhooks took three times their size.
     request_hash := sha256(convert_to((jsonb_build_array('posthorn.send', many, channels, subscription_id)
-      || case when header_list is null then '[]' else jsonb_build_array(header_list::jsonb) end)::text, 'UTF8'));
+      || case when header_list is null and due is null then '[]' else jsonb_build_array(header_list::jsonb, due) end)::text,
+      'UTF8'));
     for nth in 1 .. many loop
       request_hash := sha256(request_hash || convert_to(
         jsonb_build_array(event_types[nth], ordering_keys[nth], data[nth])::text, 'UTF8'));
@@ -157,7 +162,8 @@ begin
       null,
       null,
       true,
-      header_lists => case when header_list is not null then array_fill(header_list, array[portion]) end);
+      header_lists => case when header_list is not null then array_fill(header_list, array[portion]) end,
+      deliver_ats => case when due is not null then array_fill(due, array[portion]) end);
     if array_position(sent.ids, null) is not null then
       raise exception 'the subscription % was deleted while the webhooks were being sent', subscription_id
         using errcode = 'foreign_key_violation';

@@ -7,12 +7,14 @@ select
   d.webhook_id, d.subscription_id, posthorn.redact_url(s.url) as subscription_url, p.tenant, p.event_type,
   d.state, d.attempt_count as attempts,
   p.accepted_at, t.first_attempt_at, t.last_attempt_at, d.next_attempt_at, d.ended_at,
-  d.ended_at - p.accepted_at as total_time,
-  t.last_response_code, t.last_error
+  -- A scheduled delivery may have been cancelled, or sent by request, before its time.
+  d.ended_at - case when p.deliver_at < d.ended_at then p.deliver_at else p.accepted_at end as total_time,
+  t.last_response_code, t.last_error, p.deliver_at
 from posthorn.deliveries d
 join posthorn.subscriptions s on s.id = d.subscription_id
 left join lateral (
-  select max(w.accepted_at) as accepted_at, max(w.tenant) as tenant, max(w.event_type) as event_type
+  select max(w.accepted_at) as accepted_at, max(w.tenant) as tenant, max(w.event_type) as event_type,
+    max(w.deliver_at) as deliver_at
   from posthorn.webhook_payloads w
   where w.id = d.webhook_id
 ) p on true

@@ -19,7 +19,9 @@ select
   least(held.counted, 10000) as held,
   held.counted > 10000 as held_more,
   (
-    select posthorn.uuidv7_time(d.webhook_id)
+    -- A scheduled delivery is held from the time at which it was due.
+    select case d.attempt_count when 0 then greatest(posthorn.uuidv7_time(d.webhook_id), d.next_attempt_at)
+      else posthorn.uuidv7_time(d.webhook_id) end
     from posthorn.deliveries d
     where d.subscription_id = s.id and d.state = 'held'
     order by d.webhook_id

@@ -4,6 +4,7 @@ select
   posthorn.try_jsonb(body) as payload,
   length(body) as bytes,
   headers,
-  coalesce(unfilterable, false) as unfilterable
+  coalesce(unfilterable, false) as unfilterable,
+  deliver_at
 from posthorn.webhook_payloads;
 comment on view posthorn.webhooks is 'A row for each webhook, with its payload as jsonb.';

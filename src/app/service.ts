@@ -156,7 +156,7 @@ export async function startService(
     }
 
     const othersReason = createSiblingReadiness();
-    const intake = createIntake(databaseUrl, sharesSessions, worker?.handOver);
+    const intake = createIntake(databaseUrl, sharesSessions, worker);
     const schemas = createSchemaJudge();
     const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS);
     const app = await createApp({

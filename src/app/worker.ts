@@ -19,7 +19,7 @@ import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { createCircuits } from '../health/circuits.ts';
 import { forgetCounts } from '../history/count.sql.ts';
 import { createHttpClient } from '../http/http-client.ts';
-import type { HandOver } from '../intake/intake.ts';
+import type { NearbyWorker } from '../intake/intake.ts';
 import type { LoopHealth } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
 import { createClockKeeper } from '../maintenance/clock.ts';
@@ -71,9 +71,7 @@ interface WorkerOptions {
   readonly onExpired: (deliveries: number) => void;
 }
 
-export interface Worker {
-  /** For the intake in the same process. */
-  readonly handOver: HandOver;
+export interface Worker extends NearbyWorker {
   start(): Promise<void>;
   /** Lets deliveries in flight finish, within the grace period, and hands back the rest. */
   stop(): Promise<void>;
@@ -312,6 +310,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   return {
     handOver,
+    wakeIn: (delayMs) => runner.wakeIn(delayMs),
     async start() {
       await presence.rescue();
       presence.start();

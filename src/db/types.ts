@@ -50,6 +50,7 @@ interface SubscriptionsTable {
 interface WebhookPayloadsTable {
   id: Generated<string>;
   accepted_at: Generated<Date>;
+  deliver_at: Date | null;
   tenant: Generated<string>;
   event_type: string | null;
   content_type: string;

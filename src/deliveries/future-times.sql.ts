@@ -18,7 +18,8 @@ export interface Moved {
 /**
  * Moves due times that the database's clock made while it was ahead, and that would otherwise be reached only
  * when the corrected clock comes there. A time was made then if its cause lies in the future: the acceptance
- * of a webhook whose delivery had no attempt yet, or the last attempt. The delay from the cause stays the same.
+ * of a webhook whose delivery had no attempt yet, or the last attempt. The delay from the cause stays the same. The
+ * time of a scheduled webhook was given by its sender, so it stays.
  */
 export async function moveFutureTimes(pool: pg.Pool): Promise<Moved> {
   const { rows } = await pool.query<Moved>({
@@ -26,9 +27,11 @@ export async function moveFutureTimes(pool: pg.Pool): Promise<Moved> {
     text: `
       with accepted as materialized (
         select webhook_id, subscription_id, posthorn.uuidv7_time(webhook_id) as at
-        from posthorn.deliveries
+        from posthorn.deliveries d
         where webhook_id > posthorn.uuidv7_floor(now() + ${TOLERATED}) and attempt_count = 0
           and state in ('pending', 'held') and next_attempt_at > now() + ${TOLERATED}
+          and not exists (
+            select from posthorn.webhook_payloads p where p.id = d.webhook_id and p.deliver_at is not null)
         limit ${MAX_MOVED}
       ), tried as materialized (
         select d.webhook_id, d.subscription_id, a.at

@@ -19,15 +19,16 @@ const MAX_JOB = 25;
  *
  * @param due SQL that gives webhook_id, subscription_id, attempt_count, next_attempt_at, bytes and
  *   `step`, which is the same for deliveries due together. A job is due with the last of its deliveries.
- * @param priority of the jobs; lower numbers go first.
+ * @param priority SQL of the priority of a job, which may use attempt_count; lower numbers go first.
  */
-export function addJobsOf(due: string, priority: 0 | 1 = 0): string {
+export function addJobsOf(due: string, priority = '0'): string {
   return `
       jobs as (
         select
           posthorn.deliver_job(
             attempt_count + 1, sum(bytes), array_agg(webhook_id), array_agg(subscription_id)) as payload,
-          max(next_attempt_at) as run_at
+          max(next_attempt_at) as run_at,
+          ${priority} as priority
         from (
           select *,
             row_number() over (partition by attempt_count, step order by next_attempt_at) / ${MAX_JOB} as job
@@ -38,7 +39,7 @@ export function addJobsOf(due: string, priority: 0 | 1 = 0): string {
         select count(job.id) as jobs
         from (
           select array_agg(
-            ('deliver', payload, null, run_at, 32767, null, ${priority}, null)::graphile_worker.job_spec) as specs
+            ('deliver', payload, null, run_at, 32767, null, priority, null)::graphile_worker.job_spec) as specs
           from jobs
           having count(*) > 0
         ) as given, graphile_worker.add_jobs(given.specs) as job

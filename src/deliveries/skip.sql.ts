@@ -5,6 +5,9 @@ import { TRANSITIONS } from './states.ts';
 /** Deliveries that are cancelled in one transaction. */
 const MAX_SKIPPED = 2_000;
 
+/** SQL condition: the delivery `d` is not a scheduled one that is due later. */
+const IS_SKIPPED = '(d.next_attempt_at <= now() or d.attempt_count > 0)';
+
 /**
  * The status reason of a subscription that is paused while its owed deliveries are being skipped. The SQL function
  * set_paused has it too.
@@ -22,7 +25,8 @@ export async function subscriptionsSkipping(pool: pg.Pool): Promise<number[]> {
 
 /**
  * Cancels some deliveries that were owed when the skip began, with the reason `skipped`. Held deliveries
- * are found by their own index, and those that wait for a retry by the index of all owed deliveries.
+ * are found by their own index, and those that wait for a retry by the index of all owed deliveries. Scheduled
+ * deliveries that are not due yet were not missed while the subscription was disabled, so they stay.
  *
  * @returns how many were cancelled; 0 when none is left.
  */
@@ -37,6 +41,7 @@ export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<n
           from posthorn.deliveries d
           where d.subscription_id = $1 and d.state = '${state}'
             and d.webhook_id <= (select skip_until from posthorn.subscriptions where id = $1)
+            and ${IS_SKIPPED}
           limit ${MAX_SKIPPED}
           for update skip locked
         )
@@ -83,5 +88,6 @@ export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promis
 function leftIn(state: DeliveryState): string {
   return `
     select from posthorn.deliveries d
-    where d.subscription_id = $1 and d.state = '${state}' and d.webhook_id <= s.skip_until`;
+    where d.subscription_id = $1 and d.state = '${state}' and d.webhook_id <= s.skip_until
+      and ${IS_SKIPPED}`;
 }

@@ -34,7 +34,7 @@ export const TRANSITIONS = {
   accept: { from: [], to: ['pending', 'held'] },
   /** It leaves the queue for the backlog: its receiver has no place, or its subscription has a rule. */
   hold: { from: ['pending'], to: ['held'] },
-  /** It gets its job: a retry has come near, or its job was lost. */
+  /** It gets its job: a retry or a scheduled delivery has come near, or its job was lost. */
   wake: { from: ['pending'], to: 'same' },
   /** The database's clock was ahead when the time of its next attempt was set. */
   correctDue: { from: ['pending', 'held'], to: 'same' },

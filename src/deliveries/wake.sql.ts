@@ -7,6 +7,8 @@ import { stateAllows } from './states.ts';
 
 /** Deliveries that get their jobs in one transaction. */
 const MAX_WOKEN = 5_000;
+/** More first attempts than this, of webhooks scheduled for the same time, go behind all other deliveries. */
+const BULK_FROM = 500;
 
 /** The result of one round. */
 export interface Woken {
@@ -22,7 +24,7 @@ export interface Woken {
 
 /**
  * Adds jobs for deliveries that are due soon and have none: retries that were too far off when they
- * were recorded, and deliveries whose job was lost for any reason.
+ * were recorded, scheduled webhooks, and deliveries whose job was lost for any reason.
  *
  * A job counts as lost when its delivery is overdue by `lostAfterMs` and the time of an attempt
  * (`timeoutMs`, or the longest time limit of a subscription), and all jobs that wait in the queue or were
@@ -31,7 +33,7 @@ export interface Woken {
  * two stale.
  *
  * One process at a time does it; for another that asks meanwhile the result is empty. Both scans are of
- * partial indexes in the order of time: `deliveries_unqueued` holds only far retries, and of
+ * partial indexes in the order of time: `deliveries_unqueued` holds only far retries and scheduled deliveries, and of
  * `deliveries_owed` only overdue pending deliveries are read.
  */
 export async function wakeDeliveries(
@@ -80,12 +82,15 @@ export async function wakeDeliveries(
         where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
           and ${stateAllows('d', 'wake')} and ${isAmong('d.webhook_id', 'select webhook_id from due')}
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, due.lost
-      ), ${addJobsOf(`
+      ), ${addJobsOf(
+        `
             -- Due within a second of each other: they have waited for a minute at least.
             select woken.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step
             from woken
             join posthorn.webhook_payloads p on p.id = woken.webhook_id
-              and ${isAmong('p.id', 'select webhook_id from woken')}`)}
+              and ${isAmong('p.id', 'select webhook_id from woken')}`,
+        `case when attempt_count = 0 and (select count(*) from woken) > ${BULK_FROM} then 1 else 0 end`,
+      )}
       select
         (select count(*) from woken)::integer as woken,
         (select count(*) from woken where lost)::integer as lost,

@@ -6,6 +6,8 @@ import { createParameters, type Found, readPage, SCAN_ROWS } from './scan.ts';
 export interface Webhook {
   readonly webhook_id: string;
   readonly accepted_at: Date;
+  /** Null: it was delivered at once. */
+  readonly deliver_at: Date | null;
   readonly event_type: string | null;
   readonly content_type: string;
   /** The size of the body; null: it is deleted. */
@@ -50,12 +52,12 @@ export async function listWebhooks(
   return await readPage<Webhook>(pool, {
     name: `webhooks ${tenant === DEFAULT_TENANT ? 'default' : 'tenant'}`,
     rows: `
-      select w.id, w.accepted_at, w.tenant, w.event_type, w.content_type, w.body
+      select w.id, w.accepted_at, w.deliver_at, w.tenant, w.event_type, w.content_type, w.body
       from posthorn.webhook_payloads w
       where ${where.join(' and ')}
       order by ${ORDER}`,
     joins: '',
-    shown: `r.id as webhook_id, r.accepted_at, r.event_type, r.content_type,
+    shown: `r.id as webhook_id, r.accepted_at, r.deliver_at, r.event_type, r.content_type,
         length(r.body) as bytes, r.body is null as body_expired`,
     where: [
       `r.tenant = ${p.add(tenant, 'text')}`,

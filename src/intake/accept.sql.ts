@@ -16,6 +16,8 @@ export interface IncomingWebhook {
   readonly contentType: string;
   /** The headers of its sender or source that deliveries get, by their names in lower case; null: none. */
   readonly headers: Readonly<Record<string, string>> | null;
+  /** When it is to be delivered; null or a time in the past: at once. */
+  readonly deliverAt: Date | null;
   /** The exact body to deliver. */
   readonly body: Buffer;
   /**
@@ -108,7 +110,7 @@ export async function acceptWebhooks(
     name: 'accept',
     text: `select ids::text[], deliveries, outcomes, handed_places as places, handed_subscriptions as subscriptions
       from set_config('posthorn.bulk', $14, true),
-        posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16, $17, $18)`,
+        posthorn.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16, $17, $18, $19)`,
     values: [
       oneAfterAnother(webhooks.map(({ body }) => body)),
       plainArray(starts),
@@ -143,6 +145,10 @@ export async function acceptWebhooks(
       ),
       worker?.number ?? null,
       worker?.room ?? 0,
+      unlessAllNull(
+        webhooks.map(({ deliverAt }) => deliverAt?.toISOString() ?? null),
+        textArray,
+      ),
     ],
   };
   const { rows } = await queryToKnow<Answer>(pool, statement).catch(async (error) => {

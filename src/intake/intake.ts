@@ -132,6 +132,13 @@ export interface Reservation {
   cancel(isKnown: boolean): void;
 }
 
+/** The worker in the process of the intake. */
+export interface NearbyWorker {
+  readonly handOver: HandOver;
+  /** Looks for due jobs in so many milliseconds. */
+  wakeIn(delayMs: number): void;
+}
+
 type Answer = AcceptedWebhook | Refusal | Apart | null;
 
 type Groups = GroupCommit<IncomingWebhook, Answer>;
@@ -143,13 +150,14 @@ type Batch = readonly IncomingWebhook[];
  * statements that delay only their own tenant.
  *
  * @param sharesSessions whether a pooler gives each transaction another session (db/pooling.ts).
- * @param handOver of the worker in this process, if there is one.
+ * @param worker of this process, if there is one.
  */
 export function createIntake(
   databaseUrl: string,
   sharesSessions: boolean,
-  handOver?: HandOver,
+  worker?: NearbyWorker,
 ): Intake {
+  const handOver = worker?.handOver;
   const database = { connectionString: databaseUrl, settings: POOL_PLANS.intake, sharesSessions };
   const pool = createPool({
     ...database,
@@ -242,7 +250,13 @@ export function createIntake(
     }
     while (answer === 'apart') answer = await apartGroups.add(webhook);
     countFanOut(webhook, answer);
+    wakeFor(webhook);
     return answer;
+  }
+
+  /** The job of a webhook that is scheduled for soon is taken in time, instead of at the next poll. */
+  function wakeFor({ deliverAt }: IncomingWebhook): void {
+    if (deliverAt !== null) worker?.wakeIn(Math.max(0, deliverAt.getTime() - Date.now()));
   }
 
   /** Each of its deliveries takes as long as a webhook of its own. */
@@ -261,7 +275,10 @@ export function createIntake(
     const bulk = webhooks[0] !== undefined && isBulk(webhooks[0], webhooks.length);
     const how = { bulk, apart: true, allOrNone: true };
     const { answers } = await acceptWebhooks(from, webhooks, how);
-    for (const [n, webhook] of webhooks.entries()) countFanOut(webhook, answers[n] ?? null);
+    for (const [n, webhook] of webhooks.entries()) {
+      countFanOut(webhook, answers[n] ?? null);
+      wakeFor(webhook);
+    }
     return answers;
   }
 
@@ -329,7 +346,9 @@ async function acceptShared(
 ): Promise<Answer[]> {
   const free = bulk ? handOver?.whenFree(FINISH_FIRST_MS) : undefined;
   if (free !== undefined) await free;
-  const worker = handOver?.reserve(webhooks) ?? undefined;
+  // Scheduled webhooks have jobs.
+  const atOnce = webhooks.filter(({ deliverAt }) => deliverAt === null);
+  const worker = handOver?.reserve(atOnce) ?? undefined;
   try {
     const { answers, handedOver } = await acceptWebhooks(pool, webhooks, {
       bulk,

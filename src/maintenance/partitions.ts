@@ -119,12 +119,15 @@ async function dropExpired(
     for (const partition of await expired(client, table, keepMs)) {
       if (!goesOn()) return;
       const day = partition.from_at.toISOString().slice(0, 10);
-      if (table !== 'idempotency_keys' && (await isOwed(client, partition))) {
-        if (!owed.has(day))
+      const kept = table === 'idempotency_keys' ? null : await owedIn(client, partition);
+      if (kept !== null) {
+        if (!owed.has(day) && kept === 'due')
           log.warn(
             { day },
             'history kept past its retention: deliveries of that day are still owed',
           );
+        if (!owed.has(day) && kept === 'scheduled')
+          log.info({ day }, 'history kept past its retention: webhooks of that day are scheduled');
         owed.add(day);
         continue;
       }
@@ -251,15 +254,21 @@ async function expired(
   return rows;
 }
 
-async function isOwed(client: pg.PoolClient, { from_at, until_at }: Partition): Promise<boolean> {
-  const { rows } = await client.query<{ owed: boolean }>(
-    `select exists (
-       select from posthorn.deliveries
-       where webhook_id >= posthorn.uuidv7_floor($1) and webhook_id < posthorn.uuidv7_floor($2) and ${UNFINISHED}
-     ) as owed`,
+/** Returns whether unfinished deliveries of that time are due, or scheduled for later; null: there are none. */
+async function owedIn(
+  client: pg.PoolClient,
+  { from_at, until_at }: Partition,
+): Promise<'due' | 'scheduled' | null> {
+  const { rows } = await client.query<{ scheduled: boolean }>(
+    `select next_attempt_at > now() and attempt_count = 0 as scheduled
+     from posthorn.deliveries
+     where webhook_id >= posthorn.uuidv7_floor($1) and webhook_id < posthorn.uuidv7_floor($2) and ${UNFINISHED}
+     order by next_attempt_at
+     limit 1`,
     [from_at, until_at],
   );
-  return rows[0]?.owed === true;
+  if (rows[0] === undefined) return null;
+  return rows[0].scheduled ? 'scheduled' : 'due';
 }
 
 async function isEmpty(client: pg.PoolClient, name: string, where = 'true'): Promise<boolean> {

@@ -58,6 +58,7 @@ export async function day(place: Place): Promise<void> {
   await rotateTheSecret(today);
   await sendAgain(today, lost);
   await pauseAndResume(today);
+  await scheduleAndCancel(today);
   await deleteTheSubscription(today);
 
   // No other tenant sees any of it, and the key is no longer needed.
@@ -229,6 +230,20 @@ async function pauseAndResume({ posthorn, receiver, subscriptionId }: Day): Prom
   );
   equal((await posthorn.subscriptions.resumeSubscription(subscriptionId)).status, 'active');
   await receiver.waitForWebhook(webhook_id);
+}
+
+/** Schedules a webhook, and cancels it before its time. */
+async function scheduleAndCancel({ posthorn }: Day): Promise<void> {
+  const deliver_at = new Date(Date.now() + 3_600_000).toISOString();
+  const { webhook_id } = await posthorn.ingest.sendWebhook({
+    event_type: 'order.new',
+    data: {},
+    deliver_at,
+    headers: { 'x-source': 'billing' },
+  });
+  const webhook = await posthorn.history.getWebhook(webhook_id);
+  deepEqual([webhook.deliver_at, webhook.headers], [deliver_at, { 'x-source': 'billing' }]);
+  equal((await posthorn.history.cancelWebhook(webhook_id)).cancelled, 1);
 }
 
 async function deleteTheSubscription({ posthorn, subscriptionId }: Day): Promise<void> {

@@ -318,6 +318,7 @@ t.test(
       headers: null,
       body: Buffer.from('{}'),
       dataStart: 0,
+      deliverAt: null,
       idempotency: null,
     });
     const accept = async () => {

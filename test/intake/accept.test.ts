@@ -158,6 +158,7 @@ t.test(
               tenant: 'default',
               contentType: 'application/json',
               dataStart: 0,
+              deliverAt: null,
               idempotency: key === null ? null : { key, fingerprint: Buffer.alloc(32, key) },
             }),
           );

@@ -174,6 +174,7 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
           orderingKey: null,
           contentType,
           headers: forwardedHeaders(request.headers, subscription),
+          deliverAt: null,
           body: body as Buffer,
           dataStart: 0,
           idempotency: readIdempotency(request, body as Buffer),

@@ -16,6 +16,7 @@ import {
   mapOf,
   named,
   problems,
+  RequestTimestamp,
   SentEventType,
   SubscriptionId,
   WebhookId,
@@ -25,6 +26,8 @@ import type { ApiServices } from '../services.ts';
 import { createBodyCheck, validatorOfAllButBody } from '../validation.ts';
 
 const MAX_BATCH = 1000;
+/** As in schema/functions/check_deliver_at.sql. */
+const MAX_AHEAD_MS = 30 * 86_400_000;
 
 const Sent = {
   event_type: SentEventType,
@@ -55,6 +58,12 @@ const Sent = {
       examples: [{ 'x-source': 'billing' }],
     }),
   ),
+  deliver_at: Type.Optional({
+    ...RequestTimestamp,
+    description:
+      'When to deliver the webhook (RFC 3339, with an offset): at most 30 days ahead. A time in the past means at once. The subscriptions that it goes to are chosen when it is accepted.',
+    examples: ['2026-01-31T12:00:00Z'],
+  }),
   data: Type.Any({ description: 'Any JSON. It is delivered byte for byte.' }),
   raw: Type.Optional(
     Type.Boolean({
@@ -267,6 +276,7 @@ function incoming(
     orderingKey: ordering_key,
     contentType: 'application/json',
     headers: headersOf(sent),
+    deliverAt: deliverAtOf(sent),
     body: Buffer.from(raw ? data : `${head}${data}}`),
     // The head has only ASCII, since an event type has, so its length is in bytes.
     dataStart: head.length,
@@ -283,6 +293,22 @@ function headersOf({ headers, field }: Pick<SentWebhook, 'headers'> & { readonly
     if (error instanceof PolicyError) throw invalidField(`${field}.${error.field}`, error.message);
     throw error;
   }
+}
+
+/** @throws Problem (400) for a time that is too far ahead. */
+function deliverAtOf({
+  deliver_at,
+  field,
+}: Pick<SentWebhook, 'deliver_at'> & { readonly field: string }): Date | null {
+  if (deliver_at === undefined) return null;
+  const deliverAt = new Date(deliver_at);
+  const aheadMs = deliverAt.getTime() - Date.now();
+  if (aheadMs > MAX_AHEAD_MS)
+    throw invalidField(
+      `${field}.deliver_at`,
+      'is more than 30 days ahead; give a time in the next 30 days, or send the webhook later',
+    );
+  return aheadMs > 0 ? deliverAt : null;
 }
 
 function answerOf({ id, deliveries }: AcceptedWebhook) {

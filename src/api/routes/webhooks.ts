@@ -1,18 +1,20 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { sql } from 'kysely';
 import { Type } from 'typebox';
+import { cancelWebhook } from '../../deliveries/cancel-webhook.sql.ts';
 import { maxLoadedBytes, readBody } from '../../deliveries/payloads.sql.ts';
 import { listWebhooks } from '../../history/webhooks.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { CURSOR_UUID } from '../cursor.ts';
 import { linksOf } from '../links.ts';
 import { addListRoute } from '../list-route.ts';
-import { invalidField, notFound } from '../problems.ts';
+import { invalidField, notFound, Problem } from '../problems.ts';
 import {
   ATTEMPT_STATUSES,
   described,
   EventType,
   mapOf,
+  named,
   nullable,
   oneOf,
   problems,
@@ -29,6 +31,10 @@ import {
   WebhookRow,
 } from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
+
+const Params = Type.Object({
+  webhook_id: { ...WebhookId, examples: ['01890a5d-ac96-774b-bcce-b302099a8057'] },
+});
 
 const Attempt = Type.Object({
   attempt_number: nullable(Type.Integer()),
@@ -73,6 +79,7 @@ const Webhook = Type.Object({
 const WEBHOOK_FIELDS = [
   'webhook_id',
   'accepted_at',
+  'deliver_at',
   'event_type',
   'content_type',
   'bytes',
@@ -128,7 +135,7 @@ function pick<Row, Field extends keyof Row>(row: Row, fields: readonly Field[]):
 /** Webhooks that were accepted, with their deliveries and attempts. */
 export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db, listPool, settings } },
+  { services: { db, pool, listPool, settings } },
 ) => {
   const maxShownBytes = maxLoadedBytes(settings.maxBodyBytes);
   addListRoute(app, {
@@ -172,9 +179,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         operationId: 'getWebhook',
         summary: 'Get a webhook, its deliveries and their attempts',
         tags: ['history'],
-        params: Type.Object({
-          webhook_id: { ...WebhookId, examples: ['01890a5d-ac96-774b-bcce-b302099a8057'] },
-        }),
+        params: Params,
         querystring: Type.Object(
           {
             include: Type.Optional(
@@ -207,6 +212,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         .select([
           'p.id as webhook_id',
           'p.accepted_at',
+          'p.deliver_at',
           'p.event_type',
           'p.content_type',
           'p.headers',
@@ -255,6 +261,46 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         ...(request.query.include === 'body' ? { body: await bodyOf(webhook_id, bytes) } : {}),
         deliveries,
       });
+    },
+  );
+
+  app.post(
+    '/v1/webhooks/:webhook_id/cancel',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'cancelWebhook',
+        summary: 'Cancel the pending and held deliveries of a webhook',
+        description:
+          'Cancels all deliveries of the webhook that are pending or held, at once: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated.',
+        tags: ['history'],
+        params: Params,
+        response: {
+          200: described(
+            'No delivery of the webhook is pending or held.',
+            named('CancelledWebhook', {
+              webhook_id: WebhookId,
+              cancelled: Type.Integer({
+                description:
+                  'How many of its deliveries are cancelled, by this request or an earlier one.',
+              }),
+            }),
+          ),
+          ...problems(400, 401, 404, 409),
+        },
+      },
+    },
+    async (request) => {
+      const { webhook_id } = request.params;
+      const result = await cancelWebhook(pool, request.tenant, webhook_id);
+      if (result === undefined) throw notFound('webhook', webhook_id);
+      const { cancelled, ended } = result;
+      if (cancelled === 0 && ended > 0)
+        throw new Problem(
+          'conflict',
+          'All deliveries of this webhook have ended, so none can be cancelled.',
+        );
+      return { webhook_id, cancelled };
     },
   );
 

@@ -112,6 +112,10 @@ export const Attempt = named('Attempt', {
 export const WebhookRow = named('Webhook', {
   webhook_id: WebhookId,
   accepted_at: Timestamp,
+  deliver_at: nullable({
+    ...Timestamp,
+    description: 'When it was to be delivered. Null: at once.',
+  }),
   event_type: nullable(Type.String()),
   content_type: Type.String(),
   bytes: nullable(

@@ -13,6 +13,7 @@ const webhookTo = (
   orderingKey: null,
   contentType: 'application/json',
   headers: null,
+  deliverAt: null,
   body: Buffer.from('{}'),
   dataStart: 0,
   idempotency: null,
@@ -38,6 +39,19 @@ export function ofIntake(): Hot[] {
         acceptWebhooks(
           pool,
           Array.from({ length: 20 }, (_, n) => webhookTo(200 + n)),
+          { bulk: false, apart: false },
+        ),
+    },
+    {
+      what: 'accept webhooks that are scheduled, for soon and for later',
+      pool: 'intake',
+      rows: 40,
+      run: (pool) =>
+        acceptWebhooks(
+          pool,
+          Array.from({ length: 20 }, (_, n) =>
+            webhookTo(200 + n, { deliverAt: new Date(Date.now() + (n + 1) * 10_000) }),
+          ),
           { bulk: false, apart: false },
         ),
     },

@@ -1,4 +1,5 @@
 import { cancelDeliveries, cancelOne } from '../../../src/deliveries/cancel.sql.ts';
+import { cancelWebhook } from '../../../src/deliveries/cancel-webhook.sql.ts';
 import { holdDeliveries } from '../../../src/deliveries/hold.sql.ts';
 import { loadOwed, type OwedDelivery } from '../../../src/deliveries/load.sql.ts';
 import { readBody, readSizes } from '../../../src/deliveries/payloads.sql.ts';
@@ -133,6 +134,17 @@ export function ofSending({ pending, pendingOfTwoDays, held }: Samples): Hot[] {
       rows: 25,
       days: daysOf(pending),
       run: async (pool) => void (await cancelDeliveries(pool, pending)),
+    },
+    {
+      what: 'cancel a webhook',
+      pool: 'general',
+      rows: 1,
+      days: daysOf(pending),
+      run: async (pool) => {
+        const [id] = pending.webhooks;
+        const cancelled = await cancelWebhook(pool, 'default', id as string);
+        found(cancelled, cancelled?.cancelled ?? 0, 1);
+      },
     },
   ];
 }
