@@ -1,4 +1,5 @@
 // Another process sends what a frozen process has in memory, and the frozen process changes nothing when it goes on.
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
@@ -10,7 +11,7 @@ const WAITING = 60;
 const HANGING = 3;
 
 // Each waits for a lease to end.
-t.jobs = 2;
+t.jobs = 4;
 
 /** A process, and receivers that answer so slowly that deliveries wait in its memory, until they are told to be quick. */
 async function start(t: Test) {
@@ -162,4 +163,36 @@ for (const [what, { jobs, send }] of Object.entries(ways)) {
       );
     },
   );
+}
+
+for (const [what, { send }] of Object.entries(ways)) {
+  t.test(`what ${what} is sent by the process itself if there is no other`, async (t) => {
+    const started = await start(t);
+    const { client, cli, count, received, hanging } = started;
+    await send(started, 'hanging', HANGING);
+    await hanging.waitFor(HANGING);
+    await send(started, 'steady', WAITING);
+    await until(
+      'some are delivered',
+      async () => (await count(`posthorn.deliveries where state = 'succeeded'`)) >= 2,
+    );
+    cli.kill('SIGSTOP');
+    const { rows } = await client.query<{ ms: number }>(
+      `select (extract(epoch from min(seen_at) + interval '30 seconds' - now()) * 1000)::float8 as ms
+       from posthorn.workers where pid = $1`,
+      [cli.child.pid],
+    );
+    // Only time ends a lease.
+    await sleep(rows[0]?.ms);
+    t.ok(received() < WAITING, 'many wait in its memory');
+    cli.kill('SIGCONT');
+    started.answerAll();
+    // They would count as lost after three minutes.
+    await until(
+      'all are delivered',
+      async () => (await count(`posthorn.deliveries where state in ('pending', 'held')`)) === 0,
+      60_000,
+    );
+    t.equal(received(), WAITING + 2 * HANGING, 'each is sent once, or again after a failure');
+  });
 }
