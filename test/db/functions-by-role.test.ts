@@ -1,0 +1,374 @@
+// Every function, table and view of the schema with every kind of role: who may use it, and what a role that is limited
+// to a tenant learns of others.
+import pg from 'pg';
+import t, { type Test } from 'tap';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+import { createRole } from '../helpers/sender.ts';
+import { addTenants, CONFIDENTIAL, type OfTenant } from '../helpers/tenants.ts';
+
+/** The rights of a kind of role, each as it is given. */
+const KINDS = {
+  none: [],
+  sender: ['allow_sender($1)'],
+  'sender for acme': [`allow_sender($1, '{acme}')`],
+  reporter: ['allow_reporter($1)'],
+  'reporter with bodies': ['allow_reporter($1, true)'],
+  'reporter of acme': [`allow_reporter($1, true, '{acme}')`],
+  manager: ['allow_manager($1)'],
+  'manager of acme': [`allow_manager($1, '{acme}')`],
+  'all of acme': [
+    ...[`allow_sender($1, '{acme}')`, `allow_reporter($1, true, '{acme}')`],
+    `allow_manager($1, '{acme}')`,
+  ],
+} as const satisfies Record<string, readonly string[]>;
+type Kind = keyof typeof KINDS;
+const NAMES = Object.keys(KINDS) as Kind[];
+const OF_ACME: readonly Kind[] = NAMES.filter((name) => name.endsWith('acme'));
+
+/** Who may use something: everybody, the roles with one of the rights, or (`[]`) the owner alone. */
+type Users = 'everybody' | readonly ('send' | 'read' | 'read all' | 'manage')[];
+
+/** Functions that others than the owner may call. Any other function is the owner's alone. */
+const FUNCTIONS: Readonly<Record<string, Users>> = {
+  // They compute, and read nothing.
+  redact_url: 'everybody',
+  try_jsonb: 'everybody',
+  uuidv7_floor: 'everybody',
+  uuidv7_time: 'everybody',
+  send: ['send'],
+  send_many: ['send'],
+  status: ['send', 'read', 'manage'],
+  committed_before: ['send', 'read'],
+  readable_tenants: ['read'],
+  deliveries_between: ['read all'],
+  attempts_between: ['read all'],
+  subscribe: ['manage'],
+  generate_secret: ['manage'],
+  pause: ['manage'],
+  resume: ['manage'],
+  retry: ['manage'],
+  cancel: ['manage'],
+  replay: ['manage'],
+};
+/** Functions that only the owner may call. A new function is added here, or above. */
+const OWNERS = `
+  accept accept_general add_deliver_jobs allow_manager allow_reporter allow_right allow_sender allowed_tenants begin_task
+  cancel_deliveries check_filter check_sending claim_idempotency_keys count_json_elements create_partition deliver_job
+  disable_subscription duration_ms enqueue_task ensure_backlog ensure_partitions ensure_reserve event_type_patterns
+  event_types_problem filter_cost filter_is_predicate filter_problem filter_shape filter_test follow_circuit
+  forget_circuit forget_secrets grant_rights headers_problem is_inet6 list_partitions mark_commits
+  matching_subscriptions notify_backlogs notify_event_type_rules_changed notify_event_types_changed notify_key_changed
+  notify_subscription_changed notify_tenant_changed privileges_of_right reopen report_answer report_failure
+  report_success require_right require_sender require_subscription require_tenant require_tenant_of_subscription
+  retry_refusal retry_schedule_problem revoke_manager revoke_reporter revoke_right revoke_sender secret_problem
+  send_operational_webhook send_subscription_event set_paused set_through_backlog store_idempotency_keys
+  store_subscription_event_types url_problem uuidv7 webhook_data webhook_head`
+  .trim()
+  .split(/\s+/);
+
+/** Tables and views that others than the owner may read. */
+const RELATIONS: Readonly<Record<string, Users>> = {
+  delivery_report: ['read all'],
+  attempt_report: ['read all'],
+  webhooks: ['read all'],
+  subscription_health: ['read all'],
+  deliveries: ['read all'],
+  tenant_deliveries: ['read'],
+  tenant_attempts: ['read'],
+  tenant_webhooks: ['read'],
+  tenant_subscriptions: ['read'],
+};
+
+function mayUse(kind: Kind, users: Users): boolean {
+  if (users === 'everybody') return true;
+  const given = KINDS[kind].join();
+  return users.some((right) => {
+    if (right === 'read all') return /allow_reporter/.test(given) && !/acme/.test(given);
+    return given.includes(
+      { send: 'allow_sender', read: 'allow_reporter', manage: 'allow_manager' }[right],
+    );
+  });
+}
+
+async function start(t: Test) {
+  const databaseUrl = await createTestDatabase(t);
+  const client = await connect(t, databaseUrl);
+  // Ids that nothing else has.
+  await client.query('alter sequence posthorn.subscriptions_id_seq restart with 4096001');
+  const tenants = await addTenants(client, ['default', 'acme', 'zeta']);
+  const roles = {} as Record<Kind, string>;
+  for (const kind of NAMES) {
+    roles[kind] = await createRole(t, client);
+    for (const right of KINDS[kind]) await client.query(`select posthorn.${right}`, [roles[kind]]);
+  }
+  return { databaseUrl, client, tenants, roles };
+}
+
+t.test(
+  'each function and each table is for the roles that have its right, and for no other',
+  async (t) => {
+    const { client, roles } = await start(t);
+    const { rows: functions } = await client.query<{ oid: number; name: string }>(
+      `select oid, proname as name from pg_proc where pronamespace = 'posthorn'::regnamespace order by proname`,
+    );
+    const unknown = functions.filter(({ name }) => !(name in FUNCTIONS) && !OWNERS.includes(name));
+    t.strictSame(unknown, [], 'each function is in FUNCTIONS or in OWNERS');
+    t.strictSame(
+      [...Object.keys(FUNCTIONS), ...OWNERS].filter(
+        (known) => !functions.some(({ name }) => name === known),
+      ),
+      [],
+      'each name in these lists is that of a function',
+    );
+    for (const kind of NAMES) {
+      const role = roles[kind];
+      const { rows } = await client.query<{ name: string; may: boolean }>(
+        `select proname as name, has_function_privilege($1, oid, 'execute') as may from pg_proc
+       where pronamespace = 'posthorn'::regnamespace order by proname`,
+        [role],
+      );
+      t.strictSame(
+        rows.filter(({ may }) => may).map(({ name }) => name),
+        Object.keys(FUNCTIONS)
+          .filter((name) => mayUse(kind, FUNCTIONS[name] as Users))
+          .sort(),
+        `functions that a role may call: ${kind}`,
+      );
+      const { rows: relations } = await client.query<{
+        name: string;
+        reads: boolean;
+        writes: boolean;
+      }>(
+        `select c.relname as name,
+         c.relkind <> 'S' and has_any_column_privilege($1, c.oid, 'select') as reads,
+         case when c.relkind = 'S' then has_sequence_privilege($1, c.oid, 'usage, select, update')
+           else has_table_privilege($1, c.oid, 'insert, update, delete, truncate, references, trigger')
+             or has_any_column_privilege($1, c.oid, 'insert, update, references') end as writes
+       from pg_class c
+       where c.relnamespace in ('posthorn'::regnamespace, 'graphile_worker'::regnamespace)
+         and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+       order by c.relname`,
+        [role],
+      );
+      t.strictSame(
+        relations.filter(({ reads }) => reads).map(({ name }) => name),
+        Object.keys(RELATIONS)
+          .filter((name) => mayUse(kind, RELATIONS[name] as Users))
+          .sort(),
+        `tables and views that a role may read: ${kind}`,
+      );
+      t.strictSame(
+        relations.filter(({ writes }) => writes),
+        [],
+        `tables that a role may write: ${kind}`,
+      );
+    }
+  },
+);
+
+/** Calls of each function that takes a tenant, or something of one. */
+function callsFor({ tenant, webhook, subscription }: OfTenant): Record<string, readonly string[]> {
+  return {
+    send: [
+      `posthorn.send('a', '1', '${tenant}')`,
+      `posthorn.send('a', '1', '${tenant}', subscription_id => ${subscription})`,
+    ],
+    send_many: [`posthorn.send_many('{a,b}', '{1,2}', '${tenant}')`],
+    status: [`posthorn.status('${webhook}')`],
+    subscribe: [`posthorn.subscribe('https://a.example/', tenant => '${tenant}')`],
+    pause: [`posthorn.pause(${subscription})`, `posthorn.pause(${subscription}, 'a')`],
+    resume: [`posthorn.resume(${subscription})`],
+    retry: [`posthorn.retry('${webhook}')`, `posthorn.retry('${webhook}', ${subscription})`],
+    cancel: [`posthorn.cancel('${webhook}')`, `posthorn.cancel('${webhook}', ${subscription})`],
+    replay: [`posthorn.replay(${subscription}, '2026-01-01')`],
+  };
+}
+/** Functions that take nothing of a tenant, and calls of them. */
+const OTHER_CALLS: Readonly<Record<string, readonly string[]>> = {
+  committed_before: ['posthorn.committed_before()'],
+  readable_tenants: ['posthorn.readable_tenants()'],
+  generate_secret: ['posthorn.generate_secret()'],
+  redact_url: [`posthorn.redact_url('https://a.example/?b')`],
+  try_jsonb: [`posthorn.try_jsonb('{}')`],
+  uuidv7_floor: ['posthorn.uuidv7_floor(now())'],
+  uuidv7_time: [`posthorn.uuidv7_time('01990000-0000-7000-8000-000000000000')`],
+};
+
+/** What sessions may set, also to see what is not theirs. */
+const HOSTILE: readonly (readonly string[])[] = [
+  [],
+  [`set local search_path = hostile, pg_temp, pg_catalog`],
+  [`set local search_path = ''`],
+  ['set local standard_conforming_strings = off'],
+  [`set local DateStyle = 'German'`, `set local TimeZone = 'Pacific/Kiritimati'`],
+  ['set local transform_null_equals = on', 'set local array_nulls = off'],
+  ['set local row_security = off', 'set local plan_cache_mode = force_generic_plan'],
+  [`set local posthorn.bulk = 'on'`, `set local posthorn.sent = '999'`],
+  [
+    'create temp table rights (role name, may text, tenants text[])',
+    `create function pg_temp.pg_has_role(name, name, text) returns boolean language sql return true`,
+    `create function pg_temp.allowed_tenants(text[]) returns text[] language sql return null::pg_catalog.text[]`,
+    'set local search_path = pg_temp, hostile, pg_catalog',
+  ],
+  ['set local role none'],
+];
+
+/** The outcome of a statement: its SQLSTATE, or the number of its rows; and all that it tells. */
+async function outcomeOf(
+  client: pg.Client,
+  statement: string,
+): Promise<{ outcome: string; told: string }> {
+  await client.query('savepoint one');
+  try {
+    const { rows } = await client.query(statement);
+    return { outcome: `${rows.length} rows`, told: JSON.stringify(rows) };
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) throw error;
+    const { code, message, detail = '', hint = '', where = '' } = error;
+    return { outcome: code ?? '', told: [message, detail, hint, where].join(' ') };
+  } finally {
+    await client.query('rollback to one');
+  }
+}
+
+t.test(
+  'a role that is limited to a tenant does nothing for others and learns nothing of them',
+  async (t) => {
+    const { client, tenants, roles } = await start(t);
+    await client.query(`
+    create schema hostile;
+    grant usage on schema hostile to public;
+    create function hostile.pg_has_role(name, name, text) returns boolean language sql return true;
+    create function hostile.pg_has_role(name, oid, text) returns boolean language sql return true;
+    create function hostile.current_setting(text) returns text language sql return 'postgres';
+    create function hostile.array_position(text[], text) returns integer language sql return 1;
+    create function hostile.same(text, text) returns boolean language sql return true;
+    create operator hostile.= (leftarg = text, rightarg = text, function = hostile.same);
+    create table hostile.rights (role name, may text, tenants text[]);
+    create table hostile.subscriptions (id integer)`);
+    const callable = Object.keys(FUNCTIONS).filter((name) =>
+      OF_ACME.some((kind) => mayUse(kind, FUNCTIONS[name] as Users)),
+    );
+    const covered = new Set([...Object.keys(callsFor(tenants.acme)), ...Object.keys(OTHER_CALLS)]);
+    t.strictSame(
+      callable.filter((name) => !covered.has(name)),
+      [],
+      'each function that such a role may call is called here',
+    );
+    /** All that a tenant must not learn of another. */
+    const secretsOf = ({ tenant, webhook, subscription }: OfTenant) =>
+      new RegExp(`${webhook}|receiver.example|${CONFIDENTIAL}|${subscription}|"${tenant}"`);
+
+    for (const kind of OF_ACME) {
+      const usual = new Map<string, string>();
+      for (const settings of HOSTILE) {
+        await client.query('begin');
+        await client.query(`set local session authorization ${roles[kind]}`);
+        for (const setting of settings) await client.query(setting);
+        for (const owned of [tenants.acme, tenants.zeta, tenants.default]) {
+          for (const [name, calls] of [
+            ...Object.entries(callsFor(owned)),
+            ...Object.entries(OTHER_CALLS),
+          ])
+            for (const call of calls) {
+              const what = `${kind}, ${settings.join('; ')}: ${call}`;
+              const { outcome, told } = await outcomeOf(client, `select * from ${call} as result`);
+              const may = mayUse(kind, FUNCTIONS[name] as Users);
+              if (!may) t.equal(outcome, '42501', what);
+              else if (owned !== tenants.acme && !(name in OTHER_CALLS)) {
+                t.match(outcome, /^(42501|23503|0 rows)$/, what);
+                // It may be told what it gave.
+                const given = call.match(/[0-9a-f-]{36}|\d{7}|zeta|default/g) ?? [];
+                const others = given.reduce((text, part) => text.replaceAll(part, '…'), told);
+                t.notMatch(others, secretsOf(owned), what);
+              } else if (name !== 'retry' && name !== 'cancel')
+                t.match(outcome, /^1 rows$/, `${what}: ${told}`);
+              const before = usual.get(call);
+              if (before === undefined) usual.set(call, outcome);
+              else t.equal(outcome, before, what);
+            }
+        }
+        for (const relation of Object.keys(RELATIONS)) {
+          const { outcome, told } = await outcomeOf(client, `select * from posthorn.${relation}`);
+          const what = `${kind}, ${settings.join('; ')}: ${relation}`;
+          if (mayUse(kind, RELATIONS[relation] as Users)) {
+            t.equal(outcome, '1 rows', `${what}: ${told}`);
+            t.notMatch(told, /zeta|default/, what);
+          } else t.equal(outcome, '42501', what);
+        }
+        await client.query('rollback');
+      }
+    }
+  },
+);
+
+t.test('no limited role becomes another role by what it sets or calls', async (t) => {
+  const { client, tenants, roles } = await start(t);
+  const role = roles['all of acme'];
+  const { rows } = await client.query('select current_user as owner');
+  await client.query(`create schema theirs; grant usage, create on schema theirs to public`);
+  await client.query('begin');
+  await client.query(`set local session authorization ${role}`);
+  for (const statement of [
+    `set local role ${rows[0].owner}`,
+    `select set_config('role', '${rows[0].owner}', true)`,
+    `set local role ${roles.sender}`,
+    `set local session_replication_role = replica`,
+    `create function theirs.f() returns text[] language sql set role = '${roles.manager}' as 'select posthorn.readable_tenants()'; select theirs.f()`,
+    `alter function posthorn.send set search_path = theirs`,
+    `create or replace function posthorn.allowed_tenants(text[]) returns text[] language sql return null`,
+    `create table posthorn.x ()`,
+  ])
+    t.match((await outcomeOf(client, statement)).outcome, /^(42501|42883|42P13|0A000)$/, statement);
+  await client.query('rollback');
+
+  // A function of another role runs with the rights of that role, which has none of its own here.
+  const { zeta } = tenants;
+  await client.query('set check_function_bodies = off');
+  await client.query(`
+    set role ${roles.none};
+    create function theirs.send() returns uuid language sql security definer as
+      $$ select posthorn.send('a', '1', 'zeta') $$;
+    create function theirs.pause() returns void language sql security definer as
+      $$ select posthorn.pause(${zeta.subscription}) $$;
+    reset role`);
+  // And with those of a role that may do all, the session still counts, because some role is limited.
+  await client.query(`
+    set role ${roles.manager};
+    create function theirs.pause_it() returns void language sql security definer as
+      $$ select posthorn.pause(${zeta.subscription}) $$;
+    reset role;
+    set role ${roles['reporter with bodies']};
+    create function theirs.look() returns setof text language sql security definer as
+      $$ select to_jsonb(r)::text from posthorn.tenant_webhooks r $$;
+    reset role`);
+  await client.query('begin');
+  await client.query(`set local session authorization ${role}`);
+  for (const [statement, outcome] of [
+    ['select theirs.send()', '42501'],
+    ['select theirs.pause()', '42501'],
+    ['select theirs.pause_it()', '23503'],
+    ['select theirs.look()', '1 rows'],
+  ] as const) {
+    const { outcome: found, told } = await outcomeOf(client, statement);
+    t.equal(found, outcome, `${statement}: ${told}`);
+    t.notMatch(told, /"zeta"/, statement);
+  }
+  await client.query('rollback');
+});
+
+t.test('the owner may do everything, for all tenants', async (t) => {
+  const { client, tenants } = await start(t);
+  await client.query('begin');
+  for (const owned of Object.values(tenants))
+    for (const calls of [...Object.values(callsFor(owned)), ...Object.values(OTHER_CALLS)])
+      for (const call of calls)
+        t.equal(
+          (await outcomeOf(client, `select * from ${call} as result`)).outcome,
+          '1 rows',
+          call,
+        );
+  await client.query('rollback');
+  const { rows } = await client.query('select url from posthorn.subscriptions');
+  t.ok(rows.every(({ url }) => url.includes(CONFIDENTIAL)));
+});
