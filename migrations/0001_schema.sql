@@ -523,3 +523,21 @@ create table posthorn.rights (
 );
 comment on table posthorn.rights is
   'What roles may do from SQL in this database, and for which tenants. posthorn.allow_sender, allow_reporter, allow_manager and their revoke_ functions change it.';
+
+-- Watches ------------------------------------------------------------------------------------------
+
+-- A watch is a function and its triggers on a table of the application (posthorn.watch). Its id is below the number
+-- (oid) of any table of an application, so that posthorn.unwatch tells a watch from a table.
+create sequence posthorn.watch_ids as integer maxvalue 16383 cycle;
+
+create table posthorn.watch_failures (
+  id bigint generated always as identity primary key,
+  watch integer not null,
+  at timestamptz not null default clock_timestamp(),
+  -- How many webhooks were not sent.
+  webhooks bigint not null,
+  error text not null
+);
+comment on table posthorn.watch_failures is
+  'Webhooks that watches with on_error => ''skip'' could not send. The workers merge old rows of a watch into one.';
+create index watch_failures_of_watch on posthorn.watch_failures (watch, at);

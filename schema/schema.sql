@@ -11,6 +11,8 @@ create type posthorn.subscription_status as enum ('active', 'paused', 'disabled'
 
 create sequence posthorn.delivery_attempts_id_seq as bigint;
 
+create sequence posthorn.watch_ids as integer;
+
 -- Subscriptions with held deliveries, and the worker that owns the backlog of each.
 create table posthorn.backlogs (
   subscription_id integer not null,
@@ -350,6 +352,17 @@ create table posthorn.tenants (
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.tenants FOR EACH ROW EXECUTE FUNCTION posthorn.notify_tenant_changed();
 CREATE TRIGGER notify_event_type_rules_changed AFTER INSERT OR UPDATE OF strict_event_types, validate_event_types ON posthorn.tenants FOR EACH ROW EXECUTE FUNCTION posthorn.notify_event_type_rules_changed();
 
+-- Webhooks that watches with on_error => 'skip' could not send. The workers merge old rows of a watch into one.
+create table posthorn.watch_failures (
+  id bigint not null generated always as identity,
+  watch integer not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  webhooks bigint not null,
+  error text not null,
+  constraint watch_failures_pkey PRIMARY KEY (id)
+);
+CREATE INDEX watch_failures_of_watch ON posthorn.watch_failures USING btree (watch, at);
+
 -- Accepted webhooks. The id is the webhook_id of other tables.
 create table posthorn.webhook_payloads (
   id uuid not null default posthorn.uuidv7(),
@@ -538,6 +551,28 @@ create view posthorn.tenant_webhooks (
   deliver_at timestamp with time zone
 ) as …; -- schema/views/tenant_webhooks.sql
 
+-- A row for each watch: its table, its options, and the webhooks that it could not send (on_error => 'skip').
+create view posthorn.watches (
+  id integer,
+  rel regclass,
+  enabled boolean,
+  owner name,
+  ops text[],
+  columns text[],
+  payload_columns text[],
+  "when" text,
+  with_old boolean,
+  ordering_key text,
+  tenant text,
+  tenant_column text,
+  per text,
+  event_type text,
+  on_error text,
+  failures bigint,
+  last_failed_at timestamp with time zone,
+  last_error text
+) as …; -- schema/views/watches.sql
+
 -- A row for each webhook, with its payload as jsonb.
 create view posthorn.webhooks (
   webhook_id uuid,
@@ -661,6 +696,13 @@ create function posthorn.check_sending(event_types text[], tenant text, channels
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/check_sending.sql
+-- may be executed by: nobody but the owner
+
+-- Raises an error that says why a table cannot be watched, and what would work.
+create function posthorn.check_watchable(rel regclass, per text) returns void
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/check_watchable.sql
 -- may be executed by: nobody but the owner
 
 -- Locks idempotency keys until the end of the transaction. The outcome of a key that cannot be used is in_flight (another transaction has it), reused (for another request), or replayed (with the earlier answer).
@@ -788,6 +830,13 @@ create function posthorn.filter_test(filter jsonpath) returns jsonpath
   as …; -- schema/functions/filter_test.sql
 -- may be executed by: nobody but the owner
 
+-- The watches of the caller on a table, or the watch with an id, and their functions. Raises an error if there are none.
+create function posthorn.find_watches(watch regclass) returns TABLE(id integer, function regprocedure)
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/find_watches.sql
+-- may be executed by: nobody but the owner
+
 -- Trigger: sets subscriptions.circuit_open as the table circuits says, and notifies every process to reload the subscription.
 create function posthorn.follow_circuit() returns trigger
   language plpgsql
@@ -861,6 +910,13 @@ create function posthorn.matching_subscriptions(tenant text, event_type text, ch
 create function posthorn.may_notify() returns boolean
   language sql stable parallel safe
   as …; -- schema/functions/may_notify.sql
+-- may be executed by: nobody but the owner
+
+-- Counts webhooks that a watch with on_error => 'skip' could not send.
+create function posthorn.note_watch_failure(watch integer, webhooks bigint, error text) returns void
+  language sql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/note_watch_failure.sql
 -- may be executed by: nobody but the owner
 
 -- Notifies the owners of the backlogs of these subscriptions.
@@ -965,6 +1021,13 @@ create function posthorn.report_success(id integer) returns boolean
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/report_success.sql
+-- may be executed by: nobody but the owner
+
+-- Raises undefined_column (42703) unless the table has all these columns.
+create function posthorn.require_columns(rel regclass, names text[], parameter text) returns void
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/require_columns.sql
 -- may be executed by: nobody but the owner
 
 -- Raises insufficient_privilege (42501) if the role of the session is limited to other tenants.
@@ -1093,6 +1156,13 @@ create function posthorn.send_subscription_event(what text, id integer, reason t
   as …; -- schema/functions/send_subscription_event.sql
 -- may be executed by: nobody but the owner
 
+-- Sends webhooks of a watch in the caller's transaction.
+create function posthorn.send_watched(watch integer, event_types text[], data jsonb[], ordering_keys text[], tenants text[], tenant text, skips boolean) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send_watched.sql
+-- may be executed by: nobody but the owner
+
 -- Pauses or resumes a subscription. A disabled subscription stays disabled. Returns its status afterwards.
 create function posthorn.set_paused(id integer, paused boolean, reason text DEFAULT NULL::text, replaces boolean DEFAULT false) returns posthorn.subscription_status
   language plpgsql
@@ -1142,6 +1212,13 @@ create function posthorn.try_jsonb(body bytea) returns jsonb
   as …; -- schema/functions/try_jsonb.sql
 -- may be executed by: public
 
+-- Ends a watch, by its id, or all watches on a table. Returns how many there were.
+create function posthorn.unwatch(watch regclass) returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; client_min_messages=warning; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/unwatch.sql
+-- may be executed by: nobody but the owner
+
 -- Why a URL cannot be that of a subscription that is created by SQL, or null.
 create function posthorn.url_problem(url text) returns text
   language plpgsql immutable parallel safe
@@ -1166,6 +1243,20 @@ create function posthorn.uuidv7_time(id uuid) returns timestamp with time zone
   language sql immutable strict parallel safe
   as …; -- schema/functions/uuidv7_time.sql
 -- may be executed by: public
+
+-- Sends a webhook for each changed row of a table, in the transaction of the change. Returns the id of the watch.
+create function posthorn.watch(rel regclass, ops text[] DEFAULT '{insert,update,delete}'::text[], columns text[] DEFAULT NULL::text[], payload_columns text[] DEFAULT NULL::text[], "when" text DEFAULT NULL::text, with_old boolean DEFAULT true, ordering_key text DEFAULT NULL::text, tenant text DEFAULT 'default'::text, tenant_column text DEFAULT NULL::text, per text DEFAULT 'statement'::text, event_type text DEFAULT NULL::text, on_error text DEFAULT 'raise'::text) returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; client_min_messages=warning; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/watch.sql
+-- may be executed by: nobody but the owner
+
+-- The text of the function that the triggers of a watch run.
+create function posthorn.watch_function_body(options jsonb, key_columns text[]) returns text
+  language plpgsql immutable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/watch_function_body.sql
+-- may be executed by: nobody but the owner
 
 -- The data of a webhook, without the envelope that Posthorn puts around data that is sent by event type.
 create function posthorn.webhook_data(body bytea, event_type text) returns jsonb

@@ -82,6 +82,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
     { loops: ['count_minutes'], ...renamesColumn('counting', 'marked_at') },
     { loops: ['move_future_times'], ...renamesColumn('backlogs', 'owned_at') },
     { loops: ['mark_commits'], ...renamesColumn('commit_marks', 'xid') },
+    { loops: ['merge_watch_failures'], ...renamesColumn('watch_failures', 'webhooks') },
   ],
   'asked by requests': [
     {

@@ -15,6 +15,11 @@ begin
   if may = 'send' then
     return query select 'execute on function posthorn.' || name
       from unnest('{send,send_many,status,committed_before}'::text[]) as name;
+    -- posthorn.watch runs with the rights of its caller, who owns the table, and so do the functions that it calls.
+    return query select 'execute on function posthorn.' || name
+      from unnest(('{watch,unwatch,find_watches,check_watchable,require_columns,watch_function_body,send_watched,'
+        || 'note_watch_failure}')::text[]) as name;
+    return query values ('usage on sequence posthorn.watch_ids'), ('select on posthorn.watches');
   elsif may = 'manage' then
     return query select 'execute on function posthorn.' || name
       from unnest('{subscribe,generate_secret,pause,resume,retry,cancel,replay,status}'::text[]) as name;

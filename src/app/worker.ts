@@ -30,6 +30,7 @@ import { createExpiry, createSkipping } from '../maintenance/expire-held.ts';
 import { createIndexMaker } from '../maintenance/indexes.ts';
 import { createPartitionKeeper, createPartitionMaker } from '../maintenance/partitions.ts';
 import { createWaker } from '../maintenance/queue-retries.ts';
+import { createWatchFailureMerger } from '../maintenance/watch-failures.ts';
 import { createPresence } from '../maintenance/worker-lease.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';
 import { createCourier } from '../sending/courier.ts';
@@ -239,6 +240,10 @@ export function createWorker(options: WorkerOptions): Worker {
     health.watch('move_future_times', 'moving due times of a wrong clock'),
     log,
   );
+  const failureMerger = createWatchFailureMerger(
+    pool,
+    health.watch('merge_watch_failures', 'merging what watches could not send'),
+  );
   const counter = createCounter(
     pool,
     health.watch('count_minutes', 'counting webhooks and attempts'),
@@ -256,6 +261,7 @@ export function createWorker(options: WorkerOptions): Worker {
     clockKeeper,
     commitMarks,
     counter,
+    failureMerger,
   ];
   // An hourly job runs them in one process; if a run fails, that process tries it again by itself.
   const hourly = [

@@ -3,7 +3,7 @@ import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
 /** The watermark of posthorn.committed_before is this much behind, and less while no transaction writes. */
-const EVERY_MS = 1_000;
+const EVERY_MS = 10_000;
 
 /** Writes the marks that posthorn.committed_before reads. While nothing else is written, it writes nothing. */
 export function createCommitMarks(pool: pg.Pool, loop: Loop): Periodic {

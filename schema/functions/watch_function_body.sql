@@ -1,0 +1,229 @@
+-- Statement triggers cost one call for any number of rows, so they are the default. How they work:
+-- * Postgres fills the two transition tables of an update together, row by row, also when rows move between
+--   partitions. So the nth new row belongs to the nth old row, and no primary key is needed. The one exception is a
+--   row that a trigger keeps out of its new partition; then the tables have different lengths, which is an error.
+-- * A plan is made once, often for a single row, and is kept for a statement of 100,000 rows. A nested loop would then
+--   compare each row with each. So nested loops are off while the query is planned.
+-- * The rows are read by a cursor and sent in portions of 1,000 or 1 MiB, so memory does not grow with the statement.
+-- * Where `when` may use `old` for an insert, or `new` for a delete, the join "on false" gives it a row of nulls.
+-- Nothing in the text names the table, so the table may be renamed.
+create or replace function posthorn.watch_function_body(options jsonb, key_columns text[]) returns text
+  language plpgsql immutable
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+as $$
+declare
+  id constant text := options ->> 'id';
+  by_row constant boolean := options ->> 'per' = 'row';
+  skips constant text := case options ->> 'on_error' when 'skip' then 'true' else 'false' end;
+  tenant_column constant text := options ->> 'tenant_column';
+  condition constant text := options ->> 'when';
+  picks constant boolean := jsonb_typeof(options -> 'payload_columns') = 'array';
+  number constant text := '"posthorn row"';
+  kinds text[] := array['inserted', 'updated', 'deleted'];
+  json_of text[];
+  key_of text[] := array['null::text', 'null::text'];
+  tenant_of text[] := array['null::text', 'null::text'];
+  filter text;
+  changed text;
+  updated text;
+  queries text[];
+  handler text;
+  side text;
+  pick text;
+begin
+  for nth in 1 .. 3 loop
+    kinds[nth] := quote_literal(options ->> 'event_type' || '.' || kinds[nth]);
+  end loop;
+  for nth in 1 .. 2 loop
+    side := (array['new', 'old'])[nth];
+    if picks then
+      select string_agg(format('%s.%I', side, c), ', ' order by n)
+        from jsonb_array_elements_text(options -> 'payload_columns') with ordinality as p (c, n)
+        into pick;
+      json_of[nth] := format('(select to_jsonb(picked.*) from (select %s) as picked)', pick);
+    else
+      json_of[nth] := format(case when by_row then 'to_jsonb(%s)' else 'to_jsonb(%s.*)' end, side);
+    end if;
+    if key_columns is not null then
+      select format('concat_ws('','', %s)', string_agg(format('%s.%I', side, c), ', ' order by n))
+        from unnest(key_columns) with ordinality as k (c, n)
+        into pick;
+      key_of[nth] := format('case when length(%1$s) > 256 then md5(%1$s) else nullif(%1$s, '''') end', pick);
+    end if;
+    if tenant_column is not null then
+      tenant_of[nth] := format('%s.%I::text', side, tenant_column);
+    end if;
+  end loop;
+  select string_agg(format('to_jsonb(new.%1$I) is distinct from to_jsonb(old.%1$I)', c), ' or ')
+    from jsonb_array_elements_text(nullif(options -> 'columns', 'null')) as c
+    into filter;
+  changed := '(select coalesce(jsonb_agg(each.key), ''[]'') from jsonb_each(%1$s) as each where each.value is distinct from %2$s -> each.key)';
+  updated := 'jsonb_build_object(''new'', %1$s' || case when (options ->> 'with_old')::boolean then ', ''old'', %2$s' else '' end
+    || ', ''changed'', ' || changed || ')';
+
+  handler := format($text$
+exception
+  when serialization_failure or deadlock_detected then
+    raise;
+  when others then
+    get stacked diagnostics problem = message_text, detail = pg_exception_detail, hint = pg_exception_hint;%s
+end;
+return null;
+end
+$text$, case when skips = 'true' then format(case when by_row then $text$
+    perform posthorn.note_watch_failure(%1$s, 1, problem);$text$ else $text$
+    if tg_op = 'INSERT' then
+      perform posthorn.note_watch_failure(%1$s, (select count(*) from posthorn_new), problem);
+    else
+      perform posthorn.note_watch_failure(%1$s, (select count(*) from posthorn_old), problem);
+    end if;$text$ end, id)
+    else format($text$
+    raise exception 'the watch %s on %%.%% cannot send: %%', tg_table_schema, tg_table_name, problem
+      using errcode = sqlstate, detail = detail,
+        hint = coalesce(nullif(hint, ''), 'Change the watch with posthorn.unwatch(%s) and posthorn.watch; with on_error => ''skip'' the statement would go on.');$text$,
+      id, id) end);
+
+  if by_row then
+    return format($text$
+#variable_conflict use_column
+declare
+  problem text;
+  detail text;
+  hint text;
+  new_json jsonb;
+  old_json jsonb;
+begin
+begin
+if tg_op = 'INSERT' then
+  select new.* into old where false;
+elsif tg_op = 'DELETE' then
+  select old.* into new where false;
+elsif not (%s) then
+  return null;
+end if;
+if (
+%s
+) is not true then
+  return null;
+end if;
+if tg_op <> 'DELETE' then
+  new_json := %s;
+end if;
+if tg_op <> 'INSERT' then
+  old_json := %s;
+end if;
+$text$, coalesce(filter, 'true'), coalesce(condition, 'true'), json_of[1], json_of[2])
+      || format(case when tenant_column is null then '' else $text$
+if tg_op = 'UPDATE' and %2$s is distinct from %3$s then
+  if %3$s is not null then
+    perform posthorn.send_watched(%1$s, array[%4$s], array[jsonb_build_object('old', old_json)], array[%6$s], array[%3$s], null, %8$s);
+  end if;
+  if %2$s is not null then
+    perform posthorn.send_watched(%1$s, array[%5$s], array[jsonb_build_object('new', new_json)], array[%7$s], array[%2$s], null, %8$s);
+  end if;
+  return null;
+end if;
+$text$ end, id, tenant_of[1], tenant_of[2], kinds[3], kinds[1], key_of[2], key_of[1], skips)
+      || format($text$
+if tg_op = 'INSERT' then
+  perform posthorn.send_watched(%1$s, array[%2$s], array[jsonb_build_object('new', new_json)], array[%5$s], array[%7$s], %9$L, %10$s);
+elsif tg_op = 'UPDATE' then
+  perform posthorn.send_watched(%1$s, array[%3$s], array[%11$s], array[%5$s], array[%7$s], %9$L, %10$s);
+else
+  perform posthorn.send_watched(%1$s, array[%4$s], array[jsonb_build_object('old', old_json)], array[%6$s], array[%8$s], %9$L, %10$s);
+end if;
+$text$, id, kinds[1], kinds[2], kinds[3], key_of[1], key_of[2], tenant_of[1], tenant_of[2], options ->> 'tenant', skips,
+        format(updated, 'new_json', 'old_json'))
+      || handler;
+  end if;
+
+  queries := array[
+    format('select %s, jsonb_build_object(''new'', %s), %s, %s from posthorn_new as new', kinds[1], json_of[1], key_of[1], tenant_of[1])
+      || case when condition is not null then ' left join (select * from posthorn_new) as old on false' else '' end,
+    format($text$select sent.event_type, sent.data, sent.key, sent.tenant
+    from (select row_number() over () as %1$s, t.* from posthorn_new as t) as new
+    join (select row_number() over () as %1$s, t.* from posthorn_old as t) as old on new.%1$s = old.%1$s
+    cross join lateral (select %2$s as new, %3$s as old offset 0) as json
+    cross join lateral (
+      select %4$s as event_type, %5$s as data, %6$s as key, %7$s as tenant$text$,
+        number,
+        json_of[1] || case when picks then '' else ' - ''posthorn row''' end,
+        json_of[2] || case when picks then '' else ' - ''posthorn row''' end,
+        kinds[2], format(updated, 'json.new', 'json.old'), key_of[1], tenant_of[1])
+      || case when tenant_column is null then '' else format($text$
+      where %1$s is not distinct from %2$s
+      union all
+      select %3$s, jsonb_build_object('old', json.old), %4$s, %2$s where %1$s <> %2$s or %1$s is null and %2$s is not null
+      union all
+      select %5$s, jsonb_build_object('new', json.new), %6$s, %1$s where %1$s <> %2$s or %2$s is null and %1$s is not null$text$,
+        tenant_of[1], tenant_of[2], kinds[3], key_of[2], kinds[1], key_of[1]) end
+      || ') as sent',
+    format('select %s, jsonb_build_object(''old'', %s), %s, %s from posthorn_old as old', kinds[3], json_of[2], key_of[2], tenant_of[2])
+      || case when condition is not null then ' left join (select * from posthorn_old) as new on false' else '' end];
+  for nth in 1 .. 3 loop
+    queries[nth] := queries[nth] || E'\n    where ' || coalesce(E'(\n' || condition || E'\n)', 'true')
+      || case when nth = 2 and filter is not null then ' and (' || filter || ')' else '' end;
+  end loop;
+  return format($text$
+#variable_conflict use_column
+declare
+  nested_loops text;
+  changes refcursor;
+  event_type text;
+  item jsonb;
+  key text;
+  tenant text;
+  event_types text[] := '{}';
+  data jsonb[] := '{}';
+  keys text[] := '{}';
+  tenants text[] := '{}';
+  portion integer := 0;
+  bytes integer := 0;
+  problem text;
+  detail text;
+  hint text;
+begin
+begin
+nested_loops := current_setting('enable_nestloop');
+perform set_config('enable_nestloop', 'off', true);
+if tg_op = 'INSERT' then
+  open changes for %s;
+elsif tg_op = 'UPDATE' then
+  if (select count(*) from posthorn_new) <> (select count(*) from posthorn_old) then
+    raise exception 'a trigger kept a row out of its new partition, so Postgres does not say which rows were changed'
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Use per => ''row'' for this table.';
+  end if;
+  open changes for %s;
+else
+  open changes for %s;
+end if;
+perform set_config('enable_nestloop', nested_loops, true);
+loop
+  fetch changes into event_type, item, key, tenant;
+  if found then
+    portion := portion + 1;
+    event_types[portion] := event_type;
+    data[portion] := item;
+    keys[portion] := key;
+    tenants[portion] := tenant;
+    bytes := bytes + pg_column_size(item);
+    continue when portion < 1000 and bytes < 1048576;
+  end if;
+  exit when portion = 0;
+  perform posthorn.send_watched(%s, event_types, data, %s, %s, %L, %s);
+  event_types := '{}';
+  data := '{}';
+  keys := '{}';
+  tenants := '{}';
+  portion := 0;
+  bytes := 0;
+end loop;
+close changes;
+$text$, queries[1], queries[2], queries[3], id, case when key_columns is null then 'null' else 'keys' end,
+    case when tenant_column is null then 'null' else 'tenants' end, options ->> 'tenant', skips) || handler;
+end
+$$;
+comment on function posthorn.watch_function_body is
+  'The text of the function that the triggers of a watch run.';
+revoke execute on function posthorn.watch_function_body from public;
