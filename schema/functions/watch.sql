@@ -2,6 +2,9 @@
 -- watch exists as long as its triggers. So it survives a renamed table and pg_dump, and a dropped table leaves nothing
 -- to clean up. The view posthorn.watches reads the options from the first line of the function.
 --
+-- The settings of the function make the data independent of the writer's settings. Without `jit = off`, an update of 60
+-- rows took 1,400 ms instead of 30 on Postgres 15 (*measured*): its cost is overestimated, and so it was compiled.
+--
 -- It runs with the rights of its caller, who must own the table, because only its owner can drop its triggers. The
 -- function of the triggers runs with the rights of the table's owner. So a role that may only insert into the table
 -- causes webhooks too, and the condition never has the rights of Posthorn's owner or of a superuser who calls this.
@@ -137,7 +140,7 @@ begin
        language plpgsql security definer
        set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
        set DateStyle = ''ISO, MDY'' set TimeZone = ''UTC'' set search_path = pg_catalog, pg_temp
-       set IntervalStyle = postgres set bytea_output = hex set extra_float_digits = 1
+       set IntervalStyle = postgres set bytea_output = hex set extra_float_digits = 1 set jit = off
        as %L',
     schema, name, '-- Posthorn watch: ' || options::text || posthorn.watch_function_body(options, key_columns));
   execute format('comment on function %I.%I() is %L', schema, name,

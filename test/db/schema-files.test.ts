@@ -181,6 +181,7 @@ t.test('a missing function is created again, with its permissions', async (t) =>
       'functions/try_jsonb.sql',
       'functions/webhook_data.sql',
       'views/tenant_webhooks.sql',
+      'views/watches.sql',
       'views/webhooks.sql',
     ],
   });

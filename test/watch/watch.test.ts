@@ -1,4 +1,3 @@
-import type pg from 'pg';
 import t, { type Test } from 'tap';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { createRole, createSender } from '../helpers/sender.ts';
@@ -272,7 +271,10 @@ t.test('a table is refused with the reason and what would work', async (t) => {
 
 t.test('options that would fail at the first write are refused at once', async (t) => {
   const { client, watch } = await start(t);
-  const cases: [Record<string, unknown>, pg.DatabaseError | object][] = [
+  const cases: [
+    Record<string, unknown>,
+    { code?: string; message?: string | RegExp; hint?: RegExp },
+  ][] = [
     [{ ops: ['truncate'] }, { code: '22023', message: /truncate/ }],
     [{ ops: [] }, { code: '22023' }],
     [{ per: 'table' }, { code: '22023', hint: /statement/ }],
@@ -294,7 +296,7 @@ t.test('options that would fail at the first write are refused at once', async (
     [{ when: 'count(new.*) > 1' }, { code: '42803' }],
   ];
   for (const [options, error] of cases)
-    await t.rejects(watch(options), error, JSON.stringify(options));
+    await t.rejects(watch(options), { ...error }, JSON.stringify(options));
   await client.query('create table bare (id integer)');
   await t.rejects(watch({ ordering_key: 'pk' }, 'bare'), { message: /no primary key/ });
   await client.query('update posthorn.tenants set strict_event_types = true');
