@@ -443,11 +443,7 @@ create index counts_by_hour_time on posthorn.counts_by_hour using brin (hour);
 create table posthorn.counting (
   is_only_row boolean primary key default true check (is_only_row),
   -- All minutes before this time are counted.
-  counted_until timestamptz not null default date_trunc('minute', now()),
-  -- A transaction, and the time at which it ran. When all transactions up to it have ended, all that was dated
-  -- before that time is visible.
-  mark xid8,
-  marked_at timestamptz
+  counted_until timestamptz not null default date_trunc('minute', now())
 );
 comment on table posthorn.counting is 'One row: how far the counts have come.';
 insert into posthorn.counting default values;

@@ -51,8 +51,6 @@ create table posthorn.commit_marks (
 create table posthorn.counting (
   is_only_row boolean not null default true,
   counted_until timestamp with time zone not null default date_trunc('minute'::text, now()),
-  mark xid8,
-  marked_at timestamp with time zone,
   constraint counting_is_only_row_check CHECK (is_only_row),
   constraint counting_pkey PRIMARY KEY (is_only_row)
 );
@@ -481,6 +479,16 @@ create view posthorn.tenant_attempts (
   duration_ms integer,
   response_excerpt text
 ) as …; -- schema/views/tenant_attempts.sql
+
+-- The rows of counts_by_hour whose tenants the reader may read.
+create view posthorn.tenant_counts (
+  tenant text,
+  subscription_id integer,
+  hour timestamp with time zone,
+  metric text,
+  duration_class smallint,
+  number bigint
+) as …; -- schema/views/tenant_counts.sql
 
 -- The rows of delivery_report whose tenants the reader may read.
 create view posthorn.tenant_deliveries (

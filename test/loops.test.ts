@@ -79,7 +79,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
     { loops: ['wake_tasks'], ...renamesColumn('tasks', 'due_at') },
     { loops: ['expire_held', 'count_receivers'], ...renamesColumn('circuits', 'opened_at') },
     { loops: ['skip_held'], ...renamesColumn('subscriptions', 'skip_until') },
-    { loops: ['count_minutes'], ...renamesColumn('counting', 'marked_at') },
+    { loops: ['count_minutes'], ...renamesColumn('counting', 'counted_until') },
     { loops: ['move_future_times'], ...renamesColumn('backlogs', 'owned_at') },
     { loops: ['mark_commits'], ...renamesColumn('commit_marks', 'xid') },
     { loops: ['merge_watch_failures'], ...renamesColumn('watch_failures', 'webhooks') },

@@ -27,9 +27,11 @@ begin
     return query select 'execute on function posthorn.' || name
       from unnest('{status,committed_before,readable_tenants}'::text[]) as name;
     for report in
-      select unnest('{tenant_deliveries,tenant_attempts,tenant_webhooks,tenant_subscriptions}'::text[])
+      select unnest('{tenant_deliveries,tenant_attempts,tenant_webhooks,tenant_subscriptions,tenant_counts}'::text[])
       union all
-      select unnest('{delivery_report,attempt_report,webhooks,subscription_health,deliveries}'::text[]) where not limited
+      select unnest(('{delivery_report,attempt_report,webhooks,subscription_health,deliveries,counts_by_minute,'
+        || 'counts_by_hour,counting}')::text[])
+        where not limited
     loop
       return query select format('select (%s) on posthorn.%I', string_agg(quote_ident(a.attname), ', ' order by a.attnum), report)
         from pg_attribute a

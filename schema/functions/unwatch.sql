@@ -5,12 +5,12 @@ create or replace function posthorn.unwatch(watch regclass) returns integer
   set client_min_messages = warning
 as $$
 declare
-  found record;
+  ended record;
   removed integer := 0;
 begin
-  for found in select * from posthorn.find_watches(watch) loop
+  for ended in select * from posthorn.find_watches(watch) loop
     -- Its triggers go with it.
-    execute format('drop function %s cascade', found.function);
+    execute format('drop function %s cascade', ended.function);
     removed := removed + 1;
   end loop;
   return removed;

@@ -13,10 +13,10 @@ export const DURATION_CLASSES = [
 /** Minutes that one statement counts. */
 const MAX_MINUTES = 2;
 /**
- * A webhook and an attempt get their time before their transaction gets its number. This much later, every transaction
- * has its number: accepting a single webhook may take 10 s.
+ * The id of a webhook is dated after its transaction got its number, but an attempt that comes late may be dated some
+ * microseconds before.
  */
-const NUMBERED_AFTER = `interval '15 seconds'`;
+const NUMBERED_AFTER = `interval '1 second'`;
 const KEEP_MINUTES = `interval '2 days'`;
 const KEEP_HOURS = `interval '400 days'`;
 
@@ -24,9 +24,8 @@ const KEEP_HOURS = `interval '400 days'`;
  * Counts the webhooks and attempts of the next minutes whose transactions have all ended, each exactly once: the
  * numbers and the time up to which all is counted are committed together.
  *
- * A minute is complete when no transaction that began to write in it is open. `counting.mark` is the number of a
- * transaction that ran after it. When the oldest open transaction has a higher number, all before it have ended. A long
- * transaction that writes, of any application in this database, delays the counts, and loses none.
+ * A minute is complete when no transaction that began to write in it is open: posthorn.committed_before says up to
+ * when. A long transaction that writes, of any application in this database, delays the counts, and loses none.
  *
  * Attempts are found by the index on their time, in all partitions, because a retry belongs to an older day. The
  * conditions are scalars, so that they bound the index. The statement has no name: it is planned for its values.
@@ -39,12 +38,12 @@ export async function countMinutes(pool: pg.Pool): Promise<boolean> {
   const { rows } = await pool.query<{ more: boolean }>(
     `with place as materialized (
        -- The row as the last counting process has left it, whatever the snapshot of this statement has.
-       select counted_until, mark, marked_at from posthorn.counting for update skip locked
+       select counted_until from posthorn.counting for update skip locked
      ), complete as materialized (
        select counted_until as since,
-         date_trunc('minute', marked_at - ${NUMBERED_AFTER}, 'UTC') as complete_until
+         date_trunc('minute', posthorn.uuidv7_time(posthorn.committed_before()) - ${NUMBERED_AFTER}, 'UTC')
+           as complete_until
        from place
-       where pg_snapshot_xmin(pg_current_snapshot()) > mark
      ), span as materialized (
        select since, complete_until,
          greatest(since, least(complete_until, date_trunc('minute', next, 'UTC') + interval '${MAX_MINUTES} minutes')) as until
@@ -109,14 +108,7 @@ export async function countMinutes(pool: pg.Pool): Promise<boolean> {
        on conflict (tenant, subscription_id, hour, metric, duration_class)
          do update set number = known.number + excluded.number
      ), moved as (
-       update posthorn.counting c
-       set counted_until = coalesce((select until from span), place.counted_until),
-         -- A new mark as soon as the old one has served for all its minutes.
-         mark = case when place.mark is null or (select until = complete_until or complete_until < since from span)
-           then pg_current_xact_id() else place.mark end,
-         marked_at = case when place.mark is null or (select until = complete_until or complete_until < since from span)
-           then clock_timestamp() else place.marked_at end
-       from place
+       update posthorn.counting c set counted_until = span.until from span where span.until > c.counted_until
      )
      select coalesce((select until < complete_until from span), false) as more`,
     [`{${DURATION_CLASSES.join(',')}}`],

@@ -49,15 +49,24 @@ const FUNCTIONS: Readonly<Record<string, Users>> = {
   retry: ['manage'],
   cancel: ['manage'],
   replay: ['manage'],
+  // posthorn.watch and what it calls run with the rights of the table's owner.
+  check_watchable: ['send'],
+  find_watches: ['send'],
+  note_watch_failure: ['send'],
+  require_columns: ['send'],
+  send_watched: ['send'],
+  unwatch: ['send'],
+  watch: ['send'],
+  watch_function_body: ['send'],
 };
 /** Functions that only the owner may call. A new function is added here, or above. */
 const OWNERS = `
   accept accept_general add_deliver_jobs allow_manager allow_reporter allow_right allow_sender allowed_tenants begin_task
-  cancel_deliveries check_filter check_sending claim_idempotency_keys count_json_elements create_partition deliver_job
+  cancel_deliveries check_deliver_at check_filter check_headers check_sending claim_idempotency_keys count_json_elements create_partition deliver_job
   disable_subscription duration_ms enqueue_task ensure_backlog ensure_partitions ensure_reserve event_type_patterns
   event_types_problem filter_cost filter_is_predicate filter_problem filter_shape filter_test follow_circuit
   forget_circuit forget_secrets grant_rights headers_problem is_inet6 list_partitions mark_commits
-  matching_subscriptions notify_backlogs notify_event_type_rules_changed notify_event_types_changed notify_key_changed
+  may_notify matching_subscriptions notify_backlogs notify_event_type_rules_changed notify_event_types_changed notify_key_changed
   notify_subscription_changed notify_tenant_changed privileges_of_right reopen report_answer report_failure
   report_success require_right require_sender require_subscription require_tenant require_tenant_of_subscription
   retry_refusal retry_schedule_problem revoke_manager revoke_reporter revoke_right revoke_sender secret_problem
@@ -77,7 +86,14 @@ const RELATIONS: Readonly<Record<string, Users>> = {
   tenant_attempts: ['read'],
   tenant_webhooks: ['read'],
   tenant_subscriptions: ['read'],
+  tenant_counts: ['read'],
+  counts_by_minute: ['read all'],
+  counts_by_hour: ['read all'],
+  counting: ['read all'],
+  watches: ['send'],
 };
+/** The numbers of watches. */
+const SEQUENCES: Readonly<Record<string, Users>> = { watch_ids: ['send'] };
 
 function mayUse(kind: Kind, users: Users): boolean {
   if (users === 'everybody') return true;
@@ -158,8 +174,8 @@ t.test(
         `tables and views that a role may read: ${kind}`,
       );
       t.strictSame(
-        relations.filter(({ writes }) => writes),
-        [],
+        relations.filter(({ writes }) => writes).map(({ name }) => name),
+        Object.keys(SEQUENCES).filter((name) => mayUse(kind, SEQUENCES[name] as Users)),
         `tables that a role may write: ${kind}`,
       );
     }
@@ -181,6 +197,10 @@ function callsFor({ tenant, webhook, subscription }: OfTenant): Record<string, r
     retry: [`posthorn.retry('${webhook}')`, `posthorn.retry('${webhook}', ${subscription})`],
     cancel: [`posthorn.cancel('${webhook}')`, `posthorn.cancel('${webhook}', ${subscription})`],
     replay: [`posthorn.replay(${subscription}, '2026-01-01')`],
+    send_watched: [
+      `posthorn.send_watched(1, '{a}', '{1}', null, null, '${tenant}', false)`,
+      `posthorn.send_watched(1, '{a}', '{1}', null, '{${tenant}}', null, false)`,
+    ],
   };
 }
 /** Functions that take nothing of a tenant, and calls of them. */
@@ -188,11 +208,24 @@ const OTHER_CALLS: Readonly<Record<string, readonly string[]>> = {
   committed_before: ['posthorn.committed_before()'],
   readable_tenants: ['posthorn.readable_tenants()'],
   generate_secret: ['posthorn.generate_secret()'],
+  // A role that owns no table can watch none: test/watch/watch.test.ts.
+  find_watches: [`posthorn.find_watches('pg_catalog.pg_class')`],
+  check_watchable: [`posthorn.check_watchable('posthorn.subscriptions', 'row')`],
+  require_columns: [`posthorn.require_columns('pg_catalog.pg_class', '{relname}', 'columns')`],
+  note_watch_failure: [`posthorn.note_watch_failure(1, 1, 'a')`],
+  unwatch: [`posthorn.unwatch('pg_catalog.pg_class')`],
+  watch: [`posthorn.watch('pg_catalog.pg_class')`],
+  watch_function_body: [
+    `posthorn.watch_function_body('{"id": 1, "per": "row", "event_type": "a"}', null)`,
+  ],
   redact_url: [`posthorn.redact_url('https://a.example/?b')`],
   try_jsonb: [`posthorn.try_jsonb('{}')`],
   uuidv7_floor: ['posthorn.uuidv7_floor(now())'],
   uuidv7_time: [`posthorn.uuidv7_time('01990000-0000-7000-8000-000000000000')`],
 };
+
+/** Those of them that find nothing to watch. */
+const REFUSED = new Set(['find_watches', 'check_watchable', 'unwatch', 'watch']);
 
 /** What sessions may set, also to see what is not theirs. */
 const HOSTILE: readonly (readonly string[])[] = [
@@ -281,7 +314,9 @@ t.test(
                 const given = call.match(/[0-9a-f-]{36}|\d{7}|zeta|default/g) ?? [];
                 const others = given.reduce((text, part) => text.replaceAll(part, '…'), told);
                 t.notMatch(others, secretsOf(owned), what);
-              } else if (name !== 'retry' && name !== 'cancel')
+              } else if (REFUSED.has(name))
+                t.match(outcome, /^(42809|42P01|42704)$/, `${what}: ${told}`);
+              else if (name !== 'retry' && name !== 'cancel')
                 t.match(outcome, /^1 rows$/, `${what}: ${told}`);
               const before = usual.get(call);
               if (before === undefined) usual.set(call, outcome);
@@ -292,7 +327,7 @@ t.test(
           const { outcome, told } = await outcomeOf(client, `select * from posthorn.${relation}`);
           const what = `${kind}, ${settings.join('; ')}: ${relation}`;
           if (mayUse(kind, RELATIONS[relation] as Users)) {
-            t.equal(outcome, '1 rows', `${what}: ${told}`);
+            t.equal(outcome, relation === 'watches' ? '0 rows' : '1 rows', `${what}: ${told}`);
             t.notMatch(told, /zeta|default/, what);
           } else t.equal(outcome, '42501', what);
         }
@@ -361,11 +396,11 @@ t.test('the owner may do everything, for all tenants', async (t) => {
   const { client, tenants } = await start(t);
   await client.query('begin');
   for (const owned of Object.values(tenants))
-    for (const calls of [...Object.values(callsFor(owned)), ...Object.values(OTHER_CALLS)])
+    for (const [name, calls] of Object.entries({ ...callsFor(owned), ...OTHER_CALLS }))
       for (const call of calls)
-        t.equal(
+        t.match(
           (await outcomeOf(client, `select * from ${call} as result`)).outcome,
-          '1 rows',
+          REFUSED.has(name) ? /^(42809|42P01|42704)$/ : /^1 rows$/,
           call,
         );
   await client.query('rollback');

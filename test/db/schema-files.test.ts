@@ -61,8 +61,8 @@ t.test('a function or a view whose text has changed is applied again, and only t
   changeFile(
     copy,
     'views/webhooks.sql',
-    'as unfilterable',
-    (found) => `${found}, ordering_key as later_column`,
+    'deliver_at\nfrom',
+    () => 'deliver_at, ordering_key as later_column\nfrom',
   );
   t.strictSame(await migrate(databaseUrl), {
     migrations: [],

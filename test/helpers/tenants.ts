@@ -47,6 +47,11 @@ export async function addTenants<const Name extends string>(
        where webhook_id = $1`,
       [webhook],
     );
+    await client.query(
+      `insert into posthorn.counts_by_hour (tenant, subscription_id, hour, metric, duration_class, number)
+       values ($1, 0, date_trunc('hour', now()), 'failed', 2, 1)`,
+      [tenant],
+    );
     added[tenant] = { tenant, subscription, webhook };
   }
   return added;

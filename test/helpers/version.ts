@@ -28,9 +28,9 @@ export function makeNextVersion(to: string): void {
      create index deliveries_next_version on only posthorn.deliveries (subscription_id) where next_version > 0;`,
   );
   for (const [name, parameter] of [
-    ['accept', '  room integer default 0,'],
-    ['send', '  subscription_id integer default null'],
-    ['send_many', '  subscription_id integer default null'],
+    ['accept', '  deliver_ats timestamptz[] default null,'],
+    ['send', '  headers jsonb default null'],
+    ['send_many', '  headers jsonb default null'],
   ] as const)
     changeFile(to, `functions/${name}.sql`, parameter, (found) =>
       found.endsWith(',')

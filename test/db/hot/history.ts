@@ -93,8 +93,10 @@ export function ofHistory({ pending }: Samples): Hot[] {
       rows: 1_500,
       async run(pool) {
         await pool.query(
-          `update posthorn.counting set mark = '3', marked_at = now() - interval '2 hours',
-             counted_until = date_trunc('minute', now() - interval '3 hours')`,
+          `with marked as (
+             insert into posthorn.commit_marks (xid, at) values ('3', now() - interval '2 hours')
+           )
+           update posthorn.counting set counted_until = date_trunc('minute', now() - interval '3 hours')`,
         );
         found('minutes', Number(await countMinutes(pool)), 1);
       },
