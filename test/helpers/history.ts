@@ -102,11 +102,11 @@ export async function fillHistory(databaseUrl: string): Promise<void> {
         case when n % 10000 = 2 then '{rare}'::text[] when n % 2 = 0 then '{busy}'::text[] end
       from generate_series(1, ${HISTORY.crowd}) n;`);
     // Nothing else takes statistics, or changes plans, at a moment that nobody chose.
-    const { rows: partitions } = await client.query<{ name: string }>(
-      `select c.oid::regclass::text as name from pg_class c join pg_inherits i on i.inhrelid = c.oid
-       where c.relkind = 'r' and c.relnamespace = 'posthorn'::regnamespace`,
+    const { rows: tables } = await client.query<{ name: string }>(
+      `select oid::regclass::text as name from pg_class
+       where relkind = 'r' and relnamespace in ('posthorn'::regnamespace, 'graphile_worker'::regnamespace)`,
     );
-    for (const { name } of partitions)
+    for (const { name } of tables)
       await client.query(`alter table ${name} set (autovacuum_enabled = false)`);
     // Indexes are built faster than they are maintained.
     const { rows: indexes } = await client.query<{ name: string; definition: string }>(
