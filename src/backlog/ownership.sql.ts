@@ -37,9 +37,11 @@ export async function takeBacklogs(
         insert into posthorn.backlogs as b (subscription_id, owner, owned_at)
         select id, $1, now()
         from asked
-        -- The offset makes it a look-up for each, instead of a list of all that is held.
+        -- The offset makes it a look-up for each, instead of a list of all that is held. For the order see
+        -- BY_SUBSCRIPTION in db/planner.ts.
         where may and free and (backlog is true or exists (
-          select from posthorn.deliveries d where d.subscription_id = asked.id and d.state = 'held' offset 0))
+          select from posthorn.deliveries d where d.subscription_id = asked.id and d.state = 'held'
+          order by d.webhook_id offset 0))
         order by id
         on conflict (subscription_id) do update
         set owner = excluded.owner, owned_at = excluded.owned_at
@@ -119,7 +121,8 @@ export async function endBacklog(
       delete from posthorn.backlogs
       where subscription_id = $1 and owner = $2 and added_at = $3::timestamptz
         and not exists (
-          select from posthorn.deliveries where subscription_id = $1 and state = 'held')
+          select from posthorn.deliveries where subscription_id = $1 and state = 'held'
+          order by webhook_id offset 0)
         and not exists (
           select from posthorn.subscriptions s
           where s.id = $1 and s.through_backlog and s.deleted_at is null)`,

@@ -38,6 +38,14 @@ const AS_LIST = {
   enable_bitmapscan: 'off',
 } as const;
 
+/**
+ * For look-ups of what is held for a subscription. While little is held, the indexes `deliveries_held` and
+ * `deliveries_owed` seem equal to the planner; in a kept plan, the second one would be read in full for each
+ * subscription. Only the first one has the order of webhooks, so statements ask for it, and sorting is off.
+ * *Measured* on 200,000 held deliveries, for 60 subscriptions: 9,400 blocks without this.
+ */
+const BY_SUBSCRIPTION = { ...FIXED, enable_sort: 'off' } as const;
+
 /** The planner settings of the pools that have some, by what the pool is for. */
 export const POOL_PLANS = {
   /**
@@ -46,7 +54,7 @@ export const POOL_PLANS = {
    */
   delivery: { ...FIXED, enable_nestloop: 'off' },
   largeBodies: FIXED,
-  backlog: FIXED,
+  backlog: BY_SUBSCRIPTION,
   /**
    * The table of jobs is small and soon full of dead rows: until it is vacuumed, a sequential or bitmap
    * scan reads them all at each fetch, while an index scan marks them and skips them afterwards.
