@@ -2,7 +2,8 @@ import t from 'tap';
 import { listOperations } from '../helpers/operations.ts';
 import { startTestService } from '../helpers/service.ts';
 
-const LEVELS = 100_000;
+/** Many times as deep as what Postgres reads and JSON.stringify writes. */
+const LEVELS = 30_000;
 // JSON.stringify does not write them.
 const DEEP = {
   array: '['.repeat(LEVELS) + ']'.repeat(LEVELS),
@@ -11,7 +12,7 @@ const DEEP = {
 /** Deeper than Postgres reads and JSON.stringify writes, and not than all that JavaScript does. */
 const LESS_DEEP = '['.repeat(4_000) + ']'.repeat(4_000);
 
-t.test('a field that is nested 100,000 levels deep never causes a 500', async (t) => {
+t.test('a field that is nested 30,000 levels deep never causes a 500', async (t) => {
   const posthorn = await startTestService(t);
   await posthorn.request('POST', '/v1/event-types', { name: 'order.created', schema: {} });
   await posthorn.request('PATCH', '/v1/event-type-settings', { validate: true });

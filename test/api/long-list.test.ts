@@ -8,7 +8,8 @@ import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 
 const PATH = '/subscriptions/getsubscriptions';
-const LENGTH = 60_000;
+/** Of 9 MB of JSON, which no socket takes at once. */
+const LENGTH = 20_000;
 
 async function startWithMany(t: Test, length = LENGTH) {
   const posthorn = await startTestService(t);
@@ -27,15 +28,16 @@ async function read(answer: IncomingMessage): Promise<number[]> {
   return ((await json(answer)) as { id: number }[]).map(({ id }) => id);
 }
 
-t.test('a list of 60,000 subscriptions is complete and in order', async (t) => {
+t.test('a list of 20,000 subscriptions is complete and in order', async (t) => {
   const { posthorn, client, ids } = await startWithMany(t);
   await client.query('update posthorn.subscriptions set deleted_at = now() where id % 1000 = 0');
   const { status, headers, json } = await posthorn.request('GET', PATH);
   t.equal(status, 200);
   t.equal(headers.get('content-type'), 'application/json; charset=utf-8');
-  t.strictSame(
-    json.map(({ id }: { id: number }) => id),
-    ids.filter((id) => id % 1000 !== 0),
+  // As texts: to compare arrays of this length takes tap longer than the service takes to send them.
+  t.equal(
+    json.map(({ id }: { id: number }) => id).join(),
+    ids.filter((id) => id % 1000 !== 0).join(),
   );
   const { json: page } = await posthorn.request('GET', '/v1/subscriptions?limit=1');
   t.strictSame(json[0], page.data[0], 'each is as on a page of /v1');
@@ -52,7 +54,11 @@ t.test('the service reads only what the client takes, and others are answered', 
   t.equal((await posthorn.request('GET', '/v1/subscriptions?limit=1')).status, 200);
   const added = await posthorn.subscribe('http://127.0.0.1:9/');
   for (const answer of clients)
-    t.strictSame(await read(answer), [...ids, added], 'what was added while the list was sent');
+    t.equal(
+      (await read(answer)).join(),
+      [...ids, added].join(),
+      'what was added while the list was sent',
+    );
 });
 
 t.test('clients that do not read long lists are counted, and can go', async (t) => {

@@ -128,16 +128,23 @@ async function works(t: Test, settings: readonly Setting[]): Promise<void> {
   t.strictSame(rows, [], 'no job has failed');
 }
 
-for (const [name, value] of OVERRIDDEN)
-  t.test(`a role with ${name} = '${value}' migrates, sends and delivers`, async (t) => {
+/** A setting that has two values here is in two of them. */
+const GROUPS = [0, 1, 2, 3].map((group) => OVERRIDDEN.filter((_, n) => n % 4 === group));
+
+for (const group of GROUPS) {
+  const named = group.map(([name, value]) => `${name} = '${value}'`).join(', ');
+  t.test(`a role with ${named} migrates, sends and delivers`, async (t) => {
     const client = await connect(t, await createTestDatabase(t, { migrated: false }));
-    const { rows } = await client.query('select current_setting($1, true) as value', [name]);
-    if (rows[0].value === null && !name.includes('.')) {
-      t.pass('this Postgres has no such setting');
-      return;
-    }
-    await works(t, [[name, value]]);
+    const { rows } = await client.query<{ name: string }>(
+      'select name from unnest($1::text[]) as name where current_setting(name, true) is not null',
+      [group.map(([name]) => name)],
+    );
+    const known = new Set(rows.map(({ name }) => name));
+    const settings = group.filter(([name]) => known.has(name) || name.includes('.'));
+    t.ok(settings.length >= group.length - 2, 'this Postgres has nearly all of them');
+    await works(t, settings);
   });
+}
 
 t.test('a role with all other settings changed at once migrates, sends and delivers', async (t) => {
   const client = await connect(t, await createTestDatabase(t, { migrated: false }));

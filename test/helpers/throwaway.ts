@@ -30,7 +30,8 @@ const SETTINGS = {
   max_wal_senders: '0',
   min_wal_size: '32MB',
   max_wal_size: '128MB',
-  max_connections: '300',
+  // Of five files at a time, each with up to four processes.
+  max_connections: '500',
   // Postgres allows none by default, and an application may have them allowed.
   max_prepared_transactions: '10',
 };

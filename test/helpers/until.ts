@@ -22,7 +22,8 @@ export async function until<T>(
   condition: () => Promise<T | false | null | undefined> | T | false | null | undefined,
   timeoutMs = PATIENCE_MS,
 ): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
+  const startedAt = Date.now();
+  const deadline = startedAt + timeoutMs;
   let last: unknown;
   do {
     try {
@@ -32,7 +33,12 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    await sleep(15);
+    await sleep(pauseAfter(Date.now() - startedAt));
   } while (Date.now() < deadline);
   throw new Error(`Waited ${timeoutMs} ms in vain until ${what}; last: ${String(last)}`);
+}
+
+/** Longer for what takes long: asking the service 66 times a second costs more than most of what is waited for. */
+function pauseAfter(waitedMs: number): number {
+  return Math.min(Math.max(15, waitedMs / 20), 250);
 }
