@@ -82,6 +82,29 @@ export function ofManyDeliveries({ ended, pending }: Samples): Hot[] {
         found(health, health?.held ?? 0, 10_000);
       },
     },
+    ...(
+      [
+        ['ask what became of a webhook', 'select * from posthorn.status($1)', pending],
+        ['retry all deliveries of a webhook in SQL', 'select posthorn.retry($1)', pending],
+        ['retry a delivery in SQL', 'select posthorn.retry($1, $2)', ended],
+        ['cancel all deliveries of a webhook in SQL', 'select posthorn.cancel($1)', pending],
+      ] as const
+    ).map(
+      ([what, text, keys]): Hot => ({
+        what,
+        pool: 'general',
+        rows: 10,
+        days: daysOf(keys),
+        run: async (pool) => {
+          const values = [
+            keys.webhooks[0],
+            ...(text.includes('$2') ? [keys.subscriptions[0]] : []),
+          ];
+          const { rows } = await pool.query(text, values);
+          found(rows, rows.length, 1);
+        },
+      }),
+    ),
     ...(['replay', 'cancel'] as const).map(
       (kind): Hot => ({
         what: `a batch that ${kind}s`,
