@@ -65,6 +65,17 @@ t.test('a transaction counts from its first write, however late it sends', async
   await passes(nested);
 });
 
+t.test('an id is made after the number of its transaction', async (t) => {
+  const { sender } = await start(t);
+  const number = async () =>
+    (await sender.query('select pg_current_xact_id_if_assigned()::text as xid')).rows[0].xid;
+  await sender.query('begin');
+  t.equal(await number(), null);
+  await sender.query('select posthorn.uuidv7()');
+  t.not(await number(), null);
+  await sender.query('rollback');
+});
+
 t.test('a transaction that reads only holds nothing up', async (t) => {
   const { sender, other, passes } = await start(t);
   await sender.query('begin isolation level repeatable read');
