@@ -7,22 +7,20 @@ import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Done, Surroundings } from '../generators/surroundings.ts';
 import {
-  complaintOf,
-  go,
   HERE,
   installNpm,
   installPython,
-  npm,
-  python,
-  run,
-  whyNot,
+  whyNoGo,
+  whyNoNpm,
+  whyNoPython,
 } from '../generators/tools.ts';
 import { readDocument } from '../helpers/openapi.ts';
+import { complaintOf, run } from '../helpers/packages.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
+import { findCompiler } from '../helpers/typescript.ts';
 
 const KEY = 'an admin key of some length';
-const REPOSITORY = join(HERE, '..', '..');
 
 interface Generator {
   readonly name: string;
@@ -32,8 +30,8 @@ interface Generator {
   work(folder: string, surroundings: Surroundings): Promise<Done>;
 }
 
-const noGo = await whyNot(go);
-const noPython = await whyNot(python);
+const noGo = await whyNoGo();
+const noPython = await whyNoPython();
 const noJava = await complaintOf(['java', '-version']);
 
 const GENERATORS: Generator[] = [
@@ -101,7 +99,7 @@ const GENERATORS: Generator[] = [
   },
   {
     name: 'openapi-typescript',
-    skip: await whyNot(npm),
+    skip: await whyNoNpm(),
     async work(folder, surroundings) {
       symlinkSync(join(await installNpm(), 'node_modules'), join(folder, 'node_modules'));
       const generator = join(folder, 'node_modules', 'openapi-typescript', 'bin', 'cli.js');
@@ -160,10 +158,7 @@ async function runTypeScript(
       include: ['.'],
     }),
   );
-  // The compiler itself: its launcher is a program of Node's, into which tap would put its loader.
-  const launcher = join(REPOSITORY, 'node_modules', 'typescript', 'lib', 'getExePath.js');
-  const { default: pathOfCompiler } = await import(pathToFileURL(launcher).href);
-  await run([pathOfCompiler(), '--project', '.'], folder);
+  await run([await findCompiler(), '--project', '.'], folder);
   const { day } = await import(pathToFileURL(join(folder, 'made', name, 'program.js')).href);
   return await day(surroundings);
 }
