@@ -699,6 +699,13 @@ create function posthorn.check_headers(headers jsonb) returns text
   as …; -- schema/functions/check_headers.sql
 -- may be executed by: nobody but the owner
 
+-- Raises invalid_text_representation (22P02) unless the text is JSON.
+create function posthorn.check_json(data text) returns void
+  language plpgsql immutable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/check_json.sql
+-- may be executed by: nobody but the owner
+
 -- Checks the arguments of posthorn.send_many, and returns the size that a body may have. Raises an error with a hint if an argument is wrong.
 create function posthorn.check_sending(event_types text[], tenant text, channels text[], ordering_keys text[], idempotency_key text, subscription_id integer) returns bigint
   language plpgsql
@@ -886,6 +893,13 @@ create function posthorn.headers_problem(headers jsonb) returns text
   as …; -- schema/functions/headers_problem.sql
 -- may be executed by: nobody but the owner
 
+-- Whether a text is JSON, whatever its depth. Slower than a cast to json.
+create function posthorn.is_deep_json(data text) returns boolean
+  language plpgsql immutable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/is_deep_json.sql
+-- may be executed by: nobody but the owner
+
 -- Whether a text is an IPv6 address as URLs spell it.
 create function posthorn.is_inet6(address text) returns boolean
   language plpgsql immutable parallel safe
@@ -912,12 +926,6 @@ create function posthorn.matching_subscriptions(tenant text, event_type text, ch
   language plpgsql stable
   set enable_seqscan=off
   as …; -- schema/functions/matching_subscriptions.sql
--- may be executed by: nobody but the owner
-
--- Whether functions that send may call NOTIFY: the setting posthorn.notify of the caller, on by default.
-create function posthorn.may_notify() returns boolean
-  language sql stable parallel safe
-  as …; -- schema/functions/may_notify.sql
 -- may be executed by: nobody but the owner
 
 -- Counts webhooks that a watch with on_error => 'skip' could not send.
@@ -995,6 +1003,20 @@ create function posthorn.redact_url(url text) returns text
   language sql immutable strict parallel safe
   as …; -- schema/functions/redact_url.sql
 -- may be executed by: public
+
+-- Raises program_limit_exceeded (54000) for a webhook whose body is too large.
+create function posthorn.refuse_body(what text, bytes bigint, max_body_bytes bigint, detail text DEFAULT ''::text) returns void
+  language plpgsql immutable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/refuse_body.sql
+-- may be executed by: nobody but the owner
+
+-- Raises an error if the outcome of posthorn.claim_idempotency_keys is in_flight or reused.
+create function posthorn.refuse_idempotency_key(outcome text, idempotency_key text) returns void
+  language plpgsql immutable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/refuse_idempotency_key.sql
+-- may be executed by: nobody but the owner
 
 -- Makes deliveries owed at once that have ended, or that wait for a retry. Returns how many are due now and were not before.
 create function posthorn.reopen(webhooks uuid[], subscriptions integer[], states posthorn.delivery_state[]) returns integer
@@ -1143,6 +1165,20 @@ create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT '
   as …; -- schema/functions/send.sql
 -- may be executed by: nobody but the owner
 
+-- Sends a webhook with this body, as posthorn.send_json and send_raw have checked it. Returns its id.
+create function posthorn.send_body(called text, body bytea, data_start integer, content_type text, event_type text, tenant text, channels text[], ordering_key text, idempotency_key text, subscription_id integer, deliver_at timestamp with time zone, headers jsonb) returns uuid
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send_body.sql
+-- may be executed by: nobody but the owner
+
+-- Sends a webhook like posthorn.send. Its data is the text of JSON, which is delivered as it is given.
+create function posthorn.send_json(event_type text, data text, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, headers jsonb DEFAULT NULL::jsonb) returns uuid
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send_json.sql
+-- may be executed by: nobody but the owner
+
 -- Sends each webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the ids of the webhooks in the order given.
 create function posthorn.send_many(event_types text[], data jsonb[], tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_keys text[] DEFAULT NULL::text[], idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, headers jsonb DEFAULT NULL::jsonb) returns uuid[]
   language plpgsql security definer
@@ -1155,6 +1191,13 @@ create function posthorn.send_operational_webhook(event_type text, data jsonb, t
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send_operational_webhook.sql
+-- may be executed by: nobody but the owner
+
+-- Sends a webhook whose body is these bytes, by event type, to one subscription, or both. Returns the id of the webhook.
+create function posthorn.send_raw(body bytea, content_type text DEFAULT 'application/json'::text, event_type text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, headers jsonb DEFAULT NULL::jsonb) returns uuid
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send_raw.sql
 -- may be executed by: nobody but the owner
 
 -- Sends the operational webhook posthorn.subscription.<what> about a subscription.

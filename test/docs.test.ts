@@ -117,7 +117,7 @@ t.test('the examples of docs/sending-from-sql.md work, in their order', async (t
   if (hasPsql) t.equal(shell.status, 0, shell.stderr.toString());
 
   const types = [
-    ...Array(hasPsql ? 4 : 3).fill('order.created'),
+    ...Array(hasPsql ? 5 : 4).fill('order.created'),
     ...Array(hasPsql ? 2 : 1).fill('order.insert'),
     'order.paid',
     'order.update',

@@ -241,7 +241,8 @@ begin
   if jobs is not null then
     perform posthorn.add_deliver_jobs(jobs, (select sum(d) from unnest(deliveries) as d)::integer, run_ats);
   end if;
-  if backlogs is not null and posthorn.may_notify() then
+  if backlogs is not null
+    and (lower(current_setting('posthorn.notify', true)) in ('off', 'false', 'no', '0')) is not true then
     -- A notification holds at most 8,000 bytes. Each one takes a lock on the whole of Postgres at commit.
     perform pg_notify('posthorn_backlogs', string_agg(id::text, ','))
     from unnest(backlogs) with ordinality as b (id, place)

@@ -97,13 +97,8 @@ begin
     select k.outcomes[1]
       from posthorn.claim_idempotency_keys(array[tenant], array[idempotency_key], array[request_hash]) as k
       into outcome;
-    if outcome = 'in_flight' then
-      raise exception 'another open transaction sends with the idempotency key "%"', idempotency_key
-        using errcode = 'lock_not_available', hint = 'Send again when that transaction has ended; if it was committed, you get the ids of its webhooks.';
-    elsif outcome = 'reused' then
-      raise exception 'the idempotency key "%" was used for other webhooks in the last 24 hours', idempotency_key
-        using errcode = 'unique_violation', hint = 'Use a new key for each call.';
-    elsif outcome = 'replayed' then
+    perform posthorn.refuse_idempotency_key(outcome, idempotency_key);
+    if outcome = 'replayed' then
       select k.webhook_ids
         from posthorn.idempotency_keys k
         where k.key = idempotency_key and k.tenant = send_many.tenant and k.fingerprint = request_hash
@@ -124,11 +119,8 @@ begin
       size := length(bodies);
     end if;
     if size > max_body_bytes then
-      raise exception 'the webhook "%" has % bytes with its envelope; at most % are allowed',
-          event_types[nth], size, max_body_bytes
-        using errcode = 'program_limit_exceeded',
-          detail = format('It is number %s of %s in this call.', nth, many),
-          hint = 'Send less data, such as a link to the rest; or raise POSTHORN_MAX_BODY and restart the service.';
+      perform posthorn.refuse_body(format('the webhook "%s" with its envelope', event_types[nth]), size, max_body_bytes,
+        format('It is number %s of %s in this call.', nth, many));
     end if;
     portion := portion + 1;
     types := array_append(types, event_types[nth]);

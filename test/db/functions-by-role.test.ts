@@ -37,6 +37,8 @@ const FUNCTIONS: Readonly<Record<string, Users>> = {
   uuidv7_time: 'everybody',
   send: ['send'],
   send_many: ['send'],
+  send_json: ['send'],
+  send_raw: ['send'],
   status: ['send', 'read', 'manage'],
   committed_before: ['send', 'read'],
   readable_tenants: ['read'],
@@ -62,15 +64,15 @@ const FUNCTIONS: Readonly<Record<string, Users>> = {
 /** Functions that only the owner may call. A new function is added here, or above. */
 const OWNERS = `
   accept accept_general add_deliver_jobs allow_manager allow_reporter allow_right allow_sender allowed_tenants begin_task
-  cancel_deliveries check_deliver_at check_filter check_headers check_sending claim_idempotency_keys count_json_elements create_partition deliver_job
+  cancel_deliveries check_deliver_at check_filter check_headers check_json check_sending claim_idempotency_keys count_json_elements create_partition deliver_job
   disable_subscription duration_ms enqueue_task ensure_backlog ensure_partitions ensure_reserve event_type_patterns
   event_types_problem filter_cost filter_is_predicate filter_problem filter_shape filter_test follow_circuit
-  forget_circuit forget_secrets grant_rights headers_problem is_inet6 list_partitions mark_commits
-  may_notify matching_subscriptions notify_backlogs notify_event_type_rules_changed notify_event_types_changed notify_key_changed
-  notify_subscription_changed notify_tenant_changed privileges_of_right reopen report_answer report_failure
+  forget_circuit forget_secrets grant_rights headers_problem is_deep_json is_inet6 list_partitions mark_commits
+  matching_subscriptions notify_backlogs notify_event_type_rules_changed notify_event_types_changed notify_key_changed
+  notify_subscription_changed notify_tenant_changed privileges_of_right refuse_body refuse_idempotency_key reopen report_answer report_failure
   report_success require_right require_sender require_subscription require_tenant require_tenant_of_subscription
   retry_refusal retry_schedule_problem revoke_manager revoke_reporter revoke_right revoke_sender secret_problem
-  send_operational_webhook send_subscription_event set_paused set_through_backlog store_idempotency_keys
+  send_body send_operational_webhook send_subscription_event set_paused set_through_backlog store_idempotency_keys
   store_subscription_event_types url_problem uuidv7 webhook_data webhook_head`
   .trim()
   .split(/\s+/);
@@ -190,6 +192,8 @@ function callsFor({ tenant, webhook, subscription }: OfTenant): Record<string, r
       `posthorn.send('a', '1', '${tenant}', subscription_id => ${subscription})`,
     ],
     send_many: [`posthorn.send_many('{a,b}', '{1,2}', '${tenant}')`],
+    send_json: [`posthorn.send_json('a', '1', '${tenant}')`],
+    send_raw: [`posthorn.send_raw('1', event_type => 'a', tenant => '${tenant}')`],
     status: [`posthorn.status('${webhook}')`],
     subscribe: [`posthorn.subscribe('https://a.example/', tenant => '${tenant}')`],
     pause: [`posthorn.pause(${subscription})`, `posthorn.pause(${subscription}, 'a')`],

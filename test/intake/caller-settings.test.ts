@@ -88,6 +88,17 @@ const SENDS: Send[] = [
   // As SQL: the caller's own session reads "{NULL}" as it is set.
   ['no key', `select posthorn.send_many('{a,a}', '{1,2}', ordering_keys => array['k', null])`, []],
   ['no channel', `select posthorn.send('a', '1', channels => array[null]::pg_catalog.text[])`, []],
+  ['headers', `select posthorn.send('a', '1', headers => $1)`, [{ 'X-Source': 'billing' }]],
+  ['bad headers', `select posthorn.send('a', '1', headers => $1)`, [{ 'X-A': 'b', Host: 'c' }]],
+  ['later', `select posthorn.send('b', '1', deliver_at => pg_catalog.now() + '1 hour')`, []],
+  ['too late', `select posthorn.send('b', '1', deliver_at => 'infinity')`, []],
+  ['json', `select posthorn.send_json('b', $1)`, ['{"b": 1.0, "a\\": "\u0000"}']],
+  ['no json', `select posthorn.send_json('b', $1)`, ['{"a\\x": 1}']],
+  ['deep json', `select posthorn.send_json('b', $1)`, ['['.repeat(20_000) + ']'.repeat(20_000)]],
+  ['deep and no json', `select posthorn.send_json('b', $1)`, ['["\\x",'.repeat(20_000)]],
+  ['raw', `select posthorn.send_raw($1, event_type => 'b')`, [Buffer.from('{"data": 1}')]],
+  ['raw text', `select posthorn.send_raw($1, $2, 'b')`, [Buffer.from('{"data": 2}'), 'text/plain']],
+  ['no type', `select posthorn.send_raw($1, $2, 'b')`, [Buffer.from('{}'), 'text plain']],
   ['uneven', 'select posthorn.send_many($1, $2)', [['a'], ['1', '2']]],
 ];
 
@@ -141,7 +152,7 @@ async function sendAll(
     for (const [name] of settings) await client.query(`set local ${name} to default`);
     const stored = await client.query({
       rowMode: 'array',
-      text: `select p.event_type, p.channels, p.ordering_key, convert_from(p.body, 'UTF8')::jsonb -> 'data',
+      text: `select p.event_type, p.channels, p.ordering_key, posthorn.try_jsonb(p.body) -> 'data', p.headers, p.deliver_at is null,
           array(select s.url || ' ' || d.state from posthorn.deliveries d join posthorn.subscriptions s on s.id = d.subscription_id where d.webhook_id = p.id order by 1)
         from posthorn.webhook_payloads p order by p.id`,
     });
