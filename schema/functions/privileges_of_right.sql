@@ -14,7 +14,7 @@ declare
 begin
   if may = 'send' then
     return query select 'execute on function posthorn.' || name
-      from unnest('{send,send_many,send_json,send_raw,status,committed_before}'::text[]) as name;
+      from unnest('{send,send_many,send_json,send_raw,send_query,status,committed_before}'::text[]) as name;
     -- posthorn.watch runs with the rights of its caller, who owns the table, and so do the functions that it calls.
     return query select 'execute on function posthorn.' || name
       from unnest(('{watch,unwatch,find_watches,check_watchable,require_columns,watch_function_body,send_watched,'
