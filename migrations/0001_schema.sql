@@ -537,3 +537,37 @@ create table posthorn.watch_failures (
 comment on table posthorn.watch_failures is
   'Webhooks that watches with on_error => ''skip'' could not send. The workers merge old rows of a watch into one.';
 create index watch_failures_of_watch on posthorn.watch_failures (watch, at);
+
+-- Existing rows of a watched table that are being sent (posthorn.backfill). A role sees and changes only the rows
+-- whose owner's rights it has. So nobody can make another role run a condition.
+create table posthorn.backfill_runs (
+  id integer generated always as identity primary key,
+  watch integer not null,
+  -- The owner of the table, with whose rights the rows are read.
+  owner name not null,
+  rel regclass not null,
+  -- The options of the watch at its start, and the columns of its ordering key.
+  options jsonb not null,
+  key_columns text[],
+  -- Which rows are sent. Null: all.
+  condition text,
+  per_second integer check (per_second > 0),
+  state text not null default 'waiting' check (state in ('waiting', 'running', 'succeeded', 'failed', 'cancelled')),
+  -- The position: the table or partition, how many blocks of it there were, and the row after which to go on.
+  part regclass,
+  part_blocks bigint not null default 0,
+  after_row tid not null default '(0,0)',
+  rows_sent bigint not null default 0,
+  blocks_read bigint not null default 0,
+  blocks bigint not null,
+  -- When the next portion may be sent.
+  due_at timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default now(),
+  ended_at timestamptz,
+  error text
+);
+comment on table posthorn.backfill_runs is 'Existing rows of watched tables that are being sent, and how far that has come.';
+create index backfill_runs_unfinished on posthorn.backfill_runs (due_at) where state in ('waiting', 'running');
+alter table posthorn.backfill_runs enable row level security;
+create policy of_owner on posthorn.backfill_runs
+  using (exists (select from pg_roles r where r.rolname = owner and pg_has_role(r.oid, 'usage')));

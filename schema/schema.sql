@@ -13,6 +13,37 @@ create sequence posthorn.delivery_attempts_id_seq as bigint;
 
 create sequence posthorn.watch_ids as integer;
 
+-- Existing rows of watched tables that are being sent, and how far that has come.
+create table posthorn.backfill_runs (
+  id integer not null generated always as identity,
+  watch integer not null,
+  owner name not null,
+  rel regclass not null,
+  options jsonb not null,
+  key_columns text[],
+  condition text,
+  per_second integer,
+  state text not null default 'waiting'::text,
+  part regclass,
+  part_blocks bigint not null default 0,
+  after_row tid not null default '(0,0)'::tid,
+  rows_sent bigint not null default 0,
+  blocks_read bigint not null default 0,
+  blocks bigint not null,
+  due_at timestamp with time zone not null default clock_timestamp(),
+  created_at timestamp with time zone not null default now(),
+  ended_at timestamp with time zone,
+  error text,
+  constraint backfill_runs_per_second_check CHECK ((per_second > 0)),
+  constraint backfill_runs_pkey PRIMARY KEY (id),
+  constraint backfill_runs_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
+);
+CREATE INDEX backfill_runs_unfinished ON posthorn.backfill_runs USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
+alter table posthorn.backfill_runs enable row level security;
+create policy of_owner on posthorn.backfill_runs using ((EXISTS ( SELECT
+   FROM pg_roles r
+  WHERE ((r.rolname = backfill_runs.owner) AND pg_has_role(r.oid, 'usage'::text)))));
+
 -- Subscriptions with held deliveries, and the worker that owns the backlog of each.
 create table posthorn.backlogs (
   subscription_id integer not null,
@@ -408,6 +439,22 @@ create view posthorn.attempt_report (
   response_excerpt text
 ) as …; -- schema/views/attempt_report.sql
 
+-- A row for each backfill of a watched table, with its state and progress.
+create view posthorn.backfills (
+  id integer,
+  watch integer,
+  rel regclass,
+  "where" text,
+  per_second integer,
+  state text,
+  rows_sent bigint,
+  progress double precision,
+  created_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  error text,
+  sent_by_workers boolean
+) as …; -- schema/views/backfills.sql
+
 -- A row for each delivery: its state and its attempts.
 create view posthorn.delivery_report (
   webhook_id uuid,
@@ -657,6 +704,13 @@ create function posthorn.attempts_between(since timestamp with time zone, until 
   as …; -- schema/functions/attempts_between.sql
 -- may be executed by: nobody but the owner
 
+-- Sends the existing rows of a watched table, in portions. Returns the id; the view posthorn.backfills shows the progress.
+create function posthorn.backfill(watch regclass, "where" text DEFAULT NULL::text, per_second integer DEFAULT NULL::integer) returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/backfill.sql
+-- may be executed by: nobody but the owner
+
 -- Stores a bulk operation and queues the job that works on it. Returns its id.
 create function posthorn.begin_task(tenant text, kind text, subscription_id integer, since timestamp with time zone, until timestamp with time zone, states posthorn.delivery_state[], event_types text[], rate integer) returns uuid
   language plpgsql
@@ -669,6 +723,13 @@ create function posthorn.cancel(webhook_id uuid, subscription_id integer DEFAULT
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/cancel.sql
+-- may be executed by: nobody but the owner
+
+-- Ends a backfill after the portion that is being sent. Returns whether it had not ended.
+create function posthorn.cancel_backfill(backfill integer) returns boolean
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/cancel_backfill.sql
 -- may be executed by: nobody but the owner
 
 -- Cancels deliveries that have not ended. Returns how many these were.
@@ -977,6 +1038,13 @@ create function posthorn.notify_tenant_changed() returns trigger
   as …; -- schema/functions/notify_tenant_changed.sql
 -- may be executed by: nobody but the owner
 
+-- The columns that an ordering key names: with commas between them, or pk for the primary key.
+create function posthorn.ordering_key_columns(rel regclass, ordering_key text) returns text[]
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/ordering_key_columns.sql
+-- may be executed by: nobody but the owner
+
 -- Pauses a subscription: its deliveries are held until it is resumed. Requests that are in flight are not aborted. Without a reason, a paused subscription keeps the reason that it has.
 create function posthorn.pause(subscription_id integer, reason text DEFAULT NULL::text) returns void
   language plpgsql security definer
@@ -1165,6 +1233,13 @@ create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT '
   as …; -- schema/functions/send.sql
 -- may be executed by: nobody but the owner
 
+-- Sends the next portion of a backfill. Returns the seconds until the one after it may be sent; null: the backfill has ended, or is being sent by another session.
+create function posthorn.send_backfill(backfill integer) returns double precision
+  language plpgsql
+  set DateStyle=ISO, MDY; IntervalStyle=postgres; TimeZone=UTC; array_nulls=on; bytea_output=hex; extra_float_digits=1; jit=off; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send_backfill.sql
+-- may be executed by: nobody but the owner
+
 -- Sends a webhook with this body, as posthorn.send_json and send_raw have checked it. Returns its id.
 create function posthorn.send_body(called text, body bytea, data_start integer, content_type text, event_type text, tenant text, channels text[], ordering_key text, idempotency_key text, subscription_id integer, deliver_at timestamp with time zone, headers jsonb) returns uuid
   language plpgsql
@@ -1306,6 +1381,13 @@ create function posthorn.watch(rel regclass, ops text[] DEFAULT '{insert,update,
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; client_min_messages=warning; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/watch.sql
+-- may be executed by: nobody but the owner
+
+-- SQL expressions of a watch for its new or its old row: the picked columns as JSON, the ordering key, and the tenant.
+create function posthorn.watch_expressions(options jsonb, key_columns text[], side text, OUT picked text, OUT key text, OUT tenant text) returns record
+  language plpgsql immutable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/watch_expressions.sql
 -- may be executed by: nobody but the owner
 
 -- The text of the function that the triggers of a watch run.

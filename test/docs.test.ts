@@ -205,6 +205,22 @@ t.test(
   },
 );
 
+t.test('the examples of docs/watching-tables.md work, in their order', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t);
+  await posthorn.request('POST', '/v1/subscriptions', { url: receiver.url });
+  const client = await connect(t, posthorn.databaseUrl);
+  for (const [, block = ''] of (await read('docs/watching-tables.md')).matchAll(SQL_BLOCK))
+    await client.query(block);
+  const data = (await receiver.waitFor(3)).map(({ body }) => JSON.parse(body.toString()));
+  const row = { id: 7, customer: 'ann', total: 12.5 };
+  t.strictSame(data.map(({ type, data }) => [type, data]).sort(), [
+    ['orders.deleted', { old: { ...row, total: 13 } }],
+    ['orders.inserted', { new: row }],
+    ['orders.updated', { new: { ...row, total: 13 }, old: row, changed: ['total'] }],
+  ]);
+});
+
 t.test(
   'every client of docs/sending-from-sql.md gives Postgres text and sends an object',
   async (t) => {

@@ -82,6 +82,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
     { loops: ['count_minutes'], ...renamesColumn('counting', 'counted_until') },
     { loops: ['move_future_times'], ...renamesColumn('backlogs', 'owned_at') },
     { loops: ['mark_commits'], ...renamesColumn('commit_marks', 'xid') },
+    { loops: ['send_backfills'], ...renamesColumn('backfill_runs', 'due_at') },
     { loops: ['merge_watch_failures'], ...renamesColumn('watch_failures', 'webhooks') },
   ],
   'asked by requests': [

@@ -72,24 +72,7 @@ begin
     end if;
     tenant := null;
   end if;
-  if ordering_key is not null then
-    key_columns := array(select trim(c) from string_to_table(ordering_key, ',') as c);
-    if key_columns = '{pk}' and not exists (
-      select from pg_attribute a where a.attrelid = rel and a.attname = 'pk' and a.attnum > 0 and not a.attisdropped
-    ) then
-      key_columns := array(
-        select a.attname
-        from pg_index i, unnest(i.indkey) with ordinality as k (attnum, n)
-        join pg_attribute a on a.attrelid = rel and a.attnum = k.attnum
-        where i.indrelid = rel and i.indisprimary
-        order by k.n);
-      if cardinality(key_columns) = 0 then
-        raise exception '% has no primary key', rel
-          using errcode = 'undefined_object', hint = 'Name the columns of the ordering key, with commas between them.';
-      end if;
-    end if;
-    perform posthorn.require_columns(rel, key_columns, 'ordering_key');
-  end if;
+  key_columns := posthorn.ordering_key_columns(rel, ordering_key);
   if "when" is not null then
     begin
       execute format(E'select from (select * from %1$s) as new cross join (select * from %1$s) as old where (\n%2$s\n) limit 0',

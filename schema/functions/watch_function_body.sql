@@ -22,38 +22,25 @@ declare
   number constant text := '"posthorn row"';
   kinds text[] := array['inserted', 'updated', 'deleted'];
   json_of text[];
-  key_of text[] := array['null::text', 'null::text'];
-  tenant_of text[] := array['null::text', 'null::text'];
+  key_of text[];
+  tenant_of text[];
   filter text;
   changed text;
   updated text;
   queries text[];
   handler text;
   side text;
-  pick text;
+  expressions record;
 begin
   for nth in 1 .. 3 loop
     kinds[nth] := quote_literal(options ->> 'event_type' || '.' || kinds[nth]);
   end loop;
   for nth in 1 .. 2 loop
     side := (array['new', 'old'])[nth];
-    if picks then
-      select string_agg(format('%s.%I', side, c), ', ' order by n)
-        from jsonb_array_elements_text(options -> 'payload_columns') with ordinality as p (c, n)
-        into pick;
-      json_of[nth] := format('(select to_jsonb(picked.*) from (select %s) as picked)', pick);
-    else
-      json_of[nth] := format(case when by_row then 'to_jsonb(%s)' else 'to_jsonb(%s.*)' end, side);
-    end if;
-    if key_columns is not null then
-      select format('concat_ws('','', %s)', string_agg(format('%s.%I', side, c), ', ' order by n))
-        from unnest(key_columns) with ordinality as k (c, n)
-        into pick;
-      key_of[nth] := format('case when length(%1$s) > 256 then md5(%1$s) else nullif(%1$s, '''') end', pick);
-    end if;
-    if tenant_column is not null then
-      tenant_of[nth] := format('%s.%I::text', side, tenant_column);
-    end if;
+    expressions := posthorn.watch_expressions(options, key_columns, side);
+    json_of[nth] := coalesce(expressions.picked, format(case when by_row then 'to_jsonb(%s)' else 'to_jsonb(%s.*)' end, side));
+    key_of[nth] := expressions.key;
+    tenant_of[nth] := expressions.tenant;
   end loop;
   select string_agg(format('to_jsonb(new.%1$I) is distinct from to_jsonb(old.%1$I)', c), ' or ')
     from jsonb_array_elements_text(nullif(options -> 'columns', 'null')) as c

@@ -22,6 +22,7 @@ import { createHttpClient } from '../http/http-client.ts';
 import type { NearbyWorker } from '../intake/intake.ts';
 import type { LoopHealth } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
+import { createBackfillSender } from '../maintenance/backfills.ts';
 import { createClockKeeper } from '../maintenance/clock.ts';
 import { createCommitMarks } from '../maintenance/commit-marks.ts';
 import { createCounter } from '../maintenance/count.ts';
@@ -252,6 +253,11 @@ export function createWorker(options: WorkerOptions): Worker {
     pool,
     health.watch('mark_commits', 'marking which transactions can still commit webhooks'),
   );
+  const backfillSender = createBackfillSender({
+    pool: taskPool,
+    loop: health.watch('send_backfills', 'sending existing rows of watched tables'),
+    log,
+  });
   const onClock = [
     waker,
     taskWaker,
@@ -261,6 +267,7 @@ export function createWorker(options: WorkerOptions): Worker {
     clockKeeper,
     commitMarks,
     counter,
+    backfillSender,
     failureMerger,
   ];
   // An hourly job runs them in one process; if a run fails, that process tries it again by itself.

@@ -67,6 +67,10 @@ const TABLES = `
       from pg_index i
       where i.indrelid = c.oid
         and not exists (select from pg_constraint k where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x'))),
+    case when c.relrowsecurity then format('alter table posthorn.%I enable row level security;', c.relname) end,
+    (select string_agg(format('create policy %I on posthorn.%I using (%s);', p.polname, c.relname, pg_get_expr(p.polqual, p.polrelid)), E'\\n' order by p.polname collate "C")
+      from pg_policy p
+      where p.polrelid = c.oid),
     (select string_agg(pg_get_triggerdef(t.oid) || ';', E'\\n' order by t.tgname collate "C")
       from pg_trigger t
       where t.tgrelid = c.oid and not t.tgisinternal)

@@ -1,0 +1,74 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { isUnavailable } from '../db/availability.ts';
+import { inTransaction } from '../db/transaction.ts';
+import { errorCode, errorMessage } from '../lib/errors.ts';
+import type { Loop } from '../lib/loop-health.ts';
+import { createPeriodic, type Periodic } from '../lib/periodic.ts';
+
+/** Seldom, since an idle process should cost the database little. */
+const EVERY_MS = 15_000;
+/** A backfill whose next portion is due later leaves the others their turn. */
+const SOON_MS = 1_000;
+/** Errors of a transaction that is to be tried again: a conflict with another transaction. */
+const CONFLICTS = ['40001', '40P01', '55P03'];
+
+export interface BackfillSenderOptions {
+  readonly pool: pg.Pool;
+  readonly loop: Loop;
+  readonly log: Logger;
+}
+
+/**
+ * Sends the existing rows of watched tables (`posthorn.backfill`), a portion in a transaction. The rights of the
+ * table's owner must include those of this process: then what the owner wrote into conditions and types runs here with
+ * no right that the owner lacks. The owner of another table calls `posthorn.send_backfill`.
+ */
+export function createBackfillSender({ pool, loop, log }: BackfillSenderOptions): Periodic {
+  return createPeriodic({
+    everyMs: EVERY_MS,
+    loop,
+    async run(goesOn) {
+      for (;;) {
+        const due = await dueBackfills(pool);
+        for (const { id, in_ms } of due) {
+          if (!goesOn()) return;
+          if (in_ms <= 0) await sendPortion(pool, id, log);
+        }
+        const nextMs = Math.min(...due.map(({ in_ms }) => in_ms));
+        if (!goesOn() || nextMs > SOON_MS) return;
+        if (nextMs > 0) await sleep(nextMs);
+      }
+    },
+  });
+}
+
+async function dueBackfills(pool: pg.Pool): Promise<{ id: number; in_ms: number }[]> {
+  const { rows } = await pool.query<{ id: number; in_ms: number }>({
+    name: 'due-backfills',
+    text: `
+      select b.id, ceil(extract(epoch from b.due_at - clock_timestamp()) * 1000)::integer as in_ms
+      from posthorn.backfill_runs b
+      join pg_roles r on r.rolname = b.owner
+      where b.state in ('waiting', 'running') and b.due_at < now() + interval '1 minute'
+        and pg_has_role(r.oid, current_user, 'usage')
+      order by b.due_at
+      limit 20`,
+  });
+  return rows;
+}
+
+async function sendPortion(pool: pg.Pool, id: number, log: Logger): Promise<void> {
+  try {
+    await inTransaction(pool, (client) => client.query('select posthorn.send_backfill($1)', [id]));
+  } catch (error) {
+    if (isUnavailable(error) || CONFLICTS.includes(errorCode(error) ?? '')) throw error;
+    log.error({ err: error, backfill: id }, 'a backfill failed');
+    await pool.query(
+      `update posthorn.backfill_runs set state = 'failed', ended_at = now(), error = $2
+       where id = $1 and state in ('waiting', 'running')`,
+      [id, errorMessage(error)],
+    );
+  }
+}
