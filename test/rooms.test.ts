@@ -14,6 +14,7 @@ const ROOMS = [
   'backlog',
   'sending',
   'bulk-operations',
+  'archive',
   'history',
   'tenants',
   'intake',

@@ -275,6 +275,7 @@ export function createWorker(options: WorkerOptions): Worker {
     createPartitionKeeper({
       databaseUrl,
       retentionMs: settings.retentionMs,
+      archiveDir: settings.archiveDir,
       ending: ending.signal,
       loop: health.watch('keep_partitions', 'dropping the partitions of expired history'),
       log,

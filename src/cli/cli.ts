@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
 import { demoCommand } from './demo.ts';
+import { exportCommand } from './export.ts';
 import { keysCommand } from './keys.ts';
 import { migrateCommand } from './migrate.ts';
 import { sendCommand } from './send.ts';
@@ -27,7 +28,14 @@ Examples:
 
 Settings come from the environment or a .env file; the README lists them.`,
     );
-  const commands = [startCommand(), migrateCommand(), keysCommand(), demoCommand(), sendCommand()];
+  const commands = [
+    startCommand(),
+    migrateCommand(),
+    keysCommand(),
+    exportCommand(),
+    demoCommand(),
+    sendCommand(),
+  ];
   for (const command of commands) program.addCommand(command);
   if (argv.length <= 2) {
     program.outputHelp();
@@ -39,7 +47,7 @@ Settings come from the environment or a .env file; the README lists them.`,
     if (!(error instanceof OperatorError)) throw error;
     // Empty if the command has already printed the problem.
     if (error.message !== '') process.stderr.write(`posthorn: ${error.message}\n`);
-    process.exitCode = 1;
+    process.exitCode = error.exitCode;
     // The channel to the supervisor would keep it alive.
     if (cluster.isWorker) process.exit();
   }

@@ -54,6 +54,8 @@ export interface Settings {
   readonly retentionMs: number;
   /** How long payloads and answers are kept; at most the retention. */
   readonly payloadRetentionMs: number;
+  /** Where history is exported before it is dropped; undefined: it is not exported. */
+  readonly archiveDir: string | undefined;
   readonly adminKey: string | undefined;
   /** True when requests need a key: the admin key or an API key. */
   readonly authRequired: boolean;
@@ -156,6 +158,10 @@ export const SETTINGS = {
   POSTHORN_PAYLOAD_RETENTION: optional(
     'How long payloads and answers are kept; the history of a webhook stays without them. A webhook with an unfinished delivery keeps them. Unset: as `POSTHORN_RETENTION`',
     durationBetween(3_600_000, 3650 * 86_400_000, '1h to 3650d'),
+  ),
+  POSTHORN_ARCHIVE_DIR: optional(
+    'Folder to which each day of history is exported before it is dropped, as Parquet files without payloads and answers. All workers must share it. Unset: history is dropped without an export',
+    trimmed,
   ),
   POSTHORN_ADMIN_KEY: optional(
     'Makes requests need a key: this key, or an API key. Required if `HOST` is not loopback, unless `POSTHORN_AUTH` is `off`',
@@ -262,6 +268,7 @@ export function loadSettings(
     disableAfterMs: value('POSTHORN_DISABLE_AFTER'),
     retentionMs,
     payloadRetentionMs: value('POSTHORN_PAYLOAD_RETENTION') ?? retentionMs,
+    archiveDir: value('POSTHORN_ARCHIVE_DIR'),
     adminKey: adminKeyGiven,
     authRequired: adminKeyGiven !== undefined,
     allowHosts: value('POSTHORN_ALLOW_HOSTS'),

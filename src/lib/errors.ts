@@ -1,9 +1,18 @@
 /**
  * An error that the operator can correct: a setting, a port, a database. The command line prints only its
- * message, without a stack trace, and exits with 1.
+ * message, without a stack trace, and exits with its exit code (1).
  */
 export class OperatorError extends Error {
   override readonly name = 'OperatorError';
+  readonly exitCode: number;
+
+  constructor(
+    message: string,
+    { exitCode = 1, ...options }: ErrorOptions & { exitCode?: number } = {},
+  ) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
 }
 
 /** The `code` of a Node or Postgres error (`ECONNREFUSED`, `57P01`), or undefined. */

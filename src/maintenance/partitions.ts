@@ -1,8 +1,10 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { exportPartition, type PartitionExport } from '../archive/export-partition.ts';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { isTimeout } from '../db/availability.ts';
 import { makePartitions } from '../db/partitions.ts';
+import { errorMessage } from '../lib/errors.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 import { withPatientPool } from './patient-pool.ts';
@@ -32,19 +34,25 @@ export interface PartitionKeeperOptions {
   readonly databaseUrl: string;
   /** How long history is kept. */
   readonly retentionMs: number;
+  /** Where history is exported before it is dropped; undefined: it is not exported. */
+  readonly archiveDir: string | undefined;
   /** Aborts when a stop can wait no longer. */
   readonly ending: AbortSignal;
   readonly loop: Loop;
   readonly log: Logger;
 }
 
+/** The folder to which history is exported, and the database from which it is read. */
+type Archive = Pick<PartitionExport, 'databaseUrl' | 'dir'>;
+
 /** Drops expired partitions (`keepPartitions`) when an hourly job runs it. */
 export function createPartitionKeeper(options: PartitionKeeperOptions): Periodic {
-  const { databaseUrl, retentionMs, ending, loop, log } = options;
+  const { databaseUrl, retentionMs, archiveDir, ending, loop, log } = options;
+  const archive = archiveDir === undefined ? undefined : { databaseUrl, dir: archiveDir };
   return createPeriodic({
     run: (goesOn) =>
       withPatientPool(databaseUrl, 'partitions', ending, (pool) =>
-        keepPartitions(pool, retentionMs, log, goesOn),
+        keepPartitions(pool, retentionMs, log, goesOn, archive),
       ),
     loop,
   });
@@ -80,12 +88,15 @@ export function daysEach(retentionMs: number): number {
  * for as long as it waits. If the wait exceeds the statement timeout of the pool, the next run continues it.
  *
  * @param goesOn called before each partition is dropped; false ends the run.
+ * @param archive where a partition is exported before it is dropped; undefined: it is not exported.
+ * @throws the error of an export, after all other partitions were dropped; that partition stays.
  */
 export async function keepPartitions(
   pool: pg.Pool,
   retentionMs: number,
   log: Logger,
   goesOn: () => boolean = () => true,
+  archive?: Archive,
 ): Promise<void> {
   await makePartitions(pool, daysEach(retentionMs));
   const client = await pool.connect();
@@ -97,7 +108,7 @@ export async function keepPartitions(
     await finishDetached(client);
     if (await replaceReserves(client, retentionMs))
       await makePartitions(client, daysEach(retentionMs));
-    await dropExpired(client, retentionMs, log, goesOn);
+    await dropExpired(client, retentionMs, log, goesOn, archive);
   } catch (error) {
     if (!isTimeout(error)) throw error;
     log.info('history is in use; the next run goes on to drop it');
@@ -112,8 +123,10 @@ async function dropExpired(
   retentionMs: number,
   log: Logger,
   goesOn: () => boolean,
+  archive: Archive | undefined,
 ): Promise<void> {
   const owed = new Set<string>();
+  const notExported = new Map<string, unknown>();
   for (const table of TABLES) {
     const keepMs = table === 'idempotency_keys' ? KEYS_MS : retentionMs;
     for (const partition of await expired(client, table, keepMs)) {
@@ -131,10 +144,28 @@ async function dropExpired(
         owed.add(day);
         continue;
       }
+      if (archive !== undefined && table !== 'idempotency_keys') {
+        // The tables of a day are dropped together, as far as possible.
+        if (notExported.has(day)) continue;
+        try {
+          const { from_at: from, until_at: until } = partition;
+          if (!(await exportPartition({ ...archive, parent: table, from, until }, goesOn))) return;
+        } catch (error) {
+          log.warn(
+            { day, table, reason: errorMessage(error) },
+            'history kept past its retention: it could not be exported',
+          );
+          notExported.set(day, error);
+          continue;
+        }
+      }
       await detach(client, partition);
       if (table === 'deliveries') log.info({ day }, 'history dropped');
     }
   }
+  // In other words than the cause, which may be a timeout, and that alone would be no failure.
+  for (const [day, cause] of notExported)
+    throw new Error(`history of ${day} could not be exported: ${errorMessage(cause)}`, { cause });
 }
 
 /**
