@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
 import t, { type Test } from 'tap';
@@ -11,6 +11,8 @@ import { startCli } from '../helpers/cli.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { type DuckDbQuery, openDuckDb } from '../helpers/duckdb.ts';
 import { collectLog } from '../helpers/log.ts';
+import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
 
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
@@ -243,7 +245,6 @@ t.test(
     });
     t.equal(await away.exited, 5);
     t.match(away.output.stderr, /^posthorn: No Postgres answers/);
-    writeFileSync(join(t.testdir({}), 'file'), '');
     const blocked = join(t.testdir({ file: '' }), 'file');
     const failed = await run('--since', name(daysAgo(1)), '--to', blocked);
     t.equal(failed.code, 1);
@@ -348,3 +349,36 @@ t.test('with an archive, a day is dropped only after it was exported', async (t)
     { n: attempts },
   ]);
 });
+
+t.test(
+  'a service whose archive cannot be written says so, and carries on when it can',
+  async (t) => {
+    const { databaseUrl, client } = await start(t, [daysAgo(3)]);
+    const dir = join(t.testdir({ archive: '' }), 'archive');
+    const posthorn = await startTestService(t, {
+      DATABASE_URL: databaseUrl,
+      POSTHORN_RETENTION: '1d',
+      POSTHORN_ARCHIVE_DIR: dir,
+    });
+    await client.query(`select graphile_worker.add_job('keep_partitions')`);
+    await until('/readyz names it', async () => {
+      const { status, json } = await posthorn.request('GET', '/readyz');
+      return status === 503 && /keep_partitions/.test(json.detail);
+    });
+    const days = async () => {
+      const { rows } = await client.query(
+        `select count(*)::integer as n from posthorn.list_partitions()
+       where parent <> 'idempotency_keys' and until_at < now() - interval '1 day'`,
+      );
+      return rows[0].n;
+    };
+    t.equal(await days(), 3, 'the history is still there');
+    rmSync(dir);
+    await until('it works again', async () => {
+      const { status } = await posthorn.request('GET', '/readyz');
+      return status === 200 && (await days()) === 0;
+    });
+    for (const table of ['webhooks', 'deliveries', 'attempts'])
+      t.strictSame(readdirSync(join(dir, table)), [`${name(daysAgo(3))}.parquet`]);
+  },
+);
