@@ -268,7 +268,7 @@ export function loadSettings(
     disableAfterMs: value('POSTHORN_DISABLE_AFTER'),
     retentionMs,
     payloadRetentionMs: value('POSTHORN_PAYLOAD_RETENTION') ?? retentionMs,
-    archiveDir: value('POSTHORN_ARCHIVE_DIR'),
+    archiveDir: value('POSTHORN_ARCHIVE_DIR') || undefined,
     adminKey: adminKeyGiven,
     authRequired: adminKeyGiven !== undefined,
     allowHosts: value('POSTHORN_ALLOW_HOSTS'),

@@ -197,6 +197,24 @@ t.test(
   },
 );
 
+t.test('a killed export leaves whole files alone, and the next one does the rest', async (t) => {
+  const { databaseUrl, client, dir, run } = await start(t, [daysAgo(1)]);
+  const since = ['--since', name(daysAgo(1))];
+  await client.query('begin; lock table posthorn.subscriptions');
+  const killed = await startCli(t, ['export', '--to', dir, ...since], {
+    DATABASE_URL: databaseUrl,
+  });
+  await until('it has begun the second table', () => existsSync(join(dir, 'deliveries')));
+  killed.kill('SIGKILL');
+  await killed.exited;
+  await client.query('rollback');
+  t.strictSame(readdirSync(join(dir, 'webhooks')), [`${name(daysAgo(1))}.parquet`]);
+  t.match(readdirSync(join(dir, 'deliveries')), [/^\..*\.partial$/]);
+  const { code, stdout } = await run(...since);
+  t.equal(code, 0);
+  t.match(stdout, 'webhooks there already, deliveries 20, attempts 40\n');
+});
+
 t.test('a file has its name only when it is whole', async (t) => {
   const dir = t.testdir({});
   const path = join(dir, 'a', '2026-11-01.parquet');
@@ -380,5 +398,48 @@ t.test(
     });
     for (const table of ['webhooks', 'deliveries', 'attempts'])
       t.strictSame(readdirSync(join(dir, table)), [`${name(daysAgo(3))}.parquet`]);
+  },
+);
+
+t.test(
+  'a partition of several days is exported as files of a day, and stays if that is stopped',
+  async (t) => {
+    const { databaseUrl, client, dir } = await start(t);
+    await client.query('select posthorn.ensure_partitions($1::date, $2::date, 3)', [
+      name(daysAgo(12)),
+      name(daysAgo(10)),
+    ]);
+    const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
+    t.teardown(() => pool.end());
+    const left = async () => {
+      const { rows } = await client.query(
+        `select from posthorn.list_partitions() where parent <> 'idempotency_keys' and until_at < now() - interval '8 days'`,
+      );
+      return rows.length;
+    };
+    const { log } = collectLog();
+    const archive = { databaseUrl, dir };
+    let asked = 0;
+    await client.query('begin; lock table posthorn.subscriptions');
+    // The lock keeps the export from ending before it is asked a second time.
+    await keepPartitions(pool, 5 * DAY_MS, log, () => asked++ === 0, archive);
+    await client.query('commit');
+    t.equal(await left(), 3, 'stopped while it exports the first');
+    await keepPartitions(pool, 5 * DAY_MS, log, () => true, archive);
+    t.equal(await left(), 0);
+    for (const table of ['webhooks', 'deliveries', 'attempts'])
+      t.strictSame(
+        readdirSync(join(dir, table))
+          .filter((entry) => entry.endsWith('.parquet'))
+          .sort(),
+        [12, 11, 10].map((n) => `${name(daysAgo(n))}.parquet`),
+      );
+    const duckdb = await openDuckDb(t);
+    if (duckdb === undefined) return;
+    t.match(
+      await duckdb(`select count(*)::integer as n from '${dir}/webhooks/*.parquet'`),
+      [{ n: 0 }],
+      'a day without webhooks is a file without rows',
+    );
   },
 );
