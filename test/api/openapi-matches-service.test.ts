@@ -65,6 +65,7 @@ t.test(
       '/v1/webhooks',
       '/v1/webhooks/batch',
       '/v1/webhooks/{webhook_id}',
+      '/v1/webhooks/{webhook_id}/cancel',
     ]);
     const ids = new Set<string>();
     for (const [path, operations] of Object.entries<Record<string, Operation>>(document.paths)) {

@@ -102,3 +102,28 @@ t.test('a job that a worker is working on is not taken for lost', async (t) => {
   });
   t.equal(receiver.received.length, 30);
 });
+
+t.test('many webhooks for the same time go behind all other deliveries', async (t) => {
+  const pool = new pg.Pool({ connectionString: await createTestDatabase(t), max: 1 });
+  t.teardown(() => pool.end());
+  await pool.query(`insert into posthorn.subscriptions (url) values ('http://a.example/')`);
+  for (const [number, priority] of [
+    [500, 0],
+    [501, 1],
+  ] as const) {
+    await pool.query('delete from graphile_worker._private_jobs');
+    await pool.query(
+      `select posthorn.send_many(array_fill('a'::text, array[$1::integer]), array_fill('1'::jsonb, array[$1::integer]),
+         deliver_at => now() + interval '1 hour')`,
+      [number],
+    );
+    await pool.query(
+      `update posthorn.deliveries set next_attempt_at = now() + interval '30 seconds' where not queued`,
+    );
+    t.match(await wakeDeliveries(pool, 60_000, 15_000), { woken: number, lost: 0 });
+    const { rows } = await pool.query(
+      `select distinct priority, run_at > now() as later from graphile_worker.jobs where task_identifier = 'deliver'`,
+    );
+    t.strictSame(rows, [{ priority, later: true }], `${number} webhooks`);
+  }
+});

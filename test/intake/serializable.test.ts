@@ -25,6 +25,13 @@ const SENDS: Readonly<Record<string, (key: string) => [sql: string, ...values: u
   'to a subscription that holds': () => [
     `select posthorn.send('order.created', '{"id": 7}', subscription_id => 2)`,
   ],
+  'scheduled, as text': () => [
+    `select posthorn.send_json('order.created', '7', deliver_at => now() + interval '1 minute')`,
+  ],
+  'raw, with a key': (key) => [
+    `select posthorn.send_raw('7', event_type => 'order.created', idempotency_key => $1)`,
+    key,
+  ],
   'many by type': () => [
     `select posthorn.send_many('{order.created,order.paid,order.paid}', array['1', '2', '3']::jsonb[])`,
   ],

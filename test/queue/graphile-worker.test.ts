@@ -253,28 +253,29 @@ t.test(
   async (t) => {
     const other = await connect(t, await createTestDatabase(t));
     /** Whether `add_jobs` added the job, after a change of the queue's schema that is undone. */
-    const addsByFunction = async (change: string) => {
+    const addsByFunction = async (change: string, more = '') => {
       await other.query('begin');
       await other.query(`set local track_functions = 'all'`);
       await other.query(change);
-      await other.query(`select posthorn.add_deliver_jobs(array['{}']::json[], 1)`);
+      await other.query(`select posthorn.add_deliver_jobs(array['{}']::json[], 1${more})`);
       const { rows } = await other.query<{ jobs: number; called: boolean }>(
         `select
-         (select count(*)::integer from graphile_worker.jobs where task_identifier = 'deliver') as jobs,
+         (select count(*)::integer from graphile_worker.jobs
+           where task_identifier = 'deliver' and (run_at > now()) = ${more !== ''}) as jobs,
          exists (select from pg_stat_xact_user_functions where funcname = 'add_jobs') as called`,
       );
       await other.query('rollback');
       t.equal(rows[0]?.jobs, 1, change);
       return rows[0]?.called;
     };
+    const later = `, array[now() + interval '1 hour']`;
     t.equal(await addsByFunction('select 1'), false);
+    t.equal(await addsByFunction('select 2', later), false);
     t.equal(await addsByFunction('delete from graphile_worker._private_tasks'), true);
-    t.equal(
-      await addsByFunction(
-        'insert into graphile_worker.migrations (id, breaking) select max(id) + 1, true from graphile_worker.migrations',
-      ),
-      true,
-    );
+    const newer =
+      'insert into graphile_worker.migrations (id, breaking) select max(id) + 1, true from graphile_worker.migrations';
+    t.equal(await addsByFunction(newer), true);
+    t.equal(await addsByFunction(newer, later), true);
   },
 );
 
