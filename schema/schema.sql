@@ -475,6 +475,51 @@ create view posthorn.delivery_report (
   deliver_at timestamp with time zone
 ) as …; -- schema/views/delivery_report.sql
 
+-- The attempts of the tenants that the reader may read. Only for the view tenant_attempts.
+create view posthorn.readable_attempts (
+  id bigint,
+  at timestamp with time zone,
+  webhook_id uuid,
+  subscription_id integer,
+  attempt_number smallint,
+  status posthorn.attempt_status,
+  response_code smallint,
+  error_code text,
+  error text,
+  duration_ms integer,
+  response_excerpt text
+) as …; -- schema/views/readable_attempts.sql
+
+-- The deliveries of the tenants that the reader may read. Only for the view tenant_deliveries.
+create view posthorn.readable_deliveries (
+  webhook_id uuid,
+  subscription_id integer,
+  state posthorn.delivery_state,
+  attempt_count smallint,
+  next_attempt_at timestamp with time zone,
+  ended_at timestamp with time zone
+) as …; -- schema/views/readable_deliveries.sql
+
+-- The webhooks of the tenants that the reader may read. Only for the view tenant_webhooks.
+create view posthorn.readable_payloads (
+  id uuid,
+  accepted_at timestamp with time zone,
+  tenant text,
+  event_type text,
+  content_type text,
+  body bytea,
+  headers jsonb,
+  unfilterable boolean,
+  deliver_at timestamp with time zone
+) as …; -- schema/views/readable_payloads.sql
+
+-- The subscriptions of the tenants that the reader may read. Only for the views tenant_….
+create view posthorn.readable_subscriptions (
+  id integer,
+  url text,
+  tenant text
+) as …; -- schema/views/readable_subscriptions.sql
+
 -- A row for each subscription: the state of its receiver, its held deliveries, its attempts of the last hour and the last day, its newest 1,000 attempts (recent_…), and its last errors.
 create view posthorn.subscription_health (
   subscription_id integer,

@@ -1,4 +1,4 @@
--- See tenant_deliveries.
+-- For reporters that are limited to tenants. A barrier around the whole: see readable_subscriptions. There are few rows.
 create or replace view posthorn.tenant_subscriptions with (security_barrier) as
 select r.*
 from posthorn.subscription_health r

@@ -66,6 +66,10 @@ const RARE_FUNCTIONS: Readonly<Record<string, string>> = {
   webhooks: 'is for people who look at history by SQL',
   attempt_report: 'is for people who look at history by SQL',
   delivery_report: 'is for people who look at history by SQL',
+  tenant_deliveries: 'is for people who look at history by SQL',
+  readable_deliveries: 'is for people who look at history by SQL',
+  readable_attempts: 'is for people who look at history by SQL',
+  readable_payloads: 'is for people who look at history by SQL',
   subscription_health: 'is read by src/health/health.sql.ts, which is walked',
 };
 
