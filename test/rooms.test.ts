@@ -17,6 +17,7 @@ const ROOMS = [
   'archive',
   'history',
   'tenants',
+  'watches',
   'intake',
   'event-types',
   'keys',

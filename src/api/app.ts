@@ -31,6 +31,7 @@ import { taskRoutes } from './routes/tasks.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { testSendRoutes } from './routes/test-send.ts';
 import { v1SubscriptionRoutes } from './routes/v1-subscriptions.ts';
+import { watchRoutes } from './routes/watches.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 import type { ApiServices } from './services.ts';
 import { validatorCompiler } from './validation.ts';
@@ -86,6 +87,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(deliveryRoutes, { services });
     await app.register(attemptRoutes, { services });
     await app.register(taskRoutes, { services });
+    await app.register(watchRoutes, { services });
     await app.register(testSendRoutes, { services });
     await app.register(statsRoutes, { services });
     await app.register(signingRoutes, { services });

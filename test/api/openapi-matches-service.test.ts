@@ -62,6 +62,8 @@ t.test(
       '/v1/tasks/{task_id}/cancel',
       '/v1/tenants',
       '/v1/tenants/{tenant_id}',
+      '/v1/watches',
+      '/v1/watches/{watch_id}',
       '/v1/webhooks',
       '/v1/webhooks/batch',
       '/v1/webhooks/{webhook_id}',
@@ -97,10 +99,11 @@ t.test('the document tells which scope each operation needs', async (t) => {
   for (const [path, operations] of Object.entries<Record<string, { security?: unknown }>>(
     document.paths,
   )) {
-    const scopes =
-      path.startsWith('/v1/keys') || path.startsWith('/v1/tenants')
-        ? /^admin$/
-        : /^(read|send|manage)$/;
+    const scopes = ['/v1/keys', '/v1/tenants', '/v1/watches'].some((start) =>
+      path.startsWith(start),
+    )
+      ? /^admin$/
+      : /^(read|send|manage)$/;
     const expected = open.includes(path)
       ? []
       : path === '/ingest/{subscription_id}'

@@ -21,6 +21,7 @@ const NOBODYS: Ids = {
   task_id: '01890a5d-ac96-774b-bcce-b302099a8057',
   tenant_id: 'nobody',
   key_id: 77_002,
+  watch_id: 77_003,
 };
 
 /** A tenant that has one of everything, and the ids of it: numbers that nothing else has. */
@@ -65,6 +66,13 @@ async function furnish(t: Test, posthorn: TestService, tenant: string): Promise<
     data: CANARY,
   });
   const { id: key_id } = await ask('POST', '/v1/keys', { scopes: ['read'], tenant, name: CANARY });
+  await client.query('alter sequence posthorn.watch_ids restart with 8803');
+  await client.query('create table watched (id integer)');
+  const { rows } = await client.query<{ id: number }>(
+    `select posthorn.watch('watched', tenant => $1, "when" => $2) as id`,
+    [tenant, `'${CANARY}' <> ''`],
+  );
+  const watch_id = rows[0]?.id ?? 0;
   await until('an attempt is recorded', async () => {
     const { deliveries } = await ask('GET', `/v1/webhooks/${webhook_id}?tenant=${tenant}`);
     return deliveries[0].attempts.length === 1;
@@ -77,6 +85,7 @@ async function furnish(t: Test, posthorn: TestService, tenant: string): Promise<
     task_id: task.id,
     tenant_id: tenant,
     key_id,
+    watch_id,
   };
 }
 

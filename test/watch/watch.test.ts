@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { createRole, createSender } from '../helpers/sender.ts';
+import { startTestService } from '../helpers/service.ts';
 
 interface Sent {
   readonly type: string;
@@ -383,4 +384,40 @@ t.test('a role that is limited to tenants watches for these only', async (t) => 
   await client.query(`select posthorn.watch('shop.orders', tenant => 'acme')`);
   await client.query('insert into shop.orders values (1, 1, null)');
   await client.query('reset session authorization');
+});
+
+t.test('the API shows the watches of the database', async (t) => {
+  const posthorn = await startTestService(t);
+  const client = await connect(t, posthorn.databaseUrl);
+  await client.query(`create schema shop; create table shop.orders (id integer primary key);
+    select posthorn.watch('shop.orders', columns => '{id}', "when" => 'new.id > 0', on_error => 'skip'),
+      posthorn.watch('shop.orders', ops => '{delete}')`);
+  const { status, json } = await posthorn.request('GET', '/v1/watches?limit=1');
+  t.equal(status, 200);
+  const first = {
+    id: 1,
+    schema: 'shop',
+    table: 'orders',
+    enabled: true,
+    owner: 'posthorn',
+    ops: ['insert', 'update', 'delete'],
+    columns: ['id'],
+    payload_columns: null,
+    when: 'new.id > 0',
+    with_old: true,
+    ordering_key: null,
+    tenant: 'default',
+    tenant_column: null,
+    per: 'statement',
+    event_type: 'orders',
+    on_error: 'skip',
+    failures: 0,
+    last_failed_at: null,
+    last_error: null,
+  };
+  t.match(json.data, [{ ...first, owner: /./ }]);
+  const next = await posthorn.request('GET', `/v1/watches?cursor=${json.next_cursor}`);
+  t.match(next.json, { data: [{ id: 2, ops: ['delete'] }], next_cursor: null });
+  t.match((await posthorn.request('GET', '/v1/watches/1')).json, { ...first, owner: /./ });
+  t.equal((await posthorn.request('GET', '/v1/watches/3')).status, 404);
 });

@@ -59,6 +59,7 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
           name: 'keys',
           description: 'Keys authenticate requests and limit them to a tenant and scopes.',
         },
+        { name: 'watches', description: 'Tables whose changes are sent as webhooks.' },
         { name: 'service', description: 'Checks and metrics of the service itself.' },
       ],
       components: {
