@@ -106,6 +106,7 @@ t.test('every way to write into a table is seen', async (t) => {
 t.test('values of any type are sent, whatever the settings of the writer', async (t) => {
   const { client, sent } = await start(t);
   await client.query(`
+    set plpgsql.extra_errors = 'all'; set quote_all_identifiers = on; set transform_null_equals = on; set array_nulls = off;
     create type mood as enum ('good'); create type pair as (a integer, b text);
     create table odd ("new" integer, "old" text, "Order ""x""" json, spot point, kind mood, both_of pair, list text[],
       at timestamptz, day date, took interval, raw bytea, ratio float8, big numeric, doc xml, "select" jsonb);
