@@ -22,7 +22,7 @@ import { createHttpClient } from '../http/http-client.ts';
 import type { NearbyWorker } from '../intake/intake.ts';
 import type { LoopHealth } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
-import { createBackfillSender } from '../maintenance/backfills.ts';
+import { createBackfillSender, forgetBackfills } from '../maintenance/backfills.ts';
 import { createClockKeeper } from '../maintenance/clock.ts';
 import { createCommitMarks } from '../maintenance/commit-marks.ts';
 import { createCounter } from '../maintenance/count.ts';
@@ -281,8 +281,12 @@ export function createWorker(options: WorkerOptions): Worker {
       log,
     }),
     createPeriodic({
-      run: () => forgetTasks(pool, settings.retentionMs),
-      loop: health.watch('forget_tasks', 'deleting old tasks'),
+      run: () =>
+        Promise.all([
+          forgetTasks(pool, settings.retentionMs),
+          forgetBackfills(pool, settings.retentionMs),
+        ]),
+      loop: health.watch('forget_tasks', 'deleting old tasks and backfills'),
     }),
     createPeriodic({
       run: () => forgetCounts(pool),

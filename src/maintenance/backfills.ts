@@ -44,6 +44,14 @@ export function createBackfillSender({ pool, loop, log }: BackfillSenderOptions)
   });
 }
 
+/** Deletes backfills that ended longer than `keepMs` ago. */
+export async function forgetBackfills(pool: pg.Pool, keepMs: number): Promise<void> {
+  await pool.query(
+    `delete from posthorn.backfill_runs where ended_at < now() - $1 * interval '1 millisecond'`,
+    [keepMs],
+  );
+}
+
 async function dueBackfills(pool: pg.Pool): Promise<{ id: number; in_ms: number }[]> {
   const { rows } = await pool.query<{ id: number; in_ms: number }>({
     name: 'due-backfills',

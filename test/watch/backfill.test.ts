@@ -1,4 +1,6 @@
+import pg from 'pg';
 import t, { type Test } from 'tap';
+import { forgetBackfills } from '../../src/maintenance/backfills.ts';
 import { connect } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { createSender } from '../helpers/sender.ts';
@@ -25,7 +27,7 @@ async function start(t: Test) {
     return rows[0]?.[0];
   };
   const received = () => receiver.received.map(({ body }) => JSON.parse(body.toString()));
-  return { receiver, client, state, one, received };
+  return { posthorn, receiver, client, state, one, received };
 }
 
 t.test('changes and existing rows of a watched table reach the receiver', async (t) => {
@@ -51,7 +53,7 @@ t.test('changes and existing rows of a watched table reach the receiver', async 
 });
 
 t.test('a backfill keeps to its rate, and can be cancelled', async (t) => {
-  const { client, state, one } = await start(t);
+  const { posthorn, client, state, one } = await start(t);
   await client.query('insert into orders select n, n from generate_series(1, 1000) n');
   await client.query(`select posthorn.watch('orders')`);
   const startedAt = performance.now();
@@ -68,6 +70,13 @@ t.test('a backfill keeps to its rate, and can be cancelled', async (t) => {
   t.equal(await one(`select posthorn.cancel_backfill(${id})`), false);
   const sent = await one('select count(*)::integer from posthorn.webhook_payloads');
   t.equal(sent, Number(last));
+  const pool = new pg.Pool({ connectionString: posthorn.databaseUrl });
+  t.teardown(() => pool.end());
+  await forgetBackfills(pool, 3_600_000);
+  t.ok(await state(id), 'an ended backfill is shown for as long as history is kept');
+  await client.query(`update posthorn.backfill_runs set ended_at = now() - interval '2 hours'`);
+  await forgetBackfills(pool, 3_600_000);
+  t.equal(await state(id), undefined);
 });
 
 t.test('partitions are sent one after the other, and no row twice or never', async (t) => {
