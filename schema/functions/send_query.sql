@@ -23,7 +23,7 @@ declare
   right_query constant pg_catalog.text :=
     'Give one query that reads (select, values, table or with), with two or three columns: the event type, the data (jsonb or json), and optionally the ordering key.';
   -- A comment at the end ends with its line.
-  given constant pg_catalog.text := '(' || pg_catalog.regexp_replace(query, '[;[:space:]]+$', '') || chr(10) || ') as q';
+  given constant pg_catalog.text := '(' || pg_catalog.regexp_replace(query, '[;[:space:]]+$', '') || pg_catalog.chr(10) || ') as q';
   -- A join that Postgres does not execute: it tells the columns of the query without running it.
   only_columns constant pg_catalog.text := ' from (values (1)) as one left join ' || given;
   probe pg_catalog.refcursor;
