@@ -30,7 +30,7 @@ interface Transition {
 
 /** All transitions that exist. A pair of states that is not here does not happen. */
 export const TRANSITIONS = {
-  /** Intake inserts it: held if the subscription's deliveries go through its backlog, else pending. */
+  /** Intake inserts it: held if it is due and the subscription's deliveries go through its backlog, else pending. */
   accept: { from: [], to: ['pending', 'held'] },
   /** It leaves the queue for the backlog: its receiver has no place, or its subscription has a rule. */
   hold: { from: ['pending'], to: ['held'] },

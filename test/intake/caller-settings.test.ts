@@ -96,7 +96,7 @@ const SENDS: Send[] = [
   ['bad headers', `select posthorn.send('a', '1', headers => $1)`, [{ 'X-A': 'b', Host: 'c' }]],
   ['later', `select posthorn.send('b', '1', deliver_at => pg_catalog.now() + '1 hour')`, []],
   ['too late', `select posthorn.send('b', '1', deliver_at => 'infinity')`, []],
-  ['json', `select posthorn.send_json('b', $1)`, ['{"b": 1.0, "a\\": "\u0000"}']],
+  ['json', `select posthorn.send_json('b', $1)`, ['{"b": 1.0, "a\\\\": "\\u0000"}']],
   ['no json', `select posthorn.send_json('b', $1)`, ['{"a\\x": 1}']],
   ['deep json', `select posthorn.send_json('b', $1)`, ['['.repeat(20_000) + ']'.repeat(20_000)]],
   ['deep and no json', `select posthorn.send_json('b', $1)`, ['["\\x",'.repeat(20_000)]],
