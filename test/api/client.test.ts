@@ -15,6 +15,11 @@ t.test('a program with a client that is generated from the document works', asyn
   t.equal(await complaintsOfTypes(program), '', 'its types fit the program');
   const { day }: { day(place: Place): Promise<void> } = await import(pathToFileURL(program).href);
   const receiver = await startCustomerReceiver(t);
+  // Generating and compiling the client holds up this process, so statements of the service may have timed out.
+  await until(
+    'the service is ready',
+    async () => (await posthorn.request('GET', '/readyz')).status === 200,
+  );
   await t.resolves(day({ baseUrl: posthorn.url, adminKey: ADMIN_KEY, receiver, until }));
 });
 
