@@ -25,7 +25,7 @@ export const LOCKS = {
   retention: ofSpace(-5),
 } as const;
 
-/** A lock with a single key. db/migrate.ts holds it, so that processes which start together migrate one after another. */
+/** A lock with a single key. db/migrate.ts and the script of `posthorn migrate --sql` hold it, so that processes which start together migrate one after another. */
 export const MIGRATION_LOCK = 7_823_114_600_517;
 
 /**
