@@ -14,7 +14,7 @@ const before = async (client: pg.Client): Promise<string> => {
   const { rows } = await client.query<{ id: string }>('select posthorn.committed_before() as id');
   return rows[0]?.id as string;
 };
-/** Writes a mark, as a service does each second. */
+/** Writes a mark, as a service does every ten seconds. */
 const mark = (client: pg.Client) => client.query('select posthorn.mark_commits()');
 
 async function start(t: Test) {
