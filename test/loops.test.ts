@@ -81,11 +81,15 @@ const GROUPS: Record<string, readonly Fault[]> = {
     { loops: ['skip_held'], ...renamesColumn('subscriptions', 'skip_until') },
     { loops: ['count_minutes'], ...renamesColumn('counting', 'counted_until') },
     { loops: ['move_future_times'], ...renamesColumn('backlogs', 'owned_at') },
-    { loops: ['mark_commits'], ...renamesColumn('commit_marks', 'xid') },
     { loops: ['send_backfills'], ...renamesColumn('backfill_runs', 'due_at') },
-    { loops: ['merge_watch_failures'], ...renamesColumn('watch_failures', 'webhooks') },
   ],
   'asked by requests': [
+    {
+      loops: ['mark_commits'],
+      ...renamesColumn('commit_marks', 'xid'),
+      // It writes marks while something is sent.
+      poke: ({ posthorn, pinned }) => posthorn.ingest(pinned, {}, admin),
+    },
     {
       loops: ['load_subscriptions'],
       ...renamesColumn('subscriptions', 'retired_secrets'),

@@ -56,6 +56,10 @@ begin
     values (ids[1], one.owner, one.rel, one.options, posthorn.ordering_key_columns(one.rel, one.options ->> 'ordering_key'), "where", backfill.per_second,
       coalesce(total, pg_relation_size(one.rel) / current_setting('block_size')::bigint))
     returning id into started;
+  -- Without it, a worker finds the backfill within half a minute.
+  if current_setting('posthorn.notify', true) is distinct from 'off' then
+    perform pg_notify('posthorn_backfills', started::text);
+  end if;
   return started;
 end
 $$;

@@ -31,7 +31,6 @@ import { createExpiry, createSkipping } from '../maintenance/expire-held.ts';
 import { createIndexMaker } from '../maintenance/indexes.ts';
 import { createPartitionKeeper, createPartitionMaker } from '../maintenance/partitions.ts';
 import { createWaker } from '../maintenance/queue-retries.ts';
-import { createWatchFailureMerger } from '../maintenance/watch-failures.ts';
 import { createPresence } from '../maintenance/worker-lease.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';
 import { createCourier } from '../sending/courier.ts';
@@ -241,10 +240,6 @@ export function createWorker(options: WorkerOptions): Worker {
     health.watch('move_future_times', 'moving due times of a wrong clock'),
     log,
   );
-  const failureMerger = createWatchFailureMerger(
-    pool,
-    health.watch('merge_watch_failures', 'merging what watches could not send'),
-  );
   const counter = createCounter(
     pool,
     health.watch('count_minutes', 'counting webhooks and attempts'),
@@ -252,12 +247,17 @@ export function createWorker(options: WorkerOptions): Worker {
   const commitMarks = createCommitMarks(
     pool,
     health.watch('mark_commits', 'marking which transactions can still commit webhooks'),
+    () => performance.now() - attemptAt,
   );
   const backfillSender = createBackfillSender({
     pool: taskPool,
-    loop: health.watch('send_backfills', 'sending existing rows of watched tables'),
+    loop: health.watch(
+      'send_backfills',
+      'sending existing rows of watched tables, and merging what watches could not send',
+    ),
     log,
   });
+  session.listen('posthorn_backfills', () => void backfillSender.runOnce());
   const onClock = [
     waker,
     taskWaker,
@@ -268,7 +268,6 @@ export function createWorker(options: WorkerOptions): Worker {
     commitMarks,
     counter,
     backfillSender,
-    failureMerger,
   ];
   // An hourly job runs them in one process; if a run fails, that process tries it again by itself.
   const hourly = [

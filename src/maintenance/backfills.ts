@@ -6,9 +6,10 @@ import { inTransaction } from '../db/transaction.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
+import { KEPT_FAILURES, mergeWatchFailures } from './watch-failures.ts';
 
 /** Seldom, since an idle process should cost the database little. */
-const EVERY_MS = 15_000;
+const EVERY_MS = 30_000;
 /** A backfill whose next portion is due later leaves the others their turn. */
 const SOON_MS = 1_000;
 /** Errors of a transaction that is to be tried again: a conflict with another transaction. */
@@ -31,7 +32,8 @@ export function createBackfillSender({ pool, loop, log }: BackfillSenderOptions)
     loop,
     async run(goesOn) {
       for (;;) {
-        const due = await dueBackfills(pool);
+        const { due, hasManyFailures } = await lookAtWatches(pool);
+        if (hasManyFailures) await mergeWatchFailures(pool);
         for (const { id, in_ms } of due) {
           if (!goesOn()) return;
           if (in_ms <= 0) await sendPortion(pool, id, log);
@@ -52,19 +54,28 @@ export async function forgetBackfills(pool: pg.Pool, keepMs: number): Promise<vo
   );
 }
 
-async function dueBackfills(pool: pg.Pool): Promise<{ id: number; in_ms: number }[]> {
-  const { rows } = await pool.query<{ id: number; in_ms: number }>({
-    name: 'due-backfills',
+/** Reads in one statement, because an idle process does it too, which backfills are due soon, and whether there are many failures. */
+async function lookAtWatches(
+  pool: pg.Pool,
+): Promise<{ due: { id: number; in_ms: number }[]; hasManyFailures: boolean }> {
+  const { rows } = await pool.query<{ id: number | null; in_ms: number; many: boolean }>({
+    name: 'look-at-watches',
     text: `
-      select b.id, ceil(extract(epoch from b.due_at - clock_timestamp()) * 1000)::integer as in_ms
-      from posthorn.backfill_runs b
-      join pg_roles r on r.rolname = b.owner
-      where b.state in ('waiting', 'running') and b.due_at < now() + interval '1 minute'
-        and pg_has_role(r.oid, current_user, 'usage')
-      order by b.due_at
-      limit 20`,
+      select due.id, due.in_ms, failures.many
+      from (select exists (select from posthorn.watch_failures offset ${2 * KEPT_FAILURES}) as many) as failures
+      left join (
+        select b.id, ceil(extract(epoch from b.due_at - clock_timestamp()) * 1000)::integer as in_ms
+        from posthorn.backfill_runs b
+        join pg_roles r on r.rolname = b.owner
+        where b.state in ('waiting', 'running') and b.due_at < now() + interval '1 minute'
+          and pg_has_role(r.oid, current_user, 'usage')
+        order by b.due_at
+        limit 20) as due on true`,
   });
-  return rows;
+  return {
+    due: rows.flatMap(({ id, in_ms }) => (id === null ? [] : [{ id, in_ms }])),
+    hasManyFailures: rows[0]?.many === true,
+  };
 }
 
 async function sendPortion(pool: pg.Pool, id: number, log: Logger): Promise<void> {

@@ -1,20 +1,13 @@
 import type pg from 'pg';
-import type { Loop } from '../lib/loop-health.ts';
-import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
-const EVERY_MS = 30_000;
 /** If a watch has more than twice as many rows, its newest ones are kept, and the others become one row. */
-const KEPT = 100;
+export const KEPT_FAILURES = 100;
 
 /**
- * Keeps the table of webhooks that watches could not send small, and its sums as they are. Writers add a row for
- * each failure, because a counter would make them wait for each other.
+ * Keeps the table of webhooks that watches could not send small, and its sums as they are: merges the older failures of
+ * each watch into one row, and deletes those of watches that have ended. Writers add a row for each failure, because a
+ * counter would make them wait for each other.
  */
-export function createWatchFailureMerger(pool: pg.Pool, loop: Loop): Periodic {
-  return createPeriodic({ everyMs: EVERY_MS, run: () => mergeWatchFailures(pool), loop });
-}
-
-/** Merges the older failures of each watch into one row, and deletes those of watches that have ended. */
 export async function mergeWatchFailures(pool: Pick<pg.Pool, 'query'>): Promise<void> {
   await pool.query({
     name: 'merge-watch-failures',
@@ -26,7 +19,7 @@ export async function mergeWatchFailures(pool: Pick<pg.Pool, 'query'>): Promise<
           select id, row_number() over (partition by watch order by id desc) as nth,
             count(*) over (partition by watch) as rows
           from posthorn.watch_failures) f
-        where f.nth > ${KEPT} and f.rows > ${2 * KEPT}
+        where f.nth > ${KEPT_FAILURES} and f.rows > ${2 * KEPT_FAILURES}
       ), gone as (
         delete from posthorn.watch_failures
         where id in (

@@ -33,7 +33,7 @@ const BLOCKS_BESIDE = 2_000;
 const RARE: Readonly<Record<string, string>> = {
   'wake-tasks': 'reads an index of unfinished tasks, of which a tenant has 20 at most',
   'open-circuits': 'reads the circuits that are open, twice a minute',
-  'due-backfills': 'reads an index of unfinished backfills, of which there are few',
+  'look-at-watches': 'reads an index of unfinished backfills, of which there are few',
   'merge-watch-failures': 'reads failures of watches, of which it leaves a few hundred',
   skipping: 'reads an index of subscriptions that skip now, twice a minute',
   'end-skipping': 'updates a subscription by its id',
