@@ -1,5 +1,5 @@
 -- A row for each failure, because writers that update one counter would wait for each other.
--- posthorn.merge_watch_failures keeps the table small.
+-- The workers keep the table small (src/maintenance/watch-failures.ts).
 create or replace function posthorn.note_watch_failure(watch integer, webhooks bigint, error text) returns void
   language sql security definer
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on

@@ -15,7 +15,7 @@ begin
   if subscription_id is not null then
     subscriptions := array[subscription_id];
   else
-    -- Of a deleted subscription nothing is sent, and nobody has asked for it by its id.
+    -- Deliveries of a deleted subscription are left out, because the caller did not name it.
     subscriptions := array(
       select s.id from posthorn.deliveries d join posthorn.subscriptions s on s.id = d.subscription_id
       where d.webhook_id = retry.webhook_id and (allowed is null or s.tenant = any (allowed)) and s.deleted_at is null

@@ -11,7 +11,7 @@ export const SERIES_WINDOWS = {
 
 export type SeriesWindow = keyof typeof SERIES_WINDOWS;
 
-/** What happened in a period. */
+/** The counts and latencies of one period. */
 export interface SeriesPoint {
   /** When the period begins. */
   readonly at: Date;

@@ -103,7 +103,7 @@ const RELATIONS: Readonly<Record<string, Users>> = {
   backfills: ['send'],
   backfill_runs: ['send'],
 };
-/** What others than the owner may write: the numbers of watches, and backfills within the policy. */
+/** Tables and sequences that roles other than the owner may write. A policy limits the backfills. */
 const WRITTEN: Readonly<Record<string, Users>> = { backfill_runs: ['send'], watch_ids: ['send'] };
 
 function mayUse(kind: Kind, users: Users): boolean {
@@ -245,7 +245,7 @@ const OTHER_CALLS: Readonly<Record<string, readonly string[]>> = {
 
 /** What no tenant of the test has. */
 const NONE = new Set(['watches', 'backfills', 'backfill_runs']);
-/** Those of them that find nothing to watch. */
+/** Functions of OTHER_CALLS that are refused here, because the role owns no table to watch. */
 const REFUSED = new Set(['backfill', 'find_watches', 'check_watchable', 'unwatch', 'watch']);
 
 /** What reads backfills, whose rows a policy protects. Without row_security it is refused. */

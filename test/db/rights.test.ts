@@ -126,7 +126,7 @@ t.test('a reporter that is limited to tenants sees nothing of other tenants', as
     reset role;`);
   const told: string[] = [];
   owner.on('notice', ({ message = '' }) => void told.push(message));
-  // Of a whole row, and of each column: a condition on one column may be checked before tables are joined.
+  // Whole rows and single columns are read, because a condition on one column may be checked before tables are joined.
   for (const report of OF_TENANTS)
     for (const what of ['r', ...(await columnsOf(report))])
       t.equal(

@@ -120,12 +120,12 @@ function lastLine({ message }: Error): string {
   return message.trim().split('\n').at(-1) ?? 'no reason';
 }
 
-/** What is installed: the folder's name changes with it. */
+/** The packages to install. The name of the folder depends on them. */
 export interface Pinned {
   readonly source: string;
   /** Files of the source. */
   readonly files: readonly string[];
-  /** What else decides on it, such as the version of a language. */
+  /** More that the name of the folder depends on, such as the version of a language. */
   readonly variant?: string;
 }
 

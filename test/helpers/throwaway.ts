@@ -30,7 +30,7 @@ const SETTINGS = {
   max_wal_senders: '0',
   min_wal_size: '32MB',
   max_wal_size: '128MB',
-  // Of five files at a time, each with up to four processes.
+  // Five test files run at a time, and each may start four processes.
   max_connections: '500',
   // Postgres allows none by default, and an application may have them allowed.
   max_prepared_transactions: '10',
