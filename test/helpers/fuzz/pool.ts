@@ -9,6 +9,8 @@ const nameOf = (name: string) => OTHER_NAMES[name] ?? name;
 /** Existing values, learned from answers, by the names of their parameters and fields. */
 export interface Pool {
   has(name: string): boolean;
+  /** Whether each parameter of a path has a value. */
+  canAsk(path: string): boolean;
   /** Returns a value of that name, chosen by a number; the name itself if there is no value. */
   pick(name: string, at: number): unknown;
   /** Learns from what an operation answered. */
@@ -52,6 +54,10 @@ export function createPool({ paths }: OpenApi): Pool {
 
   return {
     has: (name) => names.has(nameOf(name)) || /[a-z]_id$/.test(name),
+    canAsk: (path) =>
+      [...path.matchAll(/\{(\w+)\}/g)].every(
+        ([, name = '']) => (values.get(nameOf(name)) ?? []).length > 0,
+      ),
     pick(name, at) {
       const known = values.get(nameOf(name)) ?? [];
       return known.length === 0 ? name : known[at % known.length];
