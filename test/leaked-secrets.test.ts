@@ -146,6 +146,7 @@ t.test(
       '/logs/deliverylogs',
       '/v1/deliveries',
       '/v1/stats',
+      '/v1/settings',
       '/ping',
       '/readyz',
       '/api/docs/json',

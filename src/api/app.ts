@@ -24,6 +24,7 @@ import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { sendRoutes } from './routes/send.ts';
 import { serviceRoutes } from './routes/service.ts';
+import { settingRoutes } from './routes/settings.ts';
 import { signingRoutes } from './routes/signing.ts';
 import { statsRoutes } from './routes/stats.ts';
 import { subscriptionActionRoutes } from './routes/subscription-actions.ts';
@@ -88,6 +89,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(attemptRoutes, { services });
     await app.register(taskRoutes, { services });
     await app.register(watchRoutes, { services });
+    await app.register(settingRoutes, { services });
     await app.register(testSendRoutes, { services });
     await app.register(statsRoutes, { services });
     await app.register(signingRoutes, { services });

@@ -28,7 +28,12 @@ import { reportSecrets } from '../subscriptions/report-secrets.ts';
 import { createTenantCache } from '../tenants/cache.ts';
 import { connectorOptionsOf } from './connector-options.ts';
 import { openDatabase } from './open-database.ts';
-import { createSiblingReadiness, isServedByOthers, tellReadiness } from './sibling-processes.ts';
+import {
+  createSiblingReadiness,
+  isServedByOthers,
+  settingsToShow,
+  tellReadiness,
+} from './sibling-processes.ts';
 import { createWorker, type Worker } from './worker.ts';
 
 /** For reads and rare statements; intake, deliveries and the queue have their own connections. */
@@ -160,7 +165,7 @@ export async function startService(
     const schemas = createSchemaJudge();
     const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS);
     const app = await createApp({
-      settings,
+      settings: { ...settings, inForce: settingsToShow(settings) },
       pool,
       listPool,
       db: createDatabase(pool),

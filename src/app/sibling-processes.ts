@@ -1,11 +1,14 @@
-// Readiness and roles, shared among the processes of one supervisor.
+// Readiness, roles and settings, shared among the processes of one supervisor.
 import cluster from 'node:cluster';
 import type { Logger } from 'pino';
+import type { Settings } from '../config/settings.ts';
 
 const NOT_READY = 'posthorn:not-ready';
 const TELL_MS = 5_000;
 /** Set by the supervisor for a process that only delivers: the others serve its port. */
 const SERVED_BY_OTHERS = 'SERVED_BY_OTHERS';
+/** Set by the supervisor: its own settings as texts without secrets. It gives its processes others, such as the role. */
+const SETTINGS_IN_FORCE = 'SETTINGS_IN_FORCE';
 
 interface NotReady {
   readonly type: typeof NOT_READY;
@@ -24,6 +27,17 @@ export function rolesOf(count: number): ('api' | 'worker')[] {
 /** Returns the environment of a process with that role that shares the work with others. */
 export function environmentOf(role: 'api' | 'worker'): Record<string, string> {
   return { POSTHORN_ROLE: role, ...(role === 'worker' ? { [SERVED_BY_OTHERS]: '1' } : {}) };
+}
+
+/** Returns the environment by which a process shows the settings of its supervisor as its own. */
+export function environmentToShow({ inForce }: Settings): Record<string, string> {
+  return { [SETTINGS_IN_FORCE]: JSON.stringify(inForce) };
+}
+
+/** Returns the settings that the operator has set, for this process or for its supervisor. */
+export function settingsToShow({ inForce }: Settings): Settings['inForce'] {
+  const ofSupervisor = cluster.isWorker ? process.env[SETTINGS_IN_FORCE] : undefined;
+  return ofSupervisor === undefined ? inForce : JSON.parse(ofSupervisor);
 }
 
 /** Returns true if this process does not serve the API because other processes do. */

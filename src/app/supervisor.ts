@@ -7,7 +7,7 @@ import { OperatorError } from '../lib/errors.ts';
 import { serveClusterMetrics } from '../metrics/metrics.ts';
 import { openDatabase } from './open-database.ts';
 import { type Service, urlOf } from './service.ts';
-import { environmentOf, passOnReadiness, rolesOf } from './sibling-processes.ts';
+import { environmentOf, environmentToShow, passOnReadiness, rolesOf } from './sibling-processes.ts';
 
 /** Bounds of the pause before a restart, so that a process that dies at once does not keep the machine busy. */
 const RESTART_MIN_MS = 100;
@@ -61,6 +61,7 @@ export async function startProcesses(
       {
         DATABASE_URL: database.url,
         PORT: String(port),
+        ...environmentToShow(settings),
         ...(role === settings.role || role === 'all' ? {} : environmentOf(role)),
       },
       log,

@@ -15,6 +15,14 @@ import { parseRate, type Rate } from '../lib/rate.ts';
 import { parseSealingKeys, type SealingKey } from '../lib/sealing.ts';
 import { readGiven } from './given.ts';
 import {
+  asItIs,
+  type KnownSetting,
+  listInForce,
+  neverShown,
+  type SettingInForce,
+  withoutCredentials,
+} from './in-force.ts';
+import {
   adminKey,
   bodyLimit,
   durationBetween,
@@ -72,24 +80,28 @@ export interface Settings {
   /** Processes that share the port and the work; a supervisor starts them if there are several. */
   readonly processes: number;
   readonly logLevel: LogLevel;
+  /** All settings as texts without secrets, for people. */
+  readonly inForce: readonly SettingInForce[];
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A setting of the environment: its default as text, its meaning for the README, and its reader. */
-interface Setting<T> {
-  readonly fallback: string | undefined;
-  readonly meaning: string;
+interface Setting<T> extends KnownSetting {
   readonly read: (text: string) => T;
 }
 
 function setting<T>(fallback: string, meaning: string, read: (text: string) => T): Setting<T> {
-  return { fallback, meaning, read };
+  return { fallback, meaning, show: asItIs, read };
 }
 
-function optional<T>(meaning: string, read: (text: string) => T): Setting<T | undefined> {
-  return { fallback: undefined, meaning, read };
+function optional<T>(
+  meaning: string,
+  read: (text: string) => T,
+  show: KnownSetting['show'] = asItIs,
+): Setting<T | undefined> {
+  return { fallback: undefined, meaning, show, read };
 }
 
 /** The settings by their names in the environment. A test compares the README's table with it. */
@@ -99,6 +111,7 @@ export const SETTINGS = {
   DATABASE_URL: optional(
     'URL of the Postgres to use. Unset: Posthorn starts an embedded Postgres',
     postgresUrl,
+    withoutCredentials,
   ),
   POSTHORN_DATA_DIR: setting('.posthorn', 'Folder with the data of the embedded Postgres', trimmed),
   POSTHORN_ROLE: setting(
@@ -144,6 +157,7 @@ export const SETTINGS = {
   POSTHORN_EGRESS_PROXY: optional(
     'HTTP proxy (CONNECT) for all deliveries, as `http://user:password@host:port`',
     parseEgressProxy,
+    withoutCredentials,
   ),
   POSTHORN_MAX_BODY: setting(
     '1MiB',
@@ -166,6 +180,7 @@ export const SETTINGS = {
   POSTHORN_ADMIN_KEY: optional(
     'Makes requests need a key: this key, or an API key. Required if `HOST` is not loopback, unless `POSTHORN_AUTH` is `off`',
     adminKey,
+    neverShown,
   ),
   POSTHORN_AUTH: setting(
     'on',
@@ -179,6 +194,7 @@ export const SETTINGS = {
   POSTHORN_ENCRYPTION_KEY: optional(
     'Encrypts secrets in the database: 32 bytes in base64 or hex. Of several keys, separated by commas, the first encrypts and all decrypt',
     parseSealingKeys,
+    neverShown,
   ),
   POSTHORN_RATE_LIMIT: setting(
     'off',
@@ -279,6 +295,7 @@ export function loadSettings(
     maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
     processes: value('POSTHORN_PROCESSES'),
     logLevel: value('LOG_LEVEL'),
+    inForce: listInForce(SETTINGS, given, env),
   };
   if (settings.payloadRetentionMs > settings.retentionMs) {
     problems.push(

@@ -44,6 +44,7 @@ t.test(
       '/v1/filters/test',
       '/v1/keys',
       '/v1/keys/{key_id}',
+      '/v1/settings',
       '/v1/stats',
       '/v1/stats/series',
       '/v1/subscriptions',
@@ -99,7 +100,7 @@ t.test('the document tells which scope each operation needs', async (t) => {
   for (const [path, operations] of Object.entries<Record<string, { security?: unknown }>>(
     document.paths,
   )) {
-    const scopes = ['/v1/keys', '/v1/tenants', '/v1/watches'].some((start) =>
+    const scopes = ['/v1/keys', '/v1/settings', '/v1/tenants', '/v1/watches'].some((start) =>
       path.startsWith(start),
     )
       ? /^admin$/
@@ -229,6 +230,7 @@ t.test('answers match the schemas of the document', async (t) => {
     ['get', '/v1/tasks', '/v1/tasks'],
     ['get', '/v1/tasks/{task_id}', `/v1/tasks/${webhookId}`],
     ['get', '/v1/stats', '/v1/stats'],
+    ['get', '/v1/settings', '/v1/settings'],
     ['post', '/v1/subscriptions', '/v1/subscriptions', { url: receiver.url }],
     ['get', '/v1/subscriptions', '/v1/subscriptions'],
     ['get', '/v1/subscriptions/{subscription_id}', `/v1/subscriptions/${id}`],
