@@ -43,7 +43,8 @@ export interface SubscriptionFields
   metadata?: Record<string, string> | null;
 }
 
-const VISIBLE = [
+/** The columns of a subscription, without its secrets. */
+export const VISIBLE = [
   'id',
   'url',
   'status',
@@ -77,9 +78,10 @@ const VISIBLE = [
   'updated_at',
 ] as const;
 
+/** A row of VISIBLE. */
 type Row = Omit<Subscription, keyof Policy> & PolicyColumns;
 
-function present({ timeout_ms, rate_limit, rate_limit_per_ms, ...row }: Row): Subscription {
+export function present({ timeout_ms, rate_limit, rate_limit_per_ms, ...row }: Row): Subscription {
   return { ...row, ...policyOf({ ...row, timeout_ms, rate_limit, rate_limit_per_ms }) };
 }
 
@@ -109,60 +111,6 @@ export async function createSubscription(
         .executeTakeFirstOrThrow(),
     );
   });
-}
-
-/** The most text chosen by clients on a page, in bytes. A page of 1000 large subscriptions would have 250 MB. */
-const MAX_PAGE_BYTES = 4 * 1024 * 1024;
-
-/**
- * Lists a page of a tenant's subscriptions that are not deleted, by id: at least one subscription, at most
- * `limit`, and only the first subscriptions if their text is larger than `maxBytes`.
- *
- * @param after the id that the page before ended with, or 0.
- * @returns the page, and the id after which the next page begins; null: there is no next page.
- */
-export async function listSubscriptions(
-  db: Database,
-  {
-    tenant,
-    after,
-    limit,
-    maxBytes = MAX_PAGE_BYTES,
-  }: { tenant: string; after: number; limit: number; maxBytes?: number },
-): Promise<{ rows: Subscription[]; next: number | null }> {
-  const { rows } = await sql<{ last: number | null; more: boolean | null }>`
-    select max(id) filter (where fits) as last, bool_or(not fits) as more
-    from (
-      select id, n = 1 or (n <= ${limit} and bytes <= ${maxBytes}) as fits
-      from (
-        select id, row_number() over by_id as n, sum(
-          coalesce(octet_length(metadata::text), 0) + coalesce(octet_length(headers::text), 0)
-          + coalesce(octet_length(filter::text), 0) + coalesce(octet_length(description), 0)
-          + coalesce(octet_length(event_types::text), 0) + coalesce(octet_length(channels::text), 0)
-          + coalesce(octet_length(forward_headers::text), 0)
-          + coalesce(octet_length(ingest_content_types::text), 0)
-        ) over by_id as bytes
-        from (
-          select * from posthorn.subscriptions
-          where tenant = ${tenant} and deleted_at is null and id > ${after}
-          order by id
-          limit ${limit + 1}
-        ) as read
-        window by_id as (order by id)
-      ) as sized
-    ) as judged`.execute(db);
-  const { last = null, more = null } = rows[0] ?? {};
-  if (last === null) return { rows: [], next: null };
-  const page = await db
-    .selectFrom('posthorn.subscriptions')
-    .select(VISIBLE)
-    .where('tenant', '=', tenant)
-    .where('deleted_at', 'is', null)
-    .where('id', '>', after)
-    .where('id', '<=', last)
-    .orderBy('id')
-    .execute();
-  return { rows: page.map(present), next: more === true ? last : null };
 }
 
 /** Returns the tenant's subscription with this id, or undefined if it does not exist or is deleted. */

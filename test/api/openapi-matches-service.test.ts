@@ -233,6 +233,7 @@ t.test('answers match the schemas of the document', async (t) => {
     ['get', '/v1/settings', '/v1/settings'],
     ['post', '/v1/subscriptions', '/v1/subscriptions', { url: receiver.url }],
     ['get', '/v1/subscriptions', '/v1/subscriptions'],
+    ['get', '/v1/subscriptions', '/v1/subscriptions?include=health'],
     ['get', '/v1/subscriptions/{subscription_id}', `/v1/subscriptions/${id}`],
     [
       'post',

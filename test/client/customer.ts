@@ -87,10 +87,13 @@ async function subscribe(posthorn: Client, url: string, secret: string): Promise
     retry_schedule: '50ms,50ms',
   });
   equal(status, 'active');
-  const { data } = await posthorn.subscriptions.listSubscriptions({ limit: 10 });
+  const { data } = await posthorn.subscriptions.listSubscriptions({
+    limit: 10,
+    include: 'health',
+  });
   deepEqual(
-    data.map((one) => [one.id, one.url]),
-    [[id, url]],
+    data.map((one) => [one.id, one.url, one.health?.held]),
+    [[id, url, 0]],
   );
   return id;
 }

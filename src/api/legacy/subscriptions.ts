@@ -3,10 +3,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { cancelDeleted } from '../../bulk-operations/delete.ts';
+import { listSubscriptions } from '../../subscriptions/list.ts';
 import {
   createSubscription,
   deleteSubscription,
-  listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
 import { warningOf } from '../choose-secret.ts';

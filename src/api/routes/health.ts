@@ -12,25 +12,15 @@ import {
   SubscriptionId,
   Timestamp,
 } from '../schemas/common.ts';
+import { Circuit, FailingSince } from '../schemas/health.ts';
 import type { ApiServices } from '../services.ts';
 
 const Health = named('SubscriptionHealth', {
   subscription_id: SubscriptionId,
   status: oneOf(SUBSCRIPTION_STATUSES),
   status_reason: nullable(Type.String()),
-  circuit: Type.Object({
-    state: oneOf(
-      ['closed', 'open', 'half_open'],
-      'closed: deliveries are sent. open: deliveries are held until next_probe_at. half_open: a probe (one trial delivery) is due or in flight.',
-    ),
-    opened_at: nullable(Timestamp),
-    next_probe_at: nullable(Timestamp),
-  }),
-  failing_since: nullable({
-    ...Timestamp,
-    description:
-      'The time of the first failed attempt since the last success. Null until three attempts in a row have failed.',
-  }),
+  circuit: Circuit,
+  failing_since: FailingSince,
   failures: Type.Integer({
     description: 'The least number of attempts that have failed since then.',
   }),

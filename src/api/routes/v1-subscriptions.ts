@@ -1,11 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { cancelDeleted } from '../../bulk-operations/delete.ts';
+import { MAX_SUMMARIES, summarizeHealth } from '../../history/health-summaries.sql.ts';
+import { listSubscriptions } from '../../subscriptions/list.ts';
 import {
   createSubscription,
   deleteSubscription,
   getSubscription,
-  listSubscriptions,
   updateSubscription,
 } from '../../subscriptions/store.ts';
 import { chooseSecret, warningOf } from '../choose-secret.ts';
@@ -13,7 +14,17 @@ import { CURSOR_ID } from '../cursor.ts';
 import { createFilterCheck, createSubscriptionJudge } from '../judge-subscription.ts';
 import { addListRoute } from '../list-route.ts';
 import { invalidField, notFound } from '../problems.ts';
-import { described, nullable, problems, SubscriptionId } from '../schemas/common.ts';
+import {
+  described,
+  named,
+  nullable,
+  oneOf,
+  problems,
+  SUBSCRIPTION_STATUSES,
+  SubscriptionId,
+  Timestamp,
+} from '../schemas/common.ts';
+import { Circuit, FailingSince } from '../schemas/health.ts';
 import {
   Deleted,
   OPTIONAL_FIELDS,
@@ -27,10 +38,32 @@ import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({ subscription_id: SubscriptionId });
 
+const HealthSummary = named('SubscriptionHealthSummary', {
+  circuit: Circuit,
+  failing_since: FailingSince,
+  held: Type.Integer({ description: 'The number of held deliveries, counted up to 100.' }),
+  held_more: Type.Boolean({ description: 'Whether more deliveries are held than `held` says.' }),
+  hours: Type.Array(
+    Type.Object({
+      at: { ...Timestamp, description: 'When the hour begins.' },
+      attempts: Type.Integer(),
+      failed: Type.Integer({ description: 'Attempts that did not succeed.' }),
+    }),
+    {
+      description:
+        'The attempts of the last 24 hours of the clock, the oldest first, without gaps. The newest hour is counted up to one or two minutes ago.',
+    },
+  ),
+});
+const SubscriptionRow = named('SubscriptionRow', {
+  ...Subscription.properties,
+  health: Type.Optional({ ...HealthSummary, description: 'Only with `include=health`.' }),
+});
+
 /** Subscriptions. The first system's routes show the same rows. */
 export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db, pool, sealer, settings, subscriptions } },
+  { services: { db, pool, listPool, sealer, settings, subscriptions } },
 ) => {
   const judge = createSubscriptionJudge(settings);
   const requireFilter = createFilterCheck(pool);
@@ -116,17 +149,48 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     operationId: 'listSubscriptions',
     summary: 'List the subscriptions, by id',
     tag: 'subscriptions',
-    page: 'A page: up to `limit` subscriptions, or fewer if they are large.',
-    filters: {},
-    row: Subscription,
+    page: 'A page: up to `limit` subscriptions, or fewer if they are large. With `include=health` at most 100; with a filter, 10,000 subscriptions are read for a page, so a page may be short or empty and not be the last.',
+    filters: {
+      status: Type.Optional(
+        oneOf(SUBSCRIPTION_STATUSES, 'Only subscriptions with this status. Left out: all.'),
+      ),
+      failing: Type.Optional(
+        oneOf(
+          ['true'],
+          'true: only subscriptions whose receiver has failed three times in a row, and has not succeeded since.',
+        ),
+      ),
+      search: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 200,
+          description:
+            'Only subscriptions whose URL or description contains this text. Upper and lower case are equal.',
+        }),
+      ),
+      include: Type.Optional(
+        oneOf(['health'], 'health: with the health and the recent counts of each subscription.'),
+      ),
+    },
+    row: SubscriptionRow,
     cursor: [CURSOR_ID],
-    async read({ tenant, limit, after = ['0'] }) {
+    async read({ tenant, filters, limit, after = ['0'] }) {
+      const { include, failing, ...filter } = filters;
       const { rows, next } = await listSubscriptions(db, {
+        ...filter,
+        failing: failing && true,
         tenant,
         after: Number(after[0]),
-        limit,
+        limit: include === undefined ? limit : Math.min(limit, MAX_SUMMARIES),
       });
-      return { rows, next: next === null ? null : [next] };
+      const place = next === null ? null : [next];
+      if (include === undefined) return { rows, next: place };
+      const summaries = await summarizeHealth(
+        listPool,
+        tenant,
+        rows.map(({ id }) => id),
+      );
+      return { rows: rows.map((row) => ({ ...row, health: summaries.get(row.id) })), next: place };
     },
   });
 

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { listAttempts } from '../../../src/history/attempts.ts';
 import { countMinutes } from '../../../src/history/count.sql.ts';
 import { listDeliveries } from '../../../src/history/deliveries.ts';
+import { summarizeHealth } from '../../../src/history/health-summaries.sql.ts';
 import { readSeries, SERIES_WINDOWS } from '../../../src/history/series.ts';
 import { readStats } from '../../../src/history/stats.ts';
 import { listWebhooks } from '../../../src/history/webhooks.ts';
@@ -80,6 +81,16 @@ export function ofHistory({ pending }: Samples): Hot[] {
     list('failed attempts of a small tenant', (pool, after) =>
       listAttempts(pool, { tenant: 'tenant-28', status: 'failed' }, 100, after),
     ),
+    {
+      what: 'summarize the health of a page of subscriptions',
+      pool: 'lists',
+      // Up to 101 held deliveries of each, and counts of 24 hours.
+      rows: 2_000,
+      async run(pool) {
+        const ids = Array.from({ length: 100 }, (_, n) => n + 1);
+        found('summaries', (await summarizeHealth(pool, 'default', ids)).size, 50);
+      },
+    },
     {
       what: 'the figures of a subscription',
       pool: 'general',
