@@ -2,7 +2,15 @@ FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 # The optional dependencies are the embedded Postgres's programs: a container has DATABASE_URL.
-RUN npm ci --omit=dev --omit=optional --no-audit --no-fund
+# The scripts are ours, and build the dashboard, which is the next stage's.
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+
+FROM node:24-slim AS dashboard
+WORKDIR /app
+COPY package.json package-lock.json tsconfig.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY src ./src
+RUN npm run build:dashboard
 
 FROM node:24-slim
 # The compile cache would go to /tmp, which is read-only, or empty whenever a container starts.
@@ -16,6 +24,7 @@ COPY migrations ./migrations
 COPY schema ./schema
 COPY tasks ./tasks
 COPY src ./src
+COPY --from=dashboard /app/dist ./dist
 # Everything above belongs to root: the service can read its files and change none.
 USER node
 EXPOSE 5000

@@ -5,6 +5,7 @@ import t from 'tap';
 
 /** A room imports from the rooms behind it in this list, and from no other. */
 const ROOMS = [
+  'dashboard',
   'cli',
   'app',
   'api',
@@ -40,7 +41,7 @@ const roomOf = (file: string) => relative(SRC, file).split(sep)[0] as string;
 function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
-    .filter((file) => file.endsWith('.ts') && statSync(file).isFile());
+    .filter((file) => /\.tsx?$/.test(file) && statSync(file).isFile());
 }
 
 /** Returns the files of src/ that a file imports, for types too. */
@@ -70,4 +71,13 @@ t.test('rooms import only from rooms behind them, so there is no cycle', async (
     }
   }
   t.ok(seen > 300, `${seen} imports between rooms`);
+});
+
+t.test('the dashboard runs in browsers, so it imports nothing of the service', async (t) => {
+  const files = filesIn(join(SRC, 'dashboard'));
+  t.ok(files.length > 20);
+  const outside = files
+    .flatMap((file) => importsOf(file).map((imported) => ({ file, imported })))
+    .filter(({ imported }) => roomOf(imported) !== 'dashboard');
+  t.strictSame(outside, []);
 });

@@ -1,0 +1,2941 @@
+// Generated from the OpenAPI document by `npm run client`. Do not edit.
+export interface AcceptedWebhook {
+  /** How many subscriptions the webhook is delivered to. */
+  deliveries: number;
+  status: "accepted";
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
+
+export interface Attempt {
+  /** The number of the attempt, from 1. Null: a duplicate attempt, which another worker had finished first. */
+  attempt_number: number | null;
+  duration_ms: number;
+  /** The error as a sentence for people. */
+  error: string | null;
+  /** The error as a code for programs, such as timeout_connect. */
+  error_code: string | null;
+  event_type: string | null;
+  id: number;
+  links: {
+    /** @format uri-reference */
+    delivery: string;
+    /**
+     * POST to this URL to send the delivery again.
+     * @format uri-reference
+     */
+    retry: string;
+    /** @format uri-reference */
+    subscription: string;
+    /** @format uri-reference */
+    webhook: string;
+  };
+  response_code: number | null;
+  status: "success" | "failed" | "timeout" | "blocked";
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+  /**
+   * When the attempt ended.
+   * @format date-time
+   */
+  timestamp: string;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
+
+export type CancelDeliveriesData = Task;
+
+export interface CancelDeliveriesPayload {
+  /**
+   * Only deliveries of these event types: exact types, prefixes such as `order.*`, or `*`. Left out: all types.
+   * @maxItems 100
+   * @minItems 1
+   */
+  event_types?: string[];
+  /**
+   * Only deliveries of webhooks accepted at or after this time.
+   * @format date-time
+   */
+  since?: string;
+  /**
+   * Only deliveries in these states. Left out: both.
+   * @maxItems 2
+   * @minItems 1
+   * @uniqueItems true
+   */
+  states?: ("pending" | "held")[];
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id?: number;
+  /**
+   * Only deliveries of webhooks accepted before this time. Left out: now.
+   * @format date-time
+   */
+  until?: string;
+}
+
+export type CancelTaskData = Task;
+
+export type CancelWebhookData = CancelledWebhook;
+
+export interface CancelledWebhook {
+  /** How many of its deliveries are cancelled, by this request or an earlier one. */
+  cancelled: number;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
+
+export type CreateEventTypeData = EventType;
+
+export interface CreateEventTypePayload {
+  description?: string | null;
+  /** An example of the data, which must fit the schema. At most 65536 bytes and 256 levels. Null: no example. */
+  example?: unknown;
+  /**
+   * An event type: words of letters, digits, _ and - with dots between them. It must not begin with `posthorn.`, which is kept for webhooks of Posthorn itself.
+   * @maxLength 128
+   * @pattern ^(?!posthorn\.)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+   */
+  name: string;
+  /** JSON Schema (draft 2020-12) of the data. It must not refer to anything outside of itself. At most 32768 bytes and 256 levels. Null: no schema. */
+  schema?: object | null;
+}
+
+/** The key. Store it now: it is never shown again. */
+export interface CreateKeyData {
+  /** @format date-time */
+  created_at: string;
+  /** A label inside the key, so that people and secret scanners can tell live keys from test keys. Posthorn treats both alike. */
+  environment: "live" | "test";
+  expires_at: string | null;
+  /** The first characters of the key, to recognize it by. */
+  hint: string;
+  /**
+   * The id of a key.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** The key, to send in the header Authorization: Bearer <key>. */
+  key: string;
+  /** When the key was last used, exact to a minute. */
+  last_used_at: string | null;
+  name: string | null;
+  revoked_at: string | null;
+  /**
+   * read: list and get everything of the tenant. send: send webhooks. manage: change subscriptions, event types and deliveries, and everything that read allows. admin: everything, for all tenants.
+   * @maxItems 4
+   * @minItems 1
+   */
+  scopes: ("read" | "send" | "manage" | "admin")[];
+  /** The tenant that the key is limited to. Null: all tenants. */
+  tenant: string | null;
+}
+
+export interface CreateKeyPayload {
+  /** A label inside the key, so that people and secret scanners can tell live keys from test keys. Posthorn treats both alike. */
+  environment?: "live" | "test";
+  /** From this time on the key is refused. Null: the key does not expire. */
+  expires_at?: string | null;
+  name?: string | null;
+  /**
+   * read: list and get everything of the tenant. send: send webhooks. manage: change subscriptions, event types and deliveries, and everything that read allows. admin: everything, for all tenants.
+   * @maxItems 4
+   * @minItems 1
+   */
+  scopes: ("read" | "send" | "manage" | "admin")[];
+  /**
+   * The tenant that the key is limited to. Left out: default. Must be left out with the scope admin.
+   * @maxLength 256
+   */
+  tenant?: string;
+}
+
+/** The subscription. Its secret is never shown again. */
+export interface CreateSubscriptionData {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels: string[] | null;
+  /** @format date-time */
+  created_at: string;
+  description: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers: string[] | null;
+  has_secret: boolean;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers: Record<string, string> | null;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight: number | null;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering: "none" | "strict";
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule: string | null;
+  /** The secret that was generated, if generate_secret was true. */
+  secret?: string;
+  /** Until when a replaced secret still signs. Null: only the current secret signs. */
+  secret_overlap_until: string | null;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header: string | null;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme: "hmac" | "ed25519";
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template: string | null;
+  /** active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type. */
+  status: "active" | "paused" | "disabled";
+  status_reason: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout: string | null;
+  /** @format date-time */
+  updated_at: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  verify: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+  } | null;
+  /** Only if the request set a secret that the libraries of Standard Webhooks cannot verify as they are: which signature header verifies how. */
+  warning?: string;
+}
+
+/** The subscription. Its secret is never shown again. */
+export interface CreateSubscriptionLegacyData {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels: string[] | null;
+  /** @format date-time */
+  created_at: string;
+  description: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers: string[] | null;
+  has_secret: boolean;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers: Record<string, string> | null;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight: number | null;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering: "none" | "strict";
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule: string | null;
+  /** Until when a replaced secret still signs. Null: only the current secret signs. */
+  secret_overlap_until: string | null;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header: string | null;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme: "hmac" | "ed25519";
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template: string | null;
+  /** active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type. */
+  status: "active" | "paused" | "disabled";
+  status_reason: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout: string | null;
+  /** @format date-time */
+  updated_at: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  verify: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+  } | null;
+  /** Only if the request set a secret that the libraries of Standard Webhooks cannot verify as they are: which signature header verifies how. */
+  warning?: string;
+}
+
+export interface CreateSubscriptionLegacyPayload {
+  /**
+   * The key that signs deliveries and, for /ingest, verifies webhooks that are handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks), or whsk_ and an Ed25519 private key in base64, which signs deliveries only. It is never shown again.
+   * @maxLength 256
+   */
+  secret?: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+}
+
+export interface CreateSubscriptionPayload {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels?: string[] | null;
+  description?: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types?: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter?: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers?: string[] | null;
+  /** true: Posthorn generates a secret and shows it once, in the answer to this request. */
+  generate_secret?: boolean;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers?: Record<string, string> | null;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types?: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight?: number | null;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata?: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering?: "none" | "strict";
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit?: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule?: string | null;
+  /**
+   * The key that signs deliveries and, for /ingest, verifies webhooks that are handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks), or whsk_ and an Ed25519 private key in base64, which signs deliveries only. It is never shown again.
+   * @maxLength 256
+   */
+  secret?: string;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content?: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header?: string | null;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme?: "hmac" | "ed25519";
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template?: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout?: string | null;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  /** How the source that hands webhooks in by /ingest signs them. With a valid signature the source needs no key; webhooks without one are refused. Null: /ingest verifies X-Hub-Signature-256 with `secret`, if there is one. */
+  verify?: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+    /**
+     * The secret that the source gave you. Its characters are the key. For standard-webhooks: whsec_ and base64, or whpk_ and a public key. It is never shown.
+     * @minLength 1
+     * @maxLength 256
+     */
+    secret: string;
+  } | null;
+}
+
+export type CreateTenantData = Tenant;
+
+export interface CreateTenantPayload {
+  /**
+   * Your own id for the tenant: letters, digits, _, - and dots.
+   * @maxLength 64
+   * @pattern ^[A-Za-z0-9_-][A-Za-z0-9_.-]*$
+   */
+  id?: string;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata?: Record<string, string> | null;
+  name?: string | null;
+  /** How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies. */
+  retention?: string | null;
+}
+
+/** The event type is deleted. */
+export interface DeleteEventTypeData {
+  deleted: true;
+}
+
+/** The subscription is deleted. */
+export interface DeleteSubscriptionData {
+  /** The number of pending and held deliveries that were cancelled at once. */
+  cancelled: number;
+  /** The id of the task that cancels the rest: see /v1/tasks/{task_id}. Null: there is no rest. */
+  task: string | null;
+}
+
+/** The subscription is deleted. */
+export interface DeleteSubscriptionLegacyData {
+  /** The number of pending and held deliveries that were cancelled at once. */
+  cancelled: number;
+  message: string;
+  /** The id of the task that cancels the rest: see /v1/tasks/{task_id}. Null: there is no rest. */
+  task: string | null;
+}
+
+export interface DeleteSubscriptionLegacyPayload {
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+}
+
+/** The tenant is deleted. The numbers say how many subscriptions, deliveries and keys were deleted, cancelled or revoked with it. */
+export interface DeleteTenantData {
+  /** The number of pending and held deliveries that were cancelled at once. */
+  cancelled: number;
+  keys: number;
+  subscriptions: number;
+  /** The id of the task that cancels the rest: see /v1/tasks/{task_id}. Null: there is no rest. */
+  task: string | null;
+}
+
+export interface Delivery {
+  attempts_made: number;
+  /** Whether the body is deleted because its retention is over. The webhook can then not be sent again. */
+  body_expired: boolean;
+  ended_at: string | null;
+  event_type: string | null;
+  /**
+   * The webhook's id, a dot, and the subscription's id.
+   * @pattern ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[1-9][0-9]{0,9}$
+   */
+  id: string;
+  links: {
+    /** @format uri-reference */
+    attempts: string;
+    /**
+     * POST to this URL to send the delivery again.
+     * @format uri-reference
+     */
+    retry: string;
+    /** @format uri-reference */
+    subscription: string;
+    /** @format uri-reference */
+    webhook: string;
+  };
+  next_attempt_at: string | null;
+  /** Why the delivery ended, if no attempt says so. expired: it was held for longer than its retry schedule lasts. skipped: its subscription was enabled with `backlog` skip. */
+  reason: string | null;
+  state: "pending" | "held" | "succeeded" | "failed" | "cancelled";
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+  subscription_url: string;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
+
+export type EnableSubscriptionData = EnabledSubscription;
+
+export interface EnableSubscriptionPayload {
+  /**
+   * resume: send its pending and held deliveries. skip: cancel them.
+   * @default "resume"
+   */
+  backlog?: "resume" | "skip";
+}
+
+export interface EnabledSubscription {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels: string[] | null;
+  /** @format date-time */
+  created_at: string;
+  description: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers: string[] | null;
+  has_secret: boolean;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers: Record<string, string> | null;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight: number | null;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering: "none" | "strict";
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule: string | null;
+  /** Until when a replaced secret still signs. Null: only the current secret signs. */
+  secret_overlap_until: string | null;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header: string | null;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme: "hmac" | "ed25519";
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template: string | null;
+  /** How many deliveries have been cancelled so far. */
+  skipped: number;
+  /** active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type. */
+  status: "active" | "paused" | "disabled";
+  status_reason: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout: string | null;
+  /** @format date-time */
+  updated_at: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  verify: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+  } | null;
+}
+
+export interface EventType {
+  /** The type is no longer to be sent. If the setting `strict` is on, webhooks of this type are refused. */
+  archived: boolean;
+  /** @format date-time */
+  created_at: string;
+  description: string | null;
+  example: unknown;
+  /**
+   * An event type: words of letters, digits, _ and - with dots between them.
+   * @maxLength 128
+   * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+   */
+  name: string;
+  schema: object | null;
+  /** @format date-time */
+  updated_at: string;
+}
+
+export interface EventTypeSettings {
+  /** Refuse webhooks whose event type is not registered or is archived. */
+  strict: boolean;
+  /** Refuse webhooks whose data does not fit the schema of their event type. This applies to webhooks sent by HTTP; posthorn.send in SQL does not validate data. */
+  validate: boolean;
+}
+
+export type GetDeliveryData = Delivery;
+
+export type GetEventTypeData = EventType;
+
+export type GetEventTypeSettingsData = EventTypeSettings;
+
+/** The current public key, and the previous ones whose private keys still sign. */
+export interface GetPublicKeyData {
+  previous: {
+    /** whpk_ and the 32 bytes of an Ed25519 public key in base64. */
+    public_key: string;
+    /** @format date-time */
+    valid_until: string;
+  }[];
+  /** whpk_ and the 32 bytes of an Ed25519 public key in base64. */
+  public_key: string;
+}
+
+/** The signature, and the text that was signed. */
+export interface GetSignatureData {
+  /** For the X-Hub-Signature-256 header. */
+  signature: string;
+  /** The bytes that were signed, as text. */
+  signed_payload: string;
+}
+
+export interface GetSignaturePayload {
+  payload: unknown;
+  /**
+   * @minLength 1
+   * @maxLength 256
+   */
+  secret: string;
+}
+
+export type GetStatsData = Stats;
+
+export type GetStatsSeriesData = StatsSeries;
+
+/** The subscription. */
+export interface GetSubscriptionData {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels: string[] | null;
+  /** @format date-time */
+  created_at: string;
+  description: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers: string[] | null;
+  has_secret: boolean;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers: Record<string, string> | null;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight: number | null;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering: "none" | "strict";
+  /** Why nothing can be sent to it, such as a secret that cannot be decrypted. Null: there is no problem. */
+  problem: string | null;
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule: string | null;
+  /** Until when a replaced secret still signs. Null: only the current secret signs. */
+  secret_overlap_until: string | null;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header: string | null;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme: "hmac" | "ed25519";
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template: string | null;
+  /** active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type. */
+  status: "active" | "paused" | "disabled";
+  status_reason: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout: string | null;
+  /** @format date-time */
+  updated_at: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  verify: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+  } | null;
+}
+
+export type GetSubscriptionHealthData = SubscriptionHealth;
+
+export type GetTaskData = Task;
+
+export type GetTenantData = Tenant;
+
+export type GetWatchData = Watch;
+
+/** The webhook, the state of each delivery, and the attempts made. */
+export interface GetWebhookData {
+  /** @format date-time */
+  accepted_at: string;
+  /** The body that is delivered, as text; only with `include=body`. Null: it is deleted because its retention is over. */
+  body?: string | null;
+  body_expired: boolean;
+  /** The size of the body. Null: the body is deleted. */
+  bytes: number | null;
+  content_type: string;
+  /** When it was to be delivered. Null: at once. */
+  deliver_at: string | null;
+  deliveries: {
+    attempts: {
+      attempt_number: number | null;
+      duration_ms: number;
+      error: string | null;
+      error_code: string | null;
+      response_code: number | null;
+      /** The first KiB of the answer. Null: there was no body, or it is deleted together with the body of the webhook. */
+      response_excerpt: string | null;
+      status: "success" | "failed" | "timeout" | "blocked";
+      /** @format date-time */
+      timestamp: string;
+    }[];
+    attempts_made: number;
+    /** Whether the body is deleted because its retention is over. The webhook can then not be sent again. */
+    body_expired: boolean;
+    ended_at: string | null;
+    event_type: string | null;
+    /**
+     * The webhook's id, a dot, and the subscription's id.
+     * @pattern ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[1-9][0-9]{0,9}$
+     */
+    id: string;
+    links: {
+      /** @format uri-reference */
+      attempts: string;
+      /**
+       * POST to this URL to send the delivery again.
+       * @format uri-reference
+       */
+      retry: string;
+      /** @format uri-reference */
+      subscription: string;
+      /** @format uri-reference */
+      webhook: string;
+    };
+    next_attempt_at: string | null;
+    /** Why the delivery ended, if no attempt says so. expired: it was held for longer than its retry schedule lasts. skipped: its subscription was enabled with `backlog` skip. */
+    reason: string | null;
+    state: "pending" | "held" | "succeeded" | "failed" | "cancelled";
+    /**
+     * The id of a subscription.
+     * @min 1
+     * @max 2147483647
+     */
+    subscription_id: number;
+    subscription_url: string;
+    /**
+     * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+     * @format uuid
+     */
+    webhook_id: string;
+  }[];
+  event_type: string | null;
+  /** The headers of this webhook that are sent to the receivers: the `headers` that its sender gave, or those of the request to /ingest (see `forward_headers` of a subscription). Null: there are none, or they are deleted together with the body. */
+  headers: Record<string, string> | null;
+  links: {
+    /** @format uri-reference */
+    attempts: string;
+    /** @format uri-reference */
+    deliveries: string;
+    /** @format uri-reference */
+    webhook: string;
+  };
+  /** True: the webhook did not go to the subscriptions with a `filter` that would have been tested, because jsonb of Postgres cannot hold its data (U+0000, half of a surrogate pair, a number with very many digits, thousands of levels). See docs/filters.md. */
+  unfilterable: boolean;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
+
+/** The process is running. */
+export interface HealthzData {
+  status: "ok";
+}
+
+/** The names of the event types that were created, and of those that existed and were updated. */
+export interface ImportEventTypesData {
+  created: string[];
+  updated: string[];
+}
+
+export interface ImportEventTypesPayload {
+  openapi: string;
+  webhooks: Record<string, any>;
+  [key: string]: unknown;
+}
+
+/** The webhook is committed. */
+export interface IngestData {
+  status: "accepted";
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
+
+/** Any JSON. */
+export type IngestPayload = any;
+
+export interface Key {
+  /** @format date-time */
+  created_at: string;
+  /** A label inside the key, so that people and secret scanners can tell live keys from test keys. Posthorn treats both alike. */
+  environment: "live" | "test";
+  expires_at: string | null;
+  /** The first characters of the key, to recognize it by. */
+  hint: string;
+  /**
+   * The id of a key.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** When the key was last used, exact to a minute. */
+  last_used_at: string | null;
+  name: string | null;
+  revoked_at: string | null;
+  /**
+   * read: list and get everything of the tenant. send: send webhooks. manage: change subscriptions, event types and deliveries, and everything that read allows. admin: everything, for all tenants.
+   * @maxItems 4
+   * @minItems 1
+   */
+  scopes: ("read" | "send" | "manage" | "admin")[];
+  /** The tenant that the key is limited to. Null: all tenants. */
+  tenant: string | null;
+}
+
+/** A page of attempts. next_cursor and the Link header lead to the next page. */
+export interface ListAttemptsData {
+  data: Attempt[];
+  next_cursor: string | null;
+}
+
+/** A page of attempts. The Link header leads to the next page. */
+export type ListAttemptsLegacyData = {
+  /** The number of the attempt, from 1. Null: a duplicate attempt, which another worker had finished first. */
+  attempt_number: number | null;
+  duration_ms: number;
+  /** The error as a sentence for people. */
+  error: string | null;
+  /** The error as a code for programs, such as timeout_connect. */
+  error_code: string | null;
+  id: number;
+  response_code: number | null;
+  status: "success" | "failed" | "timeout" | "blocked";
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+  /**
+   * When the attempt ended.
+   * @format date-time
+   */
+  timestamp: string;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}[];
+
+/** A page of deliveries. next_cursor and the Link header lead to the next page. */
+export interface ListDeliveriesData {
+  data: Delivery[];
+  next_cursor: string | null;
+}
+
+/** A page of event types. next_cursor and the Link header lead to the next page. */
+export interface ListEventTypesData {
+  data: EventType[];
+  next_cursor: string | null;
+}
+
+/** A page of keys. next_cursor and the Link header lead to the next page. */
+export interface ListKeysData {
+  data: Key[];
+  next_cursor: string | null;
+}
+
+/** A page: up to `limit` subscriptions, or fewer if they are large. next_cursor and the Link header lead to the next page. */
+export interface ListSubscriptionsData {
+  data: Subscription[];
+  next_cursor: string | null;
+}
+
+/** All subscriptions, by id. */
+export type ListSubscriptionsLegacyData = Subscription[];
+
+/** A page of tasks. next_cursor and the Link header lead to the next page. */
+export interface ListTasksData {
+  data: Task[];
+  next_cursor: string | null;
+}
+
+/** A page of tenants. next_cursor and the Link header lead to the next page. */
+export interface ListTenantsData {
+  data: Tenant[];
+  next_cursor: string | null;
+}
+
+/** A page of watches. next_cursor and the Link header lead to the next page. */
+export interface ListWatchesData {
+  data: Watch[];
+  next_cursor: string | null;
+}
+
+/** A page of webhooks. next_cursor and the Link header lead to the next page. */
+export interface ListWebhooksData {
+  data: Webhook[];
+  next_cursor: string | null;
+}
+
+export type MetricsData = string;
+
+export type PauseSubscriptionData = Subscription;
+
+export interface PauseSubscriptionPayload {
+  /** A note for people; shown as status_reason. */
+  reason?: string | null;
+}
+
+/** The API and the database answer. */
+export interface PingData {
+  database: {
+    tables: string[];
+  };
+  message: string;
+  version: string;
+}
+
+export interface Problem {
+  /** What is wrong with this request, and what would be right. */
+  detail: string;
+  /** The fields that are wrong. */
+  errors?: {
+    field: string;
+    message: string;
+  }[];
+  status: number;
+  title: string;
+  /** A URN that identifies the kind of problem; it never changes. */
+  type: string;
+}
+
+/** The process is ready. */
+export interface ReadyzData {
+  status: "ok";
+}
+
+export type RecoverSubscriptionData = Task;
+
+export interface RecoverSubscriptionPayload {
+  /**
+   * The most deliveries to send again in a second, so that the receiver is not overloaded.
+   * @min 1
+   * @max 10000
+   * @default 100
+   */
+  rate?: number;
+  /**
+   * Only deliveries of webhooks accepted at or after this time.
+   * @format date-time
+   */
+  since: string;
+  /**
+   * Only deliveries of webhooks accepted before this time. Left out: now.
+   * @format date-time
+   */
+  until?: string;
+}
+
+export type ReplaySubscriptionData = Task;
+
+export interface ReplaySubscriptionPayload {
+  /**
+   * Only deliveries of these event types: exact types, prefixes such as `order.*`, or `*`. Left out: all types.
+   * @maxItems 100
+   * @minItems 1
+   */
+  event_types?: string[];
+  /**
+   * The most deliveries to send again in a second, so that the receiver is not overloaded.
+   * @min 1
+   * @max 10000
+   * @default 100
+   */
+  rate?: number;
+  /**
+   * Only deliveries of webhooks accepted at or after this time.
+   * @format date-time
+   */
+  since: string;
+  /**
+   * Only deliveries in these states. Left out: failed and cancelled.
+   * @maxItems 3
+   * @minItems 1
+   * @uniqueItems true
+   */
+  states?: ("succeeded" | "failed" | "cancelled")[];
+  /**
+   * Only deliveries of webhooks accepted before this time. Left out: now.
+   * @format date-time
+   */
+  until?: string;
+}
+
+export type ResumeSubscriptionData = Subscription;
+
+export type RetryDeliveryData = Delivery;
+
+export type RevokeKeyData = Key;
+
+/** The new secret is in use. */
+export interface RotateSecretData {
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** Until when the previous secret still signs. Null: it no longer signs, or there was none. */
+  previous_valid_until: string | null;
+  /** whpk_ and the 32 bytes of an Ed25519 public key in base64. */
+  public_key?: string;
+  /** The secret that Posthorn generated. It is never shown again. */
+  secret?: string;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme: "hmac" | "ed25519";
+  /** Only if the request set a secret that the libraries of Standard Webhooks cannot verify as they are: which signature header verifies how. */
+  warning?: string;
+}
+
+export interface RotateSecretPayload {
+  /**
+   * How long the earlier secrets still sign, from 0s to 30d. Left out: 24h. 0s: all earlier secrets stop signing at once.
+   * @maxLength 20
+   */
+  overlap?: string;
+  /**
+   * The key that signs deliveries and, for /ingest, verifies webhooks that are handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks), or whsk_ and an Ed25519 private key in base64, which signs deliveries only. It is never shown again.
+   * @maxLength 256
+   */
+  secret?: string;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme?: "hmac" | "ed25519";
+}
+
+export type SendWebhookData = AcceptedWebhook;
+
+export interface SendWebhookPayload {
+  /**
+   * A subscription that lists channels gets the webhook only if it lists one of these.
+   * @maxItems 20
+   * @minItems 1
+   */
+  channels?: string[];
+  /** Any JSON. It is delivered byte for byte. */
+  data: unknown;
+  /**
+   * When to deliver the webhook (RFC 3339, with an offset): at most 30 days ahead. A time in the past means at once. The subscriptions that it goes to are chosen when it is accepted.
+   * @format date-time
+   */
+  deliver_at?: string;
+  /**
+   * An event type: words of letters, digits, _ and - with dots between them. It must not begin with `posthorn.`, which is kept for webhooks of Posthorn itself.
+   * @maxLength 128
+   * @pattern ^(?!posthorn\.)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+   */
+  event_type: string;
+  /** Headers that all deliveries of this webhook get; at most 4,096 bytes together. Their names arrive in lower case. A header of the same name in the `headers` of a subscription goes first. Headers of the connection, of the body, of Posthorn and of proxies, and those with credentials, are refused. */
+  headers?: Record<string, string>;
+  /**
+   * For subscriptions with strict ordering: webhooks with the same key are delivered one after another; webhooks with different keys do not wait for each other.
+   * @minLength 1
+   * @maxLength 256
+   */
+  ordering_key?: string;
+  /**
+   * true: the delivered body is `data` alone. false: it is `{"type", "timestamp", "data"}`, as Standard Webhooks defines it.
+   * @default false
+   */
+  raw?: boolean;
+  /**
+   * Send to this subscription only, whatever its event types, channels and filter are.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id?: number;
+}
+
+/** All webhooks are committed, in one transaction. */
+export interface SendWebhooksData {
+  status: "accepted";
+  /** The webhooks in the order of the request. */
+  webhooks: AcceptedWebhook[];
+}
+
+export interface SendWebhooksPayload {
+  /**
+   * @maxItems 1000
+   * @minItems 1
+   */
+  webhooks: {
+    /**
+     * A subscription that lists channels gets the webhook only if it lists one of these.
+     * @maxItems 20
+     * @minItems 1
+     */
+    channels?: string[];
+    /** Any JSON. It is delivered byte for byte. */
+    data: unknown;
+    /**
+     * When to deliver the webhook (RFC 3339, with an offset): at most 30 days ahead. A time in the past means at once. The subscriptions that it goes to are chosen when it is accepted.
+     * @format date-time
+     */
+    deliver_at?: string;
+    /**
+     * An event type: words of letters, digits, _ and - with dots between them. It must not begin with `posthorn.`, which is kept for webhooks of Posthorn itself.
+     * @maxLength 128
+     * @pattern ^(?!posthorn\.)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+     */
+    event_type: string;
+    /** Headers that all deliveries of this webhook get; at most 4,096 bytes together. Their names arrive in lower case. A header of the same name in the `headers` of a subscription goes first. Headers of the connection, of the body, of Posthorn and of proxies, and those with credentials, are refused. */
+    headers?: Record<string, string>;
+    /**
+     * For subscriptions with strict ordering: webhooks with the same key are delivered one after another; webhooks with different keys do not wait for each other.
+     * @minLength 1
+     * @maxLength 256
+     */
+    ordering_key?: string;
+    /**
+     * true: the delivered body is `data` alone. false: it is `{"type", "timestamp", "data"}`, as Standard Webhooks defines it.
+     * @default false
+     */
+    raw?: boolean;
+  }[];
+}
+
+export interface Stats {
+  /** Webhooks accepted in the window. With subscription_id: deliveries created for that subscription in the window. */
+  accepted: number;
+  attempt_latency_ms: {
+    /** Milliseconds */
+    p50: number | null;
+    /** Milliseconds */
+    p95: number | null;
+    /** Milliseconds */
+    p99: number | null;
+  };
+  /** Attempts made in the window. */
+  attempts: number;
+  /** Deliveries that failed for good in the window. */
+  failed: number;
+  /** Deliveries that are held now: their receiver is slow or failing, or their subscription is paused. */
+  held: number;
+  oldest_due_at: string | null;
+  /** Deliveries that are due now and wait for a worker. */
+  queue_depth: number;
+  /** Deliveries that have had a failed attempt and now wait for the next attempt. */
+  retrying: number;
+  /** The id of a subscription. */
+  subscription_id: number | null;
+  /** Deliveries that succeeded in the window. */
+  succeeded: number;
+  /** The share of the attempts that succeeded, from 0 to 1. Null: there were no attempts. */
+  success_rate: number | null;
+  /** The length of time, up to now, that the figures are about. */
+  window: string;
+}
+
+export interface StatsSeries {
+  /**
+   * Everything before this time is counted, exactly. It is one to two minutes ago, or longer if a transaction that writes to the database has been open for longer.
+   * @format date-time
+   */
+  counted_until: string;
+  /** The length of time that a point stands for. */
+  period: string;
+  /** A point for each period of the window, oldest first, without gaps. */
+  points: {
+    /** Webhooks accepted. With subscription_id: deliveries created for that subscription. */
+    accepted: number;
+    /**
+     * When the period begins.
+     * @format date-time
+     */
+    at: string;
+    /** Percentiles of the durations of attempts. They are computed from counts of classes of durations, such as 150 to 200 ms. */
+    attempt_latency_ms: {
+      /** Milliseconds */
+      p50: number | null;
+      /** Milliseconds */
+      p95: number | null;
+      /** Milliseconds */
+      p99: number | null;
+    };
+    /** Attempts made. */
+    attempts: number;
+    /** Attempts that did not succeed. */
+    failed: number;
+    /** Attempts that succeeded. */
+    succeeded: number;
+    /** The share of the attempts that succeeded, from 0 to 1. */
+    success_rate: number | null;
+  }[];
+  /** The id of a subscription. */
+  subscription_id: number | null;
+  /** The length of time, up to now, that the series covers. */
+  window: string;
+}
+
+export interface Subscription {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels: string[] | null;
+  /** @format date-time */
+  created_at: string;
+  description: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers: string[] | null;
+  has_secret: boolean;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers: Record<string, string> | null;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight: number | null;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering: "none" | "strict";
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule: string | null;
+  /** Until when a replaced secret still signs. Null: only the current secret signs. */
+  secret_overlap_until: string | null;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header: string | null;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme: "hmac" | "ed25519";
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template: string | null;
+  /** active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type. */
+  status: "active" | "paused" | "disabled";
+  status_reason: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout: string | null;
+  /** @format date-time */
+  updated_at: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  verify: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+  } | null;
+}
+
+export interface SubscriptionHealth {
+  circuit: {
+    next_probe_at: string | null;
+    opened_at: string | null;
+    /** closed: deliveries are sent. open: deliveries are held until next_probe_at. half_open: a probe (one trial delivery) is due or in flight. */
+    state: "closed" | "open" | "half_open";
+  };
+  /** The time of the first failed attempt since the last success. Null until three attempts in a row have failed. */
+  failing_since: string | null;
+  /** The least number of attempts that have failed since then. */
+  failures: number;
+  /** The number of held deliveries, counted up to 10,000. */
+  held: number;
+  /** Whether more deliveries are held than `held` says. */
+  held_more: boolean;
+  /** Open requests of all workers together; the figure is at most five seconds old. */
+  in_flight: number;
+  /** The newest error among its recent attempts. */
+  last_error: {
+    /** @format date-time */
+    at: string;
+    error: string | null;
+    error_code: string | null;
+  } | null;
+  /** When the oldest webhook with a held delivery was accepted. */
+  oldest_held_at: string | null;
+  /** Figures of its newest attempts, at most 1,000. */
+  recent: {
+    attempts: number;
+    /** Attempts a second over the last minute. */
+    per_second: number;
+    /** 0 to 1 */
+    success_rate: number | null;
+  };
+  status: "active" | "paused" | "disabled";
+  status_reason: string | null;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+}
+
+export interface Task {
+  /** The number of deliveries that the task has made pending again, or has cancelled. */
+  changed: number;
+  /** @format date-time */
+  created_at: string;
+  ended_at: string | null;
+  /** Why the task failed. Null: it did not fail. */
+  error: string | null;
+  event_types: string[] | null;
+  /** The number of deliveries that the task has examined so far. */
+  examined: number;
+  /**
+   * The id of a task.
+   * @format uuid
+   */
+  id: string;
+  /** replay and recover: send deliveries again. cancel: cancel pending and held deliveries. delete: cancel those of a deleted subscription. */
+  kind: "replay" | "recover" | "cancel" | "delete";
+  links: {
+    /**
+     * POST to this URL to cancel the task.
+     * @format uri-reference
+     */
+    cancel: string;
+    /** @format uri-reference */
+    self: string;
+  };
+  /** The progress, from 0 to 1. Null: it is not known before the end. */
+  progress: number | null;
+  /** The most deliveries a second. */
+  rate: number | null;
+  since: string | null;
+  started_at: string | null;
+  state: "waiting" | "running" | "succeeded" | "failed" | "cancelled";
+  states: ("pending" | "held" | "succeeded" | "failed" | "cancelled")[];
+  /** The id of a subscription. */
+  subscription_id: number | null;
+  until: string | null;
+}
+
+export interface Tenant {
+  /** @format date-time */
+  created_at: string;
+  id: string;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata: Record<string, string> | null;
+  name: string | null;
+  /** How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies. */
+  retention: string | null;
+  /** @format date-time */
+  updated_at: string;
+}
+
+/** The webhooks that were tried, the latest first. */
+export interface TestFilterData {
+  matched: number;
+  /** How many webhooks were tried. */
+  tested: number;
+  webhooks: {
+    /** @format date-time */
+    accepted_at: string;
+    channels: string[] | null;
+    /**
+     * An event type: words of letters, digits, _ and - with dots between them.
+     * @maxLength 128
+     * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+     */
+    event_type: string;
+    matches: boolean;
+    /**
+     * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+     * @format uuid
+     */
+    webhook_id: string;
+  }[];
+}
+
+export interface TestFilterPayload {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels?: string[] | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types?: string[] | null;
+  /**
+   * Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit.
+   * @minLength 1
+   * @maxLength 1000
+   */
+  filter: string;
+}
+
+/** The result of the test. */
+export interface TestSubscriptionData {
+  /** The error as a sentence for people. */
+  error: string | null;
+  error_code: string | null;
+  /** The receiver's answer. Null: it did not answer. */
+  response: {
+    /** The first KiB of the body of the answer. */
+    body_excerpt: string | null;
+    headers: Record<string, string | string[]>;
+    status_code: number;
+  } | null;
+  /** The status that a delivery attempt with this result would have. */
+  status: "success" | "failed" | "timeout" | "blocked";
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+  /** How long each phase took, in milliseconds. Null: the phase was not reached or not needed. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. */
+  timing_ms: {
+    connect: number | null;
+    dns: number | null;
+    first_byte: number | null;
+    tls: number | null;
+    total: number;
+  };
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
+
+export interface TestSubscriptionPayload {
+  /** Any JSON. */
+  data?: unknown;
+  /**
+   * An event type: words of letters, digits, _ and - with dots between them.
+   * @maxLength 128
+   * @default "posthorn.test"
+   * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+   */
+  event_type?: string;
+}
+
+export type UpdateEventTypeData = EventType;
+
+export interface UpdateEventTypePayload {
+  archived?: boolean;
+  description?: string | null;
+  /** An example of the data, which must fit the schema. At most 65536 bytes and 256 levels. Null: no example. */
+  example?: unknown;
+  /** JSON Schema (draft 2020-12) of the data. It must not refer to anything outside of itself. At most 32768 bytes and 256 levels. Null: no schema. */
+  schema?: object | null;
+}
+
+export type UpdateEventTypeSettingsData = EventTypeSettings;
+
+export interface UpdateEventTypeSettingsPayload {
+  /** Refuse webhooks whose event type is not registered or is archived. */
+  strict?: boolean;
+  /** Refuse webhooks whose data does not fit the schema of their event type. This applies to webhooks sent by HTTP; posthorn.send in SQL does not validate data. */
+  validate?: boolean;
+}
+
+/** The subscription as it is now. */
+export interface UpdateSubscriptionData {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels: string[] | null;
+  /** @format date-time */
+  created_at: string;
+  description: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers: string[] | null;
+  has_secret: boolean;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers: Record<string, string> | null;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight: number | null;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering: "none" | "strict";
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule: string | null;
+  /** Until when a replaced secret still signs. Null: only the current secret signs. */
+  secret_overlap_until: string | null;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header: string | null;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme: "hmac" | "ed25519";
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template: string | null;
+  /** active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type. */
+  status: "active" | "paused" | "disabled";
+  status_reason: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout: string | null;
+  /** @format date-time */
+  updated_at: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  verify: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+  } | null;
+  /** Only if the request set a secret that the libraries of Standard Webhooks cannot verify as they are: which signature header verifies how. */
+  warning?: string;
+}
+
+/** The subscription as it is now. */
+export interface UpdateSubscriptionLegacyData {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels: string[] | null;
+  /** @format date-time */
+  created_at: string;
+  description: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers: string[] | null;
+  has_secret: boolean;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers: Record<string, string> | null;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight: number | null;
+  message: string;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering: "none" | "strict";
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule: string | null;
+  /** Until when a replaced secret still signs. Null: only the current secret signs. */
+  secret_overlap_until: string | null;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header: string | null;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme: "hmac" | "ed25519";
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template: string | null;
+  /** active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type. */
+  status: "active" | "paused" | "disabled";
+  status_reason: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout: string | null;
+  /** @format date-time */
+  updated_at: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  verify: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+  } | null;
+  /** Only if the request set a secret that the libraries of Standard Webhooks cannot verify as they are: which signature header verifies how. */
+  warning?: string;
+}
+
+export interface UpdateSubscriptionLegacyPayload {
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /**
+   * The key that signs deliveries and, for /ingest, verifies webhooks that are handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks), or whsk_ and an Ed25519 private key in base64, which signs deliveries only. It is never shown again.
+   * @maxLength 256
+   */
+  secret?: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url?: string;
+}
+
+export interface UpdateSubscriptionPayload {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels?: string[] | null;
+  description?: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types?: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter?: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers?: string[] | null;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers?: Record<string, string> | null;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types?: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight?: number | null;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata?: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering?: "none" | "strict";
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit?: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule?: string | null;
+  /** The key that signs deliveries and, for /ingest, verifies webhooks that are handed in. Any text, or whsec_ and 24 to 64 bytes in base64 (Standard Webhooks), or whsk_ and an Ed25519 private key in base64, which signs deliveries only. It is never shown again. */
+  secret?: string | null;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content?: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header?: string | null;
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template?: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout?: string | null;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url?: string;
+  /** How the source that hands webhooks in by /ingest signs them. With a valid signature the source needs no key; webhooks without one are refused. Null: /ingest verifies X-Hub-Signature-256 with `secret`, if there is one. */
+  verify?: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+    /**
+     * The secret that the source gave you. Its characters are the key. For standard-webhooks: whsec_ and base64, or whpk_ and a public key. It is never shown.
+     * @minLength 1
+     * @maxLength 256
+     */
+    secret: string;
+  } | null;
+}
+
+export type UpdateTenantData = Tenant;
+
+export interface UpdateTenantPayload {
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata?: Record<string, string> | null;
+  name?: string | null;
+  /** How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies. */
+  retention?: string | null;
+}
+
+export interface Watch {
+  /** Updates of other columns do not count. */
+  columns: string[] | null;
+  /** False if a trigger of the watch is disabled. */
+  enabled: boolean;
+  /** The first part of the event types. */
+  event_type: string;
+  /** How many webhooks could not be sent, with skip. */
+  failures: number;
+  id: number;
+  last_error: string | null;
+  last_failed_at: string | null;
+  /** raise or skip. */
+  on_error: string;
+  /** Of insert, update and delete. */
+  ops: string[];
+  ordering_key: string | null;
+  /** The role with whose rights the condition is evaluated. */
+  owner: string;
+  /** The columns that are sent. Null: all. */
+  payload_columns: string[] | null;
+  /** statement or row. */
+  per: string;
+  schema: string;
+  table: string;
+  tenant: string | null;
+  tenant_column: string | null;
+  /** The condition on the new and the old row. */
+  when: string | null;
+  with_old: boolean;
+}
+
+export interface Webhook {
+  /** @format date-time */
+  accepted_at: string;
+  body_expired: boolean;
+  /** The size of the body. Null: the body is deleted. */
+  bytes: number | null;
+  content_type: string;
+  /** When it was to be delivered. Null: at once. */
+  deliver_at: string | null;
+  event_type: string | null;
+  links: {
+    /** @format uri-reference */
+    attempts: string;
+    /** @format uri-reference */
+    deliveries: string;
+    /** @format uri-reference */
+    webhook: string;
+  };
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
+
+// The requests are sent by request.ts.
+
+import { type RequestOptions, request } from "./request.ts";
+/** Cancel pending and held deliveries: `POST /v1/deliveries/cancel` */
+export const cancelDeliveries = (
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  body?: CancelDeliveriesPayload,
+  options: RequestOptions = {},
+): Promise<CancelDeliveriesData> =>
+  request("POST", `/v1/deliveries/cancel`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** Cancel a task: `POST /v1/tasks/{task_id}/cancel` */
+export const cancelTask = (
+  taskId: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<CancelTaskData> =>
+  request("POST", `/v1/tasks/${encodeURIComponent(taskId)}/cancel`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Cancel the pending and held deliveries of a webhook: `POST /v1/webhooks/{webhook_id}/cancel` */
+export const cancelWebhook = (
+  webhookId: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<CancelWebhookData> =>
+  request("POST", `/v1/webhooks/${encodeURIComponent(webhookId)}/cancel`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Register an event type: `POST /v1/event-types` */
+export const createEventType = (
+  body: CreateEventTypePayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<CreateEventTypeData> =>
+  request("POST", `/v1/event-types`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** Create a key: `POST /v1/keys` */
+export const createKey = (
+  body: CreateKeyPayload,
+  options: RequestOptions = {},
+): Promise<CreateKeyData> => request("POST", `/v1/keys`, { body, ...options });
+/** Create a subscription: `POST /v1/subscriptions` */
+export const createSubscription = (
+  body: CreateSubscriptionPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<CreateSubscriptionData> =>
+  request("POST", `/v1/subscriptions`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** Create a tenant: `POST /v1/tenants` */
+export const createTenant = (
+  body?: CreateTenantPayload,
+  options: RequestOptions = {},
+): Promise<CreateTenantData> =>
+  request("POST", `/v1/tenants`, { body, ...options });
+/** Delete an event type: `DELETE /v1/event-types/{event_type}` */
+export const deleteEventType = (
+  eventType: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<DeleteEventTypeData> =>
+  request("DELETE", `/v1/event-types/${encodeURIComponent(eventType)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Delete a subscription: `DELETE /v1/subscriptions/{subscription_id}` */
+export const deleteSubscription = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<DeleteSubscriptionData> =>
+  request("DELETE", `/v1/subscriptions/${encodeURIComponent(subscriptionId)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Delete a tenant: `DELETE /v1/tenants/{tenant_id}` */
+export const deleteTenant = (
+  tenantId: string,
+  options: RequestOptions = {},
+): Promise<DeleteTenantData> =>
+  request("DELETE", `/v1/tenants/${encodeURIComponent(tenantId)}`, {
+    ...options,
+  });
+/** Enable a subscription: `POST /v1/subscriptions/{subscription_id}/enable` */
+export const enableSubscription = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  body?: EnableSubscriptionPayload,
+  options: RequestOptions = {},
+): Promise<EnableSubscriptionData> =>
+  request(
+    "POST",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/enable`,
+    { query, body, ofTenant: true, ...options },
+  );
+/** Get a delivery: `GET /v1/deliveries/{delivery_id}` */
+export const getDelivery = (
+  deliveryId: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetDeliveryData> =>
+  request("GET", `/v1/deliveries/${encodeURIComponent(deliveryId)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Get an event type: `GET /v1/event-types/{event_type}` */
+export const getEventType = (
+  eventType: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetEventTypeData> =>
+  request("GET", `/v1/event-types/${encodeURIComponent(eventType)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Get the settings for event types: `GET /v1/event-type-settings` */
+export const getEventTypeSettings = (
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetEventTypeSettingsData> =>
+  request("GET", `/v1/event-type-settings`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Get the public key of a subscription that signs with Ed25519: `GET /v1/subscriptions/{subscription_id}/public-key` */
+export const getPublicKey = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetPublicKeyData> =>
+  request(
+    "GET",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/public-key`,
+    { query, ofTenant: true, ...options },
+  );
+/** Get figures about the last hour (or another window) and about the queue now: `GET /v1/stats` */
+export const getStats = (
+  query: {
+    /**
+     * The id of a subscription.
+     * @min 1
+     * @max 2147483647
+     */
+    subscription_id?: number;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+    /**
+     * The length of time up to now: a duration up to 31d, such as 15m, 1h or 7d. If it is left out: 1h.
+     * @maxLength 20
+     */
+    window?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetStatsData> =>
+  request("GET", `/v1/stats`, { query, ofTenant: true, ...options });
+/** Get what happened in each minute, or longer period, of a window: `GET /v1/stats/series` */
+export const getStatsSeries = (
+  query: {
+    /**
+     * The id of a subscription.
+     * @min 1
+     * @max 2147483647
+     */
+    subscription_id?: number;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+    /** The length of time up to now. A point stands for a minute (1h), ten minutes (24h; with subscription_id an hour), an hour (7d) or six hours (30d). If it is left out: 1h. */
+    window?: "1h" | "24h" | "7d" | "30d";
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetStatsSeriesData> =>
+  request("GET", `/v1/stats/series`, { query, ofTenant: true, ...options });
+/** Get a subscription: `GET /v1/subscriptions/{subscription_id}` */
+export const getSubscription = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetSubscriptionData> =>
+  request("GET", `/v1/subscriptions/${encodeURIComponent(subscriptionId)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Get a receiver's health: circuit, held deliveries, attempt rate, last error: `GET /v1/subscriptions/{subscription_id}/health` */
+export const getSubscriptionHealth = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetSubscriptionHealthData> =>
+  request(
+    "GET",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/health`,
+    { query, ofTenant: true, ...options },
+  );
+/** Get a task and its progress: `GET /v1/tasks/{task_id}` */
+export const getTask = (
+  taskId: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetTaskData> =>
+  request("GET", `/v1/tasks/${encodeURIComponent(taskId)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Get a tenant: `GET /v1/tenants/{tenant_id}` */
+export const getTenant = (
+  tenantId: string,
+  options: RequestOptions = {},
+): Promise<GetTenantData> =>
+  request("GET", `/v1/tenants/${encodeURIComponent(tenantId)}`, { ...options });
+/** Get a watch: `GET /v1/watches/{watch_id}` */
+export const getWatch = (
+  watchId: number,
+  options: RequestOptions = {},
+): Promise<GetWatchData> =>
+  request("GET", `/v1/watches/${encodeURIComponent(watchId)}`, { ...options });
+/** Get a webhook, its deliveries and their attempts: `GET /v1/webhooks/{webhook_id}` */
+export const getWebhook = (
+  webhookId: string,
+  query: {
+    /** body: include the body of the webhook in the answer. */
+    include?: "body";
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetWebhookData> =>
+  request("GET", `/v1/webhooks/${encodeURIComponent(webhookId)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Register the webhooks of an OpenAPI document: `POST /v1/event-types/import` */
+export const importEventTypes = (
+  body: ImportEventTypesPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ImportEventTypesData> =>
+  request("POST", `/v1/event-types/import`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** List attempts, newest first: `GET /v1/attempts` */
+export const listAttempts = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * The code of the error that the attempt failed with.
+     * @maxLength 50
+     * @pattern ^[a-z0-9_]+$
+     */
+    error_code?: string;
+    /**
+     * An event type: words of letters, digits, _ and - with dots between them.
+     * @maxLength 128
+     * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+     */
+    event_type?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+    /**
+     * The HTTP status code that the receiver answered with.
+     * @min 100
+     * @max 999
+     */
+    response_code?: number;
+    /**
+     * Only attempts that ended at or after this time.
+     * @format date-time
+     */
+    since?: string;
+    /** How the attempt ended. */
+    status?: "success" | "failed" | "timeout" | "blocked";
+    /**
+     * The id of a subscription.
+     * @min 1
+     * @max 2147483647
+     */
+    subscription_id?: number;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+    /**
+     * Only attempts that ended before this time.
+     * @format date-time
+     */
+    until?: string;
+    /**
+     * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+     * @format uuid
+     */
+    webhook_id?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListAttemptsData> =>
+  request("GET", `/v1/attempts`, { query, ofTenant: true, ...options });
+/** List deliveries, newest webhooks first: `GET /v1/deliveries` */
+export const listDeliveries = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * An event type: words of letters, digits, _ and - with dots between them.
+     * @maxLength 128
+     * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+     */
+    event_type?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+    /**
+     * Only deliveries of webhooks accepted at or after this time.
+     * @format date-time
+     */
+    since?: string;
+    /** The state of the delivery. */
+    state?: "pending" | "held" | "succeeded" | "failed" | "cancelled";
+    /**
+     * The id of a subscription.
+     * @min 1
+     * @max 2147483647
+     */
+    subscription_id?: number;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+    /**
+     * Only deliveries of webhooks accepted before this time.
+     * @format date-time
+     */
+    until?: string;
+    /**
+     * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+     * @format uuid
+     */
+    webhook_id?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListDeliveriesData> =>
+  request("GET", `/v1/deliveries`, { query, ofTenant: true, ...options });
+/** List the event types, by name: `GET /v1/event-types` */
+export const listEventTypes = (
+  query: {
+    /** true: only archived event types. false: only event types that are not archived. Left out: all. */
+    archived?: "true" | "false";
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListEventTypesData> =>
+  request("GET", `/v1/event-types`, { query, ofTenant: true, ...options });
+/** List the keys that are not revoked, by id: `GET /v1/keys` */
+export const listKeys = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+    /**
+     * Only keys of this tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListKeysData> =>
+  request("GET", `/v1/keys`, { query, ofTenant: true, ...options });
+/** List the subscriptions, by id: `GET /v1/subscriptions` */
+export const listSubscriptions = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListSubscriptionsData> =>
+  request("GET", `/v1/subscriptions`, { query, ofTenant: true, ...options });
+/** List tasks, the newest first: `GET /v1/tasks` */
+export const listTasks = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListTasksData> =>
+  request("GET", `/v1/tasks`, { query, ofTenant: true, ...options });
+/** List the tenants, by id: `GET /v1/tenants` */
+export const listTenants = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListTenantsData> =>
+  request("GET", `/v1/tenants`, { query, ...options });
+/** List the watched tables, by id: `GET /v1/watches` */
+export const listWatches = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListWatchesData> =>
+  request("GET", `/v1/watches`, { query, ...options });
+/** List webhooks, newest first: `GET /v1/webhooks` */
+export const listWebhooks = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * An event type: words of letters, digits, _ and - with dots between them.
+     * @maxLength 128
+     * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+     */
+    event_type?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+    /**
+     * Only webhooks accepted at or after this time.
+     * @format date-time
+     */
+    since?: string;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+    /**
+     * Only webhooks accepted before this time.
+     * @format date-time
+     */
+    until?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListWebhooksData> =>
+  request("GET", `/v1/webhooks`, { query, ofTenant: true, ...options });
+/** Pause a subscription: `POST /v1/subscriptions/{subscription_id}/pause` */
+export const pauseSubscription = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  body?: PauseSubscriptionPayload,
+  options: RequestOptions = {},
+): Promise<PauseSubscriptionData> =>
+  request(
+    "POST",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/pause`,
+    { query, body, ofTenant: true, ...options },
+  );
+/** Send all failed deliveries of a period again: `POST /v1/subscriptions/{subscription_id}/recover` */
+export const recoverSubscription = (
+  subscriptionId: number,
+  body: RecoverSubscriptionPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<RecoverSubscriptionData> =>
+  request(
+    "POST",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/recover`,
+    { query, body, ofTenant: true, ...options },
+  );
+/** Send the deliveries of a period again: `POST /v1/subscriptions/{subscription_id}/replay` */
+export const replaySubscription = (
+  subscriptionId: number,
+  body: ReplaySubscriptionPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ReplaySubscriptionData> =>
+  request(
+    "POST",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/replay`,
+    { query, body, ofTenant: true, ...options },
+  );
+/** Resume a subscription that was paused: `POST /v1/subscriptions/{subscription_id}/resume` */
+export const resumeSubscription = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ResumeSubscriptionData> =>
+  request(
+    "POST",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/resume`,
+    { query, ofTenant: true, ...options },
+  );
+/** Send a delivery again, now: `POST /v1/deliveries/{delivery_id}/retry` */
+export const retryDelivery = (
+  deliveryId: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<RetryDeliveryData> =>
+  request("POST", `/v1/deliveries/${encodeURIComponent(deliveryId)}/retry`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Revoke a key: `DELETE /v1/keys/{key_id}` */
+export const revokeKey = (
+  keyId: number,
+  options: RequestOptions = {},
+): Promise<RevokeKeyData> =>
+  request("DELETE", `/v1/keys/${encodeURIComponent(keyId)}`, { ...options });
+/** Replace the secret of a subscription: `POST /v1/subscriptions/{subscription_id}/rotate-secret` */
+export const rotateSecret = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  body?: RotateSecretPayload,
+  options: RequestOptions = {},
+): Promise<RotateSecretData> =>
+  request(
+    "POST",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/rotate-secret`,
+    { query, body, ofTenant: true, ...options },
+  );
+/** Send a webhook by event type: `POST /v1/webhooks` */
+export const sendWebhook = (
+  body: SendWebhookPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<SendWebhookData> =>
+  request("POST", `/v1/webhooks`, { query, body, ofTenant: true, ...options });
+/** Send up to 1000 webhooks by event type, all or none: `POST /v1/webhooks/batch` */
+export const sendWebhooks = (
+  body: SendWebhooksPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<SendWebhooksData> =>
+  request("POST", `/v1/webhooks/batch`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** Try a filter on the last 100 webhooks: `POST /v1/filters/test` */
+export const testFilter = (
+  body: TestFilterPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<TestFilterData> =>
+  request("POST", `/v1/filters/test`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** Send a test webhook now and get the receiver's answer: `POST /v1/subscriptions/{subscription_id}/test` */
+export const testSubscription = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  body?: TestSubscriptionPayload,
+  options: RequestOptions = {},
+): Promise<TestSubscriptionData> =>
+  request(
+    "POST",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/test`,
+    { query, body, ofTenant: true, ...options },
+  );
+/** Change or archive an event type: `PATCH /v1/event-types/{event_type}` */
+export const updateEventType = (
+  eventType: string,
+  body: UpdateEventTypePayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<UpdateEventTypeData> =>
+  request("PATCH", `/v1/event-types/${encodeURIComponent(eventType)}`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** Change the settings for event types: `PATCH /v1/event-type-settings` */
+export const updateEventTypeSettings = (
+  body: UpdateEventTypeSettingsPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<UpdateEventTypeSettingsData> =>
+  request("PATCH", `/v1/event-type-settings`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** Change a subscription: `PATCH /v1/subscriptions/{subscription_id}` */
+export const updateSubscription = (
+  subscriptionId: number,
+  body: UpdateSubscriptionPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<UpdateSubscriptionData> =>
+  request("PATCH", `/v1/subscriptions/${encodeURIComponent(subscriptionId)}`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** Change a tenant: `PATCH /v1/tenants/{tenant_id}` */
+export const updateTenant = (
+  tenantId: string,
+  body: UpdateTenantPayload,
+  options: RequestOptions = {},
+): Promise<UpdateTenantData> =>
+  request("PATCH", `/v1/tenants/${encodeURIComponent(tenantId)}`, {
+    body,
+    ...options,
+  });

@@ -1,0 +1,111 @@
+import { signal } from '@preact/signals';
+import type { Problem } from './client.ts';
+
+export interface RequestOptions {
+  readonly signal?: AbortSignal;
+}
+
+interface Given extends RequestOptions {
+  readonly query?: object;
+  readonly body?: unknown;
+  /** The route is about one tenant: the request names the one that the page's URL names. */
+  readonly ofTenant?: boolean;
+}
+
+/** Why the API last refused the session (401), which the sign-in screen shows; null: it did not. */
+export const refusal = signal<string | null>(null);
+
+/** An answer that is an error, or no answer at all. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  /** The HTTP status; 0: there was no answer. */
+  readonly status: number;
+  readonly title: string;
+  /** What is wrong with each field, by its name without `body.` or `query.`. */
+  readonly fields: Readonly<Record<string, string>>;
+  /** How long the service asks to wait before the next try. */
+  readonly retryAfterMs: number | null;
+
+  constructor(status: number, problem: Partial<Problem>, retryAfter: string | null = null) {
+    super(problem.detail ?? problem.title ?? `The service answered with status ${status}.`);
+    this.status = status;
+    this.title = problem.title ?? 'The request failed';
+    this.fields = Object.fromEntries(
+      (problem.errors ?? []).map(({ field, message }) => [
+        field.replace(/^(?:body|query|params)\./, ''),
+        message,
+      ]),
+    );
+    this.retryAfterMs = retryAfter === null ? null : Number(retryAfter) * 1000 || null;
+  }
+
+  /** True: the same request may succeed a little later, without a change by the user. */
+  get passes(): boolean {
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+  }
+}
+
+const NO_ANSWER = {
+  title: 'Posthorn does not answer',
+  detail: 'The page cannot reach the service. It tries again by itself.',
+};
+
+/**
+ * Sends a request to the API with the session's cookie. The functions of `client.ts` call it.
+ *
+ * @throws ApiError if the answer is an error, or if there is none.
+ */
+export async function request<Answer>(
+  method: string,
+  path: string,
+  { query, body, ofTenant = false, signal }: Given,
+): Promise<Answer> {
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(`${path}${queryOf(query, ofTenant)}`, {
+      method,
+      credentials: 'same-origin',
+      headers: {
+        accept: 'application/json',
+        // A page of another site cannot send this header without asking first.
+        'x-posthorn-csrf': '1',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: signal ?? null,
+    });
+    text = await response.text();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, NO_ANSWER);
+  }
+  const answer = parse(text);
+  if (response.ok) return answer as Answer;
+  const error = new ApiError(
+    response.status,
+    (answer ?? {}) as Partial<Problem>,
+    response.headers.get('retry-after'),
+  );
+  if (error.status === 401) refusal.value = error.message;
+  throw error;
+}
+
+function queryOf(query: object | undefined, ofTenant: boolean): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined && value !== null && value !== '') parameters.set(name, String(value));
+  }
+  const tenant = new URLSearchParams(location.search).get('tenant');
+  if (ofTenant && tenant !== null && !parameters.has('tenant')) parameters.set('tenant', tenant);
+  const text = parameters.toString();
+  return text === '' ? '' : `?${text}`;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,32 @@
+import { useEffect } from 'preact/hooks';
+import { LocationProvider } from 'preact-iso/router';
+import { refusal } from './api/request.ts';
+import { Show } from './components/states.tsx';
+import { Toasts } from './components/toast.tsx';
+import { useData } from './data/use-data.ts';
+import { isOpen, readSession, session } from './session.ts';
+import { Shell } from './shell/shell.tsx';
+import { SignIn } from './shell/sign-in.tsx';
+
+/** The whole page: the screens for who is signed in, or else the sign-in screen, at the same URL. */
+export function App() {
+  return (
+    <LocationProvider scope={/^\/(?:$|\?|dashboard(?:[/?]|$)|portal(?:[/?]|$))/}>
+      <Gate />
+      <Toasts />
+    </LocationProvider>
+  );
+}
+
+function Gate() {
+  const known = useData(readSession, []);
+  const { value } = session;
+  const refused = refusal.value;
+  useEffect(() => {
+    // The API refused the session: it ended, or its key was revoked. The screens go, and with them what they show.
+    if (refused !== null && value !== undefined && isOpen(value))
+      session.value = { ...value, signed_in: false, required: true };
+  }, [refused]);
+  if (value === undefined) return <Show loaded={{ ...known, data: undefined }}>{() => null}</Show>;
+  return isOpen(value) ? <Shell /> : <SignIn />;
+}

@@ -1,0 +1,56 @@
+import { Action } from '../components/button.tsx';
+import { useUrl } from '../data/use-url.ts';
+import { helpOpen } from '../keyboard.ts';
+import { to } from '../lib/urls.ts';
+import { session, signOut } from '../session.ts';
+import { nextTheme, theme } from '../theme.ts';
+import { Horn } from './horn.tsx';
+import { TenantSwitch } from './tenant-switch.tsx';
+
+/** The bar at the top: the name, the tenant, the theme, the help and the way out. */
+export function Header({ menuOpen, onMenu }: { menuOpen: boolean; onMenu: () => void }) {
+  const { path } = useUrl();
+  const { value } = session;
+  return (
+    <header class="header">
+      <button
+        type="button"
+        class="icon-button menu-button"
+        aria-expanded={menuOpen}
+        aria-controls="navigation"
+        aria-label="Menu"
+        onClick={onMenu}
+      >
+        ☰
+      </button>
+      <a class="brand" href={to('')} aria-current={path === '/' ? 'page' : undefined}>
+        <Horn /> Posthorn
+      </a>
+      <TenantSwitch />
+      <div class="spacer" />
+      <button
+        type="button"
+        class="icon-button"
+        aria-label={`Theme: ${theme.value}`}
+        title={`Theme: ${theme.value}`}
+        onClick={() => {
+          theme.value = nextTheme(theme.value);
+        }}
+      >
+        {{ system: '◐', light: '☀', dark: '☾' }[theme.value]}
+      </button>
+      <button
+        type="button"
+        class="icon-button help-button"
+        aria-label="Keyboard shortcuts"
+        title="Keyboard shortcuts (?)"
+        onClick={() => {
+          helpOpen.value = true;
+        }}
+      >
+        ?
+      </button>
+      {value?.signed_in && <Action run={signOut}>Sign out</Action>}
+    </header>
+  );
+}
