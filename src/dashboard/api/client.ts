@@ -713,6 +713,11 @@ export interface GetPublicKeyData {
   public_key: string;
 }
 
+/** All settings, in the order of the README. */
+export interface GetSettingsData {
+  settings: Setting[];
+}
+
 /** The signature, and the text that was signed. */
 export interface GetSignatureData {
   /** For the X-Hub-Signature-256 header. */
@@ -1041,9 +1046,9 @@ export interface ListKeysData {
   next_cursor: string | null;
 }
 
-/** A page: up to `limit` subscriptions, or fewer if they are large. next_cursor and the Link header lead to the next page. */
+/** A page: up to `limit` subscriptions, or fewer if they are large. With `include=health` at most 100; with a filter, 10,000 subscriptions are read for a page, so a page may be short or empty and not be the last. next_cursor and the Link header lead to the next page. */
 export interface ListSubscriptionsData {
-  data: Subscription[];
+  data: SubscriptionRow[];
   next_cursor: string | null;
 }
 
@@ -1300,6 +1305,21 @@ export interface SendWebhooksPayload {
   }[];
 }
 
+export interface Setting {
+  /** The text that applies if the setting is unset. */
+  default: string | null;
+  /** Whether the text, or a part of it such as a password, is never shown. */
+  is_secret: boolean;
+  /** What the setting does, with code in backticks. */
+  meaning: string;
+  /** The name of the variable in the environment. */
+  name: string;
+  /** Where the text comes from: the environment, the file .env in the working directory, or the default. */
+  source: "environment" | ".env" | "default";
+  /** The text that is in force. Of a URL with a password, only scheme, host, port and path. Null: the setting is not set and has no default; or, if `is_secret` is true and `source` is not default, it is set and not shown. */
+  value: string | null;
+}
+
 export interface Stats {
   /** Webhooks accepted in the window. With subscription_id: deliveries created for that subscription in the window. */
   accepted: number;
@@ -1508,6 +1528,126 @@ export interface SubscriptionHealth {
    * @max 2147483647
    */
   subscription_id: number;
+}
+
+export interface SubscriptionHealthSummary {
+  circuit: {
+    next_probe_at: string | null;
+    opened_at: string | null;
+    /** closed: deliveries are sent. open: deliveries are held until next_probe_at. half_open: a probe (one trial delivery) is due or in flight. */
+    state: "closed" | "open" | "half_open";
+  };
+  /** The time of the first failed attempt since the last success. Null until three attempts in a row have failed. */
+  failing_since: string | null;
+  /** The number of held deliveries, counted up to 100. */
+  held: number;
+  /** Whether more deliveries are held than `held` says. */
+  held_more: boolean;
+  /** The attempts of the last 24 hours of the clock, the oldest first, without gaps. The newest hour is counted up to one or two minutes ago. */
+  hours: {
+    /**
+     * When the hour begins.
+     * @format date-time
+     */
+    at: string;
+    attempts: number;
+    /** Attempts that did not succeed. */
+    failed: number;
+  }[];
+}
+
+export interface SubscriptionRow {
+  /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
+  channels: string[] | null;
+  /** @format date-time */
+  created_at: string;
+  description: string | null;
+  /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
+  event_types: string[] | null;
+  /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
+  filter: string | null;
+  /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
+  forward_headers: string[] | null;
+  has_secret: boolean;
+  /** Headers that are added to every delivery. Every key that can read the subscription sees them. */
+  headers: Record<string, string> | null;
+  health?: SubscriptionHealthSummary;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  /** The content types that /ingest takes for this subscription besides JSON. Such a body is delivered byte for byte. Null: those of the source in `verify`, which are forms for github and slack. Empty: only JSON. */
+  ingest_content_types: string[] | null;
+  /** The most requests to open at once, counted over all processes. Null: Posthorn finds out how many the receiver takes. */
+  max_in_flight: number | null;
+  /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
+  metadata: Record<string, string> | null;
+  /** none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended. */
+  ordering: "none" | "strict";
+  /** The most requests in a period, spread evenly, counted over all processes. Null: no limit. */
+  rate_limit: {
+    /**
+     * @min 1
+     * @max 1000000
+     */
+    limit: number;
+    /**
+     * A duration: 100ms to 1d.
+     * @maxLength 20
+     */
+    per: string;
+  } | null;
+  /** The delays before attempts 2, 3, …, written as in POSTHORN_RETRY_SCHEDULE. Null: that setting applies. */
+  retry_schedule: string | null;
+  /** Until when a replaced secret still signs. Null: only the current secret signs. */
+  secret_overlap_until: string | null;
+  /** The text that is signed for the additional header, with {body}, {timestamp} and {id}. Null: {body}. */
+  signature_content: string | null;
+  /** The name of an additional signature header, for receivers that were built for another sender. With hmac it is HMAC-SHA256, and its key is the characters of the secret. */
+  signature_header: string | null;
+  /** hmac: signature v1 of Standard Webhooks, with a secret that both sides know. ed25519: signature v1a, with a private key that never leaves Posthorn; receivers verify with the public key. */
+  signature_scheme: "hmac" | "ed25519";
+  /** The value of the additional header, with {hex} or {base64} for the signature, and {timestamp} and {id}. Null: {hex}. */
+  signature_template: string | null;
+  /** active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type. */
+  status: "active" | "paused" | "disabled";
+  status_reason: string | null;
+  /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
+  timeout: string | null;
+  /** @format date-time */
+  updated_at: string;
+  /**
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * @minLength 1
+   * @maxLength 2048
+   */
+  url: string;
+  verify: {
+    /** Only for the scheme hmac. Left out: sha256. */
+    algorithm?: "sha256" | "sha512" | "sha1";
+    /** Only for the scheme hmac. Left out: hex. */
+    encoding?: "hex" | "base64";
+    /**
+     * Only for the scheme hmac: the header with the signature.
+     * @minLength 1
+     * @maxLength 100
+     */
+    header?: string;
+    /**
+     * Only for the scheme hmac: the text before the signature in the header. Left out: none.
+     * @maxLength 50
+     */
+    prefix?: string;
+    scheme:
+      | "github"
+      | "stripe"
+      | "shopify"
+      | "slack"
+      | "standard-webhooks"
+      | "hmac";
+  } | null;
 }
 
 export interface Task {
@@ -2266,6 +2406,10 @@ export const getPublicKey = (
     `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/public-key`,
     { query, ofTenant: true, ...options },
   );
+/** Get the settings in force, without secrets: `GET /v1/settings` */
+export const getSettings = (
+  options: RequestOptions = {},
+): Promise<GetSettingsData> => request("GET", `/v1/settings`, { ...options });
 /** Get figures about the last hour (or another window) and about the queue now: `GET /v1/stats` */
 export const getStats = (
   query: {
@@ -2581,12 +2725,24 @@ export const listSubscriptions = (
      * @maxLength 500
      */
     cursor?: string;
+    /** true: only subscriptions whose receiver has failed three times in a row, and has not succeeded since. */
+    failing?: "true";
+    /** health: with the health and the recent counts of each subscription. */
+    include?: "health";
     /**
      * The most rows that a page has. If it is left out: 100.
      * @min 1
      * @max 1000
      */
     limit?: number;
+    /**
+     * Only subscriptions whose URL or description contains this text. Upper and lower case are equal.
+     * @minLength 1
+     * @maxLength 200
+     */
+    search?: string;
+    /** Only subscriptions with this status. Left out: all. */
+    status?: "active" | "paused" | "disabled";
     /**
      * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
      * @maxLength 256
