@@ -73,6 +73,18 @@ create table posthorn.keys (
 comment on table posthorn.keys is 'API keys, as SHA-256, with their scopes.';
 create index keys_of_tenant on posthorn.keys (tenant, id);
 
+-- A browser has a random token in a cookie, and the table has a hash of it (src/sessions/sessions.ts says which).
+create table posthorn.sessions (
+  hash bytea primary key check (length(hash) = 32),
+  -- The key that opened it, whose access it has; null: the admin key, or none if none is required.
+  key_id integer references posthorn.keys (id),
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null
+);
+comment on table posthorn.sessions is 'Browsers that are signed in.';
+-- For limiting their number.
+create index sessions_of_key on posthorn.sessions (coalesce(key_id, 0), created_at);
+
 -- Event types --------------------------------------------------------------------------------------
 
 create table posthorn.event_types (

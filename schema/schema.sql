@@ -257,6 +257,18 @@ create table posthorn.schema_files (
   constraint schema_files_pkey PRIMARY KEY (path)
 );
 
+-- Browsers that are signed in.
+create table posthorn.sessions (
+  hash bytea not null,
+  key_id integer,
+  created_at timestamp with time zone not null default now(),
+  expires_at timestamp with time zone not null,
+  constraint sessions_hash_check CHECK ((length(hash) = 32)),
+  constraint sessions_key_id_fkey FOREIGN KEY (key_id) REFERENCES posthorn.keys(id),
+  constraint sessions_pkey PRIMARY KEY (hash)
+);
+CREATE INDEX sessions_of_key ON posthorn.sessions USING btree (COALESCE(key_id, 0), created_at);
+
 -- The event types and channels of each subscription, as rows, for finding those that match a webhook.
 create table posthorn.subscription_event_types (
   tenant text not null,

@@ -21,6 +21,7 @@ const ROOMS = [
   'watches',
   'intake',
   'event-types',
+  'sessions',
   'keys',
   'config',
   'health',

@@ -9,7 +9,7 @@ declare
   own constant name[] := '{
     backfill_runs,backlogs,circuits,commit_marks,counting,counts_by_hour,counts_by_minute,deliveries,delivery_attempts,
     event_types,expired_bodies,idempotency_keys,keys,limits,migrations,overdue_bodies,rights,schema_files,
-    subscription_event_types,subscriptions,tasks,tenants,watch_failures,webhook_payloads,workers
+    sessions,subscription_event_types,subscriptions,tasks,tenants,watch_failures,webhook_payloads,workers
   }';
   root_name name;
   kind "char";

@@ -1,3 +1,4 @@
+import cookie from '@fastify/cookie';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { takeJson } from './accepting.ts';
@@ -9,8 +10,10 @@ import { registerAuth } from './plugins/auth.ts';
 import { registerDocs } from './plugins/docs.ts';
 import { answerFrameworkError, registerErrors } from './plugins/errors.ts';
 import { refuseForeignPages } from './plugins/foreign-pages.ts';
+import { createIdentification } from './plugins/identify.ts';
 import { limitHeaders, registerLimits } from './plugins/limits.ts';
 import { watchMethods } from './plugins/methods.ts';
+import { registerPages } from './plugins/pages.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
 import { registerTurns } from './plugins/turns.ts';
 import { attemptRoutes } from './routes/attempts.ts';
@@ -24,6 +27,7 @@ import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { sendRoutes } from './routes/send.ts';
 import { serviceRoutes } from './routes/service.ts';
+import { sessionRoutes } from './routes/session.ts';
 import { settingRoutes } from './routes/settings.ts';
 import { signingRoutes } from './routes/signing.ts';
 import { statsRoutes } from './routes/stats.ts';
@@ -64,13 +68,18 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   limitHeaders(app as unknown as FastifyInstance);
   refuseForeignPages(app as unknown as FastifyInstance, services.settings);
   declareAccess(app as unknown as FastifyInstance);
-  registerAuth(app as unknown as FastifyInstance, services);
+  // It reads no cookie by itself: most requests have a key and no use for cookies.
+  await app.register(cookie, { hook: false });
+  const identification = createIdentification(app as unknown as FastifyInstance, services);
+  registerAuth(app as unknown as FastifyInstance, identification, services.tenants);
   await registerLimits(app as unknown as FastifyInstance, services.settings);
   registerTurns(app as unknown as FastifyInstance);
   const methods = watchMethods(app as unknown as FastifyInstance);
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 
   if (services.serves === 'everything') {
+    await registerPages(app as unknown as FastifyInstance);
+    await app.register(sessionRoutes, { services, identification });
     await app.register(tenantRoutes, { services });
     await app.register(keyRoutes, { services });
     await app.register(subscriptionRoutes, { services });

@@ -23,6 +23,7 @@ import { createLoopHealth, watched } from '../lib/loop-health.ts';
 import { createSealer } from '../lib/sealing.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { createTestSender } from '../sending/test-send.ts';
+import { createSessions } from '../sessions/sessions.ts';
 import { createSubscriptionCache } from '../subscriptions/cache.ts';
 import { reportSecrets } from '../subscriptions/report-secrets.ts';
 import { createTenantCache } from '../tenants/cache.ts';
@@ -173,6 +174,7 @@ export async function startService(
       subscriptions,
       sealer,
       keyring,
+      sessions: createSessions(pool, settings.adminKey),
       tenants,
       eventTypes,
       schemas,

@@ -38,6 +38,7 @@ import { createDeliverer, LOAD_CONNECTIONS } from '../sending/deliverer.ts';
 import { createHandOver } from '../sending/hand-over.ts';
 import { createLargeBodies, LARGE_BODY_CONNECTIONS } from '../sending/large-bodies.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from '../sending/recorder.ts';
+import { forgetSessions } from '../sessions/sessions.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import { connectorOptionsOf } from './connector-options.ts';
 
@@ -284,8 +285,9 @@ export function createWorker(options: WorkerOptions): Worker {
         Promise.all([
           forgetTasks(pool, settings.retentionMs),
           forgetBackfills(pool, settings.retentionMs),
+          forgetSessions(pool),
         ]),
-      loop: health.watch('forget_tasks', 'deleting old tasks and backfills'),
+      loop: health.watch('forget_tasks', 'deleting old tasks, backfills and sessions'),
     }),
     createPeriodic({
       run: () => forgetCounts(pool),

@@ -128,7 +128,9 @@ for (const [part, operations] of partsOf(document)) {
  */
 function partsOf(document: OpenApi): Map<string, Operation[]> {
   const operations = operationsOf(document).filter(
-    ({ requestBody, operationId }) => requestBody !== undefined || LISTS.includes(operationId),
+    ({ requestBody, operationId }) =>
+      // Nothing can be filled in for a key.
+      operationId !== 'createSession' && (requestBody !== undefined || LISTS.includes(operationId)),
   );
   const isDelete = ({ method }: Operation) => method === 'delete';
   return Map.groupBy(

@@ -98,7 +98,7 @@ const REFUSED: [what: string, bytes: string | Buffer, status: number, says: RegE
   ['a method of WebDAV', lines('PROPFIND /ping HTTP/1.1', HOST, CLOSE), 404, /no route PROPFIND/],
   ['QUERY', lines('QUERY /v1/webhooks HTTP/1.1', HOST, CLOSE), 405, /supports GET/],
   ['TRACE', lines('TRACE /ping HTTP/1.1', HOST, CLOSE), 405, /supports GET/],
-  ['OPTIONS *', lines('OPTIONS * HTTP/1.1', HOST, CLOSE), 404, /no route OPTIONS/],
+  ['OPTIONS *', lines('OPTIONS * HTTP/1.1', HOST, CLOSE), 405, /supports GET, HEAD, not OPTIONS/],
   [
     'CONNECT',
     lines('CONNECT example.com:443 HTTP/1.1', 'host: example.com:443'),

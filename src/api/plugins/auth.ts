@@ -1,15 +1,12 @@
-import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Settings } from '../../config/settings.ts';
-import { isKey, looksLikeKey } from '../../keys/format.ts';
-import type { Access, Keyring, KnownKey } from '../../keys/keyring.ts';
-import { allowedBy, type Scope } from '../../keys/scopes.ts';
-import { hashKey } from '../../keys/store.ts';
+import type { Access } from '../../keys/keyring.ts';
+import type { Scope } from '../../keys/scopes.ts';
 import type { TenantCache } from '../../tenants/cache.ts';
 import { DEFAULT_TENANT } from '../../tenants/store.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import { isStorable } from '../storable.ts';
 import { MAX_TENANT_LENGTH, namesTenant } from './access.ts';
+import { type Identification, unauthorized } from './identify.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -20,24 +17,17 @@ declare module 'fastify' {
   }
 }
 
-interface AuthDeps {
-  readonly settings: Settings;
-  readonly keyring: Keyring;
-  readonly tenants: TenantCache;
-}
-
-/** The access of requests with the admin key, and of all requests if no key is required. */
-const ADMIN: Access = { tenant: null, allowed: allowedBy(['admin']), keyId: 'admin' };
-const ANYBODY: Access = { ...ADMIN, keyId: null };
-
 /**
- * Authenticates every request by its key, and checks the key's scope and tenant.
+ * Authenticates every request by its key or its session, and checks the scope and the tenant.
  *
  * If an admin key is set, every request must have it or a key of the table. If not, the API is open, but
  * a request with a key is limited to that key's tenant, scopes and expiry.
  */
-export function registerAuth(app: FastifyInstance, { settings, keyring, tenants }: AuthDeps): void {
-  const admin = settings.authRequired ? hashKey(settings.adminKey ?? '') : undefined;
+export function registerAuth(
+  app: FastifyInstance,
+  identification: Identification,
+  tenants: TenantCache,
+): void {
   app.decorateRequest('access', null);
   app.decorateRequest('tenant', DEFAULT_TENANT);
 
@@ -46,7 +36,7 @@ export function registerAuth(app: FastifyInstance, { settings, keyring, tenants 
     if (request.routeOptions.config.scope === 'open' || request.is404) return done();
     let admitted: Promise<void> | undefined;
     try {
-      const access = identify(request);
+      const access = identification.ofRequest(request);
       admitted =
         access instanceof Promise
           ? access.then((found) => admit(request, found))
@@ -57,37 +47,6 @@ export function registerAuth(app: FastifyInstance, { settings, keyring, tenants 
     if (admitted === undefined) return done();
     admitted.then(() => done(), done);
   });
-
-  /** @throws Problem (401) if the key is malformed, unknown, revoked or expired. */
-  function identify(request: FastifyRequest): Access | null | Promise<Access> {
-    const token = readBearer(request);
-    if (token === undefined) return admin === undefined ? ANYBODY : null;
-    // If no key is required, the header may be meant for another system, such as a proxy.
-    if (admin === undefined && !looksLikeKey(token)) return ANYBODY;
-    const hash = hashKey(token);
-    // Hashes have one length, so the comparison reveals nothing about the length of the key.
-    if (admin !== undefined && timingSafeEqual(hash, admin)) return ADMIN;
-    if (!isKey(token)) {
-      // A source that signs may send an Authorization header for another system.
-      if (request.routeOptions.config.scope === 'own' && !looksLikeKey(token)) return null;
-      throw unauthorized(
-        looksLikeKey(token)
-          ? 'The key is mistyped or cut off: its last six characters, a checksum, do not match the rest.'
-          : 'The Authorization header does not contain a key of this service.',
-      );
-    }
-    const key = keyring.find(hash);
-    return key instanceof Promise ? key.then(requireGood) : requireGood(key);
-  }
-
-  function requireGood(key: KnownKey | null): Access {
-    if (key === null) throw unauthorized('This key does not exist.');
-    if (key.revokedAt !== null) throw unauthorized('This key was revoked.');
-    if (key.expiresAt !== null && key.expiresAt.getTime() <= Date.now())
-      throw unauthorized(`This key expired at ${key.expiresAt.toISOString()}.`);
-    keyring.noteUse(key);
-    return key;
-  }
 
   /** Checks the route's scope and the key's tenant. */
   function admit(request: FastifyRequest, access: Access | null): Promise<void> | undefined {
@@ -151,14 +110,4 @@ export function missingScope(scope: Scope): Problem {
     'forbidden',
     `This key lacks the scope "${scope}", which this route requires.`,
   );
-}
-
-function unauthorized(detail: string): Problem {
-  return new Problem('unauthorized', detail, { headers: { 'www-authenticate': 'Bearer' } });
-}
-
-function readBearer({ headers }: FastifyRequest): string | undefined {
-  const { authorization } = headers;
-  if (authorization === undefined) return undefined;
-  return /^Bearer +(.+)$/i.exec(authorization)?.[1];
 }

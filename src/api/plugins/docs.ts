@@ -10,7 +10,7 @@ import { completeDocument, type OpenApiDocument } from './document.ts';
 
 /** The hash, as browsers report it, of a style that the bundle of Swagger UI adds to the page. */
 const SWAGGER_UI_STYLE = "'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='";
-const HSTS_SECONDS = 180 * 86_400;
+export const HSTS_SECONDS = 180 * 86_400;
 
 /** The OpenAPI 3.1 document at `/api/docs/json` and Swagger UI at `/api/docs/`. */
 export async function registerDocs(app: FastifyInstance, settings: Settings): Promise<void> {

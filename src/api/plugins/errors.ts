@@ -27,14 +27,14 @@ export function registerErrors(app: FastifyInstance): void {
     return sendProblem(reply, problem);
   });
 
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      reply,
-      new Problem(
-        'not-found',
-        `There is no route ${request.method} ${pathOf(request)}; /api/docs/ lists the routes.`,
-      ),
-    ),
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, noSuchRoute(request)));
+}
+
+/** The 404 for a path that is not there. */
+export function noSuchRoute(request: FastifyRequest): Problem {
+  return new Problem(
+    'not-found',
+    `There is no route ${request.method} ${pathOf(request)}; /api/docs/ lists the routes.`,
   );
 }
 

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isLoopback, type Settings } from '../../config/settings.ts';
 import { isLoopback as isLoopbackAddress } from '../../http/address-guard.ts';
 import { Problem } from '../problems.ts';
+import { foreignPageOf } from './own-page.ts';
 
 /**
  * Without an admin key, keeps web pages of other sites from using the API through a browser that can
@@ -44,21 +45,9 @@ export function isLoopbackName(host: string): boolean {
 
 /** Returns why a browser's request for another site's page is refused, or null. Other clients send neither header. */
 function judgeSender(request: FastifyRequest): string | null {
-  const { host = '', origin, 'sec-fetch-site': site } = request.headers;
-  const sender = origin !== undefined && !isOriginOf(origin, host) ? `"${origin}"` : null;
-  const foreign = sender !== null || !(site === undefined || OWN_SITE.has(String(site)));
-  if (!foreign || (sender === null && isVisit(request))) return null;
-  return `A browser sent this request for a page of another site${sender === null ? '' : `, ${sender}`}. This API has no admin key, so it accepts requests only from its own pages and from programs that are not browsers. Use one of these, or set POSTHORN_ADMIN_KEY.`;
-}
-
-const OWN_SITE = new Set(['same-origin', 'none']);
-
-function isOriginOf(origin: string, host: string): boolean {
-  const url = URL.parse(origin);
-  // Parsed as URLs, since the default port of the scheme may be left out.
-  return (
-    url !== null && url.host !== '' && url.host === URL.parse(`${url.protocol}//${host}`)?.host
-  );
+  const page = foreignPageOf(request);
+  if (page === null || (request.headers.origin === undefined && isVisit(request))) return null;
+  return `A browser sent this request for a page of ${page}. This API has no admin key, so it accepts requests only from its own pages and from programs that are not browsers. Use one of these, or set POSTHORN_ADMIN_KEY.`;
 }
 
 /** Returns true if a user followed a link to a page that shows no data, such as /api/docs/. */

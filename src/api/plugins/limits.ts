@@ -12,6 +12,8 @@ declare module 'fastify' {
      * if there is no limit.
      */
     countForTenant: ((request: FastifyRequest) => Promise<void>) | null;
+    /** Counts a try to sign in with a text that may be a guess of the admin key, by the address of the client. */
+    countSignIn: (request: FastifyRequest) => Promise<void>;
   }
 }
 
@@ -19,6 +21,9 @@ declare module 'fastify' {
 const MAX_HEADERS = 100;
 /** Keys and tenants that are counted at once; beyond that, the least recently seen are forgotten. */
 const MAX_COUNTED = 50_000;
+
+/** Tries to sign in with the admin key, of each address. People mistype; a program that guesses needs millions. */
+const SIGN_INS: Rate = { limit: 30, perMs: 60_000 };
 
 /** Refuses requests with too many headers. (The HTTP parser limits their size.) */
 export function limitHeaders(app: FastifyInstance): void {
@@ -45,11 +50,6 @@ export async function registerLimits(
   app: FastifyInstance,
   { rateLimit: ofKey, tenantRateLimit: ofTenant }: Pick<Settings, 'rateLimit' | 'tenantRateLimit'>,
 ): Promise<void> {
-  if (ofKey === undefined && ofTenant === undefined) {
-    app.decorate('countForTenant', null);
-    return;
-  }
-
   await app.register(rateLimit, { global: false, cache: MAX_COUNTED });
 
   function createCount(rate: Rate, subject: string, keyOf: (request: FastifyRequest) => string) {
@@ -63,15 +63,21 @@ export async function registerLimits(
       if (result.isAllowed || !result.isExceeded) return;
       throw new Problem(
         'too-many-requests',
-        `${subject} may make ${rate.limit} requests in ${formatDuration(rate.perMs)}; try again in ${result.ttlInSeconds}s.`,
+        `${subject} ${rate.limit} requests in ${formatDuration(rate.perMs)}; try again in ${result.ttlInSeconds}s.`,
         { headers: { 'retry-after': String(result.ttlInSeconds) } },
       );
     };
   }
   const countForKey =
-    ofKey && createCount(ofKey, 'This key', ({ access }) => String(access?.keyId));
-  const countForTenant = ofTenant && createCount(ofTenant, 'This tenant', ({ tenant }) => tenant);
+    ofKey && createCount(ofKey, 'This key may make', ({ access }) => String(access?.keyId));
+  const countForTenant =
+    ofTenant && createCount(ofTenant, 'This tenant may make', ({ tenant }) => tenant);
   app.decorate('countForTenant', countForTenant ?? null);
+  app.decorate(
+    'countSignIn',
+    createCount(SIGN_INS, 'To sign in with the admin key, this address may make', ({ ip }) => ip),
+  );
+  if (countForKey === undefined && countForTenant === undefined) return;
 
   app.addHook('onRequest', async (request) => {
     const { access, routeOptions } = request;

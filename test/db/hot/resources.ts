@@ -12,6 +12,7 @@ import { receiverCounts } from '../../../src/health/health.sql.ts';
 import { createKeyring } from '../../../src/keys/keyring.ts';
 import { createLoopHealth } from '../../../src/lib/loop-health.ts';
 import { createSealer } from '../../../src/lib/sealing.ts';
+import { createSessions } from '../../../src/sessions/sessions.ts';
 import { createSubscriptionCache } from '../../../src/subscriptions/cache.ts';
 import { createTenantCache } from '../../../src/tenants/cache.ts';
 import { collectLog } from '../../helpers/log.ts';
@@ -62,6 +63,7 @@ export function ofResources(): Hot[] {
         createLoopHealth({ log: collectLog().log, isOutage: () => false }),
       ).find(Buffer.alloc(32)),
     ),
+    load('a session', (pool) => createSessions(pool, undefined).find(`k_${'x'.repeat(43)}`)),
     load('the counts of receivers that are not well', receiverCounts),
     load('the tenant of a subscription', (pool) => tenantSubscription(pool, 'default', 300)),
     {

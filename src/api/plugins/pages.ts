@@ -1,0 +1,77 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import helmet from '@fastify/helmet';
+import staticFiles from '@fastify/static';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { HSTS_SECONDS } from './docs.ts';
+import { noSuchRoute } from './errors.ts';
+
+/** Where `npm run build:dashboard` writes the pages. */
+export const PAGES_DIR = join(import.meta.dirname, '..', '..', '..', 'dist', 'dashboard');
+
+/** Everything comes from this service, and nothing is inline. A logo may be in the page's data. */
+const POLICY = {
+  'default-src': ["'none'"],
+  'script-src': ["'self'"],
+  'style-src': ["'self'"],
+  'img-src': ["'self'", 'data:'],
+  'connect-src': ["'self'"],
+  'base-uri': ["'none'"],
+  'form-action': ["'none'"],
+  'frame-ancestors': ["'none'"],
+};
+
+const NOT_BUILT = 'The dashboard is not built. Run: npm run build:dashboard\n';
+
+/**
+ * Serves the pages of the dashboard: `/` for browsers, `/dashboard/…` for each screen, and the files that they load
+ * under `/dashboard/assets/`. The pages contain no data, so they need no key; they get everything from the API.
+ *
+ * @param dir has `index.html`, and `assets/` with a hash in each name and compressed copies (.br, .gz) beside.
+ */
+export async function registerPages(app: FastifyInstance, dir: string = PAGES_DIR): Promise<void> {
+  await app.register(async (scope) => {
+    scope.addHook('onRoute', (route) => {
+      route.config = { ...route.config, scope: 'open' };
+    });
+    await scope.register(helmet, {
+      contentSecurityPolicy: { useDefaults: false, directives: POLICY },
+      frameguard: { action: 'deny' },
+      // Browsers heed this over https only. Not for subdomains, which may be other services.
+      strictTransportSecurity: { maxAge: HSTS_SECONDS, includeSubDomains: false },
+    });
+    await scope.register(staticFiles, {
+      root: join(dir, 'assets'),
+      prefix: '/dashboard/assets/',
+      preCompressed: true,
+      immutable: true,
+      maxAge: '1y',
+      index: false,
+      dotfiles: 'ignore',
+      suppressWarning: true,
+    });
+    scope.get('/', { schema: { hide: true } as object }, async (request, reply) => {
+      // Programs go on getting the answer that points to the documentation.
+      if (!wantsPage(request)) throw noSuchRoute(request);
+      return await sendPage(reply);
+    });
+    for (const path of ['/dashboard', '/dashboard/*'])
+      scope.get(path, { schema: { hide: true } as object }, (_request, reply) => sendPage(reply));
+  });
+
+  async function sendPage(reply: FastifyReply): Promise<FastifyReply> {
+    try {
+      await access(join(dir, 'index.html'));
+    } catch {
+      return reply.code(503).type('text/plain; charset=utf-8').send(NOT_BUILT);
+    }
+    // It names the files of one build, so it must be asked for again.
+    reply.header('cache-control', 'no-cache');
+    return reply.sendFile('index.html', dir, { cacheControl: false });
+  }
+}
+
+/** Browsers name text/html when they open a page; other programs accept anything. */
+function wantsPage({ headers: { accept = '' } }: FastifyRequest): boolean {
+  return /\btext\/html\b/i.test(accept);
+}
