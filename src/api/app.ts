@@ -15,6 +15,7 @@ import { limitHeaders, registerLimits } from './plugins/limits.ts';
 import { watchMethods } from './plugins/methods.ts';
 import { registerPages } from './plugins/pages.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
+import { registerRequestMetrics } from './plugins/request-metrics.ts';
 import { registerTurns } from './plugins/turns.ts';
 import { attemptRoutes } from './routes/attempts.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
@@ -65,6 +66,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
 
   registerErrors(app as unknown as FastifyInstance);
   registerRequestLog(app as unknown as FastifyInstance, services.log);
+  registerRequestMetrics(app as unknown as FastifyInstance, services.metrics);
   limitHeaders(app as unknown as FastifyInstance);
   refuseForeignPages(app as unknown as FastifyInstance, services.settings);
   declareAccess(app as unknown as FastifyInstance);

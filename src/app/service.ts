@@ -22,6 +22,8 @@ import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { createLoopHealth, watched } from '../lib/loop-health.ts';
 import { createSealer } from '../lib/sealing.ts';
 import { createMetrics } from '../metrics/metrics.ts';
+import { countQueue } from '../metrics/queue-counts.sql.ts';
+import { createReporter } from '../metrics/reporter.ts';
 import { createTestSender } from '../sending/test-send.ts';
 import { createSessions } from '../sessions/sessions.ts';
 import { createSubscriptionCache } from '../subscriptions/cache.ts';
@@ -118,7 +120,14 @@ export async function startService(
       'counting receivers that fail',
       SCRAPE_FORGOTTEN_MS,
     );
-    metrics.watchReceivers(() => watched(counting, () => receiverCounts(pool)));
+    const isReporter = createReporter(session);
+    metrics.watchDatabase(() =>
+      watched(counting, async () => {
+        if (!(await isReporter())) return null;
+        const [receivers, queue] = await Promise.all([receiverCounts(pool), countQueue(pool)]);
+        return { receivers, queue };
+      }),
+    );
     metrics.watchLoops(() => health.loops);
 
     let worker: Worker | undefined;
@@ -132,6 +141,7 @@ export async function startService(
         health,
         log,
         onAttempt: metrics.observeAttempt,
+        onGroup: (attempts) => metrics.observeGroup('record', attempts),
         onExpired: metrics.observeExpired,
       });
       metrics.watchInFlight(() => (worker as Worker).inFlight);
@@ -156,13 +166,18 @@ export async function startService(
       const stopTelling = tellReadiness(ownReason);
       stops.push(async () => stopTelling());
     }
+    const pools = { api: pool, lists: listPool, ...worker?.pools };
     if (isServedByOthers()) {
+      metrics.watchPools(pools);
       log.info({ role: settings.role }, 'posthorn is up');
       return { url: '', databaseUrl, embedded, stop };
     }
 
     const othersReason = createSiblingReadiness();
-    const intake = createIntake(databaseUrl, sharesSessions, worker);
+    const intake = createIntake(databaseUrl, sharesSessions, worker, (webhooks) =>
+      metrics.observeGroup('accept', webhooks),
+    );
+    metrics.watchPools({ ...pools, ...intake.pools });
     const schemas = createSchemaJudge();
     const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS);
     const app = await createApp({

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Role, Settings } from '../config/settings.ts';
 import { OperatorError } from '../lib/errors.ts';
-import { serveClusterMetrics } from '../metrics/metrics.ts';
+import { serveClusterMetrics } from '../metrics/cluster-metrics.ts';
 import { openDatabase } from './open-database.ts';
 import { type Service, urlOf } from './service.ts';
 import { environmentOf, environmentToShow, passOnReadiness, rolesOf } from './sibling-processes.ts';

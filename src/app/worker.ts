@@ -69,6 +69,8 @@ interface WorkerOptions {
   readonly health: LoopHealth;
   readonly log: Logger;
   readonly onAttempt: (result: AttemptResult) => void;
+  /** Called with the number of attempts that are recorded together, for metrics. */
+  readonly onGroup: (attempts: number) => void;
   /** Called with the number of held deliveries that expired. */
   readonly onExpired: (deliveries: number) => void;
 }
@@ -78,6 +80,8 @@ export interface Worker extends NearbyWorker {
   /** Lets deliveries in flight finish, within the grace period, and hands back the rest. */
   stop(): Promise<void>;
   readonly inFlight: number;
+  /** Its pools of connections, by name, for metrics. */
+  readonly pools: Readonly<Record<string, pg.Pool>>;
   /** The time in which no job has started, no request was open, and the queue was not found empty. */
   readonly quietForMs: number;
 }
@@ -85,7 +89,7 @@ export interface Worker extends NearbyWorker {
 /** Assembles the part of the service that delivers webhooks. */
 export function createWorker(options: WorkerOptions): Worker {
   const { settings, databaseUrl, pool, session, subscriptions, health, log } = options;
-  const { onAttempt, onExpired } = options;
+  const { onAttempt, onExpired, onGroup } = options;
   const client = createHttpClient(connectorOptionsOf(settings));
   // Aborts when a stop has used up its grace period.
   const ending = new AbortController();
@@ -124,6 +128,7 @@ export function createWorker(options: WorkerOptions): Worker {
     ending: ending.signal,
     log,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    onGroup,
     onUnrecorded: (subscriptionId) => backlogs.notice([subscriptionId]),
   });
   let attemptAt = performance.now();
@@ -361,6 +366,13 @@ export function createWorker(options: WorkerOptions): Worker {
         bodyPool.end(),
         taskPool.end(),
       );
+    },
+    pools: {
+      backlog: backlogPool,
+      delivery: deliveryPool,
+      'large bodies': bodyPool,
+      queue: queuePool,
+      tasks: taskPool,
     },
     get inFlight() {
       return receiverLimits.inFlight;

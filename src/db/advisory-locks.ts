@@ -23,6 +23,8 @@ export const LOCKS = {
   sweep: ofSpace(-4),
   /** Tried by maintenance/partitions.ts: one process at a time drops partitions. */
   retention: ofSpace(-5),
+  /** Tried by metrics/reporter.ts: one process reports the figures of the database in its metrics. */
+  report: ofSpace(-6),
 } as const;
 
 /** A lock with a single key. db/migrate.ts and the script of `posthorn migrate --sql` hold it, so that processes which start together migrate one after another. */

@@ -93,6 +93,8 @@ export interface Intake {
    *   filters of a webhook.
    */
   acceptAll(webhooks: readonly IncomingWebhook[]): Promise<(AcceptedWebhook | null)[]>;
+  /** Its pools of connections, by name, for metrics. */
+  readonly pools: Readonly<Record<string, pg.Pool>>;
   /** Waits until every webhook that was handed in is accepted or refused, then closes the connections. */
   stop(): Promise<void>;
 }
@@ -151,11 +153,13 @@ type Batch = readonly IncomingWebhook[];
  *
  * @param sharesSessions whether a pooler gives each transaction another session (db/pooling.ts).
  * @param worker of this process, if there is one.
+ * @param onGroup called with the number of webhooks of each shared statement, for metrics.
  */
 export function createIntake(
   databaseUrl: string,
   sharesSessions: boolean,
   worker?: NearbyWorker,
+  onGroup: (webhooks: number) => void = () => {},
 ): Intake {
   const handOver = worker?.handOver;
   const database = { connectionString: databaseUrl, settings: POOL_PLANS.intake, sharesSessions };
@@ -190,7 +194,10 @@ export function createIntake(
       concurrency: CONNECTIONS,
       besideMs: BESIDE_MS,
       maxWaitingWeight: MAX_WAITING_BYTES,
-      run: (webhooks) => acceptShared(pool, webhooks, bulk, handOver),
+      run: (webhooks) => {
+        onGroup(webhooks.length);
+        return acceptShared(pool, webhooks, bulk, handOver);
+      },
     }),
   ) as [Groups, Groups];
   const apartGroups = createGroupCommit<IncomingWebhook, Answer>({
@@ -325,6 +332,7 @@ export function createIntake(
     accept: (webhook) => alone(webhook, async () => accepted(await explained(acceptOne(webhook)))),
     acceptAll: (webhooks) =>
       alone(webhooks[0], async () => (await explained(acceptBatch(webhooks))).map(accepted)),
+    pools: { intake: pool, 'intake apart': apartPool, batches: batchPool },
     async stop() {
       await Promise.all([groups.idle(), bulkGroups.idle()]);
       await batches.idle();

@@ -1,9 +1,15 @@
 import cluster from 'node:cluster';
-import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type pg from 'pg';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AttemptResult } from '../deliveries/record.sql.ts';
-import type { ReceiverCounts } from '../health/health.sql.ts';
 import type { LoopState } from '../lib/loop-health.ts';
+import { VERSION } from '../version.ts';
+import { joinClusterMetrics, metricsOfAll } from './cluster-metrics.ts';
+import { type DatabaseCounts, watchDatabase } from './database-metrics.ts';
 import { watchProcess } from './process-metrics.ts';
+
+/** Webhooks that are committed together, and attempts that are recorded together. */
+export type Group = 'accept' | 'record';
 
 export interface Metrics {
   readonly accepted: Counter;
@@ -12,95 +18,48 @@ export interface Metrics {
   observeAttempt(result: AttemptResult): void;
   /** Counts held deliveries that expired. */
   observeExpired(deliveries: number): void;
-  /** Adds the number of failing subscriptions, read from the database at each scrape. */
-  watchReceivers(count: () => Promise<ReceiverCounts>): void;
+  /** Counts a request that was answered, and times it. `route` is the pattern, such as /v1/webhooks/:webhook_id. */
+  observeRequest(method: string, route: string, status: number, seconds: number): void;
+  /** Counts a transaction, with the number of webhooks or attempts that shared it. */
+  observeGroup(group: Group, size: number): void;
+  /** Adds the figures of the database; null: another process reports them (reporter.ts). */
+  watchDatabase(read: () => Promise<DatabaseCounts | null>): void;
   /** Adds the background work that fails, and the number of its failures. */
   watchLoops(loops: () => readonly LoopState[]): void;
   /** Adds the number of requests that are open at each scrape. */
   watchInFlight(inFlight: () => number): void;
+  /** Adds the connections of pools, and who waits for them, by the pools' names. */
+  watchPools(pools: Readonly<Record<string, pg.Pool>>): void;
   readonly contentType: string;
   text(): Promise<string>;
 }
 
-/** Gauges of the same scrape share a query. */
-const COUNTS_FRESH_MS = 1_000;
-
-/** All reads within this time get the same answer. */
-function once<T>(ask: () => Promise<T>, freshMs: number): () => Promise<T> {
-  let answer: Promise<T> | undefined;
-  let askedAt = Number.NEGATIVE_INFINITY;
-  return () => {
-    if (answer === undefined || performance.now() - askedAt > freshMs) {
-      askedAt = performance.now();
-      answer = ask();
-    }
-    return answer;
-  };
-}
-
-/** The messages by which a process asks the supervisor for the figures of all processes. */
-const ALL_METRICS = 'posthorn:all-metrics';
-
-interface AllMetrics {
-  readonly type: typeof ALL_METRICS;
-  readonly id: number;
-  readonly text?: string;
-}
-
-/** In the supervisor: answers processes that ask for the figures of all of them. */
-export function serveClusterMetrics(): void {
-  const registry = new AggregatorRegistry();
-  cluster.on('message', async (worker, message: AllMetrics) => {
-    if (message?.type !== ALL_METRICS) return;
-    // Without an answer, the asking process shows its own figures.
-    const text = await registry.clusterMetrics().catch(() => undefined);
-    if (worker.isConnected()) worker.send({ ...message, text });
-  });
-}
-
-/** Longer than prom-client waits in the supervisor for processes that do not answer. */
-const ALL_METRICS_MS = 6_000;
-let questions = 0;
-
-/** For several processes: the figures are sums over all processes, whichever process is scraped. */
-async function metricsOfAll(own: Registry): Promise<string> {
-  questions += 1;
-  const id = questions;
-  const text = await new Promise<string | undefined>((resolve) => {
-    const finish = (answer?: string) => {
-      process.off('message', onMessage);
-      clearTimeout(timer);
-      resolve(answer);
-    };
-    const onMessage = (message: AllMetrics) => {
-      if (message?.type === ALL_METRICS && message.id === id) finish(message.text);
-    };
-    // The supervisor may be frozen.
-    const timer = setTimeout(finish, ALL_METRICS_MS);
-    process.on('message', onMessage);
-    process.send?.({ type: ALL_METRICS, id } satisfies AllMetrics);
-  });
-  return text ?? (await own.metrics());
-}
-
 /**
- * The figures, in Prometheus's text format. None carries an id, a URL or a tenant. Under a
- * supervisor they are those of all its processes together.
+ * The figures, in Prometheus's text format. None carries an id, a URL or a tenant, so their number is bounded. Under
+ * a supervisor they are those of all its processes together. Series whose labels are known exist from the start, since
+ * `rate()` does not see the first increase of a series that begins with it.
  */
 export function createMetrics(): Metrics {
-  const registers = [new Registry()];
-  const [registry] = registers as [Registry];
+  const registry = new Registry();
+  const registers = [registry];
   watchProcess(registry);
-  if (cluster.isWorker) {
-    AggregatorRegistry.setRegistries(registers);
-    new AggregatorRegistry();
-  }
+  if (cluster.isWorker) joinClusterMetrics(registry);
+
+  const buildInfo = new Gauge({
+    name: 'posthorn_build_info',
+    help: 'The version of Posthorn and of Node; always 1',
+    labelNames: ['version', 'node'],
+    registers,
+    aggregator: 'max',
+  });
+  buildInfo.set({ version: VERSION, node: process.version }, 1);
   const attempts = new Counter({
     name: 'posthorn_attempts_total',
     help: 'Attempts that were made and recorded',
     labelNames: ['status'],
     registers,
   });
+  for (const status of ['success', 'failed', 'timeout', 'blocked']) attempts.inc({ status }, 0);
   const duration = new Histogram({
     name: 'posthorn_attempt_duration_seconds',
     help: 'From the start of an attempt to the last byte of its answer',
@@ -112,6 +71,26 @@ export function createMetrics(): Metrics {
     help: 'Held deliveries that failed because their receiver did not come back in time',
     registers,
   });
+  const requests = new Histogram({
+    name: 'posthorn_http_request_duration_seconds',
+    help: 'From the arrival of a request to the last byte of its answer',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  });
+  /** The series by their labels: looking a series up by an object of labels costs several times as much. */
+  const series = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>();
+  const groups = new Histogram({
+    name: 'posthorn_group_size',
+    help: 'Webhooks that were committed together (accept), and attempts that were recorded together (record)',
+    labelNames: ['group'],
+    buckets: [1, 2, 5, 10, 25, 50, 100, 250, 500],
+    registers,
+  });
+  const groupsOf = { accept: groups.labels('accept'), record: groups.labels('record') };
+  groups.zero({ group: 'accept' });
+  groups.zero({ group: 'record' });
+
   return {
     accepted: new Counter({
       name: 'posthorn_webhooks_accepted_total',
@@ -128,30 +107,17 @@ export function createMetrics(): Metrics {
       duration.observe(durationMs / 1000);
     },
     observeExpired: (deliveries) => expired.inc(deliveries),
-    watchReceivers(count) {
-      const gauge = (name: string, help: string, key: keyof ReceiverCounts) =>
-        new Gauge({
-          name,
-          help,
-          registers,
-          // All processes see the same database.
-          aggregator: 'max',
-          async collect() {
-            // Without the database these are unknown, and the other metrics matter even more.
-            const counts = await latest().catch(() => undefined);
-            if (counts === undefined) this.remove();
-            else this.set(counts[key]);
-          },
-        });
-      const latest = once(count, COUNTS_FRESH_MS);
-      gauge(
-        'posthorn_subscriptions_failing',
-        'Subscriptions that fail: several times, and no success since',
-        'failing',
-      );
-      gauge('posthorn_circuits_open', 'Subscriptions whose circuit is open', 'open');
-      gauge('posthorn_subscriptions_disabled', 'Subscriptions that are disabled', 'disabled');
+    observeRequest(method, route, status, seconds) {
+      const key = `${method} ${route} ${status}`;
+      let known = series.get(key);
+      if (known === undefined) {
+        known = requests.labels(method, route, String(status));
+        series.set(key, known);
+      }
+      known.observe(seconds);
     },
+    observeGroup: (group, size) => groupsOf[group].observe(size),
+    watchDatabase: (read) => watchDatabase(registry, read),
     watchLoops(loops) {
       new Gauge({
         name: 'posthorn_loop_failing',
@@ -182,6 +148,30 @@ export function createMetrics(): Metrics {
         registers,
         collect() {
           this.set(inFlight());
+        },
+      });
+    },
+    watchPools(pools) {
+      new Gauge({
+        name: 'posthorn_pool_connections',
+        help: 'Connections to the database that are open, by their pool and whether a statement uses them',
+        labelNames: ['pool', 'state'],
+        registers,
+        collect() {
+          for (const [pool, { totalCount, idleCount }] of Object.entries(pools)) {
+            this.set({ pool, state: 'idle' }, idleCount);
+            this.set({ pool, state: 'used' }, totalCount - idleCount);
+          }
+        },
+      });
+      new Gauge({
+        name: 'posthorn_pool_waiting',
+        help: 'Statements that wait for a connection of the pool',
+        labelNames: ['pool'],
+        registers,
+        collect() {
+          for (const [pool, { waitingCount }] of Object.entries(pools))
+            this.set({ pool }, waitingCount);
         },
       });
     },

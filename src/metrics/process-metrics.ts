@@ -9,12 +9,16 @@ const NANOSECONDS = 1e9;
 type Delays = ReturnType<typeof monitorEventLoopDelay>;
 type DefaultMetric = (registry: Registry, config: object) => void;
 
+/** Gauges that Prometheus' conventions would call counters. They are sums of series that stay. */
+const MISNAMED = ['handles', 'requests', 'resources'].map((of) => `nodejs_active_${of}_total`);
+
 /** prom-client's metrics of a Node process, without those that cost an idle process CPU time. */
 export function watchProcess(registry: Registry): void {
   for (const name of collectDefaultMetrics.metricsList) {
     if (name === 'eventLoopLag') watchEventLoop(registry);
     else (require(`prom-client/lib/metrics/${name}`) as DefaultMetric)(registry, {});
   }
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
 }
 
 /** The delays since the last scrape, and how those of several processes are combined. */

@@ -52,13 +52,15 @@ export interface RecorderOptions {
   readonly log: Logger;
   /** Called for each retry job, with the time until it is due. */
   readonly wakeIn: (delayMs: number) => void;
+  /** Called with the number of attempts that are recorded together, for metrics. */
+  readonly onGroup: (attempts: number) => void;
   /** Called when a result of the subscription has to wait; its other deliveries need not. */
   readonly onUnrecorded: (subscriptionId: number) => void;
 }
 
 /** Attempts that end together are recorded together; an attempt that cannot be recorded waits alone. */
 export function createRecorder(options: RecorderOptions): Recorder {
-  const { pool, patience, loop, ending, log, wakeIn, onUnrecorded } = options;
+  const { pool, patience, loop, ending, log, wakeIn, onGroup, onUnrecorded } = options;
   /** The webhooks of each subscription whose results wait to be recorded. */
   const waiting = new Map<number, Set<string>>();
   let waitingCount = 0;
@@ -68,6 +70,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     maxItems: MAX_GROUP,
     gatherMs: GATHER_MS,
     async run(results) {
+      onGroup(results.length);
       const errors = new Map<AttemptResult, unknown>();
       const untried: AttemptResult[] = [];
       for (const distinct of withoutRepeats(results)) {

@@ -12,6 +12,7 @@ import { receiverCounts } from '../../../src/health/health.sql.ts';
 import { createKeyring } from '../../../src/keys/keyring.ts';
 import { createLoopHealth } from '../../../src/lib/loop-health.ts';
 import { createSealer } from '../../../src/lib/sealing.ts';
+import { countQueue, MAX_COUNTED } from '../../../src/metrics/queue-counts.sql.ts';
 import { createSessions } from '../../../src/sessions/sessions.ts';
 import { createSubscriptionCache } from '../../../src/subscriptions/cache.ts';
 import { createTenantCache } from '../../../src/tenants/cache.ts';
@@ -65,6 +66,8 @@ export function ofResources(): Hot[] {
     ),
     load('a session', (pool) => createSessions(pool, undefined).find(`k_${'x'.repeat(43)}`)),
     load('the counts of receivers that are not well', receiverCounts),
+    // It counts so many on purpose, once a scrape.
+    { ...load('the counts of what waits', countQueue), rows: MAX_COUNTED },
     load('the tenant of a subscription', (pool) => tenantSubscription(pool, 'default', 300)),
     {
       what: 'report failures, answers and successes',
