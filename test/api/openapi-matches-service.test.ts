@@ -44,11 +44,8 @@ t.test(
       '/v1/filters/test',
       '/v1/keys',
       '/v1/keys/{key_id}',
-<<<<<<< HEAD
-      '/v1/settings',
-=======
       '/v1/session',
->>>>>>> f65bc11 (Serve the pages of the dashboard, and sign browsers in with a key)
+      '/v1/settings',
       '/v1/stats',
       '/v1/stats/series',
       '/v1/subscriptions',
