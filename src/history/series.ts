@@ -33,6 +33,8 @@ export interface Series {
   readonly periodMs: number;
   /** Oldest first, without gaps. */
   readonly points: readonly SeriesPoint[];
+  /** The counts and latencies of all periods together. */
+  readonly total: Omit<SeriesPoint, 'at'>;
 }
 
 interface CountRow {
@@ -106,8 +108,9 @@ export async function readSeries(
     periodMs,
     points: Array.from({ length: periods }, (_, n) => {
       const start = firstStart + n * periodMs;
-      return pointOf(new Date(start), byPeriod.get(start) ?? []);
+      return { at: new Date(start), ...sumOf(byPeriod.get(start) ?? []) };
     }),
+    total: sumOf(rows.filter(({ at }) => at.getTime() >= firstStart)),
   };
 }
 
@@ -117,7 +120,7 @@ function periodsOf(window: SeriesWindow, subscriptionId: number | null) {
   return SERIES_WINDOWS[window];
 }
 
-function pointOf(at: Date, counts: readonly CountRow[]): SeriesPoint {
+function sumOf(counts: readonly CountRow[]): Omit<SeriesPoint, 'at'> {
   const sum = (rows: readonly CountRow[]) => rows.reduce((total, row) => total + row.number, 0);
   const attempts = counts.filter(({ metric }) => metric !== 'accepted');
   const succeeded = sum(attempts.filter(({ metric }) => metric === 'success'));
@@ -125,7 +128,6 @@ function pointOf(at: Date, counts: readonly CountRow[]): SeriesPoint {
   for (const { duration_class, number } of attempts)
     classes[duration_class] = (classes[duration_class] ?? 0) + number;
   return {
-    at,
     accepted: sum(counts) - sum(attempts),
     attempts: sum(attempts),
     succeeded,

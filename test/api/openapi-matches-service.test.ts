@@ -47,6 +47,7 @@ t.test(
       '/v1/session',
       '/v1/settings',
       '/v1/stats',
+      '/v1/stats/queue',
       '/v1/stats/series',
       '/v1/subscriptions',
       '/v1/subscriptions/{subscription_id}',

@@ -255,10 +255,15 @@ t.test('GET /v1/stats/series answers with the counts of a window', async (t) => 
   const accepted = async (query: string) => {
     const { json, status } = await posthorn.request('GET', `/v1/stats/series?${query}`);
     t.equal(status, 200);
-    return json.points.reduce(
-      (sum: number, point: { accepted: number }) => sum + point.accepted,
-      0,
-    );
+    const sumOf = (count: 'accepted' | 'attempts' | 'succeeded' | 'failed') =>
+      json.points.reduce(
+        (sum: number, point: Record<string, number>) => sum + (point[count] ?? 0),
+        0,
+      );
+    for (const count of ['accepted', 'attempts', 'succeeded', 'failed'] as const)
+      t.equal(json.total[count], sumOf(count), `the total of ${count}, ${query}`);
+    t.equal(json.total.attempt_latency_ms.p50 === null, json.total.attempts === 0);
+    return json.total.accepted;
   };
   const { rows } = await client.query(
     `select tenant, count(*)::integer as webhooks from posthorn.webhook_payloads

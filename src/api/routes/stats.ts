@@ -1,7 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { Type } from 'typebox';
-import { readSeries, SERIES_WINDOWS, type SeriesWindow } from '../../history/series.ts';
+import { type TInteger, Type } from 'typebox';
+import {
+  readSeries,
+  SERIES_WINDOWS,
+  type SeriesPoint,
+  type SeriesWindow,
+} from '../../history/series.ts';
 import { readStats } from '../../history/stats.ts';
+import { HELD_REASONS, type HeldReason, readWaiting } from '../../history/waiting.sql.ts';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
 import { invalidField } from '../problems.ts';
 import {
@@ -49,6 +55,25 @@ const Stats = named('Stats', {
   }),
 });
 
+/** What a point of a series, and the total of all points, count. */
+const Counts = {
+  accepted: Type.Integer({
+    description:
+      'Webhooks accepted. With subscription_id: deliveries created for that subscription.',
+  }),
+  attempts: Type.Integer({ description: 'Attempts made.' }),
+  succeeded: Type.Integer({ description: 'Attempts that succeeded.' }),
+  failed: Type.Integer({ description: 'Attempts that did not succeed.' }),
+  success_rate: nullable(
+    Type.Number({ description: 'The share of the attempts that succeeded, from 0 to 1.' }),
+  ),
+  attempt_latency_ms: {
+    ...Latency,
+    description:
+      'Percentiles of the durations of attempts. They are computed from counts of classes of durations, such as 150 to 200 ms.',
+  },
+};
+
 const Series = named('StatsSeries', {
   window: Type.String({ description: 'The length of time, up to now, that the series covers.' }),
   subscription_id: nullable(SubscriptionId),
@@ -58,33 +83,43 @@ const Series = named('StatsSeries', {
     description:
       'Everything before this time is counted, exactly. It is one to two minutes ago, or longer if a transaction that writes to the database has been open for longer.',
   },
+  total: Type.Object(Counts, { description: 'All points together.' }),
   points: Type.Array(
-    Type.Object({
-      at: { ...Timestamp, description: 'When the period begins.' },
-      accepted: Type.Integer({
-        description:
-          'Webhooks accepted. With subscription_id: deliveries created for that subscription.',
-      }),
-      attempts: Type.Integer({ description: 'Attempts made.' }),
-      succeeded: Type.Integer({ description: 'Attempts that succeeded.' }),
-      failed: Type.Integer({ description: 'Attempts that did not succeed.' }),
-      success_rate: nullable(
-        Type.Number({ description: 'The share of the attempts that succeeded, from 0 to 1.' }),
-      ),
-      attempt_latency_ms: {
-        ...Latency,
-        description:
-          'Percentiles of the durations of attempts. They are computed from counts of classes of durations, such as 150 to 200 ms.',
-      },
-    }),
+    Type.Object({ at: { ...Timestamp, description: 'When the period begins.' }, ...Counts }),
     { description: 'A point for each period of the window, oldest first, without gaps.' },
   ),
+});
+
+const Queue = named('QueueStats', {
+  due: Type.Integer({ description: 'Deliveries that are due now and wait for a worker.' }),
+  due_more: Type.Boolean({
+    description:
+      'Whether there may be more: only the 100,000 deliveries of all tenants that have been due or held for the longest are counted.',
+  }),
+  oldest_due_at: nullable({
+    ...Timestamp,
+    description: 'When the oldest of them was due. Null: none waits.',
+  }),
+  held: Type.Object(
+    Object.fromEntries(HELD_REASONS.map((reason) => [reason, Type.Integer()])) as Record<
+      HeldReason,
+      TInteger
+    >,
+    {
+      description:
+        'Deliveries that are held now outside the queue, by what their subscription is or asks for: paused; disabled; its circuit is open; strict ordering; a rate limit or max_in_flight; or its receiver takes no more at the moment. Up to 10,000 of a subscription and 100,000 together are counted.',
+    },
+  ),
+  held_more: Type.Boolean({ description: 'Whether more are held than that.' }),
+  workers: Type.Integer({
+    description: 'Worker processes that are alive. With 0, nothing is delivered.',
+  }),
 });
 
 /** Figures about a tenant's webhooks, deliveries and attempts. */
 export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { pool } },
+  { services: { pool, listPool } },
 ) => {
   app.get(
     '/v1/stats',
@@ -159,7 +194,7 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
     },
     async (request, reply) => {
       const { window = '1h', subscription_id = null } = request.query;
-      const { countedUntil, periodMs, points } = await readSeries(
+      const { countedUntil, periodMs, points, total } = await readSeries(
         pool,
         request.tenant,
         subscription_id,
@@ -170,16 +205,42 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
         subscription_id,
         period: formatDuration(periodMs),
         counted_until: countedUntil,
-        points: points.map(({ at, p50, p95, p99, ...counts }) => ({
-          at,
-          ...counts,
-          success_rate: counts.attempts === 0 ? null : counts.succeeded / counts.attempts,
-          attempt_latency_ms: { p50, p95, p99 },
-        })),
+        total: presentCounts(total),
+        points: points.map(({ at, ...counts }) => ({ at, ...presentCounts(counts) })),
       });
     },
   );
+
+  app.get(
+    '/v1/stats/queue',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getQueueStats',
+        summary: 'Get which deliveries wait now, and why',
+        tags: ['history'],
+        response: { 200: described('The deliveries that wait.', Queue), ...problems(400, 401) },
+      },
+    },
+    async (request) => {
+      const { held, ...waiting } = await readWaiting(listPool, request.tenant);
+      return {
+        ...waiting,
+        held: Object.fromEntries(
+          HELD_REASONS.map((reason) => [reason, held[reason] ?? 0]),
+        ) as Record<HeldReason, number>,
+      };
+    },
+  );
 };
+
+function presentCounts({ p50, p95, p99, ...counts }: Omit<SeriesPoint, 'at'>) {
+  return {
+    ...counts,
+    success_rate: counts.attempts === 0 ? null : counts.succeeded / counts.attempts,
+    attempt_latency_ms: { p50, p95, p99 },
+  };
+}
 
 function readWindow(window: string): number {
   try {

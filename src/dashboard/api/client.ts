@@ -167,6 +167,17 @@ export interface CreateKeyPayload {
   tenant?: string;
 }
 
+export type CreateSessionData = Session;
+
+export interface CreateSessionPayload {
+  /**
+   * A key from /v1/keys, or the admin key.
+   * @minLength 1
+   * @maxLength 1000
+   */
+  key: string;
+}
+
 /** The subscription. Its secret is never shown again. */
 export interface CreateSubscriptionData {
   /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
@@ -487,6 +498,8 @@ export interface DeleteEventTypeData {
   deleted: true;
 }
 
+export type DeleteSessionData = Session;
+
 /** The subscription is deleted. */
 export interface DeleteSubscriptionData {
   /** The number of pending and held deliveries that were cancelled at once. */
@@ -712,6 +725,10 @@ export interface GetPublicKeyData {
   /** whpk_ and the 32 bytes of an Ed25519 public key in base64. */
   public_key: string;
 }
+
+export type GetQueueStatsData = QueueStats;
+
+export type GetSessionData = Session;
 
 /** All settings, in the order of the README. */
 export interface GetSettingsData {
@@ -1111,6 +1128,28 @@ export interface Problem {
   type: string;
 }
 
+export interface QueueStats {
+  /** Deliveries that are due now and wait for a worker. */
+  due: number;
+  /** Whether there may be more: only the 100,000 deliveries of all tenants that have been due or held for the longest are counted. */
+  due_more: boolean;
+  /** Deliveries that are held now outside the queue, by what their subscription is or asks for: paused; disabled; its circuit is open; strict ordering; a rate limit or max_in_flight; or its receiver takes no more at the moment. Up to 10,000 of a subscription and 100,000 together are counted. */
+  held: {
+    circuit_open: number;
+    disabled: number;
+    ordering: number;
+    paused: number;
+    rate_limit: number;
+    receiver_busy: number;
+  };
+  /** Whether more are held than that. */
+  held_more: boolean;
+  /** When the oldest of them was due. Null: none waits. */
+  oldest_due_at: string | null;
+  /** Worker processes that are alive. With 0, nothing is delivered. */
+  workers: number;
+}
+
 /** The process is ready. */
 export interface ReadyzData {
   status: "ok";
@@ -1305,6 +1344,19 @@ export interface SendWebhooksPayload {
   }[];
 }
 
+export interface Session {
+  /** When the session ends. Null: there is none. */
+  expires_at: string | null;
+  /** Whether requests need a key. False: everything can be read and changed without signing in. */
+  required: boolean;
+  /** What the request may do, with the scopes that others include. */
+  scopes: ("read" | "send" | "manage" | "admin")[];
+  /** Whether the request has a key, or the cookie of a session. */
+  signed_in: boolean;
+  /** The tenant that the request is limited to. Null: all tenants. */
+  tenant: string | null;
+}
+
 export interface Setting {
   /** The text that applies if the setting is unset. */
   default: string | null;
@@ -1389,6 +1441,28 @@ export interface StatsSeries {
   }[];
   /** The id of a subscription. */
   subscription_id: number | null;
+  /** All points together. */
+  total: {
+    /** Webhooks accepted. With subscription_id: deliveries created for that subscription. */
+    accepted: number;
+    /** Percentiles of the durations of attempts. They are computed from counts of classes of durations, such as 150 to 200 ms. */
+    attempt_latency_ms: {
+      /** Milliseconds */
+      p50: number | null;
+      /** Milliseconds */
+      p95: number | null;
+      /** Milliseconds */
+      p99: number | null;
+    };
+    /** Attempts made. */
+    attempts: number;
+    /** Attempts that did not succeed. */
+    failed: number;
+    /** Attempts that succeeded. */
+    succeeded: number;
+    /** The share of the attempts that succeeded, from 0 to 1. */
+    success_rate: number | null;
+  };
   /** The length of time, up to now, that the series covers. */
   window: string;
 }
@@ -2255,6 +2329,12 @@ export const createKey = (
   body: CreateKeyPayload,
   options: RequestOptions = {},
 ): Promise<CreateKeyData> => request("POST", `/v1/keys`, { body, ...options });
+/** Sign in to the dashboard: `POST /v1/session` */
+export const createSession = (
+  body: CreateSessionPayload,
+  options: RequestOptions = {},
+): Promise<CreateSessionData> =>
+  request("POST", `/v1/session`, { body, ...options });
 /** Create a subscription: `POST /v1/subscriptions` */
 export const createSubscription = (
   body: CreateSubscriptionPayload,
@@ -2296,6 +2376,11 @@ export const deleteEventType = (
     ofTenant: true,
     ...options,
   });
+/** Sign out: `DELETE /v1/session` */
+export const deleteSession = (
+  options: RequestOptions = {},
+): Promise<DeleteSessionData> =>
+  request("DELETE", `/v1/session`, { ...options });
 /** Delete a subscription: `DELETE /v1/subscriptions/{subscription_id}` */
 export const deleteSubscription = (
   subscriptionId: number,
@@ -2406,6 +2491,22 @@ export const getPublicKey = (
     `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/public-key`,
     { query, ofTenant: true, ...options },
   );
+/** Get which deliveries wait now, and why: `GET /v1/stats/queue` */
+export const getQueueStats = (
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetQueueStatsData> =>
+  request("GET", `/v1/stats/queue`, { query, ofTenant: true, ...options });
+/** See who is signed in, and what they may do: `GET /v1/session` */
+export const getSession = (
+  options: RequestOptions = {},
+): Promise<GetSessionData> => request("GET", `/v1/session`, { ...options });
 /** Get the settings in force, without secrets: `GET /v1/settings` */
 export const getSettings = (
   options: RequestOptions = {},

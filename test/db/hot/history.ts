@@ -5,6 +5,7 @@ import { listDeliveries } from '../../../src/history/deliveries.ts';
 import { summarizeHealth } from '../../../src/history/health-summaries.sql.ts';
 import { readSeries, SERIES_WINDOWS } from '../../../src/history/series.ts';
 import { readStats } from '../../../src/history/stats.ts';
+import { readWaiting } from '../../../src/history/waiting.sql.ts';
 import { listWebhooks } from '../../../src/history/webhooks.ts';
 import { daysOf, found, type Hot, type Samples } from './samples.ts';
 
@@ -96,6 +97,20 @@ export function ofHistory({ pending }: Samples): Hot[] {
       pool: 'general',
       rows: 1_000,
       run: (pool) => readStats(pool, 'default', 101, 60_000),
+    },
+    {
+      what: 'count the deliveries that wait',
+      pool: 'lists',
+      // As many as are counted at most.
+      rows: 100_000,
+      async run(pool) {
+        const { held } = await readWaiting(pool, 'default');
+        found(
+          'held',
+          Object.values(held).reduce((sum, number) => sum + number, 0),
+          1,
+        );
+      },
     },
     {
       what: 'count two minutes',
