@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { moduleBeside } from '../lib/package-files.ts';
 
 /** A partition of history to export, and where to. */
 export interface PartitionExport {
@@ -24,7 +25,7 @@ export async function exportPartition(
   partition: PartitionExport,
   goesOn: () => boolean,
 ): Promise<boolean> {
-  const thread = new Worker(new URL('./export-thread.ts', import.meta.url), {
+  const thread = new Worker(moduleBeside(import.meta.url, 'export-thread'), {
     workerData: partition,
   });
   const ended = Promise.withResolvers<boolean>();

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { packageFile } from '../lib/package-files.ts';
 
-const MIGRATIONS_DIR = new URL('../../migrations/', import.meta.url);
+const MIGRATIONS_DIR = packageFile('migrations/');
 
 /** Creates the tables of applied migrations and files, in the schema posthorn. */
 export const BOOKKEEPING_TABLES = `create table posthorn.migrations (

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
+import { packageFile } from '../lib/package-files.ts';
 import { VERSION } from '../version.ts';
 
-const SCHEMA_DIR = new URL('../../schema/', import.meta.url);
+const SCHEMA_DIR = packageFile('schema/');
 /** Stands in place of a folder for replaced functions, which have no file. */
 const REPLACED = 'replaced';
 const DEPENDENT_OBJECTS_STILL_EXIST = '2BP01';

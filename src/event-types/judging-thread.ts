@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { errorCode, errorMessage } from '../lib/errors.ts';
+import { moduleBeside } from '../lib/package-files.ts';
 import type { Answer, Question, Task } from './thread-messages.ts';
 import { isAnswer, WANTS_MORE } from './thread-messages.ts';
 
@@ -62,7 +63,7 @@ export function createJudgingThread<J extends ThreadJob>(
   let timer: NodeJS.Timeout | undefined;
 
   function start(): void {
-    const fresh = new Worker(new URL('./schema-thread.ts', import.meta.url), {
+    const fresh = new Worker(moduleBeside(import.meta.url, 'schema-thread'), {
       name: `schemas-${name}`,
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 32 },
