@@ -160,6 +160,9 @@ async function deliversFirstWebhook(t: Test, cli: Cli): Promise<void> {
   const [request] = await receiver.waitFor(1);
   t.match(request?.headers['webhook-signature'], /^v1,/);
   t.equal((await fetch(`${url}/api/docs/`)).status, 200, 'Swagger UI has its files');
+  const page = await (await fetch(`${url}/dashboard`)).text();
+  const [script = ''] = /\/dashboard\/assets\/[^"]+\.js/.exec(page) ?? [];
+  t.equal((await fetch(url + script)).status, 200, 'the dashboard has its files');
   cli.kill('SIGTERM');
   t.equal(await cli.exited, 0, cli.output.stderr);
 }

@@ -1,13 +1,15 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import helmet from '@fastify/helmet';
 import staticFiles from '@fastify/static';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { packageFile } from '../../lib/package-files.ts';
 import { HSTS_SECONDS } from './docs.ts';
 import { noSuchRoute } from './errors.ts';
 
 /** Where `npm run build:dashboard` writes the pages. */
-export const PAGES_DIR = join(import.meta.dirname, '..', '..', '..', 'dist', 'dashboard');
+export const PAGES_DIR = fileURLToPath(packageFile('dist/dashboard'));
 
 /** Everything comes from this service, and nothing is inline. A logo may be in the page's data. */
 const POLICY = {
