@@ -796,6 +796,13 @@ create function posthorn.cancel_deliveries(webhooks uuid[], subscriptions intege
   as …; -- schema/functions/cancel_deliveries.sql
 -- may be executed by: nobody but the owner
 
+-- Raises an error that names the parameter, unless the text is one boolean expression on the rows of the table.
+create function posthorn.check_condition(rel regclass, condition text, of_what text, parameter text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/check_condition.sql
+-- may be executed by: nobody but the owner
+
 -- Returns the time at which a webhook is to be delivered. Raises an error if it is more than 30 days ahead.
 create function posthorn.check_deliver_at(deliver_at timestamp with time zone) returns timestamp with time zone
   language plpgsql
@@ -822,6 +829,13 @@ create function posthorn.check_json(data text) returns void
   language plpgsql immutable
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/check_json.sql
+-- may be executed by: nobody but the owner
+
+-- Raises an error unless a condition only compares values of a row: no subqueries, and no functions that read or change something.
+create function posthorn.check_plain_condition(rel regclass, condition text, of_what text, parameter text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; client_min_messages=warning; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/check_plain_condition.sql
 -- may be executed by: nobody but the owner
 
 -- Checks the arguments of posthorn.send_many, and returns the size that a body may have. Raises an error with a hint if an argument is wrong.

@@ -12,7 +12,6 @@ as $$
 declare
   ids integer[];
   one record;
-  problem text;
   total bigint;
   started integer;
 begin
@@ -37,18 +36,10 @@ begin
         hint = format('Watch it again: posthorn.unwatch(%s), then posthorn.watch.', ids[1]);
   end if;
   if per_second < 1 then
-    raise exception 'per_second is %', per_second using errcode = 'invalid_parameter_value',
+    raise exception 'per_second is %', per_second using errcode = 'invalid_parameter_value', column = 'per_second',
       hint = 'Give the most rows a second, or leave it out to send as fast as possible.';
   end if;
-  if "where" is not null then
-    begin
-      execute format(E'select from (select * from %1$s) as new where (\n%2$s\n) limit 0', one.rel, "where");
-    exception when others then
-      get stacked diagnostics problem = message_text;
-      raise exception 'the condition of the backfill is not valid: %', problem using errcode = sqlstate,
-        hint = 'Write a condition on new, such as new.total > 100. Write functions, types and tables of your own with their schema.';
-    end;
-  end if;
+  perform posthorn.check_condition(one.rel, "where", 'backfill', 'where');
   select sum(pg_relation_size(l.relid) / current_setting('block_size')::bigint)
     from pg_partition_tree(one.rel) l where l.isleaf
     into total;

@@ -19,6 +19,7 @@ declare
   is_partition boolean;
   reason text;
   advice text;
+  bad name;
 begin
   select c.relkind, n.nspname, c.relowner, c.relpersistence = 't', c.relispartition,
       (select r.relname from pg_class r where r.oid = coalesce(pg_partition_root(rel), rel))
@@ -27,7 +28,7 @@ begin
     into kind, schema, owner, is_temporary, is_partition, root_name;
   if not found then
     raise exception 'there is no table %', coalesce(rel::text, 'null')
-      using errcode = 'undefined_table', hint = 'Name a table, such as ''orders''.';
+      using errcode = 'undefined_table', column = 'rel', hint = 'Name a table, such as ''orders''.';
   end if;
   if kind in ('v', 'm') then
     reason := 'is a view, and nothing is ever written into a view itself';
@@ -52,11 +53,24 @@ begin
     advice := 'Watch the partitioned table, or use per => ''row''.';
   elsif not pg_has_role(owner, 'usage') then
     raise exception '% belongs to the role "%", and only the owner of a table can watch it', rel, owner::regrole
-      using errcode = 'insufficient_privilege',
-        hint = format('Call posthorn.watch as a role that has the rights of %s.', owner::regrole);
+      using errcode = 'insufficient_privilege', column = 'rel',
+        hint = format('Call posthorn.watch as a role that has the rights of %1$s, or run: grant %1$s to %2$I;',
+          owner::regrole, current_user);
   end if;
   if reason is not null then
-    raise exception '% cannot be watched: it %', rel, reason using errcode = 'wrong_object_type', hint = advice;
+    raise exception '% cannot be watched: it %', rel, reason using errcode = 'wrong_object_type', column = 'rel', hint = advice;
+  end if;
+  -- The caller creates the function of the watch there, and then makes the owner its owner.
+  select r.rolname from pg_roles r
+    where (r.oid = owner or r.rolname = current_user)
+      and not (has_schema_privilege(r.oid, schema, 'usage') and has_schema_privilege(r.oid, schema, 'create'))
+    order by r.oid = owner desc
+    limit 1
+    into bad;
+  if found then
+    raise exception 'the role "%" may not create functions in the schema %, where the function of the watch must be', bad, schema
+      using errcode = 'insufficient_privilege', column = 'rel',
+        hint = format('As the owner of the schema, run: grant usage, create on schema %I to %I;', schema, bad);
   end if;
 end
 $$;

@@ -21,7 +21,7 @@ begin
       order by k.n);
     if cardinality(names) = 0 then
       raise exception '% has no primary key', rel
-        using errcode = 'undefined_object', hint = 'Name the columns of the ordering key, with commas between them.';
+        using errcode = 'undefined_object', column = 'ordering_key', hint = 'Name the columns of the ordering key, with commas between them.';
     end if;
   end if;
   perform posthorn.require_columns(rel, names, 'ordering_key');

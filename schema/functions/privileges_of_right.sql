@@ -17,7 +17,7 @@ begin
       from unnest('{send,send_many,send_json,send_raw,send_query,status,committed_before}'::text[]) as name;
     -- posthorn.watch runs with the rights of its caller, who owns the table, and so do the functions that it calls.
     return query select 'execute on function posthorn.' || name
-      from unnest(('{watch,unwatch,backfill,send_backfill,cancel_backfill,find_watches,check_watchable,require_columns,'
+      from unnest(('{watch,unwatch,backfill,send_backfill,cancel_backfill,find_watches,check_watchable,check_condition,require_columns,'
         || 'ordering_key_columns,watch_function_body,watch_expressions,send_watched,note_watch_failure}')::text[]) as name;
     -- A policy shows a role only the backfills of tables whose owner's rights it has.
     return query values ('usage on sequence posthorn.watch_ids'), ('select on posthorn.watches, posthorn.backfills'),

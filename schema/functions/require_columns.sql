@@ -8,14 +8,14 @@ declare
 begin
   if cardinality(names) = 0 then
     raise exception '% is an empty list', parameter
-      using errcode = 'invalid_parameter_value', hint = 'Name columns, or leave it out to mean all columns.';
+      using errcode = 'invalid_parameter_value', column = parameter, hint = 'Name columns, or leave it out to mean all columns.';
   end if;
   foreach name in array coalesce(names, '{}') loop
     perform from pg_attribute a
       where a.attrelid = rel and a.attname = name and a.attnum > 0 and not a.attisdropped;
     if not found then
       raise exception '% names the column %, which % does not have', parameter, coalesce('"' || name || '"', 'null'), rel
-        using errcode = 'undefined_column',
+        using errcode = 'undefined_column', column = parameter,
           hint = format('Its columns are: %s.', (
             select string_agg(a.attname, ', ' order by a.attnum)
             from pg_attribute a

@@ -43,16 +43,16 @@ begin
   ops := array(select lower(o) from unnest(ops) as o);
   if per is null or per not in ('statement', 'row') then
     raise exception '% is not a value of per', coalesce('"' || per || '"', 'null')
-      using errcode = 'invalid_parameter_value', hint = 'Write statement, which costs least, or row.';
+      using errcode = 'invalid_parameter_value', column = 'per', hint = 'Write statement, which costs least, or row.';
   end if;
   if on_error is null or on_error not in ('raise', 'skip') then
     raise exception '% is not a value of on_error', coalesce('"' || on_error || '"', 'null')
-      using errcode = 'invalid_parameter_value',
+      using errcode = 'invalid_parameter_value', column = 'on_error',
         hint = 'Write raise (a statement whose webhooks cannot be sent fails), or skip (they are counted).';
   end if;
   if cardinality(ops) = 0 or not ops <@ array['insert', 'update', 'delete'] or array_position(ops, null) is not null then
     raise exception 'the operations % cannot be watched', ops
-      using errcode = 'invalid_parameter_value',
+      using errcode = 'invalid_parameter_value', column = 'ops',
         hint = 'Write a list of insert, update and delete. A truncate has no rows to send; a trigger can call posthorn.send for it.';
   end if;
   ops := array(select o from unnest(array['insert', 'update', 'delete']) as o where o = any (ops));
@@ -67,28 +67,19 @@ begin
   perform posthorn.require_columns(rel, array[tenant_column], 'tenant_column') where tenant_column is not null;
   if tenant_column is not null then
     if tenant is distinct from 'default' then
-      raise exception 'there is a tenant and a tenant column' using errcode = 'invalid_parameter_value',
-        hint = 'Give one of them.';
+      raise exception 'there is a tenant and a tenant column'
+        using errcode = 'invalid_parameter_value', column = 'tenant_column', hint = 'Give one of them.';
     end if;
     tenant := null;
   end if;
   key_columns := posthorn.ordering_key_columns(rel, ordering_key);
-  if "when" is not null then
-    begin
-      execute format(E'select from (select * from %1$s) as new cross join (select * from %1$s) as old where (\n%2$s\n) limit 0',
-        rel, "when");
-    exception when others then
-      get stacked diagnostics problem = message_text;
-      raise exception 'the condition of the watch is not valid: %', problem using errcode = sqlstate,
-        hint = 'Write a condition on new and old, such as new.total > 100. Write functions, types and tables of your own with their schema.';
-    end;
-  end if;
+  perform posthorn.check_condition(rel, "when", 'watch', 'when');
 
   if not has_schema_privilege(owner, 'posthorn', 'usage')
     or not has_function_privilege(owner, 'posthorn.send_many'::regproc, 'execute')
     or not has_function_privilege(owner, 'posthorn.send_watched'::regproc, 'execute') then
     raise exception 'the owner of %, the role %, may not send', rel, owner
-      using errcode = 'insufficient_privilege',
+      using errcode = 'insufficient_privilege', column = 'rel',
         hint = format('As the owner of Posthorn''s schema, run: select posthorn.allow_sender(%L);', trim('"' from owner::text));
   end if;
   -- Sends one webhook of each type and takes them back, so whatever is refused is refused now: the event types, the
@@ -97,15 +88,16 @@ begin
     if tenant_column is null then
       perform posthorn.send(watch.event_type || '.' || (past ->> o), '{}', tenant) from unnest(ops) as o;
     elsif event_type !~ '^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$' or length(event_type) > 119 then
-      raise exception '"%" cannot begin an event type', event_type using errcode = 'invalid_parameter_value';
+      raise exception '"%" cannot begin an event type', event_type using errcode = 'invalid_parameter_value',
+        hint = 'Write words of letters, digits, _ and - with dots between them; 119 characters at most.';
     end if;
     raise exception using errcode = 'PH001';
   exception
     when sqlstate 'PH001' then
       null;
-    when invalid_parameter_value then
+    when invalid_parameter_value or reserved_name then
       get stacked diagnostics problem = message_text, bad = pg_exception_hint;
-      raise exception '% cannot be watched: %', rel, problem using errcode = sqlstate,
+      raise exception '% cannot be watched: %', rel, problem using errcode = sqlstate, column = 'event_type',
         hint = case when watch.event_type ~ '^[A-Za-z0-9_.-]+$' then bad
           else 'Give the first part of the event types, such as event_type => ''orders''.' end;
   end;
@@ -129,7 +121,7 @@ begin
   execute format('comment on function %I.%I() is %L', schema, name,
     format('Sends webhooks for changes of %s. Created by posthorn.watch; posthorn.unwatch(%s) removes it.', rel, id));
   execute format('revoke execute on function %I.%I() from public', schema, name);
-  if owner <> current_user::regrole then
+  if pg_get_userbyid(owner) <> current_user then
     execute format('alter function %I.%I() owner to %s', schema, name, owner);
   end if;
   foreach bad in array ops loop

@@ -18,6 +18,7 @@ import { registerRequestLog } from './plugins/request-log.ts';
 import { registerRequestMetrics } from './plugins/request-metrics.ts';
 import { registerTurns } from './plugins/turns.ts';
 import { attemptRoutes } from './routes/attempts.ts';
+import { backfillRoutes } from './routes/backfills.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { enableRoutes } from './routes/enable.ts';
 import { eventTypeImportRoutes } from './routes/event-type-import.ts';
@@ -101,6 +102,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(taskRoutes, { services });
     await app.register(watchRoutes, { services });
     await app.register(settingRoutes, { services });
+    await app.register(backfillRoutes, { services });
     await app.register(testSendRoutes, { services });
     await app.register(statsRoutes, { services });
     await app.register(signingRoutes, { services });

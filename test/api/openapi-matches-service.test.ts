@@ -1,5 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import t from 'tap';
+import { connect } from '../helpers/database.ts';
 import { bodyExamplesOf, operationsOf } from '../helpers/openapi.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
@@ -33,6 +34,9 @@ t.test(
       '/subscriptions/getsubscriptions',
       '/subscriptions/updatesubscription',
       '/v1/attempts',
+      '/v1/backfills',
+      '/v1/backfills/{backfill_id}',
+      '/v1/backfills/{backfill_id}/cancel',
       '/v1/deliveries',
       '/v1/deliveries/cancel',
       '/v1/deliveries/{delivery_id}',
@@ -67,6 +71,7 @@ t.test(
       '/v1/tenants/{tenant_id}',
       '/v1/watches',
       '/v1/watches/{watch_id}',
+      '/v1/watches/{watch_id}/backfills',
       '/v1/webhooks',
       '/v1/webhooks/batch',
       '/v1/webhooks/{webhook_id}',
@@ -102,8 +107,8 @@ t.test('the document tells which scope each operation needs', async (t) => {
   for (const [path, operations] of Object.entries<Record<string, { security?: unknown }>>(
     document.paths,
   )) {
-    const scopes = ['/v1/keys', '/v1/settings', '/v1/tenants', '/v1/watches'].some((start) =>
-      path.startsWith(start),
+    const scopes = ['/v1/keys', '/v1/settings', '/v1/tenants', '/v1/watches', '/v1/backfills'].some(
+      (start) => path.startsWith(start),
     )
       ? /^admin$/
       : /^(read|send|manage)$/;
@@ -156,6 +161,8 @@ t.test('the examples of request bodies work when sent', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   await posthorn.subscribe(receiver.url);
+  const application = await connect(t, posthorn.databaseUrl);
+  await application.query('create table public.orders (id integer primary key)');
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
   let tried = 0;
   const isDelete = ({ method }: { method: string }) => Number(method === 'delete');
@@ -170,6 +177,7 @@ t.test('the examples of request bodies work when sent', async (t) => {
       path
         .replace('{subscription_id}', '1')
         .replace('{tenant_id}', 'acme')
+        .replace('{watch_id}', '1')
         .replace('{event_type}', 'order.created'),
       example,
     );

@@ -22,6 +22,7 @@ const NOBODYS: Ids = {
   tenant_id: 'nobody',
   key_id: 77_002,
   watch_id: 77_003,
+  backfill_id: 77_004,
 };
 
 /** A tenant that has one of everything, and the ids of it: numbers that nothing else has. */
@@ -73,6 +74,10 @@ async function furnish(t: Test, posthorn: TestService, tenant: string): Promise<
     [tenant, `'${CANARY}' <> ''`],
   );
   const watch_id = rows[0]?.id ?? 0;
+  await client.query('alter table posthorn.backfill_runs alter id restart with 88004');
+  const { id: backfill_id } = await ask('POST', `/v1/watches/${watch_id}/backfills`, {
+    where: `'${CANARY}' <> ''`,
+  });
   await until('an attempt is recorded', async () => {
     const { deliveries } = await ask('GET', `/v1/webhooks/${webhook_id}?tenant=${tenant}`);
     return deliveries[0].attempts.length === 1;
@@ -86,6 +91,7 @@ async function furnish(t: Test, posthorn: TestService, tenant: string): Promise<
     tenant_id: tenant,
     key_id,
     watch_id,
+    backfill_id,
   };
 }
 

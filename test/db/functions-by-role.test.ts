@@ -55,6 +55,7 @@ const FUNCTIONS: Readonly<Record<string, Users>> = {
   // posthorn.watch and what it calls run with the rights of the table's owner.
   backfill: ['send'],
   cancel_backfill: ['send'],
+  check_condition: ['send'],
   check_watchable: ['send'],
   find_watches: ['send'],
   note_watch_failure: ['send'],
@@ -70,7 +71,7 @@ const FUNCTIONS: Readonly<Record<string, Users>> = {
 /** Functions that only the owner may call. A new function is added here, or above. */
 const OWNERS = `
   accept accept_general add_deliver_jobs allow_manager allow_reporter allow_right allow_sender allowed_tenants begin_task
-  cancel_deliveries check_deliver_at check_filter check_headers check_json check_sending claim_idempotency_keys count_json_elements create_partition deliver_job
+  cancel_deliveries check_deliver_at check_filter check_headers check_json check_plain_condition check_sending claim_idempotency_keys count_json_elements create_partition deliver_job
   disable_subscription duration_ms enqueue_task ensure_backlog ensure_partitions ensure_reserve event_type_patterns
   event_types_problem filter_cost filter_is_predicate filter_problem filter_shape filter_test follow_circuit
   forget_circuit forget_secrets grant_rights headers_problem is_deep_json is_inet6 list_partitions mark_commits
@@ -224,6 +225,9 @@ const OTHER_CALLS: Readonly<Record<string, readonly string[]>> = {
   generate_secret: ['posthorn.generate_secret()'],
   // A role that owns no table can watch none: test/watch/watch.test.ts.
   find_watches: [`posthorn.find_watches('pg_catalog.pg_class')`],
+  check_condition: [
+    `posthorn.check_condition('pg_catalog.pg_class', 'new.relname > ''a''', 'watch', 'when')`,
+  ],
   check_watchable: [`posthorn.check_watchable('posthorn.subscriptions', 'row')`],
   require_columns: [`posthorn.require_columns('pg_catalog.pg_class', '{relname}', 'columns')`],
   note_watch_failure: [`posthorn.note_watch_failure(1, 1, 'a')`],

@@ -1,61 +1,63 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { getWatch, listWatches } from '../../watches/store.ts';
+import { errorCode } from '../../lib/errors.ts';
+import {
+  createWatch,
+  endWatch,
+  getWatch,
+  listWatches,
+  type Watch as WatchRow,
+} from '../../watches/store.ts';
 import { CURSOR_ID } from '../cursor.ts';
+import { linksOf } from '../links.ts';
 import { addListRoute, readPageBy } from '../list-route.ts';
-import { notFound } from '../problems.ts';
-import { described, named, nullable, problems, Timestamp } from '../schemas/common.ts';
+import { invalidField, notFound } from '../problems.ts';
+import { described, problems } from '../schemas/common.ts';
+import { NewWatch, Watch, WatchId } from '../schemas/watch.ts';
 import type { ApiServices } from '../services.ts';
+import { foreignWatch, watchProblem } from '../watch-problems.ts';
 
-const IN_SQL =
-  'Only the owner of a table can create and end a watch, with posthorn.watch and posthorn.unwatch in SQL.';
+const Params = Type.Object({ watch_id: WatchId });
 
-const Watch = named('Watch', {
-  id: Type.Integer(),
-  schema: Type.String(),
-  table: Type.String(),
-  enabled: Type.Boolean({ description: 'False if a trigger of the watch is disabled.' }),
-  owner: Type.String({ description: 'The role with whose rights the condition is evaluated.' }),
-  ops: Type.Array(Type.String(), { description: 'Of insert, update and delete.' }),
-  columns: nullable(
-    Type.Array(Type.String(), { description: 'Updates of other columns do not count.' }),
-  ),
-  payload_columns: nullable(
-    Type.Array(Type.String(), { description: 'The columns that are sent. Null: all.' }),
-  ),
-  when: nullable(Type.String({ description: 'The condition on the new and the old row.' })),
-  with_old: Type.Boolean(),
-  ordering_key: nullable(Type.String()),
-  tenant: nullable(Type.String()),
-  tenant_column: nullable(Type.String()),
-  per: Type.String({ description: 'statement or row.' }),
-  event_type: Type.String({ description: 'The first part of the event types.' }),
-  on_error: Type.String({ description: 'raise or skip.' }),
-  failures: Type.Number({ description: 'How many webhooks could not be sent, with skip.' }),
-  last_failed_at: nullable(Timestamp),
-  last_error: nullable(Type.String()),
-});
-
-const Params = Type.Object({
-  watch_id: Type.Integer({
-    minimum: 1,
-    maximum: 2_147_483_647,
-    description: 'The id of a watch.',
-    examples: [1],
-  }),
-});
-
-/** The watched tables of the database. They are created and ended in SQL. */
+/** The watched tables of the database. They belong to no tenant, so only the scope admin reaches them. */
 export const watchRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
   { services: { pool } },
 ) => {
+  app.post(
+    '/v1/watches',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        operationId: 'createWatch',
+        summary: 'Watch a table',
+        description:
+          "Sends each changed row of the table as a webhook, like posthorn.watch in SQL. Posthorn's role must have the rights of the table's owner; otherwise the answer is a 409 that says which statement grants them.",
+        tags: ['watches'],
+        body: NewWatch,
+        response: { 201: described('The watch.', Watch), ...problems(400, 401, 409, 413, 415) },
+      },
+    },
+    async (request, reply) => {
+      const { table, schema = 'public', ...options } = request.body;
+      const watch = await createWatch(pool, { schema, table }, options).catch((error) => {
+        throw watchProblem(error);
+      });
+      if (watch === undefined)
+        throw invalidField(
+          'body.table',
+          `names no table: there is no "${table}" in the schema "${schema}". Give both as they are stored, without quotes`,
+        );
+      reply.header('location', linksOf(request)(`/v1/watches/${watch.id}`));
+      return reply.code(201).send(watch);
+    },
+  );
+
   addListRoute(app, {
     path: '/v1/watches',
     scope: 'admin',
     operationId: 'listWatches',
     summary: 'List the watched tables, by id',
-    description: IN_SQL,
     tag: 'watches',
     page: 'A page of watches.',
     filters: {},
@@ -76,17 +78,48 @@ export const watchRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
       schema: {
         operationId: 'getWatch',
         summary: 'Get a watch',
-        description: IN_SQL,
         tags: ['watches'],
         params: Params,
         response: { 200: described('The watch.', Watch), ...problems(400, 401, 404) },
       },
     },
+    async (request, reply) => reply.send(await findWatch(request.params.watch_id)),
+  );
+
+  app.delete(
+    '/v1/watches/:watch_id',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        operationId: 'deleteWatch',
+        summary: 'End a watch',
+        description: 'Changes are no longer sent. Webhooks that were sent stay as they are.',
+        tags: ['watches'],
+        params: Params,
+        response: {
+          200: described('The watch, which has ended.', Watch),
+          ...problems(400, 401, 404, 409),
+        },
+      },
+    },
     async (request, reply) => {
-      const { watch_id: id } = request.params;
-      const watch = await getWatch(pool, id);
-      if (watch === undefined) throw notFound('watch', id);
+      const watch = await findWatch(request.params.watch_id);
+      try {
+        await endWatch(pool, watch.id);
+      } catch (error) {
+        if (errorCode(error) !== UNDEFINED_OBJECT) throw watchProblem(error);
+        throw foreignWatch(await findWatch(watch.id));
+      }
       return reply.send(watch);
     },
   );
+
+  async function findWatch(id: number): Promise<WatchRow> {
+    const watch = await getWatch(pool, id);
+    if (watch === undefined) throw notFound('watch', id);
+    return watch;
+  }
 };
+
+/** There is no such watch, or not with an owner whose rights the service has. */
+const UNDEFINED_OBJECT = '42704';
