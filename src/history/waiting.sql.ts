@@ -1,15 +1,5 @@
 import type pg from 'pg';
-
-/** Why deliveries are held outside the queue: what their subscription is, or asks for. */
-export const HELD_REASONS = [
-  'paused',
-  'disabled',
-  'circuit_open',
-  'ordering',
-  'rate_limit',
-  'receiver_busy',
-] as const;
-export type HeldReason = (typeof HELD_REASONS)[number];
+import { type HeldReason, heldReasonOf } from '../deliveries/held-reasons.ts';
 
 /** The deliveries of a tenant that wait now, and who is there to send them. */
 export interface Waiting {
@@ -52,13 +42,7 @@ export async function readWaiting(pool: pg.Pool, tenant: string): Promise<Waitin
           and exists (select from posthorn.subscriptions s where s.id = u.subscription_id and s.tenant = $1)
       ), backlogs as (
         select s.id,
-          case
-            when s.status in ('paused', 'disabled') then s.status::text
-            when s.circuit_open then 'circuit_open'
-            when s.ordering = 'strict' then 'ordering'
-            when s.rate_limit is not null or s.max_in_flight is not null then 'rate_limit'
-            else 'receiver_busy'
-          end as reason
+          ${heldReasonOf('s')} as reason
         from posthorn.backlogs b
         join posthorn.subscriptions s on s.id = b.subscription_id
         where s.tenant = $1

@@ -1,6 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
+import { HELD_REASONS } from '../deliveries/held-reasons.ts';
 import type { ReceiverCounts } from '../health/health.sql.ts';
-import { HELD_REASONS, MAX_COUNTED, type QueueCounts } from './queue-counts.sql.ts';
+import { MAX_COUNTED, type QueueCounts } from './queue-counts.sql.ts';
 
 /** The figures of the database, which are the same for every process. */
 export interface DatabaseCounts {

@@ -1,14 +1,5 @@
 import type pg from 'pg';
-
-/** Why deliveries are held outside the queue. */
-export const HELD_REASONS = [
-  'paused',
-  'disabled',
-  'circuit_open',
-  'ordering',
-  'rate_limit',
-  'receiver_busy',
-] as const;
+import { type HeldReason, heldReasonOf } from '../deliveries/held-reasons.ts';
 
 /** The deliveries that wait. */
 export interface QueueCounts {
@@ -16,14 +7,14 @@ export interface QueueCounts {
   readonly due: number;
   /** The time since the oldest of them was due, in seconds; 0 if there is none. */
   readonly oldest_due_s: number;
-  readonly held: Readonly<Partial<Record<(typeof HELD_REASONS)[number], number>>>;
+  readonly held: Readonly<Partial<Record<HeldReason, number>>>;
 }
 
 /** More than this is not counted: it takes a tenth of a second already. */
 export const MAX_COUNTED = 100_000;
 
 /**
- * Counts the deliveries that wait, of all tenants, up to `MAX_COUNTED` of each kind. Reads only the indexes of
+ * Counts the deliveries that wait, of all tenants (history/waiting.sql.ts: of one), up to `MAX_COUNTED` of each kind. Reads only the indexes of
  * unfinished and of held deliveries. The oldest due delivery is found behind all held ones that were due before
  * it, in the index: with a million of those it takes a tenth of a second.
  *
@@ -47,13 +38,7 @@ export async function countQueue(pool: pg.Pool): Promise<QueueCounts> {
           limit 1), 0)::float8 as oldest_due_s,
         (select coalesce(jsonb_object_agg(reason, deliveries), '{}') from (
           select
-            case
-              when s.status in ('paused', 'disabled') then s.status::text
-              when s.circuit_open then 'circuit_open'
-              when s.ordering = 'strict' then 'ordering'
-              when s.rate_limit is not null or s.max_in_flight is not null then 'rate_limit'
-              else 'receiver_busy'
-            end as reason,
+            ${heldReasonOf('s')} as reason,
             sum(h.deliveries)::integer as deliveries
           from (
             select subscription_id, count(*) as deliveries

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type TInteger, Type } from 'typebox';
+import { HELD_REASONS, type HeldReason } from '../../deliveries/held-reasons.ts';
 import {
   readSeries,
   SERIES_WINDOWS,
@@ -7,7 +8,7 @@ import {
   type SeriesWindow,
 } from '../../history/series.ts';
 import { readStats } from '../../history/stats.ts';
-import { HELD_REASONS, type HeldReason, readWaiting } from '../../history/waiting.sql.ts';
+import { readWaiting } from '../../history/waiting.sql.ts';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
 import { invalidField } from '../problems.ts';
 import {
