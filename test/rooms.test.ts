@@ -9,6 +9,7 @@ const ROOMS = [
   'cli',
   'app',
   'api',
+  'why',
   'metrics',
   'queue',
   'maintenance',

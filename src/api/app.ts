@@ -40,6 +40,7 @@ import { testSendRoutes } from './routes/test-send.ts';
 import { v1SubscriptionRoutes } from './routes/v1-subscriptions.ts';
 import { watchRoutes } from './routes/watches.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
+import { whyRoutes } from './routes/why.ts';
 import type { ApiServices } from './services.ts';
 import { validatorCompiler } from './validation.ts';
 
@@ -98,6 +99,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(sendRoutes, { services });
     await app.register(webhookRoutes, { services });
     await app.register(deliveryRoutes, { services });
+    await app.register(whyRoutes, { services });
     await app.register(attemptRoutes, { services });
     await app.register(taskRoutes, { services });
     await app.register(watchRoutes, { services });

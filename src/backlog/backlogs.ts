@@ -10,7 +10,7 @@ import type { Loop, LoopHealth } from '../lib/loop-health.ts';
 import { createStep } from '../lib/step.ts';
 import type { MayBegin, Outcome } from '../sending/courier.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
-import { endBacklog, findHeld, findOrphans, leaveBacklogs } from './ownership.sql.ts';
+import { endBacklog, findHeld, findOrphans, leaveBacklogs, OWNER_NAMES } from './ownership.sql.ts';
 import { createSender } from './sender.ts';
 import { createOwnershipTaking } from './taking-ownership.ts';
 
@@ -251,7 +251,7 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
 
   async function beginAnew(): Promise<void> {
     loseAll();
-    const next = `backlog ${randomUUID()}`;
+    const next = `${OWNER_NAMES}${randomUUID()}`;
     // Registered before it owns anything, or another process would take it for dead, and both would send.
     registering = true;
     try {

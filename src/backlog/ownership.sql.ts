@@ -4,6 +4,9 @@ import { plainArray } from '../db/arrays.ts';
 import { BACKLOG_CHANNEL } from '../deliveries/backlogs.sql.ts';
 import { MAY_OWN } from './may-send.ts';
 
+/** The beginning of the names in `posthorn.workers` of the workers that own backlogs. */
+export const OWNER_NAMES = 'backlog ';
+
 /** Subscriptions that one statement finds: each costs an index lookup in every partition. */
 const MAX_FOUND = 500;
 

@@ -41,6 +41,7 @@ t.test(
       '/v1/deliveries/cancel',
       '/v1/deliveries/{delivery_id}',
       '/v1/deliveries/{delivery_id}/retry',
+      '/v1/deliveries/{delivery_id}/why',
       '/v1/event-type-settings',
       '/v1/event-types',
       '/v1/event-types/import',

@@ -17,6 +17,7 @@ import { ofQueue } from './hot/queue.ts';
 import { ofResources } from './hot/resources.ts';
 import { type Hot, readSamples } from './hot/samples.ts';
 import { ofSending } from './hot/sending.ts';
+import { ofWhy } from './hot/why.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -93,6 +94,7 @@ const hot = [
   ...ofBacklogs(samples),
   ...ofManyDeliveries(samples),
   ...ofHistory(samples),
+  ...ofWhy(samples),
   ...ofResources(),
   ...(await ofQueue(databaseUrl)),
 ];

@@ -6,6 +6,7 @@ import { type RetryRefusal, retryDelivery } from '../../deliveries/retry.ts';
 import { getDelivery, isListedByDue, listDeliveries } from '../../history/deliveries.ts';
 import { beginTask } from '../begin-task.ts';
 import { CURSOR_ID, CURSOR_MICROSECONDS, CURSOR_UUID } from '../cursor.ts';
+import { readDeliveryId } from '../delivery-id.ts';
 import { linksOf } from '../links.ts';
 import { addListRoute } from '../list-route.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
@@ -20,13 +21,7 @@ import {
   toDate,
   WebhookId,
 } from '../schemas/common.ts';
-import {
-  Delivery,
-  DeliveryId,
-  linkDelivery,
-  readDeliveryId,
-  SCANNED_PAGES,
-} from '../schemas/history.ts';
+import { Delivery, DeliveryId, linkDelivery, SCANNED_PAGES } from '../schemas/history.ts';
 import { CancelFilter, linkTask, Task } from '../schemas/task.ts';
 import type { ApiServices } from '../services.ts';
 import { tenantSubscription } from '../tenant-subscription.ts';
@@ -114,7 +109,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
     },
     async (request, reply) => {
       const { delivery_id: id } = request.params;
-      const { webhookId, subscriptionId } = readIds(id);
+      const { webhookId, subscriptionId } = readDeliveryId(id);
       const refusal = await inTransaction(pool, (client) =>
         retryDelivery(client, request.tenant, webhookId, subscriptionId),
       );
@@ -169,15 +164,12 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
     request: FastifyRequest,
     { delivery_id: id }: { delivery_id: string },
   ) {
-    const { webhookId, subscriptionId } = readIds(id);
+    const { webhookId, subscriptionId } = readDeliveryId(id);
     const delivery = await getDelivery(listPool, request.tenant, webhookId, subscriptionId);
     if (delivery === undefined) throw notFound('delivery', id);
     return linkDelivery(delivery, linksOf(request));
   }
 };
-
-/** The largest Postgres `integer`; no subscription has a greater id. */
-const MAX_ID = 2_147_483_647;
 
 const REFUSALS: Record<Exclude<RetryRefusal, 'unknown'>, string> = {
   'subscription deleted':
@@ -187,9 +179,3 @@ const REFUSALS: Record<Exclude<RetryRefusal, 'unknown'>, string> = {
   'too many attempts':
     'This delivery has had as many attempts as can be counted. Send it as a new webhook.',
 };
-
-function readIds(id: string): { webhookId: string; subscriptionId: number } {
-  const names = readDeliveryId(id);
-  if (names.subscriptionId > MAX_ID) throw notFound('delivery', id);
-  return names;
-}

@@ -140,7 +140,7 @@ function deliveryIdOf({ webhook_id, subscription_id }: DeliveryIds): string {
 }
 
 /** Splits the id of a delivery, which must match `DELIVERY_ID`. */
-export function readDeliveryId(id: string): { webhookId: string; subscriptionId: number } {
+export function splitDeliveryId(id: string): { webhookId: string; subscriptionId: number } {
   const [webhookId = '', subscriptionId = ''] = id.split('.');
   return { webhookId, subscriptionId: Number(subscriptionId) };
 }

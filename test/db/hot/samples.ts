@@ -14,6 +14,8 @@ export interface Samples {
   readonly pendingOfTwoDays: Keys;
   /** Held deliveries of several subscriptions, of one day. */
   readonly held: Keys;
+  /** The newest held delivery of the longest backlog, which is in strict order. */
+  readonly heldStrict: Keys;
   /** Ended ones. */
   readonly ended: Keys;
 }
@@ -60,6 +62,9 @@ export async function readSamples(client: pg.Client): Promise<Samples> {
     },
     held: await keys(
       `state = 'held' and subscription_id > 1 and ${day} order by webhook_id limit 25`,
+    ),
+    heldStrict: await keys(
+      `state = 'held' and subscription_id = 1 order by webhook_id desc limit 1`,
     ),
     ended: await keys(
       `state = 'succeeded' and subscription_id between 5 and 1000 and ${day} order by webhook_id limit 25`,
