@@ -188,6 +188,10 @@ async function sendAgain(today: Day, lost: string): Promise<void> {
   const outcome = await posthorn.subscriptions.testSubscription(subscriptionId, {});
   deepEqual([outcome.status, outcome.response?.status_code], ['success', 200]);
 
+  const { reason, why, change } = await posthorn.history.getDeliveryWhy(lost);
+  equal(reason, 'attempts_used_up');
+  match(why, /^Failed at .* attempt 3 of 3, the last one, failed with/);
+  ok(change.some(({ action, request }) => action === 'retry' && request?.method === 'POST'));
   const { webhook_id } = await posthorn.history.retryDelivery(lost);
   await receiver.waitForWebhook(webhook_id, 4);
   await until('it has succeeded', async () => {

@@ -22,7 +22,7 @@ export const whyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
     {
       config: { scope: 'read' },
       schema: {
-        operationId: 'explainDelivery',
+        operationId: 'getDeliveryWhy',
         summary: 'Say why a delivery is in its state, and what would change it',
         description:
           'A sentence for people, the facts behind it, and the requests that would change it. It is read from the database, so it knows what all processes have stored. What only the memory of a worker knows is said as an alternative: "waits for its turn in the queue or is being sent now".',
@@ -66,9 +66,9 @@ function shown(
     reason,
     why,
     since,
-    as_of: facts.now,
+    read_at: facts.now,
     accepted_at: delivery.acceptedAt,
-    scheduled_for: delivery.deliverAt,
+    deliver_at: delivery.deliverAt,
     next_attempt_at: delivery.dueAt,
     ended_at: delivery.endedAt,
     expires_at: expiresAt,

@@ -100,9 +100,9 @@ export const DeliveryWhy = named('DeliveryWhy', {
     ...Timestamp,
     description: 'Since when the reason holds. Null: the database does not know.',
   }),
-  as_of: { ...Timestamp, description: "The time of this answer, by the database's clock." },
+  read_at: { ...Timestamp, description: "The time of this answer, by the database's clock." },
   accepted_at: Timestamp,
-  scheduled_for: nullable({
+  deliver_at: nullable({
     ...Timestamp,
     description: 'When it was to be delivered (`deliver_at`). Null: at once.',
   }),

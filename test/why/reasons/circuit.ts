@@ -24,7 +24,7 @@ export async function deliveriesHeldByCircuits(t: Test): Promise<void> {
     const why = await expectWhy(t, posthorn, held, ['held', 'circuit_open'], open);
     const { opened_at, next_probe_at } = why.circuit;
     t.match(why, { since: opened_at, circuit: { state: 'open', last_error_code: 'http_status' } });
-    t.ok(new Date(next_probe_at) > new Date(why.as_of));
+    t.ok(new Date(next_probe_at) > new Date(why.read_at));
     t.equal(
       new Date(why.expires_at).getTime(),
       new Date(why.next_attempt_at).getTime() + 3 * 3_600_000,

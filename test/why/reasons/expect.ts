@@ -63,7 +63,7 @@ async function validatorOf(posthorn: TestService): Promise<Validate> {
   const known = validators.get(posthorn);
   if (known !== undefined) return known;
   const document = await readDocument(posthorn);
-  const operation = operationsOf(document).find((one) => one.operationId === 'explainDelivery');
+  const operation = operationsOf(document).find((one) => one.operationId === 'getDeliveryWhy');
   const schema = operation?.responses['200']?.content?.['application/json']?.schema;
   const ajv = addFormats.default(new Ajv2020({ strict: false }));
   const validate = ajv.compile({ ...schema, components: document.components });
