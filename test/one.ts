@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import pg from 'pg';
 import { migrate } from '../src/db/migrate.ts';
+import { buildDashboard } from './helpers/dashboard.ts';
 import { RUN_VARIABLE, type TestRun } from './helpers/run.ts';
 import { endThrowaway, startThrowaway } from './helpers/throwaway.ts';
 import { withDatabase } from './helpers/urls.ts';
@@ -86,6 +87,7 @@ if (first === '--stop') {
   process.exit();
 }
 await prepare();
+await buildDashboard();
 for (const file of [first, ...others]) {
   const { status } = spawnSync(process.execPath, [file], {
     stdio: 'inherit',

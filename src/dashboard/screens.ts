@@ -1,4 +1,7 @@
 import type { ComponentType } from 'preact';
+import { EditSubscription, NewSubscription } from './screens/subscriptions/edit.tsx';
+import { Subscriptions } from './screens/subscriptions/list.tsx';
+import { Subscription } from './screens/subscriptions/subscription.tsx';
 
 export interface Screen {
   /** Under /dashboard/, such as `webhooks/:webhook_id`; empty: the first screen. */
@@ -13,4 +16,30 @@ export interface Screen {
 }
 
 /** All screens, in the order of the navigation. src/dashboard/README.md says how to add one. */
-export const SCREENS: readonly Screen[] = [];
+export const SCREENS: readonly Screen[] = [
+  {
+    path: 'subscriptions',
+    title: 'Subscriptions',
+    component: Subscriptions,
+    nav: 'set up',
+    scope: 'read',
+  },
+  {
+    path: 'subscriptions/new',
+    title: 'New subscription',
+    component: NewSubscription,
+    scope: 'manage',
+  },
+  {
+    path: 'subscriptions/:subscription_id',
+    title: 'Subscription',
+    component: Subscription,
+    scope: 'read',
+  },
+  {
+    path: 'subscriptions/:subscription_id/edit',
+    title: 'Edit subscription',
+    component: EditSubscription,
+    scope: 'manage',
+  },
+];

@@ -1,6 +1,7 @@
-// Runs once before the test files: a server for the run, and a migrated database to copy.
+// Runs once before the test files: a server for the run, a migrated database to copy, and the pages of the dashboard.
 import pg from 'pg';
 import { migrate } from '../../src/db/migrate.ts';
+import { buildDashboard } from './dashboard.ts';
 import { writeRun } from './run.ts';
 import { startThrowaway } from './throwaway.ts';
 import { withDatabase } from './urls.ts';
@@ -16,6 +17,7 @@ await client.query(`drop database if exists ${template}`);
 await client.query(`create database ${template}`);
 await client.end();
 await migrate(withDatabase(adminUrl, template));
+await buildDashboard();
 writeRun({ adminUrl, template, dataDir });
 // The server goes on; after.ts stops it.
 process.exit();

@@ -53,6 +53,54 @@ export interface Attempt {
   webhook_id: string;
 }
 
+export interface Backfill {
+  /** @format date-time */
+  created_at: string;
+  ended_at: string | null;
+  /** Why it failed. Null: it did not fail. */
+  error: string | null;
+  /**
+   * The id of a backfill.
+   * @min 1
+   * @max 2147483647
+   */
+  id: number;
+  links: {
+    /**
+     * POST to this URL to cancel the backfill.
+     * @format uri-reference
+     */
+    cancel: string;
+    /** @format uri-reference */
+    self: string;
+  };
+  /** The most rows a second. Null: no limit. */
+  per_second: number | null;
+  /**
+   * The share of the table that has been read.
+   * @min 0
+   * @max 1
+   */
+  progress: number;
+  rows_sent: number;
+  /** Null: the table is gone. */
+  schema: string | null;
+  /** False: the table's owner lacks rights that Posthorn's role has, so a session of the owner has to call posthorn.send_backfill. */
+  sent_by_workers: boolean;
+  state: "waiting" | "running" | "succeeded" | "failed" | "cancelled";
+  table: string | null;
+  /**
+   * The id of a watch.
+   * @min 1
+   * @max 2147483647
+   */
+  watch_id: number;
+  /** The condition on the rows. Null: all are sent. */
+  where: string | null;
+}
+
+export type CancelBackfillData = Backfill;
+
 export type CancelDeliveriesData = Task;
 
 export interface CancelDeliveriesPayload {
@@ -99,6 +147,47 @@ export interface CancelledWebhook {
    * @format uuid
    */
   webhook_id: string;
+}
+
+export interface Change {
+  /** What kind of change it is. With wait, start_worker, mend_receiver and send_again, `request` is null: they are done outside of Posthorn or by nobody. */
+  action:
+    | "wait"
+    | "start_worker"
+    | "mend_receiver"
+    | "enable"
+    | "resume"
+    | "pause"
+    | "retry"
+    | "replay_since"
+    | "cancel"
+    | "edit_url"
+    | "edit_limits"
+    | "rotate_secret"
+    | "send_again";
+  /** The request that does it; it needs a key with the scope manage. */
+  request: {
+    /** The body of the request. Null: it needs none, apart from `input`. */
+    body: Record<string, any> | null;
+    /** Fields that the body needs as well, and whose values you choose, such as `url`. */
+    input: string[];
+    method: "POST" | "PATCH";
+    /** @format uri-reference */
+    path: string;
+  } | null;
+  /** The same in SQL. Null: there is no function for it. */
+  sql: string | null;
+  /** What to do, as a phrase. */
+  text: string;
+}
+
+export type CreateBackfillData = Backfill;
+
+export interface CreateBackfillPayload {
+  /** The most rows a second. Left out: as fast as possible. */
+  per_second?: number | null;
+  /** A condition on the row new, as an SQL expression. It may compare values of the row and call immutable functions. Subqueries and other functions are refused; such a condition can be given in SQL. Left out: all rows. */
+  where?: string | null;
 }
 
 export type CreateEventTypeData = EventType;
@@ -493,6 +582,60 @@ export interface CreateTenantPayload {
   retention?: string | null;
 }
 
+export type CreateWatchData = Watch;
+
+export interface CreateWatchPayload {
+  /** An update counts only if one of these columns has another value. */
+  columns?: string[] | null;
+  /**
+   * The first part of the event types. Left out: the name of the table.
+   * @minLength 1
+   * @maxLength 119
+   */
+  event_type?: string;
+  /** If a webhook cannot be sent: raise makes the statement fail, skip counts it. */
+  on_error?: "raise" | "skip";
+  /**
+   * Which operations are sent. Left out: all three.
+   * @maxItems 3
+   * @minItems 1
+   */
+  ops?: ("insert" | "update" | "delete")[];
+  /** Columns with commas between them, or pk for the primary key. */
+  ordering_key?: string | null;
+  /** Only these columns are sent. Left out: all, also those added later. */
+  payload_columns?: string[] | null;
+  /** Whether the trigger is called for each statement, which costs least, or for each row. */
+  per?: "statement" | "row";
+  /**
+   * The schema of the table.
+   * @minLength 1
+   * @maxLength 63
+   * @default "public"
+   */
+  schema?: string;
+  /**
+   * The table to watch, as its name is stored: without quotes, and in lower case unless it was created in quotes.
+   * @minLength 1
+   * @maxLength 63
+   */
+  table: string;
+  /**
+   * The tenant of the webhooks. Left out: default, unless there is a tenant_column.
+   * @maxLength 256
+   */
+  tenant?: string;
+  /** The column with the tenant. */
+  tenant_column?: string | null;
+  /** A condition on the rows new and old, as an SQL expression. It may compare values of the row and call immutable functions. Subqueries and other functions are refused; such a condition can be given in SQL. */
+  when?: string | null;
+  /**
+   * Whether an update has the old row too.
+   * @default true
+   */
+  with_old?: boolean;
+}
+
 /** The event type is deleted. */
 export interface DeleteEventTypeData {
   deleted: true;
@@ -536,6 +679,8 @@ export interface DeleteTenantData {
   task: string | null;
 }
 
+export type DeleteWatchData = Watch;
+
 export interface Delivery {
   attempts_made: number;
   /** Whether the body is deleted because its retention is over. The webhook can then not be sent again. */
@@ -576,6 +721,149 @@ export interface Delivery {
    * @format uuid
    */
   webhook_id: string;
+}
+
+export interface DeliveryWhy {
+  /** @format date-time */
+  accepted_at: string;
+  /** How many older deliveries of the subscription are held, counted up to 10,000. Null: it is not held. */
+  ahead: number | null;
+  /** Whether there are more than `ahead` says. */
+  ahead_more: boolean;
+  /** The next attempt. If the delivery has ended: the last one. */
+  attempt: {
+    /** From 1, over all attempts of the delivery. */
+    number: number;
+    /** How many attempts the retry schedule has. */
+    of: number;
+    /** From 1, in the retry schedule, which a retry or a replay starts again. Failed probes do not count. */
+    position: number;
+  };
+  /** What would change it, the best first. */
+  change: Change[];
+  /** The failures of its receiver since the last success. Null: it is well. */
+  circuit: {
+    /** @format date-time */
+    failing_since: string;
+    /** The least number of failures in a row. */
+    failures: number;
+    last_error: string | null;
+    last_error_code: string | null;
+    next_probe_at: string | null;
+    opened_at: string | null;
+    /** closed: attempts have failed, and deliveries are still sent. open: deliveries are held until next_probe_at. half_open: a probe is due or in flight. */
+    state: "closed" | "open" | "half_open";
+  } | null;
+  /** When it was to be delivered (`deliver_at`). Null: at once. */
+  deliver_at: string | null;
+  ended_at: string | null;
+  event_type: string | null;
+  /** When it expires if the circuit stays open until then. Null: it does not. */
+  expires_at: string | null;
+  /**
+   * The webhook's id, a dot, and the subscription's id.
+   * @pattern ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[1-9][0-9]{0,9}$
+   */
+  id: string;
+  /** Open requests to the receiver, of all workers together; the figure is at most five seconds old. */
+  in_flight: number;
+  last_attempt: {
+    /** @format date-time */
+    at: string;
+    duration_ms: number;
+    error: string | null;
+    error_code: string | null;
+    number: number;
+    response_code: number | null;
+    status: "success" | "failed" | "timeout" | "blocked";
+  } | null;
+  max_in_flight: number | null;
+  /** When its next attempt is due; it may be held then. Null: it has ended. While the circuit is open, see `circuit.next_probe_at`. */
+  next_attempt_at: string | null;
+  /** Only with strict order. Null: the subscription has none. */
+  order: {
+    /** The delivery of the same key that goes first. Null: none was found, see `complete`. */
+    behind: string | null;
+    /** False: more than 4,000 older deliveries are held, and not all of them were looked through. */
+    complete: boolean;
+    /** Null: it has none. Deliveries without a key share one order. */
+    key: string | null;
+  } | null;
+  rate_limit: {
+    limit: number;
+    per: string;
+  } | null;
+  /**
+   * The time of this answer, by the database's clock.
+   * @format date-time
+   */
+  read_at: string;
+  /** Why it is in this state, for programs. See docs/why.md. */
+  reason:
+    | "cancelling"
+    | "skipping"
+    | "scheduled"
+    | "retry"
+    | "no_worker"
+    | "to_be_held"
+    | "handed_over"
+    | "worker_ended"
+    | "waking"
+    | "queued"
+    | "paused"
+    | "disabled"
+    | "circuit_open"
+    | "probing"
+    | "no_owner"
+    | "ordering"
+    | "rate_limit"
+    | "max_in_flight"
+    | "next_of_key"
+    | "backlog"
+    | "delivered"
+    | "expired"
+    | "gone"
+    | "blocked"
+    | "attempts_used_up"
+    | "skipped"
+    | "subscription_deleted"
+    | "cancelled";
+  /** Since when the reason holds. Null: the database does not know. */
+  since: string | null;
+  state: "pending" | "held" | "succeeded" | "failed" | "cancelled";
+  subscription: {
+    deleted_at: string | null;
+    status: "active" | "paused" | "disabled";
+    status_changed_at: string | null;
+    status_reason: string | null;
+  };
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+  /** Why it is in this state, as a sentence for people; a second one says what would change it. Times are in UTC. */
+  why: string;
+  /** The worker that has had the delivery in memory since it was accepted. Null: none, or only the queue knows. */
+  worker: {
+    alive: boolean;
+    host: string | null;
+    id: number;
+    pid: number | null;
+  } | null;
+  /** With 0, nothing is sent. */
+  workers: {
+    /** Living workers that send held deliveries. */
+    backlogs: number;
+    /** Living workers that take jobs from the queue. */
+    queue: number;
+  };
 }
 
 export type EnableSubscriptionData = EnabledSubscription;
@@ -708,7 +996,11 @@ export interface EventTypeSettings {
   validate: boolean;
 }
 
+export type GetBackfillData = Backfill;
+
 export type GetDeliveryData = Delivery;
+
+export type GetDeliveryWhyData = DeliveryWhy;
 
 export type GetEventTypeData = EventType;
 
@@ -1044,6 +1336,12 @@ export type ListAttemptsLegacyData = {
    */
   webhook_id: string;
 }[];
+
+/** A page of backfills. next_cursor and the Link header lead to the next page. */
+export interface ListBackfillsData {
+  data: Backfill[];
+  next_cursor: string | null;
+}
 
 /** A page of deliveries. next_cursor and the Link header lead to the next page. */
 export interface ListDeliveriesData {
@@ -2203,6 +2501,11 @@ export interface Watch {
   event_type: string;
   /** How many webhooks could not be sent, with skip. */
   failures: number;
+  /**
+   * The id of a watch.
+   * @min 1
+   * @max 2147483647
+   */
   id: number;
   last_error: string | null;
   last_failed_at: string | null;
@@ -2254,6 +2557,14 @@ export interface Webhook {
 // The requests are sent by request.ts.
 
 import { type RequestOptions, request } from "./request.ts";
+/** Cancel a backfill: `POST /v1/backfills/{backfill_id}/cancel` */
+export const cancelBackfill = (
+  backfillId: number,
+  options: RequestOptions = {},
+): Promise<CancelBackfillData> =>
+  request("POST", `/v1/backfills/${encodeURIComponent(backfillId)}/cancel`, {
+    ...options,
+  });
 /** Cancel pending and held deliveries: `POST /v1/deliveries/cancel` */
 export const cancelDeliveries = (
   query: {
@@ -2304,6 +2615,16 @@ export const cancelWebhook = (
   request("POST", `/v1/webhooks/${encodeURIComponent(webhookId)}/cancel`, {
     query,
     ofTenant: true,
+    ...options,
+  });
+/** Send the existing rows of a watched table: `POST /v1/watches/{watch_id}/backfills` */
+export const createBackfill = (
+  watchId: number,
+  body?: CreateBackfillPayload,
+  options: RequestOptions = {},
+): Promise<CreateBackfillData> =>
+  request("POST", `/v1/watches/${encodeURIComponent(watchId)}/backfills`, {
+    body,
     ...options,
   });
 /** Register an event type: `POST /v1/event-types` */
@@ -2359,6 +2680,12 @@ export const createTenant = (
   options: RequestOptions = {},
 ): Promise<CreateTenantData> =>
   request("POST", `/v1/tenants`, { body, ...options });
+/** Watch a table: `POST /v1/watches` */
+export const createWatch = (
+  body: CreateWatchPayload,
+  options: RequestOptions = {},
+): Promise<CreateWatchData> =>
+  request("POST", `/v1/watches`, { body, ...options });
 /** Delete an event type: `DELETE /v1/event-types/{event_type}` */
 export const deleteEventType = (
   eventType: string,
@@ -2406,6 +2733,14 @@ export const deleteTenant = (
   request("DELETE", `/v1/tenants/${encodeURIComponent(tenantId)}`, {
     ...options,
   });
+/** End a watch: `DELETE /v1/watches/{watch_id}` */
+export const deleteWatch = (
+  watchId: number,
+  options: RequestOptions = {},
+): Promise<DeleteWatchData> =>
+  request("DELETE", `/v1/watches/${encodeURIComponent(watchId)}`, {
+    ...options,
+  });
 /** Enable a subscription: `POST /v1/subscriptions/{subscription_id}/enable` */
 export const enableSubscription = (
   subscriptionId: number,
@@ -2424,6 +2759,14 @@ export const enableSubscription = (
     `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/enable`,
     { query, body, ofTenant: true, ...options },
   );
+/** Get a backfill and its progress: `GET /v1/backfills/{backfill_id}` */
+export const getBackfill = (
+  backfillId: number,
+  options: RequestOptions = {},
+): Promise<GetBackfillData> =>
+  request("GET", `/v1/backfills/${encodeURIComponent(backfillId)}`, {
+    ...options,
+  });
 /** Get a delivery: `GET /v1/deliveries/{delivery_id}` */
 export const getDelivery = (
   deliveryId: string,
@@ -2437,6 +2780,23 @@ export const getDelivery = (
   options: RequestOptions = {},
 ): Promise<GetDeliveryData> =>
   request("GET", `/v1/deliveries/${encodeURIComponent(deliveryId)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Say why a delivery is in its state, and what would change it: `GET /v1/deliveries/{delivery_id}/why` */
+export const getDeliveryWhy = (
+  deliveryId: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetDeliveryWhyData> =>
+  request("GET", `/v1/deliveries/${encodeURIComponent(deliveryId)}/why`, {
     query,
     ofTenant: true,
     ...options,
@@ -2718,6 +3078,24 @@ export const listAttempts = (
   options: RequestOptions = {},
 ): Promise<ListAttemptsData> =>
   request("GET", `/v1/attempts`, { query, ofTenant: true, ...options });
+/** List the backfills, the newest first: `GET /v1/backfills` */
+export const listBackfills = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListBackfillsData> =>
+  request("GET", `/v1/backfills`, { query, ...options });
 /** List deliveries, newest webhooks first: `GET /v1/deliveries` */
 export const listDeliveries = (
   query: {

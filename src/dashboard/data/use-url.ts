@@ -17,6 +17,9 @@ export function useUrl() {
     set(changes: Readonly<Record<string, string | number | undefined>>, replace = false): void {
       route(withQuery(url, changes), replace);
     },
+    /** Returns the URL of this screen with some parameters of the query changed, for a link. */
+    link: (changes: Readonly<Record<string, string | number | undefined>>) =>
+      withQuery(url, changes),
     /** Goes to a URL of `to()`. */
     go: route,
   };

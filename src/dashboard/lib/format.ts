@@ -53,6 +53,11 @@ export function formatCount(count: number): string {
   return WHOLE.format(count);
 }
 
+/** Writes how many of something there are: `1 delivery`, `12,345 deliveries`. */
+export function countOf(count: number, one: string, many: string): string {
+  return `${formatCount(count)} ${count === 1 ? one : many}`;
+}
+
 /** Writes a share from 0 to 1 as a percentage. It is 100 % only if it is all, and 0 % only if it is nothing. */
 export function formatShare(share: number): string {
   const percent = share * 100;

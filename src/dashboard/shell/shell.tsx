@@ -28,8 +28,12 @@ export function Shell() {
       <Navigation open={menuOpen} path={path} />
       <main id="main" tabIndex={-1}>
         <Router>
-          {SCREENS.map(({ path: screen, component }) => (
-            <Route key={screen} path={routeOf(screen)} component={component} />
+          {SCREENS.map(({ path: screen, component, scope }) => (
+            <Route
+              key={screen}
+              path={routeOf(screen)}
+              component={may(scope) ? component : LACKS[scope]}
+            />
           ))}
           <Route default component={NotFound} />
         </Router>
@@ -82,6 +86,25 @@ function Navigation({ open, path }: { open: boolean; path: string }) {
         );
       })}
     </nav>
+  );
+}
+
+/** What stands in place of a screen whose scope the session lacks. */
+const LACKS = {
+  read: () => <Lacks scope="read" />,
+  manage: () => <Lacks scope="manage" />,
+  admin: () => <Lacks scope="admin" />,
+};
+
+function Lacks({ scope }: { scope: string }) {
+  return (
+    <div class="empty">
+      <h1>Your key may not do this</h1>
+      <p>
+        This page needs the scope <strong>{scope}</strong>. Sign out, and sign in with a key that
+        has it.
+      </p>
+    </div>
   );
 }
 

@@ -1,0 +1,92 @@
+import type { ApiError } from '../api/request.ts';
+import { Field } from './field.tsx';
+
+interface TextFieldProps {
+  readonly label: string;
+  /** The name of the field in the API. */
+  readonly name: string;
+  readonly error: ApiError | undefined;
+  readonly value: string;
+  readonly onChange: (value: string) => void;
+  readonly hint?: string;
+  readonly placeholder?: string;
+  /** More than one line: so many are shown. */
+  readonly rows?: number;
+  /** Code, such as a JSON path, stands in letters of one width. */
+  readonly code?: boolean;
+  readonly type?: 'text' | 'url' | 'number' | 'password' | 'datetime-local';
+  readonly required?: boolean;
+}
+
+/** A labelled field for text, with the API's error about it. */
+export function TextField({
+  label,
+  name,
+  error,
+  value,
+  onChange,
+  hint,
+  placeholder,
+  rows,
+  code = false,
+  type = 'text',
+  required,
+}: TextFieldProps) {
+  const given = {
+    value,
+    placeholder,
+    required,
+    spellcheck: false,
+    class: code ? 'code' : undefined,
+    autocomplete: type === 'password' ? 'new-password' : 'off',
+    onInput: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) =>
+      onChange(event.currentTarget.value),
+  } as const;
+  return (
+    <Field label={label} name={name} error={error} hint={hint}>
+      {(input) =>
+        rows === undefined ? (
+          <input {...input} {...given} type={type as 'text'} />
+        ) : (
+          <textarea {...input} {...given} rows={rows} />
+        )
+      }
+    </Field>
+  );
+}
+
+interface SelectFieldProps {
+  readonly label: string;
+  readonly name: string;
+  readonly error: ApiError | undefined;
+  readonly value: string;
+  readonly onChange: (value: string) => void;
+  /** The values with their words. */
+  readonly choices: Readonly<Record<string, string>>;
+  readonly hint?: string;
+}
+
+/** A labelled choice of one of a few values. */
+export function SelectField({
+  label,
+  name,
+  error,
+  value,
+  onChange,
+  choices,
+  hint,
+}: SelectFieldProps) {
+  return (
+    <Field label={label} name={name} error={error} hint={hint}>
+      {(input) => (
+        <select {...input} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+          {Object.entries(choices).map(([one, words]) => (
+            <option key={one} value={one}>
+              {words}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}

@@ -1,0 +1,157 @@
+import { useState } from 'preact/hooks';
+import { listEventTypes, type TestFilterData, testFilter } from '../../api/client.ts';
+import { Action } from '../../components/button.tsx';
+import { Pairs } from '../../components/pairs.tsx';
+import { SelectField, TextField } from '../../components/text-field.tsx';
+import { useData } from '../../data/use-data.ts';
+import { formatCount } from '../../lib/format.ts';
+import { payloadOf } from './draft.ts';
+import type { PartProps } from './form.tsx';
+
+/** The receiver's URL, and what people say about it. */
+export function AboutFields({ draft, change, error }: PartProps) {
+  return (
+    <fieldset class="part">
+      <legend>Receiver</legend>
+      <TextField
+        label="URL"
+        name="url"
+        type="url"
+        required
+        placeholder="https://example.com/webhooks"
+        error={error}
+        value={draft.url}
+        onChange={(url) => change({ url })}
+      />
+      <TextField
+        label="Description"
+        name="description"
+        hint="A note for people. Posthorn does not use it."
+        error={error}
+        value={draft.description}
+        onChange={(description) => change({ description })}
+      />
+    </fieldset>
+  );
+}
+
+/** Which webhooks it gets. */
+export function SelectionFields({ draft, change, error }: PartProps) {
+  const { kind, text } = draft.event_types;
+  return (
+    <fieldset class="part">
+      <legend>What it gets</legend>
+      <SelectField
+        label="Event types"
+        name="event_types"
+        error={kind === 'some' ? undefined : error}
+        value={kind}
+        onChange={(chosen) => change({ event_types: { text, kind: chosen as typeof kind } })}
+        choices={{
+          unset: 'All',
+          some: 'Only these',
+          none: 'None: only webhooks that are sent to it alone, such as those of /ingest',
+        }}
+      />
+      {kind === 'some' && <EventTypes draft={draft} change={change} error={error} />}
+      <TextField
+        label="Channels"
+        name="channels"
+        hint="One a line. It gets webhooks with at least one of them. Empty: no limit."
+        rows={2}
+        code
+        error={error}
+        value={draft.channels}
+        onChange={(channels) => change({ channels })}
+      />
+      <TextField
+        label="Filter"
+        name="filter"
+        hint="A JSON path of Postgres on the data, such as $.total > 100. Empty: no filter."
+        code
+        error={error}
+        value={draft.filter}
+        onChange={(filter) => change({ filter })}
+      />
+      {draft.filter.trim() !== '' && <FilterTest draft={draft} />}
+    </fieldset>
+  );
+}
+
+function EventTypes({ draft, change, error }: PartProps) {
+  const { text } = draft.event_types;
+  const set = (text: string) => change({ event_types: { kind: 'some', text } });
+  const known = useData(
+    (signal) => listEventTypes({ archived: 'false', limit: 50 }, { signal }),
+    [],
+  );
+  const typed = text.split(/[\n,]/).map((line) => line.trim());
+  const offered = (known.data?.data ?? []).filter(({ name }) => !typed.includes(name));
+  return (
+    <>
+      <TextField
+        label="These event types"
+        name="event_types"
+        hint="One a line: exact types, or prefixes such as order.*"
+        rows={3}
+        code
+        error={error}
+        value={text}
+        onChange={set}
+      />
+      {offered.length > 0 && (
+        <div class="offered">
+          <span class="hint">From the catalogue:</span>
+          {offered.slice(0, 12).map(({ name }) => (
+            <button
+              key={name}
+              type="button"
+              class="button small"
+              onClick={() => set([...typed.filter((line) => line !== ''), name].join('\n'))}
+            >
+              + {name}
+            </button>
+          ))}
+        </div>
+      )}
+    </>
+  );
+}
+
+/** Tries the filter on the webhooks that were accepted last. */
+function FilterTest({ draft }: Pick<PartProps, 'draft'>) {
+  const [result, setResult] = useState<TestFilterData>();
+  return (
+    <div class="filter-test">
+      <Action
+        run={async () => {
+          const { filter, event_types, channels } = payloadOf(draft);
+          setResult(await testFilter({ filter: filter ?? '', event_types, channels }));
+        }}
+      >
+        Try the filter
+      </Action>
+      {result !== undefined && (
+        <p role="status">
+          {result.tested === 0
+            ? 'There are no webhooks of these types yet to try it on.'
+            : `It matches ${formatCount(result.matched)} of the last ${formatCount(result.tested)} webhooks.`}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** The user's own keys and values. */
+export function MetadataFields({ draft, change, error }: PartProps) {
+  return (
+    <Pairs
+      label="Metadata"
+      hint="Your own keys and values, for other programs."
+      nameLabel="Key"
+      pairs={draft.metadata}
+      onChange={(metadata) => change({ metadata })}
+      error={error?.fields.metadata}
+    />
+  );
+}
