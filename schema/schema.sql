@@ -1039,6 +1039,12 @@ create function posthorn.is_inet6(address text) returns boolean
   as …; -- schema/functions/is_inet6.sql
 -- may be executed by: nobody but the owner
 
+-- The ids of the subscriptions of a tenant that match an event type and channels. They may be paused or disabled, an id may occur several times, and filters are not tested.
+create function posthorn.list_matching_subscriptions(tenant text, event_type text, channels text[]) returns SETOF integer
+  language sql stable
+  as …; -- schema/functions/list_matching_subscriptions.sql
+-- may be executed by: nobody but the owner
+
 -- The partitions of history and of idempotency_keys, and the time that each covers.
 create function posthorn.list_partitions() returns TABLE(parent text, name text, from_at timestamp with time zone, until_at timestamp with time zone, detaching boolean)
   language sql stable
@@ -1053,7 +1059,7 @@ create function posthorn.mark_commits() returns void
   as …; -- schema/functions/mark_commits.sql
 -- may be executed by: nobody but the owner
 
--- The ids of the subscriptions of a tenant that match an event type and channels. They may be paused or disabled, an id may occur several times, and filters are not tested.
+-- The result of posthorn.list_matching_subscriptions as an array.
 create function posthorn.matching_subscriptions(tenant text, event_type text, channels text[]) returns integer[]
   language plpgsql stable
   set enable_seqscan=off
@@ -1300,7 +1306,7 @@ create function posthorn.secret_problem(secret text) returns text
 -- Sends a webhook to all matching subscriptions of the tenant, or to one subscription, in the caller's transaction. Returns the id of the webhook.
 create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT 'default'::text, channels text[] DEFAULT NULL::text[], ordering_key text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, subscription_id integer DEFAULT NULL::integer, deliver_at timestamp with time zone DEFAULT NULL::timestamp with time zone, headers jsonb DEFAULT NULL::jsonb) returns uuid
   language plpgsql security definer
-  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; enable_seqscan=off; plan_cache_mode=force_generic_plan; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send.sql
 -- may be executed by: nobody but the owner
 
@@ -1399,6 +1405,13 @@ create function posthorn.store_subscription_event_types() returns trigger
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/store_subscription_event_types.sql
+-- may be executed by: nobody but the owner
+
+-- Stores a webhook, its deliveries and the jobs that wake the workers. Returns its id.
+create function posthorn.store_webhook(body bytea, content_type text, tenant text, event_type text, channels text[], ordering_key text, headers jsonb, subscriptions integer[], worker integer DEFAULT NULL::integer, room integer DEFAULT 0) returns uuid
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/store_webhook.sql
 -- may be executed by: nobody but the owner
 
 -- Creates a subscription in the caller's transaction, and returns its id. Raises an error with a hint if an argument is wrong.

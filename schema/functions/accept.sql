@@ -77,8 +77,8 @@ begin
     simple := simple and array_remove(outcomes, null) = '{}';
   end if;
 
-  -- For a single webhook, the case of all senders from SQL and of a service at rest, expressions without a query
-  -- do: plpgsql runs an expression that has a query as a statement, which takes 12 to 16 µs more (*measured*).
+  -- For a single webhook, the case of a service at rest, expressions without a query do: plpgsql runs an expression
+  -- that has a query as a statement, which takes 12 to 16 µs more (*measured*).
   if simple and many = 1 then
     matching := subscription_ids;
     if matching[1] is null then
@@ -96,7 +96,9 @@ begin
       where s.id = any (matching) and s.deleted_at is null and (subscription_ids[1] is not null or s.status <> 'disabled')
     ) as w
     into subscriptions, tests, simple;
-    places := array_fill(1, array[coalesce(cardinality(subscriptions), 0)]);
+    if tests is not null then
+      places := array_fill(1, array[cardinality(subscriptions)]);
+    end if;
   elsif simple then
     -- Webhooks with the same type, channels and tenant are looked up together.
     select array_agg(w.place order by w.place), array_agg(w.subscription_id order by w.place),
@@ -162,46 +164,48 @@ begin
   end if;
 
   if many = 1 then
-    ids := array[posthorn.uuidv7()];
+    ids := array[posthorn.store_webhook(substring(bodies from starts[1] + 1 for lengths[1]), content_types[1], tenants[1],
+      event_types[1], channel_lists[1]::text[], ordering_keys[1], header_lists[1]::jsonb, subscriptions, worker, room)];
+    deliveries := array[coalesce(cardinality(subscriptions), 0)];
+    if room > 0 and subscriptions is not null then
+      handed_subscriptions := subscriptions[:room];
+      handed_places := array_fill(1, array[cardinality(handed_subscriptions)]);
+    end if;
   else
     ids := array(select posthorn.uuidv7() from generate_series(1, many));
-  end if;
-  insert into posthorn.webhook_payloads
-    (id, accepted_at, tenant, event_type, content_type, body, channels, ordering_key, headers)
-  select g.id, posthorn.uuidv7_time(g.id), g.tenant, g.event_type, g.content_type,
-    substring(bodies from g.start + 1 for g.length), g.channels::text[], g.ordering_key, g.headers::jsonb
-  from unnest(ids, tenants, event_types, content_types, starts, lengths, channel_lists, ordering_keys, header_lists)
-    as g (id, tenant, event_type, content_type, start, length, channels, ordering_key, headers);
+    insert into posthorn.webhook_payloads
+      (id, accepted_at, tenant, event_type, content_type, body, channels, ordering_key, headers)
+    select g.id, posthorn.uuidv7_time(g.id), g.tenant, g.event_type, g.content_type,
+      substring(bodies from g.start + 1 for g.length), g.channels::text[], g.ordering_key, g.headers::jsonb
+    from unnest(ids, tenants, event_types, content_types, starts, lengths, channel_lists, ordering_keys, header_lists)
+      as g (id, tenant, event_type, content_type, start, length, channels, ordering_key, headers);
 
-  places := coalesce(places, '{}');
-  size := cardinality(places);
-  insert into posthorn.deliveries (webhook_id, subscription_id, handed_to)
-  select ids[o.place], o.subscription_id, case when o.nth <= room then worker end
-  from unnest(places, subscriptions) with ordinality as o (place, subscription_id, nth);
-  if room > 0 then
-    handed_places := places[:room];
-    handed_subscriptions := subscriptions[:room];
-  end if;
-  if size > room then
-    per_job := least(25, greatest(1, (size - room) / 3));
-    for nth in room + 1 .. size by per_job loop
-      if per_job = 1 then
-        jobs := jobs || posthorn.deliver_job(1, lengths[places[nth]], array[ids[places[nth]]], subscriptions[nth : nth]);
-        continue;
-      end if;
-      jobs := jobs || posthorn.deliver_job(
-        1,
-        (select sum(lengths[place]) from unnest(places[nth : nth + per_job - 1]) as place),
-        (select array_agg(ids[place]) from unnest(places[nth : nth + per_job - 1]) as place),
-        subscriptions[nth : nth + per_job - 1]);
-    end loop;
-    -- An assignment, because plpgsql runs `perform` as a statement. The value is not needed.
-    priority := posthorn.add_deliver_jobs(jobs, size);
-  end if;
+    places := coalesce(places, '{}');
+    size := cardinality(places);
+    insert into posthorn.deliveries (webhook_id, subscription_id, handed_to)
+    select ids[o.place], o.subscription_id, case when o.nth <= room then worker end
+    from unnest(places, subscriptions) with ordinality as o (place, subscription_id, nth);
+    if room > 0 then
+      handed_places := places[:room];
+      handed_subscriptions := subscriptions[:room];
+    end if;
+    if size > room then
+      per_job := least(25, greatest(1, (size - room) / 3));
+      for nth in room + 1 .. size by per_job loop
+        if per_job = 1 then
+          jobs := jobs || posthorn.deliver_job(1, lengths[places[nth]], array[ids[places[nth]]], subscriptions[nth : nth]);
+          continue;
+        end if;
+        jobs := jobs || posthorn.deliver_job(
+          1,
+          (select sum(lengths[place]) from unnest(places[nth : nth + per_job - 1]) as place),
+          (select array_agg(ids[place]) from unnest(places[nth : nth + per_job - 1]) as place),
+          subscriptions[nth : nth + per_job - 1]);
+      end loop;
+      -- An assignment, because plpgsql runs `perform` as a statement. The value is not needed.
+      priority := posthorn.add_deliver_jobs(jobs, size);
+    end if;
 
-  if many = 1 then
-    deliveries := array[size];
-  else
     deliveries := array(select cardinality(array_positions(places, place)) from generate_series(1, many) as place);
   end if;
   if idempotency_keys is not null then

@@ -74,13 +74,13 @@ const OWNERS = `
   cancel_deliveries check_deliver_at check_filter check_headers check_json check_plain_condition check_sending claim_idempotency_keys count_json_elements create_partition deliver_job
   disable_subscription duration_ms enqueue_task ensure_backlog ensure_partitions ensure_reserve event_type_patterns
   event_types_problem filter_cost filter_is_predicate filter_problem filter_shape filter_test follow_circuit
-  forget_circuit forget_secrets grant_rights headers_problem is_deep_json is_inet6 list_partitions mark_commits
+  forget_circuit forget_secrets grant_rights headers_problem is_deep_json is_inet6 list_matching_subscriptions list_partitions mark_commits
   matching_subscriptions notify_backlogs notify_event_type_rules_changed notify_event_types_changed notify_key_changed
   notify_subscription_changed notify_tenant_changed privileges_of_right refuse_body refuse_idempotency_key reopen report_answer report_failure
   report_success require_right require_sender require_subscription require_tenant require_tenant_of_subscription
   retry_refusal retry_schedule_problem revoke_manager revoke_reporter revoke_right revoke_sender secret_problem
   send_body send_operational_webhook send_subscription_event set_paused set_through_backlog store_idempotency_keys
-  store_subscription_event_types url_problem uuidv7 webhook_data webhook_head`
+  store_subscription_event_types store_webhook url_problem uuidv7 webhook_data webhook_head`
   .trim()
   .split(/\s+/);
 

@@ -77,9 +77,17 @@ const accepted = ({ pool, subscriptionId }: Delivery) =>
     [subscriptionId],
   );
 
+const acceptedTwo = ({ pool, subscriptionId }: Delivery) =>
+  pool.query(
+    `select posthorn.accept('{}{}', '{0,2}', '{2,2}', '{application/json,application/json}',
+       array[$1::integer, $1], '{default,default}', '{null,null}')`,
+    [subscriptionId],
+  );
+
 /** All uses of all statements that change deliveries. */
 const USES: Record<string, Use> = {
-  'posthorn.accept': { makes: ['accept'], run: accepted },
+  'posthorn.accept': { makes: ['accept'], run: acceptedTwo },
+  'posthorn.store_webhook': { makes: ['accept'], run: accepted },
   'posthorn.accept_general': { makes: ['accept'], throughBacklog: true, run: accepted },
   holdDeliveries: {
     makes: ['hold'],
@@ -289,6 +297,7 @@ t.test('no statement elsewhere changes deliveries', async (t) => {
     'schema/functions/accept_general.sql',
     'schema/functions/cancel_deliveries.sql',
     'schema/functions/reopen.sql',
+    'schema/functions/store_webhook.sql',
   ]);
   t.strictSame(
     changing.filter((file) => file.startsWith('src/deliveries/')).sort(),

@@ -174,3 +174,99 @@ t.test('all parameters of send and send_many have limits', async (t) => {
   }
   await until('nothing was sent', async () => (await count(client, 'webhook_payloads')) === 0);
 });
+
+t.test('send judges its parameters as send_many does', async (t) => {
+  const client = await start(t);
+  await client.query(`
+    insert into posthorn.tenants (id, strict_event_types, deleted_at)
+    values ('acme', false, null), ('strict', true, null), ('gone', false, now());
+    insert into posthorn.subscriptions (tenant, url, event_types, channels, filter, ordering) values
+      ('acme', 'http://b.example/', null, null, null, 'none'),
+      ('default', 'http://c.example/', '{order.*}', null, '$ ? (@.a == 1)', 'none'),
+      ('default', 'http://d.example/', null, null, '$ ? (@.a == 2 || @ == null)', 'none'),
+      ('default', 'http://e.example/', '{order}', null, null, 'strict'),
+      ('default', 'http://f.example/', '{order.paid}', '{a}', null, 'none');
+    insert into posthorn.event_types (tenant, name) values ('strict', 'order.paid')`);
+  const long = 'x'.repeat(128);
+  const given = {
+    event_type: [
+      'order',
+      'posthorn',
+      'posthorn.order',
+      'posthorn-x.order',
+      'order.posthorn.paid',
+      'Order_1.a-b',
+      'order.',
+      '.order',
+      'order..paid',
+      'order paid',
+      'order\n',
+      'ördér',
+      '',
+      null,
+      long,
+      `${long}x`,
+    ],
+    tenant: ['default', 'acme', 'strict', 'gone', 'none', '', null],
+    channels: [
+      '{}',
+      '{a}',
+      '{a,b.c:d_e-f}',
+      '{a,null}',
+      '{null}',
+      '{""}',
+      '{"a,b"}',
+      '{"a,",b}',
+      '{"a\n"}',
+      '{é}',
+      '{{a,b},{c,d}}',
+      '[5:6]={a,b}',
+      `{${long}}`,
+      `{${long}x}`,
+      `{${Array(20).fill(long)}}`,
+      `{${Array(21).fill('a')}}`,
+    ],
+    ordering_key: ['a', '', ' ', 'k'.repeat(256), 'k'.repeat(257), '€'.repeat(256)],
+    subscription_id: [1, 2, 3, 4, 5, -1],
+    data: ['{"a": 2}', 'null', '"é"', null],
+  };
+  const judged = async (statement: string, values: unknown[]) => {
+    try {
+      const { rows } = await client.query(statement, values);
+      const sent = await client.query(
+        `select p.tenant, p.event_type, p.content_type, p.channels::text, p.ordering_key, p.headers,
+           regexp_replace(convert_from(p.body, 'UTF8'), '"timestamp":"[^"]*"', '') as body,
+           array(select d.subscription_id || ' ' || d.state from posthorn.deliveries d where d.webhook_id = p.id order by 1) as subscriptions
+         from posthorn.webhook_payloads p where p.id = $1`,
+        [rows[0].id],
+      );
+      return sent.rows[0];
+    } catch (error) {
+      const { code, message, detail, hint } = error as pg.DatabaseError;
+      return { code, message, detail, hint };
+    }
+  };
+  for (const [name, values] of Object.entries(given)) {
+    for (const value of values) {
+      const usual: Record<string, unknown> = {
+        event_type: 'order.paid',
+        tenant: 'default',
+        channels: null,
+        ordering_key: null,
+        subscription_id: null,
+        data: '{"a": 1}',
+      };
+      const rest = Object.values({ ...usual, [name]: value });
+      const one = await judged(
+        `select posthorn.send($1, $6, $2, $3, $4, subscription_id => $5::integer) as id`,
+        rest,
+      );
+      const many = await judged(
+        `select (posthorn.send_many(array[$1], array[$6::jsonb], $2, $3,
+           case when $4::text is not null then array[$4] end, subscription_id => $5::integer))[1] as id`,
+        rest,
+      );
+      t.same(one, many, `${name} ${value}`);
+    }
+  }
+});
