@@ -262,3 +262,75 @@ t.test('tables and views show the same history by SQL', async (t) => {
   await posthorn.ingest(id, '{"nul":"\\u0000"}');
   t.equal((await client.query('select * from posthorn.webhooks')).rowCount, 2);
 });
+
+async function subscribeToAll(posthorn: TestService): Promise<number> {
+  const { json } = await posthorn.request('POST', '/v1/subscriptions', {
+    url: 'http://127.0.0.1:9/',
+    event_types: ['*'],
+  });
+  return json.id;
+}
+
+t.test('a list of webhooks can say in which states their deliveries are', async (t) => {
+  const posthorn = await startTestService(t, { POSTHORN_ROLE: 'api' });
+  const client = await connect(t, posthorn.databaseUrl);
+  const subscriptions = [await subscribeToAll(posthorn), await subscribeToAll(posthorn)];
+  const body = { event_type: 'order.created', data: {} };
+  const { json } = await posthorn.request('POST', '/v1/webhooks', body);
+  const alone = await posthorn.ingest(subscriptions[0] ?? 0);
+  await client.query(
+    `update posthorn.deliveries set state = 'failed', next_attempt_at = null, ended_at = now()
+     where webhook_id = $1 and subscription_id = $2`,
+    [json.webhook_id, subscriptions[1]],
+  );
+  const listed = await posthorn.request('GET', '/v1/webhooks?include=deliveries');
+  t.strictSame(
+    listed.json.data.map(({ webhook_id, deliveries }: Record<string, unknown>) => [
+      webhook_id,
+      deliveries,
+    ]),
+    [
+      [alone, { pending: 1 }],
+      [json.webhook_id, { pending: 1, failed: 1 }],
+    ],
+  );
+  const plain = await posthorn.request('GET', '/v1/webhooks');
+  t.notOk('deliveries' in plain.json.data[0], 'only if it is asked for');
+});
+
+t.test('a webhook can be shown with a part of its deliveries and attempts', async (t) => {
+  const posthorn = await startTestService(t, { POSTHORN_ROLE: 'api' });
+  const client = await connect(t, posthorn.databaseUrl);
+  const ids = [];
+  for (let n = 0; n < 3; n += 1) ids.push(await subscribeToAll(posthorn));
+  const { json: sent } = await posthorn.request('POST', '/v1/webhooks', {
+    event_type: 'order.created',
+    data: {},
+  });
+  await client.query(
+    `insert into posthorn.delivery_attempts (webhook_id, subscription_id, attempt_number, status, duration_ms)
+     select $1, id, n, 'failed', n from unnest($2::integer[]) as id, generate_series(1, 60) as n`,
+    [sent.webhook_id, ids],
+  );
+  const path = `/v1/webhooks/${sent.webhook_id}`;
+  const shapeOf = async (query: string) => {
+    const { json } = await posthorn.request('GET', `${path}${query}`);
+    return json.deliveries.map(
+      ({
+        subscription_id,
+        attempts,
+      }: {
+        subscription_id: number;
+        attempts: { attempt_number: number }[];
+      }) => [subscription_id, attempts[0]?.attempt_number, attempts.length],
+    );
+  };
+  t.strictSame(
+    await shapeOf(''),
+    ids.map((id) => [id, 1, 60]),
+  );
+  t.strictSame(
+    await shapeOf('?max_deliveries=2'),
+    ids.slice(0, 2).map((id) => [id, 11, 50]),
+  );
+});

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { Type } from 'typebox';
 import { cancelWebhook } from '../../deliveries/cancel-webhook.sql.ts';
 import { maxLoadedBytes, readBody } from '../../deliveries/payloads.sql.ts';
+import { countDeliveryStates } from '../../history/delivery-states.sql.ts';
 import { listWebhooks } from '../../history/webhooks.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { CURSOR_UUID } from '../cursor.ts';
@@ -25,6 +26,7 @@ import {
 } from '../schemas/common.ts';
 import {
   Delivery,
+  ListedWebhook,
   linkDelivery,
   linkWebhook,
   SCANNED_PAGES,
@@ -108,6 +110,9 @@ const ATTEMPT_FIELDS = [
   'timestamp',
 ] as const;
 
+/** More of a delivery say nothing new to a person. */
+const MAX_ATTEMPTS_SHOWN = 50;
+
 /** A row whose columns of a left join are not null, because the joined table has a row. */
 type Joined<Row, Column extends keyof Row> = Row & {
   readonly [Name in Column]: NonNullable<Row[Name]>;
@@ -156,8 +161,11 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         ...RequestTimestamp,
         description: 'Only webhooks accepted before this time.',
       }),
+      include: Type.Optional(
+        oneOf(['deliveries'], 'deliveries: with the states of the deliveries of each webhook.'),
+      ),
     },
-    row: WebhookRow,
+    row: ListedWebhook,
     cursor: [CURSOR_UUID],
     async read({ tenant, filters, limit, after, to }) {
       const filter = {
@@ -167,7 +175,16 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         until: toDate(filters.until),
       };
       const { rows, next } = await listWebhooks(listPool, filter, limit, after);
-      return { rows: rows.map((row) => linkWebhook(row, to)), next };
+      const linked = rows.map((row) => linkWebhook(row, to));
+      if (filters.include === undefined) return { rows: linked, next };
+      const states = await countDeliveryStates(
+        listPool,
+        rows.map(({ webhook_id }) => webhook_id),
+      );
+      return {
+        rows: linked.map((row) => ({ ...row, deliveries: states.get(row.webhook_id) ?? {} })),
+        next,
+      };
     },
   });
 
@@ -185,6 +202,13 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
             include: Type.Optional(
               oneOf(['body'], 'body: include the body of the webhook in the answer.'),
             ),
+            max_deliveries: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                maximum: 1000,
+                description: `The most deliveries in the answer, those of the lowest subscription ids first, each with its newest ${MAX_ATTEMPTS_SHOWN} attempts. Left out: all deliveries and all attempts.`,
+              }),
+            ),
           },
           { additionalProperties: false },
         ),
@@ -199,15 +223,36 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     },
     async (request, reply) => {
       const { webhook_id } = request.params;
+      const { max_deliveries } = request.query;
       // One statement, so that deliveries and attempts are read from one snapshot.
       const rows = await db
         .selectFrom('posthorn.webhook_payloads as p')
-        .leftJoin('posthorn.deliveries as d', 'd.webhook_id', 'p.id')
+        .leftJoinLateral(
+          (from) =>
+            from
+              .selectFrom('posthorn.deliveries as one')
+              .selectAll('one')
+              .whereRef('one.webhook_id', '=', 'p.id')
+              .$if(max_deliveries !== undefined, (few) =>
+                few.orderBy('one.subscription_id').limit(max_deliveries ?? 0),
+              )
+              .as('d'),
+          (join) => join.onTrue(),
+        )
         .leftJoin('posthorn.subscriptions as s', 's.id', 'd.subscription_id')
-        .leftJoin('posthorn.delivery_attempts as a', (join) =>
-          join
-            .onRef('a.webhook_id', '=', 'd.webhook_id')
-            .onRef('a.subscription_id', '=', 'd.subscription_id'),
+        .leftJoinLateral(
+          (from) =>
+            from
+              .selectFrom('posthorn.delivery_attempts as one')
+              .selectAll('one')
+              .whereRef('one.webhook_id', '=', 'd.webhook_id')
+              .whereRef('one.subscription_id', '=', 'd.subscription_id')
+              // In the order of the index that finds them.
+              .$if(max_deliveries !== undefined, (few) =>
+                few.orderBy('one.attempt_number', 'desc').limit(MAX_ATTEMPTS_SHOWN),
+              )
+              .as('a'),
+          (join) => join.onTrue(),
         )
         .select([
           'p.id as webhook_id',

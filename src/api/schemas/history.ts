@@ -1,4 +1,4 @@
-import { type Static, type TObject, Type } from 'typebox';
+import { type Static, type TInteger, type TObject, type TOptional, Type } from 'typebox';
 import type { To } from '../links.ts';
 import {
   ATTEMPT_STATUSES,
@@ -123,6 +123,22 @@ export const WebhookRow = named('Webhook', {
   ),
   body_expired: Type.Boolean(),
   links: Type.Object({ webhook: Link, deliveries: Link, attempts: Link }),
+});
+
+/** A row of the list of webhooks. */
+export const ListedWebhook = named('ListedWebhook', {
+  ...WebhookRow.properties,
+  deliveries: Type.Optional(
+    Type.Object(
+      Object.fromEntries(
+        DELIVERY_STATES.map((state) => [state, Type.Optional(Type.Integer())]),
+      ) as Record<(typeof DELIVERY_STATES)[number], TOptional<TInteger>>,
+      {
+        description:
+          'Only with `include=deliveries`: how many of its deliveries are in each state, counted up to 1,000. A state without deliveries is left out.',
+      },
+    ),
+  ),
 });
 
 /** The description of lists that may read many rows which do not match. */

@@ -1390,8 +1390,41 @@ export interface ListWatchesData {
 
 /** A page of webhooks. next_cursor and the Link header lead to the next page. */
 export interface ListWebhooksData {
-  data: Webhook[];
+  data: ListedWebhook[];
   next_cursor: string | null;
+}
+
+export interface ListedWebhook {
+  /** @format date-time */
+  accepted_at: string;
+  body_expired: boolean;
+  /** The size of the body. Null: the body is deleted. */
+  bytes: number | null;
+  content_type: string;
+  /** When it was to be delivered. Null: at once. */
+  deliver_at: string | null;
+  /** Only with `include=deliveries`: how many of its deliveries are in each state, counted up to 1,000. A state without deliveries is left out. */
+  deliveries?: {
+    cancelled?: number;
+    failed?: number;
+    held?: number;
+    pending?: number;
+    succeeded?: number;
+  };
+  event_type: string | null;
+  links: {
+    /** @format uri-reference */
+    attempts: string;
+    /** @format uri-reference */
+    deliveries: string;
+    /** @format uri-reference */
+    webhook: string;
+  };
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
 }
 
 export type MetricsData = string;
@@ -2529,31 +2562,6 @@ export interface Watch {
   with_old: boolean;
 }
 
-export interface Webhook {
-  /** @format date-time */
-  accepted_at: string;
-  body_expired: boolean;
-  /** The size of the body. Null: the body is deleted. */
-  bytes: number | null;
-  content_type: string;
-  /** When it was to be delivered. Null: at once. */
-  deliver_at: string | null;
-  event_type: string | null;
-  links: {
-    /** @format uri-reference */
-    attempts: string;
-    /** @format uri-reference */
-    deliveries: string;
-    /** @format uri-reference */
-    webhook: string;
-  };
-  /**
-   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
-   * @format uuid
-   */
-  webhook_id: string;
-}
-
 // The requests are sent by request.ts.
 
 import { type RequestOptions, request } from "./request.ts";
@@ -2984,6 +2992,12 @@ export const getWebhook = (
     /** body: include the body of the webhook in the answer. */
     include?: "body";
     /**
+     * The most deliveries in the answer, those of the lowest subscription ids first, each with its newest 50 attempts. Left out: all deliveries and all attempts.
+     * @min 1
+     * @max 1000
+     */
+    max_deliveries?: number;
+    /**
      * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
      * @maxLength 256
      */
@@ -3304,6 +3318,8 @@ export const listWebhooks = (
      * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
      */
     event_type?: string;
+    /** deliveries: with the states of the deliveries of each webhook. */
+    include?: "deliveries";
     /**
      * The most rows that a page has. If it is left out: 100.
      * @min 1

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { listAttempts } from '../../../src/history/attempts.ts';
 import { countMinutes } from '../../../src/history/count.sql.ts';
 import { listDeliveries } from '../../../src/history/deliveries.ts';
+import { countDeliveryStates } from '../../../src/history/delivery-states.sql.ts';
 import { summarizeHealth } from '../../../src/history/health-summaries.sql.ts';
 import { readSeries, SERIES_WINDOWS } from '../../../src/history/series.ts';
 import { readStats } from '../../../src/history/stats.ts';
@@ -97,6 +98,19 @@ export function ofHistory({ pending }: Samples): Hot[] {
       pool: 'general',
       rows: 1_000,
       run: (pool) => readStats(pool, 'default', 101, 60_000),
+    },
+    {
+      what: 'count the states of the deliveries of a page of webhooks',
+      pool: 'lists',
+      rows: 2_000,
+      async run(pool) {
+        const { rows } = await listWebhooks(pool, { tenant: 'default' }, 100, undefined);
+        const states = await countDeliveryStates(
+          pool,
+          rows.map(({ webhook_id }) => webhook_id),
+        );
+        found('webhooks with deliveries', states.size, 50);
+      },
     },
     {
       what: 'count the deliveries that wait',
