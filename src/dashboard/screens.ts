@@ -1,7 +1,10 @@
 import type { ComponentType } from 'preact';
+import { Overview } from './screens/overview/overview.tsx';
 import { EditSubscription, NewSubscription } from './screens/subscriptions/edit.tsx';
 import { Subscriptions } from './screens/subscriptions/list.tsx';
 import { Subscription } from './screens/subscriptions/subscription.tsx';
+import { Webhook } from './screens/webhook/webhook.tsx';
+import { Webhooks } from './screens/webhooks/webhooks.tsx';
 
 export interface Screen {
   /** Under /dashboard/, such as `webhooks/:webhook_id`; empty: the first screen. */
@@ -15,8 +18,11 @@ export interface Screen {
   readonly scope: 'read' | 'manage' | 'admin';
 }
 
-/** All screens, in the order of the navigation. src/dashboard/README.md says how to add one. */
+/** All screens, in the order of the navigation. README.md says how to add one. */
 export const SCREENS: readonly Screen[] = [
+  { path: '', title: 'Overview', component: Overview, nav: 'watch', scope: 'read' },
+  { path: 'webhooks', title: 'Webhooks', component: Webhooks, nav: 'watch', scope: 'read' },
+  { path: 'webhooks/:webhook_id', title: 'Webhook', component: Webhook, scope: 'read' },
   {
     path: 'subscriptions',
     title: 'Subscriptions',

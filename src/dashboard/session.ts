@@ -1,23 +1,13 @@
 import { signal } from '@preact/signals';
-import { ApiError, refusal, request } from './api/request.ts';
-
-/** What `GET /v1/session` answers. */
-export interface Session {
-  readonly signed_in: boolean;
-  /** False: the API needs no key. */
-  readonly required: boolean;
-  /** The tenant of the key; null: all tenants. */
-  readonly tenant: string | null;
-  readonly scopes: readonly string[];
-  readonly expires_at: string | null;
-}
+import { createSession, deleteSession, getSession, type Session } from './api/client.ts';
+import { ApiError, refusal } from './api/request.ts';
 
 /** The session of this browser; undefined: not known yet. */
 export const session = signal<Session | undefined>(undefined);
 
 /** Reads the session. */
 export async function readSession(): Promise<void> {
-  session.value = await request<Session>('GET', '/v1/session', {});
+  session.value = await getSession();
   if (isOpen(session.value)) refusal.value = null;
 }
 
@@ -28,7 +18,7 @@ export async function readSession(): Promise<void> {
  */
 export async function signIn(key: string): Promise<void> {
   try {
-    await request('POST', '/v1/session', { body: { key } });
+    await createSession({ key });
   } catch (error) {
     // The form shows it.
     refusal.value = null;
@@ -40,7 +30,7 @@ export async function signIn(key: string): Promise<void> {
 
 /** Ends the session, here and in the database. */
 export async function signOut(): Promise<void> {
-  await request('DELETE', '/v1/session', {});
+  await deleteSession();
   refusal.value = null;
   await readSession();
 }
@@ -52,10 +42,7 @@ export function isOpen(session: Session): boolean {
 
 /** True: the session has that scope, so that what needs it is offered. The API checks it again. */
 export function may(scope: 'read' | 'send' | 'manage' | 'admin'): boolean {
-  const { value } = session;
-  if (value === undefined) return false;
-  if (!value.required && !value.signed_in) return true;
-  return value.scopes.includes(scope) || value.scopes.includes('admin');
+  return session.value?.scopes.includes(scope) ?? false;
 }
 
 /** True: the error is about the session, and the sign-in screen shows it. */

@@ -45,7 +45,12 @@ export function testInBrowser(
   root.test(name, { skip: whyNoChromium() }, async (t) => {
     browser ??= start();
     const { width = 1280, height = 800, colorScheme = 'light' } = look;
-    const context = await (await browser).newContext({ viewport: { width, height }, colorScheme });
+    const context = await (await browser).newContext({
+      viewport: { width, height },
+      colorScheme,
+      // With the locale POSIX, which servers have, this Chromium fails to format numbers.
+      locale: 'en-US',
+    });
     context.setDefaultTimeout(PATIENCE_MS);
     try {
       const problems = collectProblems(context);

@@ -8,6 +8,8 @@ interface FieldProps {
   readonly name: string;
   readonly error?: ApiError | undefined;
   readonly hint?: string;
+  /** Among filters: as wide as there is room. */
+  readonly wide?: boolean;
   /** Makes the input; spread what it gets over it. */
   readonly children: (input: {
     id: string;
@@ -25,12 +27,12 @@ interface FieldProps {
  *   {(input) => <input {...input} type="url" value={url} onInput={…} />}
  * </Field>
  */
-export function Field({ label, name, error, hint, children }: FieldProps) {
+export function Field({ label, name, error, hint, wide, children }: FieldProps) {
   const id = useId();
   const message = messageOf(error, name);
   const about = [hint && `${id}-hint`, message && `${id}-error`].filter(Boolean).join(' ');
   return (
-    <div class="field">
+    <div class={`field ${wide ? 'wide' : ''}`}>
       <label for={id}>{label}</label>
       {hint !== undefined && (
         <p class="hint" id={`${id}-hint`}>

@@ -5,7 +5,10 @@ const TONES: Readonly<Record<string, 'good' | 'bad' | 'busy' | 'waiting'>> = {
   active: 'good',
   closed: 'good',
   completed: 'good',
+  alive: 'good',
   failed: 'bad',
+  failing: 'bad',
+  'circuit open': 'bad',
   timeout: 'bad',
   blocked: 'bad',
   disabled: 'bad',
@@ -17,7 +20,15 @@ const TONES: Readonly<Record<string, 'good' | 'bad' | 'busy' | 'waiting'>> = {
   paused: 'waiting',
 };
 
-/** A state as text with a coloured dot: of a delivery, an attempt, a subscription, a circuit or a task. */
-export function StateBadge({ state }: { state: string }) {
-  return <span class={`badge ${TONES[state] ?? 'neutral'}`}>{state}</span>;
+/**
+ * A state as text with a coloured dot: of a delivery, an attempt, a subscription, a circuit or a task.
+ *
+ * @param count how many things are in that state, as text.
+ */
+export function StateBadge({ state, count }: { state: string; count?: string | undefined }) {
+  return (
+    <span class={`badge ${TONES[state] ?? 'neutral'}`}>
+      {count === undefined ? state : `${count} ${state}`}
+    </span>
+  );
 }

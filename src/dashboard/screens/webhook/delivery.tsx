@@ -1,0 +1,118 @@
+import { useState } from 'preact/hooks';
+import { type GetWebhookData, getWebhook, retryDelivery } from '../../api/client.ts';
+import { Action } from '../../components/button.tsx';
+import { CopyButton } from '../../components/copy-button.tsx';
+import { StateBadge } from '../../components/state-badge.tsx';
+import { Countdown, Time } from '../../components/time.tsx';
+import { curlOf } from '../../lib/curl.ts';
+import { to } from '../../lib/urls.ts';
+import { may } from '../../session.ts';
+import { Attempts } from './attempts.tsx';
+import { sqlOfDelivery } from './sql.ts';
+
+type Delivery = GetWebhookData['deliveries'][number];
+
+interface DeliveryProps {
+  readonly delivery: Delivery;
+  readonly webhook: GetWebhookData;
+  /** Called when the delivery was changed. */
+  readonly onChange: () => void;
+}
+
+/** One delivery: its state, what happens next, what can be done, and its attempts. */
+export function DeliveryPanel({ delivery, webhook, onChange }: DeliveryProps) {
+  const { id, state, subscription_id, subscription_url, webhook_id, body_expired } = delivery;
+  return (
+    <article class="panel delivery">
+      <div class="panel-head">
+        <h3>
+          <StateBadge state={state} />{' '}
+          <a class="receiver" href={to(`subscriptions/${subscription_id}`)}>
+            {subscription_url}
+          </a>
+        </h3>
+        <div class="buttons">
+          <CurlButton delivery={delivery} webhook={webhook} />
+          <CopyButton
+            text={() => sqlOfDelivery(webhook_id, subscription_id)}
+            what="the query as SQL"
+          >
+            SQL
+          </CopyButton>
+          {may('manage') && !body_expired && (
+            <Action
+              run={async () => {
+                await retryDelivery(id);
+                onChange();
+              }}
+              done="The delivery is sent again now."
+            >
+              Retry
+            </Action>
+          )}
+        </div>
+      </div>
+      <Next delivery={delivery} />
+      <Attempts attempts={delivery.attempts} made={delivery.attempts_made} />
+    </article>
+  );
+}
+
+/** Says what happens next, or how it ended. */
+function Next({ delivery }: { delivery: Delivery }) {
+  const { state, reason, next_attempt_at, ended_at, subscription_id } = delivery;
+  if (state === 'pending' && next_attempt_at !== null)
+    return (
+      <p>
+        The next attempt is due <Countdown to={next_attempt_at} whenDue="now" />.
+      </p>
+    );
+  if (state === 'held')
+    return (
+      <p>
+        Held outside the queue: its subscription is paused, has an open circuit or takes no more at
+        the moment. <a href={to(`subscriptions/${subscription_id}`)}>See the subscription</a>
+      </p>
+    );
+  return (
+    <p class="muted">
+      Ended <Time at={ended_at} />
+      {reason !== null && `, ${reason}`}
+    </p>
+  );
+}
+
+/** Copies a command that sends the same body to the receiver. It is not signed: the secret is never shown. */
+function CurlButton({ delivery, webhook }: Pick<DeliveryProps, 'delivery' | 'webhook'>) {
+  const [body, setBody] = useState<string | null>();
+  if (webhook.body_expired) return null;
+  // A browser lets a page copy only at once, so the body is read before: when the button is approached.
+  const prepare = async () => {
+    if (body !== undefined) return;
+    const answer = await getWebhook(webhook.webhook_id, {
+      include: 'body',
+      max_deliveries: 1,
+    }).catch(() => undefined);
+    setBody(answer?.body ?? null);
+  };
+  return (
+    <span onPointerEnter={prepare} onFocusIn={prepare}>
+      <CopyButton
+        what="the request to the receiver as curl, without its signature"
+        text={() =>
+          curlOf({
+            url: delivery.subscription_url,
+            headers: {
+              'content-type': webhook.content_type,
+              'webhook-id': webhook.webhook_id,
+              ...webhook.headers,
+            },
+            body: body ?? '',
+          })
+        }
+      >
+        curl
+      </CopyButton>
+    </span>
+  );
+}

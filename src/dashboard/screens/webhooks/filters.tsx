@@ -1,0 +1,133 @@
+import { useState } from 'preact/hooks';
+import type { ApiError } from '../../api/request.ts';
+import { Field } from '../../components/field.tsx';
+import { useUrl } from '../../data/use-url.ts';
+import { webhookIdIn } from '../../lib/ids.ts';
+import { to } from '../../lib/urls.ts';
+
+export const STATES = ['pending', 'held', 'failed', 'cancelled', 'succeeded'] as const;
+
+/** The filters of the list. They are in the URL, and change the list when a field is left or Enter is pressed. */
+export function Filters({ error }: { error: ApiError | undefined }) {
+  const { query, set, go } = useUrl();
+  const change = (changes: Record<string, string | undefined>) =>
+    set({ ...changes, cursor: undefined });
+  const filtered = ['event_type', 'subscription_id', 'state', 'since', 'until', 'webhook_id'].some(
+    (name) => query[name] !== undefined,
+  );
+
+  function search(text: string) {
+    const id = webhookIdIn(text);
+    if (id !== undefined) go(to(`webhooks/${id}`));
+    else change({ event_type: text.trim() });
+  }
+
+  return (
+    <search class="filters">
+      <Field label="Event type or id" name="event_type" error={error} wide>
+        {(input) => (
+          <Text
+            {...input}
+            data-search
+            placeholder="order.created"
+            value={query.event_type ?? ''}
+            onDone={search}
+          />
+        )}
+      </Field>
+      <Field label="Subscription" name="subscription_id" error={error}>
+        {(input) => (
+          <Text
+            {...input}
+            inputMode="numeric"
+            placeholder="Id"
+            value={query.subscription_id ?? ''}
+            onDone={(subscription_id) => change({ subscription_id })}
+          />
+        )}
+      </Field>
+      <Field label="State" name="state" error={error}>
+        {(input) => (
+          <select
+            {...input}
+            value={query.state ?? ''}
+            onChange={(event) => change({ state: event.currentTarget.value })}
+          >
+            <option value="">Any</option>
+            {STATES.map((state) => (
+              <option key={state} value={state}>
+                {state}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field label="From" name="since" error={error} wide>
+        {(input) => (
+          <input
+            {...input}
+            type="datetime-local"
+            value={localOf(query.since)}
+            onChange={(event) => change({ since: isoOf(event.currentTarget.value) })}
+          />
+        )}
+      </Field>
+      <Field label="Until" name="until" error={error} wide>
+        {(input) => (
+          <input
+            {...input}
+            type="datetime-local"
+            value={localOf(query.until)}
+            onChange={(event) => change({ until: isoOf(event.currentTarget.value) })}
+          />
+        )}
+      </Field>
+      {filtered && (
+        <a class="button plain" href={to('webhooks')}>
+          Clear
+        </a>
+      )}
+    </search>
+  );
+}
+
+interface TextProps {
+  readonly value: string;
+  readonly onDone: (text: string) => void;
+  readonly placeholder?: string;
+  readonly inputMode?: 'numeric';
+  readonly 'data-search'?: boolean;
+}
+
+/** A text field that says what was typed when it is left, or with Enter. */
+function Text({ value, onDone, ...rest }: TextProps) {
+  const [typed, setTyped] = useState<string>();
+  function finish() {
+    if (typed === undefined) return;
+    setTyped(undefined);
+    if (typed !== value) onDone(typed);
+  }
+  return (
+    <input
+      {...rest}
+      type="search"
+      spellcheck={false}
+      autocomplete="off"
+      value={typed ?? value}
+      onInput={(event) => setTyped(event.currentTarget.value)}
+      onBlur={finish}
+      onKeyDown={(event) => event.key === 'Enter' && finish()}
+    />
+  );
+}
+
+/** A time of the API as a field of local time has it; empty: none. */
+function localOf(iso: string | undefined): string {
+  const date = new Date(iso ?? '');
+  if (Number.isNaN(date.getTime())) return '';
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+function isoOf(local: string): string | undefined {
+  return local === '' ? undefined : new Date(local).toISOString();
+}

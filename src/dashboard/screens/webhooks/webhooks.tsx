@@ -1,0 +1,165 @@
+import { useState } from 'preact/hooks';
+import {
+  type Delivery,
+  type ListedWebhook,
+  listDeliveries,
+  listWebhooks,
+} from '../../api/client.ts';
+import { StateBadge } from '../../components/state-badge.tsx';
+import { Empty } from '../../components/states.tsx';
+import { type Column, PagedTable } from '../../components/table.tsx';
+import { Time } from '../../components/time.tsx';
+import { type PageOf, usePages } from '../../data/use-pages.ts';
+import { useUrl } from '../../data/use-url.ts';
+import { formatBytes } from '../../lib/format.ts';
+import { timeOfId } from '../../lib/ids.ts';
+import { to } from '../../lib/urls.ts';
+import { SendFirst } from '../overview/first-steps.tsx';
+import { Filters, STATES } from './filters.tsx';
+import { StateCounts } from './state-counts.tsx';
+import { useNewRows } from './use-new-rows.ts';
+
+const LIVE_EVERY_MS = 2_000;
+
+/** A webhook, or the delivery of one where the list is about a subscription or a state. */
+type Row = ListedWebhook | Delivery;
+
+const isDelivery = (row: Row): row is Delivery => 'state' in row;
+
+const TYPE: Column<Row> = {
+  head: 'Event type',
+  cell: ({ event_type }) => event_type ?? <span class="muted">no type</span>,
+};
+const ACCEPTED: Column<Row> = {
+  head: 'Accepted',
+  fit: true,
+  cell: (row) => <Time at={timeOfId(row.webhook_id)} />,
+};
+const ID: Column<Row> = {
+  head: 'Id',
+  fit: true,
+  wide: true,
+  cell: ({ webhook_id }) => <span class="code muted">{webhook_id}</span>,
+};
+
+const OF_WEBHOOKS: readonly Column<Row>[] = [
+  TYPE,
+  {
+    head: 'Deliveries',
+    cell: (row) => (isDelivery(row) ? null : <StateCounts counts={row.deliveries ?? {}} />),
+  },
+  ACCEPTED,
+  {
+    head: 'Size',
+    align: 'right',
+    fit: true,
+    wide: true,
+    cell: (row) =>
+      isDelivery(row) || row.bytes === null ? (
+        <span class="muted">deleted</span>
+      ) : (
+        formatBytes(row.bytes)
+      ),
+  },
+  ID,
+];
+
+const OF_DELIVERIES: readonly Column<Row>[] = [
+  TYPE,
+  {
+    head: 'Delivery',
+    fit: true,
+    cell: (row) => (isDelivery(row) ? <StateBadge state={row.state} /> : null),
+  },
+  {
+    head: 'Receiver',
+    wide: true,
+    cell: (row) => (isDelivery(row) ? `${row.subscription_id} · ${row.subscription_url}` : null),
+  },
+  {
+    head: 'Attempts',
+    align: 'right',
+    fit: true,
+    wide: true,
+    cell: (row) => (isDelivery(row) ? row.attempts_made : null),
+  },
+  ACCEPTED,
+  ID,
+];
+
+/** Finds webhooks. With a subscription or a state, the rows are deliveries. */
+export function Webhooks() {
+  const { query, set } = useUrl();
+  const { event_type, subscription_id, state, since, until, webhook_id } = query;
+  const ofDeliveries = [subscription_id, state, webhook_id].some((value) => value !== undefined);
+  const live = query.live !== 'off' && until === undefined && query.cursor === undefined;
+  const [reading, setReading] = useState(false);
+  const filters = { event_type, since, until };
+  const pages = usePages<Row>(
+    async (page, signal): Promise<PageOf<Row>> =>
+      ofDeliveries
+        ? await listDeliveries(
+            {
+              ...filters,
+              ...page,
+              subscription_id: subscription_id as number | undefined,
+              webhook_id,
+              state: STATES.find((name) => name === state),
+            },
+            { signal },
+          )
+        : await listWebhooks({ ...filters, ...page, include: 'deliveries' }, { signal }),
+    [event_type, subscription_id, state, since, until, webhook_id],
+    { everyMs: live && !reading ? LIVE_EVERY_MS : undefined },
+  );
+  const isNew = useNewRows(pages.rows, keyOf);
+  const filtered = ofDeliveries || Object.values(filters).some((value) => value !== undefined);
+  return (
+    <>
+      <div class="screen-head">
+        <h1>Webhooks</h1>
+        <button
+          type="button"
+          class="button plain"
+          aria-pressed={query.live !== 'off'}
+          onClick={() => set({ live: query.live === 'off' ? undefined : 'off' }, true)}
+        >
+          <span class={`live-dot ${live && !reading ? 'on' : ''}`} />
+          {query.live === 'off' ? 'Live: off' : reading && live ? 'Live: waits' : 'Live'}
+        </button>
+      </div>
+      <Filters error={pages.error} />
+      {/* Rows must not move away from a mouse or a focus. */}
+      <div
+        onPointerEnter={({ pointerType }) => setReading(pointerType === 'mouse')}
+        onPointerLeave={() => setReading(false)}
+        onFocusIn={() => setReading(true)}
+        onFocusOut={() => setReading(false)}
+      >
+        <PagedTable
+          caption={ofDeliveries ? 'Deliveries' : 'Webhooks'}
+          columns={ofDeliveries ? OF_DELIVERIES : OF_WEBHOOKS}
+          pages={pages}
+          keyOf={keyOf}
+          href={({ webhook_id }) => to(`webhooks/${webhook_id}`)}
+          marked={isNew}
+          empty={
+            filtered ? (
+              <Empty title="Nothing matches">
+                <p>
+                  No webhook matches these filters. <a href={to('webhooks')}>Show all webhooks</a>
+                </p>
+              </Empty>
+            ) : (
+              <SendFirst />
+            )
+          }
+        />
+      </div>
+    </>
+  );
+}
+
+function keyOf(row: Row): string {
+  return isDelivery(row) ? row.id : row.webhook_id;
+}
