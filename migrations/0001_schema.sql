@@ -41,6 +41,8 @@ create table posthorn.tenants (
   -- Accept only registered event types; accept only data that matches the schema of its event type.
   strict_event_types boolean not null default false,
   validate_event_types boolean not null default false,
+  -- Who may embed its portal, and how the portal looks: {"origins": […], "logo": …, "accent": …, "header": …, "mode": …}.
+  portal jsonb check (jsonb_typeof(portal) = 'object'),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   deleted_at timestamptz,
@@ -73,17 +75,28 @@ create table posthorn.keys (
 comment on table posthorn.keys is 'API keys, as SHA-256, with their scopes.';
 create index keys_of_tenant on posthorn.keys (tenant, id);
 
--- A browser has a random token in a cookie, and the table has a hash of it (src/sessions/sessions.ts says which).
+-- A browser has a random token in a cookie, and the table has a hash of it (src/sessions/tokens.ts says which).
 create table posthorn.sessions (
   hash bytea primary key check (length(hash) = 32),
-  -- The key that opened it, whose access it has; null: the admin key, or none if none is required.
+  -- The key that opened it; null: the admin key, or none if none is required. A session of the dashboard has the access
+  -- of that key, and no session outlives it.
   key_id integer references posthorn.keys (id),
   created_at timestamptz not null default now(),
-  expires_at timestamptz not null
+  expires_at timestamptz not null,
+  -- Of a session in the portal: the tenant that it is limited to, and what it may do and show there.
+  portal_tenant text references posthorn.tenants (id),
+  portal jsonb,
+  -- The public part of the link to the portal, and until when the link may be opened; null: it was opened. Until then
+  -- the hash is that of the token in the link.
+  link_id uuid unique,
+  open_until timestamptz,
+  constraint sessions_portal_is_of_tenant check ((portal_tenant is null) = (portal is null)),
+  constraint sessions_link_is_to_portal check (open_until is null or link_id is not null)
 );
-comment on table posthorn.sessions is 'Browsers that are signed in.';
+comment on table posthorn.sessions is 'Browsers that are signed in to the dashboard or the portal, and links to the portal.';
 -- For limiting their number.
-create index sessions_of_key on posthorn.sessions (coalesce(key_id, 0), created_at);
+create index sessions_of_key on posthorn.sessions (coalesce(key_id, 0), created_at) where portal_tenant is null;
+create index sessions_of_portal on posthorn.sessions (portal_tenant, created_at) where portal_tenant is not null;
 
 -- Event types --------------------------------------------------------------------------------------
 

@@ -257,17 +257,26 @@ create table posthorn.schema_files (
   constraint schema_files_pkey PRIMARY KEY (path)
 );
 
--- Browsers that are signed in.
+-- Browsers that are signed in to the dashboard or the portal, and links to the portal.
 create table posthorn.sessions (
   hash bytea not null,
   key_id integer,
   created_at timestamp with time zone not null default now(),
   expires_at timestamp with time zone not null,
+  portal_tenant text,
+  portal jsonb,
+  link_id uuid,
+  open_until timestamp with time zone,
   constraint sessions_hash_check CHECK ((length(hash) = 32)),
   constraint sessions_key_id_fkey FOREIGN KEY (key_id) REFERENCES posthorn.keys(id),
-  constraint sessions_pkey PRIMARY KEY (hash)
+  constraint sessions_link_id_key UNIQUE (link_id),
+  constraint sessions_link_is_to_portal CHECK (((open_until IS NULL) OR (link_id IS NOT NULL))),
+  constraint sessions_pkey PRIMARY KEY (hash),
+  constraint sessions_portal_is_of_tenant CHECK (((portal_tenant IS NULL) = (portal IS NULL))),
+  constraint sessions_portal_tenant_fkey FOREIGN KEY (portal_tenant) REFERENCES posthorn.tenants(id)
 );
-CREATE INDEX sessions_of_key ON posthorn.sessions USING btree (COALESCE(key_id, 0), created_at);
+CREATE INDEX sessions_of_key ON posthorn.sessions USING btree (COALESCE(key_id, 0), created_at) WHERE (portal_tenant IS NULL);
+CREATE INDEX sessions_of_portal ON posthorn.sessions USING btree (portal_tenant, created_at) WHERE (portal_tenant IS NOT NULL);
 
 -- The event types and channels of each subscription, as rows, for finding those that match a webhook.
 create table posthorn.subscription_event_types (
@@ -382,12 +391,14 @@ create table posthorn.tenants (
   retention_ms bigint,
   strict_event_types boolean not null default false,
   validate_event_types boolean not null default false,
+  portal jsonb,
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
   deleted_at timestamp with time zone,
   constraint tenants_default_stays CHECK (((id <> 'default'::text) OR (deleted_at IS NULL))),
   constraint tenants_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
   constraint tenants_pkey PRIMARY KEY (id),
+  constraint tenants_portal_check CHECK ((jsonb_typeof(portal) = 'object'::text)),
   constraint tenants_retention_ms_check CHECK ((retention_ms > 0))
 );
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.tenants FOR EACH ROW EXECUTE FUNCTION posthorn.notify_tenant_changed();

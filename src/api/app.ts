@@ -27,6 +27,7 @@ import { filterRoutes } from './routes/filters.ts';
 import { healthRoutes } from './routes/health.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { portalRoutes } from './routes/portal.ts';
 import { sendRoutes } from './routes/send.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { sessionRoutes } from './routes/session.ts';
@@ -82,9 +83,10 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 
   if (services.serves === 'everything') {
-    await registerPages(app as unknown as FastifyInstance);
+    await registerPages(app as unknown as FastifyInstance, services.portalLinks);
     await app.register(sessionRoutes, { services, identification });
     await app.register(tenantRoutes, { services });
+    await app.register(portalRoutes, { services });
     await app.register(keyRoutes, { services });
     await app.register(subscriptionRoutes, { services });
     await app.register(v1SubscriptionRoutes, { services });

@@ -9,6 +9,7 @@ import type { Keyring } from '../keys/keyring.ts';
 import type { Sealer } from '../lib/sealing.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { TestSender } from '../sending/test-send.ts';
+import type { PortalLinks } from '../sessions/portal-links.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import type { TenantCache } from '../tenants/cache.ts';
@@ -26,6 +27,7 @@ export interface ApiServices {
   readonly sealer: Sealer;
   readonly keyring: Keyring;
   readonly sessions: Sessions;
+  readonly portalLinks: PortalLinks;
   readonly tenants: TenantCache;
   readonly eventTypes: EventTypeCache;
   readonly schemas: SchemaJudge;

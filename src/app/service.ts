@@ -25,6 +25,7 @@ import { createMetrics } from '../metrics/metrics.ts';
 import { countQueue } from '../metrics/queue-counts.sql.ts';
 import { createReporter } from '../metrics/reporter.ts';
 import { createTestSender } from '../sending/test-send.ts';
+import { createPortalLinks } from '../sessions/portal-links.ts';
 import { createSessions } from '../sessions/sessions.ts';
 import { createSubscriptionCache } from '../subscriptions/cache.ts';
 import { reportSecrets } from '../subscriptions/report-secrets.ts';
@@ -178,6 +179,7 @@ export async function startService(
       metrics.observeGroup('accept', webhooks),
     );
     metrics.watchPools({ ...pools, ...intake.pools });
+    const sessions = createSessions(pool, settings.adminKey);
     const schemas = createSchemaJudge();
     const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS);
     const app = await createApp({
@@ -189,7 +191,8 @@ export async function startService(
       subscriptions,
       sealer,
       keyring,
-      sessions: createSessions(pool, settings.adminKey),
+      sessions,
+      portalLinks: createPortalLinks(pool, sessions.tokens),
       tenants,
       eventTypes,
       schemas,

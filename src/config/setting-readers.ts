@@ -81,6 +81,16 @@ export function postgresUrl(text: string): string {
   return text;
 }
 
+/** Reads the URL of an origin, and returns it without a slash at its end. */
+export function publicUrl(text: string): string {
+  const url = URL.parse(text.trim());
+  if (url === null || !/^https?:$/.test(url.protocol) || `${url.origin}/` !== url.href)
+    throw new Error(
+      `"${text}" is not the URL of a host without a path, such as https://hooks.example.com`,
+    );
+  return url.origin;
+}
+
 const HOST_NAME =
   /^(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/;
 

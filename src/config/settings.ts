@@ -31,6 +31,7 @@ import {
   oneOf,
   postgresUrl,
   processCount,
+  publicUrl,
   trimmed,
   wholeNumber,
 } from './setting-readers.ts';
@@ -69,6 +70,8 @@ export interface Settings {
   readonly authRequired: boolean;
   /** The names, besides those of loopback, by which requests without a key may call the API; undefined: the default. */
   readonly allowHosts: ReadonlySet<string> | undefined;
+  /** The URL by which browsers reach the service, without a slash at its end; undefined: that of each request. */
+  readonly publicUrl: string | undefined;
   /** The first key encrypts secrets at rest, all keys decrypt; no key: secrets are stored as plain text. */
   readonly encryptionKeys: readonly SealingKey[];
   /** Requests of a key to this process; undefined: no limit. */
@@ -191,6 +194,10 @@ export const SETTINGS = {
     'Names that requests without `POSTHORN_ADMIN_KEY` may have as their `Host`, besides `localhost` and loopback addresses, such as `posthorn,hooks.internal`. Unset: none if `HOST` is loopback, else any',
     hostNames,
   ),
+  POSTHORN_PUBLIC_URL: optional(
+    'URL by which browsers reach the service, such as `https://hooks.example.com`; links to portals begin with it. Unset: the address of the request that creates the link',
+    publicUrl,
+  ),
   POSTHORN_ENCRYPTION_KEY: optional(
     'Encrypts secrets in the database: 32 bytes in base64 or hex. Of several keys, separated by commas, the first encrypts and all decrypt',
     parseSealingKeys,
@@ -288,6 +295,7 @@ export function loadSettings(
     adminKey: adminKeyGiven,
     authRequired: adminKeyGiven !== undefined,
     allowHosts: value('POSTHORN_ALLOW_HOSTS'),
+    publicUrl: value('POSTHORN_PUBLIC_URL'),
     encryptionKeys: value('POSTHORN_ENCRYPTION_KEY') ?? [],
     rateLimit: value('POSTHORN_RATE_LIMIT'),
     tenantRateLimit: value('POSTHORN_TENANT_RATE_LIMIT'),

@@ -90,6 +90,15 @@ interface DeliveryAttemptsTable {
   response_excerpt: string | null;
 }
 
+/** As PortalSettings of src/sessions/portal.ts. */
+interface PortalColumn {
+  readonly origins?: string[];
+  readonly logo?: string | null;
+  readonly accent?: string | null;
+  readonly header?: string | null;
+  readonly mode?: 'light' | 'dark' | 'auto';
+}
+
 interface TenantsTable {
   id: string;
   name: string | null;
@@ -97,6 +106,7 @@ interface TenantsTable {
   retention_ms: number | null;
   strict_event_types: Generated<boolean>;
   validate_event_types: Generated<boolean>;
+  portal: ColumnType<PortalColumn | null, string | null | undefined, string | null>;
   created_at: Generated<Date>;
   updated_at: Generated<Date>;
   deleted_at: Date | null;

@@ -11,8 +11,10 @@ export interface Access {
   /** The tenant that it is limited to; null: all tenants. */
   readonly tenant: string | null;
   readonly allowed: ReadonlySet<Scope>;
-  /** Null for requests without a key, if none is required. */
-  readonly keyId: number | 'admin' | null;
+  /** Null for requests without a key, if none is required; `portal` for those of a session in a portal. */
+  readonly keyId: number | 'admin' | 'portal' | null;
+  /** Returns true for the routes that the access is limited to. Left out: all routes of its scopes. */
+  readonly includes?: (method: string, route: string) => boolean;
 }
 
 export interface KnownKey extends Access {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/types.ts';
+import type { PortalSettings } from '../sessions/portal.ts';
 import { deleteSubscriptionsOf } from '../subscriptions/store.ts';
 
 /** The tenant of everything for which no other is named. */
@@ -12,6 +13,8 @@ export interface Tenant {
   readonly metadata: Record<string, string> | null;
   /** The time for which its payloads and answers are kept; null: the setting applies. */
   readonly retention_ms: number | null;
+  /** Who may embed its portal, and how the portal looks; null: the defaults. */
+  readonly portal: PortalSettings | null;
   readonly created_at: Date;
   readonly updated_at: Date;
 }
@@ -20,9 +23,18 @@ interface TenantFields {
   readonly name?: string | null | undefined;
   readonly metadata?: Record<string, string> | null | undefined;
   readonly retention_ms?: number | null | undefined;
+  readonly portal?: PortalSettings | null | undefined;
 }
 
-const VISIBLE = ['id', 'name', 'metadata', 'retention_ms', 'created_at', 'updated_at'] as const;
+const VISIBLE = [
+  'id',
+  'name',
+  'metadata',
+  'retention_ms',
+  'portal',
+  'created_at',
+  'updated_at',
+] as const;
 
 /**
  * Stores a tenant.
@@ -31,11 +43,17 @@ const VISIBLE = ['id', 'name', 'metadata', 'retention_ms', 'created_at', 'update
  */
 export async function createTenant(
   db: Database,
-  { id, name = null, metadata = null, retention_ms = null }: TenantFields & { readonly id: string },
+  {
+    id,
+    name = null,
+    metadata = null,
+    retention_ms = null,
+    portal = null,
+  }: TenantFields & { readonly id: string },
 ): Promise<Tenant | undefined> {
   return await db
     .insertInto('posthorn.tenants')
-    .values({ id, name, metadata, retention_ms })
+    .values({ id, name, metadata, retention_ms, portal: write(portal) })
     .onConflict((conflict) => conflict.doNothing())
     .returning(VISIBLE)
     .executeTakeFirst();
@@ -70,7 +88,7 @@ export async function getTenant(db: Database, id: string): Promise<Tenant | unde
 export async function updateTenant(
   db: Database,
   id: string,
-  { name, metadata, retention_ms }: TenantFields,
+  { name, metadata, retention_ms, portal }: TenantFields,
 ): Promise<Tenant | undefined> {
   return await db
     .updateTable('posthorn.tenants')
@@ -78,6 +96,7 @@ export async function updateTenant(
       ...(name === undefined ? {} : { name }),
       ...(metadata === undefined ? {} : { metadata }),
       ...(retention_ms === undefined ? {} : { retention_ms }),
+      ...(portal === undefined ? {} : { portal: write(portal) }),
       updated_at: sql`now()`,
     })
     .where('id', '=', id)
@@ -85,6 +104,8 @@ export async function updateTenant(
     .returning(VISIBLE)
     .executeTakeFirst();
 }
+
+const write = (portal: PortalSettings | null) => (portal === null ? null : JSON.stringify(portal));
 
 /** The numbers of things that were deleted, cancelled or revoked with a tenant. */
 interface DeletedTenant {

@@ -129,8 +129,9 @@ for (const [part, operations] of partsOf(document)) {
 function partsOf(document: OpenApi): Map<string, Operation[]> {
   const operations = operationsOf(document).filter(
     ({ requestBody, operationId }) =>
-      // Nothing can be filled in for a key.
-      operationId !== 'createSession' && (requestBody !== undefined || LISTS.includes(operationId)),
+      // Nothing can be filled in for a key or a token.
+      !/^create(Portal)?Session$/.test(operationId) &&
+      (requestBody !== undefined || LISTS.includes(operationId)),
   );
   const isDelete = ({ method }: Operation) => method === 'delete';
   return Map.groupBy(

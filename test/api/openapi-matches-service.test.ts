@@ -50,6 +50,7 @@ t.test(
       '/v1/keys',
       '/v1/keys/{key_id}',
       '/v1/session',
+      '/v1/session/portal',
       '/v1/settings',
       '/v1/stats',
       '/v1/stats/queue',
@@ -70,6 +71,7 @@ t.test(
       '/v1/tasks/{task_id}/cancel',
       '/v1/tenants',
       '/v1/tenants/{tenant_id}',
+      '/v1/tenants/{tenant_id}/portal',
       '/v1/watches',
       '/v1/watches/{watch_id}',
       '/v1/watches/{watch_id}/backfills',
@@ -101,18 +103,21 @@ t.test(
 );
 
 t.test('the document tells which scope each operation needs', async (t) => {
-  const open = ['/healthz', '/metrics', '/ping', '/readyz', '/v1/session'];
+  const open = [
+    ...['/healthz', '/metrics', '/ping', '/readyz'],
+    ...['/v1/session', '/v1/session/portal'],
+  ];
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: 'an admin key of some length' });
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
   t.match(document.components.securitySchemes, { bearerAuth: { type: 'http', scheme: 'bearer' } });
   for (const [path, operations] of Object.entries<Record<string, { security?: unknown }>>(
     document.paths,
   )) {
-    const scopes = ['/v1/keys', '/v1/settings', '/v1/tenants', '/v1/watches', '/v1/backfills'].some(
-      (start) => path.startsWith(start),
-    )
-      ? /^admin$/
-      : /^(read|send|manage)$/;
+    const ofService = ['/v1/keys', '/v1/settings', '/v1/tenants', '/v1/watches', '/v1/backfills'];
+    const scopes =
+      ofService.some((start) => path.startsWith(start)) && !path.endsWith('/portal')
+        ? /^admin$/
+        : /^(read|send|manage)$/;
     const expected = open.includes(path)
       ? []
       : path === '/ingest/{subscription_id}'
@@ -170,8 +175,8 @@ t.test('the examples of request bodies work when sent', async (t) => {
   const operations = operationsOf(document).sort((one, other) => isDelete(one) - isDelete(other));
   for (const operation of operations) {
     const [example] = bodyExamplesOf(operation);
-    // Its example is a key, which is not one of this service.
-    if (example === undefined || operation.operationId === 'createSession') continue;
+    // Their examples are a key and a token, which are not of this service.
+    if (example === undefined || /^create(Portal)?Session$/.test(operation.operationId)) continue;
     const { method, path } = operation;
     const reply = await posthorn.request(
       method.toUpperCase(),

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
+import cookie from '@fastify/cookie';
 import Fastify from 'fastify';
 import t, { type Test } from 'tap';
 import { registerErrors } from '../../src/api/plugins/errors.ts';
@@ -11,6 +12,8 @@ import { sendWith } from '../helpers/raw.ts';
 import { startTestService } from '../helpers/service.ts';
 
 const BROWSER = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
+/** Nobody may embed anything. What portals allow is tested in portal.test.ts. */
+const NO_PORTALS = { origins: async () => [] };
 const SCRIPT = 'console.log("a script of some length");'.repeat(100);
 
 /** Serves a folder with what a build leaves, or with nothing. */
@@ -27,7 +30,8 @@ async function serve(t: Test, built: boolean): Promise<{ url: string; dir: strin
   }
   const app = Fastify();
   registerErrors(app);
-  await registerPages(app, dir);
+  await app.register(cookie, { hook: false });
+  await registerPages(app, NO_PORTALS, dir);
   t.teardown(() => app.close());
   return { url: await app.listen({ port: 0, host: '127.0.0.1' }), dir };
 }

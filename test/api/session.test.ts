@@ -270,6 +270,7 @@ t.test(
       tenant: null,
       scopes: ['read', 'send', 'manage', 'admin'],
       expires_at: null,
+      portal: null,
     });
     const { json } = await posthorn.request('POST', '/v1/keys', { scopes: ['read'] });
     const { cookie } = await signIn(posthorn, json.key);

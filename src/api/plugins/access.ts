@@ -11,6 +11,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Required: the app does not start if a route lacks it. */
     scope?: Needed;
+    /** True: pages of other sites may embed this page; its Content-Security-Policy says which. */
+    embeddable?: boolean;
   }
 }
 

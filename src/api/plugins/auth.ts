@@ -53,10 +53,12 @@ export function registerAuth(
     const { config, url = '' } = request.routeOptions;
     const scope = config.scope as Scope | 'own';
     request.access = access;
+    if (access?.includes?.(request.method, url) === false)
+      throw new Problem('forbidden', 'This is not a part of this portal.');
     if (scope === 'own') return undefined;
     if (access === null) throw missingKey();
     if (namesTenant({ url, config })) {
-      if (!access.allowed.has(scope)) throw missingScope(scope);
+      if (!access.allowed.has(scope)) throw missingScope(scope, access);
       const { tenant } = request.query as { tenant?: unknown };
       request.tenant = access.tenant ?? DEFAULT_TENANT;
       return tenant === undefined ? undefined : nameTenant(request, access, tenant);
@@ -67,7 +69,7 @@ export function registerAuth(
         `The routes outside of /v1 are for the tenant ${DEFAULT_TENANT}, and this key belongs to another tenant; use /v1.`,
       );
     }
-    if (!access.allowed.has(scope)) throw missingScope(scope);
+    if (!access.allowed.has(scope)) throw missingScope(scope, access);
     if (!url.startsWith('/v1/') && (request.query as { tenant?: unknown }).tenant !== undefined)
       throw invalidField(
         'query.tenant',
@@ -105,7 +107,9 @@ function missingKey(): Problem {
 }
 
 /** The 403 for a key without the scope. */
-export function missingScope(scope: Scope): Problem {
+export function missingScope(scope: Scope, access?: Access): Problem {
+  if (access?.keyId === 'portal')
+    return new Problem('forbidden', 'This portal was opened for reading only.');
   return new Problem(
     'forbidden',
     `This key lacks the scope "${scope}", which this route requires.`,

@@ -50,12 +50,13 @@ function judgeSender(request: FastifyRequest): string | null {
   return `A browser sent this request for a page of ${page}. This API has no admin key, so it accepts requests only from its own pages and from programs that are not browsers. Use one of these, or set POSTHORN_ADMIN_KEY.`;
 }
 
-/** Returns true if a user followed a link to a page that shows no data, such as /api/docs/. */
+/** Returns true if a user followed a link to a page that has no data, such as /api/docs/, or a page embeds the portal. */
 function isVisit({ method, headers, routeOptions }: FastifyRequest): boolean {
   return (
     method === 'GET' &&
     routeOptions.config.scope === 'open' &&
     headers['sec-fetch-mode'] === 'navigate' &&
-    headers['sec-fetch-dest'] === 'document'
+    (headers['sec-fetch-dest'] === 'document' ||
+      (headers['sec-fetch-dest'] === 'iframe' && routeOptions.config.embeddable === true))
   );
 }

@@ -8,7 +8,8 @@ import { hashKey } from '../../keys/store.ts';
 import type { BrowserSession, Sessions } from '../../sessions/sessions.ts';
 import { Problem } from '../problems.ts';
 import { requireOwnPage } from './own-page.ts';
-import { readSessionToken } from './session-cookie.ts';
+import { portalAccess } from './portal-access.ts';
+import { PORTAL_HEADER, readSessionToken, sessionKindOf } from './session-cookie.ts';
 
 const ADMIN: Access = { tenant: null, allowed: allowedBy(['admin']), keyId: 'admin' };
 /** The access of requests without a key, if none is required. */
@@ -35,6 +36,12 @@ export interface Identification {
    * @throws Problem (401) if the key is malformed, unknown, revoked or expired.
    */
   ofKey(key: string): Access | Promise<Access>;
+  /**
+   * Returns the access that a session in a portal gives.
+   *
+   * @throws Problem (401) if the session is another one, or the key that opened it is not valid any more.
+   */
+  ofPortal(session: BrowserSession): Promise<Access>;
 }
 
 /** Finds out whose requests are. */
@@ -77,18 +84,40 @@ export function createIdentification(
   }
 
   function ofCookie(request: FastifyRequest): Access | null | Promise<Access> {
-    const token = readSessionToken(app, request);
-    if (token === undefined) return admin === undefined ? ANYBODY : null;
+    const kind = sessionKindOf(request);
+    const token = readSessionToken(app, request, kind);
+    if (token === undefined) {
+      if (kind === 'portal') throw unauthorized(NO_PORTAL);
+      return admin === undefined ? ANYBODY : null;
+    }
     requireOwnPage(request);
-    return ofSession(token);
+    return kind === 'portal' ? ofPortalToken(request, token) : ofSession(token);
   }
 
   async function ofSession(token: string): Promise<Access> {
     const session = await sessions.find(token);
-    if (session !== null) return await accessOf(session);
+    if (session !== null && session.portal === null) return await accessOf(session);
     // The cookie may be left from a time when a key was required.
     if (admin === undefined) return ANYBODY;
     throw unauthorized('The session has ended. Sign in again.');
+  }
+
+  async function ofPortalToken(request: FastifyRequest, token: string): Promise<Access> {
+    const session = await sessions.find(token);
+    const access = session && (await ofPortal(session));
+    if (access === null) throw unauthorized(NO_PORTAL);
+    const opened = request.headers[PORTAL_HEADER];
+    if (opened === '1' || opened === encodeURIComponent(access.tenant ?? '')) return access;
+    throw unauthorized(
+      'The portal of another tenant was opened in this browser. Open this page again from where you came.',
+    );
+  }
+
+  async function ofPortal(session: BrowserSession): Promise<Access> {
+    if (session.portal === null) throw unauthorized(NO_PORTAL);
+    // The portal is limited to less than its key may, and ends with it.
+    await accessOf(session);
+    return portalAccess(session.portal);
   }
 
   function accessOf({ keyHash }: BrowserSession): Access | Promise<Access> {
@@ -104,8 +133,10 @@ export function createIdentification(
     return key;
   }
 
-  return { ofRequest, ofKey: (key) => ofText(key, hashKey(key)) };
+  return { ofRequest, ofPortal, ofKey: (key) => ofText(key, hashKey(key)) };
 }
+
+const NO_PORTAL = 'This page has ended. Open it again from where you came.';
 
 /** The 401 for a request without a valid key. */
 export function unauthorized(detail: string): Problem {

@@ -69,7 +69,10 @@ export async function registerLimits(
     };
   }
   const countForKey =
-    ofKey && createCount(ofKey, 'This key may make', ({ access }) => String(access?.keyId));
+    ofKey &&
+    createCount(ofKey, 'This key may make', ({ access }) =>
+      access?.keyId === 'portal' ? `portal ${access.tenant}` : String(access?.keyId),
+    );
   const countForTenant =
     ofTenant && createCount(ofTenant, 'This tenant may make', ({ tenant }) => tenant);
   app.decorate('countForTenant', countForTenant ?? null);

@@ -5,8 +5,10 @@ import helmet from '@fastify/helmet';
 import staticFiles from '@fastify/static';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { packageFile } from '../../lib/package-files.ts';
+import type { PortalLinks } from '../../sessions/portal-links.ts';
 import { HSTS_SECONDS } from './docs.ts';
 import { noSuchRoute } from './errors.ts';
+import { readSessionToken } from './session-cookie.ts';
 
 /** Where `npm run build:dashboard` writes the pages. */
 export const PAGES_DIR = fileURLToPath(packageFile('dist/dashboard'));
@@ -22,16 +24,23 @@ const POLICY = {
   'form-action': ["'none'"],
   'frame-ancestors': ["'none'"],
 };
+const NO_FRAMES = "frame-ancestors 'none'";
 
 const NOT_BUILT = 'The dashboard is not built. Run: npm run build:dashboard\n';
 
 /**
- * Serves the pages of the dashboard: `/` for browsers, `/dashboard/…` for each screen, and the files that they load
- * under `/dashboard/assets/`. The pages contain no data, so they need no key; they get everything from the API.
+ * Serves the pages of the dashboard and the portal: `/` for browsers, `/dashboard/…` and `/portal/…` for each screen, and
+ * the files that they load under `/dashboard/assets/`. The pages contain no data, so they need no key; they get
+ * everything from the API.
  *
+ * @param portalLinks know who may embed the portal.
  * @param dir has `index.html`, and `assets/` with a hash in each name and compressed copies (.br, .gz) beside.
  */
-export async function registerPages(app: FastifyInstance, dir: string = PAGES_DIR): Promise<void> {
+export async function registerPages(
+  app: FastifyInstance,
+  portalLinks: Pick<PortalLinks, 'origins'>,
+  dir: string = PAGES_DIR,
+): Promise<void> {
   await app.register(async (scope) => {
     scope.addHook('onRoute', (route) => {
       route.config = { ...route.config, scope: 'open' };
@@ -59,7 +68,24 @@ export async function registerPages(app: FastifyInstance, dir: string = PAGES_DI
     });
     for (const path of ['/dashboard', '/dashboard/*'])
       scope.get(path, { schema: { hide: true } as object }, (_request, reply) => sendPage(reply));
+    for (const path of ['/portal', '/portal/*'])
+      scope.get(
+        path,
+        { config: { embeddable: true }, schema: { hide: true } as object },
+        async (request, reply) => {
+          allowFrames(reply, await originsOf(request));
+          return await sendPage(reply);
+        },
+      );
   });
+
+  /** Returns the origins that may embed a page of the portal: those of its link's tenant, or of its session's. */
+  async function originsOf(request: FastifyRequest): Promise<readonly string[]> {
+    const [, link] = /^\/portal\/enter\/([^/?]+)/.exec(request.url) ?? [];
+    if (link !== undefined) return await portalLinks.origins({ link });
+    const token = readSessionToken(app, request, 'portal');
+    return token === undefined ? [] : await portalLinks.origins({ token });
+  }
 
   async function sendPage(reply: FastifyReply): Promise<FastifyReply> {
     try {
@@ -68,9 +94,22 @@ export async function registerPages(app: FastifyInstance, dir: string = PAGES_DI
       return reply.code(503).type('text/plain; charset=utf-8').send(NOT_BUILT);
     }
     // It names the files of one build, so it must be asked for again.
-    reply.header('cache-control', 'no-cache');
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-cache');
     return reply.sendFile('index.html', dir, { cacheControl: false });
   }
+}
+
+/** Lets pages of these origins embed the page that is answered. */
+function allowFrames(reply: FastifyReply, origins: readonly string[]): void {
+  // Whose page it is depends on a cookie, so no cache may keep it.
+  reply.header('cache-control', 'no-store');
+  if (origins.length === 0) return;
+  const policy = String(reply.getHeader('content-security-policy'));
+  reply.removeHeader('x-frame-options');
+  reply.header(
+    'content-security-policy',
+    policy.replace(NO_FRAMES, `frame-ancestors ${origins.join(' ')}`),
+  );
 }
 
 /** Browsers name text/html when they open a page; other programs accept anything. */

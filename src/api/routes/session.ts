@@ -4,16 +4,28 @@ import { Type } from 'typebox';
 import { isKey } from '../../keys/format.ts';
 import type { Access, KnownKey } from '../../keys/keyring.ts';
 import { SCOPES } from '../../keys/scopes.ts';
-import { ANYBODY, type Identification } from '../plugins/identify.ts';
+import { PORTAL_SCREENS, type Portal } from '../../sessions/portal.ts';
+import { type BrowserSession, KEPT_MS } from '../../sessions/sessions.ts';
+import { ANYBODY, type Identification, unauthorized } from '../plugins/identify.ts';
 import { CSRF_HEADER, refuseForeignPage, requireOwnPage } from '../plugins/own-page.ts';
 import {
   clearSessionCookie,
+  PORTAL_HEADER,
   readSessionToken,
+  sessionKindOf,
   setSessionCookie,
 } from '../plugins/session-cookie.ts';
 import { Problem } from '../problems.ts';
 import { described, named, nullable, oneOf, problems, Timestamp } from '../schemas/common.ts';
+import { PortalAccessSchema, ThemeSchema } from '../schemas/portal.ts';
 import type { ApiServices } from '../services.ts';
+
+const PortalSchema = named('Portal', {
+  name: nullable(Type.String({ description: 'The name of the tenant.' })),
+  access: PortalAccessSchema,
+  screens: Type.Array(oneOf(PORTAL_SCREENS)),
+  theme: ThemeSchema,
+});
 
 const SessionSchema = named('Session', {
   signed_in: Type.Boolean({
@@ -34,13 +46,17 @@ const SessionSchema = named('Session', {
     ...Timestamp,
     description: 'When the session ends. Null: there is none.',
   }),
+  portal: nullable({
+    ...PortalSchema,
+    description: `The portal that the session is for. Null: none. Pages of the portal send the header \`${PORTAL_HEADER}: 1\` with every request.`,
+  }),
 });
 
 /** Signing in to the pages of the service: a key is exchanged for a cookie. */
 export const sessionRoutes: FastifyPluginAsyncTypebox<{
   services: ApiServices;
   identification: Identification;
-}> = async (app, { services: { sessions, settings }, identification }) => {
+}> = async (app, { services: { sessions, portalLinks, settings }, identification }) => {
   app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store');
     done();
@@ -77,12 +93,59 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{
       // Only the admin key can be guessed: people choose it.
       if (!isKey(key)) await app.countSignIn(request);
       const access = await identification.ofKey(key);
-      const old = readSessionToken(app, request);
+      const old = readSessionToken(app, request, 'session');
       if (old !== undefined) await sessions.end(old);
       const { keyId, expiresAt = null } = access as Access & Partial<KnownKey>;
       const opened = await sessions.open(typeof keyId === 'number' ? keyId : null, expiresAt);
-      setSessionCookie(request, reply, opened.token, opened.expiresAt);
-      return present(access, opened.expiresAt);
+      setSessionCookie(request, reply, 'session', opened.token, opened.expiresAt);
+      return present(access, { expiresAt: opened.expiresAt, portal: null });
+    },
+  );
+
+  app.post(
+    '/v1/session/portal',
+    {
+      config: { scope: 'open' },
+      schema: {
+        operationId: 'createPortalSession',
+        summary: 'Open a portal by its link',
+        description:
+          'The page of a link does this. A request that only reads the page, such as one for a preview of the link, does not use the link up.',
+        tags: ['service'],
+        body: Type.Object(
+          {
+            link: Type.String({
+              maxLength: 36,
+              description: 'The id in the path of the link.',
+              examples: ['9b2d5b1e-3a2f-4a37-9d59-0a8f5a3e7c10'],
+            }),
+            token: Type.String({ maxLength: 100, description: 'The part of the link after #.' }),
+          },
+          {
+            additionalProperties: false,
+            examples: [{ link: '9b2d5b1e-3a2f-4a37-9d59-0a8f5a3e7c10', token: 'k_2Vq7…' }],
+          },
+        ),
+        response: {
+          200: described('The session. Its token is in the cookie.', SessionSchema),
+          ...problems(400, 401, 403, 413, 415),
+        },
+      },
+    },
+    async (request, reply) => {
+      refuseForeignPage(request);
+      const { link, token } = request.body;
+      const opened = await portalLinks.open(link, token);
+      const session = opened && (await sessions.find(opened.token));
+      if (opened === null || session === null)
+        throw unauthorized(
+          'This link was opened before, or is too old. Open this page again from where you came.',
+        );
+      const access = await identification.ofPortal(session);
+      // Longer than the session, so that an embedded page may show that it has ended.
+      const kept = new Date(opened.expiresAt.getTime() + KEPT_MS);
+      setSessionCookie(request, reply, 'portal', opened.token, kept);
+      return present(access, session);
     },
   );
 
@@ -99,9 +162,9 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{
     },
     async (request) => {
       const access = await accessOf(request);
-      const token = readSessionToken(app, request);
+      const token = readSessionToken(app, request, sessionKindOf(request));
       const session = access === null || token === undefined ? null : await sessions.find(token);
-      return present(access, session?.expiresAt ?? null);
+      return present(access, session, sessionKindOf(request) === 'portal');
     },
   );
 
@@ -118,13 +181,14 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{
       },
     },
     async (request, reply) => {
-      const token = readSessionToken(app, request);
+      const kind = sessionKindOf(request);
+      const token = readSessionToken(app, request, kind);
       if (token !== undefined) {
         requireOwnPage(request);
         await sessions.end(token);
       }
-      clearSessionCookie(request, reply);
-      return present(null, null);
+      clearSessionCookie(request, reply, kind);
+      return present(null, null, kind === 'portal');
     },
   );
 
@@ -138,15 +202,27 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{
     }
   }
 
-  function present(access: Access | null, expiresAt: Date | null) {
-    const { authRequired: required } = settings;
+  /** @param inPortal everything in a portal needs its session, even if the API requires no key. */
+  function present(
+    access: Access | null,
+    session: Pick<BrowserSession, 'expiresAt' | 'portal'> | null,
+    inPortal = session !== null && session.portal !== null,
+  ) {
+    const required = settings.authRequired || inPortal;
     const { tenant = null, allowed } = access ?? (required ? {} : ANYBODY);
     return {
       signed_in: access !== null && access.keyId !== null,
       required,
       tenant,
       scopes: SCOPES.filter((scope) => allowed?.has(scope)),
-      expires_at: expiresAt,
+      expires_at: session?.expiresAt ?? null,
+      portal: presentPortal(session?.portal ?? null),
     };
   }
 };
+
+function presentPortal(portal: Portal | null) {
+  if (portal === null) return null;
+  const { name, access, screens, theme } = portal;
+  return { name, access, screens: [...screens], theme };
+}

@@ -14,10 +14,11 @@ import {
 } from '../../tenants/store.ts';
 import { CURSOR_TEXT } from '../cursor.ts';
 import { addListRoute, readPageBy } from '../list-route.ts';
-import { MAX_TENANT_LENGTH } from '../plugins/access.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import { described, named, nullable, problems, TenantId, Timestamp } from '../schemas/common.ts';
+import { PortalSettingsSchema } from '../schemas/portal.ts';
 import { Deleted, Metadata } from '../schemas/subscription.ts';
+import { TenantParams } from '../schemas/tenant.ts';
 import type { ApiServices } from '../services.ts';
 
 /** The number of random digits in a generated id. */
@@ -36,22 +37,20 @@ const Retention = nullable(
   }),
 );
 
+const Portal = {
+  ...PortalSettingsSchema,
+  description:
+    'Who may embed the portal of the tenant, and how it looks. The object replaces the earlier one. Null: nobody, and as the dashboard.',
+};
+
 const Tenant = named('Tenant', {
   id: Type.String(),
   name: Name,
   metadata: Metadata,
   retention: Retention,
+  portal: Portal,
   created_at: Timestamp,
   updated_at: Timestamp,
-});
-
-// Any text is allowed here: tenants that were made by SQL may have ids that this API would refuse.
-const Params = Type.Object({
-  tenant_id: Type.String({
-    maxLength: MAX_TENANT_LENGTH,
-    description: 'The id of a tenant.',
-    examples: ['acme'],
-  }),
 });
 
 /** Tenants, which own subscriptions, webhooks, deliveries and keys. */
@@ -75,6 +74,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
             name: Type.Optional(Name),
             metadata: Type.Optional(Metadata),
             retention: Type.Optional(Retention),
+            portal: Type.Optional(Portal),
           },
           { additionalProperties: false, examples: [{ id: 'acme', name: 'Acme Inc.' }] },
         ),
@@ -131,7 +131,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         operationId: 'getTenant',
         summary: 'Get a tenant',
         tags: ['tenants'],
-        params: Params,
+        params: TenantParams,
         response: { 200: described('The tenant.', Tenant), ...problems(400, 401, 404) },
       },
     },
@@ -152,12 +152,13 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         summary: 'Change a tenant',
         description: 'Fields that are left out do not change.',
         tags: ['tenants'],
-        params: Params,
+        params: TenantParams,
         body: Type.Object(
           {
             name: Type.Optional(Name),
             metadata: Type.Optional(Metadata),
             retention: Type.Optional(Retention),
+            portal: Type.Optional(Portal),
           },
           { additionalProperties: false, minProperties: 1, examples: [{ name: 'Acme Ltd.' }] },
         ),
@@ -189,7 +190,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
         description:
           'Deletes its subscriptions, cancels their pending and held deliveries, and revokes its keys. Its history stays in the database until its retention ends, and its id cannot be used again. The tenant `default` cannot be deleted.',
         tags: ['tenants'],
-        params: Params,
+        params: TenantParams,
         response: {
           200: described(
             'The tenant is deleted. The numbers say how many subscriptions, deliveries and keys were deleted, cancelled or revoked with it.',

@@ -256,6 +256,72 @@ export interface CreateKeyPayload {
   tenant?: string;
 }
 
+/** The link. */
+export interface CreatePortalLinkData {
+  /**
+   * Then the portal ends.
+   * @format date-time
+   */
+  expires_at: string;
+  /**
+   * Until then the link can be opened.
+   * @format date-time
+   */
+  open_until: string;
+  /** The URL to open. It begins with POSTHORN_PUBLIC_URL, or else with the address of this request. The part after # is secret. */
+  url: string;
+}
+
+export interface CreatePortalLinkPayload {
+  /** read: look at everything. manage: also change subscriptions, and retry and cancel deliveries. Left out: read. */
+  access?: "read" | "manage";
+  /**
+   * How long the portal can be used, from now: 1s to 7d. Left out: 1h.
+   * @maxLength 20
+   */
+  expires_in?: string;
+  /**
+   * The screens of the portal. The session may call only the routes that these use. Left out: all.
+   * @maxItems 6
+   * @minItems 1
+   * @uniqueItems true
+   */
+  screens?: (
+    | "overview"
+    | "webhooks"
+    | "subscriptions"
+    | "problems"
+    | "event-types"
+    | "tasks"
+  )[];
+  /** How this portal looks, instead of what the tenant stores. */
+  theme?: {
+    /** The colour of buttons and links, as #rrggbb. Null: the one of the dashboard. */
+    accent?: string | null;
+    /** The colour behind the logo, as #rrggbb. Null: the one of the dashboard. */
+    header?: string | null;
+    /** An image as a URL such as data:image/svg+xml;base64,…: PNG, JPEG, WebP or SVG, of at most 16384 characters. It is in the page itself, so that the page loads nothing from elsewhere. Null: no logo. */
+    logo?: string | null;
+    /** auto: light or dark, as the browser of the customer prefers. */
+    mode?: "light" | "dark" | "auto";
+  };
+}
+
+export type CreatePortalSessionData = Session;
+
+export interface CreatePortalSessionPayload {
+  /**
+   * The id in the path of the link.
+   * @maxLength 36
+   */
+  link: string;
+  /**
+   * The part of the link after #.
+   * @maxLength 100
+   */
+  token: string;
+}
+
 export type CreateSessionData = Session;
 
 export interface CreateSessionPayload {
@@ -578,6 +644,8 @@ export interface CreateTenantPayload {
   /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
   metadata?: Record<string, string> | null;
   name?: string | null;
+  /** Who may embed the portal of the tenant, and how it looks. The object replaces the earlier one. Null: nobody, and as the dashboard. */
+  portal?: PortalSettings | null;
   /** How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies. */
   retention?: string | null;
 }
@@ -639,6 +707,12 @@ export interface CreateWatchPayload {
 /** The event type is deleted. */
 export interface DeleteEventTypeData {
   deleted: true;
+}
+
+/** They have ended. */
+export interface DeletePortalLinksData {
+  /** How many links and sessions. */
+  ended: number;
 }
 
 export type DeleteSessionData = Session;
@@ -1445,6 +1519,39 @@ export interface PingData {
   version: string;
 }
 
+export interface Portal {
+  /** read: look at everything. manage: also change subscriptions, and retry and cancel deliveries. */
+  access: "read" | "manage";
+  /** The name of the tenant. */
+  name: string | null;
+  screens: (
+    | "overview"
+    | "webhooks"
+    | "subscriptions"
+    | "problems"
+    | "event-types"
+    | "tasks"
+  )[];
+  theme: Theme;
+}
+
+export interface PortalSettings {
+  /** The colour of buttons and links, as #rrggbb. Null: the one of the dashboard. */
+  accent?: string | null;
+  /** The colour behind the logo, as #rrggbb. Null: the one of the dashboard. */
+  header?: string | null;
+  /** An image as a URL such as data:image/svg+xml;base64,…: PNG, JPEG, WebP or SVG, of at most 16384 characters. It is in the page itself, so that the page loads nothing from elsewhere. Null: no logo. */
+  logo?: string | null;
+  /** auto: light or dark, as the browser of the customer prefers. */
+  mode?: "light" | "dark" | "auto";
+  /**
+   * The origins whose pages may embed the portal in an iframe, such as https://app.example.com; http only for localhost and 127.0.0.1. Left out: none may.
+   * @maxItems 20
+   * @uniqueItems true
+   */
+  origins?: string[];
+}
+
 export interface Problem {
   /** What is wrong with this request, and what would be right. */
   detail: string;
@@ -1678,6 +1785,7 @@ export interface SendWebhooksPayload {
 export interface Session {
   /** When the session ends. Null: there is none. */
   expires_at: string | null;
+  portal: Portal | null;
   /** Whether requests need a key. False: everything can be read and changed without signing in. */
   required: boolean;
   /** What the request may do, with the scopes that others include. */
@@ -2102,6 +2210,8 @@ export interface Tenant {
   /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
   metadata: Record<string, string> | null;
   name: string | null;
+  /** Who may embed the portal of the tenant, and how it looks. The object replaces the earlier one. Null: nobody, and as the dashboard. */
+  portal: PortalSettings | null;
   /** How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies. */
   retention: string | null;
   /** @format date-time */
@@ -2196,6 +2306,17 @@ export interface TestSubscriptionPayload {
    * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
    */
   event_type?: string;
+}
+
+export interface Theme {
+  /** The colour of buttons and links, as #rrggbb. Null: the one of the dashboard. */
+  accent: string | null;
+  /** The colour behind the logo, as #rrggbb. Null: the one of the dashboard. */
+  header: string | null;
+  /** An image as a URL such as data:image/svg+xml;base64,…: PNG, JPEG, WebP or SVG, of at most 16384 characters. It is in the page itself, so that the page loads nothing from elsewhere. Null: no logo. */
+  logo: string | null;
+  /** auto: light or dark, as the browser of the customer prefers. */
+  mode: "light" | "dark" | "auto";
 }
 
 export type UpdateEventTypeData = EventType;
@@ -2521,6 +2642,8 @@ export interface UpdateTenantPayload {
   /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
   metadata?: Record<string, string> | null;
   name?: string | null;
+  /** Who may embed the portal of the tenant, and how it looks. The object replaces the earlier one. Null: nobody, and as the dashboard. */
+  portal?: PortalSettings | null;
   /** How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies. */
   retention?: string | null;
 }
@@ -2658,6 +2781,31 @@ export const createKey = (
   body: CreateKeyPayload,
   options: RequestOptions = {},
 ): Promise<CreateKeyData> => request("POST", `/v1/keys`, { body, ...options });
+/** Create a link to the portal of a tenant: `POST /v1/tenants/{tenant_id}/portal` */
+export const createPortalLink = (
+  tenantId: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  body?: CreatePortalLinkPayload,
+  options: RequestOptions = {},
+): Promise<CreatePortalLinkData> =>
+  request("POST", `/v1/tenants/${encodeURIComponent(tenantId)}/portal`, {
+    query,
+    body,
+    ofTenant: true,
+    ...options,
+  });
+/** Open a portal by its link: `POST /v1/session/portal` */
+export const createPortalSession = (
+  body: CreatePortalSessionPayload,
+  options: RequestOptions = {},
+): Promise<CreatePortalSessionData> =>
+  request("POST", `/v1/session/portal`, { body, ...options });
 /** Sign in to the dashboard: `POST /v1/session` */
 export const createSession = (
   body: CreateSessionPayload,
@@ -2707,6 +2855,23 @@ export const deleteEventType = (
   options: RequestOptions = {},
 ): Promise<DeleteEventTypeData> =>
   request("DELETE", `/v1/event-types/${encodeURIComponent(eventType)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** End all portals of a tenant: `DELETE /v1/tenants/{tenant_id}/portal` */
+export const deletePortalLinks = (
+  tenantId: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<DeletePortalLinksData> =>
+  request("DELETE", `/v1/tenants/${encodeURIComponent(tenantId)}/portal`, {
     query,
     ofTenant: true,
     ...options,

@@ -13,7 +13,9 @@ import { createKeyring } from '../../../src/keys/keyring.ts';
 import { createLoopHealth } from '../../../src/lib/loop-health.ts';
 import { createSealer } from '../../../src/lib/sealing.ts';
 import { countQueue, MAX_COUNTED } from '../../../src/metrics/queue-counts.sql.ts';
+import { createPortalLinks } from '../../../src/sessions/portal-links.ts';
 import { createSessions } from '../../../src/sessions/sessions.ts';
+import { createTokens } from '../../../src/sessions/tokens.ts';
 import { createSubscriptionCache } from '../../../src/subscriptions/cache.ts';
 import { createTenantCache } from '../../../src/tenants/cache.ts';
 import { collectLog } from '../../helpers/log.ts';
@@ -65,6 +67,11 @@ export function ofResources(): Hot[] {
       ).find(Buffer.alloc(32)),
     ),
     load('a session', (pool) => createSessions(pool, undefined).find(`k_${'x'.repeat(43)}`)),
+    load('who may embed a portal', (pool) =>
+      createPortalLinks(pool, createTokens(undefined)).origins({
+        link: '01890a5d-ac96-774b-bcce-b302099a8057',
+      }),
+    ),
     load('the counts of receivers that are not well', receiverCounts),
     // It counts so many on purpose, once a scrape.
     { ...load('the counts of what waits', countQueue), rows: MAX_COUNTED },
