@@ -15,10 +15,11 @@ import { delimiter, dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type Cli, startProgram } from '../helpers/cli.ts';
 import { createTestDatabase } from '../helpers/database.ts';
+import { bytesIn } from '../helpers/folder-size.ts';
 import { run, whyNot } from '../helpers/packages.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { npm } from '../helpers/toolchains.ts';
-import { bytesIn, installNode22, installTarball, pack } from './tarball.ts';
+import { installNode22, installTarball, pack } from './tarball.ts';
 
 const MAX_MB = 60;
 const ROOT = join(import.meta.dirname, '..', '..');

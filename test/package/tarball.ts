@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { install, run } from '../helpers/packages.ts';
 
@@ -51,10 +51,3 @@ export async function installNode22(): Promise<string> {
   return dirname(join(folder, NODE));
 }
 const NODE = join('node_modules', 'node', 'bin', 'node');
-
-/** The bytes of all files in a folder. */
-export function bytesIn(folder: string): number {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
-}
