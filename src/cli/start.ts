@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import { collectWhenIdle } from '../app/idle-collection.ts';
 import { createLog } from '../app/log.ts';
 import type { Service } from '../app/service.ts';
 import { endWithSupervisor } from '../app/sibling-processes.ts';
@@ -104,6 +105,7 @@ async function start(): Promise<void> {
     process.exit();
   }
   if (stopRequestedAt !== undefined) return await stop();
+  collectWhenIdle();
   if (process.stdout.isTTY && !cluster.isWorker) process.stdout.write(banner(service, settings));
 }
 
