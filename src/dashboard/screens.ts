@@ -1,8 +1,18 @@
 import type { ComponentType } from 'preact';
+import { EditEventType, NewEventType } from './screens/event-types/edit.tsx';
+import { EventType } from './screens/event-types/event-type.tsx';
+import { EventTypes } from './screens/event-types/list.tsx';
+import { Keys } from './screens/keys/keys.tsx';
+import { NewOperation } from './screens/operations/new-operation.tsx';
+import { Operation } from './screens/operations/operation.tsx';
+import { Operations } from './screens/operations/operations.tsx';
 import { Overview } from './screens/overview/overview.tsx';
+import { Settings } from './screens/settings/settings.tsx';
 import { EditSubscription, NewSubscription } from './screens/subscriptions/edit.tsx';
 import { Subscriptions } from './screens/subscriptions/list.tsx';
 import { Subscription } from './screens/subscriptions/subscription.tsx';
+import { Tenant } from './screens/tenants/tenant.tsx';
+import { Tenants } from './screens/tenants/tenants.tsx';
 import { Webhook } from './screens/webhook/webhook.tsx';
 import { Webhooks } from './screens/webhooks/webhooks.tsx';
 
@@ -23,6 +33,15 @@ export const SCREENS: readonly Screen[] = [
   { path: '', title: 'Overview', component: Overview, nav: 'watch', scope: 'read' },
   { path: 'webhooks', title: 'Webhooks', component: Webhooks, nav: 'watch', scope: 'read' },
   { path: 'webhooks/:webhook_id', title: 'Webhook', component: Webhook, scope: 'read' },
+  {
+    path: 'operations',
+    title: 'Bulk operations',
+    component: Operations,
+    nav: 'watch',
+    scope: 'read',
+  },
+  { path: 'operations/new', title: 'New bulk operation', component: NewOperation, scope: 'manage' },
+  { path: 'operations/:task_id', title: 'Bulk operation', component: Operation, scope: 'read' },
   {
     path: 'subscriptions',
     title: 'Subscriptions',
@@ -48,4 +67,23 @@ export const SCREENS: readonly Screen[] = [
     component: EditSubscription,
     scope: 'manage',
   },
+  {
+    path: 'event-types',
+    title: 'Event types',
+    component: EventTypes,
+    nav: 'set up',
+    scope: 'read',
+  },
+  { path: 'event-types/new', title: 'New event type', component: NewEventType, scope: 'manage' },
+  { path: 'event-types/:event_type', title: 'Event type', component: EventType, scope: 'read' },
+  {
+    path: 'event-types/:event_type/edit',
+    title: 'Edit event type',
+    component: EditEventType,
+    scope: 'manage',
+  },
+  { path: 'keys', title: 'Keys', component: Keys, nav: 'service', scope: 'admin' },
+  { path: 'tenants', title: 'Tenants', component: Tenants, nav: 'service', scope: 'admin' },
+  { path: 'tenants/:tenant_id', title: 'Tenant', component: Tenant, scope: 'admin' },
+  { path: 'settings', title: 'Settings', component: Settings, nav: 'service', scope: 'admin' },
 ];

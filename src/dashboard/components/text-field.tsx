@@ -1,3 +1,4 @@
+import { useId } from 'preact/hooks';
 import type { ApiError } from '../api/request.ts';
 import { Field } from './field.tsx';
 
@@ -16,6 +17,8 @@ interface TextFieldProps {
   readonly code?: boolean;
   readonly type?: 'text' | 'url' | 'number' | 'password' | 'datetime-local';
   readonly required?: boolean;
+  /** Values that are offered, with what they mean. Others can be typed too. */
+  readonly options?: Readonly<Record<string, string>>;
 }
 
 /** A labelled field for text, with the API's error about it. */
@@ -31,7 +34,9 @@ export function TextField({
   code = false,
   type = 'text',
   required,
+  options,
 }: TextFieldProps) {
+  const list = useId();
   const given = {
     value,
     placeholder,
@@ -46,7 +51,23 @@ export function TextField({
     <Field label={label} name={name} error={error} hint={hint}>
       {(input) =>
         rows === undefined ? (
-          <input {...input} {...given} type={type as 'text'} />
+          <>
+            <input
+              {...input}
+              {...given}
+              type={type as 'text'}
+              list={options === undefined ? undefined : list}
+            />
+            {options !== undefined && (
+              <datalist id={list}>
+                {Object.entries(options).map(([value, words]) => (
+                  <option key={value} value={value}>
+                    {words}
+                  </option>
+                ))}
+              </datalist>
+            )}
+          </>
         ) : (
           <textarea {...input} {...given} rows={rows} />
         )

@@ -1,0 +1,152 @@
+import { useState } from 'preact/hooks';
+import { useRoute } from 'preact-iso/router';
+import {
+  deleteTenant,
+  getTenant,
+  type Tenant as TenantRow,
+  updateTenant,
+} from '../../api/client.ts';
+import { FormError } from '../../components/field.tsx';
+import { Pairs, pairsOf, recordOf } from '../../components/pairs.tsx';
+import { Show } from '../../components/states.tsx';
+import { TextField } from '../../components/text-field.tsx';
+import { Time } from '../../components/time.tsx';
+import { toast } from '../../components/toast.tsx';
+import { TypedConfirm } from '../../components/typed-confirm.tsx';
+import { useData } from '../../data/use-data.ts';
+import { useSubmit } from '../../data/use-submit.ts';
+import { useUrl } from '../../data/use-url.ts';
+import { countOf } from '../../lib/format.ts';
+import { to } from '../../lib/urls.ts';
+
+/** `default` owns the routes outside of /v1, so it stays. */
+const STAYS = 'default';
+
+/** One tenant: where its things are, and what it is set to. */
+export function Tenant() {
+  const { params } = useRoute();
+  const id = params.tenant_id ?? '';
+  const { query, set, link } = useUrl();
+  const loaded = useData((signal) => getTenant(id, { signal }), [id]);
+  const own = id === STAYS ? null : id;
+  return (
+    <>
+      <p class="path">
+        <a href={to('tenants')}>Tenants</a> / {id}
+      </p>
+      <Show loaded={loaded}>
+        {(tenant) => (
+          <>
+            <div class="screen-head">
+              <div class="title">
+                <h1>{tenant.name ?? tenant.id}</h1>
+                <p class="second">
+                  <span>
+                    created <Time at={tenant.created_at} />
+                  </span>
+                  <span>
+                    changed <Time at={tenant.updated_at} />
+                  </span>
+                </p>
+              </div>
+              <div class="buttons">
+                <a class="button" href={to('subscriptions', { tenant: own })}>
+                  Subscriptions
+                </a>
+                <a class="button" href={to('webhooks', { tenant: own })}>
+                  Webhooks
+                </a>
+                <a class="button" href={to('keys', { of: id })}>
+                  Keys
+                </a>
+                {id !== STAYS && (
+                  <a class="button danger" href={link({ do: 'delete' })}>
+                    Delete
+                  </a>
+                )}
+              </div>
+            </div>
+            <TenantForm key={tenant.updated_at} tenant={tenant} reload={loaded.reload} />
+            {query.do === 'delete' && id !== STAYS && (
+              <Delete id={id} onClose={() => set({ do: undefined }, true)} />
+            )}
+          </>
+        )}
+      </Show>
+    </>
+  );
+}
+
+function TenantForm({ tenant, reload }: { tenant: TenantRow; reload: () => void }) {
+  const [name, setName] = useState(tenant.name ?? '');
+  const [retention, setRetention] = useState(tenant.retention ?? '');
+  const [metadata, setMetadata] = useState(pairsOf(tenant.metadata));
+  const { onSubmit, busy, error } = useSubmit(
+    () =>
+      updateTenant(tenant.id, {
+        name: name.trim() === '' ? null : name.trim(),
+        retention: retention.trim() === '' ? null : retention.trim(),
+        metadata: recordOf(metadata),
+      }),
+    () => {
+      toast('Saved.');
+      reload();
+    },
+  );
+  return (
+    <form class="form" onSubmit={onSubmit} noValidate>
+      <fieldset class="part">
+        <legend>Settings</legend>
+        <TextField label="Name" name="name" error={error} value={name} onChange={setName} />
+        <TextField
+          label="Bodies are kept for"
+          name="retention"
+          hint="The bodies of its webhooks and the answers of receivers: 1h to 3650d, at most as long as the service keeps them. Empty: as the service is set."
+          placeholder="7d"
+          error={error}
+          value={retention}
+          onChange={setRetention}
+        />
+        <Pairs
+          label="Metadata"
+          hint="Your own keys and values, for other programs."
+          nameLabel="Key"
+          pairs={metadata}
+          onChange={setMetadata}
+          error={error?.fields.metadata}
+        />
+        <FormError error={error} fields={['name', 'retention', 'metadata']} />
+        <div class="buttons">
+          <button type="submit" class="button primary" disabled={busy} aria-busy={busy}>
+            Save
+          </button>
+        </div>
+      </fieldset>
+    </form>
+  );
+}
+
+function Delete({ id, onClose }: { id: string; onClose: () => void }) {
+  const { go } = useUrl();
+  return (
+    <TypedConfirm
+      title="Delete the tenant"
+      word={id}
+      action="Delete"
+      run={async () => {
+        const { subscriptions, keys } = await deleteTenant(id);
+        toast(
+          `Deleted, with ${countOf(subscriptions, 'subscription', 'subscriptions')} and ${countOf(keys, 'key', 'keys')}.`,
+        );
+        go(to('tenants', { tenant: null }), true);
+      }}
+      onClose={onClose}
+    >
+      <p>
+        Its subscriptions are deleted, what waits for them is cancelled, and its keys are revoked.
+        Its history stays until its retention ends. Its id cannot be used again. This cannot be
+        taken back.
+      </p>
+    </TypedConfirm>
+  );
+}
