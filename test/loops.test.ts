@@ -4,6 +4,7 @@ import type pg from 'pg';
 import t, { type Test } from 'tap';
 import { generateKey } from '../src/keys/format.ts';
 import { connect } from './helpers/database.ts';
+import { follow } from './helpers/event-stream.ts';
 import { subscribeAs } from './helpers/health.ts';
 import { collectLog } from './helpers/log.ts';
 import { startReceiver } from './helpers/receiver.ts';
@@ -35,6 +36,8 @@ interface Fault {
   readonly loops: readonly string[];
   readonly breaks: string;
   readonly mends: string;
+  /** What has to be there before it is broken. */
+  readonly before?: (t: Test, stage: Stage) => Promise<unknown>;
   readonly poke?: (stage: Stage) => Promise<unknown>;
 }
 
@@ -199,6 +202,13 @@ const GROUPS: Record<string, readonly Fault[]> = {
       },
     },
   ],
+  'that read events': [
+    {
+      loops: ['stream_events'],
+      ...renamesFunction('committed_before'),
+      before: (t, { posthorn }) => follow(t, posthorn, '/v1/stream', admin),
+    },
+  ],
   'of the session': [{ loops: ['session'], ...renamesColumn('workers', 'host'), poke: endSession }],
   'of a worker that was taken for dead': [
     {
@@ -254,6 +264,7 @@ async function breakAndMend(t: Test, faults: readonly Fault[]): Promise<void> {
     if (round % 20 === 0) for (const fault of faults) await fault.poke?.(stage).catch(() => {});
     await fetch(`${posthorn.url}/metrics`).catch(() => {});
   };
+  for (const { before } of faults) await before?.(t, stage);
   for (const { breaks } of faults) await until('it is broken', () => client.query(breaks));
   let round = 0;
   let seen = '';

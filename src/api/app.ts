@@ -34,6 +34,7 @@ import { sessionRoutes } from './routes/session.ts';
 import { settingRoutes } from './routes/settings.ts';
 import { signingRoutes } from './routes/signing.ts';
 import { statsRoutes } from './routes/stats.ts';
+import { streamRoutes } from './routes/stream.ts';
 import { subscriptionActionRoutes } from './routes/subscription-actions.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { tenantRoutes } from './routes/tenants.ts';
@@ -103,6 +104,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(deliveryRoutes, { services });
     await app.register(whyRoutes, { services });
     await app.register(attemptRoutes, { services });
+    await app.register(streamRoutes, { services });
     await app.register(taskRoutes, { services });
     await app.register(watchRoutes, { services });
     await app.register(settingRoutes, { services });

@@ -13,6 +13,7 @@ import type { PortalLinks } from '../sessions/portal-links.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import type { TenantCache } from '../tenants/cache.ts';
+import type { EventReader } from './stream/reader.ts';
 
 /** The services that the routes use. */
 export interface ApiServices {
@@ -32,6 +33,8 @@ export interface ApiServices {
   readonly eventTypes: EventTypeCache;
   readonly schemas: SchemaJudge;
   readonly testSender: TestSender;
+  /** Reads what happens, for clients that follow it. */
+  readonly events: EventReader;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** A process that is only a worker serves just the routes of routes/service.ts. */

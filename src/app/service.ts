@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createApp } from '../api/app.ts';
 import { CONCURRENT_REQUESTS } from '../api/plugins/turns.ts';
+import { createEventReader } from '../api/stream/reader.ts';
 import type { Settings } from '../config/settings.ts';
 import { isTimeout, isUnavailable } from '../db/availability.ts';
 import type { EmbeddedPostgres } from '../db/embedded/postgres.ts';
@@ -44,6 +45,8 @@ import { createWorker, type Worker } from './worker.ts';
 const POOL_CONNECTIONS = 5;
 /** For lists of history, which share their few prepared statements. No tenant may use all of them at once. */
 const LIST_CONNECTIONS = CONCURRENT_REQUESTS;
+/** For event streams: one for all that follow, one for those that are behind. Opened when a client comes. */
+const STREAM_CONNECTIONS = 2;
 /** Test requests that a process has in flight at once. No tenant may have all of them. */
 const MAX_TESTS = 20;
 const NO_JOBS_TAKEN_MS = 60_000;
@@ -95,7 +98,14 @@ export async function startService(
       settings: POOL_PLANS.lists,
       sharesSessions,
     });
-    stops.push(() => endSoon(pool.end(), listPool.end()));
+    const streamPool = createPool({
+      connectionString: databaseUrl,
+      purpose: 'streams',
+      max: STREAM_CONNECTIONS,
+      settings: POOL_PLANS.lists,
+      sharesSessions,
+    });
+    stops.push(() => endSoon(pool.end(), listPool.end(), streamPool.end()));
     const health = createLoopHealth({
       log,
       isOutage: (error) => isUnavailable(error) && !isTimeout(error),
@@ -129,6 +139,10 @@ export async function startService(
         return { receivers, queue };
       }),
     );
+    const events = createEventReader({
+      pool: streamPool,
+      loop: health.watch('stream_events', 'reading events for streams', FORGOTTEN_MS),
+    });
     metrics.watchLoops(() => health.loops);
 
     let worker: Worker | undefined;
@@ -167,7 +181,7 @@ export async function startService(
       const stopTelling = tellReadiness(ownReason);
       stops.push(async () => stopTelling());
     }
-    const pools = { api: pool, lists: listPool, ...worker?.pools };
+    const pools = { api: pool, lists: listPool, streams: streamPool, ...worker?.pools };
     if (isServedByOthers()) {
       metrics.watchPools(pools);
       log.info({ role: settings.role }, 'posthorn is up');
@@ -197,6 +211,7 @@ export async function startService(
       eventTypes,
       schemas,
       testSender,
+      events,
       metrics,
       log,
       serves: settings.role === 'worker' ? 'service' : 'everything',

@@ -145,7 +145,8 @@ async function recordLate(pool: pg.Pool, results: AttemptResult[]): Promise<numb
       select webhook_id, subscription_id, null, status, response_code,
         error_code, error, duration_ms, response_excerpt, token
       from r
-      where not exists (
+      -- The number of the transaction is assigned before the clock is read: posthorn.committed_before relies on it.
+      where pg_current_xact_id() is not null and not exists (
         select from known k
         where k.webhook_id = r.webhook_id and k.subscription_id = r.subscription_id and k.token = r.token)`,
     values: [

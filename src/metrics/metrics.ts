@@ -30,6 +30,8 @@ export interface Metrics {
   watchInFlight(inFlight: () => number): void;
   /** Adds the connections of pools, and who waits for them, by the pools' names. */
   watchPools(pools: Readonly<Record<string, pg.Pool>>): void;
+  /** Adds the number of event streams that are open at each scrape. */
+  watchStreams(streams: () => number): void;
   readonly contentType: string;
   text(): Promise<string>;
 }
@@ -172,6 +174,16 @@ export function createMetrics(): Metrics {
         collect() {
           for (const [pool, { waitingCount }] of Object.entries(pools))
             this.set({ pool }, waitingCount);
+        },
+      });
+    },
+    watchStreams(streams) {
+      new Gauge({
+        name: 'posthorn_event_streams',
+        help: 'Clients that follow GET /v1/stream',
+        registers,
+        collect() {
+          this.set(streams());
         },
       });
     },

@@ -68,7 +68,7 @@ export async function startTestService(
       },
       ...(body === undefined ? {} : { body: (raw ? body : JSON.stringify(body)) as string }),
     });
-    const text = await response.text();
+    const text = isEndless(response) ? await firstPart(response) : await response.text();
     return { status: response.status, headers: response.headers, text, json: parse(text) };
   };
 
@@ -96,6 +96,19 @@ export async function startTestService(
       return json.webhook_id;
     },
   };
+}
+
+/** Returns true for a stream of events, which would never be read to its end. */
+export function isEndless({ headers }: Response): boolean {
+  return headers.get('content-type')?.startsWith('text/event-stream') ?? false;
+}
+
+/** Reads the beginning of an answer without end, and closes its connection. */
+async function firstPart({ body }: Response): Promise<string> {
+  const reader = body?.getReader();
+  const { value } = (await reader?.read()) ?? {};
+  await reader?.cancel();
+  return new TextDecoder().decode(value);
 }
 
 function parse(text: string): unknown {

@@ -10,6 +10,7 @@ export const BACK_MS = 180_000;
 export interface Supervised {
   readonly cli: Cli;
   readonly url: string;
+  readonly databaseUrl: string;
   readonly pid: number;
   /** Waits until all processes run, none of which is one of these, and the API is ready. */
   whole(gone?: readonly number[]): Promise<number[]>;
@@ -22,8 +23,9 @@ export async function startSupervised(
   env: Record<string, string> = {},
 ): Promise<Supervised> {
   const port = await freePort();
+  const databaseUrl = env.DATABASE_URL ?? (await createTestDatabase(t));
   const cli = await startCli(t, ['start'], {
-    DATABASE_URL: await createTestDatabase(t),
+    DATABASE_URL: databaseUrl,
     POSTHORN_PROCESSES: String(processes),
     PORT: String(port),
     ...env,
@@ -40,7 +42,7 @@ export async function startSupervised(
       },
       BACK_MS,
     );
-  return { cli, url, pid, whole };
+  return { cli, url, databaseUrl, pid, whole };
 }
 
 /** Returns true if the API answers on a new connection, and its database and workers work. */

@@ -15,6 +15,14 @@ declare module 'fastify' {
     /** The tenant that the request is limited to. */
     tenant: string;
   }
+  interface FastifyInstance {
+    /**
+     * Checks again whether a request may be answered, for answers that take long: its key may have ended.
+     *
+     * @throws Problem (401, 403, 404) if it may not.
+     */
+    checkAccess: (request: FastifyRequest) => Promise<void>;
+  }
 }
 
 /**
@@ -46,6 +54,10 @@ export function registerAuth(
     }
     if (admitted === undefined) return done();
     admitted.then(() => done(), done);
+  });
+
+  app.decorate('checkAccess', async (request) => {
+    await admit(request, await identification.ofRequest(request));
   });
 
   /** Checks the route's scope and the key's tenant. */

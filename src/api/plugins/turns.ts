@@ -9,6 +9,10 @@ declare module 'fastify' {
     /** Ends the request's turn; null: it has none. */
     endTurn: (() => void) | null;
   }
+  interface FastifyContextConfig {
+    /** True: the route answers without end. It takes no turn, so it bounds its work itself, and its answers are not timed. */
+    endless?: boolean;
+  }
   interface FastifyInstance {
     /** Waits for something other than the database: a request's turn ends before it, and another begins after it. */
     outsideTurn: <T>(request: FastifyRequest, wait: () => Promise<T>) => Promise<T>;
@@ -127,5 +131,5 @@ export function registerTurns(app: FastifyInstance): void {
 }
 
 function takesTurns(config: FastifyContextConfig | undefined): boolean {
-  return config?.scope === 'read' || config?.scope === 'manage';
+  return !config?.endless && (config?.scope === 'read' || config?.scope === 'manage');
 }
