@@ -143,6 +143,7 @@ export async function startService(
       pool: streamPool,
       loop: health.watch('stream_events', 'reading events for streams', FORGOTTEN_MS),
     });
+    metrics.watchStreams(() => events.clients);
     metrics.watchLoops(() => health.loops);
 
     let worker: Worker | undefined;

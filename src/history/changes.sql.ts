@@ -193,7 +193,7 @@ async function readAccepted(
   const own = tenants.length === 1 && tenant !== DEFAULT_TENANT;
   if (own) where.push(`w.tenant = ${p.add(tenant, 'text')} and w.tenant <> '${DEFAULT_TENANT}'`);
   return await readPage<AcceptedRow>(pool, {
-    name: `stream webhooks ${own ? 'of a tenant' : ''}`,
+    name: `stream webhooks ${own ? 'tenant' : 'all'}`,
     rows: `
       select w.id, w.accepted_at, w.deliver_at, w.tenant, w.event_type, w.content_type, w.body
       from posthorn.webhook_payloads w
@@ -239,7 +239,7 @@ async function readDeliveries(
     order,
   );
   return await readPage<DeliveryRow>(pool, {
-    name: `stream deliveries ${merged === undefined ? '' : 'merged'}`,
+    name: `stream deliveries ${merged === undefined ? 'all' : 'merged'}`,
     rows,
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id
@@ -282,7 +282,7 @@ async function readAttempts(
     order,
   );
   return await readPage<AttemptRow>(pool, {
-    name: `stream attempts ${merged === undefined ? '' : 'merged'}`,
+    name: `stream attempts ${merged === undefined ? 'all' : 'merged'}`,
     rows,
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id

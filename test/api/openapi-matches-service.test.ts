@@ -55,6 +55,7 @@ t.test(
       '/v1/stats',
       '/v1/stats/queue',
       '/v1/stats/series',
+      '/v1/stream',
       '/v1/subscriptions',
       '/v1/subscriptions/{subscription_id}',
       '/v1/subscriptions/{subscription_id}/enable',

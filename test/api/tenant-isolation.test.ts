@@ -12,6 +12,10 @@ const CANARY = 'canary-7b1e';
 
 type Ids = Readonly<Record<string, string | number>>;
 
+const ZERO = '00000000-0000-0000-0000-000000000000';
+/** An id of the event stream from which on all events follow. */
+const ALL_EVENTS = `${ZERO}.${ZERO}.0.0.0.0.0`;
+
 /** Ids that there are not. A new kind of id in a path, a query or a body needs a line here and below. */
 const NOBODYS: Ids = {
   subscription_id: 77_001,
@@ -23,6 +27,7 @@ const NOBODYS: Ids = {
   key_id: 77_002,
   watch_id: 77_003,
   backfill_id: 77_004,
+  last_event_id: ALL_EVENTS,
 };
 
 /** A tenant that has one of everything, and the ids of it: numbers that nothing else has. */
@@ -92,6 +97,7 @@ async function furnish(t: Test, posthorn: TestService, tenant: string): Promise<
     key_id,
     watch_id,
     backfill_id,
+    last_event_id: ALL_EVENTS,
   };
 }
 

@@ -23,8 +23,10 @@ export function sendWith(
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
         text += chunk;
+        // It would never end.
+        if (/^text\/event-stream/.test(response.headers['content-type'] ?? '')) response.destroy();
       });
-      response.on('end', () =>
+      response.on('close', () =>
         resolve({ status: response.statusCode ?? 0, headers: response.headers, text }),
       );
       response.on('error', reject);

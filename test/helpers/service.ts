@@ -103,12 +103,13 @@ export function isEndless({ headers }: Response): boolean {
   return headers.get('content-type')?.startsWith('text/event-stream') ?? false;
 }
 
-/** Reads the beginning of an answer without end, and closes its connection. */
-async function firstPart({ body }: Response): Promise<string> {
+/** Reads the first lines of an answer without end, and closes its connection. */
+export async function firstPart({ body }: Response): Promise<string> {
   const reader = body?.getReader();
   const { value } = (await reader?.read()) ?? {};
   await reader?.cancel();
-  return new TextDecoder().decode(value);
+  const [first = ''] = new TextDecoder().decode(value).split('\n\n');
+  return first;
 }
 
 function parse(text: string): unknown {

@@ -1,5 +1,4 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { msOfId, type Position, readPosition } from '../../history/position.ts';
 import { linksOf } from '../links.ts';
@@ -7,7 +6,6 @@ import { invalidField, Problem } from '../problems.ts';
 import { DELIVERY_STATES, EventType, oneOf, problems, SubscriptionId } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 import { type Connection, createConnection } from '../stream/connection.ts';
-import type { EventFilter } from '../stream/events.ts';
 import { type Listener, startListener } from '../stream/listener.ts';
 
 /** The most streams of a process, and of a tenant in it. Each has up to some hundred KiB in memory. */
@@ -15,6 +13,8 @@ const MAX_STREAMS = 200;
 const MAX_STREAMS_OF_TENANT = 50;
 /** Other processes may be ahead of this one, by less than a second. */
 const MAX_AHEAD_MS = 10 * 60_000;
+
+const STOPPING = 'This process stops. Connect again with the last id.';
 
 const EventId = Type.String({ maxLength: 200 });
 
@@ -25,35 +25,19 @@ const EventStream = {
   content: { 'text/event-stream': { schema: { type: 'string' } } },
 } as unknown as TSchema;
 
-interface OpenStream {
-  readonly request: FastifyRequest;
-  readonly connection: Connection;
-}
-
 /** Sends what happens to webhooks as server-sent events. */
 export const streamRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { events, metrics } },
+  { services: { events } },
 ) => {
-  const open = new Set<OpenStream>();
+  const open = new Set<Connection>();
   const byTenant = new Map<string, number>();
-  let streams = 0;
   let isStopping = false;
 
-  metrics.watchStreams(() => open.size);
-  // A key that is revoked, or that expires, ends its streams.
-  events.onTick(() => {
-    for (const { request, connection } of open)
-      app.checkAccess(request).catch((error) => {
-        if (error instanceof Problem && error.status < 500)
-          connection.end('access_ended', error.message);
-      });
-  });
   // Before the server waits for its connections.
   app.addHook('preClose', async () => {
     isStopping = true;
-    for (const { connection } of open)
-      connection.end('shutdown', 'This process stops. Connect again with the last id.');
+    for (const connection of open) connection.end('shutdown', STOPPING);
   });
 
   app.get(
@@ -94,67 +78,66 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       const { tenant, query, headers } = request;
       const given = givenPosition(headers['last-event-id'], query.last_event_id);
       const own = byTenant.get(tenant) ?? 0;
-      if (streams >= MAX_STREAMS || own >= MAX_STREAMS_OF_TENANT)
+      if (events.clients >= MAX_STREAMS || own >= MAX_STREAMS_OF_TENANT)
         throw new Problem(
           'too-many-requests',
-          `${own >= MAX_STREAMS_OF_TENANT ? `${own} streams of this tenant` : `${streams} streams`} are open already. Close some, or filter what one stream brings on your side.`,
+          `${own >= MAX_STREAMS_OF_TENANT ? `${own} streams of this tenant` : `${events.clients} streams`} are open already. Close some, or use one for several purposes.`,
           { headers: { 'retry-after': '10' } },
         );
-      streams += 1;
       byTenant.set(tenant, own + 1);
+      let connection: Connection | undefined;
+      let listener: Listener | undefined;
+      // A key that is revoked, or that expires, ends its streams.
+      const check = () => {
+        app.checkAccess(request).catch((error) => {
+          if (error instanceof Problem && error.status < 500)
+            connection?.end('access_ended', error.message);
+        });
+      };
       const forget = () => {
-        streams -= 1;
+        events.release(check);
         const left = (byTenant.get(tenant) ?? 1) - 1;
         if (left === 0) byTenant.delete(tenant);
         else byTenant.set(tenant, left);
+        if (connection !== undefined) open.delete(connection);
+        listener?.close();
       };
-      let now: Position;
+      let from: Position;
       try {
-        now = await events.acquire();
+        const now = await events.acquire(check);
+        if (given !== undefined && isFarAhead(given.position, now)) throw given.problem();
+        from = given?.position ?? now;
       } catch (error) {
         forget();
         throw error;
       }
-      if (
-        given !== undefined &&
-        msOfId(given.position.webhook) > msOfId(now.webhook) + MAX_AHEAD_MS
-      ) {
-        forget();
-        events.release();
-        throw given.problem();
-      }
-      let listener: Listener | undefined;
       reply.hijack();
-      const connection = createConnection(reply.raw, reply.getHeaders(), () => {
-        forget();
-        events.release();
-        open.delete(stream);
-        listener?.close();
-      });
-      const stream: OpenStream = { request, connection };
-      if (reply.raw.destroyed || isStopping) {
-        // The client or this process went away meanwhile.
-        connection.end('shutdown', 'This process stops. Connect again with the last id.');
-        return;
-      }
-      open.add(stream);
-      const filter: EventFilter = {
-        tenant,
-        subscriptionId: query.subscription_id,
-        eventType: query.event_type,
-        state: query.state,
-      };
-      listener = startListener({
-        reader: events,
-        filter,
-        connection,
-        from: given?.position ?? now,
-        to: linksOf(request),
-        onFailure: events.failed,
-      });
+      connection = createConnection(reply.raw, reply.getHeaders(), forget);
+      open.add(connection);
+      if (isStopping) connection.end('shutdown', STOPPING);
+      // The client may have gone meanwhile.
+      else if (reply.raw.destroyed) forget();
+      else
+        listener = startListener({
+          reader: events,
+          filter: {
+            tenant,
+            subscriptionId: query.subscription_id,
+            eventType: query.event_type,
+            state: query.state,
+          },
+          connection,
+          from,
+          to: linksOf(request),
+          onFailure: events.failed,
+        });
     },
   );
 };
+
+function isFarAhead(position: Position, now: Position): boolean {
+  return msOfId(position.webhook) > msOfId(now.webhook) + MAX_AHEAD_MS;
+}
 
 /** Returns where the client wants to go on; undefined: with what happens from now on. */
 function givenPosition(

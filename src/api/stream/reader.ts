@@ -19,11 +19,16 @@ const ROWS_ALONE = 500;
 
 /** Reads events for all clients of this process that follow them. Without clients it does nothing. */
 export interface EventReader extends SharedReader {
-  /** Keeps reading until `release` is called, and returns where it is: events after that will come. */
-  acquire(): Promise<Position>;
-  release(): void;
-  /** Called before each read. */
-  onTick(check: () => void): void;
+  /**
+   * Begins to read for a client, and returns where it is: events after that will come.
+   *
+   * @param check called before each read; also names the client.
+   */
+  acquire(check: () => void): Promise<Position>;
+  /** Stops reading for a client. */
+  release(check: () => void): void;
+  /** The number of clients. */
+  readonly clients: number;
   /** Tells the loop about a failure of a listener's own reads; returns the pause before the next try. */
   failed(error: unknown): number;
 }
@@ -43,9 +48,8 @@ interface EventReaderOptions {
 export function createEventReader({ pool, loop }: EventReaderOptions): EventReader {
   const joined = new Set<Listener>();
   const turns = createTurns({ max: 1 });
-  const checks: (() => void)[] = [];
+  const clients = new Set<() => void>();
   let waiting: (() => void)[] = [];
-  let users = 0;
   let position: Position | undefined;
   let starting: Promise<Position> | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -84,14 +88,14 @@ export function createEventReader({ pool, loop }: EventReaderOptions): EventRead
     let delayMs = EVERY_MS;
     isReading = true;
     try {
-      for (const check of checks) check();
+      for (const check of clients) check();
       await readOn();
       loop.succeeded();
     } catch (error) {
       delayMs = loop.failed(error);
     }
     isReading = false;
-    if (users > 0) readLater(delayMs);
+    if (clients.size > 0) readLater(delayMs);
     else stop();
   }
 
@@ -108,7 +112,7 @@ export function createEventReader({ pool, loop }: EventReaderOptions): EventRead
 
   async function readUntil({ committedBeforeMs }: Watermark, isUnchanged: boolean): Promise<void> {
     const end = positionBefore(committedBeforeMs * 1000);
-    for (let complete = false; !complete && users > 0; ) {
+    for (let complete = false; !complete && clients.size > 0; ) {
       const from = position as Position;
       if (!covers(end, from)) return;
       const changes = isUnchanged
@@ -140,8 +144,11 @@ export function createEventReader({ pool, loop }: EventReaderOptions): EventRead
     get position() {
       return position as Position;
     },
-    async acquire() {
-      users += 1;
+    get clients() {
+      return clients.size;
+    },
+    async acquire(check) {
+      clients.add(check);
       try {
         if (position !== undefined) return position;
         starting ??= start().finally(() => {
@@ -149,13 +156,13 @@ export function createEventReader({ pool, loop }: EventReaderOptions): EventRead
         });
         return await starting;
       } catch (error) {
-        users -= 1;
+        clients.delete(check);
         throw error;
       }
     },
-    release() {
-      users -= 1;
-      if (users === 0 && !isReading) stop();
+    release(check) {
+      clients.delete(check);
+      if (clients.size === 0 && !isReading) stop();
     },
     join: (listener) => void joined.add(listener),
     leave: (listener) => void joined.delete(listener),
@@ -171,7 +178,6 @@ export function createEventReader({ pool, loop }: EventReaderOptions): EventRead
         endTurn();
       }
     },
-    onTick: (check) => void checks.push(check),
     failed: (error) => loop.failed(error),
   };
 }

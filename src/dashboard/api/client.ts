@@ -1122,6 +1122,8 @@ export type GetStatsData = Stats;
 
 export type GetStatsSeriesData = StatsSeries;
 
+export type GetStreamData = string;
+
 /** The subscription. */
 export interface GetSubscriptionData {
   /** Limits webhooks sent by event type to those that have at least one of these channels. Null: no limit. */
@@ -3087,6 +3089,37 @@ export const getStatsSeries = (
   options: RequestOptions = {},
 ): Promise<GetStatsSeriesData> =>
   request("GET", `/v1/stats/series`, { query, ofTenant: true, ...options });
+/** Follow webhooks, attempts and deliveries as they happen: `GET /v1/stream` */
+export const getStream = (
+  query: {
+    /**
+     * An event type: words of letters, digits, _ and - with dots between them.
+     * @maxLength 128
+     * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
+     */
+    event_type?: string;
+    /**
+     * As the header Last-Event-ID, for clients that cannot set headers.
+     * @maxLength 200
+     */
+    last_event_id?: string;
+    /** Only the events of deliveries in this state. */
+    state?: "pending" | "held" | "succeeded" | "failed" | "cancelled";
+    /**
+     * The id of a subscription.
+     * @min 1
+     * @max 2147483647
+     */
+    subscription_id?: number;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetStreamData> =>
+  request("GET", `/v1/stream`, { query, ofTenant: true, ...options });
 /** Get a subscription: `GET /v1/subscriptions/{subscription_id}` */
 export const getSubscription = (
   subscriptionId: number,

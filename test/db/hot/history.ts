@@ -1,9 +1,11 @@
 import type pg from 'pg';
 import { listAttempts } from '../../../src/history/attempts.ts';
+import { readChanges, readWatermark } from '../../../src/history/changes.sql.ts';
 import { countMinutes } from '../../../src/history/count.sql.ts';
 import { listDeliveries } from '../../../src/history/deliveries.ts';
 import { countDeliveryStates } from '../../../src/history/delivery-states.sql.ts';
 import { summarizeHealth } from '../../../src/history/health-summaries.sql.ts';
+import { type Position, positionBefore } from '../../../src/history/position.ts';
 import { readSeries, SERIES_WINDOWS } from '../../../src/history/series.ts';
 import { readStats } from '../../../src/history/stats.ts';
 import { readWaiting } from '../../../src/history/waiting.sql.ts';
@@ -126,6 +128,24 @@ export function ofHistory({ pending }: Samples): Hot[] {
         );
       },
     },
+    ...[[tenant], ['tenant-7'], [tenant, 'tenant-7']].map(
+      (tenants): Hot => ({
+        what: `events of ${tenants.join(' and ')}`,
+        pool: 'lists',
+        // Of each of three kinds, as many as may be read at once.
+        rows: 3 * 2_000,
+        async run(pool) {
+          await readWatermark(pool);
+          const [from, to] = [Date.now() - 3 * 3_600_000, Date.now()].map((ms) =>
+            positionBefore(ms * 1000),
+          ) as [Position, Position];
+          const wanted = { tenants, subscriptionIds: [7], rows: 2_000 };
+          const changes = await readChanges(pool, wanted, from, to);
+          found('webhooks', changes.webhooks.length, 1);
+          found('attempts', changes.attempts.length, 1);
+        },
+      }),
+    ),
     {
       what: 'count two minutes',
       pool: 'general',
