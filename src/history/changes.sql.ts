@@ -287,7 +287,11 @@ async function readAttempts(
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id
       join posthorn.webhook_payloads p on p.id = r.webhook_id
-      join posthorn.deliveries d on d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id`,
+      cross join lateral (
+        -- By itself, so that it is found by its key: an index of its subscription alone looked as cheap.
+        select * from posthorn.deliveries d
+        where d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
+        offset 0) as d`,
     shown: `r.id, r.webhook_id, r.subscription_id, r.attempt_number, r.status, r.response_code,
       r.error_code, r.error, r.duration_ms, r.at as timestamp, ${microsecondsOf('r.at')}::bigint as at_us,
       d.state, d.reason, d.attempt_count as attempts_made, d.next_attempt_at, d.ended_at, ${DELIVERY}`,

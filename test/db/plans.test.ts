@@ -52,6 +52,7 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/archive/tables.ts':
     'reads a day once, in the order of its primary key, with settings that leave no other plan',
   'src/cli/demo.ts': 'runs on the small database of a demo',
+  'src/dashboard/screens/webhook/sql.ts': 'writes SQL for people to copy',
   'src/db/types.ts': 'has types alone',
   'src/maintenance/erase-bodies.ts': 'erases bodies once an hour, by their ids',
   'src/maintenance/indexes.ts': 'reads the catalogue',
