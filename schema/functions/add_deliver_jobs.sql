@@ -14,9 +14,12 @@
 -- deliveries of its transaction in the setting posthorn.sent. The application could set it to any text, so the
 -- text is checked. Neither of the two writes to a table.
 --
+-- Workers that have to be woken hold a lock (src/queue/wake-ups.ts). Without one, nobody is notified: Postgres takes a
+-- lock on the whole server from the commit of a notification until it is on the disk, so that transactions of many
+-- senders would wait for each other.
+--
 -- An application turns notifications off with the setting posthorn.notify, because Postgres refuses to prepare a
--- transaction that has notified, and takes a lock on the whole server at the commit of each transaction that has.
--- The queue and the backlogs find such webhooks by polling. A value that means nothing counts as `on`: then
+-- transaction that has notified. The queue and the backlogs find such webhooks by polling. A value that means nothing counts as `on`: then
 -- webhooks are sent as usual.
 create or replace function posthorn.add_deliver_jobs(
   payloads json[],
@@ -58,7 +61,11 @@ begin
   -- Nobody need be woken for jobs that are due later. The condition on posthorn.notify is in accept_general too: as a
   -- function of its own, it would take 15 µs in each transaction (*measured*).
   elsif (run_ats is null or array_position(run_ats, null) is not null)
-    and (lower(current_setting('posthorn.notify', true)) in ('off', 'false', 'no', '0')) is not true then
+    and (lower(current_setting('posthorn.notify', true)) in ('off', 'false', 'no', '0')) is not true
+    -- Nobody has to be woken if the lock is free, and it is given back at once. Two senders that try it at the same time
+    -- may notify nobody, which does no harm.
+    and not (case when pg_try_advisory_lock(1347637332, -7)
+      then pg_advisory_unlock(1347637332, -7) else false end) then
     -- Postgres leaves out a notification that equals an earlier one of the transaction; the random number prevents it.
     ignored := pg_notify('jobs:insert', format('{"r":%s,"count":%s}', random(), cardinality(payloads)));
   end if;

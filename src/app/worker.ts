@@ -316,6 +316,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const runner = createQueueRunner({
     pool: queuePool,
     presence,
+    session,
     tasks: {
       deliver: deliverTask(deliverer),
       run_task: runTaskTask(taskRunner),

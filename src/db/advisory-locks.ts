@@ -23,6 +23,11 @@ export const LOCKS = {
   sweep: ofSpace(-4),
   /** Tried by maintenance/partitions.ts: one process at a time drops partitions. */
   retention: ofSpace(-5),
+  /**
+   * Shared by the processes that have to be notified of jobs (queue/wake-ups.ts). The SQL function add_deliver_jobs tries
+   * it, and notifies nobody if nobody holds it.
+   */
+  listening: ofSpace(-7),
   /** Tried by metrics/reporter.ts: one process reports the figures of the database in its metrics. */
   report: ofSpace(-6),
 } as const;

@@ -13,10 +13,12 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { queueLogger } from '../db/queue-logger.ts';
 import type { Patience } from '../db/retry-while-unavailable.ts';
+import type { Session } from '../db/session.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createLoopParts } from '../lib/loop-parts.ts';
 import type { Presence } from '../maintenance/worker-lease.ts';
 import { DeliveryTakenError } from '../sending/deliverer.ts';
+import { createWakeUps } from './wake-ups.ts';
 import { watchPool } from './watch-pool.ts';
 
 /** One fetch, one completion and LISTEN at a time, and some room for retries of those. */
@@ -51,6 +53,8 @@ const WAKE_HORIZON_MS = 60_000;
 
 /** The part of the loop that is not a statement: starting a pool and registering it as alive. */
 const STARTING = 'starting';
+/** The part that takes and gives back the lock of those who have to be notified. */
+const WAKING = 'waking';
 
 /** Recurring tasks, in cron's notation and UTC. */
 const CRON = [
@@ -61,6 +65,8 @@ export interface QueueRunnerOptions {
   /** For the runner alone; graphile-worker's connections come from it. */
   readonly pool: pg.Pool;
   readonly presence: Presence;
+  /** Must not be started yet. */
+  readonly session: Session;
   readonly patience: Patience;
   readonly tasks: TaskList;
   /** Told how taking and completing jobs goes. */
@@ -107,7 +113,8 @@ interface QueuePool {
  * then, and end without a request.
  */
 export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
-  const { pool, presence, patience, tasks, loop, taskLoops, concurrency, ending, log } = options;
+  const { pool, presence, session, patience, tasks, loop, taskLoops, concurrency, ending, log } =
+    options;
   const parts = createLoopParts(loop);
   const draining = new Set<Promise<void>>();
   let current: QueuePool | undefined;
@@ -117,7 +124,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   let startedAt = performance.now();
   let pauseMs = REPLACE_MIN_MS;
   let registered: Promise<void> = Promise.resolve();
-  const wakeUps = new Map<number, NodeJS.Timeout>();
+  const dueAt = new Map<number, NodeJS.Timeout>();
   let following: NodeJS.Timeout | undefined;
   watchPool(pool, {
     // A pool that took jobs before it was registered could die in between, and its jobs would have no
@@ -127,6 +134,15 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     loop,
     parts,
     onBroken: () => replace(),
+  });
+
+  const wakeUps = createWakeUps({
+    session,
+    poll: () => current?.workerPool.nudge(1),
+    report: {
+      succeeded: () => parts.succeeded(WAKING),
+      failed: (error) => parts.failed(WAKING, error),
+    },
   });
 
   /** Fetches again soon, unless that is planned already. */
@@ -161,6 +177,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     };
     events.on('localQueue:getJobs:complete', ({ jobs }) => {
       active();
+      wakeUps.fetched(jobs.length);
       if (jobs.length > 0) follow();
     });
     events.on('job:start', active);
@@ -257,20 +274,21 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     wakeIn(delayMs) {
       if (delayMs > WAKE_HORIZON_MS || stopping) return;
       const step = Math.ceil((Date.now() + delayMs) / WAKE_STEP_MS) + 1;
-      if (wakeUps.has(step)) return;
+      if (dueAt.has(step)) return;
       const timer = setTimeout(
         () => {
-          wakeUps.delete(step);
+          dueAt.delete(step);
           current?.workerPool.nudge(1);
         },
         step * WAKE_STEP_MS - Date.now(),
       );
-      wakeUps.set(step, timer);
+      dueAt.set(step, timer);
     },
     async stop() {
       stopping = true;
-      for (const timer of wakeUps.values()) clearTimeout(timer);
+      for (const timer of dueAt.values()) clearTimeout(timer);
       clearTimeout(following);
+      wakeUps.stop();
       await Promise.race([replacing, sleep(END_MS, undefined, { ref: false })]);
       await Promise.all([current === undefined ? undefined : drain(current), ...draining]);
     },

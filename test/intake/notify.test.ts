@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import t from 'tap';
+import { LOCKS } from '../../src/db/advisory-locks.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
@@ -30,6 +31,7 @@ t.test('with posthorn.notify = off, sending from SQL notifies nobody', async (t)
   const told: string[] = [];
   listener.on('notification', ({ channel }) => told.push(channel));
   await listener.query('listen "jobs:insert"; listen posthorn_backlogs; listen marker');
+  await listener.query(`select pg_advisory_lock_shared(${LOCKS.listening})`);
   let nth = 0;
   const toldBy = async (setting: string) => {
     nth += 1;
@@ -52,6 +54,60 @@ t.test('with posthorn.notify = off, sending from SQL notifies nobody', async (t)
     'the jobs are the same',
   );
 });
+
+t.test('where no worker runs, nobody is notified of jobs', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const [client, listener] = [await connect(t, databaseUrl), await connect(t, databaseUrl)];
+  await subscribe(client);
+  const told: string[] = [];
+  listener.on('notification', ({ channel }) => told.push(channel));
+  await listener.query('listen "jobs:insert"; listen marker');
+  await client.query(SENDS[0] as string);
+  await client.query('notify marker');
+  await until('the marker has come', () => told.length > 0);
+  t.strictSame(told, ['marker']);
+  const { rows } = await client.query(
+    `select count(*)::integer as n from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`,
+  );
+  t.equal(rows[0].n, 0, 'and the sender keeps no lock');
+});
+
+t.test(
+  'while many send at once, the worker polls instead of being notified, and is notified again afterwards',
+  async (t) => {
+    const posthorn = await startTestService(t);
+    const client = await connect(t, posthorn.databaseUrl);
+    const receiver = await startReceiver(t);
+    await subscribe(client, receiver.url);
+    const [space, key] = LOCKS.listening.split(', ').map(Number) as [number, number];
+    const isNotified = async () => {
+      const { rowCount } = await client.query(
+        `select from pg_locks
+         where locktype = 'advisory' and classid::bigint = $1 and objid::bigint = $2 and granted
+           and database = (select oid from pg_database where datname = current_database())`,
+        [space, 2 ** 32 + key],
+      );
+      return rowCount === 1;
+    };
+    await until('the worker is notified of jobs', isNotified);
+    let sent = 0;
+    let sending = true;
+    const senders = Array.from({ length: 16 }, async () => {
+      const sender = await connect(t, posthorn.databaseUrl);
+      while (sending) {
+        await sender.query(SENDS[0] as string);
+        sent += 1;
+      }
+    });
+    await until('nobody is notified of jobs', async () => !(await isNotified()));
+    sending = false;
+    await Promise.all(senders);
+    await receiver.waitFor(sent);
+    await until('the worker is notified again', isNotified);
+    await client.query(SENDS[0] as string);
+    await receiver.waitFor(sent + 1);
+  },
+);
 
 t.test('a prepared transaction sends when it is committed', async (t) => {
   const posthorn = await startTestService(t);

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { run, type WorkerEvents } from 'graphile-worker';
 import type { Notification } from 'pg';
 import t from 'tap';
+import { LOCKS } from '../../src/db/advisory-locks.ts';
 import { watchStatements } from '../../src/db/driver.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { silentQueueLogger } from '../../src/db/queue-logger.ts';
@@ -19,6 +20,8 @@ const DIST = dirname(createRequire(import.meta.url).resolve('graphile-worker'));
 
 const url = await createTestDatabase(t);
 const client = await connect(t, url);
+// Without a worker that has to be notified, nobody is.
+await (await connect(t, url)).query(`select pg_advisory_lock_shared(${LOCKS.listening})`);
 
 async function read<T>(text: string): Promise<T[]> {
   const { rows } = await client.query<{ value: T }>(text);

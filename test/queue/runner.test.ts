@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import t from 'tap';
 import { createPool } from '../../src/db/pool.ts';
 import { createPatience } from '../../src/db/retry-while-unavailable.ts';
+import { NO_SESSION } from '../../src/db/session.ts';
 import type { Presence } from '../../src/maintenance/worker-lease.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../../src/queue/runner.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
@@ -36,6 +37,7 @@ t.test('a pool that is replaced before it was registered leaves no caller waitin
   };
   let done = 0;
   const runner = createQueueRunner({
+    session: NO_SESSION,
     pool,
     presence: presence as Presence,
     patience: createPatience(ending.signal),
