@@ -8,6 +8,7 @@ const ROOMS = [
   'dashboard',
   'cli',
   'app',
+  'doctor',
   'api',
   'why',
   'metrics',

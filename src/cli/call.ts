@@ -1,66 +1,155 @@
+import { type Command, Option } from 'commander';
+import { loadProfile } from '../config/profiles.ts';
 import { loadAdminKey, loadServiceUrl } from '../config/service-nearby.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
 
-/** A running Posthorn: its address, and the key for it. Both have defaults from the service's own settings. */
+/** The options of commands that call a running Posthorn. */
 export interface Target {
   readonly url?: string | undefined;
   readonly key?: string | undefined;
+  readonly profile?: string | undefined;
+  readonly tenant?: string | undefined;
+  readonly json?: boolean | undefined;
 }
 
+/** Adds the options of `Target` to a command. */
+export function callsService(command: Command, scope: string): Command {
+  return command
+    .option('--url <url>', 'URL of Posthorn (default: POSTHORN_URL, else that of HOST and PORT)')
+    .option(
+      '--key <key>',
+      `a key with the scope ${scope} (default: POSTHORN_KEY, else POSTHORN_ADMIN_KEY)`,
+    )
+    .option('--profile <name>', 'URL and key of a profile in ~/.config/posthorn/config.json')
+    .addOption(new Option('--tenant <tenant>', 'the tenant, for a key of all tenants'))
+    .option('--json', 'print the answer of the API as JSON');
+}
+
+/** What to send. */
 export interface Call {
-  readonly method: string;
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   readonly path: string;
-  /** JSON, as bytes. */
-  readonly body?: Buffer | undefined;
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  /** Bytes are sent as they are, anything else as JSON. */
+  readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
 }
 
 /**
  * Sends a request to a running Posthorn.
  *
- * @returns the text of its answer.
- * @throws OperatorError when no Posthorn answers there, or when the answer is an error.
+ * @returns the answer, whose body is not read yet.
+ * @throws OperatorError when no Posthorn answers there (exit code 5), or when the answer is an error.
  */
-export async function call(
-  { url = loadServiceUrl(), key = loadAdminKey() }: Target,
-  { method, path, body, headers = {} }: Call,
-): Promise<string> {
+export async function request(target: Target, call: Call): Promise<Response> {
+  const { url, key } = addressOf(target);
+  const { method, path, query = {}, body, headers = {}, signal } = call;
+  const address = new URL(path, url);
+  for (const [name, value] of Object.entries({ tenant: target.tenant, ...query }))
+    if (value !== undefined) address.searchParams.set(name, String(value));
   let response: Response;
   try {
-    response = await fetch(new URL(path, url), {
+    response = await fetch(address, {
       method,
       headers: {
+        accept: 'application/json',
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
         ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
       },
-      ...(body === undefined ? {} : { body: new Uint8Array(body) }),
+      ...(body === undefined
+        ? {}
+        : { body: Buffer.isBuffer(body) ? new Uint8Array(body) : JSON.stringify(body) }),
+      signal: signal ?? null,
     });
   } catch (error) {
+    if (signal?.aborted) throw error;
     const { cause } = error as { cause?: unknown };
     throw new OperatorError(
       `No Posthorn answers at ${url} (${errorMessage(cause ?? error)}). Start it with posthorn start, or give another URL with --url.`,
+      { exitCode: EXIT.notReachable },
     );
   }
-  const text = await response.text();
   if (!response.ok)
-    throw new OperatorError(`${url} answered ${response.status}: ${detailOf(text)}`);
-  return text;
+    throw new OperatorError(
+      `${url} answered ${response.status}: ${detailOf(await response.text())}`,
+      {
+        exitCode: exitCodeOf(response.status),
+      },
+    );
+  return response;
 }
 
+/** Sends a request and returns the text of its answer. Throws like `request`. */
+export async function callText(target: Target, call: Call): Promise<string> {
+  return (await request(target, call)).text();
+}
+
+/** Sends a request and returns its answer, read as JSON; undefined if it has no body. Throws like `request`. */
+export async function call<Answer>(target: Target, what: Call): Promise<Answer> {
+  const text = await callText(target, what);
+  return (text === '' ? undefined : JSON.parse(text)) as Answer;
+}
+
+/** Lists rows, page by page, at most `most`. */
+export async function callPages<Row>(
+  target: Target,
+  { query = {}, ...what }: Call,
+  most = Number.POSITIVE_INFINITY,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await call<{ data: Row[]; next_cursor: string | null }>(target, {
+      ...what,
+      query: { limit: Math.min(most - rows.length, PAGE), ...query, cursor },
+    });
+    rows.push(...page.data);
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined && rows.length < most);
+  return rows;
+}
+
+/** Rows of a page. */
+const PAGE = 100;
+
+/** Returns where Posthorn is. What is nearer to the command wins: options, a named profile, the environment, files. */
+function addressOf({ url, key, profile }: Target): { url: string; key: string | undefined } {
+  const { env } = process;
+  const named = profile ?? (env.POSTHORN_PROFILE || undefined);
+  const stored = loadProfile(named, env);
+  const given =
+    named === undefined
+      ? { url: env.POSTHORN_URL || stored.url, key: env.POSTHORN_KEY || stored.key }
+      : stored;
+  const address = url ?? given.url ?? loadServiceUrl();
+  if (!URL.canParse(address) || !/^https?:$/.test(new URL(address).protocol))
+    throw new OperatorError(
+      `"${address}" is not a URL of Posthorn; give one such as http://localhost:5000.`,
+      {
+        exitCode: EXIT.usage,
+      },
+    );
+  return { url: address, key: key ?? given.key ?? loadAdminKey() };
+}
+
+/** Returns what a problem says, and each field that is wrong. */
 function detailOf(text: string): string {
   try {
-    return (JSON.parse(text) as { detail?: string }).detail ?? text;
+    const { detail, errors = [] } = JSON.parse(text) as {
+      detail?: string;
+      errors?: readonly { field: string; message: string }[];
+    };
+    const fields = errors.map(({ field, message }) => `${field} ${message}`);
+    const [only] = fields;
+    if (detail === undefined) return text;
+    return only === undefined || detail.includes(only) ? detail : [detail, ...fields].join(' ');
   } catch {
     return text.slice(0, 200);
   }
 }
-
-/** The option `--url` of commands that call a running Posthorn. */
-export const URL_OPTION = [
-  '--url <url>',
-  'URL of Posthorn (default: that of HOST and PORT, of the environment or .env)',
-] as const;
 
 /**
  * Reads an argument that is the id of a subscription or a key.
@@ -71,7 +160,9 @@ export function idArgument(name: string, found: string): (text: string) => numbe
   return (text) => {
     const id = /^\d{1,10}$/.test(text) ? Number(text) : 0;
     if (id >= 1 && id <= MAX_ID) return id;
-    throw new OperatorError(`The argument <${name}> is "${text}"; give a number, ${found}.`);
+    throw new OperatorError(`The argument <${name}> is "${text}"; give a number, ${found}.`, {
+      exitCode: EXIT.usage,
+    });
   };
 }
 

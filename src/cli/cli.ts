@@ -1,13 +1,22 @@
 import cluster from 'node:cluster';
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
+import { completionCommand } from './completion.ts';
 import { demoCommand } from './demo.ts';
+import { doctorCommand } from './doctor.ts';
+import { eventTypesCommand } from './event-types.ts';
+import { EXIT } from './exit-codes.ts';
 import { exportCommand } from './export.ts';
+import { getCommand, retryCommand } from './get.ts';
 import { keysCommand } from './keys.ts';
 import { migrateCommand } from './migrate.ts';
 import { sendCommand } from './send.ts';
 import { startCommand } from './start.ts';
+import { statsCommand } from './stats.ts';
+import { subscriptionsCommand } from './subscriptions.ts';
+import { cancelCommand, replayCommand } from './tasks.ts';
+import { tenantsCommand } from './tenants.ts';
 
 /** Reads the command line and runs the command it names. */
 export async function runCli(argv: string[]): Promise<void> {
@@ -25,8 +34,12 @@ Examples:
   $ DATABASE_URL=postgres://… posthorn start
   $ posthorn demo                      see 1,000 webhooks delivered and retried
   $ posthorn send 1 '{"hello":"world"}'
+  $ posthorn subscriptions create https://example.com/hook --types 'order.*'
+  $ posthorn get <webhook id>          what happened to a webhook, and why
 
-Settings come from the environment or a .env file; the README lists them.`,
+Settings come from the environment or a .env file; the README lists them. Commands that call a running Posthorn
+take its URL and a key from options, POSTHORN_URL and POSTHORN_KEY, or a profile in ~/.config/posthorn/config.json.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not reachable.`,
     );
   const commands = [
     startCommand(),
@@ -35,8 +48,24 @@ Settings come from the environment or a .env file; the README lists them.`,
     exportCommand(),
     demoCommand(),
     sendCommand(),
+    subscriptionsCommand(),
+    getCommand(),
+    retryCommand(),
+    replayCommand(),
+    cancelCommand(),
+    statsCommand(),
+    eventTypesCommand(),
+    tenantsCommand(),
+    doctorCommand(),
+    completionCommand(),
   ];
   for (const command of commands) program.addCommand(command);
+  throwUsageErrors(program);
+  // The reader of a pipe, such as head, may have enough before the end.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
   if (argv.length <= 2) {
     program.outputHelp();
     return;
@@ -44,6 +73,11 @@ Settings come from the environment or a .env file; the README lists them.`,
   try {
     await program.parseAsync(argv);
   } catch (error) {
+    // Commander has printed it already. Asking for help is no error.
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : EXIT.usage;
+      return;
+    }
     if (!(error instanceof OperatorError)) throw error;
     // Empty if the command has already printed the problem.
     if (error.message !== '') process.stderr.write(`posthorn: ${error.message}\n`);
@@ -51,4 +85,10 @@ Settings come from the environment or a .env file; the README lists them.`,
     // The channel to the supervisor would keep it alive.
     if (cluster.isWorker) process.exit();
   }
+}
+
+/** Makes commander throw instead of ending the process with 1, so that wrong usage has an exit code of its own. */
+function throwUsageErrors(command: Command): void {
+  command.exitOverride();
+  for (const subcommand of command.commands) throwUsageErrors(subcommand);
 }

@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 import { createSigningKey, hubSignature, judgeSharedSecret } from '../signing/sign.ts';
-import { call, idArgument, type Target, URL_OPTION } from './call.ts';
+import { type Call, callsService, callText, type Target } from './call.ts';
+import { EXIT } from './exit-codes.ts';
+import { print } from './output.ts';
 
 interface SendOptions extends Target {
   readonly secret?: string;
@@ -10,40 +12,43 @@ interface SendOptions extends Target {
 
 /** `posthorn send`: hands a webhook to a running Posthorn. */
 export function sendCommand(): Command {
-  return new Command('send')
+  const command = new Command('send')
     .description('hand a webhook to a running Posthorn')
-    .argument(
-      '<subscription>',
-      'id of the subscription',
-      idArgument('subscription', 'the id of a subscription'),
-    )
-    .argument('<json>', 'the payload; @file reads it from a file, - from standard input')
-    .option(...URL_OPTION)
+    .argument('<type|subscription>', 'an event type, or the id of a subscription')
+    .argument('<json>', 'the data, or payload; @file reads it from a file, - from standard input')
     .option('--secret <secret>', "the subscription's secret, to sign with")
-    .option(
-      '--key <key>',
-      'a key with the scope send (default: POSTHORN_ADMIN_KEY, of the environment or .env)',
-    )
     .addHelpText(
       'after',
       `
 Examples:
-  $ posthorn send 1 '{"event":"order.created"}'
+  $ posthorn send order.created '{"id":7}'            to all subscriptions that want the type
+  $ posthorn send 1 '{"event":"order.created"}'       to a subscription, byte for byte
   $ posthorn send 1 @order.json --secret "$SECRET"
-  $ cat order.json | posthorn send 1 - --url https://webhooks.internal`,
+  $ cat order.json | posthorn send order.created - --url https://webhooks.internal`,
     )
     .action(send);
+  return callsService(command, 'send');
 }
 
 async function send(
-  subscription: number,
+  to: string,
   payload: string,
   { secret, ...target }: SendOptions,
 ): Promise<void> {
   const body = await readPayload(payload);
+  const toSubscription = /^\d+$/.test(to);
+  if (secret !== undefined && !toSubscription)
+    throw new OperatorError('--secret signs a webhook for a subscription, not for an event type.', {
+      exitCode: EXIT.usage,
+    });
+  print(await callText(target, toSubscription ? ingest(to, body, secret) : byType(to, body)));
+}
+
+function ingest(subscription: string, body: Buffer, secret: string | undefined): Call {
   const problem = secret === undefined ? null : judgeSharedSecret(secret);
-  if (problem !== null) throw new OperatorError(`The secret cannot be used: ${problem}.`);
-  const text = await call(target, {
+  if (problem !== null)
+    throw new OperatorError(`The secret cannot be used: ${problem}.`, { exitCode: EXIT.usage });
+  return {
     method: 'POST',
     path: `/ingest/${subscription}`,
     body,
@@ -51,8 +56,19 @@ async function send(
       secret === undefined
         ? {}
         : { 'x-hub-signature-256': hubSignature(createSigningKey(secret), body) },
-  });
-  process.stdout.write(`${text}\n`);
+  };
+}
+
+function byType(eventType: string, body: Buffer): Call {
+  let data: unknown;
+  try {
+    data = JSON.parse(body.toString());
+  } catch (error) {
+    throw new OperatorError(`The data is not JSON: ${errorMessage(error)}`, {
+      exitCode: EXIT.usage,
+    });
+  }
+  return { method: 'POST', path: '/v1/webhooks', body: { event_type: eventType, data } };
 }
 
 async function readPayload(payload: string): Promise<Buffer> {
@@ -60,7 +76,9 @@ async function readPayload(payload: string): Promise<Buffer> {
     if (payload === '-') return await readFile('/dev/stdin');
     if (payload.startsWith('@')) return await readFile(payload.slice(1));
   } catch (error) {
-    throw new OperatorError(`The payload cannot be read: ${errorMessage(error)}`);
+    throw new OperatorError(`The payload cannot be read: ${errorMessage(error)}`, {
+      exitCode: EXIT.usage,
+    });
   }
   return Buffer.from(payload);
 }

@@ -22,6 +22,7 @@ import {
   type SettingInForce,
   withoutCredentials,
 } from './in-force.ts';
+import { CLIENT_VARIABLES } from './profiles.ts';
 import {
   adminKey,
   bodyLimit,
@@ -250,7 +251,8 @@ export function loadSettings(
   const problems: string[] = [];
   const given = readGiven(env, workingDir);
 
-  const known = Object.keys(SETTINGS);
+  // The last ones are of commands that call the service.
+  const known = [...Object.keys(SETTINGS), ...CLIENT_VARIABLES];
   for (const name of Object.keys(given)) {
     if (!name.startsWith('POSTHORN_') || known.includes(name) || name.startsWith('POSTHORN_TEST_'))
       continue;

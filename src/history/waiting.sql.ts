@@ -66,7 +66,7 @@ export async function readWaiting(pool: pg.Pool, tenant: string): Promise<Waitin
         (select count(*) = ${MAX_DUE} from unfinished) as due_more,
         (select coalesce(jsonb_object_agg(reason, number), '{}') from held) as held,
         (select coalesce(bool_or(more) or sum(number) >= ${MAX_HELD}, false) from held) as held_more,
-        (select count(*)::integer from posthorn.workers w
+        (select count(distinct (w.host, w.pid))::integer from posthorn.workers w
           where w.seen_at > clock_timestamp() - interval '${WORKER_SEEN_SECONDS} seconds') as workers
       from due`,
     values: [tenant],

@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { errorMessage, OperatorError } from '../lib/errors.ts';
+import { call, callPages, callsService, type Target } from './call.ts';
+import { EXIT } from './exit-codes.ts';
+import { printAnswer, safe, table } from './output.ts';
+
+interface EventType {
+  readonly name: string;
+  readonly description: string | null;
+  readonly schema: unknown;
+  readonly archived: boolean;
+}
+
+/** `posthorn event-types`: shows and imports the event types of a tenant. */
+export function eventTypesCommand(): Command {
+  const command = new Command('event-types')
+    .description('show and import the event types of a tenant')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ posthorn event-types list
+  $ posthorn event-types import openapi.json`,
+    );
+  const list = new Command('list').description('list the event types').action(listTypes);
+  const get = new Command('get')
+    .description('show an event type, with its schema and example')
+    .argument('<name>', 'the event type')
+    .action(getType);
+  command.addCommand(callsService(list, 'read'));
+  command.addCommand(callsService(get, 'read'));
+  command.addCommand(
+    callsService(
+      new Command('import')
+        .description('register the webhooks of an OpenAPI 3.1 document')
+        .argument('<file>', 'the document, as JSON; - for standard input')
+        .action(importTypes),
+      'manage',
+    ),
+  );
+  return command;
+}
+
+async function listTypes(target: Target): Promise<void> {
+  const types = await callPages<EventType>(target, { method: 'GET', path: '/v1/event-types' });
+  printAnswer(target, types, () =>
+    table([
+      ['name', 'schema', 'description'],
+      ...types.map(({ name, description, schema, archived }) => [
+        archived ? `${safe(name)} (archived)` : safe(name),
+        schema === null ? '' : 'yes',
+        safe(description ?? ''),
+      ]),
+    ]),
+  );
+}
+
+async function getType(name: string, target: Target): Promise<void> {
+  const type = await call<EventType>(target, {
+    method: 'GET',
+    path: `/v1/event-types/${encodeURIComponent(name)}`,
+  });
+  printAnswer(target, type, (type) => JSON.stringify(type, null, 2));
+}
+
+async function importTypes(file: string, target: Target): Promise<void> {
+  let document: Buffer;
+  try {
+    document = await readFile(file === '-' ? '/dev/stdin' : file);
+  } catch (error) {
+    throw new OperatorError(`${file} cannot be read: ${errorMessage(error)}`, {
+      exitCode: EXIT.usage,
+    });
+  }
+  const answer = await call<{ created: readonly string[]; updated: readonly string[] }>(target, {
+    method: 'POST',
+    path: '/v1/event-types/import',
+    body: document,
+  });
+  printAnswer(
+    target,
+    answer,
+    ({ created, updated }) => `${created.length} created, ${updated.length} updated.`,
+  );
+}

@@ -1,0 +1,267 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { startCli } from '../helpers/cli.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
+
+const ADMIN = 'an admin key of some length';
+const UNKNOWN = '01890000-0000-7000-8000-000000000000';
+
+interface Ended {
+  readonly code: number | NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  // biome-ignore lint/suspicious/noExplicitAny: the answer of any command
+  readonly json: any;
+}
+
+/** Runs a command to its end. */
+async function run(t: Test, args: string[], env: Record<string, string>): Promise<Ended> {
+  const cli = await startCli(t, args, env);
+  const code = await cli.exited;
+  const { stdout, stderr } = cli.output;
+  let json: unknown;
+  try {
+    json = JSON.parse(stdout);
+  } catch {
+    json = undefined;
+  }
+  return { code, stdout, stderr, json };
+}
+
+/** A service with an admin key, and a function that runs commands which call it. */
+async function start(t: Test) {
+  const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: ADMIN });
+  const env = { POSTHORN_URL: posthorn.url, POSTHORN_KEY: ADMIN };
+  return { posthorn, env, posthornCli: (...args: string[]) => run(t, args, env) };
+}
+
+t.test('a webhook is followed on a terminal from its subscription to its retry', async (t) => {
+  const receiver = await startReceiver(t, (response, _request, nth) => {
+    response.statusCode = nth < 3 ? 400 : 200;
+    response.end('<answer>\u001b[31m');
+  });
+  const { posthornCli } = await start(t);
+  const created = await posthornCli(
+    ...[
+      'subscriptions',
+      'create',
+      `${receiver.url}/hook`,
+      '--types',
+      'order.*',
+      '--generate-secret',
+    ],
+    ...['--set', 'retry_schedule="1ms"', '--json'],
+  );
+  t.equal(created.code, 0, created.stderr);
+  t.match(created.json, {
+    id: 1,
+    event_types: ['order.*'],
+    retry_schedule: '1ms',
+    secret: /^whsec_/,
+  });
+  t.match((await posthornCli('subscriptions', 'list')).stdout, /1 +active +order\.\* +http/);
+  const sent = await posthornCli('send', 'order.created', '{"n":7}');
+  t.match(sent.json, { status: 'accepted', deliveries: 1 });
+  const id = sent.json.webhook_id as string;
+
+  const failed = await until('the delivery has failed', async () => {
+    const got = await posthornCli('get', id, '--body');
+    return /subscription 1 {2}failed/.test(got.stdout) ? got : undefined;
+  });
+  t.match(failed.stdout, /^order\.created {2}[\w-]+\naccepted \d{4}-/);
+  t.match(failed.stdout, /attempt 1 {2}failed 400/);
+  t.match(failed.stdout, /attempt 2 {2}failed 400/);
+  t.match(failed.stdout, /"n":7/);
+  t.notOk(failed.stdout.includes('\u001b'), 'a receiver cannot write to the terminal');
+  t.match((await posthornCli('get', id, '--json')).json, {
+    webhook_id: id,
+    deliveries: [{ state: 'failed' }],
+  });
+
+  const retried = await posthornCli('retry', id);
+  t.equal(retried.stdout, `Sending again: ${id}.1\n`);
+  await until('it is delivered', async () => {
+    const { stdout } = await posthornCli('get', id);
+    return /subscription 1 {2}succeeded/.test(stdout) || undefined;
+  });
+  t.equal(
+    (await posthornCli('retry', id)).stdout,
+    'None of its deliveries has failed or was cancelled.\n',
+  );
+  t.match(await posthornCli('cancel', id), { code: 4, stderr: /./ });
+
+  const replayed = await posthornCli('replay', '1', '--since', '1h', '--states', 'succeeded');
+  t.match(replayed, { code: 0, stdout: 'succeeded: 1 deliveries\n' });
+  const tested = await posthornCli('subscriptions', 'test', '1', '--json');
+  t.match(tested, { code: 0, json: { status: 'success', response: { status_code: 200 } } });
+  t.match((await posthornCli('stats', '--json')).json, { queue: { due: 0, workers: 1 } });
+  t.match((await posthornCli('stats')).stdout, /accepted +\d+[\s\S]*workers alive +1/);
+});
+
+t.test('subscriptions, keys, tenants and event types are managed by commands', async (t) => {
+  const { posthornCli } = await start(t);
+  t.equal((await posthornCli('tenants', 'create', 'acme', '--name', 'Acme')).code, 0);
+  t.match((await posthornCli('tenants', 'list', '--json')).json, [
+    { id: 'acme' },
+    { id: 'default' },
+  ]);
+  const url = 'https://example.com/hook';
+  t.equal((await posthornCli('subscriptions', 'create', url, '--tenant', 'acme')).code, 0);
+  t.match(await posthornCli('subscriptions', 'get', '1'), { code: 3 }, 'it is of another tenant');
+  const acme = ['--tenant', 'acme', '--json'];
+  for (const [args, expected] of [
+    [
+      ['update', '1', '--set', 'max_in_flight=3', '--description', 'x'],
+      { max_in_flight: 3, description: 'x' },
+    ],
+    [['pause', '1', '--reason', 'moving'], { status: 'paused', status_reason: 'moving' }],
+    [['resume', '1'], { status: 'active' }],
+    [['enable', '1'], { status: 'active' }],
+    [['rotate-secret', '1'], { secret: /./ }],
+    [['delete', '1'], {}],
+  ] as const)
+    t.match(
+      await posthornCli('subscriptions', ...args, ...acme),
+      { code: 0, json: expected },
+      args[0],
+    );
+
+  const file = join(t.testdir(), 'openapi.json');
+  const schema = { type: 'object' };
+  const post = {
+    requestBody: { content: { 'application/json': { schema } } },
+    responses: { 200: { description: 'taken' } },
+  };
+  writeFileSync(
+    file,
+    JSON.stringify({
+      openapi: '3.1.0',
+      info: { title: 'shop', version: '1' },
+      webhooks: { 'order.created': { post } },
+    }),
+  );
+  t.match(await posthornCli('event-types', 'import', file), {
+    stdout: '1 created, 0 updated.\n',
+    stderr: '',
+  });
+  t.match((await posthornCli('event-types', 'get', 'order.created')).json, { schema });
+
+  const key = (
+    await posthornCli('keys', 'create', '--scopes', 'read', '--name', 'shop')
+  ).stdout.trim();
+  const listed = await posthornCli('keys', 'list', '--json');
+  t.match(listed.json, [{ name: 'shop', scopes: ['read'] }]);
+  t.equal((await posthornCli('subscriptions', 'list', '--key', key)).code, 0);
+  t.equal(
+    (await posthornCli('subscriptions', 'create', url, '--key', key)).code,
+    4,
+    'a scope is missing',
+  );
+  t.equal((await posthornCli('keys', 'revoke', String(listed.json[0].id))).code, 0);
+  const revoked = await posthornCli('subscriptions', 'list', '--key', key);
+  t.match(revoked, { code: 4, stderr: /answered 401: This key was revoked\.\n$/ });
+});
+
+t.test('every command that fails says so in one line, with the documented exit code', async (t) => {
+  const { posthorn, env, posthornCli } = await start(t);
+  const cases: readonly [number, ...string[]][] = [
+    [2],
+    [2, 'subscriptions', 'get', 'x'],
+    [2, 'subscriptions', 'update', '1'],
+    [2, 'subscriptions', 'update', '1', '--set', 'timeout=10s'],
+    [2, 'send', 'order.created', '{'],
+    [2, 'send', 'order.created', '@/nowhere'],
+    [2, 'stats', '--window', '2h'],
+    [2, 'replay', '1', '--since', 'soon'],
+    [2, 'cancel'],
+    [2, 'stats', '--url', 'nonsense'],
+    [2, 'stats', '--profile', 'nobody'],
+    [2, 'event-types', 'import', '/nowhere'],
+    [2, 'completion', 'tcsh'],
+    [3, 'subscriptions', 'get', '77'],
+    [3, 'get', UNKNOWN],
+    [3, 'retry', UNKNOWN],
+    [3, 'cancel', UNKNOWN],
+    [3, 'replay', '77', '--since', '1h'],
+    [3, 'keys', 'revoke', '77'],
+    [3, 'tenants', 'get', 'nobody'],
+    [3, 'subscriptions', 'list', '--tenant', 'nobody'],
+    [3, 'event-types', 'get', 'no.such'],
+    [4, 'get', 'not-an-id'],
+    [4, 'subscriptions', 'create', 'ftp://example.com'],
+    [4, 'stats', '--key', 'a wrong key'],
+  ];
+  for (const [code, ...args] of cases) {
+    if (args.length === 0) continue;
+    const ended = await posthornCli(...args);
+    t.match(ended, { code, stdout: '' }, args.join(' '));
+    t.match(ended.stderr, /^(posthorn|error): .+\n(\(posthorn --help.*\n)?$/, args.join(' '));
+  }
+  await posthorn.service.stop();
+  for (const args of [['get', UNKNOWN], ['stats'], ['subscriptions', 'list'], ['keys', 'list']])
+    t.match(await run(t, args, env), {
+      code: 5,
+      stderr: /^posthorn: No Posthorn answers at .*\n$/,
+    });
+});
+
+t.test('a profile names a Posthorn and its key', async (t) => {
+  const { posthorn } = await start(t);
+  const config = t.testdir();
+  const write = (text: string) => {
+    mkdirSync(join(config, 'posthorn'), { recursive: true });
+    writeFileSync(join(config, 'posthorn', 'config.json'), text);
+  };
+  const env = { XDG_CONFIG_HOME: config };
+  write(JSON.stringify({ profiles: { prod: { url: posthorn.url, key: ADMIN } } }));
+  t.equal((await run(t, ['keys', 'list', '--profile', 'prod'], env)).code, 0);
+  t.equal((await run(t, ['keys', 'list'], { ...env, POSTHORN_PROFILE: 'prod' })).code, 0);
+  const unknown = await run(t, ['keys', 'list', '--profile', 'test'], env);
+  t.match(unknown, { code: 2, stderr: /has no profile "test"; it has prod\.\n$/ });
+  write('{"profiles": []');
+  t.match(await run(t, ['keys', 'list', '--profile', 'prod'], env), {
+    code: 2,
+    stderr: /cannot be read/,
+  });
+});
+
+t.test('a shell completes commands and options', async (t) => {
+  const { stdout } = await run(t, ['completion', 'bash'], {});
+  const complete = (...words: string[]) =>
+    spawnSync(
+      'bash',
+      [
+        '-c',
+        `${stdout}\nCOMP_WORDS=(posthorn "$@"); COMP_CWORD=$#; _posthorn; echo "\${COMPREPLY[*]}"`,
+        'bash',
+        ...words,
+      ],
+      { encoding: 'utf8' },
+    ).stdout.trim();
+  t.equal(complete('subs'), 'subscriptions');
+  t.equal(complete('subscriptions', 'pa'), 'pause');
+  t.match(complete('subscriptions', 'pause', '7', '--re'), '--reason');
+  t.match((await run(t, ['completion', 'zsh'], {})).stdout, /'pause:hold its deliveries'/);
+  t.match((await run(t, ['completion', 'fish'], {})).stdout, /complete -c posthorn .* -a pause/);
+});
+
+t.test('the doctor says what is wrong, and what to do', async (t) => {
+  const { posthorn } = await start(t);
+  const env = { DATABASE_URL: posthorn.databaseUrl, POSTHORN_ADMIN_KEY: ADMIN };
+  const healthy = await run(t, ['doctor', '--json'], env);
+  // The Postgres of the tests does not survive a crash of the machine, to be quicker.
+  t.match(
+    healthy.json.filter(({ status }: { status: string }) => status === 'problem'),
+    [{ check: 'durability', text: /fsync = off/ }],
+  );
+  t.equal(healthy.code, 1);
+  await posthorn.service.stop();
+  const ill = await run(t, ['doctor'], { ...env, POSTHORN_ADMIN_KEY: 'aaaaaaaaaaaaaaaaaaaaaaaa' });
+  t.equal(ill.code, 1);
+  t.match(ill.stdout, /problem +workers +No worker is alive[^\n]*\n +Run posthorn start\./);
+  t.match(ill.stdout, /problem +access +POSTHORN_ADMIN_KEY can be guessed\./);
+});
