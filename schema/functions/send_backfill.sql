@@ -15,6 +15,10 @@ declare
   max_bytes constant integer := 1024 * 1024;
   -- Blocks that a call reads at most, so that it ends soon where few rows match.
   max_blocks constant integer := 1000;
+  -- Blocks that a statement reads. It sorts all their rows that match, so they are few at first, and more where few rows match.
+  step integer := 8;
+  found_before integer;
+  first_block bigint;
   run posthorn.backfill_runs;
   next_part regclass;
   until_block bigint;
@@ -68,7 +72,9 @@ begin
     run.after_row := '(0,0)';
   end if;
 
-  block := split_part(trim('(' from run.after_row::text), ',', 1)::bigint;
+  place := run.after_row;
+  first_block := split_part(trim('(' from place::text), ',', 1)::bigint;
+  block := first_block;
   until_block := least(block + max_blocks, run.part_blocks);
   most := least(max_rows, run.per_second);
   expressions := posthorn.watch_expressions(run.options, run.key_columns, 'new');
@@ -76,39 +82,46 @@ begin
     select new.ctid, jsonb_build_object('new', %s, 'backfill', true), %s, %s
     from only %s as new
     left join (select * from only %s) as old on false
-    where new.ctid > %L and new.ctid < '(%s,0)' and (
+    where new.ctid > $1 and new.ctid < $2 and (
 %s
 ) and (
 %s
 )
     order by new.ctid
-    limit %s$text$,
-    coalesce(expressions.picked, 'to_jsonb(new.*)'), expressions.key, expressions.tenant, run.part, run.part, run.after_row,
-    until_block, coalesce(run.options ->> 'when', 'true'), coalesce(run.condition, 'true'), most);
-  open rows for execute query;
-  loop
-    fetch rows into found_row, item, key, tenant;
-    exit when not found;
-    place := found_row;
-    portion := portion + 1;
-    data[portion] := item;
-    keys[portion] := key;
-    tenants[portion] := tenant;
-    bytes := bytes + pg_column_size(item);
-    exit when bytes >= max_bytes;
+    limit $3$text$,
+    coalesce(expressions.picked, 'to_jsonb(new.*)'), expressions.key, expressions.tenant, run.part, run.part,
+    coalesce(run.options ->> 'when', 'true'), coalesce(run.condition, 'true'));
+  while block < until_block and portion < most and bytes < max_bytes loop
+    block := least(block + step, until_block);
+    found_before := portion;
+    open rows for execute query using place, format('(%s,0)', block)::tid, most - portion;
+    loop
+      fetch rows into found_row, item, key, tenant;
+      exit when not found;
+      place := found_row;
+      portion := portion + 1;
+      data[portion] := item;
+      keys[portion] := key;
+      tenants[portion] := tenant;
+      bytes := bytes + pg_column_size(item);
+      exit when bytes >= max_bytes;
+    end loop;
+    close rows;
+    if portion < most and bytes < max_bytes then
+      place := format('(%s,0)', block)::tid;
+      if portion - found_before < most / 4 then
+        step := step * 4;
+      end if;
+    end if;
   end loop;
-  close rows;
   if portion > 0 then
     perform posthorn.send_watched(run.watch, array_fill(run.options ->> 'event_type' || '.inserted', array[portion]), data,
       keys, tenants, run.options ->> 'tenant', run.options ->> 'on_error' = 'skip');
   end if;
-  if portion < most and bytes < max_bytes then
-    place := format('(%s,0)', until_block)::tid;
-  end if;
   update posthorn.backfill_runs
     set state = 'running', part = run.part, part_blocks = run.part_blocks, after_row = place,
       rows_sent = rows_sent + portion,
-      blocks_read = blocks_read + split_part(trim('(' from place::text), ',', 1)::bigint - block,
+      blocks_read = blocks_read + split_part(trim('(' from place::text), ',', 1)::bigint - first_block,
       due_at = case when per_second is null then clock_timestamp()
         else greatest(due_at, clock_timestamp() - interval '1 second') + portion * interval '1 second' / per_second end
     where id = run.id

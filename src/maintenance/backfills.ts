@@ -34,13 +34,16 @@ export function createBackfillSender({ pool, loop, log }: BackfillSenderOptions)
       for (;;) {
         const { due, hasManyFailures } = await lookAtWatches(pool);
         if (hasManyFailures) await mergeWatchFailures(pool);
+        let sent = false;
         for (const { id, in_ms } of due) {
           if (!goesOn()) return;
-          if (in_ms <= 0) await sendPortion(pool, id, log);
+          if (in_ms <= 0) sent = (await sendPortion(pool, id, log)) || sent;
         }
         const nextMs = Math.min(...due.map(({ in_ms }) => in_ms));
         if (!goesOn() || nextMs > SOON_MS) return;
         if (nextMs > 0) await sleep(nextMs);
+        // Other processes are sending them, or they have ended.
+        else if (!sent) return;
       }
     },
   });
@@ -78,9 +81,16 @@ async function lookAtWatches(
   };
 }
 
-async function sendPortion(pool: pg.Pool, id: number, log: Logger): Promise<void> {
+/** Returns false if the backfill has ended or failed, or another process is sending it. */
+async function sendPortion(pool: pg.Pool, id: number, log: Logger): Promise<boolean> {
   try {
-    await inTransaction(pool, (client) => client.query('select posthorn.send_backfill($1)', [id]));
+    return await inTransaction(pool, async (client) => {
+      const { rows } = await client.query<{ pause: number | null }>(
+        'select posthorn.send_backfill($1) as pause',
+        [id],
+      );
+      return rows[0]?.pause !== null;
+    });
   } catch (error) {
     if (isUnavailable(error) || CONFLICTS.includes(errorCode(error) ?? '')) throw error;
     log.error({ err: error, backfill: id }, 'a backfill failed');
@@ -89,5 +99,6 @@ async function sendPortion(pool: pg.Pool, id: number, log: Logger): Promise<void
        where id = $1 and state in ('waiting', 'running')`,
       [id, errorMessage(error)],
     );
+    return false;
   }
 }
