@@ -206,7 +206,12 @@ begin
       priority := posthorn.add_deliver_jobs(jobs, size);
     end if;
 
-    deliveries := array(select cardinality(array_positions(places, place)) from generate_series(1, many) as place);
+    -- Counted together, because a search through all places for each webhook took a fifth of the time of a thousand.
+    deliveries := array(
+      select coalesce(o.deliveries, 0)::integer
+      from generate_series(1, many) as place
+      left join (select o.place, count(*) as deliveries from unnest(places) as o (place) group by o.place) as o using (place)
+      order by place);
   end if;
   if idempotency_keys is not null then
     perform posthorn.store_idempotency_keys(tenants, idempotency_keys, fingerprints, outcomes, ids, deliveries);

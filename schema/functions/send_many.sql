@@ -110,7 +110,10 @@ begin
   end if;
 
   for nth in 1 .. many loop
-    head := posthorn.webhook_head(event_types[nth]);
+    -- Once for webhooks of the same type, because writing the time takes as long as writing a small body.
+    if portion = 0 or event_types[nth] <> event_types[nth - 1] then
+      head := posthorn.webhook_head(event_types[nth]);
+    end if;
     written := coalesce(data[nth]::text, 'null');
     size := length(head) + octet_length(written) + 1;
     -- A body that is too large already is not copied again.

@@ -19,7 +19,10 @@ declare
   tenant_column constant text := options ->> 'tenant_column';
   condition constant text := options ->> 'when';
   picks constant boolean := jsonb_typeof(options -> 'payload_columns') = 'array';
+  -- Names that no table and no column has.
   number constant text := '"posthorn row"';
+  source constant text := '"posthorn rows"';
+  whole constant text := '"posthorn whole row"';
   kinds text[] := array['inserted', 'updated', 'deleted'];
   json_of text[];
   key_of text[];
@@ -129,15 +132,15 @@ $text$, id, kinds[1], kinds[2], kinds[3], key_of[1], key_of[2], tenant_of[1], te
     format('select %s, jsonb_build_object(''new'', %s), %s, %s from posthorn_new as new', kinds[1], json_of[1], key_of[1], tenant_of[1])
       || case when condition is not null then ' left join (select * from posthorn_new) as old on false' else '' end,
     format($text$select sent.event_type, sent.data, sent.key, sent.tenant
-    from (select row_number() over () as %1$s, t.* from posthorn_new as t) as new
-    join (select row_number() over () as %1$s, t.* from posthorn_old as t) as old on new.%1$s = old.%1$s
+    from (select row_number() over () as %1$s, %8$s as %9$s, %8$s.* from posthorn_new as %8$s) as new
+    join (select row_number() over () as %1$s, %8$s as %9$s, %8$s.* from posthorn_old as %8$s) as old on new.%1$s = old.%1$s
     cross join lateral (select %2$s as new, %3$s as old offset 0) as json
     cross join lateral (
       select %4$s as event_type, %5$s as data, %6$s as key, %7$s as tenant$text$,
         number,
-        json_of[1] || case when picks then '' else ' - ''posthorn row''' end,
-        json_of[2] || case when picks then '' else ' - ''posthorn row''' end,
-        kinds[2], format(updated, 'json.new', 'json.old'), key_of[1], tenant_of[1])
+        case when picks then json_of[1] else format('to_jsonb(new.%s)', whole) end,
+        case when picks then json_of[2] else format('to_jsonb(old.%s)', whole) end,
+        kinds[2], format(updated, 'json.new', 'json.old'), key_of[1], tenant_of[1], source, whole)
       || case when tenant_column is null then '' else format($text$
       where %1$s is not distinct from %2$s
       union all
