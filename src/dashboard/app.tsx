@@ -1,9 +1,10 @@
-import { useEffect } from 'preact/hooks';
-import { LocationProvider } from 'preact-iso/router';
+import { useEffect, useLayoutEffect } from 'preact/hooks';
+import { LocationProvider, useLocation } from 'preact-iso/router';
 import { refusal } from './api/request.ts';
 import { Show } from './components/states.tsx';
 import { Toasts } from './components/toast.tsx';
 import { useData } from './data/use-data.ts';
+import { shownTenant, tenantOfUrl } from './lib/tenant.ts';
 import { isOpen, readSession, session } from './session.ts';
 import { Shell } from './shell/shell.tsx';
 import { SignIn } from './shell/sign-in.tsx';
@@ -19,6 +20,10 @@ export function App() {
 }
 
 function Gate() {
+  const { url } = useLocation();
+  useLayoutEffect(() => {
+    shownTenant.value = tenantOfUrl();
+  }, [url]);
   const known = useData(readSession, []);
   const { value } = session;
   const refused = refusal.value;

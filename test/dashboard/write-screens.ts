@@ -24,7 +24,7 @@ const PICTURES: readonly Picture[] = [
   {
     name: 'webhook',
     path: ({ webhooks }) => `/dashboard/webhooks/${webhooks.retried}`,
-    shows: 'The next attempt is due',
+    shows: 'Next attempt in',
   },
 ];
 

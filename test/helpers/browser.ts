@@ -91,9 +91,12 @@ function collectProblems(context: BrowserContext): string[] {
     if (message.type() === 'error' && !isAnswer) problems.push(message.text());
   });
   context.on('weberror', (error) => problems.push(String(error.error())));
-  context.on('requestfailed', (request) =>
-    problems.push(`${request.failure()?.errorText} ${request.method()} ${request.url()}`),
-  );
+  context.on('requestfailed', (request) => {
+    const reason = request.failure()?.errorText;
+    // The page itself stopped it, because it no longer needs the answer.
+    if (reason === 'net::ERR_ABORTED') return;
+    problems.push(`${reason} ${request.method()} ${request.url()}`);
+  });
   context.on('response', (response) => {
     const { pathname } = new URL(response.url());
     if (response.status() >= 400)

@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { tenantOfUrl } from '../lib/tenant.ts';
 import type { Problem } from './client.ts';
 
 export interface RequestOptions {
@@ -96,7 +97,7 @@ function queryOf(query: object | undefined, ofTenant: boolean): string {
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== undefined && value !== null && value !== '') parameters.set(name, String(value));
   }
-  const tenant = new URLSearchParams(location.search).get('tenant');
+  const tenant = tenantOfUrl();
   if (ofTenant && tenant !== null && !parameters.has('tenant')) parameters.set('tenant', tenant);
   const text = parameters.toString();
   return text === '' ? '' : `?${text}`;

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useReducer, useRef } from 'preact/hooks';
 import { ApiError } from '../api/request.ts';
+import { shownTenant } from '../lib/tenant.ts';
 
 /** What is known of something that the API is asked for. */
 export interface Loaded<T> {
@@ -45,7 +46,7 @@ export function useData<T>(
   reading.current = read;
   const start = useRef<() => void>(() => {});
   // The tenant is part of what every route is asked for.
-  const key = JSON.stringify([asked, new URLSearchParams(location.search).get('tenant')]);
+  const key = JSON.stringify([asked, shownTenant.value]);
   const shownKey = useRef(key);
   if (shownKey.current !== key) {
     shownKey.current = key;

@@ -1,5 +1,6 @@
 import { session } from '../session.ts';
 import { curlOf } from './curl.ts';
+import { shownTenant } from './tenant.ts';
 
 /** Writes a request to this API as a command line for curl, for the tenant of the page. */
 export function apiCommand(
@@ -8,7 +9,7 @@ export function apiCommand(
   body?: object,
 ): string {
   const url = new URL(path, location.origin);
-  const tenant = new URLSearchParams(location.search).get('tenant');
+  const tenant = shownTenant.value;
   if (tenant !== null) url.searchParams.set('tenant', tenant);
   return curlOf({
     ...(method === 'GET' || (method === 'POST' && body !== undefined) ? {} : { method }),

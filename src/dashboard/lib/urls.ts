@@ -1,3 +1,5 @@
+import { shownTenant } from './tenant.ts';
+
 type Value = string | number | null | undefined;
 
 /** The path under which this page's screens are: the same bundle is the dashboard and the portal. */
@@ -14,7 +16,7 @@ export function basePath(pathname: string): '/dashboard' | '/portal' {
  */
 export function to(path: string, query: Readonly<Record<string, Value>> = {}): string {
   const base = basePath(location.pathname);
-  const tenant = new URLSearchParams(location.search).get('tenant');
+  const tenant = shownTenant.value;
   const first = base === '/dashboard' && path === '' ? '/' : base;
   return `${path === '' ? first : `${base}/${path}`}${write({ tenant, ...query })}`;
 }

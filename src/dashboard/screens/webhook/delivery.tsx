@@ -9,6 +9,8 @@ import { to } from '../../lib/urls.ts';
 import { may } from '../../session.ts';
 import { Attempts } from './attempts.tsx';
 import { sqlOfDelivery } from './sql.ts';
+import { isUnfinished } from './states.ts';
+import { Why } from './why.tsx';
 
 type Delivery = GetWebhookData['deliveries'][number];
 
@@ -30,6 +32,7 @@ export function DeliveryPanel({ delivery, webhook, onChange }: DeliveryProps) {
           <a class="receiver" href={to(`subscriptions/${subscription_id}`)}>
             {subscription_url}
           </a>
+          <Next delivery={delivery} />
         </h3>
         <div class="buttons">
           <CurlButton delivery={delivery} webhook={webhook} />
@@ -52,33 +55,30 @@ export function DeliveryPanel({ delivery, webhook, onChange }: DeliveryProps) {
           )}
         </div>
       </div>
-      <Next delivery={delivery} />
+      <Why
+        deliveryId={id}
+        version={`${state} ${delivery.attempts_made} ${delivery.next_attempt_at}`}
+        unfinished={isUnfinished(delivery)}
+        onChange={onChange}
+      />
       <Attempts attempts={delivery.attempts} made={delivery.attempts_made} />
     </article>
   );
 }
 
-/** Says what happens next, or how it ended. */
-function Next({ delivery }: { delivery: Delivery }) {
-  const { state, reason, next_attempt_at, ended_at, subscription_id } = delivery;
+/** When the next attempt is, or when the last one was. */
+function Next({ delivery: { state, next_attempt_at, ended_at } }: { delivery: Delivery }) {
   if (state === 'pending' && next_attempt_at !== null)
     return (
-      <p>
-        The next attempt is due <Countdown to={next_attempt_at} whenDue="now" />.
-      </p>
+      <span>
+        Next attempt <Countdown to={next_attempt_at} whenDue="now" />
+      </span>
     );
-  if (state === 'held')
-    return (
-      <p>
-        Held outside the queue: its subscription is paused, has an open circuit or takes no more at
-        the moment. <a href={to(`subscriptions/${subscription_id}`)}>See the subscription</a>
-      </p>
-    );
+  if (ended_at === null) return null;
   return (
-    <p class="muted">
+    <span class="muted">
       Ended <Time at={ended_at} />
-      {reason !== null && `, ${reason}`}
-    </p>
+    </span>
   );
 }
 

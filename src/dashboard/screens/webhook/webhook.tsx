@@ -12,6 +12,7 @@ import { may } from '../../session.ts';
 import { Body } from './body.tsx';
 import { DeliveryPanel } from './delivery.tsx';
 import { sqlOfWebhook } from './sql.ts';
+import { isUnfinished } from './states.ts';
 
 /** A webhook can have a million deliveries. */
 const MAX_DELIVERIES = 20;
@@ -69,10 +70,6 @@ export function Webhook() {
       </Show>
     </>
   );
-}
-
-export function isUnfinished({ state }: { state: string }): boolean {
-  return state === 'pending' || state === 'held';
 }
 
 function Facts({ webhook }: { webhook: GetWebhookData }) {

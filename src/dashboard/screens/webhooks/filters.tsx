@@ -99,13 +99,12 @@ interface TextProps {
   readonly 'data-search'?: boolean;
 }
 
-/** A text field that says what was typed when it is left, or with Enter. */
+/** A text field that says what was typed when it is left, or with Enter. Escape takes it back. */
 function Text({ value, onDone, ...rest }: TextProps) {
   const [typed, setTyped] = useState<string>();
-  function finish() {
-    if (typed === undefined) return;
+  function finish(text: string) {
     setTyped(undefined);
-    if (typed !== value) onDone(typed);
+    if (text !== value) onDone(text);
   }
   return (
     <input
@@ -115,8 +114,15 @@ function Text({ value, onDone, ...rest }: TextProps) {
       autocomplete="off"
       value={typed ?? value}
       onInput={(event) => setTyped(event.currentTarget.value)}
-      onBlur={finish}
-      onKeyDown={(event) => event.key === 'Enter' && finish()}
+      onBlur={(event) => finish(event.currentTarget.value)}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter') finish(event.currentTarget.value);
+        if (event.key !== 'Escape') return;
+        // The browser would empty the field.
+        event.preventDefault();
+        event.currentTarget.value = value;
+        setTyped(undefined);
+      }}
     />
   );
 }
