@@ -238,7 +238,7 @@ export function createWorker(options: WorkerOptions): Worker {
   );
   const partitionMaker = createPartitionMaker(
     pool,
-    settings.retentionMs,
+    settings.failedRetentionMs,
     health.watch('make_partitions', 'making the partitions of the coming week'),
   );
   const clockKeeper = createClockKeeper(
@@ -280,6 +280,7 @@ export function createWorker(options: WorkerOptions): Worker {
     createPartitionKeeper({
       databaseUrl,
       retentionMs: settings.retentionMs,
+      failedRetentionMs: settings.failedRetentionMs,
       archiveDir: settings.archiveDir,
       ending: ending.signal,
       loop: health.watch('keep_partitions', 'dropping the partitions of expired history'),

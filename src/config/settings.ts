@@ -62,6 +62,8 @@ export interface Settings {
   /** A subscription is disabled when it has failed for this long without a success; null: never. */
   readonly disableAfterMs: number | null;
   readonly retentionMs: number;
+  /** How long failed deliveries are kept, with their webhooks and attempts; at least the retention. */
+  readonly failedRetentionMs: number;
   /** How long payloads and answers are kept; at most the retention. */
   readonly payloadRetentionMs: number;
   /** Where history is exported before it is dropped; undefined: it is not exported. */
@@ -171,6 +173,10 @@ export const SETTINGS = {
   POSTHORN_RETENTION: setting(
     '30d',
     'How long history is kept. It is dropped a day at a time; a day with an unfinished delivery is kept',
+    durationBetween(86_400_000, 3650 * 86_400_000, '1d to 3650d'),
+  ),
+  POSTHORN_FAILED_RETENTION: optional(
+    'How long failed deliveries are kept, with their webhooks and attempts, if that is longer than `POSTHORN_RETENTION`. Unset: as `POSTHORN_RETENTION`',
     durationBetween(86_400_000, 3650 * 86_400_000, '1d to 3650d'),
   ),
   POSTHORN_PAYLOAD_RETENTION: optional(
@@ -292,6 +298,7 @@ export function loadSettings(
     circuit: value('POSTHORN_CIRCUIT'),
     disableAfterMs: value('POSTHORN_DISABLE_AFTER'),
     retentionMs,
+    failedRetentionMs: value('POSTHORN_FAILED_RETENTION') ?? retentionMs,
     payloadRetentionMs: value('POSTHORN_PAYLOAD_RETENTION') ?? retentionMs,
     archiveDir: value('POSTHORN_ARCHIVE_DIR') || undefined,
     adminKey: adminKeyGiven,
@@ -310,6 +317,11 @@ export function loadSettings(
   if (settings.payloadRetentionMs > settings.retentionMs) {
     problems.push(
       'POSTHORN_PAYLOAD_RETENTION is longer than POSTHORN_RETENTION, but payloads are dropped with their history; make it shorter, or leave it out',
+    );
+  }
+  if (settings.failedRetentionMs < settings.retentionMs) {
+    problems.push(
+      'POSTHORN_FAILED_RETENTION is shorter than POSTHORN_RETENTION, but failed deliveries are part of the history; make it longer, or leave it out',
     );
   }
   const open = given.POSTHORN_ADMIN_KEY === undefined && auth === 'on';

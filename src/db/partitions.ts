@@ -1,7 +1,12 @@
 import type pg from 'pg';
 import { errorCode } from '../lib/errors.ts';
 
+const DAY_MS = 86_400_000;
 const DAYS_AHEAD = 7;
+/** History has about this many partitions, however long it is kept: planning time grows with their number. */
+const MAX_PARTITIONS = 32;
+/** A partition covers at most a month, so that history is not kept much longer than its retention. */
+const MAX_DAYS_EACH = 31;
 /** The reserve of a table covers this many days after its other partitions. */
 const RESERVE_DAYS = 100;
 /** A table gets a new reserve when everything that is covered ends within this many days. */
@@ -31,6 +36,15 @@ export async function makePartitions(
   // A statement of its own, so that it sees the partitions of the first.
   const reserves = await client.query<{ made: number }>(RESERVE_SQL);
   return (days.rows[0]?.made ?? 0) + (reserves.rows[0]?.made ?? 0);
+}
+
+/**
+ * Returns how many days a partition of history covers: a day for a retention of up to 32 days, and 13 days for
+ * 400 days.
+ */
+export function daysEach(longestMs: number): number {
+  const days = Math.ceil(longestMs / DAY_MS / MAX_PARTITIONS);
+  return Math.min(Math.max(1, days), MAX_DAYS_EACH);
 }
 
 /** Returns whether a row was refused because its table has no partition for it. */

@@ -3,17 +3,14 @@ import type { Logger } from 'pino';
 import { exportPartition, type PartitionExport } from '../archive/export-partition.ts';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { isTimeout } from '../db/availability.ts';
-import { makePartitions } from '../db/partitions.ts';
+import { daysEach, makePartitions } from '../db/partitions.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
+import { quoted, REDUCED, reduceToFailed } from './failed-history.ts';
 import { withPatientPool } from './patient-pool.ts';
 
 const DAY_MS = 86_400_000;
-/** History has about this many partitions, however long it is kept: planning time grows with their number. */
-const MAX_PARTITIONS = 32;
-/** A partition covers at most a month, so that history is not kept much longer than its retention. */
-const MAX_DAYS_EACH = 31;
 /** Idempotency keys are kept for this time. */
 const KEYS_MS = DAY_MS;
 /** A reserve that begins within this time is replaced by shorter partitions. */
@@ -28,12 +25,19 @@ interface Partition {
   readonly from_at: Date;
   readonly until_at: Date;
   readonly detaching: boolean;
+  /** True if it has only failed deliveries (failed-history.ts). */
+  readonly reduced: boolean;
 }
 
-export interface PartitionKeeperOptions {
-  readonly databaseUrl: string;
-  /** How long history is kept. */
+/** How long history is kept, in milliseconds. */
+interface Retention {
   readonly retentionMs: number;
+  /** How long failed deliveries are kept, with their webhooks and attempts; left out: as long as the rest. */
+  readonly failedRetentionMs?: number;
+}
+
+export interface PartitionKeeperOptions extends Retention {
+  readonly databaseUrl: string;
   /** Where history is exported before it is dropped; undefined: it is not exported. */
   readonly archiveDir: string | undefined;
   /** Aborts when a stop can wait no longer. */
@@ -47,12 +51,12 @@ type Archive = Pick<PartitionExport, 'databaseUrl' | 'dir'>;
 
 /** Drops expired partitions (`keepPartitions`) when an hourly job runs it. */
 export function createPartitionKeeper(options: PartitionKeeperOptions): Periodic {
-  const { databaseUrl, retentionMs, archiveDir, ending, loop, log } = options;
+  const { databaseUrl, archiveDir, ending, loop, log } = options;
   const archive = archiveDir === undefined ? undefined : { databaseUrl, dir: archiveDir };
   return createPeriodic({
     run: (goesOn) =>
       withPatientPool(databaseUrl, 'partitions', ending, (pool) =>
-        keepPartitions(pool, retentionMs, log, goesOn, archive),
+        keepPartitions(pool, options, log, goesOn, archive),
       ),
     loop,
   });
@@ -61,27 +65,23 @@ export function createPartitionKeeper(options: PartitionKeeperOptions): Periodic
 /** A partition that somebody dropped is missed for this time at most, by applications that send from SQL. */
 const MAKE_EVERY_MS = 30_000;
 
-/** Creates the partitions of the coming week that are missing, twice a minute. */
-export function createPartitionMaker(pool: pg.Pool, retentionMs: number, loop: Loop): Periodic {
+/**
+ * Creates the partitions of the coming week that are missing, twice a minute.
+ *
+ * @param longestMs how long the partitions are kept, with all or with some of their rows.
+ */
+export function createPartitionMaker(pool: pg.Pool, longestMs: number, loop: Loop): Periodic {
   return createPeriodic({
     everyMs: MAKE_EVERY_MS,
-    run: () => makePartitions(pool, daysEach(retentionMs)),
+    run: () => makePartitions(pool, daysEach(longestMs)),
     loop,
   });
 }
 
 /**
- * Returns how many days a partition of history covers: a day for a retention of up to 32 days, and 13 days for
- * 400 days.
- */
-export function daysEach(retentionMs: number): number {
-  const days = Math.ceil(retentionMs / DAY_MS / MAX_PARTITIONS);
-  return Math.min(Math.max(1, days), MAX_DAYS_EACH);
-}
-
-/**
  * Creates the partitions of the coming week, and drops those that are past their retention: of history, unless
- * a delivery in that time is unfinished, and of idempotency keys.
+ * a delivery in that time is unfinished, and of idempotency keys. If failed deliveries are kept for longer, a partition is
+ * replaced by one with only these.
  *
  * A partition is detached with DETACH PARTITION … CONCURRENTLY before it is dropped. That waits until the
  * transactions have ended that may use the table, and blocks no other meanwhile; a plain DROP would stop intake
@@ -93,12 +93,13 @@ export function daysEach(retentionMs: number): number {
  */
 export async function keepPartitions(
   pool: pg.Pool,
-  retentionMs: number,
+  retention: Retention,
   log: Logger,
   goesOn: () => boolean = () => true,
   archive?: Archive,
 ): Promise<void> {
-  await makePartitions(pool, daysEach(retentionMs));
+  const days = daysEach(retention.failedRetentionMs ?? retention.retentionMs);
+  await makePartitions(pool, days);
   const client = await pool.connect();
   try {
     const { rows } = await client.query<{ mine: boolean }>(
@@ -106,9 +107,8 @@ export async function keepPartitions(
     );
     if (rows[0]?.mine !== true) return;
     await finishDetached(client);
-    if (await replaceReserves(client, retentionMs))
-      await makePartitions(client, daysEach(retentionMs));
-    await dropExpired(client, retentionMs, log, goesOn, archive);
+    if (await replaceReserves(client, days)) await makePartitions(client, days);
+    await dropExpired(client, retention, log, goesOn, archive);
   } catch (error) {
     if (!isTimeout(error)) throw error;
     log.info('history is in use; the next run goes on to drop it');
@@ -120,7 +120,7 @@ export async function keepPartitions(
 
 async function dropExpired(
   client: pg.PoolClient,
-  retentionMs: number,
+  { retentionMs, failedRetentionMs = retentionMs }: Retention,
   log: Logger,
   goesOn: () => boolean,
   archive: Archive | undefined,
@@ -132,6 +132,10 @@ async function dropExpired(
     for (const partition of await expired(client, table, keepMs)) {
       if (!goesOn()) return;
       const day = partition.from_at.toISOString().slice(0, 10);
+      const keepsFailed =
+        table !== 'idempotency_keys' &&
+        partition.until_at.getTime() > Date.now() - failedRetentionMs;
+      if (keepsFailed && partition.reduced) continue;
       const kept = table === 'idempotency_keys' ? null : await owedIn(client, partition);
       if (kept !== null) {
         if (!owed.has(day) && kept === 'due')
@@ -144,7 +148,8 @@ async function dropExpired(
         owed.add(day);
         continue;
       }
-      if (archive !== undefined && table !== 'idempotency_keys') {
+      // A reduced one was exported when it had everything.
+      if (archive !== undefined && table !== 'idempotency_keys' && !partition.reduced) {
         // The tables of a day are dropped together, as far as possible.
         if (notExported.has(day)) continue;
         try {
@@ -159,8 +164,8 @@ async function dropExpired(
           continue;
         }
       }
-      await detach(client, partition);
-      if (table === 'deliveries') log.info({ day }, 'history dropped');
+      await detach(client, partition, keepsFailed);
+      if (table === 'deliveries') log.info({ day, keepsFailed }, 'history dropped');
     }
   }
   // In other words than the cause, which may be a timeout, and that alone would be no failure.
@@ -174,9 +179,9 @@ async function dropExpired(
  *
  * @returns whether it removed one.
  */
-async function replaceReserves(client: pg.PoolClient, retentionMs: number): Promise<boolean> {
+async function replaceReserves(client: pg.PoolClient, daysOfHistory: number): Promise<boolean> {
   const near = (await partitions(client)).filter(({ parent, from_at, until_at }) => {
-    const days = parent === 'idempotency_keys' ? 1 : daysEach(retentionMs);
+    const days = parent === 'idempotency_keys' ? 1 : daysOfHistory;
     const inMs = from_at.getTime() - Date.now();
     return (
       inMs > DAY_MS / 2 &&
@@ -187,21 +192,25 @@ async function replaceReserves(client: pg.PoolClient, retentionMs: number): Prom
   let removed = false;
   for (const partition of near) {
     if (!(await isEmpty(client, partition.name))) continue;
-    await detach(client, partition);
+    await detach(client, partition, false);
     removed = true;
   }
   return removed;
 }
 
-/** Detaches the partition and drops it. Interrupted at any point, `finishDetached` does the rest. */
-async function detach(client: pg.PoolClient, partition: Partition): Promise<void> {
+/** Detaches the partition and drops it, or all but its failed deliveries. Interrupted at any point, `finishDetached` does the rest. */
+async function detach(
+  client: pg.PoolClient,
+  partition: Partition,
+  keepsFailed: boolean,
+): Promise<void> {
   await client.query(
-    `comment on table posthorn.${quoted(partition.name)} is '${markOf(partition)}'`,
+    `comment on table posthorn.${quoted(partition.name)} is '${markOf(partition, keepsFailed)}'`,
   );
   await client.query(
     `alter table posthorn.${partition.parent} detach partition posthorn.${quoted(partition.name)} concurrently`,
   );
-  await finish(client, partition);
+  await finish(client, partition, keepsFailed);
 }
 
 /** Continues with the partitions that an earlier run began to detach. Tables that others detached stay. */
@@ -216,13 +225,14 @@ async function finishDetached(client: pg.PoolClient): Promise<void> {
     (await partitions(client)).filter((p) => p.detaching).map(({ name }) => name),
   );
   for (const { name, mark, attached } of rows) {
-    const [parent = '', from = '', until = ''] = mark.slice(MARK.length).split(' ');
+    const [parent = '', from = '', until = '', kept] = mark.slice(MARK.length).split(' ');
     const partition = {
       parent: parent as Partition['parent'],
       name,
       from_at: new Date(from),
       until_at: new Date(until),
       detaching: true,
+      reduced: false,
     };
     if (detaching.has(name))
       await client.query(
@@ -230,43 +240,71 @@ async function finishDetached(client: pg.PoolClient): Promise<void> {
       );
     // It was marked, and its detaching never began.
     else if (attached) continue;
-    await finish(client, partition);
+    await finish(client, partition, kept === KEPT);
   }
 }
 
 /**
- * Drops a detached table. If rows came into it that must stay, while it was being detached, it is attached
- * again: a delivery that a person has made unfinished, or anything in a reserve.
+ * Drops a detached table, or all of it but its failed deliveries. If rows came into it that must stay, while it was being
+ * detached, it is attached again: a delivery that a person has made unfinished, or anything in a reserve.
  */
-async function finish(client: pg.PoolClient, partition: Partition): Promise<void> {
-  const { parent, name, from_at, until_at } = partition;
+async function finish(
+  client: pg.PoolClient,
+  partition: Partition,
+  keepsFailed: boolean,
+): Promise<void> {
+  const { parent, name, from_at } = partition;
   const needed =
     from_at.getTime() > Date.now()
       ? !(await isEmpty(client, name))
       : parent === 'deliveries' && !(await isEmpty(client, name, UNFINISHED));
-  if (!needed) {
+  if (needed) {
+    await attach(client, partition);
+    await client.query(`comment on table posthorn.${quoted(name)} is null`);
+  } else if (!keepsFailed) {
     await client.query(`drop table posthorn.${quoted(name)}`);
-    return;
+  } else {
+    await client.query('begin');
+    try {
+      if (await reduceToFailed(client, partition)) {
+        await attach(client, partition);
+        await client.query(`comment on table posthorn.${quoted(name)} is '${REDUCED}'`);
+      }
+      await client.query('commit');
+    } catch (error) {
+      await client.query('rollback');
+      throw error;
+    }
   }
+}
+
+async function attach(
+  client: pg.PoolClient,
+  { parent, name, from_at, until_at }: Partition,
+): Promise<void> {
   const bounds = [from_at, until_at].map((at) => `'${at.toISOString()}'::timestamptz`);
   const [least, greatest] =
     parent === 'idempotency_keys' ? bounds : bounds.map((at) => `posthorn.uuidv7_floor(${at})`);
   await client.query(
     `alter table posthorn.${parent} attach partition posthorn.${quoted(name)} for values from (${least}) to (${greatest})`,
   );
-  await client.query(`comment on table posthorn.${quoted(name)} is null`);
 }
 
 const UNFINISHED = `state in ('pending', 'held')`;
 /** The comment of a table that this file detaches. */
 const MARK = 'being dropped by Posthorn: ';
 
-function markOf({ parent, from_at, until_at }: Partition): string {
-  return `${MARK}${parent} ${from_at.toISOString()} ${until_at.toISOString()}`;
+/** Ends that comment if failed deliveries are kept. */
+const KEPT = 'except-failed';
+
+function markOf({ parent, from_at, until_at }: Partition, keepsFailed: boolean): string {
+  return `${MARK}${parent} ${from_at.toISOString()} ${until_at.toISOString()}${keepsFailed ? ` ${KEPT}` : ''}`;
 }
 
 async function partitions(client: pg.PoolClient): Promise<Partition[]> {
-  const { rows } = await client.query<Partition>('select * from posthorn.list_partitions()');
+  const { rows } = await client.query<Partition>(
+    'select *, false as reduced from posthorn.list_partitions()',
+  );
   return rows;
 }
 
@@ -277,7 +315,8 @@ async function expired(
   keepMs: number,
 ): Promise<Partition[]> {
   const { rows } = await client.query<Partition>(
-    `select * from posthorn.list_partitions()
+    `select *, obj_description(format('posthorn.%I', name)::regclass, 'pg_class') is not distinct from '${REDUCED}' as reduced
+     from posthorn.list_partitions()
      where parent = $1 and not detaching and until_at <= now() - $2 * interval '1 millisecond'
      order by from_at`,
     [table, keepMs],
@@ -307,8 +346,4 @@ async function isEmpty(client: pg.PoolClient, name: string, where = 'true'): Pro
     `select not exists (select from posthorn.${quoted(name)} where ${where}) as empty`,
   );
   return rows[0]?.empty === true;
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

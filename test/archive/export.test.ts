@@ -341,7 +341,7 @@ t.test('with an archive, a day is dropped only after it was exported', async (t)
     n: 2,
   }));
   const keep = (to: string) =>
-    keepPartitions(pool, 5 * DAY_MS, log, () => true, { databaseUrl, dir: to });
+    keepPartitions(pool, { retentionMs: 5 * DAY_MS }, log, () => true, { databaseUrl, dir: to });
   const blocked = join(t.testdir({ file: '' }), 'file');
   await t.rejects(keep(blocked), {
     message: /^history of \d{4}-\d\d-\d\d could not be exported: .*parquet cannot be written/,
@@ -422,10 +422,10 @@ t.test(
     let asked = 0;
     await client.query('begin; lock table posthorn.subscriptions');
     // The lock keeps the export from ending before it is asked a second time.
-    await keepPartitions(pool, 5 * DAY_MS, log, () => asked++ === 0, archive);
+    await keepPartitions(pool, { retentionMs: 5 * DAY_MS }, log, () => asked++ === 0, archive);
     await client.query('commit');
     t.equal(await left(), 3, 'stopped while it exports the first');
-    await keepPartitions(pool, 5 * DAY_MS, log, () => true, archive);
+    await keepPartitions(pool, { retentionMs: 5 * DAY_MS }, log, () => true, archive);
     t.equal(await left(), 0);
     for (const table of ['webhooks', 'deliveries', 'attempts'])
       t.strictSame(

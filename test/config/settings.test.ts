@@ -88,6 +88,8 @@ t.test('each setting is read', async (t) => {
     [{ POSTHORN_RETENTION: '1d' }, 'retentionMs', DAY_MS],
     [{ POSTHORN_RETENTION: '3650d' }, 'retentionMs', 3650 * DAY_MS],
     [{ POSTHORN_RETENTION: '7d' }, 'payloadRetentionMs', 7 * DAY_MS],
+    [{ POSTHORN_RETENTION: '7d' }, 'failedRetentionMs', 7 * DAY_MS],
+    [{ POSTHORN_FAILED_RETENTION: '365d' }, 'failedRetentionMs', 365 * DAY_MS],
     [{ POSTHORN_PAYLOAD_RETENTION: '1h' }, 'payloadRetentionMs', DAY_MS / 24],
     [{ POSTHORN_PAYLOAD_RETENTION: '30d' }, 'payloadRetentionMs', 30 * DAY_MS],
     [{ POSTHORN_ADMIN_KEY: KEY }, 'adminKey', KEY],
@@ -263,6 +265,13 @@ t.test('a wrong setting is refused with what would be right', async (t) => {
     t.equal(refusal(t, { [name]: text }), `Bad setting: ${name}: ${why}`, `${name}=${text}`);
   const withKey = { POSTHORN_ADMIN_KEY: KEY, POSTHORN_AUTH: 'maybe' };
   t.match(refusal(t, withKey), /^Bad setting: POSTHORN_AUTH: /, 'also one that would not matter');
+});
+
+t.test('failed deliveries cannot be kept for less than the other history', async (t) => {
+  t.match(
+    refusal(t, { POSTHORN_RETENTION: '10d', POSTHORN_FAILED_RETENTION: '9d' }),
+    /^Bad setting: POSTHORN_FAILED_RETENTION is shorter than POSTHORN_RETENTION/,
+  );
 });
 
 t.test('allowed hosts are names without ports', async (t) => {

@@ -82,7 +82,7 @@ t.test('that role drops expired history and creates missing indexes', async (t) 
   const pool = createPool({ connectionString: url, purpose: 'test', max: 2, timeoutMs: 60_000 });
   t.teardown(() => pool.end());
   const log = pino({ level: 'silent' });
-  await keepPartitions(pool, 14 * DAY_MS, log);
+  await keepPartitions(pool, { retentionMs: 14 * DAY_MS }, log);
   const { rows } = await client.query(
     `select count(*)::integer as n from posthorn.list_partitions()
      where parent <> 'idempotency_keys' and until_at < now() - interval '30 days'`,

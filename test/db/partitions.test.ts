@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import t from 'tap';
-import { makePartitions } from '../../src/db/partitions.ts';
+import { daysEach, makePartitions } from '../../src/db/partitions.ts';
 import { createPool } from '../../src/db/pool.ts';
-import { daysEach, keepPartitions } from '../../src/maintenance/partitions.ts';
+import { keepPartitions } from '../../src/maintenance/partitions.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
@@ -112,14 +112,14 @@ t.test(
       return rows.map(({ age }) => age);
     };
     t.strictSame(await days(), [-7, -6, -5, -4, -3, -2, -1, 0, 10, 11, 12]);
-    await keepPartitions(pool, 30 * DAY_MS, log);
+    await keepPartitions(pool, { retentionMs: 30 * DAY_MS }, log);
     t.strictSame((await days()).slice(-3), [10, 11, 12], 'within the retention nothing goes');
-    await keepPartitions(pool, 5 * DAY_MS, log);
+    await keepPartitions(pool, { retentionMs: 5 * DAY_MS }, log);
     t.strictSame((await days()).slice(-2), [10, 11], 'what is owed stays');
     await client.query(
       `update posthorn.deliveries set state = 'failed' where state in ('pending', 'held')`,
     );
-    await keepPartitions(pool, 10 * DAY_MS, log);
+    await keepPartitions(pool, { retentionMs: 10 * DAY_MS }, log);
     t.strictSame(
       (await days()).slice(-2),
       [0, 10],
@@ -149,7 +149,7 @@ t.test('history in use is dropped when it is free, and nobody waits meanwhile', 
   await send();
   let waits = 0;
   let kept = false;
-  const keeping = keepPartitions(pool, DAY_MS, log).finally(() => {
+  const keeping = keepPartitions(pool, { retentionMs: DAY_MS }, log).finally(() => {
     kept = true;
   });
   while (!kept) {
@@ -163,7 +163,7 @@ t.test('history in use is dropped when it is free, and nobody waits meanwhile', 
   t.ok(((await sender.query(PARTITIONS)).rowCount ?? 0) > before - 3, 'it was not dropped');
   await client.query('commit');
   await until('it is dropped', async () => {
-    await keepPartitions(pool, DAY_MS, log);
+    await keepPartitions(pool, { retentionMs: DAY_MS }, log);
     return (await client.query(PARTITIONS)).rowCount === before - 3;
   });
   const { rows } = await client.query(
@@ -192,10 +192,10 @@ t.test('a delivery made unfinished while its day is being detached is kept', asy
   const person = await connect(t, databaseUrl);
   await person.query('begin');
   await person.query(`update posthorn.deliveries set state = 'pending'`);
-  await keepPartitions(pool, DAY_MS, log);
+  await keepPartitions(pool, { retentionMs: DAY_MS }, log);
   await person.query('commit');
   await until('the day is attached again', async () => {
-    await keepPartitions(pool, DAY_MS, log);
+    await keepPartitions(pool, { retentionMs: DAY_MS }, log);
     return (await client.query(PARTITIONS)).rowCount === before;
   });
   t.equal((await client.query('select state from posthorn.deliveries')).rows[0]?.state, 'pending');
@@ -226,7 +226,7 @@ t.test('a reserve gives way to days, and holds what comes while no service runs'
   await drop('2 days');
   await client.query('select posthorn.ensure_reserve(100, 50)');
   t.strictSame(await widths(), Array(4).fill('1,1,1,100'));
-  await keepPartitions(pool, 30 * DAY_MS, log);
+  await keepPartitions(pool, { retentionMs: 30 * DAY_MS }, log);
   t.strictSame(await widths(), fresh);
 
   // Away for longer than a week: everything goes into the reserve.
@@ -237,7 +237,7 @@ t.test('a reserve gives way to days, and holds what comes while no service runs'
       [parent],
     );
   await client.query(`select posthorn.send('order.created', '{}', idempotency_key => 'k')`);
-  await keepPartitions(pool, 30 * DAY_MS, log);
+  await keepPartitions(pool, { retentionMs: 30 * DAY_MS }, log);
   t.strictSame(await widths(), Array(4).fill('90'));
   t.equal((await client.query('select from posthorn.webhook_payloads')).rowCount, 1);
 });
@@ -277,4 +277,122 @@ t.test('ids ascend, contain the time, and belong to the day of their creation', 
     id: /^019c13f3-9a9b-0000-0000-000000000000$|^[0-9a-f]{8}-[0-9a-f]{4}-0000-0000-000000000000$/,
     same: true,
   });
+});
+
+t.test(
+  'failed deliveries outlive the other history of their day, and can be retried',
+  async (t) => {
+    let answer = 500;
+    const receiver = await startReceiver(t, (response) => {
+      response.statusCode = answer;
+      response.end('answer');
+    });
+    const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '10ms' });
+    const { request } = posthorn;
+    const client = await connect(t, posthorn.databaseUrl);
+    const pool = createPool({ connectionString: posthorn.databaseUrl, purpose: 'test', max: 2 });
+    t.teardown(() => pool.end());
+    const id = await posthorn.subscribe(receiver.url);
+    const failed = await posthorn.ingest(id, { n: 1 });
+    const stateOf = async (webhook: string) =>
+      (await request('GET', `/v1/deliveries/${webhook}.${id}`)).json.state;
+    await until('it has failed', async () => (await stateOf(failed)) === 'failed');
+    answer = 200;
+    const other = await posthorn.ingest(id, { n: 2 });
+    await until('it has succeeded', async () => (await stateOf(other)) === 'succeeded');
+
+    // As if it were forty days later: the ids and the bounds of their partitions are forty days older.
+    const OLDER = `posthorn.uuidv7_floor(now() - interval '40 days')::text`;
+    await client.query(`select posthorn.ensure_partitions(current_date - 41, current_date - 39)`);
+    const older = async (webhook: string) => {
+      const { rows } = await client.query<{ id: string }>(
+        `select (substr(${OLDER}, 1, 13) || substr($1::text, 14))::uuid as id`,
+        [webhook],
+      );
+      const aged = rows[0]?.id as string;
+      for (const [table, column] of [
+        ['webhook_payloads', 'id'],
+        ['deliveries', 'webhook_id'],
+        ['delivery_attempts', 'webhook_id'],
+      ])
+        await client.query(`update posthorn.${table} set ${column} = $2 where ${column} = $1`, [
+          webhook,
+          aged,
+        ]);
+      return aged;
+    };
+    const kept = await older(failed);
+    const dropped = await older(other);
+    const keep = (days: number, goesOn?: () => boolean) =>
+      keepPartitions(
+        pool,
+        { retentionMs: 30 * DAY_MS, failedRetentionMs: days * DAY_MS },
+        log,
+        goesOn,
+      );
+    // The second time there is nothing to do.
+    for (let nth = 0; nth < 2; nth++) {
+      await keep(60);
+      t.equal((await request('GET', `/v1/webhooks/${dropped}`)).status, 404);
+      const { json } = await request('GET', `/v1/webhooks/${kept}`);
+      t.match(json.deliveries, [
+        { state: 'failed', attempts: [{ response_code: 500 }, { response_code: 500 }] },
+      ]);
+      const { json: attempts } = await request('GET', `/v1/attempts?webhook_id=${kept}`);
+      t.equal(attempts.data.length, 2);
+    }
+    const { rows } = await client.query(
+      `select (select count(*)::integer from posthorn.webhook_payloads) as webhooks,
+       (select count(*)::integer from posthorn.deliveries) as deliveries,
+       (select count(*)::integer from posthorn.delivery_attempts) as attempts`,
+    );
+    t.strictSame(rows, [{ webhooks: 1, deliveries: 1, attempts: 2 }]);
+
+    t.equal((await request('POST', `/v1/deliveries/${kept}.${id}/retry`)).status, 202);
+    await until('it has succeeded', async () => (await stateOf(kept)) === 'succeeded');
+    t.equal(receiver.received.at(-1)?.body.toString(), '{"n":1}');
+    await keep(39);
+    t.equal((await request('GET', `/v1/webhooks/${kept}`)).status, 404);
+    const { rows: left } = await client.query(
+      `select name from posthorn.list_partitions() where parent <> 'idempotency_keys' and until_at < now()`,
+    );
+    t.strictSame(left, []);
+  },
+);
+
+t.test('keeping failed deliveries goes on where it was interrupted', async (t) => {
+  const databaseUrl = await createTestDatabase(t);
+  const client = await connect(t, databaseUrl);
+  const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
+  t.teardown(() => pool.end());
+  await client.query(`select posthorn.ensure_partitions(current_date - 40, current_date - 40)`);
+  await client.query(`insert into posthorn.subscriptions (url) values ('https://example.com')`);
+  await client.query(
+    `with w as (
+       insert into posthorn.webhook_payloads (id, content_type, body)
+       select posthorn.uuidv7_floor(((now() at time zone 'UTC')::date - 40 + n * interval '1 second') at time zone 'UTC'),
+         'application/json', '{}' from generate_series(1, 3) n
+       returning id)
+     insert into posthorn.deliveries (webhook_id, subscription_id, state, next_attempt_at)
+     select id, 1, case row_number() over (order by id) when 2 then 'failed' else 'succeeded' end::posthorn.delivery_state, null from w`,
+  );
+  const retention = { retentionMs: 30 * DAY_MS, failedRetentionMs: 60 * DAY_MS };
+  const counts = async () => {
+    const { rows } = await client.query({
+      text: `select (select count(*)::integer from posthorn.deliveries),
+        (select count(*)::integer from posthorn.webhook_payloads)`,
+      rowMode: 'array',
+    });
+    return rows[0];
+  };
+  // A reader of the copy's name stands for anything that makes the copy fail after the table was detached.
+  const { rows } = await client.query(
+    `select name from posthorn.list_partitions() where parent = 'deliveries' and until_at < now()`,
+  );
+  await client.query(`create table posthorn.${rows[0].name}_failed ()`);
+  await t.rejects(keepPartitions(pool, retention, log), { code: '42P07' });
+  t.strictSame(await counts(), [0, 3], 'the deliveries are in a detached table meanwhile');
+  await client.query(`drop table posthorn.${rows[0].name}_failed`);
+  await keepPartitions(pool, retention, log);
+  t.strictSame(await counts(), [1, 1]);
 });
