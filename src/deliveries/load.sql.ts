@@ -1,7 +1,15 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { isOfRows } from '../db/availability.ts';
+import { binaryRows } from '../db/driver.ts';
 import { idsWithBounds, isIn, isOneOf, outsideIndex } from '../db/planner.ts';
-import { loadPayloads, MISSING } from './payloads.sql.ts';
+import {
+  loadPayloads,
+  MISSING,
+  PAYLOAD_COLUMNS,
+  type PayloadRow,
+  payloadOf,
+} from './payloads.sql.ts';
 
 /** Keys of deliveries, as columns: the nth webhook is owed to the nth subscription. */
 export interface DeliveryKeys {
@@ -49,12 +57,17 @@ export function loadedBytesOf({ body }: OwedDelivery): number {
  * least and the greatest, which is hours of bodies once one of them is an old retry; forced to look
  * each key up by itself, it takes twice as long, since Postgres prunes partitions again for each.
  * The least and the greatest id only exclude other days' partitions before the scan starts.
+ * A single delivery has none of this, and one statement for it costs a third less.
  */
 export async function loadOwed(
   pool: pg.Pool,
   { webhooks, subscriptions }: DeliveryKeys,
   state: 'pending' | 'held' = 'pending',
 ): Promise<OwedDelivery[]> {
+  if (state === 'pending' && webhooks.length === 1) {
+    const one = await loadOne(pool, webhooks[0] as string, subscriptions[0] as number);
+    if (one !== 'unreadable') return one;
+  }
   const ids = [...new Set(webhooks)];
   const [deliveries, payloadOf] = await Promise.all([
     pool.query<DeliveryRow>({
@@ -82,6 +95,46 @@ export async function loadOwed(
       ...(payloadOf.get(webhook_id) ?? MISSING),
     }),
   );
+}
+
+/**
+ * Loads a delivery that is alone in its group, the usual case at rest, with its body by one statement.
+ *
+ * @returns `unreadable` if the row of the delivery or of its payload cannot be read. Two statements tell which.
+ */
+async function loadOne(
+  pool: pg.Pool,
+  webhookId: string,
+  subscriptionId: number,
+): Promise<OwedDelivery[] | 'unreadable'> {
+  try {
+    const { rows } = await pool.query<
+      [attempts: string, offset: string | null, probes: string, ...PayloadRow]
+    >(
+      binaryRows({
+        name: 'load-one',
+        text: `
+          select d.attempt_count::text, d.schedule_offset::text, d.probe_count::text, ${PAYLOAD_COLUMNS}
+          from posthorn.deliveries d
+          left join posthorn.webhook_payloads p on p.id = d.webhook_id
+          where d.webhook_id = $1 and d.subscription_id = $2 and ${isIn('d', 'pending')}`,
+        values: [webhookId, subscriptionId],
+      }),
+    );
+    return rows.map(([attempts, offset, probes, ...payload]) => ({
+      webhookId,
+      subscriptionId,
+      attemptCount: Number(attempts),
+      scheduleOffset: Number(offset ?? 0),
+      probeCount: Number(probes),
+      ownBody: true,
+      // Null: there is no such payload.
+      ...(payload[0] === null ? MISSING : payloadOf(payload)),
+    }));
+  } catch (error) {
+    if (isOfRows(error)) return 'unreadable';
+    throw error;
+  }
 }
 
 interface DeliveryRow {

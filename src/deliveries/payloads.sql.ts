@@ -102,49 +102,55 @@ function exact(body: Buffer | null, hex: string | null): Buffer | null {
   return hex === null ? body : Buffer.from(hex, 'hex');
 }
 
+/**
+ * The columns of a `PayloadRow`, for `binaryRows`. The length is in the row, also of a body that lies beside the table,
+ * and is not read for it.
+ */
+export const PAYLOAD_COLUMNS = `p.id::text, p.tenant, p.content_type, p.headers::text, length(p.body)::text,
+        case when length(p.body) <= ${SMALL_BODY_BYTES} and p.content_type = '${JSON_TYPE}' then p.body end,
+        case when length(p.body) <= ${SMALL_BODY_BYTES} and p.content_type <> '${JSON_TYPE}' then encode(p.body, 'hex') end`;
+
+export type PayloadRow = [
+  id: string,
+  tenant: string,
+  contentType: string,
+  headers: string | null,
+  bytes: string | null,
+  body: Buffer | null,
+  hex: string | null,
+];
+
+/** Returns the payload of a row of `PAYLOAD_COLUMNS`. */
+export function payloadOf([, tenant, contentType, headers, bytes, body, hex]: PayloadRow): Payload {
+  return {
+    tenant,
+    contentType,
+    sourceHeaders:
+      headers === null
+        ? null
+        : Object.entries(JSON.parse(headers) as Record<string, string>).flat(),
+    bytes: Number(bytes),
+    body: exact(body, hex),
+    problem: bytes === null ? ERASED : null,
+  };
+}
+
 async function readPayloads(
   pool: pg.Pool,
   ids: readonly string[],
   into: Map<string, Payload>,
 ): Promise<void> {
-  const { rows } = await pool.query<
-    [
-      id: string,
-      tenant: string,
-      contentType: string,
-      headers: string | null,
-      bytes: string | null,
-      body: Buffer | null,
-      hex: string | null,
-    ]
-  >(
+  const { rows } = await pool.query<PayloadRow>(
     binaryRows({
       name: 'load-payloads',
-      // The length is in the row, also of a body that lies beside the table, and is not read for it.
       text: `
-      select id::text, tenant, content_type, headers::text, length(body)::text,
-        case when length(body) <= ${SMALL_BODY_BYTES} and content_type = '${JSON_TYPE}' then body end,
-        case when length(body) <= ${SMALL_BODY_BYTES} and content_type <> '${JSON_TYPE}' then encode(body, 'hex') end
-      from posthorn.webhook_payloads
-      where ${isOneOf('id', 1)}`,
+      select ${PAYLOAD_COLUMNS}
+      from posthorn.webhook_payloads p
+      where ${isOneOf('p.id', 1)}`,
       values: idsWithBounds(ids),
     }),
   );
-  for (const [id, tenant, contentType, headers, bytes, body, hex] of rows) {
-    const problem = bytes === null ? ERASED : null;
-    const sourceHeaders =
-      headers === null
-        ? null
-        : Object.entries(JSON.parse(headers) as Record<string, string>).flat();
-    into.set(id, {
-      tenant,
-      contentType,
-      sourceHeaders,
-      bytes: Number(bytes),
-      body: exact(body, hex),
-      problem,
-    });
-  }
+  for (const row of rows) into.set(row[0], payloadOf(row));
 }
 
 /** Reads the sizes of bodies, without the bodies. */

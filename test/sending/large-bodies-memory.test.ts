@@ -75,7 +75,7 @@ t.test('large bodies take turns in memory, are shared, and fail by themselves', 
   await client.query(`
     create function public.read(body bytea) returns bytea language plpgsql as $$
     begin
-      if current_query() not like '%then body end%' then return body; end if;
+      if current_query() !~ 'then (p[.])?body end' then return body; end if;
       if substr(body, 1, 6) = 'broken' then raise exception 'missing chunk number 0' using errcode = 'data_corrupted'; end if;
       if substr(body, 1, 4) = 'slow' then perform pg_sleep(5); end if;
       return body;

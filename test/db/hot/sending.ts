@@ -53,6 +53,19 @@ export function ofSending({ pending, pendingOfTwoDays, held }: Samples): Hot[] {
       },
     },
     {
+      what: 'load the delivery of a job',
+      pool: 'delivery',
+      rows: 1,
+      days: daysOf(pending),
+      run: async (pool) => {
+        const owed = await loadOwed(pool, {
+          webhooks: pending.webhooks.slice(0, 1),
+          subscriptions: pending.subscriptions.slice(0, 1),
+        });
+        found(owed, owed.length, 1);
+      },
+    },
+    {
       what: 'load deliveries of two days',
       pool: 'delivery',
       rows: 26,
