@@ -5,7 +5,9 @@ import { Show } from './components/states.tsx';
 import { Toasts } from './components/toast.tsx';
 import { useData } from './data/use-data.ts';
 import { shownTenant, tenantOfUrl } from './lib/tenant.ts';
+import { isPortal } from './lib/urls.ts';
 import { isOpen, readSession, session } from './session.ts';
+import { PortalEnded } from './shell/portal-ended.tsx';
 import { Shell } from './shell/shell.tsx';
 import { SignIn } from './shell/sign-in.tsx';
 
@@ -33,5 +35,6 @@ function Gate() {
       session.value = { ...value, signed_in: false, required: true };
   }, [refused]);
   if (value === undefined) return <Show loaded={{ ...known, data: undefined }}>{() => null}</Show>;
-  return isOpen(value) ? <Shell /> : <SignIn />;
+  if (isOpen(value)) return <Shell />;
+  return isPortal() ? <PortalEnded /> : <SignIn />;
 }

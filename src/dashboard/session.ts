@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import { createSession, deleteSession, getSession, type Session } from './api/client.ts';
-import { ApiError, refusal } from './api/request.ts';
+import { ApiError, keepToPortalOf, refusal } from './api/request.ts';
 
 /** The session of this browser; undefined: not known yet. */
 export const session = signal<Session | undefined>(undefined);
@@ -8,6 +8,8 @@ export const session = signal<Session | undefined>(undefined);
 /** Reads the session. */
 export async function readSession(): Promise<void> {
   session.value = await getSession();
+  const { portal, tenant } = session.value;
+  if (portal !== null && tenant !== null) keepToPortalOf(tenant);
   if (isOpen(session.value)) refusal.value = null;
 }
 

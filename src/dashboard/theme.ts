@@ -1,5 +1,6 @@
 import { effect, signal } from '@preact/signals';
 import { readSetting, writeSetting } from './lib/browser-settings.ts';
+import { isPortal } from './lib/urls.ts';
 
 const THEMES = ['system', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];
@@ -13,7 +14,8 @@ export const theme = signal<Theme>(
 export function applyTheme(): void {
   effect(() => {
     document.documentElement.dataset.theme = theme.value;
-    writeSetting('theme', theme.value);
+    // In a portal, its tenant chooses.
+    if (!isPortal()) writeSetting('theme', theme.value);
   });
 }
 

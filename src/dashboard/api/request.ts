@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import { tenantOfUrl } from '../lib/tenant.ts';
+import { isPortal } from '../lib/urls.ts';
 import type { Problem } from './client.ts';
 
 export interface RequestOptions {
@@ -15,6 +16,16 @@ interface Given extends RequestOptions {
 
 /** Why the API last refused the session (401), which the sign-in screen shows; null: it did not. */
 export const refusal = signal<string | null>(null);
+
+let portalTenant: string | undefined;
+
+/**
+ * Sends further requests for this tenant's portal only: if another tenant's is opened in this browser, the API refuses
+ * them, and this page does not show the other tenant.
+ */
+export function keepToPortalOf(tenant: string): void {
+  portalTenant = encodeURIComponent(tenant);
+}
 
 /** An answer that is an error, or no answer at all. */
 export class ApiError extends Error {
@@ -71,6 +82,7 @@ export async function request<Answer>(
         accept: 'application/json',
         // A page of another site cannot send this header without asking first.
         'x-posthorn-csrf': '1',
+        ...(isPortal() ? { 'x-posthorn-portal': portalTenant ?? '1' } : {}),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       body: body === undefined ? null : JSON.stringify(body),

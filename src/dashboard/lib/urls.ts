@@ -7,6 +7,11 @@ export function basePath(pathname: string): '/dashboard' | '/portal' {
   return pathname === '/portal' || pathname.startsWith('/portal/') ? '/portal' : '/dashboard';
 }
 
+/** True: this page is the portal of a tenant. */
+export function isPortal(): boolean {
+  return basePath(location.pathname) === '/portal';
+}
+
 /**
  * Returns the URL of a screen, in the tenant that the page shows now.
  *

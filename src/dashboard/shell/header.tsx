@@ -1,10 +1,9 @@
 import { Action } from '../components/button.tsx';
 import { useUrl } from '../data/use-url.ts';
 import { helpOpen } from '../keyboard.ts';
-import { to } from '../lib/urls.ts';
 import { session, signOut } from '../session.ts';
 import { nextTheme, theme } from '../theme.ts';
-import { Horn } from './horn.tsx';
+import { Brand } from './brand.tsx';
 import { TenantSwitch } from './tenant-switch.tsx';
 
 /** The bar at the top: the name, the tenant, the theme, the help and the way out. */
@@ -23,10 +22,8 @@ export function Header({ menuOpen, onMenu }: { menuOpen: boolean; onMenu: () => 
       >
         ☰
       </button>
-      <a class="brand" href={to('')} aria-current={path === '/' ? 'page' : undefined}>
-        <Horn /> Posthorn
-      </a>
-      <TenantSwitch />
+      <Brand isCurrent={path === '/' || path === '/portal'} />
+      {value?.portal == null && <TenantSwitch />}
       <div class="spacer" />
       <button
         type="button"
@@ -50,7 +47,7 @@ export function Header({ menuOpen, onMenu }: { menuOpen: boolean; onMenu: () => 
       >
         ?
       </button>
-      {value?.signed_in && <Action run={signOut}>Sign out</Action>}
+      {value?.signed_in && value.portal === null && <Action run={signOut}>Sign out</Action>}
     </header>
   );
 }

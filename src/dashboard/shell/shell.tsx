@@ -3,7 +3,7 @@ import { Route, Router, useLocation } from 'preact-iso/router';
 import { helpOpen, listenForKeys } from '../keyboard.ts';
 import { basePath, to } from '../lib/urls.ts';
 import { SCREENS, type Screen } from '../screens.ts';
-import { may } from '../session.ts';
+import { may, session } from '../session.ts';
 import { Header } from './header.tsx';
 import { Help } from './help.tsx';
 
@@ -28,18 +28,40 @@ export function Shell() {
       <Navigation open={menuOpen} path={path} />
       <main id="main" tabIndex={-1}>
         <Router>
-          {SCREENS.map(({ path: screen, component, scope }) => (
-            <Route
-              key={screen}
-              path={routeOf(screen)}
-              component={may(scope) ? component : LACKS[scope]}
-            />
-          ))}
+          {SCREENS.filter(({ path: screen }) => isInPortal(screen)).map(
+            ({ path: screen, component, scope }) => (
+              <Route
+                key={screen}
+                path={routeOf(screen)}
+                component={may(scope) ? component : LACKS[scope]}
+              />
+            ),
+          )}
+          {isInPortal('') ? [] : <Route path={routeOf('')} component={First} />}
           <Route default component={NotFound} />
         </Router>
       </main>
       {helpOpen.value && <Help />}
     </div>
+  );
+}
+
+/** True: the session shows the screen. A portal may have fewer screens; the API refuses what the others need. */
+function isInPortal(screen: string): boolean {
+  const screens: readonly string[] | undefined = session.value?.portal?.screens;
+  return screens === undefined || screens.includes(screen.split('/')[0] || 'overview');
+}
+
+/** The first screen of a portal that has no overview. */
+function First() {
+  const Component = shownScreens()[0]?.component ?? NotFound;
+  return <Component />;
+}
+
+/** The screens in the navigation. */
+function shownScreens(): Screen[] {
+  return SCREENS.filter(
+    ({ nav, scope, path }) => nav !== undefined && may(scope) && isInPortal(path),
   );
 }
 
@@ -60,7 +82,7 @@ function screenAt(path: string): Screen | undefined {
 
 function Navigation({ open, path }: { open: boolean; path: string }) {
   const current = screenAt(path);
-  const shown = SCREENS.filter(({ nav, scope }) => nav !== undefined && may(scope));
+  const shown = shownScreens();
   return (
     <nav id="navigation" class={`navigation ${open ? 'open' : ''}`} aria-label="Screens">
       {Object.entries(GROUPS).map(([group, title]) => {
