@@ -28,6 +28,7 @@ import { healthRoutes } from './routes/health.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { portalRoutes } from './routes/portal.ts';
+import { receiverProblemRoutes } from './routes/receiver-problems.ts';
 import { sendRoutes } from './routes/send.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { sessionRoutes } from './routes/session.ts';
@@ -105,6 +106,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(whyRoutes, { services });
     await app.register(attemptRoutes, { services });
     await app.register(streamRoutes, { services });
+    await app.register(receiverProblemRoutes, { services });
     await app.register(taskRoutes, { services });
     await app.register(watchRoutes, { services });
     await app.register(settingRoutes, { services });

@@ -39,6 +39,8 @@ const PageQuery = {
 /** A page of a list. */
 interface Page<Row> {
   readonly rows: readonly Row[];
+  /** The other fields of the answer (`ListRoute.beside`). */
+  readonly beside?: Readonly<Record<string, unknown>>;
   /** The position of the last row that was read, after which the next page begins; null: there is no next page. */
   readonly next: Position | null;
 }
@@ -66,6 +68,8 @@ interface ListRoute<Filters extends TProperties, Row extends TSchema> {
   /** The query parameters other than those of the page. */
   readonly filters: Filters;
   readonly row: Row;
+  /** Fields of the answer beside the rows; all are optional. */
+  readonly beside?: TProperties;
   /** The shape of each part of the position in a cursor, which may depend on the filters. */
   readonly cursor:
     | readonly CursorShape[]
@@ -97,6 +101,7 @@ export function addListRoute<Filters extends TProperties, Row extends TSchema>(
     filters,
     row,
     bare,
+    beside = {},
     cursor: shapes,
   } = route;
   const schema: FastifySchema = {
@@ -110,7 +115,7 @@ export function addListRoute<Filters extends TProperties, Row extends TSchema>(
         ? described(`${page} The Link header leads to the next page.`, Type.Array(row))
         : described(
             `${page} next_cursor and the Link header lead to the next page.`,
-            Type.Object({ data: Type.Array(row), next_cursor: nullable(Type.String()) }),
+            Type.Object({ data: Type.Array(row), next_cursor: nullable(Type.String()), ...beside }),
           ),
       ...problems(400, 401),
     },
@@ -118,7 +123,11 @@ export function addListRoute<Filters extends TProperties, Row extends TSchema>(
   app.get(route.path, { config: { scope: route.scope }, schema }, async (request, reply) => {
     const query = request.query as Static<TObject<Filters>> & Static<TObject<typeof PageQuery>>;
     const { cursor, limit = DEFAULT_LIMIT } = query;
-    const { rows, next } = await route.read({
+    const {
+      rows,
+      next,
+      beside = {},
+    } = await route.read({
       tenant: request.tenant,
       filters: query,
       after:
@@ -130,7 +139,7 @@ export function addListRoute<Filters extends TProperties, Row extends TSchema>(
     });
     const nextCursor = next === null ? null : writeCursor(next);
     if (nextCursor !== null) linkNext(request, reply, nextCursor);
-    return reply.send(bare ? rows : { data: rows, next_cursor: nextCursor });
+    return reply.send(bare ? rows : { data: rows, next_cursor: nextCursor, ...beside });
   });
 }
 

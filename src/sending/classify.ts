@@ -10,10 +10,33 @@ import { formatDuration } from '../lib/duration.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import { STATUS_CODES } from '../lib/node-http.ts';
 
+/** The codes of errors that attempts are recorded with. */
+export const ERROR_CODES = [
+  'answer_cut_off',
+  'blocked',
+  'connection',
+  'dns',
+  'gone',
+  'http_status',
+  'payload_unreadable',
+  'protocol',
+  'proxy',
+  'redirect',
+  'refused',
+  'reset',
+  'subscription',
+  'timeout_connect',
+  'timeout_response',
+  'tls',
+  'too_large',
+  'unreachable',
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
 /** The result of an attempt: a code for programs and a sentence for people. */
 export interface Verdict {
   readonly status: AttemptStatus;
-  readonly errorCode: string | null;
+  readonly errorCode: ErrorCode | null;
   readonly error: string | null;
   /** Another attempt could have a different result. */
   readonly retry: boolean;
@@ -186,10 +209,10 @@ function tlsReason(error: unknown): string {
   return typeof library === 'string' && typeof reason === 'string' ? reason : errorMessage(error);
 }
 
-function failed(errorCode: string, error: string): Verdict {
+function failed(errorCode: ErrorCode, error: string): Verdict {
   return { status: 'failed', errorCode, error, retry: true };
 }
 
-function timedOut(errorCode: string, error: string): Verdict {
+function timedOut(errorCode: ErrorCode, error: string): Verdict {
   return { status: 'timeout', errorCode, error, retry: true };
 }

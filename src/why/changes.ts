@@ -102,6 +102,13 @@ export const editUrl = (subscriptionId: number) =>
     'with the right `url`',
   );
 
+export const rotateSecret = (subscriptionId: number) =>
+  ask(
+    'rotate_secret',
+    { method: 'POST', path: `/v1/subscriptions/${subscriptionId}/rotate-secret` },
+    'and give the new secret to the receiver',
+  );
+
 export const editLimit = ({ subscriptionId }: Ids, field: 'rate_limit' | 'max_in_flight') =>
   ask(
     'edit_limits',

@@ -1,6 +1,7 @@
 // Why a delivery is in its state: one reason for each delivery. Each reason has its sentence in unfinished.ts or
 // ended.ts, which the compiler checks, and test/why/every-reason.test.ts brings each about in a real service.
 import type { DeliveryState } from '../db/types.ts';
+import type { HeldReason } from '../deliveries/held-reasons.ts';
 import type { Facts } from './facts.sql.ts';
 
 /** The reasons of each state, in the order in which they are looked for: the first that holds is the reason. */
@@ -40,14 +41,8 @@ export const REASONS = {
 
 export type Reason<S extends DeliveryState = DeliveryState> = (typeof REASONS)[S][number];
 
-/** A rule of a subscription that a single sender, the owner of its backlog, has to keep. */
-export type Rule =
-  | 'paused'
-  | 'disabled'
-  | 'circuit_open'
-  | 'ordering'
-  | 'rate_limit'
-  | 'max_in_flight';
+/** A rule of a subscription by which its deliveries are held. */
+export type Rule = Exclude<HeldReason, 'receiver_busy'> | 'max_in_flight';
 
 /** Returns the rule by which deliveries of the subscription are held; null: there is none. */
 export function ruleOf({ subscription, circuit }: Facts): Rule | null {

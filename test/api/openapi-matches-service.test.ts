@@ -52,6 +52,7 @@ t.test(
       '/v1/session',
       '/v1/session/portal',
       '/v1/settings',
+      '/v1/problems',
       '/v1/stats',
       '/v1/stats/queue',
       '/v1/stats/series',

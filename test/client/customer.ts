@@ -188,6 +188,9 @@ async function sendAgain(today: Day, lost: string): Promise<void> {
   const outcome = await posthorn.subscriptions.testSubscription(subscriptionId, {});
   deepEqual([outcome.status, outcome.response?.status_code], ['success', 200]);
 
+  const problems = await posthorn.history.listProblems({ window: '1h' });
+  const problem = problems.data.find(({ last_delivery }) => last_delivery === lost);
+  deepEqual([problem?.cause, problem?.next_step.action], ['http_status', 'replay_since']);
   const { reason, why, change } = await posthorn.history.getDeliveryWhy(lost);
   equal(reason, 'attempts_used_up');
   match(why, /^Failed at .* attempt 3 of 3, the last one, failed with/);

@@ -1,10 +1,11 @@
 import { parseRetrySchedule } from '../../../src/deliveries/retry-schedule.ts';
+import { listProblems } from '../../../src/why/receiver-problems.ts';
 import { explainDelivery } from '../../../src/why/why.ts';
 import { daysOf, found, type Hot, type Keys, type Samples } from './samples.ts';
 
 const SCHEDULE = parseRetrySchedule('5s,5m');
 
-/** Why deliveries are in their states. */
+/** Why deliveries are in their states, and the problems of receivers. */
 export function ofWhy({ pending, ended, heldStrict }: Samples): Hot[] {
   const why = (what: string, keys: Keys, rows: number, days?: readonly string[]): Hot => ({
     what: `explain ${what}`,
@@ -28,7 +29,32 @@ export function ofWhy({ pending, ended, heldStrict }: Samples): Hot[] {
       found(explained, Number(explained !== undefined), 1);
     },
   });
+  const problems = (what: string, tenant: string, subscriptionId?: number): Hot => ({
+    what: `list the problems of ${what}`,
+    pool: 'lists',
+    // 10,000 attempts, each with its delivery.
+    rows: 10_000,
+    async run(pool) {
+      const page = await listProblems(
+        pool,
+        { tenant, subscriptionId, windowMs: 7 * 86_400_000 },
+        100,
+        undefined,
+      );
+      found(page, page.rows.length, 1);
+      if (page.next !== null)
+        await listProblems(
+          pool,
+          { tenant, subscriptionId, windowMs: 7 * 86_400_000 },
+          100,
+          page.next,
+        );
+    },
+  });
   return [
+    problems('a tenant', 'default'),
+    problems('a small tenant', 'tenant-28'),
+    problems('a subscription', 'default', 8),
     why('a delivery that waits for a retry', pending, 10, daysOf(pending)),
     why('a delivery that has ended', ended, 10, daysOf(ended)),
     // 10,001 entries of the index are counted, and 4,000 keys are read, with a row of deliveries and a payload each.
