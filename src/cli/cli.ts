@@ -15,6 +15,7 @@ import { sendCommand } from './send.ts';
 import { startCommand } from './start.ts';
 import { statsCommand } from './stats.ts';
 import { subscriptionsCommand } from './subscriptions.ts';
+import { tailCommand } from './tail.ts';
 import { cancelCommand, replayCommand } from './tasks.ts';
 import { tenantsCommand } from './tenants.ts';
 
@@ -54,6 +55,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not reach
     replayCommand(),
     cancelCommand(),
     statsCommand(),
+    tailCommand(),
     eventTypesCommand(),
     tenantsCommand(),
     doctorCommand(),

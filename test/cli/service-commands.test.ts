@@ -265,3 +265,46 @@ t.test('the doctor says what is wrong, and what to do', async (t) => {
   t.match(ill.stdout, /problem +workers +No worker is alive[^\n]*\n +Run posthorn start\./);
   t.match(ill.stdout, /problem +access +POSTHORN_ADMIN_KEY can be guessed\./);
 });
+
+t.test('a terminal shows what happens, and goes on when the service is back', async (t) => {
+  const receiver = await startReceiver(t);
+  const { posthorn, env, posthornCli } = await start(t);
+  const url = `${receiver.url}/hook`;
+  t.equal((await posthornCli('subscriptions', 'create', url, '--types', 'order.*')).code, 0);
+  const tail = await startCli(t, ['tail'], env);
+  const json = await startCli(t, ['tail', '--json', '--state', 'succeeded'], env);
+  await until('both follow', async () => {
+    const { text } = await posthorn.request('GET', '/metrics');
+    return /^posthorn_event_streams 2$/m.test(text) || undefined;
+  });
+  const sent = await posthornCli('send', 'order.created', '{"n":7}');
+  const id = sent.json.webhook_id as string;
+  await until('the delivery is shown', () =>
+    new RegExp(`delivered order\\.created → 1 .*${id}`).test(tail.output.stdout),
+  );
+  t.match(tail.output.stdout, new RegExp(`accepted  order\\.created .*${id}`));
+  t.match(
+    tail.output.stdout,
+    /attempt {3}order\.created → 1 {2}attempt 1 {2}success {2}200 {2}\d+ ms/,
+  );
+  await until('the filter lets it through', () => json.output.stdout !== '');
+  t.match(JSON.parse(json.output.stdout), {
+    event: 'delivered',
+    webhook_id: id,
+    state: 'succeeded',
+  });
+
+  const { port } = new URL(posthorn.url);
+  await posthorn.service.stop();
+  const again = await startTestService(t, {
+    POSTHORN_ADMIN_KEY: ADMIN,
+    DATABASE_URL: posthorn.databaseUrl,
+    PORT: port,
+  });
+  t.equal(again.url, posthorn.url);
+  const other = (await posthornCli('send', 'order.paid', '{}')).json.webhook_id as string;
+  await until('it is shown too', () =>
+    new RegExp(`delivered order\\.paid .*${other}`).test(tail.output.stdout),
+  );
+  t.equal(tail.child.exitCode, null);
+});
