@@ -7,6 +7,7 @@ import { NewOperation } from './screens/operations/new-operation.tsx';
 import { Operation } from './screens/operations/operation.tsx';
 import { Operations } from './screens/operations/operations.tsx';
 import { Overview } from './screens/overview/overview.tsx';
+import { Problems } from './screens/problems/problems.tsx';
 import { Settings } from './screens/settings/settings.tsx';
 import { EditSubscription, NewSubscription } from './screens/subscriptions/edit.tsx';
 import { Subscriptions } from './screens/subscriptions/list.tsx';
@@ -33,6 +34,7 @@ export const SCREENS: readonly Screen[] = [
   { path: '', title: 'Overview', component: Overview, nav: 'watch', scope: 'read' },
   { path: 'webhooks', title: 'Webhooks', component: Webhooks, nav: 'watch', scope: 'read' },
   { path: 'webhooks/:webhook_id', title: 'Webhook', component: Webhook, scope: 'read' },
+  { path: 'problems', title: 'Problems', component: Problems, nav: 'watch', scope: 'read' },
   {
     path: 'operations',
     title: 'Bulk operations',

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { startService } from '../../src/app/service.ts';
 import { loadSettings } from '../../src/config/settings.ts';
 import { until } from '../helpers/until.ts';
+import { setUpSample } from './sample-setup.ts';
 
 export interface Sample {
   readonly url: string;
@@ -70,7 +71,7 @@ export async function startSample(databaseUrl: string): Promise<Sample> {
       })
     ).webhook_id;
 
-  await subscribe('/shop', 'The shop', ['order.*']);
+  const shop = await subscribe('/shop', 'The shop', ['order.*']);
   await subscribe('/flaky', 'Accounting', ['invoice.*', 'order.paid']);
   await subscribe('/broken', 'The warehouse', ['order.created']);
   const paused = await subscribe('/crm', 'The CRM', ['customer.*']);
@@ -85,6 +86,7 @@ export async function startSample(databaseUrl: string): Promise<Sample> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   await client.query(COUNTS);
+  await setUpSample(request, client, shop);
   await client.end();
   return {
     url: service.url,

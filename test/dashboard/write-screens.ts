@@ -26,6 +26,22 @@ const PICTURES: readonly Picture[] = [
     path: ({ webhooks }) => `/dashboard/webhooks/${webhooks.retried}`,
     shows: 'Next attempt in',
   },
+  { name: 'problems', path: () => '/dashboard/problems', shows: 'answers 503' },
+  { name: 'operations', path: () => '/dashboard/operations', shows: 'Replay' },
+  { name: 'subscriptions', path: () => '/dashboard/subscriptions', shows: 'The warehouse' },
+  { name: 'subscription', path: () => '/dashboard/subscriptions/3', shows: 'each bar' },
+  {
+    name: 'subscription-phone',
+    path: () => '/dashboard/subscriptions/3',
+    shows: 'each bar',
+    colorScheme: 'dark',
+    width: 375,
+  },
+  { name: 'edit-subscription', path: () => '/dashboard/subscriptions/1/edit', shows: 'Receiver' },
+  { name: 'event-type', path: () => '/dashboard/event-types/order.created', shows: 'JSON Schema' },
+  { name: 'keys', path: () => '/dashboard/keys', shows: 'console' },
+  { name: 'tenants', path: () => '/dashboard/tenants', shows: 'Globex' },
+  { name: 'settings', path: () => '/dashboard/settings', shows: 'POSTHORN_ROLE' },
 ];
 
 const FOLDER = join(import.meta.dirname, '..', '..', 'docs', 'screens');

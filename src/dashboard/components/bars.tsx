@@ -11,8 +11,9 @@ export interface Bar {
 const HEIGHT = 24;
 const WIDTH = 5;
 const GAP = 1;
-/** A bar of one attempt among thousands must still be seen. */
+/** A bar of one attempt among thousands must still be seen: some 1.5 pixels. */
 const LEAST = 1.5;
+const LEAST_LARGE = 0.4;
 
 /** Attempts by period, with the failed ones at the bottom of each bar. What it shows stands beside it as numbers. */
 export function Bars({
@@ -25,7 +26,8 @@ export function Bars({
   large?: boolean;
 }) {
   const most = Math.max(1, ...bars.map(({ attempts }) => attempts));
-  const heightOf = (count: number) => (count === 0 ? 0 : Math.max(LEAST, (count / most) * HEIGHT));
+  const least = large ? LEAST_LARGE : LEAST;
+  const heightOf = (count: number) => (count === 0 ? 0 : Math.max(least, (count / most) * HEIGHT));
   return (
     <svg
       class={large ? 'bars large' : 'bars'}

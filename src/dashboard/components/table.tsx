@@ -88,28 +88,34 @@ export function PagedTable<Row>({
                 : 'Nothing that matches was found in this part of the history. The search goes on with the next page.'}
             </p>
           )}
-          {(pages.previous !== undefined || pages.next !== undefined) && (
-            <nav class="pages" aria-label="Pages">
-              <button
-                type="button"
-                class="button plain"
-                disabled={pages.previous === undefined}
-                onClick={pages.previous}
-              >
-                ← Previous
-              </button>
-              <button
-                type="button"
-                class="button plain"
-                disabled={pages.next === undefined}
-                onClick={pages.next}
-              >
-                Next →
-              </button>
-            </nav>
-          )}
+          <PageButtons pages={pages} />
         </>
       )}
     </Show>
+  );
+}
+
+/** The buttons that go to the page before and after; nothing if there is one page. */
+export function PageButtons<Row>({ pages }: { pages: Pages<Row> }) {
+  if (pages.previous === undefined && pages.next === undefined) return null;
+  return (
+    <nav class="pages" aria-label="Pages">
+      <button
+        type="button"
+        class="button plain"
+        disabled={pages.previous === undefined}
+        onClick={pages.previous}
+      >
+        ← Previous
+      </button>
+      <button
+        type="button"
+        class="button plain"
+        disabled={pages.next === undefined}
+        onClick={pages.next}
+      >
+        Next →
+      </button>
+    </nav>
   );
 }

@@ -70,10 +70,14 @@ function columnsOf(reload: () => void): Column<Key>[] {
         </>
       ),
     },
-    { head: 'Scopes', cell: ({ scopes }) => scopes.join(', ') },
     {
-      head: 'Tenant',
-      cell: ({ tenant }) => tenant ?? <span class="muted">all</span>,
+      head: 'May',
+      cell: ({ scopes, tenant }) => (
+        <>
+          {scopes.join(', ')}
+          <span class="second">{tenant === null ? 'all tenants' : `tenant ${tenant}`}</span>
+        </>
+      ),
     },
     {
       head: 'Last used',

@@ -16,7 +16,7 @@ export function Progress({ task }: { task: Task }) {
       <div class="progress-head">
         <StateBadge state={state} />
         <span class="muted">
-          {share !== null && isUnfinished(task) ? `${Math.floor(share * 100)} %` : ''}
+          {share !== null && isUnfinished(task) ? `${Math.min(99, Math.floor(share * 100))} %` : ''}
         </span>
       </div>
       {isUnfinished(task) && <progress max={1} value={share ?? undefined} aria-label="Progress" />}

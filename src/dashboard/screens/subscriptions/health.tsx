@@ -14,7 +14,7 @@ export function Health({ subscription, health }: HealthProps) {
   return (
     <>
       <Trouble subscription={subscription} health={health} />
-      <dl class="facts panel">
+      <dl class="facts panel figures">
         <div>
           <dt>Circuit</dt>
           <dd>

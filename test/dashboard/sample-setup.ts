@@ -1,0 +1,57 @@
+// What the sample service is set up with: its catalogue, tenants, keys and a bulk operation, and a day of counts.
+import type pg from 'pg';
+
+// biome-ignore lint/suspicious/noExplicitAny: answers whose shape the API promises
+type Request = (method: string, path: string, body?: object) => Promise<any>;
+
+const ORDER = {
+  name: 'order.created',
+  description: 'A customer placed an order. It is sent once, when the payment is authorized.',
+  schema: {
+    type: 'object',
+    required: ['order', 'total'],
+    properties: {
+      order: { type: 'integer' },
+      total: { type: 'number', minimum: 0 },
+      test: { type: 'boolean' },
+    },
+  },
+  example: { order: 4_100, total: 337.5, test: false },
+};
+const OTHERS = {
+  'order.paid': 'The money has arrived.',
+  'invoice.finalized': 'An invoice can no longer be changed.',
+  'customer.updated': 'A customer changed their address or their name.',
+};
+
+/** Sets the sample up, and starts a replay to a subscription that takes a while. */
+export async function setUpSample(
+  request: Request,
+  client: pg.Client,
+  subscriptionId: number,
+): Promise<void> {
+  await request('POST', '/v1/event-types', ORDER);
+  for (const [name, description] of Object.entries(OTHERS))
+    await request('POST', '/v1/event-types', { name, description });
+  await request('POST', '/v1/tenants', { id: 'acme', name: 'Acme Inc.', retention: '7d' });
+  await request('POST', '/v1/tenants', { id: 'globex', name: 'Globex Corporation' });
+  for (const [name, scopes] of Object.entries({ shop: ['send'], console: ['manage', 'send'] }))
+    await request('POST', '/v1/keys', { name, scopes });
+  await request('POST', '/v1/keys', { name: 'acme', tenant: 'acme', scopes: ['read'] });
+  await request('POST', `/v1/subscriptions/${subscriptionId}/replay`, {
+    since: new Date(Date.now() - 3_600_000).toISOString(),
+    states: ['succeeded'],
+    rate: 1,
+  });
+  await client.query(COUNTS);
+}
+
+/** A day of counts of each subscription, as if they had been counted: the third fails since three hours. */
+const COUNTS = `
+  insert into posthorn.counts_by_hour (tenant, subscription_id, hour, metric, duration_class, number)
+  select 'default', s, date_trunc('hour', now(), 'UTC') - h * interval '1 hour', metric, 8,
+    greatest(0, round((900 + 500 * sin((h + 5 * s) / 4.0) + 90 * sin(h * 1.7)) / s
+      * case when (metric = 'failed') = (s = 3 and h < 3) then 1 else 0.02 end))
+  from generate_series(0, 23) as h, generate_series(1, 3) as s,
+    (values ('success'), ('failed')) as counts (metric)
+  on conflict (tenant, subscription_id, hour, metric, duration_class) do update set number = excluded.number`;
