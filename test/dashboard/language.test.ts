@@ -9,11 +9,11 @@ const posthorn = await startTestService(t, { POSTHORN_ROLE: 'api' });
 testInBrowser(
   'the pages work in a browser whose language has a name that is not valid',
   {},
-  async (t, { page }) => {
+  async (_t, { page }) => {
     await page.addInitScript(
       `Object.defineProperty(navigator, 'language', { value: 'en-US@posix', configurable: true })`,
     );
     await openScreen(page, posthorn, 'subscriptions');
-    t.ok(await page.getByText('There are no subscriptions yet').isVisible());
+    await page.getByText('There are no subscriptions yet').waitFor();
   },
 );
