@@ -5,8 +5,8 @@ import {
   type GetSubscriptionData,
   pauseSubscription,
 } from '../../api/client.ts';
-import { Dialog } from '../../components/dialog.tsx';
-import { Field, FormError } from '../../components/field.tsx';
+import { FormDialog } from '../../components/form-dialog.tsx';
+import { TextField } from '../../components/text-field.tsx';
 import { toast } from '../../components/toast.tsx';
 import { TypedConfirm } from '../../components/typed-confirm.tsx';
 import { useSubmit } from '../../data/use-submit.ts';
@@ -47,7 +47,7 @@ export function Dialogs(props: DialogsProps) {
 
 function Pause({ subscription: { id }, reload, onClose }: WindowProps) {
   const [reason, setReason] = useState('');
-  const { onSubmit, busy, error } = useSubmit(
+  const submit = useSubmit(
     () => pauseSubscription(id, {}, { reason: reason.trim() === '' ? null : reason.trim() }),
     () => {
       toast('Paused.');
@@ -56,37 +56,23 @@ function Pause({ subscription: { id }, reload, onClose }: WindowProps) {
     },
   );
   return (
-    <Dialog title="Pause the subscription" onClose={onClose}>
-      <form onSubmit={onSubmit}>
-        <div class="dialog-body">
-          <p>Its deliveries are held until you resume it. Nothing is lost.</p>
-          <Field
-            label="Reason"
-            name="reason"
-            error={error}
-            hint="Optional: a note for people, such as “maintenance until noon”."
-          >
-            {(input) => (
-              <input
-                {...input}
-                maxLength={1000}
-                value={reason}
-                onInput={(event) => setReason(event.currentTarget.value)}
-              />
-            )}
-          </Field>
-          <FormError error={error} fields={['reason']} />
-        </div>
-        <footer class="buttons">
-          <button type="button" class="button plain" onClick={onClose}>
-            Leave it as it is
-          </button>
-          <button type="submit" class="button primary" disabled={busy}>
-            Pause
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <FormDialog
+      title="Pause the subscription"
+      submit={submit}
+      action="Pause"
+      fields={['reason']}
+      onClose={onClose}
+    >
+      <p>Its deliveries are held until you resume it. Nothing is lost.</p>
+      <TextField
+        label="Reason"
+        name="reason"
+        hint="Optional: a note for people, such as “maintenance until noon”."
+        error={submit.error}
+        value={reason}
+        onChange={setReason}
+      />
+    </FormDialog>
   );
 }
 
@@ -94,7 +80,7 @@ function Enable({ subscription: { id, status }, reload, onClose }: WindowProps) 
   const [backlog, setBacklog] = useState<'resume' | 'skip'>(
     status === 'paused' ? 'skip' : 'resume',
   );
-  const { onSubmit, busy, error } = useSubmit(
+  const submit = useSubmit(
     () => enableSubscription(id, {}, { backlog }),
     ({ skipped }) => {
       toast(
@@ -107,47 +93,37 @@ function Enable({ subscription: { id, status }, reload, onClose }: WindowProps) 
     },
   );
   return (
-    <Dialog title="Enable the subscription" onClose={onClose}>
-      <form onSubmit={onSubmit}>
-        <div class="dialog-body">
-          <p>It becomes active, its record of failures is cleared, and its circuit is closed.</p>
-          <fieldset class="choices">
-            <legend>What becomes of the deliveries that wait?</legend>
-            <label class="check">
-              <input
-                type="radio"
-                name="backlog"
-                checked={backlog === 'resume'}
-                onChange={() => setBacklog('resume')}
-              />
-              Send them, the oldest first
-            </label>
-            <label class="check">
-              <input
-                type="radio"
-                name="backlog"
-                checked={backlog === 'skip'}
-                onChange={() => setBacklog('skip')}
-              />
-              Cancel them; they can be replayed later
-            </label>
-          </fieldset>
-          <FormError error={error} fields={[]} />
-        </div>
-        <footer class="buttons">
-          <button type="button" class="button plain" onClick={onClose}>
-            Leave it as it is
-          </button>
-          <button
-            type="submit"
-            class={`button ${backlog === 'skip' ? 'danger' : 'primary'}`}
-            disabled={busy}
-          >
-            {backlog === 'skip' ? 'Enable and cancel them' : 'Enable'}
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <FormDialog
+      title="Enable the subscription"
+      submit={submit}
+      action={backlog === 'skip' ? 'Enable and cancel them' : 'Enable'}
+      danger={backlog === 'skip'}
+      fields={[]}
+      onClose={onClose}
+    >
+      <p>It becomes active, its record of failures is cleared, and its circuit is closed.</p>
+      <fieldset class="choices">
+        <legend>What becomes of the deliveries that wait?</legend>
+        <label class="check">
+          <input
+            type="radio"
+            name="backlog"
+            checked={backlog === 'resume'}
+            onChange={() => setBacklog('resume')}
+          />
+          Send them, the oldest first
+        </label>
+        <label class="check">
+          <input
+            type="radio"
+            name="backlog"
+            checked={backlog === 'skip'}
+            onChange={() => setBacklog('skip')}
+          />
+          Cancel them; they can be replayed later
+        </label>
+      </fieldset>
+    </FormDialog>
   );
 }
 

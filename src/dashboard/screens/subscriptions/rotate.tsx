@@ -1,8 +1,9 @@
 import { useState } from 'preact/hooks';
 import { type RotateSecretData, rotateSecret } from '../../api/client.ts';
 import { Dialog } from '../../components/dialog.tsx';
-import { Field, FormError } from '../../components/field.tsx';
+import { FormDialog } from '../../components/form-dialog.tsx';
 import { SecretOnce } from '../../components/secret-once.tsx';
+import { SelectField, TextField } from '../../components/text-field.tsx';
 import { Time } from '../../components/time.tsx';
 import { useSubmit } from '../../data/use-submit.ts';
 import type { WindowProps } from './dialogs.tsx';
@@ -15,6 +16,11 @@ const OVERLAPS = {
   '30d': '30 days',
 };
 
+const SCHEMES = {
+  hmac: 'hmac: a secret that both sides know',
+  ed25519: 'ed25519: a key pair; the receiver gets the public key',
+};
+
 /** Replaces the secret, and shows the new one once. During the overlap both sign. */
 export function Rotate({ subscription, reload, onClose }: WindowProps) {
   const { id, has_secret, signature_scheme } = subscription;
@@ -22,7 +28,7 @@ export function Rotate({ subscription, reload, onClose }: WindowProps) {
   const [own, setOwn] = useState('');
   const [overlap, setOverlap] = useState('24h');
   const [rotated, setRotated] = useState<RotateSecretData>();
-  const { onSubmit, busy, error } = useSubmit(
+  const submit = useSubmit(
     () =>
       rotateSecret(
         id,
@@ -39,75 +45,45 @@ export function Rotate({ subscription, reload, onClose }: WindowProps) {
       reload();
     },
   );
+  const { error } = submit;
   if (rotated !== undefined) return <Rotated rotated={rotated} onClose={onClose} />;
   return (
-    <Dialog title={has_secret ? 'Rotate the secret' : 'Set a secret'} onClose={onClose}>
-      <form onSubmit={onSubmit}>
-        <div class="dialog-body">
-          <Field
-            label="The secret before goes on signing for"
-            name="overlap"
-            error={error}
-            hint="Until then each delivery has both signatures, so that the receiver can change over in its own time."
-          >
-            {(input) => (
-              <select
-                {...input}
-                value={overlap}
-                disabled={!has_secret}
-                onChange={(event) => setOverlap(event.currentTarget.value)}
-              >
-                {Object.entries(OVERLAPS).map(([value, words]) => (
-                  <option key={value} value={value}>
-                    {words}
-                  </option>
-                ))}
-              </select>
-            )}
-          </Field>
-          <Field label="Scheme" name="signature_scheme" error={error}>
-            {(input) => (
-              <select
-                {...input}
-                value={scheme}
-                onChange={(event) => setScheme(event.currentTarget.value as typeof scheme)}
-              >
-                <option value="hmac">hmac: a secret that both sides know</option>
-                <option value="ed25519">
-                  ed25519: a key pair; the receiver gets the public key
-                </option>
-              </select>
-            )}
-          </Field>
-          <Field
-            label="Secret"
-            name="secret"
-            error={error}
-            hint="Leave it empty: Posthorn then generates one."
-          >
-            {(input) => (
-              <input
-                {...input}
-                type="password"
-                autocomplete="new-password"
-                maxLength={256}
-                value={own}
-                onInput={(event) => setOwn(event.currentTarget.value)}
-              />
-            )}
-          </Field>
-          <FormError error={error} fields={['overlap', 'signature_scheme', 'secret']} />
-        </div>
-        <footer class="buttons">
-          <button type="button" class="button plain" onClick={onClose}>
-            Leave it as it is
-          </button>
-          <button type="submit" class="button primary" disabled={busy}>
-            {has_secret ? 'Rotate' : 'Set it'}
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={has_secret ? 'Rotate the secret' : 'Set a secret'}
+      submit={submit}
+      action={has_secret ? 'Rotate' : 'Set it'}
+      fields={['overlap', 'signature_scheme', 'secret']}
+      onClose={onClose}
+    >
+      {has_secret && (
+        <SelectField
+          label="The secret before goes on signing for"
+          name="overlap"
+          hint="Until then each delivery has both signatures, so that the receiver can change over in its own time."
+          error={error}
+          value={overlap}
+          onChange={setOverlap}
+          choices={OVERLAPS}
+        />
+      )}
+      <SelectField
+        label="Scheme"
+        name="signature_scheme"
+        error={error}
+        value={scheme}
+        onChange={(value) => setScheme(value === 'ed25519' ? 'ed25519' : 'hmac')}
+        choices={SCHEMES}
+      />
+      <TextField
+        label="Secret"
+        name="secret"
+        type="password"
+        hint="Leave it empty: Posthorn then generates one."
+        error={error}
+        value={own}
+        onChange={setOwn}
+      />
+    </FormDialog>
   );
 }
 

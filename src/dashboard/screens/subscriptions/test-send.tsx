@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks';
 import { type TestSubscriptionData, testSubscription } from '../../api/client.ts';
-import { Dialog } from '../../components/dialog.tsx';
-import { Field, FormError } from '../../components/field.tsx';
+import { FormDialog } from '../../components/form-dialog.tsx';
 import { JsonText } from '../../components/json-text.tsx';
 import { Scroll } from '../../components/scroll.tsx';
 import { StateBadge } from '../../components/state-badge.tsx';
+import { TextField } from '../../components/text-field.tsx';
 import { useSubmit } from '../../data/use-submit.ts';
 import { formatDuration } from '../../lib/format.ts';
 import { readJson } from '../../lib/read-json.ts';
@@ -22,7 +22,7 @@ export function TestSend({ subscription: { id }, onClose }: WindowProps) {
   const [type, setType] = useState('posthorn.test');
   const [data, setData] = useState('{ "message": "This is a test." }');
   const [outcome, setOutcome] = useState<TestSubscriptionData>();
-  const { onSubmit, busy, error } = useSubmit(
+  const submit = useSubmit(
     async () =>
       testSubscription(
         id,
@@ -35,48 +35,38 @@ export function TestSend({ subscription: { id }, onClose }: WindowProps) {
     setOutcome,
   );
   return (
-    <Dialog title="Send a test" onClose={onClose}>
-      <form onSubmit={onSubmit}>
-        <div class="dialog-body">
-          <p>
-            It is signed and sent like a delivery, now, also if the subscription is paused. It is
-            not stored and not retried.
-          </p>
-          <Field label="Event type" name="event_type" error={error}>
-            {(input) => (
-              <input
-                {...input}
-                spellcheck={false}
-                value={type}
-                onInput={(event) => setType(event.currentTarget.value)}
-              />
-            )}
-          </Field>
-          <Field label="Data (JSON)" name="data" error={error}>
-            {(input) => (
-              <textarea
-                {...input}
-                class="code"
-                rows={4}
-                spellcheck={false}
-                value={data}
-                onInput={(event) => setData(event.currentTarget.value)}
-              />
-            )}
-          </Field>
-          <FormError error={error} fields={['event_type', 'data']} />
-          {outcome !== undefined && <Outcome outcome={outcome} />}
-        </div>
-        <footer class="buttons">
-          <button type="button" class="button plain" onClick={onClose}>
-            Close
-          </button>
-          <button type="submit" class="button primary" disabled={busy} aria-busy={busy}>
-            {busy ? 'Waiting for the receiver…' : outcome === undefined ? 'Send' : 'Send again'}
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <FormDialog
+      title="Send a test"
+      submit={submit}
+      action={
+        submit.busy ? 'Waiting for the receiver…' : outcome === undefined ? 'Send' : 'Send again'
+      }
+      keep="Close"
+      fields={['event_type', 'data']}
+      onClose={onClose}
+    >
+      <p>
+        It is signed and sent like a delivery, now, also if the subscription is paused. It is not
+        stored and not retried.
+      </p>
+      <TextField
+        label="Event type"
+        name="event_type"
+        error={submit.error}
+        value={type}
+        onChange={setType}
+      />
+      <TextField
+        label="Data (JSON)"
+        name="data"
+        rows={4}
+        code
+        error={submit.error}
+        value={data}
+        onChange={setData}
+      />
+      {outcome !== undefined && <Outcome outcome={outcome} />}
+    </FormDialog>
   );
 }
 
