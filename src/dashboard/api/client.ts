@@ -1437,6 +1437,17 @@ export interface ListKeysData {
   next_cursor: string | null;
 }
 
+/** A page of problems. next_cursor and the Link header lead to the next page. */
+export interface ListProblemsData {
+  /**
+   * Only if there were more failed attempts than are read: all since this time were read, and some of the older ones. `attempts`, `waiting` and `failed` then say how many there are at least.
+   * @format date-time
+   */
+  complete_since?: string;
+  data: ReceiverProblem[];
+  next_cursor: string | null;
+}
+
 /** A page: up to `limit` subscriptions, or fewer if they are large. With `include=health` at most 100; with a filter, 10,000 subscriptions are read for a page, so a page may be short or empty and not be the last. next_cursor and the Link header lead to the next page. */
 export interface ListSubscriptionsData {
   data: SubscriptionRow[];
@@ -1593,6 +1604,80 @@ export interface QueueStats {
 /** The process is ready. */
 export interface ReadyzData {
   status: "ok";
+}
+
+export interface ReceiverProblem {
+  /** The failed attempts with this cause in the window. */
+  attempts: number;
+  /** The error code of the failed attempts, as `error_code` of an attempt. expired: deliveries expired without an attempt while the circuit was open. disabled: the subscription was disabled before the window, and deliveries have been held since. other: a code of another version. */
+  cause:
+    | "blocked"
+    | "connection"
+    | "dns"
+    | "gone"
+    | "http_status"
+    | "payload_unreadable"
+    | "protocol"
+    | "proxy"
+    | "redirect"
+    | "refused"
+    | "reset"
+    | "subscription"
+    | "timeout_connect"
+    | "timeout_response"
+    | "tls"
+    | "too_large"
+    | "unreachable"
+    | "expired"
+    | "disabled"
+    | "other";
+  /** Whether its deliveries are held because many attempts failed in a row. */
+  circuit_open: boolean;
+  /** The newest error as a sentence for people. */
+  error: string | null;
+  /** Deliveries whose last attempt failed so, and that have failed. */
+  failed: number;
+  /**
+   * The oldest of these deliveries, as an example.
+   * @pattern ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[1-9][0-9]{0,9}$
+   */
+  first_delivery: string;
+  /** Held deliveries of the subscription, counted up to 1,000. They are counted in its newest problem only. */
+  held: number;
+  /** Whether more deliveries are held than `held` says. */
+  held_more: boolean;
+  /** The subscription and the cause. It stays the same while the problem lasts. */
+  id: string;
+  /**
+   * When the last of these attempts failed.
+   * @format date-time
+   */
+  last_at: string;
+  /**
+   * The newest of these deliveries, as an example.
+   * @pattern ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[1-9][0-9]{0,9}$
+   */
+  last_delivery: string;
+  next_step: Change;
+  /** The status of the answers, for the causes http_status and redirect. */
+  response_code: number | null;
+  /** The problem as a sentence for people. Times are in UTC. */
+  sentence: string;
+  /**
+   * When the first of these attempts failed: in the window, or before it if none has succeeded since.
+   * @format date-time
+   */
+  since: string;
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+  subscription_status: "active" | "paused" | "disabled";
+  subscription_url: string;
+  /** Deliveries whose last attempt failed so, and that wait for their next attempt. */
+  waiting: number;
 }
 
 export type RecoverSubscriptionData = Task;
@@ -3408,6 +3493,37 @@ export const listKeys = (
   options: RequestOptions = {},
 ): Promise<ListKeysData> =>
   request("GET", `/v1/keys`, { query, ofTenant: true, ...options });
+/** List the problems of receivers: failures by subscription and cause, with the next step: `GET /v1/problems` */
+export const listProblems = (
+  query: {
+    /**
+     * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
+     * @maxLength 500
+     */
+    cursor?: string;
+    /**
+     * The most rows that a page has. If it is left out: 100.
+     * @min 1
+     * @max 1000
+     */
+    limit?: number;
+    /**
+     * The id of a subscription.
+     * @min 1
+     * @max 2147483647
+     */
+    subscription_id?: number;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+    /** How far back failed attempts are read. If it is left out: 24h. */
+    window?: "1h" | "6h" | "24h" | "7d";
+  } = {},
+  options: RequestOptions = {},
+): Promise<ListProblemsData> =>
+  request("GET", `/v1/problems`, { query, ofTenant: true, ...options });
 /** List the subscriptions, by id: `GET /v1/subscriptions` */
 export const listSubscriptions = (
   query: {
