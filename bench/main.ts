@@ -2,6 +2,7 @@
 // npm run bench -- --quick                   shows that all scenarios work; the figures mean little
 // npm run bench -- --only 'whole path,drain'
 // npm run bench -- --compare bench/results/2026-11-24.json
+import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -121,6 +122,8 @@ async function measure(): Promise<void> {
     options.compare === undefined
       ? undefined
       : (JSON.parse(await readFile(options.compare, 'utf8')) as Results);
+  process.stdout.write('Building the package\n');
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: 'inherit' });
   const postgres = await startBenchPostgres();
   const receiver = startProgram('receiver.ts');
   const port = await receiver.call<number>('port');

@@ -3,14 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Measurement, type Scenario, warmUp, withSide } from '../lib/bench.ts';
 import { posthorn } from '../lib/sides.ts';
-import { cpuSecondsOfTree } from '../lib/usage.ts';
+import { cpuSecondsOfTree, memoryMiB } from '../lib/usage.ts';
 
 /** The line that `log_statement` writes for a statement, in the simple and in the extended protocol. */
 const STATEMENT = / LOG: {2}(?:statement|execute [^:]+): /g;
 
 export const idle: Scenario = {
   name: 'idle',
-  what: 'No webhooks: statements a minute, counted in the log of Postgres, and CPU',
+  what: 'No webhooks: statements a minute, counted in the log of Postgres, CPU, and memory',
   async run(bench): Promise<Measurement[]> {
     const { logPath } = bench.postgres;
     if (logPath === null) {
@@ -43,7 +43,7 @@ export const idle: Scenario = {
           side: 'posthorn',
           round: 1,
           perSecond: null,
-          note: `${Math.round(perMinute)} statements a minute, ${share.toFixed(2)} % of a core`,
+          note: `${Math.round(perMinute)} statements a minute, ${share.toFixed(2)} % of a core, ${memoryMiB(running.pid)} MiB of memory at the end`,
         },
       ];
     });
