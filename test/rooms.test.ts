@@ -7,6 +7,7 @@ import t from 'tap';
 const ROOMS = [
   'dashboard',
   'cli',
+  'library',
   'app',
   'doctor',
   'api',

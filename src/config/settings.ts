@@ -242,7 +242,7 @@ export const SETTINGS = {
   ),
 } as const;
 
-type SettingName = keyof typeof SETTINGS;
+export type SettingName = keyof typeof SETTINGS;
 
 /**
  * Reads the settings from the environment. A setting that the environment does not have is read from

@@ -19,6 +19,7 @@ import { bytesIn } from '../helpers/folder-size.ts';
 import { run, whyNot } from '../helpers/packages.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { npm } from '../helpers/toolchains.ts';
+import { compilesAgainstTypes, copyExample, sendsStoredOrders } from './example.ts';
 import { installNode22, installTarball, pack } from './tarball.ts';
 
 const MAX_MB = 60;
@@ -120,6 +121,15 @@ async function testPackage(scratch: string): Promise<void> {
       await deliversFirstWebhook(t, npx(t, user, ['start'], { DATABASE_URL }, folder));
     });
   }
+
+  const example = copyExample(user);
+  t.test('an application compiles against the types of the package', async (t) => {
+    t.equal(await compilesAgainstTypes(example, user), '');
+  });
+
+  t.test('an application runs Posthorn in its process, and sends in its transactions', (t) =>
+    sendsStoredOrders(t, example, user),
+  );
 
   t.test('with the optional package, npx posthorn brings its own Postgres', async (t) => {
     await installTarball(tarball, user, ['--include=optional']);
