@@ -32,9 +32,15 @@ export async function signIn(key: string): Promise<void> {
 
 /** Ends the session, here and in the database. */
 export async function signOut(): Promise<void> {
-  await deleteSession();
-  refusal.value = null;
-  await readSession();
+  const { value } = session;
+  // The screens go first, so that none of them is refused while the session ends.
+  if (value !== undefined) session.value = { ...value, signed_in: false, required: true };
+  try {
+    await deleteSession();
+  } finally {
+    refusal.value = null;
+    await readSession();
+  }
 }
 
 /** True: the session may read. */

@@ -70,7 +70,7 @@ try {
     page.on('pageerror', (error) => console.error(error));
     await page.goto(new URL(path(sample), sample.url).href);
     await page.getByText(shows).first().waitFor();
-    await page.waitForLoadState('networkidle').catch(() => {});
+    await page.waitForFunction('document.querySelector(".loading") === null');
     await page.screenshot({ path: join(FOLDER, `${name}.png`) });
     await page.close();
   }

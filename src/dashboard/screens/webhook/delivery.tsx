@@ -3,7 +3,7 @@ import { type GetWebhookData, getWebhook, retryDelivery } from '../../api/client
 import { Action } from '../../components/button.tsx';
 import { CopyButton } from '../../components/copy-button.tsx';
 import { StateBadge } from '../../components/state-badge.tsx';
-import { Countdown, Time } from '../../components/time.tsx';
+import { Countdown } from '../../components/time.tsx';
 import { curlOf } from '../../lib/curl.ts';
 import { to } from '../../lib/urls.ts';
 import { may } from '../../session.ts';
@@ -66,18 +66,12 @@ export function DeliveryPanel({ delivery, webhook, onChange }: DeliveryProps) {
   );
 }
 
-/** When the next attempt is, or when the last one was. */
-function Next({ delivery: { state, next_attempt_at, ended_at } }: { delivery: Delivery }) {
-  if (state === 'pending' && next_attempt_at !== null)
-    return (
-      <span>
-        Next attempt <Countdown to={next_attempt_at} whenDue="now" />
-      </span>
-    );
-  if (ended_at === null) return null;
+/** When the next attempt is. What else there is to say, the sentence below says. */
+function Next({ delivery: { state, next_attempt_at } }: { delivery: Delivery }) {
+  if (state !== 'pending' || next_attempt_at === null) return null;
   return (
-    <span class="muted">
-      Ended <Time at={ended_at} />
+    <span>
+      Next attempt <Countdown to={next_attempt_at} whenDue="now" />
     </span>
   );
 }

@@ -1,3 +1,4 @@
+import { useEffect, useState } from 'preact/hooks';
 import { useRoute } from 'preact-iso/router';
 import { cancelWebhook, type GetWebhookData, getWebhook } from '../../api/client.ts';
 import { Action } from '../../components/button.tsx';
@@ -17,17 +18,21 @@ import { isUnfinished } from './states.ts';
 /** A webhook can have a million deliveries. */
 const MAX_DELIVERIES = 20;
 const EVERY_MS = 2_000;
+/** When all deliveries have ended, only a retry or a replay changes them. */
+const ENDED_EVERY_MS = 15_000;
 
 /** What happened to one webhook: its body, and the attempts of each delivery. */
 export function Webhook() {
   const { params } = useRoute();
   const id = params.webhook_id ?? '';
+  const [ended, setEnded] = useState(false);
   const loaded = useData(
     (signal) => getWebhook(id, { max_deliveries: MAX_DELIVERIES }, { signal }),
     [id],
-    { everyMs: EVERY_MS },
+    { everyMs: ended ? ENDED_EVERY_MS : EVERY_MS },
   );
   const { data, reload } = loaded;
+  useEffect(() => setEnded(data !== undefined && !data.deliveries.some(isUnfinished)), [data]);
   return (
     <>
       <div class="screen-head">

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import {
   type Delivery,
   type ListedWebhook,
@@ -10,6 +10,7 @@ import { Empty } from '../../components/states.tsx';
 import { type Column, PagedTable } from '../../components/table.tsx';
 import { Time } from '../../components/time.tsx';
 import { type PageOf, usePages } from '../../data/use-pages.ts';
+import { useStream } from '../../data/use-stream.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { timeOfId } from '../../lib/ids.ts';
@@ -19,7 +20,10 @@ import { Filters, STATES } from './filters.tsx';
 import { StateCounts } from './state-counts.tsx';
 import { useNewRows } from './use-new-rows.ts';
 
-const LIVE_EVERY_MS = 2_000;
+/** How often the list is read while nothing tells that it has changed. */
+const UNTOLD_EVERY_MS = 2_000;
+/** While events tell: some changes have no event. */
+const TOLD_EVERY_MS = 15_000;
 
 /** A webhook, or the delivery of one where the list is about a subscription or a state. */
 type Row = ListedWebhook | Delivery;
@@ -95,6 +99,9 @@ export function Webhooks() {
   const live = query.live !== 'off' && until === undefined && query.cursor === undefined;
   const [reading, setReading] = useState(false);
   const filters = { event_type, since, until };
+  const follows = live && !reading;
+  const [failed, setFailed] = useState(false);
+  const told = useStream({ event_type, subscription_id }, follows && !failed, () => pages.reload());
   const pages = usePages<Row>(
     async (page, signal): Promise<PageOf<Row>> =>
       ofDeliveries
@@ -110,8 +117,10 @@ export function Webhooks() {
           )
         : await listWebhooks({ ...filters, ...page, include: 'deliveries' }, { signal }),
     [event_type, subscription_id, state, since, until, webhook_id],
-    { everyMs: live && !reading ? LIVE_EVERY_MS : undefined },
+    { everyMs: follows ? (told ? TOLD_EVERY_MS : UNTOLD_EVERY_MS) : undefined },
   );
+  // A filter that the API does not take has no events either.
+  useEffect(() => setFailed(pages.error !== undefined), [pages.error]);
   const isNew = useNewRows(pages.rows, keyOf);
   const filtered = ofDeliveries || Object.values(filters).some((value) => value !== undefined);
   return (
@@ -124,7 +133,7 @@ export function Webhooks() {
           aria-pressed={query.live !== 'off'}
           onClick={() => set({ live: query.live === 'off' ? undefined : 'off' }, true)}
         >
-          <span class={`live-dot ${live && !reading ? 'on' : ''}`} />
+          <span class={`live-dot ${follows ? 'on' : ''}`} />
           {query.live === 'off' ? 'Live: off' : reading && live ? 'Live: waits' : 'Live'}
         </button>
       </div>
