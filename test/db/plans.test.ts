@@ -55,6 +55,8 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/dashboard/screens/webhook/sql.ts': 'writes SQL for people to copy',
   'src/db/types.ts': 'has types alone',
   'src/maintenance/erase-bodies.ts': 'erases bodies once an hour, by their ids',
+  'src/maintenance/failed-history.ts':
+    'copies failed deliveries of a detached partition, once a day',
   'src/maintenance/indexes.ts': 'reads the catalogue',
   'src/maintenance/partitions.ts':
     'looks for one unfinished delivery in each expired partition, once an hour',
