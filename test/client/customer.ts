@@ -48,6 +48,13 @@ export async function day(place: Place): Promise<void> {
   equal((await problemOf(clientOf(baseUrl, 'not a key').history.getStats())).status, 401);
   equal((await problemOf(posthorn.tenants.listTenants())).status, 403);
 
+  // No key of a tenant may watch tables. The one of the operator may, and is told what is wrong.
+  equal((await problemOf(posthorn.watches.createWatch({ table: 'orders' }))).status, 403);
+  const unknown = await problemOf(admin.watches.createWatch({ table: 'no_such_table' }));
+  deepEqual([unknown.status, unknown.errors?.[0]?.field], [400, 'body.table']);
+  equal((await problemOf(admin.watches.createBackfill(1, { per_second: 10 }))).status, 404);
+  deepEqual((await admin.watches.listBackfills({})).data, []);
+
   const secret = `whsec_${randomBytes(32).toString('base64')}`;
   const subscriptionId = await subscribe(posthorn, `${receiver.url}/orders`, secret);
   const today: Day = { ...place, posthorn, subscriptionId, secret };
