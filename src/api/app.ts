@@ -42,6 +42,7 @@ import { tenantRoutes } from './routes/tenants.ts';
 import { testSendRoutes } from './routes/test-send.ts';
 import { v1SubscriptionRoutes } from './routes/v1-subscriptions.ts';
 import { watchRoutes } from './routes/watches.ts';
+import { webhookSearchRoutes } from './routes/webhook-search.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 import { whyRoutes } from './routes/why.ts';
 import type { ApiServices } from './services.ts';
@@ -101,6 +102,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(ingestRoutes, { services });
     await app.register(logRoutes, { services });
     await app.register(sendRoutes, { services });
+    await app.register(webhookSearchRoutes, { services });
     await app.register(webhookRoutes, { services });
     await app.register(deliveryRoutes, { services });
     await app.register(whyRoutes, { services });

@@ -53,13 +53,14 @@ export function createSubscriptionJudge(settings: Settings) {
 /**
  * Creates the check of filters. It asks the database, which compiles JSON paths.
  *
+ * @param field names the filter in the Problem.
  * @returns a function that throws a Problem (400) for a filter that cannot be used.
  */
-export function createFilterCheck(pool: pg.Pool) {
+export function createFilterCheck(pool: pg.Pool, field = 'body.filter') {
   return async (filter: string | null | undefined): Promise<void> => {
     if (filter === undefined || filter === null) return;
     const problem = await filterProblem(pool, filter);
-    if (problem !== null) throw invalidField('body.filter', `cannot be used: ${problem}.`);
+    if (problem !== null) throw invalidField(field, `cannot be used: ${problem}.`);
   };
 }
 

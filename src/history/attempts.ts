@@ -55,7 +55,11 @@ const START = ['253402300799000000', '0'];
 const OF_SUCCESS = 'answer_cut_off';
 
 /** Returns true if only unsuccessful attempts match, for which there are indexes. */
-function isUnsuccessful({ status, responseCode, errorCode }: AttemptFilter): boolean {
+export function isUnsuccessful({
+  status,
+  responseCode,
+  errorCode,
+}: Pick<AttemptFilter, 'status' | 'responseCode' | 'errorCode'>): boolean {
   if (status !== undefined) return status !== 'success';
   if (responseCode !== undefined) return responseCode < 200 || responseCode > 299;
   return errorCode !== undefined && errorCode !== OF_SUCCESS;

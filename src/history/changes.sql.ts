@@ -4,15 +4,8 @@ import { DEFAULT_TENANT } from '../tenants/store.ts';
 import type { Attempt } from './attempts.ts';
 import type { Delivery } from './deliveries.ts';
 import { msOfId, type Position, positionBefore } from './position.ts';
-import {
-  createParameters,
-  type Found,
-  microsecondsOf,
-  momentOf,
-  type Parameters,
-  readPage,
-} from './scan.ts';
-import { reachOf } from './tenant-scan.ts';
+import { createParameters, type Found, microsecondsOf, momentOf, readPage } from './scan.ts';
+import { mergedRows, reachOf } from './tenant-scan.ts';
 import type { Webhook } from './webhooks.ts';
 
 interface OfTenant {
@@ -303,21 +296,4 @@ async function readAttempts(
     limit: scan,
     scan,
   });
-}
-
-/** Reads rows in their order, or merges those of each subscription of a tenant. */
-function mergedRows(
-  p: Parameters,
-  merged: string | undefined,
-  rows: string,
-  subscription: string,
-  order: string,
-): string {
-  if (merged === undefined) return `${rows} order by ${order}`;
-  return `
-    select m.*
-    from posthorn.subscriptions t
-    cross join lateral (${rows} and ${subscription} = t.id order by ${order} limit $1) as m
-    where t.tenant = ${p.add(merged, 'text')}
-    order by ${order}`;
 }

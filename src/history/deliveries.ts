@@ -165,7 +165,7 @@ export async function getDelivery(
 }
 
 /** Returns the smallest id of a time, as posthorn.uuidv7_floor does. */
-function floorOf(at: Date): string {
+export function floorOf(at: Date): string {
   const ms = Math.min(Math.max(Math.floor(at.getTime()), 0), 2 ** 48 - 1);
   const hex = ms.toString(16).padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;

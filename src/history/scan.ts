@@ -28,6 +28,8 @@ interface Listing {
   /** The most rows on a page, and the most rows read for it. */
   readonly limit: number;
   readonly scan: number;
+  /** What looking at a row costs besides, in SQL with `read` as the row, and the most of it for a page. */
+  readonly weight?: { readonly of: string; readonly most: number };
 }
 
 export interface Found<Row> {
@@ -49,18 +51,28 @@ export async function readPage<Row extends pg.QueryResultRow>(
   listing: Listing,
 ): Promise<Found<Row>> {
   const { name, rows, joins, shown, where, whereJoined, order, position, values } = listing;
-  const { limit, scan } = listing;
+  const { limit, scan, weight } = listing;
+  // The last row that may be read: the nth, or the one with which the weights are too much.
+  const [weigh, isRead, isLast] =
+    weight === undefined
+      ? ['', 'true', 'r.n = $1']
+      : [
+          `, ${weight.of} as weight, sum(${weight.of}) over (order by ${order} rows unbounded preceding) as weights`,
+          `r.weights - r.weight < ${weight.most}`,
+          `(r.n = $1 or r.weights >= ${weight.most})`,
+        ];
   const all = [...where, ...whereJoined].join(' and ') || 'true';
   const { rows: found } = await pool.query<
     Row & { position: string[]; fits: boolean; stop: boolean }
   >({
     ...(name === undefined ? {} : { name }),
     text: `
-      select ${shown}, ${position} as position, ${all} as fits, r.n = $1 as stop
-      from (select read.*, row_number() over (order by ${order}) as n from (${rows} limit $1) as read) as r
+      select ${shown}, ${position} as position, ${all} as fits, ${isLast} as stop
+      from (select read.*, row_number() over (order by ${order}) as n${weigh} from (${rows} limit $1) as read) as r
       ${joins}
-      where (${where.join(' and ') || 'true'} or r.n = $1)
-        and (${whereJoined.join(' and ') || 'true'} or r.n = $1)
+      where ${isRead}
+        and (${where.join(' and ') || 'true'} or ${isLast})
+        and (${whereJoined.join(' and ') || 'true'} or ${isLast})
       order by ${order}
       limit $${values.length + 2}`,
     values: [scan, ...values, limit + 1],

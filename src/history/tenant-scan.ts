@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Parameters } from './scan.ts';
 
 /** The way in which a list finds the rows of a tenant. */
 export type Reach = 'all' | 'subscriptions';
@@ -35,4 +36,27 @@ export async function reachOf(
     reach: 'subscriptions',
     scan: Math.max(limit + 1, Math.floor(most / Math.max(1, own))),
   };
+}
+
+/**
+ * SQL that reads rows in an order, or merges those of each subscription of a tenant, at most `$1` of each.
+ *
+ * @param merged the tenant; undefined: all rows are read.
+ * @param rows SQL that ends with its conditions.
+ * @param subscription its column with the id of the subscription.
+ */
+export function mergedRows(
+  p: Parameters,
+  merged: string | undefined,
+  rows: string,
+  subscription: string,
+  order: string,
+): string {
+  if (merged === undefined) return `${rows} order by ${order}`;
+  return `
+    select m.*
+    from posthorn.subscriptions t
+    cross join lateral (${rows} and ${subscription} = t.id order by ${order} limit $1) as m
+    where t.tenant = ${p.add(merged, 'text')}
+    order by ${order}`;
 }

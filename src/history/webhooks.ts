@@ -1,6 +1,14 @@
 import type pg from 'pg';
+import type { DeliveryState } from '../db/types.ts';
 import { DEFAULT_TENANT } from '../tenants/store.ts';
-import { createParameters, type Found, readPage, SCAN_ROWS } from './scan.ts';
+import {
+  createParameters,
+  type Found,
+  type Parameters,
+  readPage,
+  SCAN_ROWS,
+  uuidConstant,
+} from './scan.ts';
 
 /** A webhook as in the API, without its body. */
 export interface Webhook {
@@ -15,59 +23,116 @@ export interface Webhook {
   readonly body_expired: boolean;
 }
 
-/** The filters of a list of webhooks; filters that are undefined do not apply. */
-interface WebhookFilter {
+/** The filters of a search for webhooks; filters that are undefined do not apply. */
+export interface WebhookSearch {
   readonly tenant: string;
+  readonly webhookId?: string | undefined;
   readonly eventType?: string | undefined;
+  /** One of its channels. */
+  readonly channel?: string | undefined;
+  readonly orderingKey?: string | undefined;
+  /** A JSON path on the data, valid by `filterProblem`. */
+  readonly bodyPath?: string | undefined;
   /** Accepted at or after this time. */
   readonly since?: Date | undefined;
   /** Accepted before this time. */
   readonly until?: Date | undefined;
+  /** These are about one delivery of the webhook. */
+  readonly subscriptionId?: number | undefined;
+  readonly state?: DeliveryState | undefined;
+  /** These are about one attempt of the delivery. */
+  readonly responseCode?: number | undefined;
+  readonly errorCode?: string | undefined;
 }
 
 const ORDER = 'id desc';
-const POSITION = 'array[r.id::text]';
 const START = ['ffffffff-ffff-ffff-ffff-ffffffffffff'];
 
+/** Rows that are searched by their bodies for a page, and the bytes of these bodies. */
+const SCAN_BODIES = 500;
+const SCAN_BODY_BYTES = 2 * 1024 * 1024;
+/** A larger body is not searched. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+/** The columns of webhooks, as `w`, by which they are searched. */
+export const SEARCHED_COLUMNS = `w.id, w.accepted_at, w.deliver_at, w.tenant, w.event_type, w.content_type, w.channels,
+  w.ordering_key, w.body`;
+export const SHOWN_WEBHOOK = `r.id as webhook_id, r.accepted_at, r.deliver_at, r.event_type, r.content_type,
+  length(r.body) as bytes, r.body is null as body_expired`;
+
+/** Conditions on a row with `SEARCHED_COLUMNS`, the costly one last. */
+export function webhookConditions(p: Parameters, search: WebhookSearch): string[] {
+  const { tenant, eventType, channel, orderingKey, bodyPath } = search;
+  return [
+    `r.tenant = ${p.add(tenant, 'text')}`,
+    p.whereGiven(eventType, 'text', (type) => `r.event_type = ${type}`),
+    p.whereGiven(channel, 'text', (name) => `${name} = any(r.channels)`),
+    p.whereGiven(orderingKey, 'text', (key) => `r.ordering_key = ${key}`),
+    ...(bodyPath === undefined
+      ? []
+      : [
+          // The conditions of a WHERE have no order, but CASE has.
+          `case when length(r.body) <= ${MAX_BODY_BYTES} then coalesce(jsonb_path_exists(
+             posthorn.webhook_data(r.body, r.event_type), posthorn.filter_test(${p.add(bodyPath, 'jsonpath')}),
+             '{}', true), false) else false end`,
+        ]),
+  ];
+}
+
+/** How many rows may be read for a page, and how many bytes of bodies. */
+export function searchLimits({ bodyPath }: WebhookSearch, rows: number) {
+  return bodyPath === undefined
+    ? { scan: rows }
+    : {
+        scan: Math.min(rows, SCAN_BODIES),
+        weight: {
+          of: `case when length(read.body) <= ${MAX_BODY_BYTES} then length(read.body) else 0 end`,
+          most: SCAN_BODY_BYTES,
+        },
+      };
+}
+
 /**
- * Lists a page of webhooks, the newest first.
+ * Lists a page of webhooks, the newest first, by what they are themselves.
  *
  * @param after the position at which the page before ended.
  */
 export async function listWebhooks(
   pool: pg.Pool,
-  { tenant, eventType, since, until }: WebhookFilter,
+  search: WebhookSearch,
   limit: number,
   after: readonly string[] | undefined,
 ): Promise<Found<Webhook>> {
+  const { tenant, webhookId, bodyPath, since, until } = search;
   const p = createParameters();
   const where = [
     `w.id < ${p.add((after ?? START)[0], 'uuid')}`,
     `w.id >= posthorn.uuidv7_floor(${p.add(since ?? '-infinity', 'timestamptz')})`,
     `w.id < posthorn.uuidv7_floor(${p.add(until ?? 'infinity', 'timestamptz')})`,
   ];
+  if (webhookId !== undefined) where.push(`w.id = ${uuidConstant(webhookId)}`);
   // The index by tenant leaves out the default tenant, whose webhooks are usually most of all or few.
   if (tenant !== DEFAULT_TENANT)
     where.push(`w.tenant = ${p.add(tenant, 'text')} and w.tenant <> '${DEFAULT_TENANT}'`);
+  const of = tenant === DEFAULT_TENANT ? 'default' : 'tenant';
   return await readPage<Webhook>(pool, {
-    name: `webhooks ${tenant === DEFAULT_TENANT ? 'default' : 'tenant'}`,
+    name:
+      webhookId === undefined
+        ? `webhooks ${of} ${bodyPath === undefined ? 'by fields' : 'by body'}`
+        : undefined,
     rows: `
-      select w.id, w.accepted_at, w.deliver_at, w.tenant, w.event_type, w.content_type, w.body
+      select ${SEARCHED_COLUMNS}
       from posthorn.webhook_payloads w
       where ${where.join(' and ')}
       order by ${ORDER}`,
     joins: '',
-    shown: `r.id as webhook_id, r.accepted_at, r.deliver_at, r.event_type, r.content_type,
-        length(r.body) as bytes, r.body is null as body_expired`,
-    where: [
-      `r.tenant = ${p.add(tenant, 'text')}`,
-      p.whereGiven(eventType, 'text', (type) => `r.event_type = ${type}`),
-    ],
+    shown: SHOWN_WEBHOOK,
+    where: webhookConditions(p, search),
     whereJoined: [],
     order: ORDER,
-    position: POSITION,
+    position: 'array[r.id::text]',
     values: p.values,
     limit,
-    scan: SCAN_ROWS,
+    ...searchLimits(search, SCAN_ROWS),
   });
 }

@@ -8,6 +8,7 @@ import {
   ATTEMPT_FILTERS,
   Attempt,
   attemptFilterOf,
+  CODE_FILTERS,
   linkAttempt,
   SCANNED_PAGES,
 } from '../schemas/history.ts';
@@ -28,22 +29,7 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     page: 'A page of attempts.',
     filters: {
       ...ATTEMPT_FILTERS,
-      response_code: Type.Optional(
-        Type.Integer({
-          minimum: 100,
-          maximum: 999,
-          description: 'The HTTP status code that the receiver answered with.',
-          examples: [500],
-        }),
-      ),
-      error_code: Type.Optional(
-        Type.String({
-          maxLength: 50,
-          pattern: '^[a-z0-9_]+$',
-          description: 'The code of the error that the attempt failed with.',
-          examples: ['timeout_connect'],
-        }),
-      ),
+      ...CODE_FILTERS,
       event_type: Type.Optional(EventType),
     },
     row: Attempt,

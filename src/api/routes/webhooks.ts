@@ -3,35 +3,21 @@ import { sql } from 'kysely';
 import { Type } from 'typebox';
 import { cancelWebhook } from '../../deliveries/cancel-webhook.sql.ts';
 import { maxLoadedBytes, readBody } from '../../deliveries/payloads.sql.ts';
-import { countDeliveryStates } from '../../history/delivery-states.sql.ts';
-import { listWebhooks } from '../../history/webhooks.ts';
 import { formatBytes } from '../../lib/bytes.ts';
-import { CURSOR_UUID } from '../cursor.ts';
 import { linksOf } from '../links.ts';
-import { addListRoute } from '../list-route.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import {
   ATTEMPT_STATUSES,
   described,
-  EventType,
   mapOf,
   named,
   nullable,
   oneOf,
   problems,
-  RequestTimestamp,
   Timestamp,
-  toDate,
   WebhookId,
 } from '../schemas/common.ts';
-import {
-  Delivery,
-  ListedWebhook,
-  linkDelivery,
-  linkWebhook,
-  SCANNED_PAGES,
-  WebhookRow,
-} from '../schemas/history.ts';
+import { Delivery, linkDelivery, linkWebhook, WebhookRow } from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({
@@ -143,51 +129,6 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
   { services: { db, pool, listPool, settings } },
 ) => {
   const maxShownBytes = maxLoadedBytes(settings.maxBodyBytes);
-  addListRoute(app, {
-    path: '/v1/webhooks',
-    scope: 'read',
-    operationId: 'listWebhooks',
-    summary: 'List webhooks, newest first',
-    description: SCANNED_PAGES,
-    tag: 'history',
-    page: 'A page of webhooks.',
-    filters: {
-      event_type: Type.Optional(EventType),
-      since: Type.Optional({
-        ...RequestTimestamp,
-        description: 'Only webhooks accepted at or after this time.',
-      }),
-      until: Type.Optional({
-        ...RequestTimestamp,
-        description: 'Only webhooks accepted before this time.',
-      }),
-      include: Type.Optional(
-        oneOf(['deliveries'], 'deliveries: with the states of the deliveries of each webhook.'),
-      ),
-    },
-    row: ListedWebhook,
-    cursor: [CURSOR_UUID],
-    async read({ tenant, filters, limit, after, to }) {
-      const filter = {
-        tenant,
-        eventType: filters.event_type,
-        since: toDate(filters.since),
-        until: toDate(filters.until),
-      };
-      const { rows, next } = await listWebhooks(listPool, filter, limit, after);
-      const linked = rows.map((row) => linkWebhook(row, to));
-      if (filters.include === undefined) return { rows: linked, next };
-      const states = await countDeliveryStates(
-        listPool,
-        rows.map(({ webhook_id }) => webhook_id),
-      );
-      return {
-        rows: linked.map((row) => ({ ...row, deliveries: states.get(row.webhook_id) ?? {} })),
-        next,
-      };
-    },
-  });
-
   app.get(
     '/v1/webhooks/:webhook_id',
     {

@@ -68,6 +68,26 @@ export const ATTEMPT_FILTERS = {
   }),
 };
 
+/** Filters by what came of an attempt. */
+export const CODE_FILTERS = {
+  response_code: Type.Optional(
+    Type.Integer({
+      minimum: 100,
+      maximum: 999,
+      description: 'The HTTP status code that the receiver answered with.',
+      examples: [500],
+    }),
+  ),
+  error_code: Type.Optional(
+    Type.String({
+      maxLength: 50,
+      pattern: '^[a-z0-9_]+$',
+      description: 'The code of the error that the attempt failed with.',
+      examples: ['timeout_connect'],
+    }),
+  ),
+};
+
 /** Returns the filters of a request as `listAttempts` takes them. */
 export function attemptFilterOf(filters: Static<TObject<typeof ATTEMPT_FILTERS>>) {
   return {

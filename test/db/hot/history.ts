@@ -6,10 +6,11 @@ import { listDeliveries } from '../../../src/history/deliveries.ts';
 import { countDeliveryStates } from '../../../src/history/delivery-states.sql.ts';
 import { summarizeHealth } from '../../../src/history/health-summaries.sql.ts';
 import { type Position, positionBefore } from '../../../src/history/position.ts';
+import { searchOnce } from '../../../src/history/search.ts';
 import { readSeries, SERIES_WINDOWS } from '../../../src/history/series.ts';
 import { readStats } from '../../../src/history/stats.ts';
 import { readWaiting } from '../../../src/history/waiting.sql.ts';
-import { listWebhooks } from '../../../src/history/webhooks.ts';
+import { listWebhooks, type WebhookSearch } from '../../../src/history/webhooks.ts';
 import { daysOf, found, type Hot, type Samples } from './samples.ts';
 
 /** Lists: the first page of each and the one after it. */
@@ -18,9 +19,10 @@ export function ofHistory({ pending }: Samples): Hot[] {
     list: (
       after: readonly string[] | undefined,
     ) => Promise<{ rows: readonly unknown[]; next: readonly string[] | null }>,
+    least: number,
   ) => {
     const first = await list(undefined);
-    found(first, first.rows.length, 1);
+    found(first, first.rows.length, least);
     if (first.next !== null) await list(first.next);
   };
   const list = (
@@ -30,13 +32,14 @@ export function ofHistory({ pending }: Samples): Hot[] {
       after: readonly string[] | undefined,
     ) => Promise<{ rows: readonly unknown[]; next: readonly string[] | null }>,
     days?: readonly string[],
+    least = 1,
   ): Hot => ({
     what: `list ${what}`,
     pool: 'lists',
     // Two pages, each with as many rows as may be scanned.
     rows: 4_000,
     ...(days === undefined ? {} : { days }),
-    run: (pool) => twoPages((after) => page(pool, after)),
+    run: (pool) => twoPages((after) => page(pool, after), least),
   });
   const [retried] = pending.webhooks as [string];
   const tenant = 'default';
@@ -44,6 +47,36 @@ export function ofHistory({ pending }: Samples): Hot[] {
     list('webhooks', (pool, after) => listWebhooks(pool, { tenant }, 100, after)),
     list('webhooks of a rare type', (pool, after) =>
       listWebhooks(pool, { tenant, eventType: 'rare.type' }, 100, after),
+    ),
+    ...Object.entries({
+      'by channel': { channel: 'none' },
+      'of a small tenant by ordering key': { tenant: 'tenant-7', orderingKey: 'none' },
+      'by content': { bodyPath: '$.none == 1' },
+      'by id': { webhookId: retried },
+      'that are pending': { state: 'pending' },
+      'that are held': { state: 'held' },
+      'that failed': { state: 'failed' },
+      'of a small tenant that failed': { tenant: 'tenant-7', state: 'failed' },
+      'of a small tenant that succeeded': { tenant: 'tenant-7', state: 'succeeded' },
+      'of a subscription': { subscriptionId: 101 },
+      'of a subscription by content': { subscriptionId: 101, bodyPath: '$.none == 1' },
+      'held for a subscription': { subscriptionId: 2, state: 'held' },
+      'failed for a subscription': { subscriptionId: 8, state: 'failed' },
+      'with an answer': { responseCode: 503 },
+      'with an answer that is not there': { responseCode: 999 },
+      'with a success': { responseCode: 200 },
+      'with an answer that failed': { responseCode: 500, state: 'failed' },
+      'of a subscription with an error': { subscriptionId: 8, errorCode: 'timeout' },
+      'of a small tenant with an answer': { tenant: 'tenant-28', responseCode: 500 },
+      'with an answer by content': { responseCode: 500, bodyPath: '$.none == 1' },
+    } satisfies Record<string, Partial<WebhookSearch>>).map(([what, search]) =>
+      list(
+        `webhooks ${what}`,
+        (pool, after) => searchOnce(pool, { tenant, ...search }, 100, after),
+        undefined,
+        // Of most of them there are none, which takes longest.
+        0,
+      ),
     ),
     list('deliveries', (pool, after) => listDeliveries(pool, { tenant }, 100, after)),
     list('deliveries of a small tenant', (pool, after) =>
