@@ -1479,6 +1479,8 @@ export interface ListWatchesData {
 export interface ListWebhooksData {
   data: ListedWebhook[];
   next_cursor: string | null;
+  /** How far back this page searched: to webhooks accepted, or with response_code or error_code to attempts ended, at this time. Null: to the end. */
+  searched_until?: string | null;
 }
 
 export interface ListedWebhook {
@@ -3622,10 +3624,29 @@ export const listWatches = (
 export const listWebhooks = (
   query: {
     /**
+     * A JSON path on the data of the webhook, by the rules of filters (docs/filters.md). Bodies over 1 MiB are not searched.
+     * @minLength 1
+     * @maxLength 1000
+     */
+    body_path?: string;
+    /**
+     * A channel: letters, digits, _ . : and -.
+     * @minLength 1
+     * @maxLength 128
+     * @pattern ^[A-Za-z0-9_.:-]+$
+     */
+    channel?: string;
+    /**
      * Where the page begins: the next_cursor of the page before, which is in its Link header too. Left out: the first page.
      * @maxLength 500
      */
     cursor?: string;
+    /**
+     * The code of the error that the attempt failed with.
+     * @maxLength 50
+     * @pattern ^[a-z0-9_]+$
+     */
+    error_code?: string;
     /**
      * An event type: words of letters, digits, _ and - with dots between them.
      * @maxLength 128
@@ -3641,10 +3662,30 @@ export const listWebhooks = (
      */
     limit?: number;
     /**
+     * Only webhooks with this ordering key.
+     * @minLength 1
+     * @maxLength 256
+     */
+    ordering_key?: string;
+    /**
+     * The HTTP status code that the receiver answered with.
+     * @min 100
+     * @max 999
+     */
+    response_code?: number;
+    /**
      * Only webhooks accepted at or after this time.
      * @format date-time
      */
     since?: string;
+    /** Only webhooks with a delivery in this state. */
+    state?: "pending" | "held" | "succeeded" | "failed" | "cancelled";
+    /**
+     * Only webhooks with a delivery to this subscription.
+     * @min 1
+     * @max 2147483647
+     */
+    subscription_id?: number;
     /**
      * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
      * @maxLength 256
@@ -3655,6 +3696,11 @@ export const listWebhooks = (
      * @format date-time
      */
     until?: string;
+    /**
+     * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+     * @format uuid
+     */
+    webhook_id?: string;
   } = {},
   options: RequestOptions = {},
 ): Promise<ListWebhooksData> =>
