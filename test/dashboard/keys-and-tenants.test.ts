@@ -107,6 +107,28 @@ testInBrowser('a tenant is created, changed and deleted', {}, async (t, { page, 
   t.equal(await page.getByRole('dialog').count(), 0, 'the default tenant stays');
 });
 
+testInBrowser(
+  'a link to the portal of a tenant is shown once, and opens it',
+  {},
+  async (t, { page }) => {
+    await ask('POST', '/v1/tenants', { id: 'portal-tenant', name: 'Globex' });
+    await ask('POST', '/v1/subscriptions?tenant=portal-tenant', { url: 'https://globex.example/' });
+    await openScreen(page, posthorn, 'tenants/portal-tenant', ADMIN_KEY);
+    await link(page, 'Portal link').click();
+    for (const screen of ['Overview', 'Webhooks', 'Problems', 'Event types', 'Bulk operations'])
+      await page.getByRole('dialog').getByLabel(screen, { exact: true }).uncheck();
+    await checkLooks(t, page, 'the window of a portal link');
+    await button(page, 'Create the link').click();
+    const url = (await page.locator('.secret code').textContent()) ?? '';
+    await button(page, 'I have stored it').click();
+    t.notOk((await page.content()).includes(url), 'it is gone');
+    await page.goto(url);
+    await page.getByText('https://globex.example/').waitFor();
+    t.equal(await link(page, 'New subscription').count(), 0, 'it may only read');
+    t.equal(await page.getByRole('link', { name: 'Keys' }).count(), 0);
+  },
+);
+
 testInBrowser('the settings in force are shown without secrets', {}, async (t, { page }) => {
   await openScreen(page, posthorn, 'settings', ADMIN_KEY);
   for (const name of Object.keys(SETTINGS))

@@ -18,6 +18,7 @@ import { useSubmit } from '../../data/use-submit.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { countOf } from '../../lib/format.ts';
 import { to } from '../../lib/urls.ts';
+import { PortalLink } from './portal-link.tsx';
 
 /** `default` owns the routes outside of /v1, so it stays. */
 const STAYS = 'default';
@@ -59,6 +60,9 @@ export function Tenant() {
                 <a class="button" href={to('keys', { of: id })}>
                   Keys
                 </a>
+                <a class="button" href={link({ do: 'portal' })}>
+                  Portal link
+                </a>
                 {id !== STAYS && (
                   <a class="button danger" href={link({ do: 'delete' })}>
                     Delete
@@ -67,6 +71,9 @@ export function Tenant() {
               </div>
             </div>
             <TenantForm key={tenant.updated_at} tenant={tenant} reload={loaded.reload} />
+            {query.do === 'portal' && (
+              <PortalLink tenant={id} onClose={() => set({ do: undefined }, true)} />
+            )}
             {query.do === 'delete' && id !== STAYS && (
               <Delete id={id} onClose={() => set({ do: undefined }, true)} />
             )}
