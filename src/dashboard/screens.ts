@@ -36,14 +36,14 @@ export const SCREENS: readonly Screen[] = [
   { path: 'webhooks/:webhook_id', title: 'Webhook', component: Webhook, scope: 'read' },
   { path: 'problems', title: 'Problems', component: Problems, nav: 'watch', scope: 'read' },
   {
-    path: 'operations',
+    path: 'tasks',
     title: 'Bulk operations',
     component: Operations,
     nav: 'watch',
     scope: 'read',
   },
-  { path: 'operations/new', title: 'New bulk operation', component: NewOperation, scope: 'manage' },
-  { path: 'operations/:task_id', title: 'Bulk operation', component: Operation, scope: 'read' },
+  { path: 'tasks/new', title: 'New bulk operation', component: NewOperation, scope: 'manage' },
+  { path: 'tasks/:task_id', title: 'Bulk operation', component: Operation, scope: 'read' },
   {
     path: 'subscriptions',
     title: 'Subscriptions',

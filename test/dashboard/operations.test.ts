@@ -44,7 +44,7 @@ testInBrowser('what failed is sent again, by keyboard alone', {}, async (t, { pa
   await untilAll(id, 'failed');
   status = 200;
   const before = receivedAt('recovered').length;
-  await openScreen(page, posthorn, 'operations');
+  await openScreen(page, posthorn, 'tasks');
   await page.getByText('There are no bulk operations').waitFor();
   await page.getByText(`curl ${posthorn.url}/v1/subscriptions/1/recover`).waitFor();
   await checkLooks(t, page, 'no operations');
@@ -54,7 +54,7 @@ testInBrowser('what failed is sent again, by keyboard alone', {}, async (t, { pa
   await page.keyboard.type(`${id}`);
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Recover' }).waitFor();
-  t.match(page.url(), /\/dashboard\/operations\/[0-9a-f-]{36}/);
+  t.match(page.url(), /\/dashboard\/tasks\/[0-9a-f-]{36}/);
   await page.getByText('3 changed').waitFor();
   await untilAll(id, 'succeeded');
   t.equal(receivedAt('recovered').length, before + 3);
@@ -87,7 +87,7 @@ testInBrowser('what waits is cancelled, for all only after a word', {}, async (t
   const id = await create('cancelled');
   await posthorn.request('POST', `/v1/subscriptions/${id}/pause`, {});
   for (let n = 0; n < 2; n++) await posthorn.ingest(id, { n });
-  await openScreen(page, posthorn, 'operations/new?kind=cancel');
+  await openScreen(page, posthorn, 'tasks/new?kind=cancel');
   await checkLooks(t, page, 'the form of a new operation');
   await button(page, 'Cancel these deliveries').click();
   t.ok(await button(page, 'Cancel them').isDisabled());
@@ -97,11 +97,11 @@ testInBrowser('what waits is cancelled, for all only after a word', {}, async (t
   t.strictSame(await statesOf(id), ['cancelled', 'cancelled']);
   await link(page, 'Bulk operations').first().click();
   await page.getByRole('row').filter({ hasText: 'all subscriptions' }).waitFor();
-  await checkLooks(t, page, 'operations');
+  await checkLooks(t, page, 'tasks');
 });
 
 testInBrowser('the form says what is missing', {}, async (t, { page, problems }) => {
-  await openScreen(page, posthorn, 'operations/new');
+  await openScreen(page, posthorn, 'tasks/new');
   await button(page, 'Start').click();
   await page.getByText('must be the id of a subscription').waitFor();
   await page.getByLabel('Subscription').fill('77');

@@ -38,8 +38,8 @@ testInBrowser(
     const main = page.locator('main');
     for (const [path, text] of [
       ['problems', 'answers 503'],
-      ['operations', 'Recover'],
-      [`operations/${task.id}`, 'Examined'],
+      ['tasks', 'Recover'],
+      [`tasks/${task.id}`, 'Examined'],
       ['event-types', 'Types that are not in the catalogue are accepted'],
       ['event-types/order.created?do=delete', 'JSON Schema'],
     ] as const) {
@@ -56,7 +56,7 @@ testInBrowser(
       t.equal(await page.getByRole('dialog').count(), 0, `${path}: no window`);
     }
     await checkLooks(t, page, 'an event type for who may only read');
-    for (const path of ['operations/new', 'event-types/new', 'event-types/order.created/edit']) {
+    for (const path of ['tasks/new', 'event-types/new', 'event-types/order.created/edit']) {
       await openScreen(page, posthorn, path);
       await page.getByText('This page needs the scope manage').waitFor();
     }

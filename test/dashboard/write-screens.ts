@@ -27,7 +27,7 @@ const PICTURES: readonly Picture[] = [
     shows: 'Next attempt in',
   },
   { name: 'problems', path: () => '/dashboard/problems', shows: 'answers 503' },
-  { name: 'operations', path: () => '/dashboard/operations', shows: 'Replay' },
+  { name: 'operations', path: () => '/dashboard/tasks', shows: 'Replay' },
   { name: 'subscriptions', path: () => '/dashboard/subscriptions', shows: 'The warehouse' },
   { name: 'subscription', path: () => '/dashboard/subscriptions/3', shows: 'each bar' },
   {

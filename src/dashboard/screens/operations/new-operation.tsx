@@ -69,14 +69,14 @@ export function NewOperation() {
 
   const opened = (task: Task) => {
     toast('Started.');
-    go(to(`operations/${task.id}`));
+    go(to(`tasks/${task.id}`));
   };
   const submit = useSubmit(start, opened);
   const { error, busy } = submit;
   return (
     <>
       <p class="path">
-        <a href={to('operations')}>Bulk operations</a> / new
+        <a href={to('tasks')}>Bulk operations</a> / new
       </p>
       <div class="screen-head">
         <h1>New bulk operation</h1>
@@ -186,7 +186,7 @@ export function NewOperation() {
             >
               {kind === 'cancel' ? 'Cancel these deliveries' : 'Start'}
             </button>
-            <a class="button plain" href={to('operations')}>
+            <a class="button plain" href={to('tasks')}>
               Back
             </a>
           </div>

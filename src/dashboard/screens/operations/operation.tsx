@@ -20,7 +20,7 @@ export function Operation() {
   return (
     <>
       <p class="path">
-        <a href={to('operations')}>Bulk operations</a> / {id}
+        <a href={to('tasks')}>Bulk operations</a> / {id}
       </p>
       <Show loaded={loaded}>{(task) => <Details task={task} reload={loaded.reload} />}</Show>
     </>

@@ -47,7 +47,7 @@ export function Operations() {
       <div class="screen-head">
         <h1>Bulk operations</h1>
         {may('manage') && (
-          <a class="button primary" href={to('operations/new')}>
+          <a class="button primary" href={to('tasks/new')}>
             New operation
           </a>
         )}
@@ -57,7 +57,7 @@ export function Operations() {
         pages={pages}
         columns={COLUMNS}
         keyOf={({ id }) => id}
-        href={({ id }) => to(`operations/${id}`)}
+        href={({ id }) => to(`tasks/${id}`)}
         empty={
           <Empty
             title="There are no bulk operations"

@@ -47,7 +47,7 @@ export function NextStep({ problem, reload }: NextStepProps) {
             const task = await recoverSubscription(id, {
               since: typeof from === 'string' ? from : since,
             });
-            go(to(`operations/${task.id}`));
+            go(to(`tasks/${task.id}`));
           }}
           done="Started."
           confirm="Do this when the receiver is mended: all deliveries to it that failed since then are sent again, at most 100 a second."

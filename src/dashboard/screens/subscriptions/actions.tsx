@@ -38,7 +38,7 @@ export function Actions({ subscription: { id, status }, reload }: ActionsProps) 
       <a class="button" href={open('test')}>
         Send a test
       </a>
-      <a class="button" href={to('operations/new', { kind: 'replay', subscription_id: id })}>
+      <a class="button" href={to('tasks/new', { kind: 'replay', subscription_id: id })}>
         Replay
       </a>
       <a class="button" href={to(`subscriptions/${id}/edit`)}>
