@@ -16,6 +16,8 @@ export function Dialog({ title, children, onClose }: DialogProps) {
     const element = dialog.current;
     const before = document.activeElement;
     element?.showModal();
+    // The browser would choose the button that closes it.
+    element?.querySelector<HTMLElement>('.dialog-body :is(input, select, textarea)')?.focus();
     return () => {
       element?.close();
       if (before instanceof HTMLElement) before.focus();
