@@ -98,10 +98,8 @@ export interface WorkerFacts {
 }
 
 export interface Worker {
+  /** Its number. No host or process: what a tenant reads says nothing about the machines. */
   readonly id: number;
-  /** Null: it has ended, and its row is gone. */
-  readonly host: string | null;
-  readonly pid: number | null;
   readonly alive: boolean;
 }
 
@@ -151,7 +149,6 @@ interface Row {
   readonly backlog_owner: string | null;
   readonly in_flight: number;
   readonly alive: readonly string[];
-  readonly holder: { readonly host: string; readonly pid: number } | null;
 }
 
 /** The beginning of the names of workers that deliveries are handed over to. */
@@ -193,9 +190,7 @@ export async function readFacts(
        b.owner as backlog_owner,
        (select coalesce(sum((w.in_flight ->> s.id::text)::integer), 0)::integer
          from posthorn.workers w where w.in_flight ? s.id::text) as in_flight,
-       (select coalesce(array_agg(w.pool_id), '{}') from posthorn.workers w where ${ALIVE}) as alive,
-       (select json_build_object('host', w.host, 'pid', w.pid) from posthorn.workers w
-         where w.pool_id = '${HAND_OVER}' || d.handed_to) as holder
+       (select coalesce(array_agg(w.pool_id), '{}') from posthorn.workers w where ${ALIVE}) as alive
      from posthorn.deliveries d
      join posthorn.subscriptions s on s.id = d.subscription_id
      join posthorn.webhook_payloads p on p.id = ${id}
@@ -288,7 +283,7 @@ function factsOf(row: Row, webhookId: string, subscriptionId: number, queue: Que
 }
 
 function workersOf(row: Row): WorkerFacts {
-  const { alive, holder, backlog_owner, in_flight } = row;
+  const { alive, backlog_owner, in_flight } = row;
   // Only for the first attempt. It stays in the row after that.
   const handed_to = row.attempt_count === 0 ? row.handed_to : null;
   const ofBacklogs = alive.filter((name) => name.startsWith(OWNER_NAMES));
@@ -298,8 +293,6 @@ function workersOf(row: Row): WorkerFacts {
         ? null
         : {
             id: handed_to,
-            host: holder?.host ?? null,
-            pid: holder?.pid ?? null,
             alive: alive.includes(handOverName(handed_to)),
           },
     ofQueue: alive.filter((name) => !name.startsWith(OWNER_NAMES) && !name.startsWith(HAND_OVER))

@@ -27,7 +27,7 @@ export interface Blocker {
 /**
  * Reads the place of a held delivery. It reads up to 10,001 entries of the index `deliveries_held`, and with strict
  * order the keys of up to 4,000 payloads: the oldest of them, which hold their keys up, and those just before the
- * delivery. *Measured*: 10 ms for that many keys.
+ * delivery. *Measured*: 20 to 30 ms behind 150,000, on a busy machine.
  *
  * @param key the ordering key; null is a key too.
  */

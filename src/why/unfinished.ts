@@ -95,7 +95,7 @@ export const UNFINISHED: { readonly [R in Reason<'pending' | 'held'>]: Explain }
 
   handed_over(facts) {
     const { holder } = facts.workers;
-    const worker = `worker ${holder?.id} (process ${holder?.pid} on ${holder?.host})`;
+    const worker = `worker ${holder?.id}`;
     return {
       sentence: `Pending: ${worker} has had it in memory since it was accepted at ${timeOf(facts.delivery.acceptedAt, facts.now)}, and is sending it now or waits for a free place at its receiver${openRequests(facts)}`,
       since: facts.delivery.dueAt,

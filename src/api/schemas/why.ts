@@ -165,8 +165,6 @@ export const DeliveryWhy = named('DeliveryWhy', {
     Type.Object(
       {
         id: Type.Integer(),
-        host: nullable(Type.String()),
-        pid: nullable(Type.Integer()),
         alive: Type.Boolean(),
       },
       {

@@ -927,9 +927,7 @@ export interface DeliveryWhy {
   /** The worker that has had the delivery in memory since it was accepted. Null: none, or only the queue knows. */
   worker: {
     alive: boolean;
-    host: string | null;
     id: number;
-    pid: number | null;
   } | null;
   /** With 0, nothing is sent. */
   workers: {

@@ -20,10 +20,10 @@ export async function deliveriesInWorkers(t: Test): Promise<void> {
       handed,
       ['pending', 'handed_over'],
       RegExp(
-        `Pending: worker \\d+ \\(process ${process.pid} on .+\\) has had it in memory since it was accepted at ${UTC}, and is sending it now or waits for a free place at its receiver.*\\. Wait\\.`,
+        `Pending: worker \\d+ has had it in memory since it was accepted at ${UTC}, and is sending it now or waits for a free place at its receiver.*\\. Wait\\.`,
       ),
     );
-    t.match(worker, { id: Number, pid: process.pid, alive: true });
+    t.match(worker, { id: Number, alive: true });
 
     const [sent] = await sendFromSql(client, 'queued');
     const queued = `${sent}.${hanging}`;
@@ -73,7 +73,7 @@ export async function deliveriesInWorkers(t: Test): Promise<void> {
       const delivery = `${webhook_id}.${hanging}`;
       const ask = async () =>
         (await posthorn.request('GET', `/v1/deliveries/${delivery}/why`)).json;
-      t.match(await ask(), { reason: 'handed_over', worker: { pid: other.child.pid } });
+      t.match(await ask(), { reason: 'handed_over', worker: { alive: true } });
       other.kill('SIGKILL');
       await other.exited;
       const { reason } = await until('it is known', async () => {
