@@ -134,6 +134,7 @@ async function dropExpired(
       const day = partition.from_at.toISOString().slice(0, 10);
       const keepsFailed =
         table !== 'idempotency_keys' &&
+        failedRetentionMs > retentionMs &&
         partition.until_at.getTime() > Date.now() - failedRetentionMs;
       if (keepsFailed && partition.reduced) continue;
       const kept = table === 'idempotency_keys' ? null : await owedIn(client, partition);
