@@ -6,6 +6,7 @@ import { chromium } from 'playwright-core';
 import { startEmbeddedPostgres } from '../../src/db/embedded/postgres.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { findChromium } from '../helpers/chromium.ts';
+import { until } from '../helpers/until.ts';
 import { type Sample, startSample } from './sample.ts';
 
 interface Picture {
@@ -70,7 +71,7 @@ try {
     page.on('pageerror', (error) => console.error(error));
     await page.goto(new URL(path(sample), sample.url).href);
     await page.getByText(shows).first().waitFor();
-    await page.waitForFunction('document.querySelector(".loading") === null');
+    await until('all is read', async () => (await page.locator('.loading').count()) === 0);
     await page.screenshot({ path: join(FOLDER, `${name}.png`) });
     await page.close();
   }
