@@ -19,6 +19,7 @@ import { registerRequestMetrics } from './plugins/request-metrics.ts';
 import { registerTurns } from './plugins/turns.ts';
 import { attemptRoutes } from './routes/attempts.ts';
 import { backfillRoutes } from './routes/backfills.ts';
+import { catalogueRoutes } from './routes/catalogue.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { enableRoutes } from './routes/enable.ts';
 import { eventTypeImportRoutes } from './routes/event-type-import.ts';
@@ -96,6 +97,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(filterRoutes, { services });
     await app.register(eventTypeRoutes, { services });
     await app.register(eventTypeImportRoutes, { services });
+    await app.register(catalogueRoutes, { services });
     await app.register(subscriptionActionRoutes, { services });
     await app.register(enableRoutes, { services });
     await app.register(healthRoutes, { services });

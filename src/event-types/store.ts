@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { textArray } from '../db/arrays.ts';
 import type { Database } from '../db/types.ts';
+import type { CataloguedType } from './catalogue.ts';
 import { MAX_EVENT_TYPES, MAX_TOTAL_BYTES } from './limits.ts';
 import type { DescribedEventType } from './openapi.ts';
 
@@ -201,6 +202,18 @@ export async function deleteEventType(
     .where('name', '=', name)
     .executeTakeFirst();
   return numDeletedRows > 0n;
+}
+
+/** Reads the event types of a tenant that are not archived, by name. Their number and bytes are limited (limits.ts). */
+export async function readCatalogue(db: Database, tenant: string): Promise<CataloguedType[]> {
+  return await db
+    .selectFrom('posthorn.event_types')
+    .select(['name', 'description', 'schema', 'example'])
+    .where('tenant', '=', tenant)
+    .where('archived_at', 'is', null)
+    .orderBy('name')
+    .limit(MAX_EVENT_TYPES)
+    .execute();
 }
 
 const SETTINGS = ['strict_event_types as strict', 'validate_event_types as validate'] as const;

@@ -45,6 +45,7 @@ t.test(
       '/v1/event-type-settings',
       '/v1/event-types',
       '/v1/event-types/import',
+      '/v1/event-types/openapi.json',
       '/v1/event-types/{event_type}',
       '/v1/filters/test',
       '/v1/keys',

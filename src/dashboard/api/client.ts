@@ -1078,6 +1078,9 @@ export type GetEventTypeData = EventType;
 
 export type GetEventTypeSettingsData = EventTypeSettings;
 
+/** The OpenAPI document. */
+export type GetEventTypesDocumentData = Record<string, any>;
+
 /** The current public key, and the previous ones whose private keys still sign. */
 export interface GetPublicKeyData {
   previous: {
@@ -3074,6 +3077,22 @@ export const getEventType = (
   options: RequestOptions = {},
 ): Promise<GetEventTypeData> =>
   request("GET", `/v1/event-types/${encodeURIComponent(eventType)}`, {
+    query,
+    ofTenant: true,
+    ...options,
+  });
+/** Get the event types as an OpenAPI document: `GET /v1/event-types/openapi.json` */
+export const getEventTypesDocument = (
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetEventTypesDocumentData> =>
+  request("GET", `/v1/event-types/openapi.json`, {
     query,
     ofTenant: true,
     ...options,
