@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -113,6 +114,10 @@ async function seed(posthorn: TestService, pool: Pool, url: string): Promise<voi
   const request = (path: string, body: unknown) =>
     posthorn.request('POST', path, body, { authorization: `Bearer ${KEY}` });
   pool.add('url', `${url}/hook`);
+  const portal = await request('/v1/tenants/default/portal', {});
+  const [, link, token] = /([^/]+)#(.+)$/.exec(portal.json.url) as unknown as string[];
+  pool.add('link', link);
+  pool.add('token', token);
   for (const scope of ['read', 'send', 'manage']) {
     const { json } = await request('/v1/keys', { scopes: [scope] });
     pool.add('key', json.key);
@@ -143,6 +148,8 @@ async function refresh(posthorn: TestService, pool: Pool, url: string): Promise<
     });
     pool.learn('/v1/webhooks', sent.json);
     pool.add('delivery_id', `${sent.json.webhook_id}.${json.id}`);
+    const type = await request('/v1/event-types', { name: `fuzz.${randomUUID()}` });
+    pool.learn('/v1/event-types', type.json);
   }
 }
 

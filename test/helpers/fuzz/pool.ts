@@ -23,7 +23,14 @@ export interface Pool {
 /** Knows only what the document asks for: parameters of paths, and fields that end in `_id`. */
 export function createPool({ paths }: OpenApi): Pool {
   const params = Object.keys(paths).flatMap((path) => [...path.matchAll(/\{(\w+)\}/g)]);
-  const names = new Set([...params.map(([, name = '']) => name), 'cursor', 'url', 'key']);
+  const names = new Set([
+    ...params.map(([, name = '']) => name),
+    'cursor',
+    'url',
+    'key',
+    'link',
+    'token',
+  ]);
   const values = new Map<string, unknown[]>();
 
   /** The name that other paths have for the `id` of a row: `task_id` for rows of `/v1/tasks`. */
