@@ -53,6 +53,17 @@ export function may(scope: 'read' | 'send' | 'manage' | 'admin'): boolean {
   return session.value?.scopes.includes(scope) ?? false;
 }
 
+/** True: the session shows the screen. A portal may have fewer screens; the API refuses what the others need. */
+export function shows(screen: string): boolean {
+  const screens: readonly string[] | undefined = session.value?.portal?.screens;
+  return screens === undefined || screens.includes(screen.split('/')[0] || 'overview');
+}
+
+/** True: the session may change event types. In a portal, customers only read them. */
+export function mayChangeTypes(): boolean {
+  return may('manage') && (session.value?.portal ?? null) === null;
+}
+
 /** True: the error is about the session, and the sign-in screen shows it. */
 export function isAboutSession(error: unknown): boolean {
   return error instanceof ApiError && error.status === 401;

@@ -3,7 +3,7 @@ import { Route, Router, useLocation } from 'preact-iso/router';
 import { helpOpen, listenForKeys } from '../keyboard.ts';
 import { basePath, to } from '../lib/urls.ts';
 import { SCREENS, type Screen } from '../screens.ts';
-import { may, session } from '../session.ts';
+import { may, shows } from '../session.ts';
 import { Header } from './header.tsx';
 import { Help } from './help.tsx';
 
@@ -28,7 +28,7 @@ export function Shell() {
       <Navigation open={menuOpen} path={path} />
       <main id="main" tabIndex={-1}>
         <Router>
-          {SCREENS.filter(({ path: screen }) => isInPortal(screen)).map(
+          {SCREENS.filter(({ path: screen }) => shows(screen)).map(
             ({ path: screen, component, scope }) => (
               <Route
                 key={screen}
@@ -37,19 +37,13 @@ export function Shell() {
               />
             ),
           )}
-          {isInPortal('') ? [] : <Route path={routeOf('')} component={First} />}
+          {shows('') ? [] : <Route path={routeOf('')} component={First} />}
           <Route default component={NotFound} />
         </Router>
       </main>
       {helpOpen.value && <Help />}
     </div>
   );
-}
-
-/** True: the session shows the screen. A portal may have fewer screens; the API refuses what the others need. */
-function isInPortal(screen: string): boolean {
-  const screens: readonly string[] | undefined = session.value?.portal?.screens;
-  return screens === undefined || screens.includes(screen.split('/')[0] || 'overview');
 }
 
 /** The first screen of a portal that has no overview. */
@@ -60,9 +54,7 @@ function First() {
 
 /** The screens in the navigation. */
 function shownScreens(): Screen[] {
-  return SCREENS.filter(
-    ({ nav, scope, path }) => nav !== undefined && may(scope) && isInPortal(path),
-  );
+  return SCREENS.filter(({ nav, scope, path }) => nav !== undefined && may(scope) && shows(path));
 }
 
 /** The pattern of a screen's path, for the router. */

@@ -15,7 +15,7 @@ import { TypedConfirm } from '../../components/typed-confirm.tsx';
 import { useData } from '../../data/use-data.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { to } from '../../lib/urls.ts';
-import { may } from '../../session.ts';
+import { may, mayChangeTypes } from '../../session.ts';
 import { SendEvent } from './send-event.tsx';
 
 /** One event type: what it means, its schema and its example. */
@@ -57,7 +57,7 @@ function Details({ type, reload }: { type: EventTypeRow; reload: () => void }) {
       <Json title="Example" value={example} none="It has no example." />
       <Json title="JSON Schema" value={schema} none="It has no schema: any data fits." />
       {query.do === 'send' && may('send') && <SendEvent type={type} onClose={onClose} />}
-      {query.do === 'delete' && may('manage') && <Delete name={name} onClose={onClose} />}
+      {query.do === 'delete' && mayChangeTypes() && <Delete name={name} onClose={onClose} />}
     </>
   );
 }
@@ -74,7 +74,7 @@ function Actions({ type: { name, archived }, reload }: { type: EventTypeRow; rel
       <a class="button" href={to('webhooks', { event_type: name })}>
         Webhooks
       </a>
-      {may('manage') && (
+      {mayChangeTypes() && (
         <>
           <Action
             run={async () => {

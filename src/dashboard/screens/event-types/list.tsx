@@ -6,7 +6,7 @@ import { Time } from '../../components/time.tsx';
 import { usePages } from '../../data/use-pages.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { to } from '../../lib/urls.ts';
-import { may } from '../../session.ts';
+import { mayChangeTypes } from '../../session.ts';
 import { Import } from './import.tsx';
 import { Rules } from './rules.tsx';
 
@@ -50,7 +50,7 @@ export function EventTypes() {
     <>
       <div class="screen-head">
         <h1>Event types</h1>
-        {may('manage') && (
+        {mayChangeTypes() && (
           <div class="buttons">
             <a class="button" href={link({ do: 'import' })}>
               Import
@@ -78,7 +78,7 @@ export function EventTypes() {
         empty={archived ? <Empty title="No event type is archived" /> : <NoneYet />}
       />
       <Rules />
-      {query.do === 'import' && may('manage') && (
+      {query.do === 'import' && mayChangeTypes() && (
         <Import reload={pages.reload} onClose={() => set({ do: undefined }, true)} />
       )}
     </>

@@ -9,7 +9,7 @@ import { Check } from '../../components/check.tsx';
 import { Show } from '../../components/states.tsx';
 import { toast } from '../../components/toast.tsx';
 import { useData } from '../../data/use-data.ts';
-import { may } from '../../session.ts';
+import { mayChangeTypes } from '../../session.ts';
 
 /** What is refused when it is sent. */
 export function Rules() {
@@ -35,7 +35,7 @@ export function Rules() {
           {(read) => {
             const rules = saved ?? read;
             const { strict, validate } = rules;
-            return may('manage') ? (
+            return mayChangeTypes() ? (
               <>
                 <Check
                   label="Refuse webhooks whose type is not in the catalogue, or is archived"

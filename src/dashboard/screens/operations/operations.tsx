@@ -4,7 +4,7 @@ import { type Column, PagedTable } from '../../components/table.tsx';
 import { Time } from '../../components/time.tsx';
 import { usePages } from '../../data/use-pages.ts';
 import { to } from '../../lib/urls.ts';
-import { may } from '../../session.ts';
+import { may, shows } from '../../session.ts';
 import { describe, Progress } from './progress.tsx';
 
 const REFRESH_MS = 2_000;
@@ -46,7 +46,7 @@ export function Operations() {
     <>
       <div class="screen-head">
         <h1>Bulk operations</h1>
-        {may('manage') && (
+        {may('manage') && shows('subscriptions') && (
           <a class="button primary" href={to('tasks/new')}>
             New operation
           </a>

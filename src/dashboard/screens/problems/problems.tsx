@@ -11,7 +11,7 @@ import { may } from '../../session.ts';
 import { NextStep } from './next-step.tsx';
 
 const REFRESH_MS = 10_000;
-const WINDOWS = { '24h': '24 hours', '1h': '1 hour', '6h': '6 hours', '7d': '7 days' } as const;
+const WINDOWS = { '1h': '1 hour', '6h': '6 hours', '24h': '24 hours', '7d': '7 days' } as const;
 type Window = keyof typeof WINDOWS;
 
 /** What is wrong with receivers: failures by subscription and cause, each with its one next step. */
@@ -29,7 +29,13 @@ export function Problems() {
     <>
       <div class="screen-head">
         <h1>Problems</h1>
-        <Tabs label="Failures of the last" name="window" choices={WINDOWS} current={window} />
+        <Tabs
+          label="Failures of the last"
+          name="window"
+          choices={WINDOWS}
+          standard="24h"
+          current={window}
+        />
       </div>
       {complete !== undefined && (
         <div class="notice">

@@ -2,6 +2,7 @@ import { type GetSubscriptionData, resumeSubscription } from '../../api/client.t
 import { Action } from '../../components/button.tsx';
 import { useUrl } from '../../data/use-url.ts';
 import { to } from '../../lib/urls.ts';
+import { shows } from '../../session.ts';
 
 interface ActionsProps {
   readonly subscription: GetSubscriptionData;
@@ -38,9 +39,11 @@ export function Actions({ subscription: { id, status }, reload }: ActionsProps) 
       <a class="button" href={open('test')}>
         Send a test
       </a>
-      <a class="button" href={to('tasks/new', { kind: 'replay', subscription_id: id })}>
-        Replay
-      </a>
+      {shows('tasks') && (
+        <a class="button" href={to('tasks/new', { kind: 'replay', subscription_id: id })}>
+          Replay
+        </a>
+      )}
       <a class="button" href={to(`subscriptions/${id}/edit`)}>
         Edit
       </a>

@@ -8,7 +8,7 @@ import { useUrl } from '../../data/use-url.ts';
 import { to } from '../../lib/urls.ts';
 
 const REFRESH_MS = 30_000;
-const WINDOWS = { '24h': '24 hours', '1h': '1 hour', '7d': '7 days', '30d': '30 days' } as const;
+const WINDOWS = { '1h': '1 hour', '24h': '24 hours', '7d': '7 days', '30d': '30 days' } as const;
 type Window = keyof typeof WINDOWS;
 
 /** The attempts of a subscription over time. */
@@ -25,7 +25,7 @@ export function Activity({ id }: { id: number }) {
     <section class="section">
       <div class="section-head">
         <h2>Attempts</h2>
-        <Tabs label="Window" name="window" choices={WINDOWS} current={window} />
+        <Tabs label="Window" name="window" choices={WINDOWS} standard="24h" current={window} />
         <a href={to('webhooks', { subscription_id: id })}>Its webhooks</a>
       </div>
       <div class="panel activity">
