@@ -188,3 +188,38 @@ testInBrowser('all of it works with a keyboard alone', {}, async (t, { page }) =
   await page.keyboard.press('/');
   t.equal(await page.evaluate('document.activeElement === document.body'), true, 'keys are off');
 });
+
+testInBrowser(
+  'webhooks are searched by how a delivery was answered, and by what is in them',
+  {},
+  async (t, { page, problems }) => {
+    await openScreen(page, posthorn, 'webhooks');
+    await page.getByText('More filters').click();
+    await page.getByLabel('Answer').fill('503');
+    await page.keyboard.press('Enter');
+    await rowsBecome(page, 1);
+    t.match(await rows(page).first().textContent(), /order\.failing/);
+    t.strictSame(queryOf(page), { response_code: '503' });
+    await checkLooks(t, page, 'more filters');
+    await page.reload();
+    await rowsBecome(page, 1);
+    t.ok(await page.getByLabel('Answer').isVisible(), 'what is searched for stays in sight');
+
+    for (const n of [3, 9])
+      await posthorn.request('POST', '/v1/webhooks', { event_type: 'order.counted', data: { n } });
+    await openScreen(page, posthorn, 'webhooks?event_type=order.counted');
+    await rowsBecome(page, 2);
+    await page.getByText('More filters').click();
+    await page.getByLabel('Content (JSON path)').fill('$.n > 5');
+    await page.keyboard.press('Enter');
+    await rowsBecome(page, 1);
+    t.strictSame(queryOf(page), { event_type: 'order.counted', body_path: '$.n > 5' });
+
+    await page.getByLabel('Content (JSON path)').fill('$[');
+    await page.keyboard.press('Enter');
+    await page.locator('.field-error').first().waitFor();
+    t.match(await page.locator('.field-error').textContent(), /^body_path /);
+    await until('the answer is noted', () => problems.length > 0);
+    t.match(problems.splice(0), [/^400 GET/]);
+  },
+);

@@ -1,20 +1,21 @@
-import { useState } from 'preact/hooks';
 import type { ApiError } from '../../api/request.ts';
 import { Field } from '../../components/field.tsx';
+import { SearchText } from '../../components/search-text.tsx';
 import { useUrl } from '../../data/use-url.ts';
 import { webhookIdIn } from '../../lib/ids.ts';
 import { to } from '../../lib/urls.ts';
+import { MoreFilters, SEARCHES } from './more-filters.tsx';
 
 export const STATES = ['pending', 'held', 'failed', 'cancelled', 'succeeded'] as const;
+
+const NAMES = ['event_type', 'subscription_id', 'state', 'since', 'until', 'webhook_id'];
 
 /** The filters of the list. They are in the URL, and change the list when a field is left or Enter is pressed. */
 export function Filters({ error }: { error: ApiError | undefined }) {
   const { query, set, go } = useUrl();
   const change = (changes: Record<string, string | undefined>) =>
     set({ ...changes, cursor: undefined });
-  const filtered = ['event_type', 'subscription_id', 'state', 'since', 'until', 'webhook_id'].some(
-    (name) => query[name] !== undefined,
-  );
+  const filtered = [...NAMES, ...SEARCHES].some((name) => query[name] !== undefined);
 
   function search(text: string) {
     const id = webhookIdIn(text);
@@ -26,7 +27,7 @@ export function Filters({ error }: { error: ApiError | undefined }) {
     <search class="filters">
       <Field label="Event type or id" name="event_type" error={error} wide>
         {(input) => (
-          <Text
+          <SearchText
             {...input}
             data-search
             placeholder="order.created"
@@ -37,7 +38,7 @@ export function Filters({ error }: { error: ApiError | undefined }) {
       </Field>
       <Field label="Subscription" name="subscription_id" error={error}>
         {(input) => (
-          <Text
+          <SearchText
             {...input}
             inputMode="numeric"
             placeholder="Id"
@@ -82,48 +83,13 @@ export function Filters({ error }: { error: ApiError | undefined }) {
           />
         )}
       </Field>
+      <MoreFilters error={error} onChange={change} />
       {filtered && (
         <a class="button plain" href={to('webhooks')}>
           Clear
         </a>
       )}
     </search>
-  );
-}
-
-interface TextProps {
-  readonly value: string;
-  readonly onDone: (text: string) => void;
-  readonly placeholder?: string;
-  readonly inputMode?: 'numeric';
-  readonly 'data-search'?: boolean;
-}
-
-/** A text field that says what was typed when it is left, or with Enter. Escape takes it back. */
-function Text({ value, onDone, ...rest }: TextProps) {
-  const [typed, setTyped] = useState<string>();
-  function finish(text: string) {
-    setTyped(undefined);
-    if (text !== value) onDone(text);
-  }
-  return (
-    <input
-      {...rest}
-      type="search"
-      spellcheck={false}
-      autocomplete="off"
-      value={typed ?? value}
-      onInput={(event) => setTyped(event.currentTarget.value)}
-      onBlur={(event) => finish(event.currentTarget.value)}
-      onKeyDown={(event) => {
-        if (event.key === 'Enter') finish(event.currentTarget.value);
-        if (event.key !== 'Escape') return;
-        // The browser would empty the field.
-        event.preventDefault();
-        event.currentTarget.value = value;
-        setTyped(undefined);
-      }}
-    />
   );
 }
 

@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import {
   type Delivery,
   type ListedWebhook,
+  type ListWebhooksData,
   listDeliveries,
   listWebhooks,
 } from '../../api/client.ts';
@@ -17,6 +18,7 @@ import { timeOfId } from '../../lib/ids.ts';
 import { to } from '../../lib/urls.ts';
 import { SendFirst } from '../overview/first-steps.tsx';
 import { Filters, STATES } from './filters.tsx';
+import { SEARCHES } from './more-filters.tsx';
 import { StateCounts } from './state-counts.tsx';
 import { useNewRows } from './use-new-rows.ts';
 
@@ -95,8 +97,13 @@ const OF_DELIVERIES: readonly Column<Row>[] = [
 export function Webhooks() {
   const { query, set } = useUrl();
   const { event_type, subscription_id, state, since, until, webhook_id } = query;
-  const ofDeliveries = [subscription_id, state, webhook_id].some((value) => value !== undefined);
-  const live = query.live !== 'off' && until === undefined && query.cursor === undefined;
+  const searches = SEARCHES.map((name) => query[name]);
+  const searching = searches.some((value) => value !== undefined);
+  const ofDeliveries =
+    !searching && [subscription_id, state, webhook_id].some((value) => value !== undefined);
+  // A search reads much of the history, and so is not repeated by itself.
+  const live =
+    query.live !== 'off' && until === undefined && query.cursor === undefined && !searching;
   const [reading, setReading] = useState(false);
   const filters = { event_type, since, until };
   const follows = live && !reading;
@@ -115,14 +122,24 @@ export function Webhooks() {
             },
             { signal },
           )
-        : await listWebhooks({ ...filters, ...page, include: 'deliveries' }, { signal }),
-    [event_type, subscription_id, state, since, until, webhook_id],
+        : await listWebhooks(
+            {
+              ...filters,
+              ...page,
+              ...(searching ? searchOf(query) : {}),
+              include: 'deliveries',
+            },
+            { signal },
+          ),
+    [event_type, subscription_id, state, since, until, webhook_id, ...searches],
     { everyMs: follows ? (told ? TOLD_EVERY_MS : UNTOLD_EVERY_MS) : undefined },
   );
   // A filter that the API does not take has no events either.
   useEffect(() => setFailed(pages.error !== undefined), [pages.error]);
+  const searchedUntil = (pages.data as ListWebhooksData | undefined)?.searched_until;
   const isNew = useNewRows(pages.rows, keyOf);
-  const filtered = ofDeliveries || Object.values(filters).some((value) => value !== undefined);
+  const filtered =
+    ofDeliveries || searching || Object.values(filters).some((value) => value !== undefined);
   return (
     <>
       <div class="screen-head">
@@ -130,14 +147,23 @@ export function Webhooks() {
         <button
           type="button"
           class="button plain"
-          aria-pressed={query.live !== 'off'}
+          aria-pressed={query.live !== 'off' && !searching}
           onClick={() => set({ live: query.live === 'off' ? undefined : 'off' }, true)}
         >
           <span class={`live-dot ${follows ? 'on' : ''}`} />
-          {query.live === 'off' ? 'Live: off' : reading && live ? 'Live: waits' : 'Live'}
+          {query.live === 'off' || searching
+            ? 'Live: off'
+            : reading && live
+              ? 'Live: waits'
+              : 'Live'}
         </button>
       </div>
       <Filters error={pages.error} />
+      {searching && searchedUntil != null && (
+        <p class="muted">
+          Searched back to <Time at={searchedUntil} />. The next page goes on from there.
+        </p>
+      )}
       {/* Rows must not move away from a mouse or a focus. */}
       <div
         onPointerEnter={({ pointerType }) => setReading(pointerType === 'mouse')}
@@ -167,6 +193,21 @@ export function Webhooks() {
       </div>
     </>
   );
+}
+
+/** The parameters of a search. The API says which of them it does not take. */
+function searchOf(query: Readonly<Partial<Record<string, string>>>) {
+  const { subscription_id, state, response_code, error_code, channel, ordering_key, body_path } =
+    query;
+  return {
+    subscription_id: subscription_id as number | undefined,
+    state: STATES.find((name) => name === state),
+    response_code: response_code as number | undefined,
+    error_code,
+    channel,
+    ordering_key,
+    body_path,
+  };
 }
 
 function keyOf(row: Row): string {
