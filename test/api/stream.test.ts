@@ -188,7 +188,7 @@ t.test('a client may connect again with any id that it got', async (t) => {
   const seen = [...stream.events];
   for (const [index, { id: lastId }] of seen.entries()) {
     const rest = seen.slice(index + 1);
-    const path = `/v1/stream?subscription_id=${id}&last_event_id=${lastId}`;
+    const path = `/v1/stream?subscription_id=${id}&after=${lastId}`;
     const again = await follow(t, posthorn, path);
     const marker = await posthorn.ingest(id);
     await again.until(
@@ -335,8 +335,8 @@ t.test('an id that is not one is refused by name, and so are too many streams', 
   const far = `${'f'.repeat(8)}-ffff-ffff-ffff-${'f'.repeat(12)}`;
   for (const [path, headers, field] of [
     ['/v1/stream', { 'last-event-id': 'x' }, 'headers.last-event-id'],
-    ['/v1/stream?last_event_id=1.2', {}, 'query.last_event_id'],
-    [`/v1/stream?last_event_id=${far}.${far}.1.0.1.1.0`, {}, 'query.last_event_id'],
+    ['/v1/stream?after=1.2', {}, 'query.after'],
+    [`/v1/stream?after=${far}.${far}.1.0.1.1.0`, {}, 'query.after'],
   ] as const) {
     const { status, json } = await posthorn.request('GET', path, undefined, headers);
     t.equal(status, 400);

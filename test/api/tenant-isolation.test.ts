@@ -27,7 +27,7 @@ const NOBODYS: Ids = {
   key_id: 77_002,
   watch_id: 77_003,
   backfill_id: 77_004,
-  last_event_id: ALL_EVENTS,
+  after: ALL_EVENTS,
 };
 
 /** A tenant that has one of everything, and the ids of it: numbers that nothing else has. */
@@ -97,7 +97,7 @@ async function furnish(t: Test, posthorn: TestService, tenant: string): Promise<
     key_id,
     watch_id,
     backfill_id,
-    last_event_id: ALL_EVENTS,
+    after: ALL_EVENTS,
   };
 }
 

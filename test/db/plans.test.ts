@@ -54,6 +54,7 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/cli/demo.ts': 'runs on the small database of a demo',
   'src/dashboard/screens/webhook/sql.ts': 'writes SQL for people to copy',
   'src/db/types.ts': 'has types alone',
+  'src/doctor/checks.ts': 'is run by a person, and counts no more than 100,000 late deliveries',
   'src/maintenance/erase-bodies.ts': 'erases bodies once an hour, by their ids',
   'src/maintenance/failed-history.ts':
     'copies failed deliveries of a detached partition, once a day',

@@ -64,7 +64,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
             state: Type.Optional(
               oneOf(DELIVERY_STATES, 'Only the events of deliveries in this state.'),
             ),
-            last_event_id: Type.Optional({
+            after: Type.Optional({
               ...EventId,
               description: 'As the header Last-Event-ID, for clients that cannot set headers.',
             }),
@@ -76,7 +76,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
     },
     async (request, reply) => {
       const { tenant, query, headers } = request;
-      const given = givenPosition(headers['last-event-id'], query.last_event_id);
+      const given = givenPosition(headers['last-event-id'], query.after);
       const own = byTenant.get(tenant) ?? 0;
       if (events.clients >= MAX_STREAMS || own >= MAX_STREAMS_OF_TENANT)
         throw new Problem(
@@ -149,7 +149,7 @@ function givenPosition(
   if (!text) return undefined;
   const problem = () =>
     invalidField(
-      header ? 'headers.last-event-id' : 'query.last_event_id',
+      header ? 'headers.last-event-id' : 'query.after',
       'is not the id of an event of this service; send the last id that you got, or none',
     );
   const position = readPosition(text);

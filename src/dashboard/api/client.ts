@@ -3197,16 +3197,16 @@ export const getStatsSeries = (
 export const getStream = (
   query: {
     /**
+     * As the header Last-Event-ID, for clients that cannot set headers.
+     * @maxLength 200
+     */
+    after?: string;
+    /**
      * An event type: words of letters, digits, _ and - with dots between them.
      * @maxLength 128
      * @pattern ^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$
      */
     event_type?: string;
-    /**
-     * As the header Last-Event-ID, for clients that cannot set headers.
-     * @maxLength 200
-     */
-    last_event_id?: string;
     /** Only the events of deliveries in this state. */
     state?: "pending" | "held" | "succeeded" | "failed" | "cancelled";
     /**
