@@ -1,6 +1,10 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type pg from 'pg';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { LOCKS } from '../../src/db/advisory-locks.ts';
+import { startEmbeddedPostgres } from '../../src/db/embedded/postgres.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
@@ -15,6 +19,19 @@ const SENDS = [
   `select posthorn.send('held.created', '1')`,
   `select posthorn.send_many('{order.created,held.created}', array['1', '2']::jsonb[])`,
 ];
+
+/** Starts a Postgres that waits for its disk at each commit, unlike that of the tests. Returns the URL of a database. */
+async function startDurablePostgres(t: Test): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), 'posthorn-test-notify-'));
+  // As root, Postgres runs as somebody else, who has to get through.
+  chmodSync(dir, 0o711);
+  const postgres = await startEmbeddedPostgres(join(dir, 'data'));
+  t.teardown(async () => {
+    await postgres.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  return postgres.url;
+}
 
 async function subscribe(client: pg.Client, url = 'http://a.example'): Promise<void> {
   await client.query(
@@ -75,7 +92,7 @@ t.test('where no worker runs, nobody is notified of jobs', async (t) => {
 t.test(
   'while many send at once, the worker polls instead of being notified, and is notified again afterwards',
   async (t) => {
-    const posthorn = await startTestService(t);
+    const posthorn = await startTestService(t, { DATABASE_URL: await startDurablePostgres(t) });
     const client = await connect(t, posthorn.databaseUrl);
     const receiver = await startReceiver(t);
     await subscribe(client, receiver.url);
@@ -94,6 +111,8 @@ t.test(
     let sending = true;
     const senders = Array.from({ length: 16 }, async () => {
       const sender = await connect(t, posthorn.databaseUrl);
+      // As on a slow disk, so that senders wait for each other on every machine.
+      await sender.query('set commit_delay = 20000; set commit_siblings = 0');
       while (sending) {
         await sender.query(SENDS[0] as string);
         sent += 1;
