@@ -2,6 +2,7 @@
 import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { testInBrowser } from '../helpers/browser.ts';
+import { connect } from '../helpers/database.ts';
 import { type OpenApi, type Operation, operationsOf, readDocument } from '../helpers/openapi.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService, type TestService } from '../helpers/service.ts';
@@ -178,9 +179,13 @@ async function makeThings(t: Test, posthorn: TestService): Promise<Record<string
   });
   const eventType = await make('/v1/event-types', { name: 'invoice.paid' });
   const tenant = await make('/v1/tenants', { id: 'globex' });
+  const application = await connect(t, posthorn.databaseUrl);
+  await application.query('create table public.orders (id integer primary key)');
+  const watch = await make('/v1/watches', { table: 'orders' });
   return {
     subscription_id: `${subscription.id}`,
     event_type: eventType.name,
     tenant_id: tenant.id,
+    watch_id: `${watch.id}`,
   };
 }

@@ -40,7 +40,7 @@ t.test('every answer to a random request is one that the document describes', as
   await seed(posthorn, pool, receiver.url);
   const application = await connect(t, posthorn.databaseUrl);
   await application.query(
-    `create table orders (id integer primary key); select posthorn.watch('orders')`,
+    `create table public.orders (id integer primary key); select posthorn.watch('public.orders')`,
   );
   const watches = await posthorn.request('GET', '/v1/watches', undefined, {
     authorization: `Bearer ${KEY}`,

@@ -147,7 +147,7 @@ t.test('the table of sessions has no token and no key', async (t) => {
   const cookies = [await signIn(posthorn, key), await signIn(posthorn, ADMIN_KEY)];
   const client = await connect(t, posthorn.databaseUrl);
   const { rows } = await client.query<{ text: string }>(
-    `select concat_ws(' ', s::text, convert_from(s.hash, 'latin1')) as text from posthorn.sessions s`,
+    `select concat_ws(' ', s::text, encode(s.hash, 'escape')) as text from posthorn.sessions s`,
   );
   t.equal(rows.length, 2);
   for (const { text } of rows)

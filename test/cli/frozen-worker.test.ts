@@ -127,6 +127,7 @@ for (const [what, { jobs, send }] of Object.entries(ways)) {
       );
       const inFlight = sent - recorded;
       t.equal(received(), WAITING + HANGING + inFlight, 'only what was in flight was sent twice');
+      await until('it was taken for dead', async () => (await numberOfWorker()) === undefined);
       await other.service.stop();
 
       cli.kill('SIGCONT');
