@@ -36,7 +36,7 @@ interface Fault {
   readonly loops: readonly string[];
   readonly breaks: string;
   readonly mends: string;
-  /** What has to be there before it is broken. */
+  /** Prepares the database before something in it is broken. */
   readonly before?: (t: Test, stage: Stage) => Promise<unknown>;
   readonly poke?: (stage: Stage) => Promise<unknown>;
 }

@@ -23,7 +23,7 @@ export function collectWhenIdle(collect: () => void = collectNow): void {
     } else if (share < IDLE && wasBusy) {
       wasBusy = false;
       collect();
-      // What the collection itself takes is no work.
+      // The CPU time of the collection itself does not count as work.
       before = process.cpuUsage();
     }
   }, LOOK_EVERY_MS);

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { call, callsService, callText, type Target } from './call.ts';
+import { call, callsService, type Target } from './call.ts';
 import { coloured, dim, print, printAnswer, safe, time } from './output.ts';
 
 interface Attempt {
@@ -122,11 +122,8 @@ async function retry(id: string, target: Target): Promise<void> {
   const ids = id.includes('.') ? [id] : await unsuccessfulOf(id, target);
   const deliveries: unknown[] = [];
   for (const one of ids) {
-    const text = await callText(target, {
-      method: 'POST',
-      path: `/v1/deliveries/${encodeURIComponent(one)}/retry`,
-    });
-    deliveries.push(JSON.parse(text));
+    const path = `/v1/deliveries/${encodeURIComponent(one)}/retry`;
+    deliveries.push(await call<unknown>(target, { method: 'POST', path }));
   }
   printAnswer(target, deliveries, () =>
     ids.length === 0

@@ -5,7 +5,7 @@ import { migrationStatus } from '../db/migrate.ts';
 import { findPooling } from '../db/pooling.ts';
 import { MAX_COUNTED } from '../metrics/queue-counts.sql.ts';
 
-/** What a check found. */
+/** The result of a check. */
 export interface Finding {
   readonly check: string;
   /** `problem`: something does not work, or will not. `warning`: it works, but you may not want it so. */

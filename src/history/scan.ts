@@ -28,7 +28,7 @@ interface Listing {
   /** The most rows on a page, and the most rows read for it. */
   readonly limit: number;
   readonly scan: number;
-  /** What looking at a row costs besides, in SQL with `read` as the row, and the most of it for a page. */
+  /** An additional cost of each row, as SQL with `read` as the row, and the limit of its sum for a page. */
   readonly weight?: { readonly of: string; readonly most: number };
 }
 

@@ -8,7 +8,7 @@ export interface Explanation {
   readonly sentence: string;
   /** Since when the reason holds; null: the database does not know. */
   readonly since: Date | null;
-  /** What would change it, the best first. */
+  /** Actions that would change the state, the best first. */
   readonly changes: readonly Change[];
 }
 

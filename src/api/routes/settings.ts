@@ -20,7 +20,7 @@ const Setting = named('Setting', {
   is_secret: Type.Boolean({
     description: 'Whether the text, or a part of it such as a password, is never shown.',
   }),
-  meaning: Type.String({ description: 'What the setting does, with code in backticks.' }),
+  meaning: Type.String({ description: 'A description of the setting. Code is in backticks.' }),
 });
 
 /** The settings with which the service runs. */

@@ -40,7 +40,7 @@ const Retention = nullable(
 const Portal = {
   ...PortalSettingsSchema,
   description:
-    'Who may embed the portal of the tenant, and how it looks. The object replaces the earlier one. Null: nobody, and as the dashboard.',
+    'The origins that may embed the portal of the tenant, and its appearance. The object replaces the earlier one. Null: no origin may embed it, and it looks like the dashboard.',
 };
 
 const Tenant = named('Tenant', {

@@ -20,7 +20,7 @@ const ALL_REASONS = [...new Set(Object.values(REASONS).flat())];
 export const Change = named('Change', {
   action: oneOf(
     ACTIONS,
-    'What kind of change it is. With wait, start_worker, mend_receiver and send_again, `request` is null: they are done outside of Posthorn or by nobody.',
+    'The kind of change. For wait, start_worker, mend_receiver and send_again, `request` is null: no request to Posthorn does them.',
   ),
   text: Type.String({ description: 'What to do, as a phrase.' }),
   request: nullable(
@@ -180,5 +180,7 @@ export const DeliveryWhy = named('DeliveryWhy', {
     },
     { description: 'With 0, nothing is sent.' },
   ),
-  change: Type.Array(Change, { description: 'What would change it, the best first.' }),
+  change: Type.Array(Change, {
+    description: 'Actions that would change the state, the best first.',
+  }),
 });

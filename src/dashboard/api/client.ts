@@ -150,7 +150,7 @@ export interface CancelledWebhook {
 }
 
 export interface Change {
-  /** What kind of change it is. With wait, start_worker, mend_receiver and send_again, `request` is null: they are done outside of Posthorn or by nobody. */
+  /** The kind of change. For wait, start_worker, mend_receiver and send_again, `request` is null: no request to Posthorn does them. */
   action:
     | "wait"
     | "start_worker"
@@ -644,7 +644,7 @@ export interface CreateTenantPayload {
   /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
   metadata?: Record<string, string> | null;
   name?: string | null;
-  /** Who may embed the portal of the tenant, and how it looks. The object replaces the earlier one. Null: nobody, and as the dashboard. */
+  /** The origins that may embed the portal of the tenant, and its appearance. The object replaces the earlier one. Null: no origin may embed it, and it looks like the dashboard. */
   portal?: PortalSettings | null;
   /** How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies. */
   retention?: string | null;
@@ -813,7 +813,7 @@ export interface DeliveryWhy {
     /** From 1, in the retry schedule, which a retry or a replay starts again. Failed probes do not count. */
     position: number;
   };
-  /** What would change it, the best first. */
+  /** Actions that would change the state, the best first. */
   change: Change[];
   /** The failures of its receiver since the last success. Null: it is well. */
   circuit: {
@@ -1891,7 +1891,7 @@ export interface Setting {
   default: string | null;
   /** Whether the text, or a part of it such as a password, is never shown. */
   is_secret: boolean;
-  /** What the setting does, with code in backticks. */
+  /** A description of the setting. Code is in backticks. */
   meaning: string;
   /** The name of the variable in the environment. */
   name: string;
@@ -2300,7 +2300,7 @@ export interface Tenant {
   /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
   metadata: Record<string, string> | null;
   name: string | null;
-  /** Who may embed the portal of the tenant, and how it looks. The object replaces the earlier one. Null: nobody, and as the dashboard. */
+  /** The origins that may embed the portal of the tenant, and its appearance. The object replaces the earlier one. Null: no origin may embed it, and it looks like the dashboard. */
   portal: PortalSettings | null;
   /** How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies. */
   retention: string | null;
@@ -2732,7 +2732,7 @@ export interface UpdateTenantPayload {
   /** Your own keys and values. Posthorn stores and shows them, and does not use them. */
   metadata?: Record<string, string> | null;
   name?: string | null;
-  /** Who may embed the portal of the tenant, and how it looks. The object replaces the earlier one. Null: nobody, and as the dashboard. */
+  /** The origins that may embed the portal of the tenant, and its appearance. The object replaces the earlier one. Null: no origin may embed it, and it looks like the dashboard. */
   portal?: PortalSettings | null;
   /** How long the bodies of its webhooks and the answers of receivers are kept: 1h to 3650d. It can shorten POSTHORN_PAYLOAD_RETENTION, not lengthen it. Null: POSTHORN_PAYLOAD_RETENTION applies. */
   retention?: string | null;
