@@ -18,6 +18,7 @@ import { subscriptionsCommand } from './subscriptions.ts';
 import { tailCommand } from './tail.ts';
 import { cancelCommand, replayCommand } from './tasks.ts';
 import { tenantsCommand } from './tenants.ts';
+import { triggerCommand } from './trigger.ts';
 
 /** Reads the command line and runs the command it names. */
 export async function runCli(argv: string[]): Promise<void> {
@@ -49,6 +50,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not reach
     exportCommand(),
     demoCommand(),
     sendCommand(),
+    triggerCommand(),
     subscriptionsCommand(),
     getCommand(),
     retryCommand(),

@@ -9,6 +9,8 @@ interface Node {
   /** The names from the program on: `posthorn keys create`. */
   readonly path: string;
   readonly subcommands: readonly Word[];
+  /** The values of an argument that has only some. */
+  readonly choices: readonly Word[];
   readonly options: readonly Word[];
 }
 
@@ -41,12 +43,15 @@ function nodesOf(command: Command, path: string): Node[] {
     text: one.name(),
     description: one.description(),
   }));
+  const choices = command.registeredArguments.flatMap(({ argChoices = [], description }) =>
+    argChoices.map((text) => ({ text, description })),
+  );
   const options = [...command.options, ...command.createHelp().visibleOptions(command)]
     .filter(({ hidden, long }) => !hidden && long != null)
     .map(({ long, description }) => ({ text: long as string, description }));
   const distinct = [...new Map(options.map((option) => [option.text, option])).values()];
   return [
-    { path, subcommands, options: distinct },
+    { path, subcommands, choices, options: distinct },
     ...command.commands.flatMap((one) => nodesOf(one, `${path} ${one.name()}`)),
   ];
 }
@@ -60,8 +65,8 @@ const FIND_PATH = (words: string, paths: readonly string[]) => `local command=po
   done`;
 
 function bash(nodes: readonly Node[]): string {
-  const cases = nodes.map(({ path, subcommands, options }) => {
-    const words = [...subcommands, ...options].map(({ text }) => text).join(' ');
+  const cases = nodes.map(({ path, subcommands, choices, options }) => {
+    const words = [...subcommands, ...choices, ...options].map(({ text }) => text).join(' ');
     return `    '${path}') COMPREPLY=($(compgen -W '${words}' -- "\${COMP_WORDS[COMP_CWORD]}")) ;;`;
   });
   return `_posthorn() {
@@ -74,8 +79,8 @@ complete -o default -F _posthorn posthorn`;
 }
 
 function zsh(nodes: readonly Node[]): string {
-  const cases = nodes.map(({ path, subcommands, options }) => {
-    const described = [...subcommands, ...options].map(({ text, description }) =>
+  const cases = nodes.map(({ path, subcommands, choices, options }) => {
+    const described = [...subcommands, ...choices, ...options].map(({ text, description }) =>
       quoted(`${text.replaceAll(':', '\\:')}:${description}`),
     );
     return `    '${path}') choices=(${described.join(' ')}) ;;`;
@@ -93,14 +98,14 @@ compdef _posthorn posthorn`;
 }
 
 function fish(nodes: readonly Node[]): string {
-  const lines = nodes.flatMap(({ path, subcommands, options }) => {
+  const lines = nodes.flatMap(({ path, subcommands, choices, options }) => {
     const [, ...names] = path.split(' ');
     const next = subcommands.map(({ text }) => text).join(' ');
     const seen = names.map((name) => `__fish_seen_subcommand_from ${name}`);
     const nothingElse = next === '' ? [] : [`not __fish_seen_subcommand_from ${next}`];
     const condition = quoted([...seen, ...nothingElse].join('; and ') || 'true');
     return [
-      ...subcommands.map(
+      ...[...subcommands, ...choices].map(
         ({ text, description }) =>
           `complete -c posthorn -f -n ${condition} -a ${text} -d ${quoted(description)}`,
       ),
