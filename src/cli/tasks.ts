@@ -4,7 +4,7 @@ import { parseDuration } from '../lib/duration.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 import { call, callsService, idArgument, type Target } from './call.ts';
 import { EXIT } from './exit-codes.ts';
-import { coloured, print } from './output.ts';
+import { coloured, print, printAnswer } from './output.ts';
 
 interface Task {
   readonly id: string;
@@ -62,7 +62,10 @@ Examples:
 export function cancelCommand(): Command {
   const command = new Command('cancel')
     .description('cancel deliveries that have not ended')
-    .argument('[webhook id]', 'only those of this webhook')
+    .argument(
+      '[webhook id]',
+      'only those of this webhook, or only this delivery: <webhook id>.<subscription>',
+    )
     .option('--since <time>', SINCE)
     .option('--until <time>', 'the end of the period (default: now)')
     .option('--subscription <id>', 'only those to this subscription', SUBSCRIPTION)
@@ -73,6 +76,7 @@ export function cancelCommand(): Command {
       `
 Examples:
   $ posthorn cancel 0198f2c4-8a3b-7c11-9d2e-5f60718293a4
+  $ posthorn cancel 0198f2c4-8a3b-7c11-9d2e-5f60718293a4.7
   $ posthorn cancel --since 1h --subscription 7`,
     )
     .action(cancel);
@@ -83,23 +87,36 @@ const SUBSCRIPTION = idArgument('subscription', 'the id of a subscription');
 const SINCE = 'the beginning of the period: a time (2026-11-28T09:00:00Z), or how long ago (2h)';
 
 async function cancel(
-  webhookId: string | undefined,
+  id: string | undefined,
   options: Partial<Pick<PeriodOptions, 'since'>> & Omit<PeriodOptions, 'since'>,
 ): Promise<void> {
   const { since } = options;
-  if ((webhookId === undefined) === (since === undefined))
-    throw new OperatorError('Give the id of a webhook, or a period with --since.', {
-      exitCode: EXIT.usage,
-    });
+  if ((id === undefined) === (since === undefined))
+    throw new OperatorError(
+      'Give the id of a webhook or of a delivery, or a period with --since.',
+      {
+        exitCode: EXIT.usage,
+      },
+    );
   if (since !== undefined) return begin({ ...options, since }, '/v1/deliveries/cancel');
+  const path = encodeURIComponent(id as string);
+  if (path.includes('.')) return cancelDelivery(path, options);
   const answer = await call<{ cancelled: number }>(options, {
     method: 'POST',
-    path: `/v1/webhooks/${encodeURIComponent(webhookId as string)}/cancel`,
+    path: `/v1/webhooks/${path}/cancel`,
   });
-  print(
-    options.json
-      ? JSON.stringify(answer, null, 2)
-      : `${answer.cancelled} deliveries are cancelled.`,
+  printAnswer(options, answer, () => `${answer.cancelled} deliveries are cancelled.`);
+}
+
+async function cancelDelivery(path: string, target: Target): Promise<void> {
+  const answer = await call<{ request_may_be_open: boolean }>(target, {
+    method: 'POST',
+    path: `/v1/deliveries/${path}/cancel`,
+  });
+  printAnswer(target, answer, () =>
+    answer.request_may_be_open
+      ? 'It is cancelled. It was due: a request that is open is not aborted, and its result is recorded.'
+      : 'It is cancelled.',
   );
 }
 

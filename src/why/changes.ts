@@ -127,20 +127,12 @@ export const replaySince = (subscriptionId: number, since: Date, purpose: string
     purpose,
   );
 
-/** Cancels all unfinished deliveries of the webhook; in SQL, only this one. */
-export const cancelWebhook = (ids: Ids) =>
+/** @param purpose what it does, as the end of a sentence: `to cancel it`. */
+export const cancel = (ids: Ids, purpose = 'to cancel it') =>
   ask(
     'cancel',
-    { method: 'POST', path: `/v1/webhooks/${ids.webhookId}/cancel` },
-    'to cancel it',
-    sqlOf('cancel', ids),
-  );
-
-/** Cancels a delivery that others wait for. No request cancels a single delivery of a webhook. */
-export const cancelBlocker = (ids: Ids) =>
-  advise(
-    'cancel',
-    `cancel the delivery that goes first with ${sqlOf('cancel', ids)}`,
+    { method: 'POST', path: `/v1/deliveries/${ids.webhookId}.${ids.subscriptionId}/cancel` },
+    purpose,
     sqlOf('cancel', ids),
   );
 

@@ -1,5 +1,5 @@
 import type { RetrySchedule } from '../deliveries/retry-schedule.ts';
-import { advise, cancelBlocker, cancelWebhook, retry, START_WORKER, WAIT } from './changes.ts';
+import { advise, cancel, retry, START_WORKER, WAIT } from './changes.ts';
 import type { Explain } from './explanation.ts';
 import type { Facts } from './facts.sql.ts';
 import { attemptOf, expiryOf, numbered } from './plan.ts';
@@ -46,7 +46,7 @@ export const UNFINISHED: { readonly [R in Reason<'pending' | 'held'>]: Explain }
           ? `Pending: its first attempt is due at ${due}`
           : `Scheduled: its sender asked for its delivery at ${due}`) + thenHeld(facts),
       since: delivery.acceptedAt,
-      changes: [retry(facts, 'to send it now'), cancelWebhook(facts)],
+      changes: [retry(facts, 'to send it now'), cancel(facts)],
     };
   },
 
@@ -67,7 +67,7 @@ export const UNFINISHED: { readonly [R in Reason<'pending' | 'held'>]: Explain }
       since: lastAttempt?.at ?? null,
       changes:
         delivery.state === 'held'
-          ? [advise('mend_receiver', 'mend the receiver'), cancelWebhook(facts)]
+          ? [advise('mend_receiver', 'mend the receiver'), cancel(facts)]
           : [advise('mend_receiver', 'mend the receiver'), retry(facts, 'to send it now')],
     };
   },
@@ -178,7 +178,10 @@ export const UNFINISHED: { readonly [R in Reason<'pending' | 'held'>]: Explain }
                 'mend_receiver',
                 'mend the receiver so that it takes the delivery that goes first',
               ),
-              cancelBlocker({ webhookId: behind.webhookId, subscriptionId }),
+              cancel(
+                { webhookId: behind.webhookId, subscriptionId },
+                'to cancel the delivery that goes first',
+              ),
             ],
     };
   },

@@ -258,10 +258,11 @@ t.test('links have ?tenant= if the request had it', async (t) => {
   ] as const) {
     const { data } = (await ask('GET', `/v1/deliveries${query}`, undefined, headers)).json;
     t.equal(data.length, 1);
-    const { retry, ...links } = data[0].links as Record<string, string>;
+    const { retry, cancel, ...links } = data[0].links as Record<string, string>;
     for (const link of Object.values(links))
       t.equal((await ask('GET', link, undefined, headers)).status, 200, link);
     t.equal((await ask('POST', retry as string, undefined, headers)).status, 202);
+    t.not((await ask('POST', cancel as string, undefined, headers)).status, 404);
     const since = '2026-01-31T12:00:00Z';
     const path = `/v1/subscriptions/${id}/recover${query}`;
     const task = (await ask('POST', path, { since }, headers)).json;

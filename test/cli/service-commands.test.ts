@@ -44,7 +44,7 @@ t.test('a webhook is followed on a terminal from its subscription to its retry',
     response.statusCode = nth < 3 ? 400 : 200;
     response.end('<answer>\u001b[31m');
   });
-  const { posthornCli } = await start(t);
+  const { posthorn, posthornCli } = await start(t);
   const created = await posthornCli(
     ...[
       'subscriptions',
@@ -93,6 +93,17 @@ t.test('a webhook is followed on a terminal from its subscription to its retry',
     'None of its deliveries has failed or was cancelled.\n',
   );
   t.match(await posthornCli('cancel', id), { code: 4, stderr: /./ });
+  t.match(await posthornCli('cancel', `${id}.1`), { code: 4, stderr: /has succeeded or failed/ });
+  const later = await posthorn.request(
+    'POST',
+    '/v1/webhooks',
+    { event_type: 'order.created', data: {}, deliver_at: new Date(Date.now() + 7_200_000) },
+    { authorization: `Bearer ${ADMIN}` },
+  );
+  t.match(await posthornCli('cancel', `${later.json.webhook_id}.1`), {
+    code: 0,
+    stdout: 'It is cancelled.\n',
+  });
 
   const replayed = await posthornCli('replay', '1', '--since', '1h', '--states', 'succeeded');
   t.match(replayed, { code: 0, stdout: 'succeeded: 1 deliveries\n' });
@@ -186,6 +197,7 @@ t.test('every command that fails says so in one line, with the documented exit c
     [3, 'get', UNKNOWN],
     [3, 'retry', UNKNOWN],
     [3, 'cancel', UNKNOWN],
+    [3, 'cancel', `${UNKNOWN}.1`],
     [3, 'replay', '77', '--since', '1h'],
     [3, 'keys', 'revoke', '77'],
     [3, 'tenants', 'get', 'nobody'],

@@ -100,6 +100,24 @@ testInBrowser('Cancel asks first, and then nothing is sent', {}, async (t, { pag
 });
 
 testInBrowser(
+  'one delivery is cancelled by itself, and can be sent after all',
+  {},
+  async (t, { page }) => {
+    const { id } = await send('/cancel-one', {}, true);
+    await openScreen(page, posthorn, `webhooks/${id}`);
+    await button(page, 'Cancel').click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel', exact: true }).click();
+    await page.getByText('The delivery is cancelled, and nothing is sent.').waitFor();
+    await page.locator('.delivery').getByText('cancelled', { exact: true }).waitFor();
+    t.equal(await button(page, 'Cancel').count(), 0);
+    broken.delete('/cancel-one');
+    await button(page, 'Retry').click();
+    await page.locator('.delivery').getByText('succeeded').waitFor();
+    t.equal(receivedAt('/cancel-one').length, 2);
+  },
+);
+
+testInBrowser(
   'a paused subscription is resumed where it is said that it is paused',
   {},
   async (t, { page }) => {
@@ -207,5 +225,6 @@ testInBrowser('who may only read has no buttons that change something', {}, asyn
   await openScreen(page, keyed, `webhooks/${webhook_id}`, key);
   await page.locator('.delivery').getByText('pending', { exact: true }).waitFor();
   t.equal(await button(page, 'Retry').count(), 0);
+  t.equal(await button(page, 'Cancel').count(), 0);
   t.equal(await button(page, 'Cancel deliveries').count(), 0);
 });

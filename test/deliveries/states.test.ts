@@ -7,6 +7,7 @@ import { createPool } from '../../src/db/pool.ts';
 import { inTransaction } from '../../src/db/transaction.ts';
 import type { DeliveryState } from '../../src/db/types.ts';
 import { cancelDeliveries, cancelOne } from '../../src/deliveries/cancel.sql.ts';
+import { cancelDelivery } from '../../src/deliveries/cancel-delivery.sql.ts';
 import { cancelWebhook } from '../../src/deliveries/cancel-webhook.sql.ts';
 import { expireHeld } from '../../src/deliveries/expire.sql.ts';
 import { moveFutureTimes } from '../../src/deliveries/future-times.sql.ts';
@@ -141,6 +142,11 @@ const USES: Record<string, Use> = {
   cancelOne: {
     makes: ['cancel'],
     run: ({ pool, webhookId, subscriptionId }) => cancelOne(pool, webhookId, subscriptionId),
+  },
+  cancelDelivery: {
+    makes: ['cancel'],
+    run: ({ pool, webhookId, subscriptionId }) =>
+      cancelDelivery(pool, 'default', webhookId, subscriptionId),
   },
   cancelWebhook: {
     makes: ['cancel'],

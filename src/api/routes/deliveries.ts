@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { inTransaction } from '../../db/transaction.ts';
+import { cancelDelivery } from '../../deliveries/cancel-delivery.sql.ts';
 import { type RetryRefusal, retryDelivery } from '../../deliveries/retry.ts';
 import { getDelivery, isListedByDue, listDeliveries } from '../../history/deliveries.ts';
 import { beginTask } from '../begin-task.ts';
@@ -14,6 +15,7 @@ import {
   DELIVERY_STATES,
   described,
   EventType,
+  named,
   oneOf,
   problems,
   RequestTimestamp,
@@ -27,6 +29,14 @@ import type { ApiServices } from '../services.ts';
 import { tenantSubscription } from '../tenant-subscription.ts';
 
 const Params = Type.Object({ delivery_id: DeliveryId });
+
+const CancelledDelivery = named('CancelledDelivery', {
+  ...Delivery.properties,
+  request_may_be_open: Type.Boolean({
+    description:
+      'True: the delivery was due, so a worker may have it in hand at this moment. Its request is not aborted: the receiver may still get the webhook, the attempt is recorded, and the delivery stays cancelled. False: it was not due, so nothing is sent.',
+  }),
+});
 
 /** Deliveries: each is the sending of a webhook to a subscription. */
 export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
@@ -116,6 +126,40 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       if (refusal === 'unknown') throw notFound('delivery', id);
       if (refusal !== null) throw new Problem('conflict', REFUSALS[refusal]);
       return reply.code(202).send(await findDelivery(request, request.params));
+    },
+  );
+
+  app.post(
+    '/v1/deliveries/:delivery_id/cancel',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'cancelDelivery',
+        summary: 'Cancel a delivery that is pending or held',
+        description:
+          'Cancels this delivery at once; the other deliveries of its webhook go on. A request that is already in flight is not aborted: see `request_may_be_open`. The request may be repeated. A delivery that has succeeded or failed is not changed (409).',
+        tags: ['history'],
+        params: Params,
+        response: {
+          200: described('The delivery as it is now: cancelled.', CancelledDelivery),
+          ...problems(400, 401, 404, 409),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { delivery_id: id } = request.params;
+      const { webhookId, subscriptionId } = readDeliveryId(id);
+      const result = await cancelDelivery(pool, request.tenant, webhookId, subscriptionId);
+      if (result === undefined) throw notFound('delivery', id);
+      if (!result.cancelled)
+        throw new Problem(
+          'conflict',
+          'This delivery has succeeded or failed, so it cannot be cancelled.',
+        );
+      return reply.send({
+        ...(await findDelivery(request, request.params)),
+        request_may_be_open: result.requestMayBeOpen,
+      });
     },
   );
 

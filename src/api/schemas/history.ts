@@ -48,6 +48,10 @@ const DeliveryFields = {
       format: 'uri-reference',
       description: 'POST to this URL to send the delivery again.',
     }),
+    cancel: Type.String({
+      format: 'uri-reference',
+      description: 'POST to this URL to cancel the delivery.',
+    }),
   }),
 };
 
@@ -193,6 +197,7 @@ export function linkDelivery<T extends DeliveryIds>(delivery: T, to: To) {
       subscription: to(`/v1/subscriptions/${subscription_id}`),
       attempts: to(`/v1/attempts?webhook_id=${webhook_id}&subscription_id=${subscription_id}`),
       retry: to(`/v1/deliveries/${id}/retry`),
+      cancel: to(`/v1/deliveries/${id}/cancel`),
     },
   };
 }

@@ -135,9 +135,60 @@ export interface CancelDeliveriesPayload {
   until?: string;
 }
 
+export type CancelDeliveryData = CancelledDelivery;
+
 export type CancelTaskData = Task;
 
 export type CancelWebhookData = CancelledWebhook;
+
+export interface CancelledDelivery {
+  attempts_made: number;
+  /** Whether the body is deleted because its retention is over. The webhook can then not be sent again. */
+  body_expired: boolean;
+  ended_at: string | null;
+  event_type: string | null;
+  /**
+   * The webhook's id, a dot, and the subscription's id.
+   * @pattern ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[1-9][0-9]{0,9}$
+   */
+  id: string;
+  links: {
+    /** @format uri-reference */
+    attempts: string;
+    /**
+     * POST to this URL to cancel the delivery.
+     * @format uri-reference
+     */
+    cancel: string;
+    /**
+     * POST to this URL to send the delivery again.
+     * @format uri-reference
+     */
+    retry: string;
+    /** @format uri-reference */
+    subscription: string;
+    /** @format uri-reference */
+    webhook: string;
+  };
+  next_attempt_at: string | null;
+  /** Why the delivery ended, if no attempt says so. expired: it was held for longer than its retry schedule lasts. skipped: its subscription was enabled with `backlog` skip. */
+  reason: string | null;
+  /** True: the delivery was due, so a worker may have it in hand at this moment. Its request is not aborted: the receiver may still get the webhook, the attempt is recorded, and the delivery stays cancelled. False: it was not due, so nothing is sent. */
+  request_may_be_open: boolean;
+  state: "pending" | "held" | "succeeded" | "failed" | "cancelled";
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+  subscription_url: string;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
 
 export interface CancelledWebhook {
   /** How many of its deliveries are cancelled, by this request or an earlier one. */
@@ -770,6 +821,11 @@ export interface Delivery {
     /** @format uri-reference */
     attempts: string;
     /**
+     * POST to this URL to cancel the delivery.
+     * @format uri-reference
+     */
+    cancel: string;
+    /**
      * POST to this URL to send the delivery again.
      * @format uri-reference
      */
@@ -1267,6 +1323,11 @@ export interface GetWebhookData {
     links: {
       /** @format uri-reference */
       attempts: string;
+      /**
+       * POST to this URL to cancel the delivery.
+       * @format uri-reference
+       */
+      cancel: string;
       /**
        * POST to this URL to send the delivery again.
        * @format uri-reference
@@ -2801,6 +2862,23 @@ export const cancelDeliveries = (
   request("POST", `/v1/deliveries/cancel`, {
     query,
     body,
+    ofTenant: true,
+    ...options,
+  });
+/** Cancel a delivery that is pending or held: `POST /v1/deliveries/{delivery_id}/cancel` */
+export const cancelDelivery = (
+  deliveryId: string,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<CancelDeliveryData> =>
+  request("POST", `/v1/deliveries/${encodeURIComponent(deliveryId)}/cancel`, {
+    query,
     ofTenant: true,
     ...options,
   });

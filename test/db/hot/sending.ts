@@ -1,4 +1,5 @@
 import { cancelDeliveries, cancelOne } from '../../../src/deliveries/cancel.sql.ts';
+import { cancelDelivery } from '../../../src/deliveries/cancel-delivery.sql.ts';
 import { cancelWebhook } from '../../../src/deliveries/cancel-webhook.sql.ts';
 import { holdDeliveries } from '../../../src/deliveries/hold.sql.ts';
 import { loadOwed, type OwedDelivery } from '../../../src/deliveries/load.sql.ts';
@@ -147,6 +148,22 @@ export function ofSending({ pending, pendingOfTwoDays, held }: Samples): Hot[] {
       rows: 25,
       days: daysOf(pending),
       run: async (pool) => void (await cancelDeliveries(pool, pending)),
+    },
+    {
+      what: 'cancel a delivery by request',
+      pool: 'general',
+      rows: 1,
+      days: daysOf(pending),
+      run: async (pool) => {
+        const [id] = pending.webhooks as [string];
+        const [subscription] = pending.subscriptions as [number];
+        const { rows } = await pool.query<{ tenant: string }>(
+          'select tenant from posthorn.subscriptions where id = $1',
+          [subscription],
+        );
+        const cancelled = await cancelDelivery(pool, rows[0]?.tenant ?? '', id, subscription);
+        found(cancelled, Number(cancelled?.cancelled), 1);
+      },
     },
     {
       what: 'cancel a webhook',

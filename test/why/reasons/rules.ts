@@ -135,7 +135,7 @@ export async function deliveriesHeldByRules(t: Test): Promise<void> {
       first,
       ['held', 'retry'],
       RegExp(
-        `Held: attempt 1 failed with "The receiver answered 500 Internal Server Error" at ${UTC}, and attempt 2 of 3 is due at ${UTC}, in .*, before later deliveries of its ordering key\\. Mend the receiver, or POST /v1/webhooks/\\S+/cancel to cancel it\\.`,
+        `Held: attempt 1 failed with "The receiver answered 500 Internal Server Error" at ${UTC}, and attempt 2 of 3 is due at ${UTC}, in .*, before later deliveries of its ordering key\\. Mend the receiver, or POST /v1/deliveries/\\S+/cancel to cancel it\\.`,
       ),
     );
     const second = await send({}, 'k-1');
@@ -147,7 +147,7 @@ export async function deliveriesHeldByRules(t: Test): Promise<void> {
         delivery,
         ['held', 'ordering'],
         RegExp(
-          `Held: subscription ${id} sends in strict order, and delivery ${first} of the ordering key "k-1" goes first; its next attempt, after 1, is due at ${UTC}, in .*\\. Mend the receiver so that it takes the delivery that goes first, or cancel the delivery that goes first with select posthorn\\.cancel\\('\\S+', ${id}\\)\\.`,
+          `Held: subscription ${id} sends in strict order, and delivery ${first} of the ordering key "k-1" goes first; its next attempt, after 1, is due at ${UTC}, in .*\\. Mend the receiver so that it takes the delivery that goes first, or POST /v1/deliveries/${first}/cancel to cancel the delivery that goes first\\.`,
         ),
       );
       t.strictSame(order, { key: 'k-1', behind: first, complete: true });

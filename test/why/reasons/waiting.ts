@@ -24,7 +24,7 @@ export async function waitingDeliveries(t: Test): Promise<void> {
       scheduled,
       ['pending', 'scheduled'],
       RegExp(
-        `Scheduled: its sender asked for its delivery at ${UTC}, in (7 days|6 days 2[34] h)\\. POST /v1/deliveries/${scheduled}/retry to send it now, or POST /v1/webhooks/\\S+/cancel to cancel it\\.`,
+        `Scheduled: its sender asked for its delivery at ${UTC}, in (7 days|6 days 2[34] h)\\. POST /v1/deliveries/${scheduled}/retry to send it now, or POST /v1/deliveries/\\S+/cancel to cancel it\\.`,
       ),
     );
     await posthorn.request('POST', `/v1/subscriptions/${planned}/pause`);

@@ -1,9 +1,15 @@
 import { useState } from 'preact/hooks';
-import { type GetWebhookData, getWebhook, retryDelivery } from '../../api/client.ts';
+import {
+  cancelDelivery,
+  type GetWebhookData,
+  getWebhook,
+  retryDelivery,
+} from '../../api/client.ts';
 import { Action } from '../../components/button.tsx';
 import { CopyButton } from '../../components/copy-button.tsx';
 import { StateBadge } from '../../components/state-badge.tsx';
 import { Countdown } from '../../components/time.tsx';
+import { toast } from '../../components/toast.tsx';
 import { curlOf } from '../../lib/curl.ts';
 import { to } from '../../lib/urls.ts';
 import { may } from '../../session.ts';
@@ -53,6 +59,7 @@ export function DeliveryPanel({ delivery, webhook, onChange }: DeliveryProps) {
               Retry
             </Action>
           )}
+          {may('manage') && isUnfinished(delivery) && <Cancel id={id} onChange={onChange} />}
         </div>
       </div>
       <Why
@@ -63,6 +70,26 @@ export function DeliveryPanel({ delivery, webhook, onChange }: DeliveryProps) {
       />
       <Attempts attempts={delivery.attempts} made={delivery.attempts_made} />
     </article>
+  );
+}
+
+function Cancel({ id, onChange }: { id: string; onChange: () => void }) {
+  return (
+    <Action
+      kind="danger"
+      run={async () => {
+        const { request_may_be_open } = await cancelDelivery(id);
+        onChange();
+        toast(
+          request_may_be_open
+            ? 'The delivery is cancelled. If its request is open, it is not aborted, and its result is recorded.'
+            : 'The delivery is cancelled, and nothing is sent.',
+        );
+      }}
+      confirm="Only this delivery is cancelled; other deliveries of the webhook go on. It can be sent later by Retry."
+    >
+      Cancel
+    </Action>
   );
 }
 
