@@ -2,11 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { createParquetFile } from './parquet-file.ts';
-import { ARCHIVE_TABLES, type ArchiveTableName, type Row } from './tables.ts';
+import { ARCHIVE_TABLES, type ArchiveTableName, PLAN, type Row } from './tables.ts';
 
 const DAY_MS = 86_400_000;
-/** Pages are read in the order of an index. Another plan would sort the rest of the day for each page. */
-const PLAN = 'set enable_sort = off; set enable_seqscan = off; set enable_bitmapscan = off';
 
 /** Where an archive is, and whose history is in it. */
 export interface Archive {

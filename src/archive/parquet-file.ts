@@ -1,10 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
-import { errorMessage } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
+import { createWholeFile } from './whole-file.ts';
 
 /** The types of columns. A timestamp is a whole number of microseconds since 1970. */
 export type ColumnType =
@@ -33,21 +30,9 @@ export interface ParquetFile {
   discard(): Promise<void>;
 }
 
-/** The end of the name of an unfinished file. */
-const PARTIAL = '.partial';
-/** No export of a day takes so long; the process that wrote the file was killed. */
-const LEFT_BEHIND_MS = 86_400_000;
-
 /** Begins a file in a folder, which is created if it is missing. Unfinished files of killed processes are removed there. */
 export async function createParquetFile(path: string, columns: Columns): Promise<ParquetFile> {
-  const folder = dirname(path);
-  const partial = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}${PARTIAL}`);
-  const writing = <T>(work: () => Promise<T>): Promise<T> => explaining(path, work);
-  const file = await writing(async () => {
-    await mkdir(folder, { recursive: true });
-    await removeLeftBehind(folder);
-    return await open(partial, 'wx');
-  });
+  const file = await createWholeFile(path);
   const bytes = new ByteWriter();
   const writer = new ParquetWriter({
     writer: bytes,
@@ -58,7 +43,7 @@ export async function createParquetFile(path: string, columns: Columns): Promise
   });
 
   async function flush(): Promise<void> {
-    await file.writeFile(bytes.getBytes());
+    await file.write(bytes.getBytes());
     bytes.index = 0;
   }
 
@@ -74,57 +59,20 @@ export async function createParquetFile(path: string, columns: Columns): Promise
         })),
         rowGroupSize: rows.length,
       });
-      await writing(flush);
+      await flush();
     },
     async finish() {
       await writer.finish();
-      await writing(async () => {
-        await flush();
-        await file.sync();
-        await file.close();
-        await rename(partial, path);
-        await syncFolder(folder);
-      });
+      await flush();
+      await file.finish();
     },
-    async discard() {
-      await file.close().catch(() => {});
-      await rm(partial, { force: true });
-    },
+    discard: () => file.discard(),
   };
 }
 
 function asColumn(value: unknown, type: ColumnType): unknown {
   const isBig = type === 'bigint' || type === 'timestamp';
   return isBig && value !== null ? BigInt(value as number | string) : value;
-}
-
-/** The errors of files have codes like those of a database that is away (ENOENT). */
-async function explaining<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw new Error(`${path} cannot be written: ${errorMessage(error)}`, { cause: error });
-  }
-}
-
-/** Until then, a crash of the machine could take the new name away again. */
-async function syncFolder(folder: string): Promise<void> {
-  const opened = await open(folder, 'r');
-  try {
-    await opened.sync();
-  } finally {
-    await opened.close();
-  }
-}
-
-async function removeLeftBehind(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    if (!name.endsWith(PARTIAL)) continue;
-    const path = join(folder, name);
-    const found = await stat(path).catch(() => undefined);
-    if (found !== undefined && Date.now() - found.mtimeMs > LEFT_BEHIND_MS)
-      await rm(path, { force: true });
-  }
 }
 
 function schemaOf(columns: Columns): Schema {

@@ -7,8 +7,8 @@ import { daysBetween, exportDay } from '../../src/archive/export-day.ts';
 import { createParquetFile } from '../../src/archive/parquet-file.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { keepPartitions } from '../../src/maintenance/partitions.ts';
+import { idAt, startWithHistory } from '../helpers/archive.ts';
 import { startCli } from '../helpers/cli.ts';
-import { connect, createTestDatabase } from '../helpers/database.ts';
 import { type DuckDbQuery, openDuckDb } from '../helpers/duckdb.ts';
 import { collectLog } from '../helpers/log.ts';
 import { startTestService } from '../helpers/service.ts';
@@ -20,57 +20,6 @@ const BODIES = 160;
 const today = new Date(Math.floor(Date.now() / DAY_MS) * DAY_MS);
 const daysAgo = (n: number) => new Date(today.getTime() - n * DAY_MS);
 const name = (day: Date) => day.toISOString().slice(0, 10);
-
-/** SQL for ids of webhook `n` at a moment of a day. */
-const idAt = (at: string) =>
-  `overlay(posthorn.uuidv7_floor(${at})::text placing lpad(to_hex(n), 12, '0') from 25 for 12)::uuid`;
-
-/** Two tenants, and for each of these days `count` webhooks, with a delivery and its attempts each. */
-async function fill(client: pg.Client, days: readonly Date[], count: number): Promise<void> {
-  await client.query(`
-    insert into posthorn.tenants (id) values ('acme');
-    insert into posthorn.subscriptions (url, tenant) values ('https://a.example/', 'default'), ('https://b.example/', 'acme')`);
-  for (const day of days) {
-    await client.query('select posthorn.ensure_partitions($1::date, $1::date)', [name(day)]);
-    await client.query(
-      `with made as (
-         select n, at, ${idAt('at')} as id
-         from (select n, $1::timestamptz + n * interval '1 second 1 microsecond' as at from generate_series(1, $2::integer) n) m
-       ), w as (
-         insert into posthorn.webhook_payloads
-           (id, accepted_at, tenant, event_type, content_type, channels, ordering_key, headers, body)
-         select id, at, case n % 3 when 0 then 'acme' else 'default' end, case when n % 7 > 0 then 'order.creäted' end,
-           'application/json', case n % 4 when 0 then array['a', 'b "c"'] when 1 then '{}' end,
-           case when n % 5 = 0 then 'key' end, case when n % 6 = 0 then '{"x-source":"1"}'::jsonb end,
-           case when n % 10 = 0 then '\\xff00fe80'::bytea else convert_to('{"n":' || n || '}', 'UTF8') end
-         from made
-       ), d as (
-         insert into posthorn.deliveries (webhook_id, subscription_id, state, attempt_count, ended_at, next_attempt_at)
-         select id, 1 + (n % 3 = 0)::integer, 'succeeded', 2, at + interval '1 minute', null from made
-       )
-       insert into posthorn.delivery_attempts
-         (webhook_id, subscription_id, at, duration_ms, attempt_number, response_code, status, error_code, error, response_excerpt)
-       select id, 1 + (n % 3 = 0)::integer, at + k * interval '1 second', 12, k, case k when 2 then 200 end,
-         case k when 1 then 'failed' else 'success' end::posthorn.attempt_status, case k when 1 then 'connect' end,
-         case k when 1 then 'No answer.' end, case k when 2 then 'thanks' end
-       from made, generate_series(1, 2) k`,
-      [day, count],
-    );
-  }
-}
-
-async function start(t: Test, days: readonly Date[] = [], count = 20) {
-  const databaseUrl = await createTestDatabase(t);
-  const client = await connect(t, databaseUrl);
-  await fill(client, days, count);
-  const dir = join(t.testdir({}), 'archive');
-  const run = async (...args: string[]) => {
-    const cli = await startCli(t, ['export', '--to', dir, ...args], { DATABASE_URL: databaseUrl });
-    const code = await cli.exited;
-    return { code, ...cli.output };
-  };
-  return { databaseUrl, client, dir, run };
-}
 
 /** What the database and the files have of a table, in the same form. */
 const SAME = {
@@ -132,7 +81,7 @@ t.test(
   'each day of history is a Parquet file for each table, which other programs read',
   async (t) => {
     const days = [daysAgo(3), daysAgo(2)];
-    const { client, dir, run } = await start(t, days);
+    const { client, dir, run } = await startWithHistory(t, days);
     const first = await run('--since', name(daysAgo(3)));
     t.equal(first.code, 0, first.stderr);
     t.match(first.stdout, `${name(daysAgo(3))}  webhooks 20, deliveries 20, attempts 40\n`);
@@ -177,7 +126,7 @@ t.test(
 t.test(
   'an export that broke off goes on where it was, and --overwrite writes days again',
   async (t) => {
-    const { client, dir, run } = await start(t, [daysAgo(3), daysAgo(2), daysAgo(1)]);
+    const { client, dir, run } = await startWithHistory(t, [daysAgo(3), daysAgo(2), daysAgo(1)]);
     const path = join(dir, 'attempts', `${name(daysAgo(2))}.parquet`);
     t.equal((await run('--since', name(daysAgo(3)), '--until', name(daysAgo(1)))).code, 0);
     const { mtimeMs, ino } = statSync(path);
@@ -198,7 +147,7 @@ t.test(
 );
 
 t.test('a killed export leaves whole files alone, and the next one does the rest', async (t) => {
-  const { databaseUrl, client, dir, run } = await start(t, [daysAgo(1)]);
+  const { databaseUrl, client, dir, run } = await startWithHistory(t, [daysAgo(1)]);
   const since = ['--since', name(daysAgo(1))];
   await client.query('begin; lock table posthorn.subscriptions');
   const killed = await startCli(t, ['export', '--to', dir, ...since], {
@@ -232,7 +181,7 @@ t.test('a file has its name only when it is whole', async (t) => {
 });
 
 t.test('only the history of a tenant is exported, into a folder of its own', async (t) => {
-  const { dir, run } = await start(t, [daysAgo(1)], 30);
+  const { dir, run } = await startWithHistory(t, [daysAgo(1)], 30);
   const done = await run('--since', name(daysAgo(1)), '--tenant', 'acme', '--bodies');
   t.equal(done.code, 0, done.stderr);
   t.match(done.stdout, 'webhooks 10, deliveries 10, attempts 20, bodies 10, answers 10\n');
@@ -243,7 +192,7 @@ t.test('only the history of a tenant is exported, into a folder of its own', asy
 t.test(
   'the exit code says whether it was done, failed, was called wrongly, or found no database',
   async (t) => {
-    const { dir, run } = await start(t, [daysAgo(1)]);
+    const { dir, run } = await startWithHistory(t, [daysAgo(1)]);
     for (const [args, message] of [
       [[], /required option '--since/],
       [['--since', '2026-02-31x'], /^posthorn: --since is "2026-02-31x"; give a day as/],
@@ -275,7 +224,7 @@ t.test(
 
 t.test('memory holds a part of a day, however many rows and bytes it has', async (t) => {
   const day = daysAgo(1);
-  const { databaseUrl, client, dir } = await start(t, [day], 3);
+  const { databaseUrl, client, dir } = await startWithHistory(t, [day], 3);
   // A delivery with more attempts than a part has rows, and bodies of 1 MiB, more than may be in memory.
   await client.query(
     `insert into posthorn.delivery_attempts (webhook_id, subscription_id, at, duration_ms, status)
@@ -325,7 +274,7 @@ t.test('memory holds a part of a day, however many rows and bytes it has', async
 
 t.test('with an archive, a day is dropped only after it was exported', async (t) => {
   const days = daysBetween(daysAgo(12), daysAgo(10));
-  const { databaseUrl, client, dir } = await start(t, days);
+  const { databaseUrl, client, dir } = await startWithHistory(t, days);
   const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
   t.teardown(() => pool.end());
   const { log, lines } = collectLog();
@@ -371,7 +320,7 @@ t.test('with an archive, a day is dropped only after it was exported', async (t)
 t.test(
   'a service whose archive cannot be written says so, and carries on when it can',
   async (t) => {
-    const { databaseUrl, client } = await start(t, [daysAgo(3)]);
+    const { databaseUrl, client } = await startWithHistory(t, [daysAgo(3)]);
     const dir = join(t.testdir({ archive: '' }), 'archive');
     const posthorn = await startTestService(t, {
       DATABASE_URL: databaseUrl,
@@ -404,7 +353,7 @@ t.test(
 t.test(
   'a partition of several days is exported as files of a day, and stays if that is stopped',
   async (t) => {
-    const { databaseUrl, client, dir } = await start(t);
+    const { databaseUrl, client, dir } = await startWithHistory(t);
     await client.query('select posthorn.ensure_partitions($1::date, $2::date, 3)', [
       name(daysAgo(12)),
       name(daysAgo(10)),
