@@ -1,4 +1,5 @@
 // The settings of a process as texts that may be shown to its operator.
+import { type HostWithUrl, hostsAsText, readConnectionString } from '../db/hosts.ts';
 
 /** What is known of a setting without its reader. */
 export interface KnownSetting {
@@ -35,6 +36,20 @@ export function withoutCredentials(text: string): string | null {
   if (url === null || (text.includes('@') && url.username === '') || url.pathname.includes('@'))
     return null;
   return `${url.protocol}//${url.host}${url.pathname === '/' ? '' : url.pathname}`;
+}
+
+/** Does the same for the URL of a database, which may name several hosts. A URL that cannot be read is not shown. */
+export function databaseWithoutCredentials(text: string): string | null {
+  let hosts: readonly HostWithUrl[];
+  try {
+    hosts = readConnectionString(text).hosts;
+  } catch {
+    return null;
+  }
+  const [first, ...others] = hosts.map(({ url }) => withoutCredentials(url));
+  if (first == null || others.length === 0) return first ?? null;
+  const { protocol, pathname } = new URL(first);
+  return `${protocol}//${hostsAsText(hosts)}${pathname}`;
 }
 
 /**

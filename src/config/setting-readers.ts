@@ -1,5 +1,6 @@
 // Readers for the texts of settings. Each throws an Error that says what is wrong and what would be right.
 import { availableParallelism } from 'node:os';
+import { readConnectionString } from '../db/hosts.ts';
 import { parseBytes } from '../lib/bytes.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { nearest } from '../lib/nearest-name.ts';
@@ -74,10 +75,9 @@ export function bodyLimit(text: string): number {
   return bytes;
 }
 
+/** Reads the URL of a database, which may name several hosts, and returns it as it is. */
 export function postgresUrl(text: string): string {
-  if (!/^postgres(ql)?:\/\//.test(text)) {
-    throw new Error('it must look like postgres://user:password@host:5432/database');
-  }
+  readConnectionString(text);
   return text;
 }
 

@@ -16,6 +16,7 @@ import { parseSealingKeys, type SealingKey } from '../lib/sealing.ts';
 import { readGiven } from './given.ts';
 import {
   asItIs,
+  databaseWithoutCredentials,
   type KnownSetting,
   listInForce,
   neverShown,
@@ -115,9 +116,9 @@ export const SETTINGS = {
   PORT: setting('5000', 'Port of the API', wholeNumber(0, 65_535)),
   HOST: setting('127.0.0.1', 'Address that the API listens on', trimmed),
   DATABASE_URL: optional(
-    'URL of the Postgres to use. Unset: Posthorn starts an embedded Postgres',
+    'URL of the Postgres to use. It may name several hosts, of which Posthorn uses the primary. Unset: Posthorn starts an embedded Postgres',
     postgresUrl,
-    withoutCredentials,
+    databaseWithoutCredentials,
   ),
   POSTHORN_DATA_DIR: setting('.posthorn', 'Folder with the data of the embedded Postgres', trimmed),
   POSTHORN_ROLE: setting(

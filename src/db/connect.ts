@@ -1,5 +1,7 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
+import { HostClient } from './host-client.ts';
+import { WrongServer } from './host-finder.ts';
 import { connectionConfig } from './pool.ts';
 import { configure } from './session-settings.ts';
 
@@ -9,7 +11,7 @@ import { configure } from './session-settings.ts';
  * @throws OperatorError as `openOrExplain` does.
  */
 export async function connectOrExplain(databaseUrl: string, purpose: string): Promise<pg.Client> {
-  return await open(connectionConfig(databaseUrl, purpose), configure);
+  return await open(databaseUrl, purpose, {}, configure);
 }
 
 /** A pooler without a free server lets its clients wait. */
@@ -23,17 +25,18 @@ const QUERY_TIMEOUT_MS = 10_000;
  *   message never contains the password.
  */
 export async function openOrExplain(databaseUrl: string, purpose: string): Promise<pg.Client> {
-  const config = { ...connectionConfig(databaseUrl, purpose), query_timeout: QUERY_TIMEOUT_MS };
-  return await open(config, async () => {});
+  return await open(databaseUrl, purpose, { query_timeout: QUERY_TIMEOUT_MS }, async () => {});
 }
 
 async function open(
-  config: pg.ClientConfig,
+  databaseUrl: string,
+  purpose: string,
+  options: pg.ClientConfig,
   prepare: (client: pg.Client) => Promise<void>,
 ): Promise<pg.Client> {
   let client: pg.Client;
   try {
-    client = new pg.Client(config);
+    client = new HostClient({ ...connectionConfig(databaseUrl, purpose), ...options });
   } catch (error) {
     throw new OperatorError(`DATABASE_URL cannot be read: ${errorMessage(error)}`);
   }
@@ -50,6 +53,7 @@ async function open(
 
 function explain(error: unknown, { host, port, user, database }: pg.Client): string {
   const place = `${host}:${port}`;
+  if (error instanceof WrongServer) return `${error.message}. Check DATABASE_URL.`;
   const code = error instanceof AggregateError ? errorCode(error.errors[0]) : errorCode(error);
   switch (code) {
     case 'ECONNREFUSED':

@@ -106,6 +106,29 @@ function writeInPieces(connection: PrivateConnection): void {
   };
 }
 
+const reportedSettings = new WeakMap<pg.ClientBase, Map<string, string>>();
+
+/** Must be called before the client connects, so that `reportedSetting` knows what the server reports. */
+export function noteReportedSettings(client: pg.ClientBase): void {
+  const reported = new Map<string, string>();
+  reportedSettings.set(client, reported);
+  connectionOf(client).on(
+    'parameterStatus',
+    ({ parameterName, parameterValue }: { parameterName: string; parameterValue: string }) =>
+      void reported.set(parameterName, parameterValue),
+  );
+}
+
+/** Returns a setting that the server reports to each client by itself (ParameterStatus), or undefined. */
+export function reportedSetting(client: pg.ClientBase, name: string): string | undefined {
+  return reportedSettings.get(client)?.get(name);
+}
+
+/** Lets a client that has not connected yet connect to another server. */
+export function moveTo(client: pg.ClientBase, host: string, port: number): void {
+  Object.assign(client, { host, port });
+}
+
 /** Closes a client's connection at once, without waiting for answers. The client emits the error. */
 export function cutOff(client: pg.ClientBase, reason: string): void {
   connectionOf(client).stream.destroy(new Error(`Connection terminated: ${reason}`));

@@ -5,6 +5,7 @@ import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
 import { MIGRATION_LOCK } from './advisory-locks.ts';
 import { connectOrExplain, openOrExplain } from './connect.ts';
+import { readConnectionString } from './hosts.ts';
 import { BOOKKEEPING_TABLES, knownMigrations, readMigration } from './migration-files.ts';
 import { makePartitions } from './partitions.ts';
 import { createPool } from './pool.ts';
@@ -332,6 +333,7 @@ async function requireWriting(client: pg.Client, databaseUrl: string): Promise<v
 }
 
 function describe(databaseUrl: string): string {
-  const { database, host } = new pg.Client({ connectionString: databaseUrl });
-  return `"${database}" on ${host}`;
+  const { hosts } = readConnectionString(databaseUrl);
+  const { database } = new pg.Client({ connectionString: hosts[0].url });
+  return `"${database}" on ${hosts.map(({ host }) => host).join(', ')}`;
 }

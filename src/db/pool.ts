@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { VERSION } from '../version.ts';
-import { FrugalClient, VALUE_PARSERS } from './driver.ts';
+import { VALUE_PARSERS } from './driver.ts';
+import { HostClient, type HostClientConfig, withServers } from './host-client.ts';
 import { refuseWithoutAnswers } from './no-answer.ts';
 import { configure } from './session-settings.ts';
 import { clientInTransactions } from './transaction-pooling.ts';
@@ -21,10 +22,13 @@ export interface PoolOptions {
   readonly sharesSessions?: boolean;
 }
 
-/** The connection settings of all of Posthorn's clients. */
-export function connectionConfig(connectionString: string, purpose: string): pg.ClientConfig {
-  return {
-    connectionString,
+/**
+ * The connection settings of all of Posthorn's clients, for a `HostClient`.
+ *
+ * @throws Error if the URL cannot be read; the message contains no password.
+ */
+export function connectionConfig(connectionString: string, purpose: string): HostClientConfig {
+  return withServers(connectionString, {
     application_name: `posthorn ${VERSION} ${purpose}`,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
@@ -32,7 +36,7 @@ export function connectionConfig(connectionString: string, purpose: string): pg.
     // twenty seconds instead of hours.
     keepAliveInitialDelayMillis: 10_000,
     types: VALUE_PARSERS,
-  };
+  });
 }
 
 /**
@@ -56,7 +60,7 @@ export function createPool(options: PoolOptions): pg.Pool {
   const settings = { statement_timeout, ...options.settings };
   const pool = new pg.Pool({
     ...connectionConfig(connectionString, purpose),
-    Client: sharesSessions ? clientInTransactions(settings) : FrugalClient,
+    Client: sharesSessions ? clientInTransactions(settings) : HostClient,
     max,
     query_timeout: timeoutMs,
     idleTimeoutMillis: 60_000,

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { errorMessage } from '../lib/errors.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { endSoon } from './end-soon.ts';
+import { HostClient } from './host-client.ts';
 import { connectionConfig } from './pool.ts';
 import { configure } from './session-settings.ts';
 
@@ -64,7 +65,7 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
   let delayMs = RECONNECT_MIN_MS;
 
   async function connect(): Promise<void> {
-    const fresh = new pg.Client({
+    const fresh = new HostClient({
       ...connectionConfig(databaseUrl, purpose),
       query_timeout: HEARTBEAT_TIMEOUT_MS,
     });

@@ -1,5 +1,4 @@
-import type pg from 'pg';
-import { FrugalClient } from './driver.ts';
+import { HostClient, type HostClientConfig } from './host-client.ts';
 import { settingsSql } from './session-settings.ts';
 
 type Query = (...args: unknown[]) => Promise<unknown>;
@@ -20,10 +19,10 @@ const ENDS = /^\s*(commit|rollback)\s*;?\s*$/i;
  */
 export function clientInTransactions(
   settings: Readonly<Record<string, string>>,
-): typeof FrugalClient {
+): typeof HostClient {
   const begin = `begin isolation level read committed; ${settingsSql('transaction', settings)}`;
-  return class extends FrugalClient {
-    constructor(config?: string | pg.ClientConfig) {
+  return class extends HostClient {
+    constructor(config?: string | HostClientConfig) {
       super(config);
       this.query = runInTransactions(super.query.bind(this) as Query, begin) as typeof this.query;
     }

@@ -207,6 +207,11 @@ t.test('a wrong setting is refused with what would be right', async (t) => {
       'localhost:5432',
       'it must look like postgres://user:password@host:5432/database',
     ],
+    [
+      'DATABASE_URL',
+      'postgres://a@one,two:99999/c',
+      '"two:99999" in its list of hosts is not a host, with or without a port',
+    ],
     ['POSTHORN_ROLE', 'wroker', '"wroker" is none of all, api, worker; did you mean worker?'],
     ['POSTHORN_ROLE', 'API', '"API" is none of all, api, worker; did you mean api?'],
     ['POSTHORN_ROLE', 'sender', '"sender" is none of all, api, worker'],
