@@ -110,7 +110,9 @@ create table posthorn.event_types (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   archived_at timestamptz,
-  primary key (tenant, name)
+  primary key (tenant, name),
+  -- /v1/event-types/{name} is another route for these.
+  constraint event_types_name_is_no_route check (name not in ('import', 'openapi.json'))
 );
 comment on table posthorn.event_types is 'Types of webhooks that a tenant has described.';
 

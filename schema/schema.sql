@@ -165,6 +165,7 @@ create table posthorn.event_types (
   updated_at timestamp with time zone not null default now(),
   archived_at timestamp with time zone,
   constraint event_types_name_check CHECK (((name ~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$'::text) AND (length(name) <= 128))),
+  constraint event_types_name_is_no_route CHECK ((name <> ALL (ARRAY['import'::text, 'openapi.json'::text]))),
   constraint event_types_pkey PRIMARY KEY (tenant, name)
 );
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.event_types FOR EACH ROW EXECUTE FUNCTION posthorn.notify_event_types_changed();

@@ -61,7 +61,8 @@ t.test('schemas and examples are validated before they are stored', async (t) =>
   const posthorn = await startTestService(t);
   const cases: [fields: Record<string, unknown>, field: string, message: RegExp][] = [
     [{ name: 'posthorn.x' }, 'body.name', /kept for webhooks of Posthorn/],
-    [{ name: 'import' }, 'body.name', /route/],
+    [{ name: 'import' }, 'body.name', /\/v1\/event-types\/import is another route/],
+    [{ name: 'openapi.json' }, 'body.name', /\/v1\/event-types\/openapi\.json is another route/],
     [{ name: 'a b' }, 'body.name', /order\.created/],
     [{ name: 'a', schema: [] }, 'body.schema', /object/],
     [{ name: 'a', schema: { type: 'strnig' } }, 'body.schema', /schema is invalid/],
@@ -91,6 +92,20 @@ t.test('schemas and examples are validated before they are stored', async (t) =>
     schema: ORDER.schema,
   });
   t.match(late.json.errors, [{ field: 'body.example.id' }], 'with what is there already');
+  const webhooks = { 'openapi.json': { post: {} } };
+  const imported = await posthorn.request('POST', '/v1/event-types/import', {
+    openapi: '3.1.0',
+    webhooks,
+  });
+  t.match(imported.json.errors, [
+    { field: 'body.webhooks.openapi.json', message: /"openapi.json"/ },
+  ]);
+  const client = await connect(t, posthorn.databaseUrl);
+  await t.rejects(
+    client.query(`insert into posthorn.event_types (name) values ('openapi.json')`),
+    { constraint: 'event_types_name_is_no_route' },
+    'in SQL too',
+  );
 });
 
 t.test('by default, any event type and any data are accepted', async (t) => {

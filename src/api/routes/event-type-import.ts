@@ -22,7 +22,7 @@ import {
 } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';
 import { validatorOfAllButBody } from '../validation.ts';
-import { conflictIfTooMany, IMPORT } from './event-types.ts';
+import { conflictIfTooMany, RESERVED_NAMES } from './event-types.ts';
 
 const SENDABLE = new RegExp(SENT_EVENT_TYPE);
 /** CPU time for all schemas of one import together. A thousand ordinary schemas take 1 s. */
@@ -150,12 +150,12 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
 function requireNames(types: readonly DescribedEventType[]): void {
   const problems: FieldProblem[] = types
     .map(({ name }) => name)
-    .filter((name) => name.length > 128 || name === IMPORT || !SENDABLE.test(name))
+    .filter((name) => name.length > 128 || RESERVED_NAMES.has(name) || !SENDABLE.test(name))
     .slice(0, MAX_REPORTED_NAMES)
     .map((name) => ({
       field: `body.webhooks.${shortened(name, 128)}`,
       message:
-        'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; at most 128 characters; not "import", and not beginning with "posthorn."',
+        'must be an event type: words of letters, digits, _ and - with dots between them, such as order.created; at most 128 characters; not "import" or "openapi.json", and not beginning with "posthorn."',
     }));
   if (problems.length > 0) throw invalidRequest(problems);
 }

@@ -28,8 +28,8 @@ import {
 import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({ event_type: EventTypeName });
-/** No event type can have this name, because /v1/event-types/import is a route. */
-export const IMPORT = 'import';
+/** No event type can have one of these names, because /v1/event-types/{name} is another route. The table refuses them too. */
+export const RESERVED_NAMES: ReadonlySet<string> = new Set(['import', 'openapi.json']);
 const CURSOR_NAME = /^[A-Za-z0-9_.-]{1,128}$/;
 
 /** The types of webhooks that a tenant sends, described for those who receive them. */
@@ -75,10 +75,10 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices 
     async (request, reply) => {
       const { tenant } = request;
       const { name, description } = request.body;
-      if (name === IMPORT)
+      if (RESERVED_NAMES.has(name))
         throw invalidField(
           'body.name',
-          'cannot be "import", because /v1/event-types/import is another route; choose another name',
+          `cannot be "${name}", because /v1/event-types/${name} is another route; choose another name`,
         );
       const { schema = null, example = null } = writeFields(request.body);
       await app.outsideTurn(request, () => judge({ tenant, name, schema, example }, 'body'));
