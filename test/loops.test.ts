@@ -112,10 +112,13 @@ const GROUPS: Record<string, readonly Fault[]> = {
       poke: ({ send }) => send('GET', '/v1/subscriptions?tenant=acme', undefined, admin),
     },
     {
-      loops: ['load_event_types'],
+      loops: ['load_event_types', 'load_public_catalogue'],
       ...renamesColumn('event_types', 'archived_at'),
       poke: ({ send }) =>
-        send('POST', '/v1/webhooks', { event_type: 'order.created', data: {} }, admin),
+        Promise.all([
+          send('POST', '/v1/webhooks', { event_type: 'order.created', data: {} }, admin),
+          send('GET', '/v1/catalogue'),
+        ]),
     },
   ],
   'asked by jobs': [
@@ -229,7 +232,11 @@ async function prepare(t: Test): Promise<Stage & ReturnType<typeof collectLog>> 
   const { log, lines } = collectLog();
   const posthorn = await startTestService(
     t,
-    { POSTHORN_ADMIN_KEY: ADMIN_KEY, POSTHORN_RETRY_SCHEDULE: '1s,1s,1s,1s,1s,1s,1s,1s,1s,1s' },
+    {
+      POSTHORN_ADMIN_KEY: ADMIN_KEY,
+      POSTHORN_PUBLIC_CATALOGUE: '*',
+      POSTHORN_RETRY_SCHEDULE: '1s,1s,1s,1s,1s,1s,1s,1s,1s,1s',
+    },
     log,
   );
   const client = await connect(t, posthorn.databaseUrl);

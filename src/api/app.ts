@@ -29,6 +29,7 @@ import { healthRoutes } from './routes/health.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { portalRoutes } from './routes/portal.ts';
+import { publicCatalogueRoutes } from './routes/public-catalogue.ts';
 import { receiverProblemRoutes } from './routes/receiver-problems.ts';
 import { sendRoutes } from './routes/send.ts';
 import { serviceRoutes } from './routes/service.ts';
@@ -87,7 +88,10 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 
   if (services.serves === 'everything') {
-    await registerPages(app as unknown as FastifyInstance, services.portalLinks);
+    await registerPages(app as unknown as FastifyInstance, {
+      portalLinks: services.portalLinks,
+      catalogue: services.settings.publicCatalogue !== undefined,
+    });
     await app.register(sessionRoutes, { services, identification });
     await app.register(tenantRoutes, { services });
     await app.register(portalRoutes, { services });
@@ -98,6 +102,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(eventTypeRoutes, { services });
     await app.register(eventTypeImportRoutes, { services });
     await app.register(catalogueRoutes, { services });
+    await app.register(publicCatalogueRoutes, { services });
     await app.register(subscriptionActionRoutes, { services });
     await app.register(enableRoutes, { services });
     await app.register(healthRoutes, { services });

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.ts';
 import type { Database } from '../db/types.ts';
 import type { EventTypeCache } from '../event-types/cache.ts';
+import type { PublicCatalogue } from '../event-types/public-catalogue.ts';
 import type { SchemaJudge } from '../event-types/schema-judge.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -31,6 +32,7 @@ export interface ApiServices {
   readonly portalLinks: PortalLinks;
   readonly tenants: TenantCache;
   readonly eventTypes: EventTypeCache;
+  readonly publicCatalogue: PublicCatalogue;
   readonly schemas: SchemaJudge;
   readonly testSender: TestSender;
   /** Reads what happens, for clients that follow it. */

@@ -1,14 +1,9 @@
 import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
 import formats from 'ajv-formats';
 import type { FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify';
+import { EVENT_TYPE_PATTERN } from '../subscriptions/event-type-patterns.ts';
 import { type FieldProblem, invalidRequest } from './problems.ts';
-import {
-  CHANNEL,
-  EVENT_TYPE,
-  EVENT_TYPE_PATTERN,
-  SENT_EVENT_TYPE,
-  TENANT_ID,
-} from './schemas/common.ts';
+import { CHANNEL, EVENT_TYPE, SENT_EVENT_TYPE, TENANT_ID } from './schemas/common.ts';
 import { DELIVERY_ID } from './schemas/history.ts';
 import { findUnstorable } from './storable.ts';
 

@@ -13,6 +13,7 @@ import { createPool } from '../db/pool.ts';
 import { createSession, NO_SESSION } from '../db/session.ts';
 import { createDatabase } from '../db/types.ts';
 import { createEventTypeCache } from '../event-types/cache.ts';
+import { createPublicCatalogue } from '../event-types/public-catalogue.ts';
 import { createSchemaJudge } from '../event-types/schema-judge.ts';
 import { receiverCounts } from '../health/health.sql.ts';
 import { createIntake } from '../intake/intake.ts';
@@ -31,6 +32,7 @@ import { createSessions } from '../sessions/sessions.ts';
 import { createSubscriptionCache } from '../subscriptions/cache.ts';
 import { reportSecrets } from '../subscriptions/report-secrets.ts';
 import { createTenantCache } from '../tenants/cache.ts';
+import { DEFAULT_TENANT } from '../tenants/store.ts';
 import { connectorOptionsOf } from './connector-options.ts';
 import { openDatabase } from './open-database.ts';
 import {
@@ -125,6 +127,14 @@ export async function startService(
     const keyring = createKeyring(pool, session, health);
     const tenants = createTenantCache(pool, session, loading('tenants'));
     const eventTypes = createEventTypeCache(pool, session, loading('event types'));
+    const db = createDatabase(pool);
+    const publicCatalogue = createPublicCatalogue({
+      db,
+      session,
+      loop: loading('public catalogue'),
+      tenant: DEFAULT_TENANT,
+      patterns: settings.publicCatalogue ?? [],
+    });
     const metrics = createMetrics();
     const counting = health.watch(
       'count_receivers',
@@ -201,7 +211,7 @@ export async function startService(
       settings: { ...settings, inForce: settingsToShow(settings) },
       pool,
       listPool,
-      db: createDatabase(pool),
+      db,
       intake,
       subscriptions,
       sealer,
@@ -210,6 +220,7 @@ export async function startService(
       portalLinks: createPortalLinks(pool, sessions.tokens),
       tenants,
       eventTypes,
+      publicCatalogue,
       schemas,
       testSender,
       events,

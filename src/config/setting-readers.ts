@@ -4,6 +4,7 @@ import { readConnectionString } from '../db/hosts.ts';
 import { parseBytes } from '../lib/bytes.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { nearest } from '../lib/nearest-name.ts';
+import { EVENT_TYPE_PATTERN, MAX_PATTERN_LENGTH } from '../subscriptions/event-type-patterns.ts';
 
 export function trimmed(text: string): string {
   return text.trim();
@@ -107,6 +108,20 @@ export function hostNames(text: string): ReadonlySet<string> {
       );
   }
   return new Set(names);
+}
+
+const PATTERN = new RegExp(EVENT_TYPE_PATTERN);
+
+/** Reads patterns of event types, separated by commas. */
+export function eventTypePatterns(text: string): readonly string[] {
+  const patterns = text.split(',').map((pattern) => pattern.trim());
+  for (const pattern of patterns) {
+    if (!PATTERN.test(pattern) || pattern.length > MAX_PATTERN_LENGTH)
+      throw new Error(
+        `"${pattern}" is not an event type; write types and prefixes with commas between them, such as order.*,invoice.paid, or * for all`,
+      );
+  }
+  return patterns;
 }
 
 export function adminKey(text: string): string {

@@ -29,6 +29,7 @@ import {
   bodyLimit,
   durationBetween,
   durationOrOff,
+  eventTypePatterns,
   hostNames,
   oneOf,
   postgresUrl,
@@ -76,6 +77,8 @@ export interface Settings {
   readonly allowHosts: ReadonlySet<string> | undefined;
   /** The URL by which browsers reach the service, without a slash at its end; undefined: that of each request. */
   readonly publicUrl: string | undefined;
+  /** Patterns of the event types that everybody may read; undefined: none. */
+  readonly publicCatalogue: readonly string[] | undefined;
   /** The first key encrypts secrets at rest, all keys decrypt; no key: secrets are stored as plain text. */
   readonly encryptionKeys: readonly SealingKey[];
   /** Requests of a key to this process; undefined: no limit. */
@@ -206,6 +209,10 @@ export const SETTINGS = {
     'URL by which browsers reach the service, such as `https://hooks.example.com`; links to portals begin with it. Unset: the address of the request that creates the link',
     publicUrl,
   ),
+  POSTHORN_PUBLIC_CATALOGUE: optional(
+    'Event types of the tenant `default` that everybody may read without a key at `/catalogue`, such as `order.*,invoice.paid`; `*`: all. Unset: there is no public catalogue',
+    eventTypePatterns,
+  ),
   POSTHORN_ENCRYPTION_KEY: optional(
     'Encrypts secrets in the database: 32 bytes in base64 or hex. Of several keys, separated by commas, the first encrypts and all decrypt',
     parseSealingKeys,
@@ -306,6 +313,7 @@ export function loadSettings(
     authRequired: adminKeyGiven !== undefined,
     allowHosts: value('POSTHORN_ALLOW_HOSTS'),
     publicUrl: value('POSTHORN_PUBLIC_URL'),
+    publicCatalogue: value('POSTHORN_PUBLIC_CATALOGUE'),
     encryptionKeys: value('POSTHORN_ENCRYPTION_KEY') ?? [],
     rateLimit: value('POSTHORN_RATE_LIMIT'),
     tenantRateLimit: value('POSTHORN_TENANT_RATE_LIMIT'),

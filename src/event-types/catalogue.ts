@@ -94,11 +94,11 @@ function describeWebhook({ name, description, schema, example }: CataloguedType)
       },
       responses: {
         '2XX': {
-          description: 'The webhook was received. Any other answer makes Posthorn try again later.',
+          description: 'The webhook was received. After any other answer it is sent again later.',
         },
         '410': {
           description:
-            'The receiver wants no further webhooks. Posthorn disables the subscription.',
+            'The receiver wants no further webhooks. Nothing is sent to it until it is enabled again.',
         },
       },
     },

@@ -204,13 +204,22 @@ export async function deleteEventType(
   return numDeletedRows > 0n;
 }
 
-/** Reads the event types of a tenant that are not archived, by name. Their number and bytes are limited (limits.ts). */
-export async function readCatalogue(db: Database, tenant: string): Promise<CataloguedType[]> {
+/**
+ * Reads the event types of a tenant that are not archived, by name. Their number and bytes are limited (limits.ts).
+ *
+ * @param patterns reads only types that one of these matches.
+ */
+export async function readCatalogue(
+  db: Database,
+  tenant: string,
+  patterns: readonly string[] = ['*'],
+): Promise<CataloguedType[]> {
   return await db
     .selectFrom('posthorn.event_types')
     .select(['name', 'description', 'schema', 'example'])
     .where('tenant', '=', tenant)
     .where('archived_at', 'is', null)
+    .where(sql<boolean>`posthorn.event_type_patterns(name) && ${textArray(patterns)}::text[]`)
     .orderBy('name')
     .limit(MAX_EVENT_TYPES)
     .execute();

@@ -33,6 +33,7 @@ t.test('every answer to a random request is one that the document describes', as
   const posthorn = await startTestService(t, {
     POSTHORN_ADMIN_KEY: KEY,
     POSTHORN_MAX_BODY: '64KiB',
+    POSTHORN_PUBLIC_CATALOGUE: '*',
     POSTHORN_DELIVERY_TIMEOUT: '500ms',
   });
   const document = await readDocument(posthorn);

@@ -37,6 +37,7 @@ t.test(
       '/v1/backfills',
       '/v1/backfills/{backfill_id}',
       '/v1/backfills/{backfill_id}/cancel',
+      '/v1/catalogue',
       '/v1/deliveries',
       '/v1/deliveries/cancel',
       '/v1/deliveries/{delivery_id}',
@@ -109,7 +110,7 @@ t.test(
 t.test('the document tells which scope each operation needs', async (t) => {
   const open = [
     ...['/healthz', '/metrics', '/ping', '/readyz'],
-    ...['/v1/session', '/v1/session/portal'],
+    ...['/v1/catalogue', '/v1/session', '/v1/session/portal'],
   ];
   const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: 'an admin key of some length' });
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
@@ -202,7 +203,7 @@ t.test('answers match the schemas of the document', async (t) => {
     response.statusCode = nth === 1 ? 500 : 200;
     response.end('answer');
   });
-  const posthorn = await startTestService(t);
+  const posthorn = await startTestService(t, { POSTHORN_PUBLIC_CATALOGUE: '*' });
   const id = await posthorn.subscribe(receiver.url);
   const webhookId = await posthorn.ingest(id);
   await until('the delivery has succeeded', async () => {
@@ -281,6 +282,7 @@ t.test('answers match the schemas of the document', async (t) => {
     ['post', '/v1/subscriptions/{subscription_id}/enable', `/v1/subscriptions/${id}/enable`],
     ['post', '/v1/webhooks', '/v1/webhooks', { event_type: 'a.b', data: 1 }],
     ['post', '/v1/webhooks', '/v1/webhooks', { event_type: 'a b', data: 1 }],
+    ['get', '/v1/catalogue', '/v1/catalogue'],
     ['get', '/ping', '/ping'],
     ['get', '/readyz', '/readyz'],
     ['post', '/ingest/{subscription_id}', `/ingest/${id}`, {}],

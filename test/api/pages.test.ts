@@ -23,6 +23,10 @@ async function serve(t: Test, built: boolean): Promise<{ url: string; dir: strin
   if (built) {
     await mkdir(join(dir, 'assets'));
     await writeFile(join(dir, 'index.html'), '<!doctype html><title>Posthorn</title>');
+    await writeFile(
+      join(dir, 'catalogue.html'),
+      '<!doctype html><title>Posthorn catalogue</title>',
+    );
     await writeFile(join(dir, 'assets', 'main-1a2b.js'), SCRIPT);
     await writeFile(join(dir, 'assets', 'main-1a2b.js.br'), brotliCompressSync(SCRIPT));
     await writeFile(join(dir, 'assets', 'main-1a2b.js.gz'), gzipSync(SCRIPT));
@@ -31,7 +35,7 @@ async function serve(t: Test, built: boolean): Promise<{ url: string; dir: strin
   const app = Fastify();
   registerErrors(app);
   await app.register(cookie, { hook: false });
-  await registerPages(app, NO_PORTALS, dir);
+  await registerPages(app, { portalLinks: NO_PORTALS, catalogue: true, dir });
   t.teardown(() => app.close());
   return { url: await app.listen({ port: 0, host: '127.0.0.1' }), dir };
 }
@@ -42,7 +46,8 @@ t.test(
   'a browser gets the page at / and at every screen, and a program the old answer',
   async (t) => {
     const { url } = await serve(t, true);
-    for (const path of ['/', '/dashboard', '/dashboard/', '/dashboard/webhooks/1?state=failed']) {
+    const screens = ['/dashboard', '/dashboard/', '/dashboard/webhooks/1?state=failed'];
+    for (const path of ['/', ...screens, '/catalogue', '/catalogue/order.created']) {
       const page = await get(url + path, BROWSER);
       t.equal(page.status, 200, path);
       t.match(page.headers.get('content-type'), /^text\/html/);
@@ -62,7 +67,7 @@ t.test(
 
 t.test('pages may load only what is of this service, and nobody may frame them', async (t) => {
   const { url } = await serve(t, true);
-  for (const path of ['/', '/dashboard/webhooks', '/dashboard/assets/main-1a2b.js']) {
+  for (const path of ['/', '/dashboard/webhooks', '/catalogue', '/dashboard/assets/main-1a2b.js']) {
     const { headers } = await get(url + path, BROWSER);
     t.equal(
       headers.get('content-security-policy'),

@@ -6,7 +6,10 @@ const ADMIN_KEY = 'an admin key of some length';
 const admin = { authorization: `Bearer ${ADMIN_KEY}` };
 
 /** What is in it is no secret, and who asks may have no key: load balancers, Prometheus, a person who signs in. */
-const OPEN = ['/healthz', '/metrics', '/ping', '/readyz', '/v1/session', '/v1/session/portal'];
+const OPEN = [
+  ...['/healthz', '/metrics', '/ping', '/readyz'],
+  ...['/v1/catalogue', '/v1/session', '/v1/session/portal'],
+];
 /** All that a key can have without having that one. */
 const WITHOUT: Record<string, string[]> = {
   read: ['send'],

@@ -289,6 +289,17 @@ t.test('allowed hosts are names without ports', async (t) => {
     );
 });
 
+t.test('the public catalogue is off, or has patterns of event types', async (t) => {
+  t.equal(load(t).publicCatalogue, undefined);
+  const { publicCatalogue } = load(t, { POSTHORN_PUBLIC_CATALOGUE: 'order.*, invoice.paid' });
+  t.strictSame(publicCatalogue, ['order.*', 'invoice.paid']);
+  for (const wrong of ['order.', '*.created', 'a b', 'order.*.x', '', 'x'.repeat(131)])
+    t.match(
+      refusal(t, { POSTHORN_PUBLIC_CATALOGUE: `a,${wrong}` }),
+      `Bad setting: POSTHORN_PUBLIC_CATALOGUE: "${wrong}" is not an event type; write`,
+    );
+});
+
 t.test('a HOST on a network needs a key, unless POSTHORN_AUTH is off', async (t) => {
   for (const host of ['0.0.0.0', '::', '192.168.1.7', 'api.example.com', '::ffff:127.0.0.1']) {
     const message = refusal(t, { HOST: host });

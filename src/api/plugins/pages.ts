@@ -26,20 +26,25 @@ const POLICY = {
 };
 const NO_FRAMES = "frame-ancestors 'none'";
 
+interface PagesOptions {
+  /** Know who may embed the portal. */
+  readonly portalLinks: Pick<PortalLinks, 'origins'>;
+  /** True: there is a public catalogue. */
+  readonly catalogue: boolean;
+  /** Has `index.html`, `catalogue.html`, and `assets/` with a hash in each name and compressed copies (.br, .gz) beside. */
+  readonly dir?: string;
+}
+
 const NOT_BUILT = 'The dashboard is not built. Run: npm run build:dashboard\n';
 
 /**
- * Serves the pages of the dashboard and the portal: `/` for browsers, `/dashboard/…` and `/portal/…` for each screen, and
- * the files that they load under `/dashboard/assets/`. The pages contain no data, so they need no key; they get
- * everything from the API.
- *
- * @param portalLinks know who may embed the portal.
- * @param dir has `index.html`, and `assets/` with a hash in each name and compressed copies (.br, .gz) beside.
+ * Serves the pages of the dashboard and the portal: `/` for browsers, `/dashboard/…` and `/portal/…` for each screen, the
+ * public catalogue at `/catalogue`, and the files that they load under `/dashboard/assets/`. The pages contain no data,
+ * so they need no key; they get everything from the API.
  */
 export async function registerPages(
   app: FastifyInstance,
-  portalLinks: Pick<PortalLinks, 'origins'>,
-  dir: string = PAGES_DIR,
+  { portalLinks, catalogue, dir = PAGES_DIR }: PagesOptions,
 ): Promise<void> {
   await app.register(async (scope) => {
     scope.addHook('onRoute', (route) => {
@@ -68,6 +73,11 @@ export async function registerPages(
     });
     for (const path of ['/dashboard', '/dashboard/*'])
       scope.get(path, { schema: { hide: true } as object }, (_request, reply) => sendPage(reply));
+    if (catalogue)
+      for (const path of ['/catalogue', '/catalogue/*'])
+        scope.get(path, { schema: { hide: true } as object }, (_request, reply) =>
+          sendPage(reply, 'catalogue.html'),
+        );
     for (const path of ['/portal', '/portal/*'])
       scope.get(
         path,
@@ -87,15 +97,15 @@ export async function registerPages(
     return token === undefined ? [] : await portalLinks.origins({ token });
   }
 
-  async function sendPage(reply: FastifyReply): Promise<FastifyReply> {
+  async function sendPage(reply: FastifyReply, name = 'index.html'): Promise<FastifyReply> {
     try {
-      await access(join(dir, 'index.html'));
+      await access(join(dir, name));
     } catch {
       return reply.code(503).type('text/plain; charset=utf-8').send(NOT_BUILT);
     }
     // It names the files of one build, so it must be asked for again.
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-cache');
-    return reply.sendFile('index.html', dir, { cacheControl: false });
+    return reply.sendFile(name, dir, { cacheControl: false });
   }
 }
 

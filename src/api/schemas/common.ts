@@ -1,4 +1,9 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from 'typebox';
+import {
+  EVENT_TYPE_PATTERN,
+  MAX_PATTERN_LENGTH,
+  TYPE_WORDS,
+} from '../../subscriptions/event-type-patterns.ts';
 
 /** The body of every error answer (RFC 9457). */
 const ProblemSchema = Type.Object(
@@ -69,9 +74,7 @@ export const TenantId = Type.String({
   description: 'Your own id for the tenant: letters, digits, _, - and dots.',
   examples: ['acme'],
 });
-const TYPE_WORDS = '[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*';
 export const EVENT_TYPE = `^${TYPE_WORDS}$`;
-export const EVENT_TYPE_PATTERN = `^(\\*|${TYPE_WORDS}(\\.\\*)?)$`;
 
 export const EventType = Type.String({
   maxLength: 128,
@@ -90,7 +93,7 @@ export const SentEventType = Type.String({
 });
 /** An element of a subscription's event_types: a type, a prefix such as `order.*`, or `*`. */
 export const EventTypePattern = Type.String({
-  maxLength: 130,
+  maxLength: MAX_PATTERN_LENGTH,
   pattern: EVENT_TYPE_PATTERN,
   examples: ['order.*'],
 });

@@ -1137,6 +1137,9 @@ export type GetEventTypeSettingsData = EventTypeSettings;
 /** The OpenAPI document. */
 export type GetEventTypesDocumentData = Record<string, any>;
 
+/** The OpenAPI document. */
+export type GetPublicCatalogueData = Record<string, any>;
+
 /** The current public key, and the previous ones whose private keys still sign. */
 export interface GetPublicKeyData {
   previous: {
@@ -3191,6 +3194,11 @@ export const getEventTypeSettings = (
     ofTenant: true,
     ...options,
   });
+/** Get the public event types as an OpenAPI document: `GET /v1/catalogue` */
+export const getPublicCatalogue = (
+  options: RequestOptions = {},
+): Promise<GetPublicCatalogueData> =>
+  request("GET", `/v1/catalogue`, { ...options });
 /** Get the public key of a subscription that signs with Ed25519: `GET /v1/subscriptions/{subscription_id}/public-key` */
 export const getPublicKey = (
   subscriptionId: number,
