@@ -13,6 +13,9 @@ export default defineConfig({
   build: {
     outDir: OUTPUT,
     emptyOutDir: true,
+    rolldownOptions: {
+      input: ['index.html', 'catalogue.html'].map((page) => join(import.meta.dirname, page)),
+    },
     // A file that is part of the page as data: would need an exception in the Content-Security-Policy.
     assetsInlineLimit: 0,
     // All browsers that have `<dialog>` and CSS nesting preload modules by themselves.

@@ -9,14 +9,42 @@ const ORDER = {
   description: 'A customer placed an order. It is sent once, when the payment is authorized.',
   schema: {
     type: 'object',
-    required: ['order', 'total'],
+    required: ['order', 'customer', 'lines', 'total'],
     properties: {
-      order: { type: 'integer' },
-      total: { type: 'number', minimum: 0 },
-      test: { type: 'boolean' },
+      order: { type: 'integer', description: 'The number of the order, as customers see it.' },
+      customer: {
+        type: 'object',
+        description: 'Who placed it.',
+        required: ['id', 'email'],
+        properties: { id: { type: 'string' }, email: { type: 'string', format: 'email' } },
+      },
+      lines: { type: 'array', minItems: 1, items: { $ref: '#/$defs/line' } },
+      total: {
+        type: 'number',
+        minimum: 0,
+        description: 'In the currency of the shop, with taxes and shipping.',
+      },
+      test: { type: 'boolean', description: 'Nothing is delivered or paid.', default: false },
+    },
+    $defs: {
+      line: {
+        type: 'object',
+        required: ['sku', 'quantity', 'price'],
+        properties: {
+          sku: { type: 'string', description: 'The number of the product.' },
+          quantity: { type: 'integer', minimum: 1 },
+          price: { type: 'string', pattern: '^\\d+\\.\\d{2}$', description: 'For one of them.' },
+        },
+      },
     },
   },
-  example: { order: 4_100, total: 337.5, test: false },
+  example: {
+    order: 4_100,
+    customer: { id: 'c_70', email: 'ada@example.com' },
+    lines: [{ sku: 'HORN-1', quantity: 2, price: '149.00' }],
+    total: 298,
+    test: false,
+  },
 };
 const OTHERS = {
   'order.paid': 'The money has arrived.',

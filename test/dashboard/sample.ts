@@ -34,6 +34,7 @@ export async function startSample(databaseUrl: string): Promise<Sample> {
     {
       PORT: '0',
       DATABASE_URL: databaseUrl,
+      POSTHORN_PUBLIC_CATALOGUE: '*',
       POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8',
       POSTHORN_RETRY_SCHEDULE: '1s,2s,15m,1h,6h',
     },

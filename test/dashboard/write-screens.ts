@@ -40,6 +40,7 @@ const PICTURES: readonly Picture[] = [
   },
   { name: 'edit-subscription', path: () => '/dashboard/subscriptions/1/edit', shows: 'Receiver' },
   { name: 'event-type', path: () => '/dashboard/event-types/order.created', shows: 'JSON Schema' },
+  { name: 'catalogue', path: () => '/catalogue/order.created', shows: 'JSON Schema' },
   { name: 'keys', path: () => '/dashboard/keys', shows: 'console' },
   { name: 'tenants', path: () => '/dashboard/tenants', shows: 'Globex' },
   { name: 'settings', path: () => '/dashboard/settings', shows: 'POSTHORN_ROLE' },

@@ -1,8 +1,8 @@
 import { Action } from '../components/button.tsx';
+import { ThemeButton } from '../components/theme-button.tsx';
 import { useUrl } from '../data/use-url.ts';
 import { helpOpen } from '../keyboard.ts';
 import { session, signOut } from '../session.ts';
-import { nextTheme, theme } from '../theme.ts';
 import { Brand } from './brand.tsx';
 import { TenantSwitch } from './tenant-switch.tsx';
 
@@ -25,17 +25,7 @@ export function Header({ menuOpen, onMenu }: { menuOpen: boolean; onMenu: () => 
       <Brand isCurrent={path === '/' || path === '/portal'} />
       {value?.portal == null && <TenantSwitch />}
       <div class="spacer" />
-      <button
-        type="button"
-        class="icon-button"
-        aria-label={`Theme: ${theme.value}`}
-        title={`Theme: ${theme.value}`}
-        onClick={() => {
-          theme.value = nextTheme(theme.value);
-        }}
-      >
-        {{ system: '◐', light: '☀', dark: '☾' }[theme.value]}
-      </button>
+      <ThemeButton />
       <button
         type="button"
         class="icon-button help-button"
