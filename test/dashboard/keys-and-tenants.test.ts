@@ -129,6 +129,66 @@ testInBrowser(
   },
 );
 
+testInBrowser(
+  'the portal of a tenant is set up, and seen before it is saved',
+  {},
+  async (t, { page, problems }) => {
+    await ask('POST', '/v1/tenants', { id: 'painted', name: 'Initech' });
+    await openScreen(page, posthorn, 'tenants/painted', ADMIN_KEY);
+    await page.getByLabel('Name').fill('Initech Ltd.');
+    const svg =
+      '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"><rect width="90" height="20"/></svg>';
+    const file = (buffer: Buffer) => ({ name: 'logo.svg', mimeType: 'image/svg+xml', buffer });
+    await page.getByLabel('Logo', { exact: true }).setInputFiles(file(Buffer.alloc(13_000, ' ')));
+    await page.getByText(/The file has 1\d(\.\d)? [kK]i?B; at most/).waitFor();
+    await page.getByLabel('Logo', { exact: true }).setInputFiles(file(Buffer.from(svg)));
+    await page.getByRole('img', { name: 'The logo' }).waitFor();
+    await page.getByLabel('Buttons and links', { exact: true }).fill('#ffd40');
+    await page.getByLabel('Choose: Behind the logo').fill('#0b3d2e');
+    await page.getByLabel('Light or dark').selectOption('dark');
+    await page.getByLabel(/Origins/).fill('https://app.example.com\nhttps://app.example.com/path');
+    await button(page, 'Save the portal').click();
+    await page.locator('.field-error').first().waitFor();
+    t.match(problems.splice(0), [/^400 PATCH/]);
+    t.equal((await page.locator('.field-error').allTextContents()).length, 2, 'each at its field');
+    await page.getByLabel('Buttons and links', { exact: true }).fill('#ffd400');
+    await page.getByLabel(/Origins/).fill('https://app.example.com\nhttps://app.example.com');
+    await checkLooks(t, page, 'the form of a portal');
+
+    await button(page, 'Preview').click();
+    const opened = page.context().waitForEvent('page');
+    await page.getByRole('link', { name: 'Open the preview' }).click();
+    const preview = await opened;
+    await preview.getByRole('img', { name: 'Initech' }).waitFor();
+    const token = (name: string) =>
+      preview.evaluate<string>(`document.documentElement.style.getPropertyValue('--${name}')`);
+    t.equal(await token('header-ground'), '#0b3d2e');
+    t.equal(await preview.evaluate('document.documentElement.dataset.theme'), 'dark');
+    t.equal((await ask('GET', '/v1/tenants/painted')).json.portal, null, 'nothing is saved yet');
+    await preview.close();
+    await button(page, 'Preview').waitFor();
+
+    await button(page, 'Save the portal').click();
+    await page.getByText('Saved.').waitFor();
+    const { portal } = (await ask('GET', '/v1/tenants/painted')).json;
+    t.strictSame(portal, {
+      logo: `data:image/svg+xml;base64,${Buffer.from(svg).toString('base64')}`,
+      accent: '#ffd400',
+      header: '#0b3d2e',
+      mode: 'dark',
+      origins: ['https://app.example.com'],
+    });
+    t.equal(await page.getByLabel('Name').inputValue(), 'Initech Ltd.', 'the other form stays');
+    await button(page, 'Remove').click();
+    await page.getByLabel(/Origins/).fill('');
+    await button(page, 'Save the portal').click();
+    await until('it is removed', async () => {
+      const { logo, origins } = (await ask('GET', '/v1/tenants/painted')).json.portal;
+      return logo === null && origins.length === 0;
+    });
+  },
+);
+
 testInBrowser('the settings in force are shown without secrets', {}, async (t, { page }) => {
   await openScreen(page, posthorn, 'settings', ADMIN_KEY);
   for (const name of Object.keys(SETTINGS))

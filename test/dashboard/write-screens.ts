@@ -43,6 +43,7 @@ const PICTURES: readonly Picture[] = [
   { name: 'catalogue', path: () => '/catalogue/order.created', shows: 'JSON Schema' },
   { name: 'keys', path: () => '/dashboard/keys', shows: 'console' },
   { name: 'tenants', path: () => '/dashboard/tenants', shows: 'Globex' },
+  { name: 'tenant', path: () => '/dashboard/tenants/acme', shows: 'Portal' },
   { name: 'settings', path: () => '/dashboard/settings', shows: 'POSTHORN_ROLE' },
 ];
 

@@ -1,24 +1,16 @@
-import { useState } from 'preact/hooks';
 import { useRoute } from 'preact-iso/router';
-import {
-  deleteTenant,
-  getTenant,
-  type Tenant as TenantRow,
-  updateTenant,
-} from '../../api/client.ts';
-import { FormError } from '../../components/field.tsx';
-import { Pairs, pairsOf, recordOf } from '../../components/pairs.tsx';
+import { deleteTenant, getTenant } from '../../api/client.ts';
 import { Show } from '../../components/states.tsx';
-import { TextField } from '../../components/text-field.tsx';
 import { Time } from '../../components/time.tsx';
 import { toast } from '../../components/toast.tsx';
 import { TypedConfirm } from '../../components/typed-confirm.tsx';
 import { useData } from '../../data/use-data.ts';
-import { useSubmit } from '../../data/use-submit.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { countOf } from '../../lib/format.ts';
 import { to } from '../../lib/urls.ts';
+import { PortalForm } from './portal-form.tsx';
 import { PortalLink } from './portal-link.tsx';
+import { TenantForm } from './tenant-form.tsx';
 
 /** `default` owns the routes outside of /v1, so it stays. */
 const STAYS = 'default';
@@ -70,7 +62,17 @@ export function Tenant() {
                 )}
               </div>
             </div>
-            <TenantForm key={tenant.updated_at} tenant={tenant} reload={loaded.reload} />
+            {/* Saving one form leaves what is typed in the other. */}
+            <TenantForm
+              key={JSON.stringify([tenant.name, tenant.retention, tenant.metadata])}
+              tenant={tenant}
+              reload={loaded.reload}
+            />
+            <PortalForm
+              key={`portal ${JSON.stringify(tenant.portal)}`}
+              tenant={tenant}
+              reload={loaded.reload}
+            />
             {query.do === 'portal' && (
               <PortalLink tenant={id} onClose={() => set({ do: undefined }, true)} />
             )}
@@ -81,55 +83,6 @@ export function Tenant() {
         )}
       </Show>
     </>
-  );
-}
-
-function TenantForm({ tenant, reload }: { tenant: TenantRow; reload: () => void }) {
-  const [name, setName] = useState(tenant.name ?? '');
-  const [retention, setRetention] = useState(tenant.retention ?? '');
-  const [metadata, setMetadata] = useState(pairsOf(tenant.metadata));
-  const { onSubmit, busy, error } = useSubmit(
-    () =>
-      updateTenant(tenant.id, {
-        name: name.trim() === '' ? null : name.trim(),
-        retention: retention.trim() === '' ? null : retention.trim(),
-        metadata: recordOf(metadata),
-      }),
-    () => {
-      toast('Saved.');
-      reload();
-    },
-  );
-  return (
-    <form class="form" onSubmit={onSubmit} noValidate>
-      <fieldset class="part">
-        <legend>Settings</legend>
-        <TextField label="Name" name="name" error={error} value={name} onChange={setName} />
-        <TextField
-          label="Bodies are kept for"
-          name="retention"
-          hint="The bodies of its webhooks and the answers of receivers: 1h to 3650d, at most as long as the service keeps them. Empty: as the service is set."
-          placeholder="7d"
-          error={error}
-          value={retention}
-          onChange={setRetention}
-        />
-        <Pairs
-          label="Metadata"
-          hint="Your own keys and values, for other programs."
-          nameLabel="Key"
-          pairs={metadata}
-          onChange={setMetadata}
-          error={error?.fields.metadata}
-        />
-        <FormError error={error} fields={['name', 'retention', 'metadata']} />
-        <div class="buttons">
-          <button type="submit" class="button primary" disabled={busy} aria-busy={busy}>
-            Save
-          </button>
-        </div>
-      </fieldset>
-    </form>
   );
 }
 
