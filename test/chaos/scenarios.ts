@@ -9,6 +9,7 @@ import type { Scenario } from './lib/scenario.ts';
 import { migrations } from './migrations.ts';
 import { order } from './order.ts';
 import { partition } from './partition.ts';
+import { patroni } from './patroni.ts';
 import { connections, diskFull, readOnly } from './refusals.ts';
 import { restart } from './restart.ts';
 import { stop } from './stop.ts';
@@ -32,6 +33,7 @@ export const scenarios: readonly Scenario[] = [
   stop,
   hostile,
   failover,
+  patroni,
   backup,
   embedded,
   upgrade,

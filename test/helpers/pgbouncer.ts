@@ -1,33 +1,23 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Test } from 'tap';
 import { freePort } from '../chaos/lib/processes.ts';
+import { hasPrograms } from './debian-packages.ts';
 import { until } from './until.ts';
 
-const PLACES = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer'];
-const INSTALL_MS = 60_000;
+const PLACES = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer'] as const;
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
 /** How PgBouncer gives servers to clients: for a session, a transaction or a statement. */
 export type PoolMode = 'session' | 'transaction' | 'statement';
 
-/**
- * Returns where PgBouncer is. Where it is not, and the tests run as root on Debian, as in CI, it is installed.
- * Undefined: there is none.
- */
+/** Returns where PgBouncer is, after installing it where it can be. Undefined: there is none. */
 export function findPgBouncer(): string | undefined {
   const find = () => PLACES.find((path) => existsSync(path));
-  if (find() === undefined && process.getuid?.() === 0) {
-    try {
-      const args = ['install', '--yes', '--no-install-recommends', 'pgbouncer'];
-      execFileSync('apt-get', args, { timeout: INSTALL_MS, stdio: 'ignore' });
-    } catch {
-      // There is no apt-get, no network, or no list of packages.
-    }
-  }
+  if (find() === undefined) hasPrograms([PLACES[0]], ['pgbouncer']);
   return find();
 }
 

@@ -1,31 +1,19 @@
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import { freePort } from '../chaos/lib/processes.ts';
+import { hasPrograms } from './debian-packages.ts';
 import { until } from './until.ts';
 
-const INSTALL_MS = 120_000;
 const PROMTOOL = '/usr/bin/promtool';
 const PROMETHEUS = '/usr/bin/prometheus';
 
-/**
- * Returns whether Prometheus and its promtool are here. Where they are not, and the tests run as root on Debian, as in
- * CI, they are installed.
- */
+/** Returns whether Prometheus and its promtool are here, or could be installed. */
 export function hasPrometheus(): boolean {
-  const isHere = () => existsSync(PROMTOOL) && existsSync(PROMETHEUS);
-  if (!isHere() && process.getuid?.() === 0) {
-    try {
-      const args = ['install', '--yes', '--no-install-recommends', 'prometheus'];
-      execFileSync('apt-get', args, { timeout: INSTALL_MS, stdio: 'ignore' });
-    } catch {
-      // There is no apt-get, no network, or no list of packages.
-    }
-  }
-  return isHere();
+  return hasPrograms([PROMTOOL, PROMETHEUS], ['prometheus']);
 }
 
 /** Runs promtool and returns what it printed. Rejects unless it ends with 0. */
