@@ -42,7 +42,7 @@ export async function generateDashboardClient(): Promise<string> {
 }
 
 /** The OpenAPI document. It needs no database: routes use their services only when a request comes. */
-async function describeApi() {
+export async function describeApi() {
   const described: Pick<ApiServices, 'settings' | 'log' | 'serves'> = {
     settings: loadSettings({}, import.meta.dirname),
     log: pino({ level: 'silent' }),

@@ -1,0 +1,7 @@
+"""A client for Posthorn, the webhook delivery service."""
+
+from .client import Posthorn
+from .errors import FieldError, PosthornError
+from .verify import verify_webhook
+
+__all__ = ["FieldError", "Posthorn", "PosthornError", "verify_webhook"]
