@@ -29,6 +29,7 @@ const ROOMS = [
   'config',
   'health',
   'subscriptions',
+  'tracing',
   'deliveries',
   'concurrency',
   'http',

@@ -16,6 +16,7 @@ import { watchMethods } from './plugins/methods.ts';
 import { registerPages } from './plugins/pages.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
 import { registerRequestMetrics } from './plugins/request-metrics.ts';
+import { registerTraces } from './plugins/traces.ts';
 import { registerTurns } from './plugins/turns.ts';
 import { attemptRoutes } from './routes/attempts.ts';
 import { backfillRoutes } from './routes/backfills.ts';
@@ -73,6 +74,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   app.setSerializerCompiler(() => JSON.stringify);
 
   registerErrors(app as unknown as FastifyInstance);
+  registerTraces(app as unknown as FastifyInstance, services.tracing);
   registerRequestLog(app as unknown as FastifyInstance, services.log);
   registerRequestMetrics(app as unknown as FastifyInstance, services.metrics);
   limitHeaders(app as unknown as FastifyInstance);

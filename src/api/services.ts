@@ -14,6 +14,7 @@ import type { PortalLinks } from '../sessions/portal-links.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import type { TenantCache } from '../tenants/cache.ts';
+import type { Tracing } from '../tracing/tracing.ts';
 import type { EventReader } from './stream/reader.ts';
 
 /** The services that the routes use. */
@@ -39,6 +40,8 @@ export interface ApiServices {
   readonly events: EventReader;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** Undefined: traces are not exported. */
+  readonly tracing: Tracing | undefined;
   /** A process that is only a worker serves just the routes of routes/service.ts. */
   readonly serves: 'everything' | 'service';
   /** Why this process is not ready for work, or null. */

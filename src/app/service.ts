@@ -33,6 +33,7 @@ import { createSubscriptionCache } from '../subscriptions/cache.ts';
 import { reportSecrets } from '../subscriptions/report-secrets.ts';
 import { createTenantCache } from '../tenants/cache.ts';
 import { DEFAULT_TENANT } from '../tenants/store.ts';
+import { createTracing } from '../tracing/tracing.ts';
 import { connectorOptionsOf } from './connector-options.ts';
 import { openDatabase } from './open-database.ts';
 import {
@@ -136,6 +137,12 @@ export async function startService(
       patterns: settings.publicCatalogue ?? [],
     });
     const metrics = createMetrics();
+    const tracing =
+      settings.tracing === undefined ? undefined : await createTracing(settings.tracing, log);
+    if (tracing !== undefined) {
+      metrics.watchSpans(() => tracing.counts);
+      stops.push(() => tracing.stop());
+    }
     const counting = health.watch(
       'count_receivers',
       'counting receivers that fail',
@@ -166,6 +173,7 @@ export async function startService(
         subscriptions,
         health,
         log,
+        tracing,
         onAttempt: metrics.observeAttempt,
         onGroup: (attempts) => metrics.observeGroup('record', attempts),
         onExpired: metrics.observeExpired,
@@ -226,6 +234,7 @@ export async function startService(
       events,
       metrics,
       log,
+      tracing,
       serves: settings.role === 'worker' ? 'service' : 'everything',
       notReady: async () => {
         try {

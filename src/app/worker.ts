@@ -15,7 +15,6 @@ import { createPool } from '../db/pool.ts';
 import { createPatience } from '../db/retry-while-unavailable.ts';
 import type { Session } from '../db/session.ts';
 import { maxLoadedBytes } from '../deliveries/payloads.sql.ts';
-import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { createCircuits } from '../health/circuits.ts';
 import { forgetCounts } from '../history/count.sql.ts';
 import { createHttpClient } from '../http/http-client.ts';
@@ -33,13 +32,14 @@ import { createPartitionKeeper, createPartitionMaker } from '../maintenance/part
 import { createWaker } from '../maintenance/queue-retries.ts';
 import { createPresence } from '../maintenance/worker-lease.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';
-import { createCourier } from '../sending/courier.ts';
+import { createCourier, type MadeAttempt } from '../sending/courier.ts';
 import { createDeliverer, LOAD_CONNECTIONS } from '../sending/deliverer.ts';
 import { createHandOver } from '../sending/hand-over.ts';
 import { createLargeBodies, LARGE_BODY_CONNECTIONS } from '../sending/large-bodies.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from '../sending/recorder.ts';
 import { forgetSessions } from '../sessions/sessions.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
+import type { Tracing } from '../tracing/tracing.ts';
 import { connectorOptionsOf } from './connector-options.ts';
 
 /** Two, since bodies and deliveries are loaded side by side. */
@@ -68,7 +68,9 @@ interface WorkerOptions {
   readonly subscriptions: SubscriptionCache;
   readonly health: LoopHealth;
   readonly log: Logger;
-  readonly onAttempt: (result: AttemptResult) => void;
+  /** Undefined: traces are not exported. */
+  readonly tracing: Tracing | undefined;
+  readonly onAttempt: (attempt: MadeAttempt) => void;
   /** Called with the number of attempts that are recorded together, for metrics. */
   readonly onGroup: (attempts: number) => void;
   /** Called with the number of held deliveries that expired. */
@@ -148,10 +150,11 @@ export function createWorker(options: WorkerOptions): Worker {
     schedule: settings.retrySchedule,
     timeoutMs: settings.deliveryTimeoutMs,
     log,
-    onAttempt(result) {
+    tracing: options.tracing,
+    onAttempt(attempt) {
       // With slow receivers a job may take minutes, and none is begun meanwhile.
       attemptAt = performance.now();
-      onAttempt(result);
+      onAttempt(attempt);
     },
   });
   const presence = createPresence(

@@ -92,6 +92,16 @@ export function publicUrl(text: string): string {
   return url.origin;
 }
 
+/** Reads the URL of an OTLP receiver, and returns the URL to which traces are posted. */
+export function otlpEndpoint(text: string): string {
+  const url = URL.parse(text.trim());
+  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '')
+    throw new Error(
+      'it is not the URL of a collector, such as http://127.0.0.1:4318; /v1/traces is added to its path',
+    );
+  return `${url.href.replace(/\/$/, '')}/v1/traces`;
+}
+
 const HOST_NAME =
   /^(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/;
 

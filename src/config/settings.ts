@@ -13,6 +13,7 @@ import { OperatorError } from '../lib/errors.ts';
 import { nearest } from '../lib/nearest-name.ts';
 import { parseRate, type Rate } from '../lib/rate.ts';
 import { parseSealingKeys, type SealingKey } from '../lib/sealing.ts';
+import type { TracingSettings } from '../tracing/tracing.ts';
 import { readGiven } from './given.ts';
 import {
   asItIs,
@@ -32,12 +33,14 @@ import {
   eventTypePatterns,
   hostNames,
   oneOf,
+  otlpEndpoint,
   postgresUrl,
   processCount,
   publicUrl,
   trimmed,
   wholeNumber,
 } from './setting-readers.ts';
+import { tracingSettings } from './tracing.ts';
 
 /** Which parts of the service a process runs: the API, the worker, or both. */
 export type Role = 'all' | 'api' | 'worker';
@@ -90,6 +93,8 @@ export interface Settings {
   /** Processes that share the port and the work; a supervisor starts them if there are several. */
   readonly processes: number;
   readonly logLevel: LogLevel;
+  /** Undefined: traces are not exported. */
+  readonly tracing: TracingSettings | undefined;
   /** All settings as texts without secrets, for people. */
   readonly inForce: readonly SettingInForce[];
 }
@@ -248,6 +253,11 @@ export const SETTINGS = {
     '`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`',
     oneOf(LOG_LEVELS),
   ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
+    'URL of an OpenTelemetry collector that gets traces by OTLP over HTTP, such as `http://127.0.0.1:4318`. The other variables of OpenTelemetry apply too, such as `OTEL_TRACES_SAMPLER` and `OTEL_EXPORTER_OTLP_HEADERS`. Unset: no traces',
+    otlpEndpoint,
+    withoutCredentials,
+  ),
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;
@@ -321,6 +331,7 @@ export function loadSettings(
     maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
     processes: value('POSTHORN_PROCESSES'),
     logLevel: value('LOG_LEVEL'),
+    tracing: tracingSettings(value('OTEL_EXPORTER_OTLP_ENDPOINT'), given, env, problems),
     inForce: listInForce(SETTINGS, given, env),
   };
   if (settings.payloadRetentionMs > settings.retentionMs) {

@@ -30,6 +30,8 @@ export interface OwedDelivery {
   readonly contentType: string;
   /** Headers of its source that are sent with it, as names and values in turn; null: none. */
   readonly sourceHeaders: readonly string[] | null;
+  /** When its attempt was due, on the clock of `performance.now()`. */
+  readonly dueAt: number;
   /** The size of the body. */
   readonly bytes: number;
   /** Null: the body is large, and is loaded when it can be sent (large-bodies.ts), or `problem` says why. */
@@ -39,6 +41,10 @@ export interface OwedDelivery {
   /** The reason why its body cannot be sent. */
   readonly problem: string | null;
 }
+
+/** SQL: the time since a delivery was due, by the clock of Postgres, as all due times are. */
+const OVERDUE_MS =
+  'coalesce(extract(epoch from clock_timestamp() - next_attempt_at) * 1000, 0)::float8';
 
 /** Returns the bytes of a delivery's body in memory: none of a body that is loaded when it can be sent. */
 export function loadedBytesOf({ body }: OwedDelivery): number {
@@ -73,7 +79,7 @@ export async function loadOwed(
     pool.query<DeliveryRow>({
       name: `load-${state}`,
       text: `
-        select webhook_id, subscription_id, attempt_count, schedule_offset, probe_count
+        select webhook_id, subscription_id, attempt_count, schedule_offset, probe_count, ${OVERDUE_MS} as overdue_ms
         from posthorn.deliveries
         where ${isOneOf('webhook_id', 1)}
           and ${outsideIndex('subscription_id')} = any($4::integer[])
@@ -82,15 +88,17 @@ export async function loadOwed(
     }),
     loadPayloads(pool, ids),
   ]);
+  const now = performance.now();
   const ownBody =
     new Set(deliveries.rows.map((row) => row.webhook_id)).size === deliveries.rowCount;
   return deliveries.rows.map(
-    ({ webhook_id, subscription_id, attempt_count, schedule_offset, probe_count }) => ({
+    ({ webhook_id, subscription_id, attempt_count, schedule_offset, probe_count, overdue_ms }) => ({
       webhookId: webhook_id,
       subscriptionId: subscription_id,
       attemptCount: attempt_count,
       scheduleOffset: schedule_offset ?? 0,
       probeCount: probe_count,
+      dueAt: now - overdue_ms,
       ownBody,
       ...(payloadOf.get(webhook_id) ?? MISSING),
     }),
@@ -109,24 +117,26 @@ async function loadOne(
 ): Promise<OwedDelivery[] | 'unreadable'> {
   try {
     const { rows } = await pool.query<
-      [attempts: string, offset: string | null, probes: string, ...PayloadRow]
+      [attempts: string, offset: string | null, probes: string, overdueMs: string, ...PayloadRow]
     >(
       binaryRows({
         name: 'load-one',
         text: `
-          select d.attempt_count::text, d.schedule_offset::text, d.probe_count::text, ${PAYLOAD_COLUMNS}
+          select d.attempt_count::text, d.schedule_offset::text, d.probe_count::text, ${OVERDUE_MS}::text,
+            ${PAYLOAD_COLUMNS}
           from posthorn.deliveries d
           left join posthorn.webhook_payloads p on p.id = d.webhook_id
           where d.webhook_id = $1 and d.subscription_id = $2 and ${isIn('d', 'pending')}`,
         values: [webhookId, subscriptionId],
       }),
     );
-    return rows.map(([attempts, offset, probes, ...payload]) => ({
+    return rows.map(([attempts, offset, probes, overdueMs, ...payload]) => ({
       webhookId,
       subscriptionId,
       attemptCount: Number(attempts),
       scheduleOffset: Number(offset ?? 0),
       probeCount: Number(probes),
+      dueAt: performance.now() - Number(overdueMs),
       ownBody: true,
       // Null: there is no such payload.
       ...(payload[0] === null ? MISSING : payloadOf(payload)),
@@ -143,4 +153,5 @@ interface DeliveryRow {
   attempt_count: number;
   schedule_offset: number | null;
   probe_count: number;
+  overdue_ms: number;
 }

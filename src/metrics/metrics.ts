@@ -1,8 +1,9 @@
 import cluster from 'node:cluster';
 import type pg from 'pg';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { AttemptResult } from '../deliveries/record.sql.ts';
 import type { LoopState } from '../lib/loop-health.ts';
+import type { MadeAttempt } from '../sending/courier.ts';
+import type { SpanCounts } from '../tracing/tracing.ts';
 import { VERSION } from '../version.ts';
 import { joinClusterMetrics, metricsOfAll } from './cluster-metrics.ts';
 import { type DatabaseCounts, watchDatabase } from './database-metrics.ts';
@@ -14,8 +15,8 @@ export type Group = 'accept' | 'record';
 export interface Metrics {
   readonly accepted: Counter;
   readonly refused: Counter;
-  /** Counts an attempt by its status, and times it. */
-  observeAttempt(result: AttemptResult): void;
+  /** Counts an attempt by its status, and times it and how long it waited. */
+  observeAttempt(attempt: MadeAttempt): void;
   /** Counts held deliveries that expired. */
   observeExpired(deliveries: number): void;
   /** Counts a request that was answered, and times it. `route` is the pattern, such as /v1/webhooks/:webhook_id. */
@@ -32,6 +33,8 @@ export interface Metrics {
   watchPools(pools: Readonly<Record<string, pg.Pool>>): void;
   /** Adds the number of event streams that are open at each scrape. */
   watchStreams(streams: () => number): void;
+  /** Adds the number of spans that were made and that were exported, at each scrape. */
+  watchSpans(spans: () => SpanCounts): void;
   readonly contentType: string;
   text(): Promise<string>;
 }
@@ -68,6 +71,16 @@ export function createMetrics(): Metrics {
     buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   });
+  const dueToSent = new Histogram({
+    name: 'posthorn_due_to_sent_seconds',
+    help: 'From the time at which an attempt was due to the start of its request: of deliveries that came by the queue or straight from intake (queue), and of those that were held (backlog)',
+    labelNames: ['from'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800],
+    registers,
+  });
+  const waited = { queue: dueToSent.labels('queue'), backlog: dueToSent.labels('backlog') };
+  dueToSent.zero({ from: 'queue' });
+  dueToSent.zero({ from: 'backlog' });
   const expired = new Counter({
     name: 'posthorn_deliveries_expired_total',
     help: 'Held deliveries that failed because their receiver did not come back in time',
@@ -104,8 +117,9 @@ export function createMetrics(): Metrics {
       help: 'Webhooks that were answered with 503, because the database could not take them',
       registers,
     }),
-    observeAttempt({ status, durationMs }) {
+    observeAttempt({ status, durationMs, waitedMs, from }) {
       attempts.inc({ status });
+      waited[from].observe(waitedMs / 1000);
       duration.observe(durationMs / 1000);
     },
     observeExpired: (deliveries) => expired.inc(deliveries),
@@ -186,6 +200,24 @@ export function createMetrics(): Metrics {
           this.set(streams());
         },
       });
+    },
+    watchSpans(spans) {
+      const add = (name: string, help: string, pick: (counts: SpanCounts) => number) =>
+        new Counter({
+          name,
+          help,
+          registers,
+          collect() {
+            this.reset();
+            this.inc(pick(spans()));
+          },
+        });
+      add('posthorn_spans_ended_total', 'Spans of traces that are recorded', ({ ended }) => ended);
+      add(
+        'posthorn_spans_exported_total',
+        'Spans that the collector has taken; the others wait for it, or were dropped',
+        ({ exported }) => exported,
+      );
     },
     contentType: registry.contentType,
     text: () => (cluster.isWorker ? metricsOfAll(registry) : registry.metrics()),

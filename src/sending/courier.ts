@@ -12,6 +12,8 @@ import type { HttpClient } from '../http/http-client.ts';
 import { storableText } from '../lib/storable-text.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
 import { readAs } from '../subscriptions/policy.ts';
+import { replaceTrace, storedTraceOf, traceIdOf } from '../tracing/trace-context.ts';
+import type { AttemptSpan, Tracing } from '../tracing/tracing.ts';
 import { VERSION } from '../version.ts';
 import {
   classifyAnswer,
@@ -30,6 +32,13 @@ const MAX_ERROR_CHARS = 1_000;
 /** Answers whose `Retry-After` is about the receiver, and not about this delivery alone. */
 const PAUSE_RECEIVER = new Set<number | undefined>([429, 503]);
 
+/** An attempt that was recorded. */
+export interface MadeAttempt extends AttemptResult {
+  /** From the time at which it was due to the start of its request. */
+  readonly waitedMs: number;
+  readonly from: Origin['from'];
+}
+
 export interface CourierOptions {
   readonly pool: pg.Pool;
   readonly subscriptions: SubscriptionCache;
@@ -42,8 +51,10 @@ export interface CourierOptions {
   readonly schedule: RetrySchedule;
   readonly timeoutMs: number;
   readonly log: Logger;
+  /** Undefined: traces are not exported. */
+  readonly tracing?: Tracing | undefined;
   /** Called after each attempt, for metrics. */
-  readonly onAttempt?: (result: AttemptResult) => void;
+  readonly onAttempt?: (attempt: MadeAttempt) => void;
   readonly random?: () => number;
   readonly now?: () => number;
 }
@@ -88,7 +99,7 @@ export interface Courier {
 /** From a delivery to a recorded attempt: sign, post, classify, back off. */
 export function createCourier(options: CourierOptions): Courier {
   const { pool, subscriptions, client, largeBodies, recorder, circuits, patience, log } = options;
-  const { onAttempt = () => {}, random = Math.random, now = Date.now } = options;
+  const { tracing, onAttempt = () => {}, random = Math.random, now = Date.now } = options;
 
   async function attempt(
     delivery: OwedDelivery,
@@ -96,7 +107,7 @@ export function createCourier(options: CourierOptions): Courier {
     onSent: (status: AttemptStatus | null, durationMs: number) => void,
     origin: Origin,
   ): Promise<Outcome> {
-    const { subscriptionId } = delivery;
+    const { webhookId, subscriptionId } = delivery;
     const mayBegin = origin.from === 'backlog' ? origin.mayBegin : undefined;
     let subscription = await findSubscription(subscriptionId);
     if (subscription === null) {
@@ -145,16 +156,33 @@ export function createCourier(options: CourierOptions): Courier {
     const probe = mayBegin !== undefined && subscription.circuitOpen;
     const { bytes } = delivery;
     const startedAt = performance.now();
+    const waitedMs = Math.max(0, startedAt - delivery.dueAt);
+    const attemptNumber = delivery.attemptCount + 1;
+    let span: AttemptSpan | undefined;
     let answer: HttpAnswer | undefined;
     let verdict: Verdict;
     try {
       if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
       const { body, ownBody, problem } = payload;
       if (body === null) throw new UnreadablePayloadError(problem ?? 'it has no body');
+      const stored = tracing === undefined ? null : storedTraceOf(delivery.sourceHeaders);
+      span = tracing?.beginAttempt({
+        ...{ webhookId, subscriptionId, attemptNumber, waitedMs, stored, bytes },
+        tenant: subscription.tenant,
+        url: subscription.url,
+      });
+      const sourceHeaders =
+        span === undefined
+          ? delivery.sourceHeaders
+          : replaceTrace(delivery.sourceHeaders, span.context);
       answer = await client.post({
         url: subscription.url,
         owner: subscription.tenant,
-        headers: headersOf({ ...delivery, body }, subscription, Math.floor(now() / 1000)),
+        headers: headersOf(
+          { ...delivery, sourceHeaders, body },
+          subscription,
+          Math.floor(now() / 1000),
+        ),
         body,
         ownBody,
         timeoutMs,
@@ -170,12 +198,12 @@ export function createCourier(options: CourierOptions): Courier {
     } finally {
       payload.release?.();
     }
+    span?.sent(answer?.statusCode, verdict.errorCode);
     const error = verdict.error === null ? null : storableText(verdict.error, MAX_ERROR_CHARS);
     const durationMs = performance.now() - startedAt;
     const receiverHealth = receiverHealthOf(verdict, answer?.statusCode);
     onSent(receiverHealth === 'unread' ? null : verdict.status, durationMs);
     const retryAfterMs = parseRetryAfter(answer?.retryAfter, now());
-    const attemptNumber = delivery.attemptCount + 1;
     const staysHeld = probe && receiverHealth === 'down';
     const retryInMs =
       verdict.retry && !staysHeld
@@ -211,12 +239,14 @@ export function createCourier(options: CourierOptions): Courier {
     // The circuit's state is committed before the subscription's next delivery is chosen.
     const recorded = recorder.record(result, mayBegin !== undefined);
     await (circuitUpdate === undefined ? recorded : Promise.all([recorded, circuitUpdate]));
-    onAttempt(result);
+    span?.end(result);
+    onAttempt({ ...result, waitedMs, from: origin.from });
     if (log.isLevelEnabled('debug')) {
-      const { webhookId, subscriptionId, status, responseCode, errorCode, durationMs, state } =
-        result;
+      const { status, responseCode, errorCode, durationMs, state } = result;
+      const trace = span?.context ?? storedTraceOf(delivery.sourceHeaders);
       log.debug(
         {
+          trace_id: traceIdOf(trace),
           webhookId,
           subscriptionId,
           attemptNumber,

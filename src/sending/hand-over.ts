@@ -232,6 +232,7 @@ function owedOf(
     scheduleOffset: 0,
     probeCount: 0,
     contentType,
+    dueAt: performance.now(),
     sourceHeaders: headers === null ? null : Object.entries(headers).flat(),
     bytes: body.length,
     body,

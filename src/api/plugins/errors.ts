@@ -4,6 +4,7 @@ import { isUnavailable } from '../../db/availability.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
 import { throttle } from '../../lib/throttle.ts';
+import { traceIdOf } from '../../tracing/trace-context.ts';
 import { invalidRequest, Problem, unavailable } from '../problems.ts';
 import { explainValidation } from '../validation.ts';
 
@@ -20,7 +21,11 @@ export function registerErrors(app: FastifyInstance): void {
       reportUnavailable(problem);
     } else if (problem.status >= 500) {
       request.log.error(
-        { err: problem.cause ?? error, route: request.routeOptions.url },
+        {
+          err: problem.cause ?? error,
+          route: request.routeOptions.url,
+          trace_id: traceIdOf(request.trace),
+        },
         problem.message,
       );
     }

@@ -10,6 +10,7 @@ import { createHubVerifier } from '../../signing/verify/hmac.ts';
 import type { CachedSubscription } from '../../subscriptions/cache.ts';
 import { forwardedOf, isContentType } from '../../subscriptions/ingest.ts';
 import { PolicyError } from '../../subscriptions/policy.ts';
+import { withTraceContext } from '../../tracing/trace-context.ts';
 import { compactJson, explainRefusal, isJsonType, parseJsonBody, takeBytes } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
 import { maySee, missingScope } from '../plugins/auth.ts';
@@ -141,7 +142,7 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     '/ingest/:subscription_id',
     {
       schema: schema,
-      config: { scope: 'own' },
+      config: { scope: 'own', handsIn: true },
       bodyLimit: services.settings.maxBodyBytes,
       validatorCompiler: validatorOfParams,
     },
@@ -173,7 +174,7 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
           channels: null,
           orderingKey: null,
           contentType,
-          headers: forwardedHeaders(request.headers, subscription),
+          headers: withTraceContext(forwardedHeaders(request.headers, subscription), request.trace),
           deliverAt: null,
           body: body as Buffer,
           dataStart: 0,
@@ -184,6 +185,7 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       }
       // The webhook is committed, so its bytes are no longer needed here.
       freeBuffer(body as Buffer);
+      request.webhookId = webhook?.id ?? null;
       if (webhook === null) throw notFound('subscription', id);
       if (webhook.replayed) markReplayed(reply);
       else metrics.accepted.inc();

@@ -7,6 +7,7 @@ import { elementSources, memberSources } from '../../lib/json-source.ts';
 import { MAX_FORWARDED } from '../../subscriptions/ingest.ts';
 import { PolicyError } from '../../subscriptions/policy.ts';
 import { webhookHeaders } from '../../subscriptions/webhook-headers.ts';
+import { type TraceContext, withTraceContext } from '../../tracing/trace-context.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
 import { invalidField, notFound } from '../problems.ts';
@@ -153,7 +154,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     const { tenant } = request;
     await requireTypes(tenant, [{ ...sent, data, field: 'body' }]);
     return {
-      ...incoming(tenant, { ...sent, field: 'body' }, data, idempotency),
+      ...incoming(tenant, { ...sent, field: 'body' }, data, idempotency, request.trace),
       subscriptionId: subscription_id ?? null,
     };
   }
@@ -172,13 +173,14 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     }));
     const { tenant } = request;
     await requireTypes(tenant, sent);
-    return sent.map((webhook) => incoming(tenant, webhook, webhook.data, idempotency));
+    const { trace } = request;
+    return sent.map((webhook) => incoming(tenant, webhook, webhook.data, idempotency, trace));
   }
 
   app.post(
     '/v1/webhooks',
     {
-      config: { scope: 'send' },
+      config: { scope: 'send', handsIn: true },
       ...(shared as object),
       schema: {
         operationId: 'sendWebhook',
@@ -202,6 +204,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         throw explainRefusal(error, metrics);
       }
       freeBuffer(webhook.body);
+      request.webhookId = accepted?.id ?? null;
       if (accepted === null) throw notFound('subscription', webhook.subscriptionId as number);
       if (accepted.replayed) markReplayed(reply);
       else metrics.accepted.inc();
@@ -212,7 +215,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   app.post(
     '/v1/webhooks/batch',
     {
-      config: { scope: 'send' },
+      config: { scope: 'send', handsIn: true },
       ...(shared as object),
       schema: {
         operationId: 'sendWebhooks',
@@ -263,6 +266,7 @@ function incoming(
   sent: Omit<SentWebhook, 'data'> & { readonly field: string },
   data: string,
   idempotency: Idempotency | null,
+  trace: TraceContext | null,
 ): IncomingWebhook {
   const { event_type: eventType, raw = false, channels = null, ordering_key = null } = sent;
   const head = raw
@@ -275,7 +279,7 @@ function incoming(
     channels,
     orderingKey: ordering_key,
     contentType: 'application/json',
-    headers: headersOf(sent),
+    headers: withTraceContext(headersOf(sent), trace),
     deliverAt: deliverAtOf(sent),
     body: Buffer.from(raw ? data : `${head}${data}}`),
     // The head has only ASCII, since an event type has, so its length is in bytes.

@@ -17,6 +17,7 @@ const owedOf = ({ webhooks, subscriptions }: Keys, attemptCount: number): OwedDe
     probeCount: 0,
     contentType: 'application/json',
     sourceHeaders: null,
+    dueAt: 0,
     bytes: 2,
     body: null,
     ownBody: true,
