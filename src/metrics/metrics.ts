@@ -218,6 +218,11 @@ export function createMetrics(): Metrics {
         'Spans that the collector has taken; the others wait for it, or were dropped',
         ({ exported }) => exported,
       );
+      add(
+        'posthorn_spans_skipped_total',
+        'Requests and attempts without a span, because there were too many in a second',
+        ({ skipped }) => skipped,
+      );
     },
     contentType: registry.contentType,
     text: () => (cluster.isWorker ? metricsOfAll(registry) : registry.metrics()),

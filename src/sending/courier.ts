@@ -158,7 +158,7 @@ export function createCourier(options: CourierOptions): Courier {
     const startedAt = performance.now();
     const waitedMs = Math.max(0, startedAt - delivery.dueAt);
     const attemptNumber = delivery.attemptCount + 1;
-    let span: AttemptSpan | undefined;
+    let span: AttemptSpan | null = null;
     let answer: HttpAnswer | undefined;
     let verdict: Verdict;
     try {
@@ -166,15 +166,14 @@ export function createCourier(options: CourierOptions): Courier {
       const { body, ownBody, problem } = payload;
       if (body === null) throw new UnreadablePayloadError(problem ?? 'it has no body');
       const stored = tracing === undefined ? null : storedTraceOf(delivery.sourceHeaders);
-      span = tracing?.beginAttempt({
-        ...{ webhookId, subscriptionId, attemptNumber, waitedMs, stored, bytes },
-        tenant: subscription.tenant,
-        url: subscription.url,
-      });
+      span =
+        tracing?.beginAttempt({
+          ...{ webhookId, subscriptionId, attemptNumber, waitedMs, stored, bytes },
+          tenant: subscription.tenant,
+          url: subscription.url,
+        }) ?? null;
       const sourceHeaders =
-        span === undefined
-          ? delivery.sourceHeaders
-          : replaceTrace(delivery.sourceHeaders, span.context);
+        span === null ? delivery.sourceHeaders : replaceTrace(delivery.sourceHeaders, span.context);
       answer = await client.post({
         url: subscription.url,
         owner: subscription.tenant,

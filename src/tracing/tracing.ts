@@ -41,17 +41,22 @@ export interface BegunAttempt {
   readonly stored: TraceContext | null;
 }
 
-/** How many spans were made, and how many the collector has taken. The others wait, or are lost. */
+/** How many spans were made, and how many of them the collector has taken. The others wait, or are lost. */
 export interface SpanCounts {
   readonly ended: number;
   readonly exported: number;
+  /** Requests and attempts without a span, because there were too many in a second. */
+  readonly skipped: number;
 }
 
-/** Makes spans, and exports them in the background. No function waits or throws. */
+/**
+ * Makes spans, and exports them in the background. No function waits or throws. Above a number of requests and attempts
+ * a second there is no span for the others: they pass the trace on as it is.
+ */
 export interface Tracing {
   /** @param route the pattern of its path. */
-  beginRequest(method: string, route: string, parent: TraceContext | null): RequestSpan;
-  beginAttempt(attempt: BegunAttempt): AttemptSpan;
+  beginRequest(method: string, route: string, parent: TraceContext | null): RequestSpan | null;
+  beginAttempt(attempt: BegunAttempt): AttemptSpan | null;
   readonly counts: SpanCounts;
   /** Exports what is left, within two seconds. */
   stop(): Promise<void>;
