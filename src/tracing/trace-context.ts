@@ -98,6 +98,13 @@ export function storedTraceOf(headers: readonly string[] | null): TraceContext |
   return traceContextOf({ traceparent: value('traceparent'), tracestate: value('tracestate') });
 }
 
+/** Returns whether the headers, names and values in turn, are those of a trace and no others. */
+export function isOnlyTrace(headers: readonly string[]): boolean {
+  return headers.every(
+    (text, index) => index % 2 === 1 || text === 'traceparent' || text === 'tracestate',
+  );
+}
+
 /** Returns the headers, names and values in turn, with this trace in the place of another. */
 export function replaceTrace(headers: readonly string[] | null, trace: TraceContext): string[] {
   const { traceparent, tracestate } = trace;

@@ -58,6 +58,8 @@ t.test('without settings, only this machine can reach the service', async (t) =>
 
 const KEY = 'a-key-of-17-chars';
 
+const OTLP = 'OTEL_EXPORTER_OTLP_ENDPOINT';
+
 t.test('each setting is read', async (t) => {
   const cases: [env: Env, name: keyof Settings, value: unknown][] = [
     [{ PORT: '0' }, 'port', 0],
@@ -106,6 +108,11 @@ t.test('each setting is read', async (t) => {
     [{ POSTHORN_MAX_IN_FLIGHT: '25' }, 'maxInFlight', 25],
     [{ POSTHORN_MAX_IN_FLIGHT: '20000' }, 'maxInFlight', 20_000],
     [{ LOG_LEVEL: 'silent' }, 'logLevel', 'silent'],
+    [{ OTEL_SERVICE_NAME: 'shop' }, 'tracing', undefined],
+    [{ [OTLP]: 'http://a:4318/' }, 'tracing', { url: 'http://a:4318/v1/traces', variables: {} }],
+    [{ [OTLP]: 'https://a/otlp' }, 'tracing', { url: 'https://a/otlp/v1/traces', variables: {} }],
+    [{ [OTLP]: 'http://a:4318', OTEL_SDK_DISABLED: 'true' }, 'tracing', undefined],
+    [{ [OTLP]: 'http://a:4318', OTEL_TRACES_EXPORTER: 'none' }, 'tracing', undefined],
   ];
   for (const [env, name, value] of cases) {
     t.strictSame(load(t, env)[name], value, JSON.stringify(env));

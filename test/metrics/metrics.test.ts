@@ -42,6 +42,8 @@ t.test('series exist before the first webhook, so that rates see the first incre
   ])
     t.equal(series.get(name), 0, name);
   t.equal(series.get('posthorn_group_size_count{group="accept"}'), 0);
+  for (const from of ['queue', 'backlog'])
+    t.equal(series.get(`posthorn_due_to_sent_seconds_count{from="${from}"}`), 0, from);
   t.ok(
     [...series.keys()].some((name) => /^posthorn_build_info\{version="[^"]+",node="v\d/.test(name)),
   );

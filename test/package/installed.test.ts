@@ -106,6 +106,16 @@ async function testPackage(scratch: string): Promise<void> {
     t.notMatch(cli.output.stderr, / {4}at /, 'no stack trace');
   });
 
+  t.test('without the optional packages of OpenTelemetry, one line says so', async (t) => {
+    const cli = npx(t, user, ['start'], { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' });
+    t.equal(await cli.exited, 1);
+    t.match(
+      cli.output.stderr,
+      /posthorn: OTEL_EXPORTER_OTLP_ENDPOINT is set, but .*--omit=optional/,
+    );
+    t.notMatch(cli.output.stderr, / {4}at /, 'no stack trace');
+  });
+
   const nodes = [
     { major: 24, folder: dirname(process.execPath), skip: false },
     node22 instanceof Error
