@@ -1419,7 +1419,7 @@ create function posthorn.store_subscription_event_types() returns trigger
   as …; -- schema/functions/store_subscription_event_types.sql
 -- may be executed by: nobody but the owner
 
--- Stores a webhook, its deliveries and the jobs that wake the workers. Returns its id.
+-- Stores a webhook and its deliveries, and tells a worker of them, or adds the jobs that wake the workers. Returns its id.
 create function posthorn.store_webhook(body bytea, content_type text, tenant text, event_type text, channels text[], ordering_key text, headers jsonb, subscriptions integer[], worker integer DEFAULT NULL::integer, room integer DEFAULT 0) returns uuid
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off

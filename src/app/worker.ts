@@ -182,6 +182,7 @@ export function createWorker(options: WorkerOptions): Worker {
     loop: health.watch('hand_over', 'handing deliveries over to this worker', FORGOTTEN_MS),
     deliver: (delivery, isOurs, release) =>
       deliverer.deliverHandedOver(delivery, ending.signal, isOurs, release),
+    deliverAnnounced: ({ job, worker }) => deliverer.deliverAnnounced(job, worker, ending.signal),
   });
   const backlogPool = createPool({
     connectionString: databaseUrl,
@@ -321,6 +322,7 @@ export function createWorker(options: WorkerOptions): Worker {
     pool: queuePool,
     presence,
     session,
+    taker: handOver,
     tasks: {
       deliver: deliverTask(deliverer),
       run_task: runTaskTask(taskRunner),

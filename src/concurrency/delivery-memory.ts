@@ -31,8 +31,12 @@ export interface DeliveryMemory {
    */
   addAccepted(most: number, bytes: number): number;
   /**
-   * Waits until the queue has at most half of the memory and no job waits, and at most so long. A backlog that is
-   * being sent does not count: it takes most of the memory for as long as it lasts.
+   * Whether the queue has at most half of the memory and no job waits. A backlog that is being sent does not count: it
+   * takes most of the memory for as long as it lasts.
+   */
+  readonly isFree: boolean;
+  /**
+   * Waits until the memory is free, and at most so long.
    *
    * @returns undefined if it is so now.
    */
@@ -153,6 +157,9 @@ export function createDeliveryMemory(maxCount: number, maxBytes: number): Delive
     resize(max) {
       limit = max;
       admitWaiting();
+    },
+    get isFree() {
+      return isFree();
     },
     get count() {
       return all.count;

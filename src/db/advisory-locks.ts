@@ -7,6 +7,12 @@
  */
 export const LOCK_SPACE = 1_347_637_332;
 
+/**
+ * The first key of the lock of each worker that takes webhooks from SQL (queue/offer.ts). The second one is the number
+ * that `deliveries.handed_to` has. The SQL function store_webhook tries it.
+ */
+export const TAKING_SPACE = LOCK_SPACE + 1;
+
 const ofSpace = (second: number): string => `${LOCK_SPACE}, ${second}`;
 
 /** Locks of two keys, as SQL: the arguments of `pg_advisory_xact_lock` and its kin. */
@@ -28,6 +34,8 @@ export const LOCKS = {
    * it, and notifies nobody if nobody holds it.
    */
   listening: ofSpace(-7),
+  /** Shared by the workers that take webhooks from SQL, beside a lock for each. Senders look for a worker if it is held. */
+  taking: ofSpace(-8),
   /** Tried by metrics/reporter.ts: one process reports the figures of the database in its metrics. */
   report: ofSpace(-6),
 } as const;

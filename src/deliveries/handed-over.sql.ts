@@ -67,3 +67,12 @@ export async function requeueHandedOver(
   });
   return rows[0]?.requeued ?? 0;
 }
+
+/** Returns whether all transactions before this one have ended. */
+export async function haveEnded(pool: pg.Pool, transaction: string): Promise<boolean> {
+  const { rows } = await pool.query<{ ended: boolean }>(
+    'select pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8 as ended',
+    [transaction],
+  );
+  return rows[0]?.ended === true;
+}

@@ -27,6 +27,8 @@ export interface OwedDelivery {
   readonly scheduleOffset: number;
   /** Attempts that were probes, which use up no attempt of the retry schedule. */
   readonly probeCount: number;
+  /** The worker that it was handed over to before its first attempt (sending/hand-over.ts). */
+  readonly handedTo: number | null;
   readonly contentType: string;
   /** Headers of its source that are sent with it, as names and values in turn; null: none. */
   readonly sourceHeaders: readonly string[] | null;
@@ -79,7 +81,8 @@ export async function loadOwed(
     pool.query<DeliveryRow>({
       name: `load-${state}`,
       text: `
-        select webhook_id, subscription_id, attempt_count, schedule_offset, probe_count, ${OVERDUE_MS} as overdue_ms
+        select webhook_id, subscription_id, attempt_count, schedule_offset, probe_count, handed_to,
+          ${OVERDUE_MS} as overdue_ms
         from posthorn.deliveries
         where ${isOneOf('webhook_id', 1)}
           and ${outsideIndex('subscription_id')} = any($4::integer[])
@@ -92,13 +95,14 @@ export async function loadOwed(
   const ownBody =
     new Set(deliveries.rows.map((row) => row.webhook_id)).size === deliveries.rowCount;
   return deliveries.rows.map(
-    ({ webhook_id, subscription_id, attempt_count, schedule_offset, probe_count, overdue_ms }) => ({
+    ({ webhook_id, subscription_id, attempt_count, schedule_offset, probe_count, ...row }) => ({
       webhookId: webhook_id,
       subscriptionId: subscription_id,
       attemptCount: attempt_count,
       scheduleOffset: schedule_offset ?? 0,
       probeCount: probe_count,
-      dueAt: now - overdue_ms,
+      handedTo: row.handed_to,
+      dueAt: now - row.overdue_ms,
       ownBody,
       ...(payloadOf.get(webhook_id) ?? MISSING),
     }),
@@ -117,12 +121,20 @@ async function loadOne(
 ): Promise<OwedDelivery[] | 'unreadable'> {
   try {
     const { rows } = await pool.query<
-      [attempts: string, offset: string | null, probes: string, overdueMs: string, ...PayloadRow]
+      [
+        attempts: string,
+        offset: string | null,
+        probes: string,
+        handedTo: string | null,
+        overdueMs: string,
+        ...PayloadRow,
+      ]
     >(
       binaryRows({
         name: 'load-one',
         text: `
-          select d.attempt_count::text, d.schedule_offset::text, d.probe_count::text, ${OVERDUE_MS}::text,
+          select d.attempt_count::text, d.schedule_offset::text, d.probe_count::text, d.handed_to::text,
+            ${OVERDUE_MS}::text,
             ${PAYLOAD_COLUMNS}
           from posthorn.deliveries d
           left join posthorn.webhook_payloads p on p.id = d.webhook_id
@@ -130,12 +142,13 @@ async function loadOne(
         values: [webhookId, subscriptionId],
       }),
     );
-    return rows.map(([attempts, offset, probes, overdueMs, ...payload]) => ({
+    return rows.map(([attempts, offset, probes, handedTo, overdueMs, ...payload]) => ({
       webhookId,
       subscriptionId,
       attemptCount: Number(attempts),
       scheduleOffset: Number(offset ?? 0),
       probeCount: Number(probes),
+      handedTo: handedTo === null ? null : Number(handedTo),
       dueAt: performance.now() - Number(overdueMs),
       ownBody: true,
       // Null: there is no such payload.
@@ -153,5 +166,6 @@ interface DeliveryRow {
   attempt_count: number;
   schedule_offset: number | null;
   probe_count: number;
+  handed_to: number | null;
   overdue_ms: number;
 }

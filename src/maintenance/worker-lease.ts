@@ -27,7 +27,8 @@ const LEASE_MARGIN_MS = 1_000;
 const SETTLED_MS = 3_000;
 /**
  * The row of a worker that deliveries are handed over to stays for so long after its last sign of life. If the process
- * was killed while Postgres ran its statement, webhooks are committed after it was found dead.
+ * was killed while Postgres ran its statement, webhooks are committed after it was found dead. It stays longer while a
+ * transaction is open that began to write before: posthorn.send may have handed a webhook over in it.
  */
 const LATE_COMMIT_MS = BEAT_EVERY_MS + 2 * TIMEOUT_MS;
 /** Receivers whose open requests a worker's row shows: those with the most. */
@@ -219,7 +220,8 @@ export function createPresence(
           returning pool_id
         ), leaving as materialized (
           -- They are deleted when their deliveries have jobs.
-          select pool_id, w.seen_at < clock_timestamp() - interval '${LATE_COMMIT_MS} milliseconds' as is_over
+          select pool_id, posthorn.uuidv7_floor(w.seen_at + interval '${LATE_COMMIT_MS} milliseconds')
+              <= posthorn.committed_before() as is_over
           from posthorn.workers w where ${IS_DEAD} and w.pool_id like '${HAND_OVER_NAMES}'
         ), freed as (
           select graphile_worker.force_unlock_workers(array_agg(pool_id)) from dead having count(*) > 0
@@ -259,6 +261,8 @@ export function createPresence(
     const deliveries = await requeueHandedOver(pool, handOverNumbers(gone));
     if (deliveries > 0)
       log.warn({ deliveries }, 'added jobs for deliveries of workers that are gone');
+    // Without marks, it is not known which transactions have ended while others are open.
+    if (over.length < gone.length) await pool.query('select posthorn.mark_commits()');
     if (over.length > 0)
       await pool.query('delete from posthorn.workers where pool_id = any($1)', [over]);
   }

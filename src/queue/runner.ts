@@ -18,6 +18,7 @@ import type { Loop } from '../lib/loop-health.ts';
 import { createLoopParts } from '../lib/loop-parts.ts';
 import type { Presence } from '../maintenance/worker-lease.ts';
 import { DeliveryTakenError } from '../sending/deliverer.ts';
+import type { Taker } from '../sending/hand-over.ts';
 import { createWakeUps } from './wake-ups.ts';
 import { watchPool } from './watch-pool.ts';
 
@@ -67,6 +68,7 @@ export interface QueueRunnerOptions {
   readonly presence: Presence;
   /** Must not be started yet. */
   readonly session: Session;
+  readonly taker: Taker;
   readonly patience: Patience;
   readonly tasks: TaskList;
   /** Told how taking and completing jobs goes. */
@@ -113,8 +115,8 @@ interface QueuePool {
  * then, and end without a request.
  */
 export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
-  const { pool, presence, session, patience, tasks, loop, taskLoops, concurrency, ending, log } =
-    options;
+  const { pool, presence, session, taker, patience, tasks, loop, taskLoops } = options;
+  const { concurrency, ending, log } = options;
   const parts = createLoopParts(loop);
   const draining = new Set<Promise<void>>();
   let current: QueuePool | undefined;
@@ -138,6 +140,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
 
   const wakeUps = createWakeUps({
     session,
+    taker,
     poll: () => current?.workerPool.nudge(1),
     report: {
       succeeded: () => parts.succeeded(WAKING),

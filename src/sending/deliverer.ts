@@ -60,6 +60,11 @@ export interface Deliverer {
    */
   deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void>;
   /**
+   * Does the same for deliveries that were handed over to a worker of this process in another session. Those that are
+   * not attempted stay handed over to it, and those that are handed over to it no longer are skipped.
+   */
+  deliverAnnounced(job: DeliverJob, worker: number, signal: AbortSignal): Promise<void>;
+  /**
    * Makes the attempt of a delivery that intake has handed over, or holds it.
    *
    * @param release called as soon as the delivery is no longer in memory.
@@ -134,7 +139,13 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     if (error !== undefined) throw error;
   }
 
-  async function deliver(job: DeliverJob, signal: AbortSignal, bulk: boolean): Promise<void> {
+  /** @param worker the deliveries were handed over to it, and have no job. */
+  async function deliver(
+    job: DeliverJob,
+    signal: AbortSignal,
+    bulk: boolean,
+    worker?: number,
+  ): Promise<void> {
     limiter.watch();
     const isOurs = claim();
     let count = job.webhooks.length;
@@ -148,9 +159,10 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     };
     const releaseOne = (delivery: OwedDelivery) => release(1, loadedBytesOf(delivery));
     try {
-      if (stopping) return await requeue(pool, job);
+      if (stopping) return await handBack(job, worker);
       const owed = (await loads.add(job)).filter(
-        ({ attemptCount }) => attemptCount === job.attempt - 1,
+        ({ attemptCount, handedTo }) =>
+          attemptCount === job.attempt - 1 && (worker === undefined || handedTo === worker),
       );
       // Stale deliveries are not sent, and large bodies are not loaded yet.
       release(count - owed.length, bytes - owed.reduce((sum, one) => sum + loadedBytesOf(one), 0));
@@ -159,12 +171,13 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
         owed.map((delivery) => attemptOrHold(delivery, signal, isOurs, releaseOne, unfinished)),
       );
       if (unfinished.length > 0) {
-        await requeue(pool, {
+        const rest = {
           attempt: job.attempt,
           bytes: unfinished.reduce((sum, { bytes }) => sum + bytes, 0),
           webhooks: unfinished.map(({ webhookId }) => webhookId),
           subscriptions: unfinished.map(({ subscriptionId }) => subscriptionId),
-        });
+        };
+        await handBack(rest, worker);
       }
       // The queue tries the job again; deliveries that were recorded will be skipped.
       const failure = outcomes.find(({ status }) => status === 'rejected');
@@ -172,6 +185,11 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     } finally {
       release(count, bytes);
     }
+  }
+
+  async function handBack(job: DeliverJob, worker: number | undefined): Promise<void> {
+    // What was handed over, and is not attempted because the process stops, gets jobs when the worker is retired.
+    if (worker === undefined) await requeue(pool, job);
   }
 
   /** @param unfinished gets the delivery when no attempt was made. */
@@ -226,10 +244,11 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   }
 
   return {
-    deliver,
+    deliver: (job, signal, bulk) => deliver(job, signal, bulk),
+    deliverAnnounced: (job, worker, signal) => deliver(job, signal, false, worker),
     async deliverHandedOver(delivery, signal, isOurs, release) {
       limiter.watch();
-      // A delivery that is not attempted, because the process stops, gets a job when the worker is retired.
+      // Those that are not attempted get jobs, as in handBack.
       await attemptOrHold(delivery, signal, isOurs, release, []);
     },
     async deliverHeld(delivery, signal, mayBegin) {

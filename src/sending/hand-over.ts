@@ -4,7 +4,8 @@ import type pg from 'pg';
 import type { DeliveryMemory } from '../concurrency/delivery-memory.ts';
 import { TIMEOUT_MS } from '../db/pool.ts';
 import type { Patience } from '../db/retry-while-unavailable.ts';
-import { handOverName, requeueHandedOver } from '../deliveries/handed-over.sql.ts';
+import type { Announcement } from '../deliveries/announcement.ts';
+import { handOverName, haveEnded, requeueHandedOver } from '../deliveries/handed-over.sql.ts';
 import type { DeliveryKeys, OwedDelivery } from '../deliveries/load.sql.ts';
 import type { HandedOver, IncomingWebhook } from '../intake/accept.sql.ts';
 import type { HandOver, Reservation } from '../intake/intake.ts';
@@ -16,6 +17,11 @@ import { DeliveryTakenError } from './deliverer.ts';
 const MAX_BODY_BYTES = 16 * 1024 - 1;
 /** Deliveries for which room is kept, for each webhook that is sent by event type. */
 const FAN_OUT = 10;
+/** Webhooks of other sessions in memory, most of which wait there. Further ones get jobs. */
+const MAX_ANNOUNCED = 2_000;
+/** How long a stop waits for transactions that may still hand webhooks over. */
+const END_MS = 1_000;
+const LOOK_AGAIN_MS = 50;
 /** Nothing is handed over if the lease of this process ends sooner: another worker could send it meanwhile. */
 const MIN_LEASE_MS = 10_000;
 
@@ -40,9 +46,25 @@ export interface HandOverOptions {
    * DeliveryTakenError if another worker may have it.
    */
   readonly deliver: (delivery: OwedDelivery, isOurs: IsOurs, release: () => void) => Promise<void>;
+  /** Loads and sends the deliveries of a webhook that another session has handed over to the worker. */
+  readonly deliverAnnounced: (announcement: Announcement) => Promise<void>;
 }
 
-export interface WorkerHandOver extends HandOver {
+/** What other sessions hand over, such as those that call posthorn.send. */
+export interface Taker {
+  /** The number under which they may hand webhooks over now; undefined: under none. */
+  readonly takesAs: number | undefined;
+  /** Calls the listener when that may have changed, except when there is room again. */
+  onChange(listener: () => void): void;
+  /** A session says that it has handed a webhook over. */
+  announced(announcement: Announcement): void;
+  /** Sessions may have said so while nobody listened. */
+  missed(): void;
+  /** The first transaction that hands nothing over any more; null: there is none. */
+  closed(transaction: string | null): void;
+}
+
+export interface WorkerHandOver extends HandOver, Taker {
   start(): void;
   /** Hands nothing over from now on; resolves when the deliveries in memory have ended. */
   stop(): Promise<void>;
@@ -53,25 +75,37 @@ export interface WorkerHandOver extends HandOver {
  * it is not loaded again, and there is no job to add, to notify, to take and to complete: a lone webhook takes
  * two transactions, its acceptance and its result.
  *
- * The queue stays what everything else goes through: whatever has no room in memory, is larger than 16 KiB, is
- * retried, or comes from SQL or from a process without a worker.
+ * Single webhooks of other sessions, such as those of posthorn.send, are handed over too: the SQL function
+ * store_webhook writes the number of a worker that takes them, and notifies it (queue/offer.ts). The worker loads
+ * them. It looks whether they are still handed over to it, because any role of the database may notify it, and
+ * because others may have added jobs for them meanwhile.
+ *
+ * The queue stays what everything else goes through: whatever has no room in memory, is retried, or is one of many.
  *
  * `deliveries.handed_to` has the number of the worker, and `posthorn.workers` a row for it. When the process ends
  * in any way, another worker finds the row dead, and adds jobs for the deliveries (requeueHandedOver). The process
- * itself does the same if the database does not answer whether webhooks were committed, and for deliveries that it
- * does not send because another worker may have taken it for dead. Until then nothing more is handed over.
+ * itself does the same if the database does not answer whether webhooks were committed, for deliveries that it does not send
+ * because another worker may have taken it for dead, and for those of which it may not have been told. Until then
+ * nothing more is handed over.
  */
 export function createHandOver(options: HandOverOptions): WorkerHandOver {
-  const { pool, memory, lease, patience, loop, deliver } = options;
-  const inMemory = new Set<OwedDelivery>();
+  const { pool, memory, lease, patience, loop, deliver, deliverAnnounced } = options;
+  const inMemory = new Set<Pick<OwedDelivery, 'webhookId' | 'subscriptionId'>>();
+  /** Webhooks in memory that other sessions have handed over. */
+  const announced = new Set<string>();
   /** Reservations of webhooks that are being committed. */
   let reserved = 0;
   let number: number | undefined;
   /** The numbers under which deliveries may be owed that are not in memory, and those that are being searched. */
   let uncertain = new Set<number>();
   let searched = new Set<number>();
+  /** Resolves when jobs have been added for deliveries that are not in memory. */
+  let requeueing: Promise<unknown> = Promise.resolve();
+  /** The first transaction of another session that hands nothing over any more; null: there is none. */
+  let closedFrom: string | null = '0';
   let stopped = false;
   let onIdle: (() => void)[] = [];
+  const onChange: (() => void)[] = [];
 
   /** Tries until it is registered, or the process stops. */
   async function register(): Promise<void> {
@@ -81,6 +115,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
         await lease.register(handOverName(next));
         number = next;
         loop.succeeded();
+        tellChange();
         return;
       } catch (error) {
         if (stopped) return;
@@ -117,6 +152,47 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
       });
   }
 
+  async function beginAnnounced(announcement: Announcement): Promise<void> {
+    const { worker, job } = announcement;
+    const [webhookId] = job.webhooks as [string];
+    // The same notification twice.
+    if (announced.has(webhookId)) return;
+    announced.add(webhookId);
+    const deliveries = job.subscriptions.map((subscriptionId) => ({ webhookId, subscriptionId }));
+    for (const delivery of deliveries) inMemory.add(delivery);
+    try {
+      // The list of what is in memory may have been made before. The deliveries have jobs then, and are not loaded.
+      await requeueing;
+      await deliverAnnounced(announcement);
+    } catch (error) {
+      uncertain.add(worker);
+      if (!(error instanceof DeliveryTakenError)) loop.failed(error, { webhookId });
+    } finally {
+      announced.delete(webhookId);
+      for (const delivery of deliveries) inMemory.delete(delivery);
+      search();
+      tellIdle();
+    }
+  }
+
+  function tellChange(): void {
+    for (const listener of onChange) listener();
+  }
+
+  /** Waits a while until no transaction is open that may still hand a webhook over. Returns whether it is so. */
+  async function nobodyHandsOver(): Promise<boolean> {
+    const until = performance.now() + END_MS;
+    try {
+      for (;;) {
+        if (closedFrom !== null && (await haveEnded(pool, closedFrom))) return true;
+        if (performance.now() > until) return false;
+        await sleep(LOOK_AGAIN_MS);
+      }
+    } catch {
+      return false;
+    }
+  }
+
   function tellIdle(): void {
     if (reserved > 0 || inMemory.size > 0) return;
     for (const resolve of onIdle) resolve();
@@ -128,6 +204,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     if (stopped || reserved > 0 || uncertain.size === 0 || searched.size > 0) return;
     searched = uncertain;
     uncertain = new Set();
+    tellChange();
     void requeueUnknown([...searched]).finally(() => {
       searched = new Set();
       search();
@@ -136,7 +213,11 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
 
   /** Adds jobs for deliveries that are owed, and are not in memory. */
   async function requeueUnknown(workers: readonly number[]): Promise<void> {
-    const requeue = () => patience(() => requeueHandedOver(pool, workers, keysInMemory()), loop);
+    const requeue = async () => {
+      const done = patience(() => requeueHandedOver(pool, workers, keysInMemory()), loop);
+      requeueing = done.catch(() => {});
+      await done;
+    };
     try {
       await requeue();
       // The statement whose connection was lost may still have been running, and was committed since.
@@ -167,10 +248,31 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
   lease.onTakenForDead((names) => {
     if (number === undefined || !names.includes(handOverName(number))) return;
     number = undefined;
+    tellChange();
     void register();
   });
 
   return {
+    get takesAs() {
+      return memory.isFree ? currentNumber() : undefined;
+    },
+    onChange: (listener) => void onChange.push(listener),
+    announced(announcement) {
+      const { worker } = announcement;
+      // Others add jobs for what was handed over to a worker that is gone.
+      if (stopped || worker !== number) return;
+      if (announced.size < MAX_ANNOUNCED) void beginAnnounced(announcement);
+      else uncertain.add(worker);
+      search();
+      if (!memory.isFree) tellChange();
+    },
+    missed() {
+      if (number !== undefined) uncertain.add(number);
+      search();
+    },
+    closed(transaction) {
+      closedFrom = transaction;
+    },
     reserve(webhooks) {
       const worker = currentNumber();
       if (worker === undefined) return null;
@@ -188,9 +290,12 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     },
     async stop() {
       stopped = true;
+      tellChange();
       if (reserved > 0 || inMemory.size > 0)
         await new Promise<void>((resolve) => onIdle.push(resolve));
       for (const worker of [...uncertain, ...searched]) lease.leaveBehind(handOverName(worker));
+      if (number !== undefined && !(await nobodyHandsOver()))
+        lease.leaveBehind(handOverName(number));
     },
   };
 
@@ -231,6 +336,7 @@ function owedOf(
     attemptCount: 0,
     scheduleOffset: 0,
     probeCount: 0,
+    handedTo: null,
     contentType,
     dueAt: performance.now(),
     sourceHeaders: headers === null ? null : Object.entries(headers).flat(),

@@ -1,7 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { INSTANCE_LOCK, LOCK_SPACE, LOCKS, MIGRATION_LOCK } from '../../src/db/advisory-locks.ts';
+import {
+  INSTANCE_LOCK,
+  LOCK_SPACE,
+  LOCKS,
+  MIGRATION_LOCK,
+  TAKING_SPACE,
+} from '../../src/db/advisory-locks.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -21,6 +27,7 @@ function callsIn(folder: string, extension: string): { file: string; keys: strin
 t.test('no two advisory locks have the same keys', async (t) => {
   const keys = [...Object.values(LOCKS), String(MIGRATION_LOCK), String(INSTANCE_LOCK)];
   t.equal(new Set(keys).size, keys.length);
+  t.not(TAKING_SPACE, LOCK_SPACE);
   for (const key of Object.values(LOCKS)) t.match(key, new RegExp(`^${LOCK_SPACE}, (0|-\\d+)$`));
 });
 
@@ -28,12 +35,14 @@ t.test('every advisory lock is one of the list', async (t) => {
   const inCode = callsIn('src', '.ts');
   t.ok(inCode.length >= 8);
   for (const { file, keys } of inCode)
-    t.match(keys, /^(\$\{(LOCKS?[._]|MIGRATION_LOCK\})|\$1)/, file);
+    t.match(keys, /^(\$\{(LOCKS?[._]|MIGRATION_LOCK\}|TAKING_SPACE\},)|\$1)/, file);
   const inSql = callsIn('schema/functions', '.sql');
   t.ok(inSql.length >= 3);
   for (const { file, keys } of inSql)
     t.ok(
-      Object.values<string>(LOCKS).includes(keys) || keys.includes(`, ${LOCK_SPACE})`),
+      Object.values<string>(LOCKS).includes(keys) ||
+        keys.includes(`, ${LOCK_SPACE})`) ||
+        keys.startsWith(`${TAKING_SPACE}, `),
       `${file}: ${keys}`,
     );
 });

@@ -189,11 +189,21 @@ t.test(
     t.equal(added.length, 250);
     t.equal(new Set(added).size, 250);
     t.ok(await isKnown(looking, 'hand-over-7'), 'it may have committed more');
+    const sender = await connect(t, databaseUrl);
+    await sender.query(`
+      begin;
+      insert into posthorn.deliveries (webhook_id, subscription_id, handed_to) values (posthorn.uuidv7(), 1, 7)`);
     await looking.query(
-      `update posthorn.workers set seen_at = now() - interval '16 seconds' where pool_id = 'hand-over-7'`,
+      `update posthorn.workers set seen_at = now() - interval '15 seconds' where pool_id = 'hand-over-7'`,
     );
-    await presence.rescue();
-    t.notOk(await isKnown(looking, 'hand-over-7'));
+    for (let times = 0; times < 3; times++) await presence.rescue();
+    t.ok(await isKnown(looking, 'hand-over-7'), 'a transaction that sent before is still open');
+    await sender.query('commit');
+    await until('the dead worker is forgotten', async () => {
+      await presence.rescue();
+      return !(await isKnown(looking, 'hand-over-7'));
+    });
+    t.equal((await handedTo(7)).length, 0, 'what was committed late has a job too');
     t.ok(await isKnown(looking, 'hand-over-8'));
   },
 );

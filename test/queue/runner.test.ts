@@ -38,6 +38,13 @@ t.test('a pool that is replaced before it was registered leaves no caller waitin
   let done = 0;
   const runner = createQueueRunner({
     session: NO_SESSION,
+    taker: {
+      takesAs: undefined,
+      onChange() {},
+      announced() {},
+      missed() {},
+      closed() {},
+    },
     pool,
     presence: presence as Presence,
     patience: createPatience(ending.signal),

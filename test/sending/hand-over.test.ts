@@ -184,15 +184,18 @@ t.test('what is handed over is sent as what goes through the queue', async (t) =
   t.strictSame(timeless(direct), timeless(queued as ReceivedRequest), 'an event');
 });
 
-t.test('a large body, a batch, and a webhook from SQL go through the queue', async (t) => {
+t.test('a large body, a batch, and several webhooks from SQL go through the queue', async (t) => {
   const { posthorn, client, create, jobs } = await start(t);
   const id = await create({ event_types: ['a'] });
   const large = await posthorn.ingest(id, `"${'x'.repeat(16 * 1024)}"`);
   const batch = await posthorn.request('POST', '/v1/webhooks/batch', {
     webhooks: [{ event_type: 'a', data: 1 }],
   });
-  const { rows } = await client.query(`select posthorn.send('a', '{}') as id`);
-  const ids = [large, (batch.json.webhooks ?? batch.json.data)[0].webhook_id, rows[0].id];
+  const { rows } = await client.query(
+    `select unnest(posthorn.send_many('{a,a}', array['1', '2']::jsonb[])) as id`,
+  );
+  const ids: string[] = [large, (batch.json.webhooks ?? batch.json.data)[0].webhook_id];
+  ids.push(...rows.map(({ id }) => id));
   for (const webhook of ids) await ended(posthorn, webhook, 1);
   t.strictSame((await jobs()).toSorted(), ids.toSorted());
 });

@@ -15,6 +15,7 @@ const owedOf = ({ webhooks, subscriptions }: Keys, attemptCount: number): OwedDe
     attemptCount,
     scheduleOffset: 0,
     probeCount: 0,
+    handedTo: null,
     contentType: 'application/json',
     sourceHeaders: null,
     dueAt: 0,
