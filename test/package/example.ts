@@ -1,5 +1,5 @@
-// The example for fastify, run with the installed package, and compiled against its types.
-import { cpSync, writeFileSync } from 'node:fs';
+// The examples for fastify and Nest, run with the installed package, and compiled against its types.
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { startProgram } from '../helpers/cli.ts';
@@ -9,7 +9,10 @@ import { startReceiver } from '../helpers/receiver.ts';
 import { findCompiler } from '../helpers/typescript.ts';
 import { until } from '../helpers/until.ts';
 
-const SOURCE = join(import.meta.dirname, '..', '..', 'examples', 'fastify', 'main.ts');
+const ROOT = join(import.meta.dirname, '..', '..');
+const SOURCE = join(ROOT, 'examples', 'fastify', 'main.ts');
+/** What the example for Nest needs besides. An application installs it, and here it is that of the checkout. */
+const NEST = ['@nestjs', 'reflect-metadata', 'rxjs'];
 
 /** Copies the example into a folder in which the package is installed. */
 export function copyExample(folder: string): string {
@@ -26,7 +29,23 @@ export async function compilesAgainstTypes(path: string, folder: string): Promis
   return await run([compiler, ...flags, '--target', 'es2024', '--types', 'node', path], folder);
 }
 
-/** Runs the example: a stored order is sent, and one that is not stored is not. */
+/**
+ * Compiles the example for Nest, whose decorators Node cannot run, in the folder in which the package is installed.
+ *
+ * @returns the path of the program.
+ */
+export async function buildNestExample(folder: string): Promise<string> {
+  const example = join(folder, 'nest');
+  cpSync(join(ROOT, 'examples', 'nest'), example, { recursive: true });
+  // In a folder of its own: npm would remove from the other what it has not installed, through the links.
+  const modules = join(example, 'node_modules');
+  mkdirSync(modules);
+  for (const name of NEST) symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
+  await run([await findCompiler(), '--project', '.'], example);
+  return join(example, 'dist', 'main.js');
+}
+
+/** Runs an example: a stored order is sent, and one that is not stored is not. */
 export async function sendsStoredOrders(t: Test, path: string, folder: string): Promise<void> {
   const receiver = await startReceiver(t);
   const DATABASE_URL = await createTestDatabase(t, { migrated: false });

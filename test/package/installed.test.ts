@@ -19,7 +19,12 @@ import { bytesIn } from '../helpers/folder-size.ts';
 import { run, whyNot } from '../helpers/packages.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { npm } from '../helpers/toolchains.ts';
-import { compilesAgainstTypes, copyExample, sendsStoredOrders } from './example.ts';
+import {
+  buildNestExample,
+  compilesAgainstTypes,
+  copyExample,
+  sendsStoredOrders,
+} from './example.ts';
 import { installNode22, installTarball, pack } from './tarball.ts';
 
 const MAX_MB = 60;
@@ -140,6 +145,10 @@ async function testPackage(scratch: string): Promise<void> {
   t.test('an application runs Posthorn in its process, and sends in its transactions', (t) =>
     sendsStoredOrders(t, example, user),
   );
+
+  t.test('an application of Nest compiles, and runs Posthorn among its providers', async (t) => {
+    await sendsStoredOrders(t, await buildNestExample(user), user);
+  });
 
   t.test('with the optional package, npx posthorn brings its own Postgres', async (t) => {
     await installTarball(tarball, user, ['--include=optional']);
