@@ -21,7 +21,7 @@ export function eventTypesCommand(): Command {
       `
 Examples:
   $ posthorn event-types list
-  $ posthorn event-types import openapi.json`,
+  $ posthorn event-types import openapi.yaml`,
     );
   const list = new Command('list').description('list the event types').action(listTypes);
   const get = new Command('get')
@@ -34,7 +34,7 @@ Examples:
     callsService(
       new Command('import')
         .description('register the webhooks of an OpenAPI 3.1 document')
-        .argument('<file>', 'the document, as JSON; - for standard input')
+        .argument('<file>', 'the document, as JSON or YAML; - for standard input')
         .action(importTypes),
       'manage',
     ),
@@ -65,22 +65,32 @@ async function getType(name: string, target: Target): Promise<void> {
 }
 
 async function importTypes(file: string, target: Target): Promise<void> {
-  let document: Buffer;
-  try {
-    document = await readFile(file === '-' ? '/dev/stdin' : file);
-  } catch (error) {
-    throw new OperatorError(`${file} cannot be read: ${errorMessage(error)}`, {
-      exitCode: EXIT.usage,
-    });
-  }
   const answer = await call<{ created: readonly string[]; updated: readonly string[] }>(target, {
     method: 'POST',
     path: '/v1/event-types/import',
-    body: document,
+    body: await readDocument(file),
   });
   printAnswer(
     target,
     answer,
     ({ created, updated }) => `${created.length} created, ${updated.length} updated.`,
   );
+}
+
+/**
+ * Reads a document as the bytes of its JSON. YAML is what is called so, and what does not begin as an object of JSON.
+ *
+ * @throws OperatorError if it cannot be read.
+ */
+async function readDocument(file: string): Promise<Buffer> {
+  try {
+    const bytes = await readFile(file === '-' ? '/dev/stdin' : file);
+    const text = bytes.toString();
+    if (!/\.ya?ml$/i.test(file) && /^[\s\uFEFF]*\{/.test(text)) return bytes;
+    const { parse } = await import('yaml');
+    return Buffer.from(JSON.stringify(parse(text)) ?? '');
+  } catch (error) {
+    const [firstLine] = errorMessage(error).split('\n');
+    throw new OperatorError(`${file} cannot be read: ${firstLine}`, { exitCode: EXIT.usage });
+  }
 }

@@ -3,6 +3,7 @@ import { loadSettings } from '../config/settings.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createSealer } from '../lib/sealing.ts';
 import { apiKeyCommands } from './api-keys.ts';
+import { print } from './output.ts';
 
 /** `posthorn keys`: manages API keys and the encryption of secrets. */
 export function keysCommand(): Command {
@@ -24,6 +25,7 @@ Examples:
 function rotateEncryptionCommand(): Command {
   return new Command('rotate-encryption')
     .description('encrypt all secrets again, with the first key of POSTHORN_ENCRYPTION_KEY')
+    .option('--json', 'print what was done as JSON')
     .addHelpText(
       'after',
       `
@@ -39,7 +41,7 @@ Examples:
     .action(rotateEncryption);
 }
 
-async function rotateEncryption(): Promise<void> {
+async function rotateEncryption({ json }: { readonly json?: boolean }): Promise<void> {
   const { databaseUrl, dataDir, encryptionKeys } = loadSettings();
   const [first] = encryptionKeys;
   if (first === undefined) {
@@ -63,7 +65,11 @@ async function rotateEncryption(): Promise<void> {
   });
   try {
     const { resealed, unreadable } = await resealSecrets(pool, createSealer(encryptionKeys));
-    process.stdout.write(`${resealed} subscriptions encrypted anew, under the key ${first.id}.\n`);
+    print(
+      json
+        ? JSON.stringify({ key: first.id, resealed, unreadable }, null, 2)
+        : `${resealed} subscriptions encrypted anew, under the key ${first.id}.`,
+    );
     if (unreadable.length === 0) return;
     for (const { id, reason } of unreadable.slice(0, MAX_TOLD))
       process.stderr.write(`Subscription ${id} was left as it is: ${reason}.\n`);

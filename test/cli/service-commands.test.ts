@@ -160,6 +160,30 @@ t.test('subscriptions, keys, tenants and event types are managed by commands', a
     stderr: '',
   });
   t.match((await posthornCli('event-types', 'get', 'order.created')).json, { schema });
+  const yaml = join(t.testdir(), 'openapi.yaml');
+  writeFileSync(
+    yaml,
+    `openapi: 3.1.0
+info: { title: shop, version: '1' }
+webhooks:
+  order.created: &post
+    post:
+      requestBody: { content: { application/json: { schema: { type: object, required: [id] } } } }
+      responses: { '200': { description: taken } }
+  order.paid: *post
+`,
+  );
+  t.match((await posthornCli('event-types', 'import', yaml, '--json')).json, {
+    created: ['order.paid'],
+    updated: ['order.created'],
+  });
+  writeFileSync(yaml, 'openapi: [3.1.0\nwebhooks: {');
+  t.match(await posthornCli('event-types', 'import', yaml), {
+    code: 2,
+    stderr: /^posthorn: .*openapi\.yaml cannot be read: .+\n$/,
+  });
+  writeFileSync(yaml, 'a text');
+  t.match(await posthornCli('event-types', 'import', yaml), { code: 4, stderr: /answered 400: / });
 
   const key = (
     await posthornCli('keys', 'create', '--scopes', 'read', '--name', 'shop')
@@ -193,6 +217,18 @@ t.test('every command that fails says so in one line, with the documented exit c
     [2, 'stats', '--profile', 'nobody'],
     [2, 'event-types', 'import', '/nowhere'],
     [2, 'completion', 'tcsh'],
+    [2, 'keys', 'create'],
+    [2, 'export'],
+    [2, 'trigger'],
+    [2, 'migrate', '--from', '1'],
+    [2, 'tail', '--subscription', 'x'],
+    [3, 'tail', '--tenant', 'nobody'],
+    [3, 'subscriptions', 'test', '77'],
+    [3, 'subscriptions', 'rotate-secret', '77'],
+    [3, 'trigger', 'github.push', '--subscription', '77'],
+    [4, 'tail', '--state', 'nonsense'],
+    [4, 'tenants', 'create', 'not an id'],
+    [4, 'send', '1', '{}', '--key', 'a wrong key'],
     [3, 'subscriptions', 'get', '77'],
     [3, 'get', UNKNOWN],
     [3, 'retry', UNKNOWN],
@@ -239,6 +275,19 @@ t.test('a profile names a Posthorn and its key', async (t) => {
     code: 2,
     stderr: /cannot be read/,
   });
+});
+
+t.test('every command that prints something else than files and logs has --json', async (t) => {
+  const { stdout } = await run(t, ['completion', 'bash'], {});
+  const lines = [...stdout.matchAll(/^ {4}'(posthorn[^']*)'\) .*compgen -W '([^']*)'/gm)];
+  const commands = new Map(lines.map(([, path = '', words = '']) => [path, words.split(' ')]));
+  t.ok(commands.size > 30);
+  const paths = [...commands.keys()];
+  for (const [path, words] of commands) {
+    const isGroup = paths.some((other) => other.startsWith(`${path} `));
+    if (isGroup || /^posthorn (start|demo|completion)$/.test(path)) continue;
+    t.ok(words.includes('--json'), path);
+  }
 });
 
 t.test('a shell completes commands and options', async (t) => {

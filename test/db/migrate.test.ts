@@ -74,7 +74,12 @@ t.test('posthorn migrate applies, and --status lists', async (t) => {
   const client = await connect(t, databaseUrl);
   await client.query('drop function posthorn.send');
   t.match(await run('--status'), /functions and views +not applied: functions\/send\.sql\n/);
+  t.match(JSON.parse(await run('--status', '--json')), {
+    migrations: [{ name: '0001_schema.sql', applied_at: /^\d{4}-/ }],
+    changed: ['functions/send.sql'],
+  });
   t.match(await run(), /^applied functions and views: functions\/send\.sql\n$/);
+  t.strictSame(JSON.parse(await run('--json')), { migrations: [], changed: [] });
 });
 
 t.test('the service refuses to start on a newer schema', async (t) => {

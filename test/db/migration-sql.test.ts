@@ -60,10 +60,11 @@ t.test('posthorn migrate says what is wrong with its options', async (t) => {
     [['--sql', '--from', '9999'], /^posthorn: --from is "9999"; give the number of/],
     [['--sql', '--from', 'x'], /^posthorn: --from is "x"; give the number of/],
     [['--from', '1'], /^posthorn: --from and --owner need --sql\./],
+    [['--sql', '--json'], /'--json' cannot be used with option '--sql'/],
     [['--sql', '--status'], /'--status' cannot be used with option '--sql'/],
   ] as const) {
     const cli = await startCli(t, ['migrate', ...args]);
-    t.not(await cli.exited, 0);
+    t.equal(await cli.exited, 2);
     t.match(cli.output.stderr, message);
   }
 });
