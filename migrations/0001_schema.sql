@@ -355,6 +355,10 @@ create table posthorn.delivery_attempts (
   webhook_id uuid not null,
   subscription_id integer not null,
   duration_ms integer not null,
+  -- From the open connection until the head of the answer had come, or the attempt had ended. Null: no request was sent.
+  first_byte_ms integer,
+  -- The header webhook-timestamp of the request, by the clock of the worker. Null: no request was sent.
+  webhook_timestamp integer,
   -- A random number that its worker chose. If the answer to its recording was lost, it is recorded again with
   -- the same token, and stays one row.
   token integer,
@@ -363,6 +367,12 @@ create table posthorn.delivery_attempts (
   attempt_number smallint,
   response_code smallint,
   status posthorn.attempt_status not null,
+  -- How long connecting took, phase by phase; 32767: that long or longer. Null: there was no such phase, or the attempt
+  -- ended before it; a phase in which it ended has the time until then. A kept connection has none. What is left of
+  -- duration_ms was spent reading the answer. See src/http/phase-clock.ts.
+  dns_ms smallint,
+  connect_ms smallint,
+  tls_ms smallint,
   -- A code for programs (`timeout_connect`, `http_status`), and a sentence for people.
   error_code text,
   error text,

@@ -140,10 +140,15 @@ create table posthorn.delivery_attempts (
   webhook_id uuid not null,
   subscription_id integer not null,
   duration_ms integer not null,
+  first_byte_ms integer,
+  webhook_timestamp integer,
   token integer,
   attempt_number smallint,
   response_code smallint,
   status posthorn.attempt_status not null,
+  dns_ms smallint,
+  connect_ms smallint,
+  tls_ms smallint,
   error_code text,
   error text,
   response_excerpt text,
@@ -460,7 +465,12 @@ create view posthorn.attempt_report (
   error_code text,
   error text,
   duration_ms integer,
-  response_excerpt text
+  response_excerpt text,
+  first_byte_ms integer,
+  dns_ms smallint,
+  connect_ms smallint,
+  tls_ms smallint,
+  webhook_timestamp integer
 ) as …; -- schema/views/attempt_report.sql
 
 -- A row for each backfill of a watched table, with its state and progress.
@@ -511,7 +521,12 @@ create view posthorn.readable_attempts (
   error_code text,
   error text,
   duration_ms integer,
-  response_excerpt text
+  response_excerpt text,
+  first_byte_ms integer,
+  dns_ms smallint,
+  connect_ms smallint,
+  tls_ms smallint,
+  webhook_timestamp integer
 ) as …; -- schema/views/readable_attempts.sql
 
 -- The deliveries of the tenants that the reader may read. Only for the view tenant_deliveries.
@@ -593,7 +608,12 @@ create view posthorn.tenant_attempts (
   error_code text,
   error text,
   duration_ms integer,
-  response_excerpt text
+  response_excerpt text,
+  first_byte_ms integer,
+  dns_ms smallint,
+  connect_ms smallint,
+  tls_ms smallint,
+  webhook_timestamp integer
 ) as …; -- schema/views/tenant_attempts.sql
 
 -- The rows of counts_by_hour whose tenants the reader may read.
@@ -768,7 +788,7 @@ create function posthorn.allowed_tenants(rights text[]) returns text[]
 -- may be executed by: nobody but the owner
 
 -- The rows of attempt_report of webhooks that were accepted from since on and before until, without the bodies of answers. It reads only the days of that period.
-create function posthorn.attempts_between(since timestamp with time zone, until timestamp with time zone) returns TABLE(id bigint, at timestamp with time zone, webhook_id uuid, subscription_id integer, subscription_url text, tenant text, attempt_number smallint, status posthorn.attempt_status, response_code smallint, error_code text, error text, duration_ms integer)
+create function posthorn.attempts_between(since timestamp with time zone, until timestamp with time zone) returns TABLE(id bigint, at timestamp with time zone, webhook_id uuid, subscription_id integer, subscription_url text, tenant text, attempt_number smallint, status posthorn.attempt_status, response_code smallint, error_code text, error text, duration_ms integer, first_byte_ms integer, dns_ms smallint, connect_ms smallint, tls_ms smallint, webhook_timestamp integer)
   language sql stable parallel safe
   as …; -- schema/functions/attempts_between.sql
 -- may be executed by: nobody but the owner

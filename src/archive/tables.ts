@@ -97,6 +97,11 @@ export const ARCHIVE_TABLES = {
       error_code: 'text',
       error: 'text',
       duration_ms: 'integer',
+      first_byte_ms: 'integer',
+      dns_ms: 'integer',
+      connect_ms: 'integer',
+      tls_ms: 'integer',
+      webhook_timestamp: 'integer',
     },
     read: (client, span) =>
       pages(client, span, {
@@ -104,7 +109,8 @@ export const ARCHIVE_TABLES = {
         several: true,
         statement: `
           select a.id as attempt_id, ${micros('a.at')} as at, a.webhook_id, a.subscription_id, s.tenant, a.attempt_number,
-            a.status, a.response_code, a.error_code, a.error, a.duration_ms
+            a.status, a.response_code, a.error_code, a.error, a.duration_ms, a.first_byte_ms, a.dns_ms, a.connect_ms,
+            a.tls_ms, a.webhook_timestamp
           from posthorn.delivery_attempts a left join posthorn.subscriptions s on s.id = a.subscription_id
           where ${within('a.webhook_id')} and ($3::text is null or s.tenant = $3)
             and (a.webhook_id, a.subscription_id) > ($4, $5)

@@ -2,6 +2,9 @@ import { Command } from 'commander';
 import { call, callsService, type Target } from './call.ts';
 import { coloured, dim, print, printAnswer, safe, time } from './output.ts';
 
+const PHASES = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const;
+type Phase = (typeof PHASES)[number];
+
 interface Attempt {
   readonly attempt_number: number | null;
   readonly status: string;
@@ -9,6 +12,9 @@ interface Attempt {
   readonly response_excerpt: string | null;
   readonly error: string | null;
   readonly duration_ms: number;
+  readonly timing_ms: { readonly connection: string | null } & Readonly<
+    Record<Phase, number | null>
+  >;
   readonly timestamp: string;
 }
 
@@ -37,6 +43,8 @@ interface Why {
 
 /** So many deliveries are explained; the others are listed with their state. */
 const MAX_EXPLAINED = 10;
+/** So much of an answer is printed. */
+const MAX_EXCERPT = 200;
 /** So much of a body is printed. `--json` has all of it. */
 const MAX_BODY = 2_000;
 
@@ -78,7 +86,7 @@ async function get(
     print(
       `\nsubscription ${delivery.subscription_id}  ${coloured(delivery.state)}  ${safe(delivery.subscription_url)}`,
     );
-    for (const attempt of delivery.attempts) print(`  ${lineOf(attempt)}`);
+    for (const attempt of delivery.attempts) print(linesOf(attempt).join('\n'));
     if (n >= MAX_EXPLAINED) continue;
     const { why } = await call<Why>(target, {
       method: 'GET',
@@ -90,11 +98,27 @@ async function get(
     print(`\n${webhook.body.slice(0, MAX_BODY).split('\n').map(safe).join('\n')}`);
 }
 
-function lineOf(attempt: Attempt): string {
+function linesOf(attempt: Attempt): string[] {
   const { attempt_number, status, response_code, error, duration_ms, timestamp } = attempt;
+  const { response_excerpt } = attempt;
   const answer = response_code === null ? '' : ` ${response_code}`;
   const why = error === null ? '' : `  ${safe(error)}`;
-  return `${time(timestamp)}  attempt ${attempt_number ?? '(duplicate)'}  ${coloured(status)}${answer}  ${duration_ms} ms${why}`;
+  const timing = timingOf(attempt);
+  return [
+    `  ${time(timestamp)}  attempt ${attempt_number ?? '(duplicate)'}  ${coloured(status)}${answer}  ${duration_ms} ms${why}`,
+    ...(timing === '' ? [] : [dim(`    ${timing}`)]),
+    ...(response_excerpt === null
+      ? []
+      : [`    answer: ${safe(response_excerpt.slice(0, MAX_EXCERPT))}`]),
+  ];
+}
+
+/** Says how long each phase took: `new connection: dns 1, connect 3, tls 9, first byte 41, body 0 ms`. */
+function timingOf({ timing_ms }: Attempt): string {
+  const phases = PHASES.flatMap((phase) =>
+    timing_ms[phase] === null ? [] : [`${phase.replace('_', ' ')} ${timing_ms[phase]}`],
+  );
+  return phases.length === 0 ? '' : `${timing_ms.connection} connection: ${phases.join(', ')} ms`;
 }
 
 /** `posthorn retry`: sends a delivery again, or all failed deliveries of a webhook. */

@@ -86,6 +86,11 @@ interface DeliveryAttemptsTable {
   error_code: string | null;
   error: string | null;
   duration_ms: number;
+  dns_ms: number | null;
+  connect_ms: number | null;
+  tls_ms: number | null;
+  first_byte_ms: number | null;
+  webhook_timestamp: number | null;
   token: number | null;
   response_excerpt: string | null;
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { AttemptStatus } from '../db/types.ts';
+import { REQUEST_COLUMNS, type RequestColumns } from './attempt-timing.ts';
 import {
   createParameters,
   type Found,
@@ -27,6 +28,12 @@ export interface Attempt {
   readonly timestamp: Date;
 }
 
+/** An attempt with what it needs more room for: how it was made, and what came back. */
+export interface WholeAttempt extends Attempt, RequestColumns {
+  /** The first KiB of the answer. */
+  readonly response_excerpt: string | null;
+}
+
 /** The filters of a list of attempts; filters that are undefined do not apply. */
 interface AttemptFilter {
   readonly tenant: string;
@@ -43,9 +50,11 @@ interface AttemptFilter {
 }
 
 const COLUMNS = `a.id, a.at, a.webhook_id, a.subscription_id, a.attempt_number, a.status,
-  a.response_code, a.error_code, a.error, a.duration_ms`;
+  a.response_code, a.error_code, a.error, a.duration_ms, a.response_excerpt,
+  ${REQUEST_COLUMNS.map((name) => `a.${name}`).join(', ')}`;
 const SHOWN = `r.id, r.webhook_id, r.subscription_id, p.event_type, r.attempt_number, r.status,
-  r.response_code, r.error_code, r.error, r.duration_ms, r.at as timestamp`;
+  r.response_code, r.error_code, r.error, r.duration_ms, r.response_excerpt,
+  ${REQUEST_COLUMNS.map((name) => `r.${name}`).join(', ')}, r.at as timestamp`;
 const ORDER = 'at desc, id desc';
 const POSITION = `array[${microsecondsOf('r.at')}, r.id::text]`;
 /** A position after every attempt, in the year 9999. */
@@ -75,7 +84,7 @@ export async function listAttempts(
   filter: AttemptFilter,
   limit: number,
   after: readonly string[] | undefined,
-): Promise<Found<Attempt>> {
+): Promise<Found<WholeAttempt>> {
   const { tenant, webhookId, subscriptionId, status, responseCode, errorCode, eventType } = filter;
   const by =
     webhookId !== undefined ? 'webhook' : subscriptionId !== undefined ? 'subscription' : 'tenant';
@@ -119,7 +128,7 @@ export async function listAttempts(
          where t.tenant = ${p.add(tenant, 'text')}
          ${ordered}`;
 
-  return await readPage<Attempt>(pool, {
+  return await readPage<WholeAttempt>(pool, {
     name:
       ofWebhook === undefined
         ? ['attempts', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' ')

@@ -8,6 +8,7 @@ import {
   statusOf,
 } from './answer-head.ts';
 import { ChunkedBody } from './chunked-body.ts';
+import type { PhaseClock } from './phase-clock.ts';
 
 /** The most bytes read of an answer's body, so that a receiver cannot fill the memory. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -56,6 +57,7 @@ export class InterimAnswersError extends Error {
  */
 export class AnswerReader {
   #onHead: OnHead | undefined;
+  #clock: PhaseClock | undefined;
   /** The head of the final answer, once it is read. */
   #head: AnswerHead | undefined;
   /** The part of the head that has arrived: the first `#pendingBytes` bytes of this buffer. */
@@ -74,8 +76,9 @@ export class AnswerReader {
   #keepMs = 0;
 
   /** Prepares for the answer to the next request. */
-  begin(onHead: OnHead | undefined): void {
+  begin(onHead: OnHead | undefined, clock?: PhaseClock): void {
     this.#onHead = onHead;
+    this.#clock = clock;
     this.#head = undefined;
     this.#pending = undefined;
     this.#passedOverBytes = 0;
@@ -176,6 +179,7 @@ export class AnswerReader {
 
   #take(head: AnswerHead): void {
     this.#head = head;
+    this.#clock?.enter('body');
     // Bytes before an answer are rare, so such a connection is simply not kept.
     this.#keepMs = this.#passedOverBytes === 0 ? head.keepMs : 0;
     this.#left = typeof head.body === 'number' ? head.body : 0;

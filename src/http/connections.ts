@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { unbracketed } from './address-guard.ts';
 import { AnswerReader, type CutOff, type HttpAnswer, type OnHead } from './answer-reader.ts';
 import type { Connect } from './connector.ts';
+import type { PhaseClock } from './phase-clock.ts';
 import { hasUnread } from './unread.ts';
 
 /** The most idle connections kept open; more would use up file handles. */
@@ -14,6 +15,8 @@ const SILENT_MS = 5;
 export interface Requester {
   /** Called with the head of the answer as soon as it has arrived. */
   readonly onHead: OnHead | undefined;
+  /** Told when the head of the answer has arrived. */
+  readonly clock: PhaseClock | undefined;
   /** @param sent whether the whole request had left this process. */
   answered(answer: HttpAnswer, sent: boolean): void;
   /** @param reason what the socket threw, ConnectionClosedError, or what `AnswerReader` throws. */
@@ -59,6 +62,7 @@ export class Connections {
    * Makes one.
    *
    * @param owner on whose behalf.
+   * @param clock told when the phases of connecting begin.
    * @param done called once, with a connection that is the caller's until its request has ended; not
    *   called any more once these are closed.
    */
@@ -66,10 +70,12 @@ export class Connections {
     connect: Connect,
     url: URL,
     owner: string,
+    clock: PhaseClock | undefined,
     done: (error: Error | null, connection: Connection | null) => void,
   ): void {
     const { hostname, host, protocol, port } = url;
-    connect({ hostname: unbracketed(hostname), host, protocol, port, owner }, (error, socket) => {
+    const target = { hostname: unbracketed(hostname), host, protocol, port, owner, clock };
+    connect(target, (error, socket) => {
       if (this.#closed) {
         socket?.destroy();
         return;
@@ -169,7 +175,7 @@ export class Connection {
     this.#requester = requester;
     this.#requests += 1;
     this.#heard = false;
-    this.#reader.begin(requester.onHead);
+    this.#reader.begin(requester.onHead, requester.clock);
     if (pieces.length > 1) this.#socket.cork();
     for (const piece of pieces) this.#socket.write(piece);
     if (pieces.length > 1) this.#socket.uncork();

@@ -11,6 +11,7 @@ import {
 } from './address-guard.ts';
 import { createTunnelConnector, type EgressProxy } from './egress-proxy.ts';
 import { lookupByTurns, type Resolve, shareLookups } from './lookups.ts';
+import type { PhaseClock } from './phase-clock.ts';
 import { portOf } from './ports.ts';
 import {
   type Connected,
@@ -27,18 +28,17 @@ export interface ConnectorOptions extends Reach {
   readonly egressProxy?: EgressProxy | undefined;
   /** The system's look-up, unless a test gives its own. */
   readonly resolve?: Resolve;
-  /** Called with the socket of a new connection, and when it can be used. */
-  readonly watch?: ConnectionWatch;
 }
 
-export interface ConnectionWatch {
-  /** Called before it is connected. Not called for a tunnel. */
-  socket(socket: Socket): void;
-  connected(): void;
+export interface ConnectTarget extends Target {
+  /** On whose behalf, such as a tenant's: owners take look-ups of names in turns. */
+  readonly owner: string;
+  /** Told when each phase of connecting begins. */
+  readonly clock: PhaseClock | undefined;
 }
 
-/** Makes a connection on behalf of an owner, such as a tenant, who shares look-ups of names with others. */
-export type Connect = (target: Target & { readonly owner: string }, callback: Connected) => void;
+/** Makes a connection. */
+export type Connect = (target: ConnectTarget, callback: Connected) => void;
 
 /**
  * Makes connections to receivers, and checks each before a packet is sent: literal addresses and ports here,
@@ -46,15 +46,28 @@ export type Connect = (target: Target & { readonly owner: string }, callback: Co
  * addresses of names.
  */
 export function createConnector(options: ConnectorOptions): Connect {
-  const { timeoutMs, egressProxy, allowNetworks, allowPorts, watch, resolve: given } = options;
+  const { timeoutMs, egressProxy, allowNetworks, allowPorts, resolve: given } = options;
   const resolveFor = shareLookups(
     given === undefined ? lookupByTurns : (_owner, ...asked) => given(...asked),
   );
-  /** The owner of the connection that is being made: a socket looks its name up before the caller gets it. */
+  /** Of the connection that is being made: a socket looks its name up before the caller gets it. */
   let owner = '';
+  let clock: PhaseClock | undefined;
   const resolve: Resolve = (...asked) => resolveFor(owner, ...asked);
-  const withLookup = (judge: JudgeResolved) =>
-    createUndiciConnector({ timeout: timeoutMs, lookup: createGuardedLookup(judge, resolve) });
+  const withLookup = (judge: JudgeResolved) => {
+    const lookUp = createGuardedLookup(judge, resolve);
+    return createUndiciConnector({
+      timeout: timeoutMs,
+      lookup(hostname, how, callback) {
+        const ofThis = clock;
+        ofThis?.enter('dns');
+        lookUp(hostname, how, (error, ...found) => {
+          if (error === null) ofThis?.enter('connect');
+          callback(error, ...found);
+        });
+      },
+    });
+  };
 
   const judge = createResolvedJudge(options);
   const connect = withLookup(judge);
@@ -84,7 +97,7 @@ export function createConnector(options: ConnectorOptions): Connect {
     return `the URL's port is ${port}, and deliveries go to ports ${allowPorts.text} only`;
   }
 
-  return ({ owner: connectsFor, ...target }, callback) => {
+  return ({ owner: connectsFor, clock: toTell, ...target }, callback) => {
     const host = unbracketed(target.hostname);
     const chosen = choose(host, portOf(target));
     // RFC 6066, 3: without the dot that ends `hooks.example.`, with which Go's TLS refuses it; it is
@@ -93,14 +106,17 @@ export function createConnector(options: ConnectorOptions): Connect {
     if (typeof chosen === 'string') callback(new BlockedAddressError(chosen), null);
     else {
       owner = connectsFor;
+      clock = toTell;
+      // Other names are looked up first.
+      if (isIP(host) !== 0 || chosen === tunnel) clock?.enter('connect');
       const connecting = chosen({ ...target, servername }, (...result) => {
         const [error, socket] = result;
-        if (error === null) {
-          watch?.connected();
-          callback(null, socket);
-        } else callback(error, null);
+        if (error === null) callback(null, socket);
+        else callback(error, null);
       });
-      if (connecting instanceof Socket) watch?.socket(connecting);
+      // The socket of a tunnel is connected to the proxy.
+      if (toTell !== undefined && target.protocol === 'https:' && connecting instanceof Socket)
+        connecting.once('connect', () => toTell.enter('tls'));
     }
   };
 }

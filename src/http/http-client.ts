@@ -3,6 +3,7 @@ import { NO_TEXT, TOKEN } from '../lib/http-syntax.ts';
 import type { CutOff, HttpAnswer, OnHead } from './answer-reader.ts';
 import { type Connection, Connections, type Requester } from './connections.ts';
 import { type ConnectorOptions, createConnector } from './connector.ts';
+import type { PhaseClock } from './phase-clock.ts';
 
 export interface HttpRequest {
   readonly url: URL;
@@ -19,6 +20,8 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
   /** Called with the head of the answer as soon as it has arrived. */
   readonly onHead?: OnHead;
+  /** Told when each phase of the request begins. */
+  readonly clock?: PhaseClock;
 }
 
 /** The attempt exceeded its time limit. */
@@ -84,8 +87,8 @@ export function createHttpClient(options: ConnectorOptions): HttpClient {
   };
 
   const connect = (exchange: Exchange) => {
-    const { timeoutMs, url, owner } = exchange;
-    connections.open(connectorFor(timeoutMs), url, owner, (error, connection) => {
+    const { timeoutMs, url, owner, clock } = exchange;
+    connections.open(connectorFor(timeoutMs), url, owner, clock, (error, connection) => {
       if (connection === null) exchange.failed(error);
       // The attempt may have timed out; others can use the connection.
       else if (exchange.settled) connections.release(connection, CONNECTED_FOR_NOTHING_MS);
@@ -153,6 +156,7 @@ function piecesOf({ url, headers, body }: HttpRequest): readonly Buffer[] {
 /** One request and its answer. */
 class Exchange implements Requester {
   readonly onHead: OnHead | undefined;
+  readonly clock: PhaseClock | undefined;
   readonly signal: AbortSignal;
   readonly url: URL;
   readonly owner: string;
@@ -176,6 +180,7 @@ class Exchange implements Requester {
     reject: (reason: unknown) => void,
   ) {
     this.onHead = request.onHead;
+    this.clock = request.clock;
     this.signal = request.signal;
     this.url = request.url;
     this.owner = request.owner ?? '';
@@ -194,12 +199,14 @@ class Exchange implements Requester {
 
   begin(connection: Connection): void {
     this.#connection = connection;
+    this.clock?.enter('firstByte');
     connection.send(this.#pieces, this);
   }
 
   /** Sends the request once more, on a new connection. A receiver that gets it twice recognizes the id. */
   unheard(): void {
     this.#connection = null;
+    this.clock?.restart();
     this.#connect(this);
   }
 

@@ -9,6 +9,7 @@ import { nextDelayMs, parseRetryAfter, type RetrySchedule } from '../deliveries/
 import type { Circuits } from '../health/circuits.ts';
 import type { HttpAnswer } from '../http/answer-reader.ts';
 import type { HttpClient } from '../http/http-client.ts';
+import { createPhaseClock } from '../http/phase-clock.ts';
 import { storableText } from '../lib/storable-text.ts';
 import type { CachedSubscription, SubscriptionCache } from '../subscriptions/cache.ts';
 import { readAs } from '../subscriptions/policy.ts';
@@ -155,8 +156,9 @@ export function createCourier(options: CourierOptions): Courier {
     const schedule = subscription.schedule ?? options.schedule;
     const probe = mayBegin !== undefined && subscription.circuitOpen;
     const { bytes } = delivery;
-    const startedAt = performance.now();
-    const waitedMs = Math.max(0, startedAt - delivery.dueAt);
+    const clock = createPhaseClock();
+    const timestamp = Math.floor(now() / 1000);
+    const waitedMs = Math.max(0, performance.now() - delivery.dueAt);
     const attemptNumber = delivery.attemptCount + 1;
     let span: AttemptSpan | null = null;
     let answer: HttpAnswer | undefined;
@@ -177,15 +179,12 @@ export function createCourier(options: CourierOptions): Courier {
       answer = await client.post({
         url: subscription.url,
         owner: subscription.tenant,
-        headers: headersOf(
-          { ...delivery, sourceHeaders, body },
-          subscription,
-          Math.floor(now() / 1000),
-        ),
+        headers: headersOf({ ...delivery, sourceHeaders, body }, subscription, timestamp),
         body,
         ownBody,
         timeoutMs,
         signal,
+        clock,
       });
       verdict = classifyAnswer(answer);
     } catch (error) {
@@ -199,7 +198,7 @@ export function createCourier(options: CourierOptions): Courier {
     }
     span?.sent(answer?.statusCode, verdict.errorCode);
     const error = verdict.error === null ? null : storableText(verdict.error, MAX_ERROR_CHARS);
-    const durationMs = performance.now() - startedAt;
+    const durationMs = clock.elapsed();
     const receiverHealth = receiverHealthOf(verdict, answer?.statusCode);
     onSent(receiverHealth === 'unread' ? null : verdict.status, durationMs);
     const retryAfterMs = parseRetryAfter(answer?.retryAfter, now());
@@ -213,6 +212,7 @@ export function createCourier(options: CourierOptions): Courier {
             retryAfterMs,
           )
         : null;
+    const roundedMs = Math.round(durationMs);
     const result: AttemptResult = {
       webhookId: delivery.webhookId,
       subscriptionId: delivery.subscriptionId,
@@ -221,7 +221,9 @@ export function createCourier(options: CourierOptions): Courier {
       responseCode: answer?.statusCode ?? null,
       errorCode: verdict.errorCode,
       error,
-      durationMs: Math.round(durationMs),
+      durationMs: roundedMs,
+      phases: clock.read(roundedMs),
+      timestamp,
       responseExcerpt: answer?.excerpt ?? null,
       state: staysHeld ? 'held' : stateAfter(verdict, retryInMs, subscription),
       retryInMs,

@@ -2,20 +2,14 @@ import type { AttemptStatus } from '../db/types.ts';
 import type { AnswerHeaders } from '../http/answer-head.ts';
 import type { ConnectorOptions } from '../http/connector.ts';
 import { createHttpClient } from '../http/http-client.ts';
-import { lookupByTurns, type Resolve } from '../http/lookups.ts';
+import { createPhaseClock, type PhaseClock, type PhaseTimes } from '../http/phase-clock.ts';
 import { mayTake } from '../lib/fair-share.ts';
 import type { CachedSubscription } from '../subscriptions/cache.ts';
 import { classifyAnswer, classifyFailure, InvalidSubscriptionError } from './classify.ts';
 import { headersOf } from './courier.ts';
 
-/** Milliseconds of each phase that was reached; null for those that were not, or cannot be told apart. */
-export interface TestTiming {
-  /** Until the name was resolved. */
-  readonly dns: number | null;
-  /** From there until TCP was connected; through an egress proxy, until all of the connection was. */
-  readonly connect: number | null;
-  readonly tls: number | null;
-  /** From the connection until the answer's headers had come. */
+/** How long each phase took, in milliseconds with one digit after the point. See `PhaseTimes`. */
+export interface TestTiming extends Omit<PhaseTimes, 'firstByte'> {
   readonly first_byte: number | null;
   readonly total: number;
 }
@@ -66,22 +60,7 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
   async function send(webhook: TestWebhook, subscription: CachedSubscription): Promise<TestResult> {
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
     const clock = createPhaseClock();
-    const lookup: Resolve = (...asked) => lookupByTurns(subscription.tenant, ...asked);
-    const resolve = options.resolve ?? lookup;
-    const client = createHttpClient({
-      ...options,
-      timeoutMs,
-      resolve: (hostname, how, callback) => {
-        resolve(hostname, how, (error, addresses) => {
-          clock.mark('dns');
-          callback(error, addresses);
-        });
-      },
-      watch: {
-        socket: (socket) => socket.once('connect', () => clock.mark('connect')),
-        connected: () => clock.mark(clock.has('connect') ? 'tls' : 'connect'),
-      },
-    });
+    const client = createHttpClient({ ...options, timeoutMs });
     let headers: AnswerHeaders = {};
     try {
       if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
@@ -95,8 +74,8 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
         ),
         body: webhook.body,
         signal: ending.signal,
+        clock,
         onHead(_statusCode, received) {
-          clock.mark('first_byte');
           headers = received;
         },
       });
@@ -104,11 +83,11 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
       return {
         ...classifyAnswer(answer),
         answer: { statusCode, headers, excerpt },
-        timing: clock.read(subscription.url),
+        timing: timingOf(clock),
       };
     } catch (error) {
       const verdict = classifyFailure(error, timeoutMs);
-      return { ...verdict, answer: null, timing: clock.read(subscription.url) };
+      return { ...verdict, answer: null, timing: timingOf(clock) };
     } finally {
       await client.close();
     }
@@ -137,40 +116,8 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
   };
 }
 
-type Phase = 'dns' | 'connect' | 'tls' | 'first_byte';
-
-/** Notes when phases end, each once: a second connection attempt does not start the clock again. */
-function createPhaseClock() {
-  const startedAt = performance.now();
-  const ends = new Map<Phase, number>();
-  return {
-    has: (phase: Phase) => ends.has(phase),
-    mark(phase: Phase) {
-      if (!ends.has(phase)) ends.set(phase, performance.now());
-    },
-    read(url: URL): TestTiming {
-      let from = startedAt;
-      const took = (phase: Phase) => {
-        const end = ends.get(phase);
-        if (end === undefined) return null;
-        const tookMs = round(end - from);
-        from = end;
-        return tookMs;
-      };
-      const [dns, connect] = [took('dns'), took('connect')];
-      // Without TLS, connected and usable are one moment.
-      const tls = url.protocol === 'https:' ? took('tls') : null;
-      return {
-        dns,
-        connect,
-        tls,
-        first_byte: took('first_byte'),
-        total: round(performance.now() - startedAt),
-      };
-    },
-  };
-}
-
-function round(durationMs: number): number {
-  return Math.round(durationMs * 10) / 10;
+function timingOf(clock: PhaseClock): TestTiming {
+  const total = Math.round(clock.elapsed() * 10) / 10;
+  const { firstByte, ...phases } = clock.read(total, 0.1);
+  return { ...phases, first_byte: firstByte, total };
 }

@@ -41,7 +41,7 @@ t.test(
       timing_ms: { dns: null, tls: null },
     });
     const { connect, first_byte, total } = json.timing_ms;
-    t.ok(connect >= 0 && first_byte >= 0 && connect + first_byte <= total + 0.2, `${total}`);
+    t.ok(connect >= 0 && first_byte >= 0 && connect + first_byte <= total, `${total}`);
     const [request] = await receiver.waitFor(1);
     const headers = request?.headers as Record<string, string>;
     const body = request?.body.toString() as string;
@@ -96,7 +96,7 @@ t.test('a test without an answer has the same errors as a delivery', async (t) =
     status: 'timeout',
     error_code: 'timeout_response',
     response: null,
-    timing_ms: { first_byte: null },
+    timing_ms: { first_byte: Number, body: null },
   });
   t.ok(silent.timing_ms.total >= 290 && silent.timing_ms.connect !== null);
   t.match(await outcome(`${receiver.url}/drip`), {
@@ -108,7 +108,7 @@ t.test('a test without an answer has the same errors as a delivery', async (t) =
     status: 'failed',
     error_code: 'refused',
     response: null,
-    timing_ms: { connect: null },
+    timing_ms: { connect: Number, first_byte: null },
   });
   t.match(await outcome('http://nowhere.invalid/'), { error_code: 'dns', response: null });
   const unknown = await posthorn.request('POST', '/v1/subscriptions/777/test', {});
@@ -142,7 +142,7 @@ t.test('the timing shows the phases of a connection', async (t) => {
   t.match(json, { status: 'success', response: { body_excerpt: 'over TLS' } });
   const { dns, connect, tls, first_byte, total } = json.timing_ms;
   for (const phase of [dns, connect, tls, first_byte]) t.type(phase, 'number');
-  t.ok(tls > 0 && dns + connect + tls + first_byte <= total + 0.3, JSON.stringify(json.timing_ms));
+  t.ok(tls > 0 && dns + connect + tls + first_byte <= total + 0.01, JSON.stringify(json.timing_ms));
 });
 
 t.test(

@@ -75,6 +75,9 @@ t.test('a webhook is followed on a terminal from its subscription to its retry',
   t.match(failed.stdout, /^order\.created {2}[\w-]+\naccepted \d{4}-/);
   t.match(failed.stdout, /attempt 1 {2}failed 400/);
   t.match(failed.stdout, /attempt 2 {2}failed 400/);
+  t.match(failed.stdout, /\n {4}new connection: connect \d+, first byte \d+, body \d+ ms\n/);
+  t.match(failed.stdout, /\n {4}reused connection: first byte \d+, body \d+ ms\n/);
+  t.match(failed.stdout, /\n {4}answer: <answer>/);
   t.match(failed.stdout, /"n":7/);
   t.notOk(failed.stdout.includes('\u001b'), 'a receiver cannot write to the terminal');
   t.match((await posthornCli('get', id, '--json')).json, {

@@ -22,6 +22,8 @@ const resultOf = (webhookId: string, state: 'succeeded' | 'pending'): AttemptRes
   errorCode: null,
   error: null,
   durationMs: 5,
+  phases: { dns: null, connect: null, tls: null, firstByte: 1, body: 0 },
+  timestamp: 1_760_000_000,
   responseExcerpt: null,
   state,
   retryInMs: state === 'succeeded' ? null : 1_000,

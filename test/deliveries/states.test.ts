@@ -62,6 +62,8 @@ function resultOf(
     errorCode: null,
     error: null,
     durationMs: 1,
+    phases: { dns: null, connect: null, tls: null, firstByte: 1, body: 0 },
+    timestamp: 1_760_000_000,
     responseExcerpt: null,
     state,
     retryInMs,

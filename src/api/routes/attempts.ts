@@ -1,14 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { timingOf } from '../../history/attempt-timing.ts';
 import { listAttempts } from '../../history/attempts.ts';
 import { ATTEMPT_CURSOR } from '../cursor.ts';
 import { addListRoute } from '../list-route.ts';
 import { EventType } from '../schemas/common.ts';
 import {
   ATTEMPT_FILTERS,
-  Attempt,
   attemptFilterOf,
   CODE_FILTERS,
+  ListedAttempt,
   linkAttempt,
   SCANNED_PAGES,
 } from '../schemas/history.ts';
@@ -32,7 +33,7 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       ...CODE_FILTERS,
       event_type: Type.Optional(EventType),
     },
-    row: Attempt,
+    row: ListedAttempt,
     cursor: ATTEMPT_CURSOR,
     async read({ tenant, filters, limit, after, to }) {
       const filter = {
@@ -43,7 +44,10 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         eventType: filters.event_type,
       };
       const { rows, next } = await listAttempts(listPool, filter, limit, after);
-      return { rows: rows.map((row) => linkAttempt(row, to)), next };
+      return {
+        rows: rows.map((row) => ({ ...linkAttempt(row, to), timing_ms: timingOf(row) })),
+        next,
+      };
     },
   });
 };

@@ -46,11 +46,12 @@ const Outcome = Type.Object({
       connect: Milliseconds,
       tls: Milliseconds,
       first_byte: Milliseconds,
+      body: Milliseconds,
       total: Type.Number(),
     },
     {
       description:
-        'How long each phase took, in milliseconds. Null: the phase was not reached or not needed. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting.',
+        'How long each phase took, in milliseconds. Null: the phase was not reached or not needed. The phase in which the request ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting.',
     },
   ),
 });

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { Type } from 'typebox';
 import { cancelWebhook } from '../../deliveries/cancel-webhook.sql.ts';
 import { maxLoadedBytes, readBody } from '../../deliveries/payloads.sql.ts';
+import { timingOf } from '../../history/attempt-timing.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { linksOf } from '../links.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
@@ -17,7 +18,13 @@ import {
   Timestamp,
   WebhookId,
 } from '../schemas/common.ts';
-import { Delivery, linkDelivery, linkWebhook, WebhookRow } from '../schemas/history.ts';
+import {
+  ATTEMPT_DETAILS,
+  Delivery,
+  linkDelivery,
+  linkWebhook,
+  WebhookRow,
+} from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({
@@ -31,12 +38,7 @@ const Attempt = Type.Object({
   error_code: nullable(Type.String()),
   error: nullable(Type.String()),
   duration_ms: Type.Integer(),
-  response_excerpt: nullable(
-    Type.String({
-      description:
-        'The first KiB of the answer. Null: there was no body, or it is deleted together with the body of the webhook.',
-    }),
-  ),
+  ...ATTEMPT_DETAILS,
   timestamp: Timestamp,
 });
 
@@ -93,6 +95,7 @@ const ATTEMPT_FIELDS = [
   'error',
   'duration_ms',
   'response_excerpt',
+  'webhook_timestamp',
   'timestamp',
 ] as const;
 
@@ -219,6 +222,11 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           'a.error',
           'a.duration_ms',
           'a.response_excerpt',
+          'a.first_byte_ms',
+          'a.dns_ms',
+          'a.connect_ms',
+          'a.tls_ms',
+          'a.webhook_timestamp',
           'a.at as timestamp',
         ])
         .where('p.id', '=', webhook_id)
@@ -237,7 +245,9 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
           pick(deliveryRows[0] as (typeof deliveryRows)[number], DELIVERY_FIELDS),
           to,
         ),
-        attempts: deliveryRows.filter(hasAttempt).map((row) => pick(row, ATTEMPT_FIELDS)),
+        attempts: deliveryRows
+          .filter(hasAttempt)
+          .map((row) => ({ ...pick(row, ATTEMPT_FIELDS), timing_ms: timingOf(row) })),
       }));
       const { bytes } = webhook;
       return reply.send({

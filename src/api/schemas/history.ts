@@ -103,6 +103,43 @@ export function attemptFilterOf(filters: Static<TObject<typeof ATTEMPT_FILTERS>>
   };
 }
 
+const Milliseconds = nullable(Type.Integer({ minimum: 0 }));
+
+/** How an attempt was made and what came back: fields of attempts where they are looked at by themselves. */
+export const ATTEMPT_DETAILS = {
+  response_excerpt: nullable(
+    Type.String({
+      description:
+        'The first KiB of the answer. Null: there was no body, or it is deleted together with the body of the webhook.',
+    }),
+  ),
+  timing_ms: Type.Object(
+    {
+      connection: nullable(
+        oneOf(
+          ['new', 'reused'],
+          'reused: the request went over a connection that was kept from an earlier one, so it has no dns, connect and tls. Null: there was no connection.',
+        ),
+      ),
+      dns: Milliseconds,
+      connect: Milliseconds,
+      tls: Milliseconds,
+      first_byte: Milliseconds,
+      body: Milliseconds,
+    },
+    {
+      description:
+        'How long each phase took, in whole milliseconds, which add up to duration_ms. Null: the phase was not needed or not reached. The phase in which the attempt ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. dns, connect and tls are at most 32767; body is null if one of them may have been longer.',
+    },
+  ),
+  webhook_timestamp: nullable(
+    Type.Integer({
+      description:
+        'The header `webhook-timestamp` that was sent, in seconds since 1970, by the clock of the worker. Null: no request was sent.',
+    }),
+  ),
+};
+
 export const Attempt = named('Attempt', {
   id: Type.Integer(),
   webhook_id: WebhookId,
@@ -131,6 +168,11 @@ export const Attempt = named('Attempt', {
       description: 'POST to this URL to send the delivery again.',
     }),
   }),
+});
+
+export const ListedAttempt = named('ListedAttempt', {
+  ...Attempt.properties,
+  ...ATTEMPT_DETAILS,
 });
 
 export const WebhookRow = named('Webhook', {

@@ -10,49 +10,6 @@ export interface AcceptedWebhook {
   webhook_id: string;
 }
 
-export interface Attempt {
-  /** The number of the attempt, from 1. Null: a duplicate attempt, which another worker had finished first. */
-  attempt_number: number | null;
-  duration_ms: number;
-  /** The error as a sentence for people. */
-  error: string | null;
-  /** The error as a code for programs, such as timeout_connect. */
-  error_code: string | null;
-  event_type: string | null;
-  id: number;
-  links: {
-    /** @format uri-reference */
-    delivery: string;
-    /**
-     * POST to this URL to send the delivery again.
-     * @format uri-reference
-     */
-    retry: string;
-    /** @format uri-reference */
-    subscription: string;
-    /** @format uri-reference */
-    webhook: string;
-  };
-  response_code: number | null;
-  status: "success" | "failed" | "timeout" | "blocked";
-  /**
-   * The id of a subscription.
-   * @min 1
-   * @max 2147483647
-   */
-  subscription_id: number;
-  /**
-   * When the attempt ended.
-   * @format date-time
-   */
-  timestamp: string;
-  /**
-   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
-   * @format uuid
-   */
-  webhook_id: string;
-}
-
 export interface Backfill {
   /** @format date-time */
   created_at: string;
@@ -1312,6 +1269,18 @@ export interface GetWebhookData {
       status: "success" | "failed" | "timeout" | "blocked";
       /** @format date-time */
       timestamp: string;
+      /** How long each phase took, in whole milliseconds, which add up to duration_ms. Null: the phase was not needed or not reached. The phase in which the attempt ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. dns, connect and tls are at most 32767; body is null if one of them may have been longer. */
+      timing_ms: {
+        body: number | null;
+        connect: number | null;
+        /** reused: the request went over a connection that was kept from an earlier one, so it has no dns, connect and tls. Null: there was no connection. */
+        connection: "new" | "reused" | null;
+        dns: number | null;
+        first_byte: number | null;
+        tls: number | null;
+      };
+      /** The header `webhook-timestamp` that was sent, in seconds since 1970, by the clock of the worker. Null: no request was sent. */
+      webhook_timestamp: number | null;
     }[];
     attempts_made: number;
     /** Whether the body is deleted because its retention is over. The webhook can then not be sent again. */
@@ -1444,7 +1413,7 @@ export interface Key {
 
 /** A page of attempts. next_cursor and the Link header lead to the next page. */
 export interface ListAttemptsData {
-  data: Attempt[];
+  data: ListedAttempt[];
   next_cursor: string | null;
 }
 
@@ -1546,6 +1515,63 @@ export interface ListWebhooksData {
   next_cursor: string | null;
   /** How far back this page searched: to webhooks accepted, or with response_code or error_code to attempts ended, at this time. Null: to the end. */
   searched_until?: string | null;
+}
+
+export interface ListedAttempt {
+  /** The number of the attempt, from 1. Null: a duplicate attempt, which another worker had finished first. */
+  attempt_number: number | null;
+  duration_ms: number;
+  /** The error as a sentence for people. */
+  error: string | null;
+  /** The error as a code for programs, such as timeout_connect. */
+  error_code: string | null;
+  event_type: string | null;
+  id: number;
+  links: {
+    /** @format uri-reference */
+    delivery: string;
+    /**
+     * POST to this URL to send the delivery again.
+     * @format uri-reference
+     */
+    retry: string;
+    /** @format uri-reference */
+    subscription: string;
+    /** @format uri-reference */
+    webhook: string;
+  };
+  response_code: number | null;
+  /** The first KiB of the answer. Null: there was no body, or it is deleted together with the body of the webhook. */
+  response_excerpt: string | null;
+  status: "success" | "failed" | "timeout" | "blocked";
+  /**
+   * The id of a subscription.
+   * @min 1
+   * @max 2147483647
+   */
+  subscription_id: number;
+  /**
+   * When the attempt ended.
+   * @format date-time
+   */
+  timestamp: string;
+  /** How long each phase took, in whole milliseconds, which add up to duration_ms. Null: the phase was not needed or not reached. The phase in which the attempt ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. dns, connect and tls are at most 32767; body is null if one of them may have been longer. */
+  timing_ms: {
+    body: number | null;
+    connect: number | null;
+    /** reused: the request went over a connection that was kept from an earlier one, so it has no dns, connect and tls. Null: there was no connection. */
+    connection: "new" | "reused" | null;
+    dns: number | null;
+    first_byte: number | null;
+    tls: number | null;
+  };
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+  /** The header `webhook-timestamp` that was sent, in seconds since 1970, by the clock of the worker. Null: no request was sent. */
+  webhook_timestamp: number | null;
 }
 
 export interface ListedWebhook {
@@ -2429,8 +2455,9 @@ export interface TestSubscriptionData {
    * @max 2147483647
    */
   subscription_id: number;
-  /** How long each phase took, in milliseconds. Null: the phase was not reached or not needed. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. */
+  /** How long each phase took, in milliseconds. Null: the phase was not reached or not needed. The phase in which the request ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. */
   timing_ms: {
+    body: number | null;
     connect: number | null;
     dns: number | null;
     first_byte: number | null;

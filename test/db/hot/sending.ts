@@ -35,6 +35,8 @@ const resultsOf = (keys: Keys, result: Partial<AttemptResult>): AttemptResult[] 
     errorCode: null,
     error: null,
     durationMs: 5,
+    phases: { dns: null, connect: null, tls: null, firstByte: 1, body: 0 },
+    timestamp: 1_760_000_000,
     responseExcerpt: null,
     state: 'succeeded',
     retryInMs: null,
