@@ -33,6 +33,7 @@ import { portalRoutes } from './routes/portal.ts';
 import { publicCatalogueRoutes } from './routes/public-catalogue.ts';
 import { receiverProblemRoutes } from './routes/receiver-problems.ts';
 import { sendRoutes } from './routes/send.ts';
+import { sentRequestRoutes } from './routes/sent-request.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { settingRoutes } from './routes/settings.ts';
@@ -115,6 +116,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(webhookRoutes, { services });
     await app.register(deliveryRoutes, { services });
     await app.register(whyRoutes, { services });
+    await app.register(sentRequestRoutes, { services });
     await app.register(attemptRoutes, { services });
     await app.register(streamRoutes, { services });
     await app.register(receiverProblemRoutes, { services });

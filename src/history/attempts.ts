@@ -1,6 +1,11 @@
 import type pg from 'pg';
 import type { AttemptStatus } from '../db/types.ts';
-import { REQUEST_COLUMNS, type RequestColumns } from './attempt-timing.ts';
+import {
+  type AttemptTiming,
+  REQUEST_COLUMNS,
+  type RequestColumns,
+  timingOf,
+} from './attempt-timing.ts';
 import {
   createParameters,
   type Found,
@@ -28,10 +33,20 @@ export interface Attempt {
   readonly timestamp: Date;
 }
 
-/** An attempt with what it needs more room for: how it was made, and what came back. */
-export interface WholeAttempt extends Attempt, RequestColumns {
+/** An attempt with how it was made and what came back, as in lists of attempts. */
+interface ListedAttempt extends Attempt {
+  readonly webhook_timestamp: number | null;
+  readonly timing_ms: AttemptTiming;
   /** The first KiB of the answer. */
   readonly response_excerpt: string | null;
+}
+
+type Row = Omit<ListedAttempt, 'timing_ms'> & RequestColumns;
+
+function listed({ first_byte_ms, dns_ms, connect_ms, tls_ms, ...attempt }: Row): ListedAttempt {
+  const { duration_ms, response_code } = attempt;
+  const request = { first_byte_ms, dns_ms, connect_ms, tls_ms, duration_ms, response_code };
+  return { ...attempt, timing_ms: timingOf(request) };
 }
 
 /** The filters of a list of attempts; filters that are undefined do not apply. */
@@ -84,7 +99,7 @@ export async function listAttempts(
   filter: AttemptFilter,
   limit: number,
   after: readonly string[] | undefined,
-): Promise<Found<WholeAttempt>> {
+): Promise<Found<ListedAttempt>> {
   const { tenant, webhookId, subscriptionId, status, responseCode, errorCode, eventType } = filter;
   const by =
     webhookId !== undefined ? 'webhook' : subscriptionId !== undefined ? 'subscription' : 'tenant';
@@ -128,7 +143,7 @@ export async function listAttempts(
          where t.tenant = ${p.add(tenant, 'text')}
          ${ordered}`;
 
-  return await readPage<WholeAttempt>(pool, {
+  const { rows: found, next } = await readPage<Row>(pool, {
     name:
       ofWebhook === undefined
         ? ['attempts', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' ')
@@ -154,4 +169,5 @@ export async function listAttempts(
     limit,
     scan,
   });
+  return { rows: found.map(listed), next };
 }

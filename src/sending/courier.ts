@@ -294,7 +294,7 @@ export function headersOf(
     sourceHeaders,
     body,
   }: Pick<OwedDelivery, 'webhookId' | 'contentType' | 'sourceHeaders'> & { readonly body: Buffer },
-  { signer, headers: custom }: CachedSubscription,
+  { signer, headers: custom }: Pick<CachedSubscription, 'signer' | 'headers'>,
   timestamp: number,
 ): string[] {
   const headers = [

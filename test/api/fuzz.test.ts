@@ -169,6 +169,7 @@ async function refresh(posthorn: TestService, pool: Pool, url: string): Promise<
     });
     pool.learn('/v1/webhooks', sent.json);
     pool.add('delivery_id', `${sent.json.webhook_id}.${json.id}`);
+    pool.add('attempt_number', 1);
     const type = await request('/v1/event-types', { name: `fuzz.${randomUUID()}` });
     pool.learn('/v1/event-types', type.json);
   }

@@ -62,7 +62,11 @@ t.test('a client sees a webhook, each attempt, and what becomes of its delivery'
   ];
   const dataOf = (name: string) => stream.events.filter(named(name)).map(({ data }) => data);
   t.strictSame(dataOf('accepted'), rest.json.data, 'the shapes are those of the REST routes');
-  t.strictSame(dataOf('attempt'), attempts.json.data.toReversed());
+  const withoutDetails = attempts.json.data.map((attempt: Record<string, unknown>) => {
+    const { response_excerpt, timing_ms, webhook_timestamp, ...others } = attempt;
+    return others;
+  });
+  t.strictSame(dataOf('attempt'), withoutDetails.toReversed());
   t.strictSame(dataOf('delivered'), [delivery.json]);
 });
 

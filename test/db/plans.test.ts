@@ -55,6 +55,7 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/dashboard/screens/webhook/sql.ts': 'writes SQL for people to copy',
   'src/db/types.ts': 'has types alone',
   'src/doctor/checks.ts': 'is run by a person, and counts no more than 100,000 late deliveries',
+  'src/sending/sent-request.ts': 'reads an attempt by its key, planned anew each time',
   'src/maintenance/erase-bodies.ts': 'erases bodies once an hour, by their ids',
   'src/maintenance/failed-history.ts':
     'copies failed deliveries of a detached partition, once a day',

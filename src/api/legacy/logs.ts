@@ -28,7 +28,12 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
     async read({ tenant, filters, limit, after }) {
       const filter = { tenant, ...attemptFilterOf(filters) };
       const { rows, next } = await listAttempts(listPool, filter, limit, after);
-      return { rows: rows.map(({ event_type, ...attempt }) => attempt), next };
+      return {
+        rows: rows.map(
+          ({ event_type, response_excerpt, timing_ms, webhook_timestamp, ...attempt }) => attempt,
+        ),
+        next,
+      };
     },
   });
 };

@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { timingOf } from '../../history/attempt-timing.ts';
 import { listAttempts } from '../../history/attempts.ts';
 import { ATTEMPT_CURSOR } from '../cursor.ts';
 import { addListRoute } from '../list-route.ts';
@@ -44,10 +43,7 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         eventType: filters.event_type,
       };
       const { rows, next } = await listAttempts(listPool, filter, limit, after);
-      return {
-        rows: rows.map((row) => ({ ...linkAttempt(row, to), timing_ms: timingOf(row) })),
-        next,
-      };
+      return { rows: rows.map((row) => linkAttempt(row, to)), next };
     },
   });
 };

@@ -1111,6 +1111,8 @@ export interface GetPublicKeyData {
 
 export type GetQueueStatsData = QueueStats;
 
+export type GetSentRequestData = SentRequest;
+
 export type GetSessionData = Session;
 
 /** All settings, in the order of the README. */
@@ -1960,6 +1962,23 @@ export interface SendWebhooksPayload {
      */
     raw?: boolean;
   }[];
+}
+
+export interface SentRequest {
+  headers: {
+    name: string;
+    /** Why the value is not known, or may have been another. Null: this is what was sent. */
+    note: string | null;
+    /** Null: not known. */
+    value: string | null;
+  }[];
+  method: "POST";
+  /** What else is not certain, as sentences. */
+  notes: string[];
+  /** False: the attempt ended before a request was sent, and there are no headers. */
+  sent: boolean;
+  /** The URL of the subscription as it is now. Null: not known. */
+  url: string | null;
 }
 
 export interface Session {
@@ -3255,6 +3274,24 @@ export const getQueueStats = (
   options: RequestOptions = {},
 ): Promise<GetQueueStatsData> =>
   request("GET", `/v1/stats/queue`, { query, ofTenant: true, ...options });
+/** Show the headers of a request that was sent: `GET /v1/deliveries/{delivery_id}/attempts/{attempt_number}/request` */
+export const getSentRequest = (
+  deliveryId: string,
+  attemptNumber: number,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<GetSentRequestData> =>
+  request(
+    "GET",
+    `/v1/deliveries/${encodeURIComponent(deliveryId)}/attempts/${encodeURIComponent(attemptNumber)}/request`,
+    { query, ofTenant: true, ...options },
+  );
 /** See who is signed in, and what they may do: `GET /v1/session` */
 export const getSession = (
   options: RequestOptions = {},
