@@ -124,6 +124,8 @@ function notesOf({ bytes }: Row, deleted: boolean, changed: string | null): stri
   ];
 }
 
+/** With a collector of traces, each attempt has its own. */
+const TRACE = new Set(['traceparent', 'tracestate']);
 /** Names of headers that are the same in each request of the webhook. */
 const OF_WEBHOOK = new Set(['content-type', 'accept-encoding', 'webhook-id']);
 
@@ -143,6 +145,7 @@ function createJudge(
     if (own.has(name)) return { name, value, note: changed };
     if (name === 'user-agent')
       return { name, value, note: 'The version that answers here; an older one may have sent it.' };
+    if (TRACE.has(name)) return { name, value, note: 'With tracing, the attempt had its own.' };
     if (given.has(name)) return { name, value, note: changed };
     return { name, value: null, note: 'Signatures are made for each attempt, and not stored.' };
   };

@@ -33,30 +33,6 @@ func (e AcceptedWebhookStatus) Valid() bool {
 	}
 }
 
-// Defines values for AttemptStatus.
-const (
-	AttemptStatusBlocked AttemptStatus = "blocked"
-	AttemptStatusFailed  AttemptStatus = "failed"
-	AttemptStatusSuccess AttemptStatus = "success"
-	AttemptStatusTimeout AttemptStatus = "timeout"
-)
-
-// Valid indicates whether the value is a known member of the AttemptStatus enum.
-func (e AttemptStatus) Valid() bool {
-	switch e {
-	case AttemptStatusBlocked:
-		return true
-	case AttemptStatusFailed:
-		return true
-	case AttemptStatusSuccess:
-		return true
-	case AttemptStatusTimeout:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for BackfillState.
 const (
 	BackfillStateCancelled BackfillState = "cancelled"
@@ -164,16 +140,16 @@ func (e ChangeAction) Valid() bool {
 
 // Defines values for ChangeRequestMethod.
 const (
-	PATCH ChangeRequestMethod = "PATCH"
-	POST  ChangeRequestMethod = "POST"
+	ChangeRequestMethodPATCH ChangeRequestMethod = "PATCH"
+	ChangeRequestMethodPOST  ChangeRequestMethod = "POST"
 )
 
 // Valid indicates whether the value is a known member of the ChangeRequestMethod enum.
 func (e ChangeRequestMethod) Valid() bool {
 	switch e {
-	case PATCH:
+	case ChangeRequestMethodPATCH:
 		return true
-	case POST:
+	case ChangeRequestMethodPOST:
 		return true
 	default:
 		return false
@@ -564,6 +540,48 @@ func (e KeyScopes) Valid() bool {
 	}
 }
 
+// Defines values for ListedAttemptStatus.
+const (
+	ListedAttemptStatusBlocked ListedAttemptStatus = "blocked"
+	ListedAttemptStatusFailed  ListedAttemptStatus = "failed"
+	ListedAttemptStatusSuccess ListedAttemptStatus = "success"
+	ListedAttemptStatusTimeout ListedAttemptStatus = "timeout"
+)
+
+// Valid indicates whether the value is a known member of the ListedAttemptStatus enum.
+func (e ListedAttemptStatus) Valid() bool {
+	switch e {
+	case ListedAttemptStatusBlocked:
+		return true
+	case ListedAttemptStatusFailed:
+		return true
+	case ListedAttemptStatusSuccess:
+		return true
+	case ListedAttemptStatusTimeout:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListedAttemptTimingMsConnection.
+const (
+	ListedAttemptTimingMsConnectionNew    ListedAttemptTimingMsConnection = "new"
+	ListedAttemptTimingMsConnectionReused ListedAttemptTimingMsConnection = "reused"
+)
+
+// Valid indicates whether the value is a known member of the ListedAttemptTimingMsConnection enum.
+func (e ListedAttemptTimingMsConnection) Valid() bool {
+	switch e {
+	case ListedAttemptTimingMsConnectionNew:
+		return true
+	case ListedAttemptTimingMsConnectionReused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PortalSettingsMode.
 const (
 	Auto  PortalSettingsMode = "auto"
@@ -672,6 +690,21 @@ func (e ReceiverProblemSubscriptionStatus) Valid() bool {
 	case ReceiverProblemSubscriptionStatusDisabled:
 		return true
 	case ReceiverProblemSubscriptionStatusPaused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SentRequestMethod.
+const (
+	SentRequestMethodPOST SentRequestMethod = "POST"
+)
+
+// Valid indicates whether the value is a known member of the SentRequestMethod enum.
+func (e SentRequestMethod) Valid() bool {
+	switch e {
+	case SentRequestMethodPOST:
 		return true
 	default:
 		return false
@@ -2214,6 +2247,24 @@ func (e GetWebhook200JSONResponseBodyDeliveriesAttemptsStatus) Valid() bool {
 	}
 }
 
+// Defines values for GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection.
+const (
+	GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnectionNew    GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection = "new"
+	GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnectionReused GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection = "reused"
+)
+
+// Valid indicates whether the value is a known member of the GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection enum.
+func (e GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection) Valid() bool {
+	switch e {
+	case GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnectionNew:
+		return true
+	case GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnectionReused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetWebhook200JSONResponseBodyDeliveriesState.
 const (
 	GetWebhook200JSONResponseBodyDeliveriesStateCancelled GetWebhook200JSONResponseBodyDeliveriesState = "cancelled"
@@ -2253,40 +2304,6 @@ type AcceptedWebhook struct {
 
 // AcceptedWebhookStatus defines model for AcceptedWebhook.Status.
 type AcceptedWebhookStatus string
-
-// Attempt defines model for Attempt.
-type Attempt struct {
-	AttemptNumber *int    `json:"attempt_number"`
-	DurationMs    int     `json:"duration_ms"`
-	Error         *string `json:"error"`
-	ErrorCode     *string `json:"error_code"`
-	EventType     *string `json:"event_type"`
-	Id            int     `json:"id"`
-	Links         struct {
-		Delivery string `json:"delivery"`
-
-		// Retry POST to this URL to send the delivery again.
-		Retry        string `json:"retry"`
-		Subscription string `json:"subscription"`
-		Webhook      string `json:"webhook"`
-	} `json:"links"`
-	ResponseCode *int          `json:"response_code"`
-	Status       AttemptStatus `json:"status"`
-
-	// SubscriptionId The id of a subscription.
-	//
-	// Examples: 1
-	SubscriptionId int `json:"subscription_id"`
-
-	// Timestamp When the attempt ended.
-	Timestamp time.Time `json:"timestamp"`
-
-	// WebhookId The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
-	WebhookId openapi_types.UUID `json:"webhook_id"`
-}
-
-// AttemptStatus defines model for Attempt.Status.
-type AttemptStatus string
 
 // Backfill defines model for Backfill.
 type Backfill struct {
@@ -2719,6 +2736,55 @@ type KeyEnvironment string
 // KeyScopes defines model for Key.Scopes.
 type KeyScopes string
 
+// ListedAttempt defines model for ListedAttempt.
+type ListedAttempt struct {
+	AttemptNumber *int    `json:"attempt_number"`
+	DurationMs    int     `json:"duration_ms"`
+	Error         *string `json:"error"`
+	ErrorCode     *string `json:"error_code"`
+	EventType     *string `json:"event_type"`
+	Id            int     `json:"id"`
+	Links         struct {
+		Delivery string `json:"delivery"`
+
+		// Retry POST to this URL to send the delivery again.
+		Retry        string `json:"retry"`
+		Subscription string `json:"subscription"`
+		Webhook      string `json:"webhook"`
+	} `json:"links"`
+	ResponseCode    *int                `json:"response_code"`
+	ResponseExcerpt *string             `json:"response_excerpt"`
+	Status          ListedAttemptStatus `json:"status"`
+
+	// SubscriptionId The id of a subscription.
+	//
+	// Examples: 1
+	SubscriptionId int `json:"subscription_id"`
+
+	// Timestamp When the attempt ended.
+	Timestamp time.Time `json:"timestamp"`
+
+	// TimingMs How long each phase took, in whole milliseconds, which add up to duration_ms. Null: the phase was not needed or not reached. The phase in which the attempt ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. dns, connect and tls are at most 32767; body is null if one of them may have been longer.
+	TimingMs struct {
+		Body       *int                             `json:"body"`
+		Connect    *int                             `json:"connect"`
+		Connection *ListedAttemptTimingMsConnection `json:"connection"`
+		Dns        *int                             `json:"dns"`
+		FirstByte  *int                             `json:"first_byte"`
+		Tls        *int                             `json:"tls"`
+	} `json:"timing_ms"`
+
+	// WebhookId The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+	WebhookId        openapi_types.UUID `json:"webhook_id"`
+	WebhookTimestamp *int               `json:"webhook_timestamp"`
+}
+
+// ListedAttemptStatus defines model for ListedAttempt.Status.
+type ListedAttemptStatus string
+
+// ListedAttemptTimingMsConnection reused: the request went over a connection that was kept from an earlier one, so it has no dns, connect and tls. Null: there was no connection.
+type ListedAttemptTimingMsConnection string
+
 // ListedWebhook defines model for ListedWebhook.
 type ListedWebhook struct {
 	AcceptedAt  time.Time  `json:"accepted_at"`
@@ -2855,6 +2921,26 @@ type ReceiverProblemCause string
 
 // ReceiverProblemSubscriptionStatus defines model for ReceiverProblem.SubscriptionStatus.
 type ReceiverProblemSubscriptionStatus string
+
+// SentRequest defines model for SentRequest.
+type SentRequest struct {
+	Headers []struct {
+		Name  string  `json:"name"`
+		Note  *string `json:"note"`
+		Value *string `json:"value"`
+	} `json:"headers"`
+	Method SentRequestMethod `json:"method"`
+
+	// Notes What else is not certain, as sentences.
+	Notes []string `json:"notes"`
+
+	// Sent False: the attempt ended before a request was sent, and there are no headers.
+	Sent bool    `json:"sent"`
+	Url  *string `json:"url"`
+}
+
+// SentRequestMethod defines model for SentRequest.Method.
+type SentRequestMethod string
 
 // Setting defines model for Setting.
 type Setting struct {
@@ -3454,6 +3540,12 @@ type CancelDeliveriesJSONBodyStates string
 
 // GetDeliveryParams defines parameters for GetDelivery.
 type GetDeliveryParams struct {
+	// Tenant The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+	Tenant *string `form:"tenant,omitempty" json:"tenant,omitempty"`
+}
+
+// GetSentRequestParams defines parameters for GetSentRequest.
+type GetSentRequestParams struct {
 	// Tenant The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
 	Tenant *string `form:"tenant,omitempty" json:"tenant,omitempty"`
 }
@@ -4392,6 +4484,9 @@ type GetWebhookParamsInclude string
 // GetWebhook200JSONResponseBodyDeliveriesAttemptsStatus defines parameters for GetWebhook.
 type GetWebhook200JSONResponseBodyDeliveriesAttemptsStatus string
 
+// GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection defines parameters for GetWebhook.
+type GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection string
+
 // GetWebhook200JSONResponseBodyDeliveriesState defines parameters for GetWebhook.
 type GetWebhook200JSONResponseBodyDeliveriesState string
 
@@ -4762,6 +4857,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/deliveries/{delivery_id} (the `GetDelivery` operationId).
 	GetDelivery(ctx context.Context, deliveryId string, params *GetDeliveryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSentRequest Show the headers of a request that was sent
+	//
+	// The headers are built again from what is stored about the webhook, the attempt and the subscription. What is not certain has a note, such as headers of a subscription that was changed since. Values of signatures are not shown.
+	//
+	// Corresponds with GET /v1/deliveries/{delivery_id}/attempts/{attempt_number}/request (the `GetSentRequest` operationId).
+	GetSentRequest(ctx context.Context, deliveryId string, attemptNumber int, params *GetSentRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelDelivery Cancel a delivery that is pending or held
 	//
@@ -5494,6 +5596,23 @@ func (c *Client) CancelDeliveries(ctx context.Context, params *CancelDeliveriesP
 // Corresponds with GET /v1/deliveries/{delivery_id} (the `GetDelivery` operationId).
 func (c *Client) GetDelivery(ctx context.Context, deliveryId string, params *GetDeliveryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetDeliveryRequest(c.Server, deliveryId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSentRequest Show the headers of a request that was sent
+//
+// The headers are built again from what is stored about the webhook, the attempt and the subscription. What is not certain has a note, such as headers of a subscription that was changed since. Values of signatures are not shown.
+//
+// Corresponds with GET /v1/deliveries/{delivery_id}/attempts/{attempt_number}/request (the `GetSentRequest` operationId).
+func (c *Client) GetSentRequest(ctx context.Context, deliveryId string, attemptNumber int, params *GetSentRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSentRequestRequest(c.Server, deliveryId, attemptNumber, params)
 	if err != nil {
 		return nil, err
 	}
@@ -7427,6 +7546,74 @@ func NewGetDeliveryRequest(server string, deliveryId string, params *GetDelivery
 	}
 
 	operationPath := fmt.Sprintf("/v1/deliveries/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Tenant != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tenant", *params.Tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSentRequestRequest constructs an http.Request for the GetSentRequest method
+func NewGetSentRequestRequest(server string, deliveryId string, attemptNumber int, params *GetSentRequestParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "delivery_id", deliveryId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "attempt_number", attemptNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/deliveries/%s/attempts/%s/request", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -11134,6 +11321,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/deliveries/{delivery_id} (the `GetDelivery` operationId).
 	GetDeliveryWithResponse(ctx context.Context, deliveryId string, params *GetDeliveryParams, reqEditors ...RequestEditorFn) (*GetDeliveryResponse, error)
 
+	// GetSentRequestWithResponse Show the headers of a request that was sent
+	//
+	// The headers are built again from what is stored about the webhook, the attempt and the subscription. What is not certain has a note, such as headers of a subscription that was changed since. Values of signatures are not shown.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/deliveries/{delivery_id}/attempts/{attempt_number}/request (the `GetSentRequest` operationId).
+	GetSentRequestWithResponse(ctx context.Context, deliveryId string, attemptNumber int, params *GetSentRequestParams, reqEditors ...RequestEditorFn) (*GetSentRequestResponse, error)
+
 	// CancelDeliveryWithResponse Cancel a delivery that is pending or held
 	//
 	// Cancels this delivery at once; the other deliveries of its webhook go on. A request that is already in flight is not aborted: see `request_may_be_open`. The request may be repeated. A delivery that has succeeded or failed is not changed (409).
@@ -11829,15 +12025,15 @@ type ListAttemptsResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *struct {
-		Data       []Attempt `json:"data"`
-		NextCursor *string   `json:"next_cursor"`
+		Data       []ListedAttempt `json:"data"`
+		NextCursor *string         `json:"next_cursor"`
 	}
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r ListAttemptsResponse) GetJSON200() *struct {
-	Data       []Attempt `json:"data"`
-	NextCursor *string   `json:"next_cursor"`
+	Data       []ListedAttempt `json:"data"`
+	NextCursor *string         `json:"next_cursor"`
 } {
 	return r.JSON200
 }
@@ -12164,6 +12360,47 @@ func (r GetDeliveryResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetDeliveryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetSentRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SentRequest
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSentRequestResponse) GetJSON200() *SentRequest {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSentRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSentRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSentRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSentRequestResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14214,8 +14451,9 @@ type TestSubscriptionResponse struct {
 		// Examples: 1
 		SubscriptionId int `json:"subscription_id"`
 
-		// TimingMs How long each phase took, in milliseconds. Null: the phase was not reached or not needed. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting.
+		// TimingMs How long each phase took, in milliseconds. Null: the phase was not reached or not needed. The phase in which the request ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting.
 		TimingMs struct {
+			Body      *float32 `json:"body"`
 			Connect   *float32 `json:"connect"`
 			Dns       *float32 `json:"dns"`
 			FirstByte *float32 `json:"first_byte"`
@@ -14251,8 +14489,9 @@ func (r TestSubscriptionResponse) GetJSON200() *struct {
 	// Examples: 1
 	SubscriptionId int `json:"subscription_id"`
 
-	// TimingMs How long each phase took, in milliseconds. Null: the phase was not reached or not needed. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting.
+	// TimingMs How long each phase took, in milliseconds. Null: the phase was not reached or not needed. The phase in which the request ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting.
 	TimingMs struct {
+		Body      *float32 `json:"body"`
 		Connect   *float32 `json:"connect"`
 		Dns       *float32 `json:"dns"`
 		FirstByte *float32 `json:"first_byte"`
@@ -15025,6 +15264,17 @@ type GetWebhookResponse struct {
 				ResponseExcerpt *string                                               `json:"response_excerpt"`
 				Status          GetWebhook200JSONResponseBodyDeliveriesAttemptsStatus `json:"status"`
 				Timestamp       time.Time                                             `json:"timestamp"`
+
+				// TimingMs How long each phase took, in whole milliseconds, which add up to duration_ms. Null: the phase was not needed or not reached. The phase in which the attempt ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. dns, connect and tls are at most 32767; body is null if one of them may have been longer.
+				TimingMs struct {
+					Body       *int                                                               `json:"body"`
+					Connect    *int                                                               `json:"connect"`
+					Connection *GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection `json:"connection"`
+					Dns        *int                                                               `json:"dns"`
+					FirstByte  *int                                                               `json:"first_byte"`
+					Tls        *int                                                               `json:"tls"`
+				} `json:"timing_ms"`
+				WebhookTimestamp *int `json:"webhook_timestamp"`
 			} `json:"attempts"`
 			AttemptsMade int `json:"attempts_made"`
 
@@ -15095,6 +15345,17 @@ func (r GetWebhookResponse) GetJSON200() *struct {
 			ResponseExcerpt *string                                               `json:"response_excerpt"`
 			Status          GetWebhook200JSONResponseBodyDeliveriesAttemptsStatus `json:"status"`
 			Timestamp       time.Time                                             `json:"timestamp"`
+
+			// TimingMs How long each phase took, in whole milliseconds, which add up to duration_ms. Null: the phase was not needed or not reached. The phase in which the attempt ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. dns, connect and tls are at most 32767; body is null if one of them may have been longer.
+			TimingMs struct {
+				Body       *int                                                               `json:"body"`
+				Connect    *int                                                               `json:"connect"`
+				Connection *GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection `json:"connection"`
+				Dns        *int                                                               `json:"dns"`
+				FirstByte  *int                                                               `json:"first_byte"`
+				Tls        *int                                                               `json:"tls"`
+			} `json:"timing_ms"`
+			WebhookTimestamp *int `json:"webhook_timestamp"`
 		} `json:"attempts"`
 		AttemptsMade int `json:"attempts_made"`
 
@@ -15375,6 +15636,21 @@ func (c *ClientWithResponses) GetDeliveryWithResponse(ctx context.Context, deliv
 		return nil, err
 	}
 	return ParseGetDeliveryResponse(rsp)
+}
+
+// GetSentRequestWithResponse Show the headers of a request that was sent
+//
+// The headers are built again from what is stored about the webhook, the attempt and the subscription. What is not certain has a note, such as headers of a subscription that was changed since. Values of signatures are not shown.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/deliveries/{delivery_id}/attempts/{attempt_number}/request (the `GetSentRequest` operationId).
+func (c *ClientWithResponses) GetSentRequestWithResponse(ctx context.Context, deliveryId string, attemptNumber int, params *GetSentRequestParams, reqEditors ...RequestEditorFn) (*GetSentRequestResponse, error) {
+	rsp, err := c.GetSentRequest(ctx, deliveryId, attemptNumber, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSentRequestResponse(rsp)
 }
 
 // CancelDeliveryWithResponse Cancel a delivery that is pending or held
@@ -16493,8 +16769,8 @@ func ParseListAttemptsResponse(rsp *http.Response) (*ListAttemptsResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest struct {
-			Data       []Attempt `json:"data"`
-			NextCursor *string   `json:"next_cursor"`
+			Data       []ListedAttempt `json:"data"`
+			NextCursor *string         `json:"next_cursor"`
 		}
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
@@ -16684,6 +16960,32 @@ func ParseGetDeliveryResponse(rsp *http.Response) (*GetDeliveryResponse, error) 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetSentRequestResponse parses an HTTP response from a GetSentRequestWithResponse call
+func ParseGetSentRequestResponse(rsp *http.Response) (*GetSentRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSentRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SentRequest
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -17928,8 +18230,9 @@ func ParseTestSubscriptionResponse(rsp *http.Response) (*TestSubscriptionRespons
 			// Examples: 1
 			SubscriptionId int `json:"subscription_id"`
 
-			// TimingMs How long each phase took, in milliseconds. Null: the phase was not reached or not needed. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting.
+			// TimingMs How long each phase took, in milliseconds. Null: the phase was not reached or not needed. The phase in which the request ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting.
 			TimingMs struct {
+				Body      *float32 `json:"body"`
 				Connect   *float32 `json:"connect"`
 				Dns       *float32 `json:"dns"`
 				FirstByte *float32 `json:"first_byte"`
@@ -18427,6 +18730,17 @@ func ParseGetWebhookResponse(rsp *http.Response) (*GetWebhookResponse, error) {
 					ResponseExcerpt *string                                               `json:"response_excerpt"`
 					Status          GetWebhook200JSONResponseBodyDeliveriesAttemptsStatus `json:"status"`
 					Timestamp       time.Time                                             `json:"timestamp"`
+
+					// TimingMs How long each phase took, in whole milliseconds, which add up to duration_ms. Null: the phase was not needed or not reached. The phase in which the attempt ended has the time until then. first_byte is the time from the open connection to the head of the answer. Through an egress proxy, connect includes all steps of connecting. dns, connect and tls are at most 32767; body is null if one of them may have been longer.
+					TimingMs struct {
+						Body       *int                                                               `json:"body"`
+						Connect    *int                                                               `json:"connect"`
+						Connection *GetWebhook200JSONResponseBodyDeliveriesAttemptsTimingMsConnection `json:"connection"`
+						Dns        *int                                                               `json:"dns"`
+						FirstByte  *int                                                               `json:"first_byte"`
+						Tls        *int                                                               `json:"tls"`
+					} `json:"timing_ms"`
+					WebhookTimestamp *int `json:"webhook_timestamp"`
 				} `json:"attempts"`
 				AttemptsMade int `json:"attempts_made"`
 
