@@ -1,6 +1,5 @@
 import cluster from 'node:cluster';
 import { destination, type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
 import type { Settings } from '../config/settings.ts';
 
 /**
@@ -18,7 +17,7 @@ const REDACTED = [
 ];
 
 /** Creates the log: JSON lines, or readable text on a terminal. Both go to stderr. */
-export function createLog({ logLevel }: Pick<Settings, 'logLevel'>): Logger {
+export async function createLog({ logLevel }: Pick<Settings, 'logLevel'>): Promise<Logger> {
   const options = {
     level: logLevel,
     // The process id matters only where there are several processes.
@@ -27,6 +26,8 @@ export function createLog({ logLevel }: Pick<Settings, 'logLevel'>): Logger {
     serializers: { err: describeError },
   };
   if (process.stderr.isTTY) {
+    // Loaded only here: it takes a megabyte.
+    const { default: pretty } = await import('pino-pretty');
     // In this thread and at once: a line about stopping must not be lost by the exit that follows it.
     return pino(
       options,

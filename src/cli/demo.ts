@@ -47,7 +47,7 @@ async function demo({ keep = false }: { keep?: boolean }): Promise<void> {
   });
   const receiver = await startDemoReceiver();
   try {
-    const service = await startService(settings, createLog(settings));
+    const service = await startService(settings, await createLog(settings));
     try {
       const outcome = await Promise.race([run(service, receiver, keep), interrupted]);
       process.exitCode = outcome === true ? 0 : 1;

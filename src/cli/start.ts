@@ -33,7 +33,7 @@ Examples:
 
 async function start(): Promise<void> {
   const settings = loadSettings();
-  const log = createLog(settings);
+  const log = await createLog(settings);
   if (cluster.isPrimary) log.info(startOf(settings), 'starting');
   endWithSupervisor(log);
   // Imported here, so that --help and --version do not load the service.

@@ -92,7 +92,7 @@ async function startHere(
   signal: AbortSignal,
 ): Promise<Service> {
   const { startService } = await import('../app/service.ts');
-  const log = given ?? (await import('../app/log.ts')).createLog(settings);
+  const log = given ?? (await (await import('../app/log.ts')).createLog(settings));
   return await startService(settings, log, signal);
 }
 
