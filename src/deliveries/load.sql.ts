@@ -49,8 +49,9 @@ const OVERDUE_MS =
   'coalesce(extract(epoch from clock_timestamp() - next_attempt_at) * 1000, 0)::float8';
 
 /** Returns the bytes of a delivery's body in memory: none of a body that is loaded when it can be sent. */
-export function loadedBytesOf({ body }: OwedDelivery): number {
-  return body === null ? 0 : body.length;
+export function loadedBytesOf({ body, bytes }: OwedDelivery): number {
+  // Not the length of the body, which is 0 once its memory is freed.
+  return body === null ? 0 : bytes;
 }
 
 /**
