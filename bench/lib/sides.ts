@@ -47,8 +47,8 @@ export const ordinary: Side = {
 export const posthorn: Side = {
   name: 'posthorn',
   async start(databaseUrl, env = {}) {
-    // What people install: the JavaScript that `npm run build` writes.
-    const child = run(['--max-semi-space-size=8', 'dist/src/main.js', 'start'], {
+    // What people install: the JavaScript that `npm run build` writes, with the flags that it gives itself.
+    const child = run(['dist/src/main.js', 'start'], {
       DATABASE_URL: databaseUrl,
       PORT: '0',
       POSTHORN_ALLOW_NETWORKS: '127.0.0.0/8',
