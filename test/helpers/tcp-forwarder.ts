@@ -2,7 +2,7 @@ import { createServer, connect as dial, type Socket } from 'node:net';
 import pg from 'pg';
 import type { Test } from 'tap';
 
-/** Forwards TCP connections to a database, and can fail as a network does. */
+/** Forwards TCP connections to a server, and can fail as a network does. */
 export interface TcpForwarder {
   readonly url: string;
   /** Drops everything that is sent in both directions, or stops dropping it. */
@@ -16,6 +16,26 @@ export interface TcpForwarder {
 /** Starts a forwarder to a database, which runs until the test ends. */
 export async function startTcpForwarder(t: Test, databaseUrl: string): Promise<TcpForwarder> {
   const target = new pg.Client({ connectionString: databaseUrl });
+  const { port, ...forwarder } = await forward(t, () =>
+    target.host.startsWith('/')
+      ? dial(`${target.host}/.s.PGSQL.${target.port}`)
+      : dial(target.port, target.host),
+  );
+  const user = `${target.user}:${target.password ?? 'x'}`;
+  return { ...forwarder, url: `postgresql://${user}@127.0.0.1:${port}/${target.database}` };
+}
+
+/** Starts a forwarder to a service on this machine, which runs until the test ends. */
+export async function startHttpForwarder(t: Test, url: string): Promise<TcpForwarder> {
+  const target = new URL(url);
+  const { port, ...forwarder } = await forward(t, () => dial(Number(target.port), target.hostname));
+  return { ...forwarder, url: `http://127.0.0.1:${port}` };
+}
+
+async function forward(
+  t: Test,
+  dialTarget: () => Socket,
+): Promise<Omit<TcpForwarder, 'url'> & { readonly port: number }> {
   const sockets = new Set<Socket>();
   let drops = false;
   let dropsAnswers = false;
@@ -25,9 +45,7 @@ export async function startTcpForwarder(t: Test, databaseUrl: string): Promise<T
       socket.destroy();
       return;
     }
-    const other = target.host.startsWith('/')
-      ? dial(`${target.host}/.s.PGSQL.${target.port}`)
-      : dial(target.port, target.host);
+    const other = dialTarget();
     for (const [from, to] of [
       [socket, other],
       [other, socket],
@@ -53,7 +71,7 @@ export async function startTcpForwarder(t: Test, databaseUrl: string): Promise<T
   });
   const { port } = server.address() as { port: number };
   return {
-    url: `postgresql://${target.user}:${target.password ?? 'x'}@127.0.0.1:${port}/${target.database}`,
+    port,
     drop(yes) {
       drops = yes;
     },

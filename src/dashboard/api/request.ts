@@ -27,6 +27,20 @@ export function keepToPortalOf(tenant: string): void {
   portalTenant = encodeURIComponent(tenant);
 }
 
+/** The headers by which the service knows that a request comes from this page, and whose session it has. */
+export function sessionHeaders(): Record<string, string> {
+  return {
+    // A page of another site cannot send this header without asking first.
+    'x-posthorn-csrf': '1',
+    ...(isPortal() ? { 'x-posthorn-portal': portalTenant ?? '1' } : {}),
+  };
+}
+
+/** Notes that the API refused the session, if it did: the screens then go. */
+export function refuse(status: number, problem: Partial<Problem>): void {
+  if (status === 401) refusal.value = new ApiError(status, problem).message;
+}
+
 /** An answer that is an error, or no answer at all. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -57,6 +71,10 @@ export class ApiError extends Error {
   }
 }
 
+/** A connection that is silently lost would leave a request open for minutes. */
+const READ_TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
+
 const NO_ANSWER = {
   title: 'Posthorn does not answer',
   detail: 'The page cannot reach the service. It tries again by itself.',
@@ -74,24 +92,26 @@ export async function request<Answer>(
 ): Promise<Answer> {
   let response: Response;
   let text: string;
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), method === 'GET' ? READ_TIMEOUT_MS : TIMEOUT_MS);
   try {
     response = await fetch(`${path}${queryOf(query, ofTenant)}`, {
       method,
       credentials: 'same-origin',
       headers: {
+        ...sessionHeaders(),
         accept: 'application/json',
-        // A page of another site cannot send this header without asking first.
-        'x-posthorn-csrf': '1',
-        ...(isPortal() ? { 'x-posthorn-portal': portalTenant ?? '1' } : {}),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       body: body === undefined ? null : JSON.stringify(body),
-      signal: signal ?? null,
+      signal: signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
     });
     text = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ApiError(0, NO_ANSWER);
+  } finally {
+    clearTimeout(timer);
   }
   const answer = parse(text);
   if (response.ok) return answer as Answer;
@@ -100,7 +120,7 @@ export async function request<Answer>(
     (answer ?? {}) as Partial<Problem>,
     response.headers.get('retry-after'),
   );
-  if (error.status === 401) refusal.value = error.message;
+  refuse(error.status, (answer ?? {}) as Partial<Problem>);
   throw error;
 }
 

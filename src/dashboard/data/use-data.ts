@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useReducer, useRef } from 'preact/hooks';
 import { ApiError } from '../api/request.ts';
+import { retryPause } from '../lib/retry-pause.ts';
 import { shownTenant } from '../lib/tenant.ts';
 
 /** What is known of something that the API is asked for. */
@@ -24,8 +25,8 @@ interface Options {
   readonly keep?: boolean;
 }
 
-const FIRST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 15_000;
+/** Data that was to be read again counts as out of date when the answer takes longer. */
+const SLOW_MS = 8_000;
 
 /**
  * Reads something from the API, and keeps it fresh. If the service or its database is away, it tries again until it is
@@ -68,6 +69,8 @@ export function useData<T>(
       current = new AbortController();
       const { signal } = current;
       update({ loading: true });
+      const slow = setTimeout(() => update({ stale: state.current.data !== undefined }), SLOW_MS);
+      signal.addEventListener('abort', () => clearTimeout(slow));
       try {
         const data = await reading.current(signal);
         if (signal.aborted) return;
@@ -79,9 +82,11 @@ export function useData<T>(
         if (!(thrown instanceof ApiError)) throw thrown;
         update({ error: thrown, stale: state.current.data !== undefined, loading: false });
         if (!thrown.passes) return;
-        const pause = Math.min(FIRST_RETRY_MS * 2 ** failures, LONGEST_RETRY_MS);
+        const pause = retryPause(failures);
         failures += 1;
         later(Math.max(pause, thrown.retryAfterMs ?? 0));
+      } finally {
+        clearTimeout(slow);
       }
     }
 

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { shownTenant } from '../lib/tenant.ts';
+import { follow } from './follow.ts';
 
 /** The events that change what a list shows. */
 const EVENTS = ['accepted', 'attempt', 'pending', 'held', 'delivered', 'failed', 'cancelled'];
@@ -29,29 +30,23 @@ export function useStream(query: StreamQuery, enabled: boolean, onEvent: () => v
 
   useEffect(() => {
     if (!enabled) return;
-    let source: EventSource | undefined;
+    let stop = () => {};
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const onMessage = () => {
+    const onEvent = (name: string) => {
+      if (!EVENTS.includes(name)) return;
       timer ??= setTimeout(() => {
         timer = undefined;
         tell.current();
       }, TOLD_EVERY_MS);
     };
-    const follow = () => {
-      source = new EventSource(url);
-      source.onopen = () => setOpen(true);
-      source.onerror = () => setOpen(false);
-      for (const name of EVENTS) source.addEventListener(name, onMessage);
-    };
     const leave = () => {
-      source?.close();
-      source = undefined;
+      stop();
       setOpen(false);
     };
     // A hidden page would keep one of the few connections that a browser has for a service.
     const onVisible = () => {
       leave();
-      if (!document.hidden) follow();
+      if (!document.hidden) stop = follow(url, { onOpen: setOpen, onEvent });
     };
     onVisible();
     document.addEventListener('visibilitychange', onVisible);

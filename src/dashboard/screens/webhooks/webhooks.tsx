@@ -150,12 +150,14 @@ export function Webhooks() {
           aria-pressed={query.live !== 'off' && !searching}
           onClick={() => set({ live: query.live === 'off' ? undefined : 'off' }, true)}
         >
-          <span class={`live-dot ${follows ? 'on' : ''}`} />
+          <span class={`live-dot ${follows && !pages.stale ? 'on' : ''}`} />
           {query.live === 'off' || searching
             ? 'Live: off'
-            : reading && live
-              ? 'Live: waits'
-              : 'Live'}
+            : pages.stale
+              ? 'Live: interrupted'
+              : reading && live
+                ? 'Live: waits'
+                : 'Live'}
         </button>
       </div>
       <Filters error={pages.error} />
