@@ -139,6 +139,16 @@ export function isAmong(column: string, query: string): string {
   return `${column} = any(array(${query}))`;
 }
 
+/**
+ * SQL condition: a column is equal to a value, which the planner does not see. With an order that begins with the column,
+ * only an index that begins with it fits. With an equality, the planner may take another index for as good: it does not
+ * know that all rows of one day may be of one subscription, and then reads them for each of the others. *Measured*:
+ * with 200,000 failed deliveries of one of 50 subscriptions, problems took 1.2 s.
+ */
+export function isAtStart(column: string, value: string): string {
+  return `${column} between ${value} and ${value}`;
+}
+
 /** Returns ids as a Postgres array, and the least and the greatest of them, for `isOneOf`. */
 export function idsWithBounds(
   ids: readonly string[],

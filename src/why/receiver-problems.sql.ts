@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { isAtStart } from '../db/planner.ts';
 import type { SubscriptionStatus } from '../db/types.ts';
 import { createParameters, microsecondsOf, momentOf } from '../history/scan.ts';
 
@@ -147,8 +148,8 @@ export async function findProblems(
         from chosen
         cross join lateral (
           select * from posthorn.deliveries d
-          where d.subscription_id = chosen.id and d.state in ('failed', 'cancelled') and d.webhook_id <= (select newest from span)
-          order by d.webhook_id desc
+          where ${isAtStart('d.subscription_id', 'chosen.id')} and d.state in ('failed', 'cancelled') and d.webhook_id <= (select newest from span)
+          order by d.subscription_id desc, d.webhook_id desc
           limit ${MAX_EXPIRED}
         ) as d
         where d.reason = 'expired' and d.attempt_count = 0 and d.ended_at >= ${from} and d.ended_at < ${to}
