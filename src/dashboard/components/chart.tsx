@@ -97,7 +97,13 @@ function optionsOf(
   onCursor: (at: number | null) => void,
 ): uPlot.Options {
   const styles = getComputedStyle(element);
-  const color = (token: string) => styles.getPropertyValue(token).trim();
+  // A canvas needs the colour itself: a token has both themes' colours.
+  const color = (token: string) => {
+    element.style.color = `var(${token})`;
+    const { color } = styles;
+    element.style.color = '';
+    return color;
+  };
   const axis: uPlot.Axis = {
     stroke: color('--text-soft'),
     font: `11px ${styles.fontFamily}`,
