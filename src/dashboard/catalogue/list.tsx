@@ -1,6 +1,6 @@
 import { useEffect } from 'preact/hooks';
+import { SearchField } from '../components/search-field.tsx';
 import { Empty } from '../components/states.tsx';
-import { useField } from '../data/use-field.ts';
 import { useUrl } from '../data/use-url.ts';
 import type { Catalogue, PublicEventType } from './document.ts';
 import { Meanings } from './meanings.tsx';
@@ -22,7 +22,11 @@ export function List({ catalogue: { types, headers, answers } }: { catalogue: Ca
         The events that can be sent to you. Each is a POST to your URL with a JSON body. Tools can
         read the same as an <a href="/v1/catalogue">OpenAPI document</a>.
       </p>
-      {types.length > 0 && <Search />}
+      {types.length > 0 && (
+        <div class="filters">
+          <SearchField label="Search in names and descriptions" name="search" wide />
+        </div>
+      )}
       {found.length > 0 ? (
         <Groups types={found} />
       ) : (
@@ -37,23 +41,6 @@ export function List({ catalogue: { types, headers, answers } }: { catalogue: Ca
       <Meanings title="Headers of each webhook" meanings={headers} />
       {answers.length > 0 && <Meanings title="Your answer" meanings={answers} />}
     </>
-  );
-}
-
-function Search() {
-  const field = useField('search');
-  return (
-    <div class="filters">
-      <div class="field wide">
-        <input
-          type="search"
-          aria-label="Search in names and descriptions"
-          placeholder="Search in names and descriptions"
-          data-search
-          {...field}
-        />
-      </div>
-    </div>
   );
 }
 

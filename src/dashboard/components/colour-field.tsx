@@ -1,15 +1,7 @@
-import type { ApiError } from '../api/request.ts';
-import { Field } from './field.tsx';
+import { Field, type InputProps } from './field.tsx';
 
-interface ColourFieldProps {
-  readonly label: string;
-  /** The name of the field in the API. */
-  readonly name: string;
-  readonly error: ApiError | undefined;
-  /** As #rrggbb; empty: none is chosen. */
-  readonly value: string;
-  readonly onChange: (value: string) => void;
-  readonly hint?: string;
+/** Its value is as #rrggbb; empty: none is chosen. */
+interface ColourFieldProps extends InputProps {
   /** The colour where none is chosen. */
   readonly standard: string;
 }

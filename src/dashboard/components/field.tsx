@@ -2,6 +2,17 @@ import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
 import type { ApiError } from '../api/request.ts';
 
+/** What every input with a label gets. */
+export interface InputProps {
+  readonly label: string;
+  /** The name of the field in the API. */
+  readonly name: string;
+  readonly error: ApiError | undefined;
+  readonly value: string;
+  readonly onChange: (value: string) => void;
+  readonly hint?: string;
+}
+
 interface FieldProps {
   readonly label: string;
   /** The name of the field in the API, such as `url`: the API's error about it is shown here. */

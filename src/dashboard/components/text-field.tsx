@@ -1,15 +1,7 @@
 import { useId } from 'preact/hooks';
-import type { ApiError } from '../api/request.ts';
-import { Field } from './field.tsx';
+import { Field, type InputProps } from './field.tsx';
 
-interface TextFieldProps {
-  readonly label: string;
-  /** The name of the field in the API. */
-  readonly name: string;
-  readonly error: ApiError | undefined;
-  readonly value: string;
-  readonly onChange: (value: string) => void;
-  readonly hint?: string;
+interface TextFieldProps extends InputProps {
   readonly placeholder?: string;
   /** More than one line: so many are shown. */
   readonly rows?: number;
@@ -76,15 +68,9 @@ export function TextField({
   );
 }
 
-interface SelectFieldProps {
-  readonly label: string;
-  readonly name: string;
-  readonly error: ApiError | undefined;
-  readonly value: string;
-  readonly onChange: (value: string) => void;
+interface SelectFieldProps extends InputProps {
   /** The values with their words. */
   readonly choices: Readonly<Record<string, string>>;
-  readonly hint?: string;
 }
 
 /** A labelled choice of one of a few values. */

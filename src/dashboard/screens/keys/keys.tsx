@@ -1,9 +1,9 @@
 import { type Key, listKeys, revokeKey } from '../../api/client.ts';
 import { Action } from '../../components/button.tsx';
+import { SearchField } from '../../components/search-field.tsx';
 import { Empty } from '../../components/states.tsx';
 import { type Column, PagedTable } from '../../components/table.tsx';
 import { Time } from '../../components/time.tsx';
-import { useField } from '../../data/use-field.ts';
 import { usePages } from '../../data/use-pages.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { NewKey } from './new-key.tsx';
@@ -12,7 +12,6 @@ import { NewKey } from './new-key.tsx';
 export function Keys() {
   const { query, set, link } = useUrl();
   const { of: tenant } = query;
-  const tenantField = useField('of');
   const pages = usePages((page, signal) => listKeys({ ...page, tenant }, { signal }), [tenant]);
   return (
     <>
@@ -23,15 +22,7 @@ export function Keys() {
         </a>
       </div>
       <div class="filters">
-        <div class="field">
-          <input
-            type="search"
-            aria-label="Tenant"
-            placeholder="Tenant"
-            data-search
-            {...tenantField}
-          />
-        </div>
+        <SearchField label="Tenant" name="of" />
       </div>
       <PagedTable
         caption="Keys"

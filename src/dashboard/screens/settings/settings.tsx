@@ -1,9 +1,9 @@
 import { getSettings, type Setting } from '../../api/client.ts';
+import { SearchField } from '../../components/search-field.tsx';
 import { Empty, Show } from '../../components/states.tsx';
 import { Tabs } from '../../components/tabs.tsx';
 import { WithCode } from '../../components/with-code.tsx';
 import { useData } from '../../data/use-data.ts';
-import { useField } from '../../data/use-field.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { to } from '../../lib/urls.ts';
 
@@ -12,7 +12,6 @@ const SHOWN = { all: 'All', set: 'Set' };
 /** The settings with which the service runs. They are changed in its environment, not here. */
 export function Settings() {
   const { query } = useUrl();
-  const searchField = useField('search');
   const loaded = useData((signal) => getSettings({ signal }), []);
   const shown = query.show === 'set' ? 'set' : 'all';
   const search = (query.search ?? '').toLowerCase();
@@ -26,15 +25,7 @@ export function Settings() {
       </p>
       <div class="filters">
         <Tabs label="Settings" name="show" choices={SHOWN} current={shown} />
-        <div class="field wide">
-          <input
-            type="search"
-            aria-label="Search in names and meanings"
-            placeholder="Search in names and meanings"
-            data-search
-            {...searchField}
-          />
-        </div>
+        <SearchField label="Search in names and meanings" name="search" wide />
       </div>
       <Show loaded={loaded}>
         {({ settings }) => {

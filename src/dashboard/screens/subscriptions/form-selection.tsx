@@ -8,35 +8,31 @@ import { formatCount } from '../../lib/format.ts';
 import { payloadOf } from './draft.ts';
 import type { PartProps } from './form.tsx';
 
+type ListProps = Omit<PartProps, 'textField'>;
+
 /** The receiver's URL, and what people say about it. */
-export function AboutFields({ draft, change, error }: PartProps) {
+export function AboutFields({ textField }: PartProps) {
   return (
     <fieldset class="part">
       <legend>Receiver</legend>
       <TextField
         label="URL"
-        name="url"
+        {...textField('url')}
         type="url"
         required
         placeholder="https://example.com/webhooks"
-        error={error}
-        value={draft.url}
-        onChange={(url) => change({ url })}
       />
       <TextField
         label="Description"
-        name="description"
+        {...textField('description')}
         hint="A note for people. Posthorn does not use it."
-        error={error}
-        value={draft.description}
-        onChange={(description) => change({ description })}
       />
     </fieldset>
   );
 }
 
 /** Which webhooks it gets. */
-export function SelectionFields({ draft, change, error }: PartProps) {
+export function SelectionFields({ draft, change, error, textField }: PartProps) {
   const { kind, text } = draft.event_types;
   return (
     <fieldset class="part">
@@ -56,29 +52,23 @@ export function SelectionFields({ draft, change, error }: PartProps) {
       {kind === 'some' && <EventTypes draft={draft} change={change} error={error} />}
       <TextField
         label="Channels"
-        name="channels"
+        {...textField('channels')}
         hint="One a line. It gets webhooks with at least one of them. Empty: no limit."
         rows={2}
         code
-        error={error}
-        value={draft.channels}
-        onChange={(channels) => change({ channels })}
       />
       <TextField
         label="Filter"
-        name="filter"
+        {...textField('filter')}
         hint="A JSON path of Postgres on the data, such as $.total > 100. Empty: no filter."
         code
-        error={error}
-        value={draft.filter}
-        onChange={(filter) => change({ filter })}
       />
       {draft.filter.trim() !== '' && <FilterTest draft={draft} />}
     </fieldset>
   );
 }
 
-function EventTypes({ draft, change, error }: PartProps) {
+function EventTypes({ draft, change, error }: ListProps) {
   const { text } = draft.event_types;
   const set = (text: string) => change({ event_types: { kind: 'some', text } });
   const known = useData(
@@ -143,7 +133,7 @@ function FilterTest({ draft }: Pick<PartProps, 'draft'>) {
 }
 
 /** The user's own keys and values. */
-export function MetadataFields({ draft, change, error }: PartProps) {
+export function MetadataFields({ draft, change, error }: ListProps) {
   return (
     <Pairs
       label="Metadata"

@@ -3,7 +3,7 @@ import type { DraftList } from './draft.ts';
 import type { PartProps } from './form.tsx';
 
 /** The secret of a new subscription. */
-export function SecretFields({ draft, change, error }: PartProps) {
+export function SecretFields({ draft, change, error, textField }: PartProps) {
   return (
     <fieldset class="part">
       <legend>Secret</legend>
@@ -23,12 +23,9 @@ export function SecretFields({ draft, change, error }: PartProps) {
       {draft.secret_kind === 'own' && (
         <TextField
           label="Secret"
-          name="secret"
+          {...textField('secret')}
           type="password"
           hint="Any text, or whsec_ and 24 to 64 bytes in base64. It is never shown again."
-          error={error}
-          value={draft.secret}
-          onChange={(secret) => change({ secret })}
         />
       )}
     </fieldset>
@@ -36,40 +33,31 @@ export function SecretFields({ draft, change, error }: PartProps) {
 }
 
 /** A signature header in addition to those of Standard Webhooks. */
-export function SignatureFields({ draft, change, error }: PartProps) {
+export function SignatureFields({ draft, error, textField }: PartProps) {
   return (
     <details class="part" open={draft.signature_header !== '' || isAbout(error, 'signature_')}>
       <summary>Additional signature header</summary>
       <p class="hint">For a receiver that was built for another sender.</p>
       <TextField
         label="Header"
-        name="signature_header"
+        {...textField('signature_header')}
         placeholder="X-Acme-Signature"
         code
-        error={error}
-        value={draft.signature_header}
-        onChange={(signature_header) => change({ signature_header })}
       />
       <div class="row">
         <TextField
           label="Its value"
-          name="signature_template"
+          {...textField('signature_template')}
           hint="With {hex} or {base64}, {timestamp}, {id}."
           placeholder="{hex}"
           code
-          error={error}
-          value={draft.signature_template}
-          onChange={(signature_template) => change({ signature_template })}
         />
         <TextField
           label="What is signed"
-          name="signature_content"
+          {...textField('signature_content')}
           hint="With {body}, {timestamp}, {id}."
           placeholder="{body}"
           code
-          error={error}
-          value={draft.signature_content}
-          onChange={(signature_content) => change({ signature_content })}
         />
       </div>
     </details>
@@ -87,7 +75,7 @@ const SCHEMES = {
 };
 
 /** How the source that hands webhooks in by /ingest signs them, and what is taken from it. */
-export function SourceFields({ draft, change, error }: PartProps) {
+export function SourceFields({ draft, change, error, textField }: PartProps) {
   const isOpen =
     draft.verify_scheme !== '' ||
     draft.forward_headers.kind !== 'unset' ||
@@ -101,10 +89,7 @@ export function SourceFields({ draft, change, error }: PartProps) {
       </p>
       <SelectField
         label="How the source signs"
-        name="verify.scheme"
-        error={error}
-        value={draft.verify_scheme}
-        onChange={(verify_scheme) => change({ verify_scheme })}
+        {...textField('verify_scheme', 'verify.scheme')}
         choices={SCHEMES}
       />
       {draft.verify_scheme === 'hmac' && (
@@ -112,38 +97,26 @@ export function SourceFields({ draft, change, error }: PartProps) {
           <div class="row">
             <TextField
               label="Header with the signature"
-              name="verify.header"
+              {...textField('verify_header', 'verify.header')}
               placeholder="X-Signature"
               code
-              error={error}
-              value={draft.verify_header}
-              onChange={(verify_header) => change({ verify_header })}
             />
             <TextField
               label="Text before it"
-              name="verify.prefix"
+              {...textField('verify_prefix', 'verify.prefix')}
               placeholder="sha256="
               code
-              error={error}
-              value={draft.verify_prefix}
-              onChange={(verify_prefix) => change({ verify_prefix })}
             />
           </div>
           <div class="row">
             <SelectField
               label="Algorithm"
-              name="verify.algorithm"
-              error={error}
-              value={draft.verify_algorithm}
-              onChange={(verify_algorithm) => change({ verify_algorithm })}
+              {...textField('verify_algorithm', 'verify.algorithm')}
               choices={{ sha256: 'sha256', sha512: 'sha512', sha1: 'sha1' }}
             />
             <SelectField
               label="Encoding"
-              name="verify.encoding"
-              error={error}
-              value={draft.verify_encoding}
-              onChange={(verify_encoding) => change({ verify_encoding })}
+              {...textField('verify_encoding', 'verify.encoding')}
               choices={{ hex: 'hex', base64: 'base64' }}
             />
           </div>
@@ -152,12 +125,9 @@ export function SourceFields({ draft, change, error }: PartProps) {
       {draft.verify_scheme !== '' && (
         <TextField
           label="Secret of the source"
-          name="verify.secret"
+          {...textField('verify_secret', 'verify.secret')}
           type="password"
           hint="It is never shown. To change how the source signs, give it again."
-          error={error}
-          value={draft.verify_secret}
-          onChange={(verify_secret) => change({ verify_secret })}
         />
       )}
       <ListField

@@ -10,7 +10,25 @@ export interface PartProps {
   readonly draft: Draft;
   readonly change: (change: Partial<Draft>) => void;
   readonly error: Submit['error'];
+  /**
+   * Returns what a field for a text of the draft gets.
+   *
+   * @param name the name of the field in the API; left out: that in the draft.
+   */
+  readonly textField: (
+    key: TextOfDraft,
+    name?: string,
+  ) => {
+    readonly name: string;
+    readonly error: Submit['error'];
+    readonly value: string;
+    readonly onChange: (value: string) => void;
+  };
 }
+
+type TextOfDraft = {
+  [Key in keyof Draft]: string extends Draft[Key] ? Key : never;
+}[keyof Draft];
 
 interface FormProps {
   readonly draft: Draft;
@@ -56,7 +74,14 @@ export function SubscriptionForm({
   cancel,
 }: FormProps) {
   const { onSubmit, busy, error } = submit;
-  const part: PartProps = { draft, change: (change) => onChange({ ...draft, ...change }), error };
+  const change: PartProps['change'] = (change) => onChange({ ...draft, ...change });
+  const textField: PartProps['textField'] = (key, name = key) => ({
+    name,
+    error,
+    value: draft[key],
+    onChange: (value) => change({ [key]: value }),
+  });
+  const part: PartProps = { draft, change, error, textField };
   return (
     <form class="form" onSubmit={onSubmit} noValidate>
       <AboutFields {...part} />

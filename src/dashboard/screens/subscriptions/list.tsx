@@ -1,9 +1,9 @@
 import { listSubscriptions, type SubscriptionRow } from '../../api/client.ts';
 import { Bars, sayCounts } from '../../components/bars.tsx';
+import { SearchField } from '../../components/search-field.tsx';
 import { Empty } from '../../components/states.tsx';
 import { type Column, PagedTable } from '../../components/table.tsx';
 import { Tabs } from '../../components/tabs.tsx';
-import { useField } from '../../data/use-field.ts';
 import { usePages } from '../../data/use-pages.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { formatCount } from '../../lib/format.ts';
@@ -87,7 +87,6 @@ export function Subscriptions() {
   const shown: Shown =
     query.show !== undefined && query.show in SHOWN ? (query.show as Shown) : 'all';
   const { search } = query;
-  const searchField = useField('search');
   const pages = usePages(
     (page, signal) =>
       listSubscriptions({ ...page, ...filterOf(shown), search, include: 'health' }, { signal }),
@@ -106,15 +105,7 @@ export function Subscriptions() {
       </div>
       <div class="filters">
         <Tabs label="State" name="show" choices={SHOWN} current={shown} />
-        <div class="field wide">
-          <input
-            type="search"
-            aria-label="Search in URLs and descriptions"
-            placeholder="Search in URLs and descriptions"
-            data-search
-            {...searchField}
-          />
-        </div>
+        <SearchField label="Search in URLs and descriptions" name="search" wide />
       </div>
       <PagedTable
         caption="Subscriptions"

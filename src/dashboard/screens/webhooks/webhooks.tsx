@@ -1,97 +1,22 @@
 import { useEffect, useState } from 'preact/hooks';
-import {
-  type Delivery,
-  type ListedWebhook,
-  type ListWebhooksData,
-  listDeliveries,
-  listWebhooks,
-} from '../../api/client.ts';
-import { StateBadge } from '../../components/state-badge.tsx';
+import { type ListWebhooksData, listDeliveries, listWebhooks } from '../../api/client.ts';
 import { Empty } from '../../components/states.tsx';
-import { type Column, PagedTable } from '../../components/table.tsx';
+import { PagedTable } from '../../components/table.tsx';
 import { Time } from '../../components/time.tsx';
 import { type PageOf, usePages } from '../../data/use-pages.ts';
 import { useStream } from '../../data/use-stream.ts';
 import { useUrl } from '../../data/use-url.ts';
-import { formatBytes } from '../../lib/format.ts';
-import { timeOfId } from '../../lib/ids.ts';
 import { to } from '../../lib/urls.ts';
 import { SendFirst } from '../overview/first-steps.tsx';
+import { keyOf, OF_DELIVERIES, OF_WEBHOOKS, type Row } from './columns.tsx';
 import { Filters, STATES } from './filters.tsx';
 import { SEARCHES } from './more-filters.tsx';
-import { StateCounts } from './state-counts.tsx';
 import { useNewRows } from './use-new-rows.ts';
 
 /** How often the list is read while nothing tells that it has changed. */
 const UNTOLD_EVERY_MS = 2_000;
 /** While events tell: some changes have no event. */
 const TOLD_EVERY_MS = 15_000;
-
-/** A webhook, or the delivery of one where the list is about a subscription or a state. */
-type Row = ListedWebhook | Delivery;
-
-const isDelivery = (row: Row): row is Delivery => 'state' in row;
-
-const TYPE: Column<Row> = {
-  head: 'Event type',
-  cell: ({ event_type }) => event_type ?? <span class="muted">no type</span>,
-};
-const ACCEPTED: Column<Row> = {
-  head: 'Accepted',
-  fit: true,
-  cell: (row) => <Time at={timeOfId(row.webhook_id)} />,
-};
-const ID: Column<Row> = {
-  head: 'Id',
-  fit: true,
-  wide: true,
-  cell: ({ webhook_id }) => <span class="code muted">{webhook_id}</span>,
-};
-
-const OF_WEBHOOKS: readonly Column<Row>[] = [
-  TYPE,
-  {
-    head: 'Deliveries',
-    cell: (row) => (isDelivery(row) ? null : <StateCounts counts={row.deliveries ?? {}} />),
-  },
-  ACCEPTED,
-  {
-    head: 'Size',
-    align: 'right',
-    fit: true,
-    wide: true,
-    cell: (row) =>
-      isDelivery(row) || row.bytes === null ? (
-        <span class="muted">deleted</span>
-      ) : (
-        formatBytes(row.bytes)
-      ),
-  },
-  ID,
-];
-
-const OF_DELIVERIES: readonly Column<Row>[] = [
-  TYPE,
-  {
-    head: 'Delivery',
-    fit: true,
-    cell: (row) => (isDelivery(row) ? <StateBadge state={row.state} /> : null),
-  },
-  {
-    head: 'Receiver',
-    wide: true,
-    cell: (row) => (isDelivery(row) ? `${row.subscription_id} · ${row.subscription_url}` : null),
-  },
-  {
-    head: 'Attempts',
-    align: 'right',
-    fit: true,
-    wide: true,
-    cell: (row) => (isDelivery(row) ? row.attempts_made : null),
-  },
-  ACCEPTED,
-  ID,
-];
 
 /** Finds webhooks. With a subscription or a state, the rows are deliveries. */
 export function Webhooks() {
@@ -210,8 +135,4 @@ function searchOf(query: Readonly<Partial<Record<string, string>>>) {
     ordering_key,
     body_path,
   };
-}
-
-function keyOf(row: Row): string {
-  return isDelivery(row) ? row.id : row.webhook_id;
 }
