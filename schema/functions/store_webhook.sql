@@ -9,7 +9,9 @@
 -- which has priorities, and from which a worker takes no more than it can send. HTTP hands over by itself, if it can.
 --
 -- Rejected: workers that look for such deliveries in `deliveries`. The partial index would cost each webhook two
--- entries, and the search runs all the time. The body in the notification: any role of the database may listen.
+-- entries, and the search runs all the time. The body in the notification: any role of the database may listen. The
+-- job of a single delivery in the statement that stores it: that saves 30 of 300 µs where a job is needed, and what is
+-- known of the queue's table would be in two places.
 create or replace function posthorn.store_webhook(
   body bytea,
   content_type text,

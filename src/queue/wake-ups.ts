@@ -9,16 +9,18 @@ const MEASURE_MS = 500;
 /** From so many fetches in this time on, it is worth to look whether senders wait for each other. */
 const BUSY_FETCHES = 10;
 /** So many sessions that wait for the lock of notifications mean that notifying costs more than polling. */
-const MOST_WAITING = 2;
+const MANY_WAITING = 8;
+/** Fewer mean it if they wait in several measurements, one after the other. */
+const SOME_WAITING = 2;
 /**
- * Senders that wait in so many measurements one after the other wait all the time. *Measured* at 200 a second on a
- * machine that was busy with other work: a fifth of single measurements find some, and polling gains nothing then.
+ * *Measured* at 200 a second from 8 sessions, on a machine that was busy with other work: many single measurements find
+ * some that wait, and polling gains nothing then.
  */
 const CONTENDED_TIMES = 4;
 /** Below so many jobs in this time, a notification for each costs little. */
 const QUIET_JOBS = 50;
 /** Senders that are many are tried after this time, and twice as late after each try that found them waiting at once. */
-const POLL_MIN_MS = 2_000;
+const POLL_MIN_MS = 4_000;
 const POLL_MAX_MS = 60_000;
 
 /**
@@ -40,10 +42,10 @@ const POLL_MS: Readonly<Record<Mode, number | undefined>> = {
 };
 
 /** Sessions that wait for the lock that Postgres takes on all databases at the commit of a notification. */
-const CONTENDED = `(
-  select count(*) >= ${MOST_WAITING} from pg_catalog.pg_locks
+const COUNT_WAITING = `
+  select count(*)::integer as waiting from pg_catalog.pg_locks
   where not granted and locktype = 'object' and database = 0
-    and classid = 'pg_catalog.pg_database'::regclass and objid = 0)`;
+    and classid = 'pg_catalog.pg_database'::regclass and objid = 0`;
 
 export interface WakeUpsOptions {
   readonly session: Pick<Session, 'listen' | 'onConnect' | 'onLost'>;
@@ -127,8 +129,10 @@ export function createWakeUps({ session, taker, poll, report }: WakeUpsOptions):
       else if (mode === 'polling') {
         if (isQuiet || performance.now() >= pollUntil) await takeLock();
       } else {
-        contendedTimes = isBusy && (await isContended()) ? contendedTimes + 1 : 0;
-        if (contendedTimes >= (mode === 'settling' ? 1 : CONTENDED_TIMES)) await giveLockBack();
+        const waiting = isBusy ? await countWaiting() : 0;
+        contendedTimes = waiting >= SOME_WAITING ? contendedTimes + 1 : 0;
+        const times = mode === 'settling' || waiting >= MANY_WAITING ? 1 : CONTENDED_TIMES;
+        if (contendedTimes >= times) await giveLockBack();
         else if (mode === 'settling') await setMode('listening');
       }
       report.succeeded();
@@ -149,9 +153,9 @@ export function createWakeUps({ session, taker, poll, report }: WakeUpsOptions):
     await setMode(result?.rows[0]?.taken === true ? 'settling' : 'lost');
   }
 
-  async function isContended(): Promise<boolean> {
-    const result = await client?.query<{ contended: boolean }>(`select ${CONTENDED} as contended`);
-    return result?.rows[0]?.contended === true;
+  async function countWaiting(): Promise<number> {
+    const result = await client?.query<{ waiting: number }>(COUNT_WAITING);
+    return result?.rows[0]?.waiting ?? 0;
   }
 
   async function giveLockBack(): Promise<void> {
