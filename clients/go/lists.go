@@ -129,8 +129,8 @@ func (c *Client) Deliveries(ctx context.Context, params api.ListDeliveriesParams
 
 // Attempts iterates over all attempts that match. Limit is the number of rows of a page. The last pair has the error, if there
 // is one.
-func (c *Client) Attempts(ctx context.Context, params api.ListAttemptsParams) iter.Seq2[api.Attempt, error] {
-	return rows(func(cursor *string) ([]api.Attempt, *string, error) {
+func (c *Client) Attempts(ctx context.Context, params api.ListAttemptsParams) iter.Seq2[api.ListedAttempt, error] {
+	return rows(func(cursor *string) ([]api.ListedAttempt, *string, error) {
 		params.Cursor = cursor
 		answer, err := c.API.ListAttemptsWithResponse(ctx, &params)
 		if err != nil {

@@ -18,7 +18,7 @@ import t, { type Test } from 'tap';
 import { installPython, whyNoGo, whyNoPython } from '../generators/tools.ts';
 import { complaintOf, installedFolder, run, whyNot } from '../helpers/packages.ts';
 import { startReceiver } from '../helpers/receiver.ts';
-import { startTestService } from '../helpers/service.ts';
+import { startTestService, type TestService } from '../helpers/service.ts';
 import { go, npm } from '../helpers/toolchains.ts';
 import {
   GO_FILE,
@@ -122,29 +122,42 @@ t.test(
   },
 );
 
-for (const { name, skip, work } of LANGUAGES) {
-  t.test(`the ${name} client sends once, lists all, and verifies`, { skip }, async (t) => {
-    const receiver = await startKeepingReceiver(t);
-    const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: KEY });
-    const proxy = await startFaultyProxy(t, posthorn.url);
-    const folder = mkdtempSync(join(tmpdir(), 'posthorn-client-'));
-    t.teardown(() => rm(folder, { recursive: true }));
-    const env = { API_URL: proxy.url, API_KEY: KEY, RECEIVER_URL: receiver.url };
-    const done = JSON.parse(await work(folder, env)) as Done;
-    t.match(done, {
-      refused: { status: 400, field: 'body.url' },
-      verified: 'order.created',
-      forged: 'refused',
+t.test('each client sends once, lists all, and verifies', async (t) => {
+  const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: KEY });
+  for (const { name, skip, work } of LANGUAGES) {
+    t.test(name, { skip }, async (t) => {
+      const receiver = await startKeepingReceiver(t);
+      const proxy = await startFaultyProxy(t, posthorn.url);
+      const folder = mkdtempSync(join(tmpdir(), 'posthorn-client-'));
+      t.teardown(() => rm(folder, { recursive: true }));
+      const API_KEY = await keyOfNewTenant(posthorn, name.toLowerCase());
+      const env = { API_URL: proxy.url, API_KEY, RECEIVER_URL: receiver.url };
+      const done = JSON.parse(await work(folder, env)) as Done;
+      t.match(done, {
+        refused: { status: 400, field: 'body.url' },
+        verified: 'order.created',
+        forged: 'refused',
+      });
+      t.equal(new Set(done.sent).size, 5);
+      t.strictSame(done.listed.toSorted(), done.sent.toSorted(), 'three pages have each row once');
+      t.strictSame(await receiver.arrived(5), [1, 2, 3, 4, 5], 'each is accepted once');
+      // The first three requests fail: its answer is lost, 503, 429. Each is repeated with its key.
+      const [first, second, third, fourth] = proxy.keys;
+      t.equal(proxy.keys.length, 5 + 3);
+      t.strictSame([second, third, fourth], [first, first, first]);
+      t.equal(new Set(proxy.keys).size, 5, 'each webhook has a key of its own');
     });
-    t.equal(new Set(done.sent).size, 5);
-    t.strictSame(done.listed.toSorted(), done.sent.toSorted(), 'three pages have each row once');
-    t.strictSame(await receiver.arrived(5), [1, 2, 3, 4, 5], 'each is accepted once');
-    // The first three requests fail: its answer is lost, 503, 429. Each is repeated with its key.
-    const [first, second, third, fourth] = proxy.keys;
-    t.equal(proxy.keys.length, 5 + 3);
-    t.strictSame([second, third, fourth], [first, first, first]);
-    t.equal(new Set(proxy.keys).size, 5, 'each webhook has a key of its own');
-  });
+  }
+});
+
+/** Makes a tenant, and returns a key of it with the scopes that a program needs. */
+async function keyOfNewTenant({ request }: TestService, tenant: string): Promise<string> {
+  const admin = { authorization: `Bearer ${KEY}` };
+  await request('POST', '/v1/tenants', { id: tenant }, admin);
+  const scopes = ['read', 'send', 'manage'];
+  const { status, json, text } = await request('POST', '/v1/keys', { tenant, scopes }, admin);
+  if (status !== 201) throw new Error(text);
+  return json.key;
 }
 
 /** A receiver that answers a GET with the webhook that it got first, once there is one. */
@@ -172,17 +185,19 @@ async function startKeepingReceiver(t: Test) {
   };
 }
 
-/** Passes requests on. The first webhook's answer is lost; the next two requests to send are refused. */
+/** Passes requests on. The first webhook's answer is lost; the next two requests to send, and the first read, are refused. */
 async function startFaultyProxy(t: Test, target: string) {
   const keys: string[] = [];
+  let reads = 0;
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const { method = '', url = '', headers } = request;
     const isSend = method === 'POST' && url.startsWith('/v1/webhooks');
     const nth = isSend ? keys.push(String(headers['idempotency-key'])) : 0;
-    if (nth === 2 || nth === 3) {
-      response.writeHead(nth === 2 ? 503 : 429, { 'retry-after': '0' });
+    const isFirstRead = method === 'GET' && ++reads === 1;
+    if (nth === 2 || nth === 3 || isFirstRead) {
+      response.writeHead(nth === 3 ? 429 : 503, { 'retry-after': '0' });
       response.end('busy');
       return;
     }

@@ -1,7 +1,7 @@
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypedDict, TypeVar, Unpack
 
 import httpx
 
@@ -11,7 +11,7 @@ from .api.errors import UnexpectedStatus
 from .api.models import AcceptedWebhook, SendWebhookBody
 from .api.types import UNSET, Response
 from .errors import PosthornError
-from .retries import RetryTransport
+from .retries import AsyncRetryTransport, RetryPolicy, RetryTransport
 
 Answer = TypeVar("Answer")
 Row = TypeVar("Row", covariant=True)
@@ -27,7 +27,36 @@ class Page(Protocol[Row]):
     def next_cursor(self) -> str | None: ...
 
 
-class Posthorn:
+class SendOptions(TypedDict, total=False):
+    """What a webhook may have besides its event type and data."""
+
+    tenant: str
+    channels: Sequence[str]
+    ordering_key: str
+    subscription_id: int
+    deliver_at: datetime
+    headers: Mapping[str, str]
+    raw: bool
+    idempotency_key: str
+    """A key of your own, by which also a later call is no second webhook; 24 hours."""
+
+
+class _Base:
+    def __init__(self, url: str, key: str | None, attempts: int, timeout: float, httpx_args: dict[str, Any]) -> None:
+        if attempts < 1:
+            raise ValueError("attempts must be at least 1")
+        options: dict[str, Any] = {
+            "base_url": url,
+            "timeout": httpx.Timeout(timeout),
+            # An answer that the document does not have is an error.
+            "raise_on_unexpected_status": True,
+            "httpx_args": httpx_args,
+        }
+        #: The generated client, for the functions of ``posthorn.api.api``.
+        self.client: Any = Client(**options) if key is None else AuthenticatedClient(token=key, **options)
+
+
+class Posthorn(_Base):
     """A client of a running Posthorn. Use it as a context manager, or call ``close``. Threads may share it.
 
     :param url: where Posthorn is, as in ``https://webhooks.example.com``
@@ -48,55 +77,17 @@ class Posthorn:
         timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        if attempts < 1:
-            raise ValueError("attempts must be at least 1")
-        options: dict[str, Any] = {
-            "base_url": url,
-            "timeout": httpx.Timeout(timeout),
-            # An answer that the document does not have is an error.
-            "raise_on_unexpected_status": True,
-            "httpx_args": {"transport": RetryTransport(transport or httpx.HTTPTransport(), attempts, wait)},
-        }
-        #: The generated client, for the functions of ``posthorn.api.api``.
-        self.client: Any = Client(**options) if key is None else AuthenticatedClient(token=key, **options)
+        repeating = RetryTransport(transport or httpx.HTTPTransport(), RetryPolicy(attempts, wait))
+        super().__init__(url, key, attempts, timeout, {"transport": repeating})
 
-    def send(
-        self,
-        event_type: str,
-        data: Any,
-        *,
-        tenant: str | None = None,
-        channels: Sequence[str] | None = None,
-        ordering_key: str | None = None,
-        subscription_id: int | None = None,
-        deliver_at: datetime | None = None,
-        headers: Mapping[str, str] | None = None,
-        raw: bool | None = None,
-        idempotency_key: str | None = None,
-    ) -> AcceptedWebhook:
+    def send(self, event_type: str, data: Any, **options: Unpack[SendOptions]) -> AcceptedWebhook:
         """Sends a webhook to all subscriptions that want its type.
 
         It has an idempotency key, so it is repeated without being accepted twice.
 
-        :param idempotency_key: a key of your own, by which also a later call is no second webhook; 24 hours
         :raises PosthornError: Posthorn has refused it
         """
-        fields = {
-            "event_type": event_type,
-            "channels": channels,
-            "ordering_key": ordering_key,
-            "subscription_id": subscription_id,
-            "deliver_at": None if deliver_at is None else deliver_at.isoformat(),
-            "headers": headers,
-            "raw": raw,
-        }
-        given = {name: value for name, value in fields.items() if value is not None}
-        return self.call(
-            send_webhook.sync_detailed,
-            body=SendWebhookBody.from_dict({**given, "data": data}),
-            tenant=UNSET if tenant is None else tenant,
-            idempotency_key=idempotency_key or str(uuid.uuid4()),
-        )
+        return self.call(send_webhook.sync_detailed, **_request_of(event_type, data, options))
 
     def call(self, operation: Callable[..., Response[Answer]], *args: Any, **options: Any) -> Answer:
         """Calls a generated function, ``posthorn.api.api.….sync_detailed``, and returns what Posthorn answers.
@@ -131,3 +122,64 @@ class Posthorn:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class AsyncPosthorn(_Base):
+    """A client of a running Posthorn for asyncio, alike to ``Posthorn``. Operations are ``….asyncio_detailed``."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        attempts: int = 4,
+        wait: float = 0.25,
+        timeout: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        repeating = AsyncRetryTransport(transport or httpx.AsyncHTTPTransport(), RetryPolicy(attempts, wait))
+        super().__init__(url, key, attempts, timeout, {"transport": repeating})
+
+    async def send(self, event_type: str, data: Any, **options: Unpack[SendOptions]) -> AcceptedWebhook:
+        """Sends a webhook as ``Posthorn.send`` does."""
+        return await self.call(send_webhook.asyncio_detailed, **_request_of(event_type, data, options))
+
+    async def call(self, operation: Callable[..., Awaitable[Response[Answer]]], *args: Any, **options: Any) -> Answer:
+        """Calls a generated function, ``posthorn.api.api.….asyncio_detailed``, and returns what Posthorn answers.
+
+        :raises PosthornError: the answer is an error
+        """
+        try:
+            answer = await operation(*args, client=self.client, **options)
+        except UnexpectedStatus as error:
+            raise PosthornError(error.status_code, error.content) from None
+        return answer.parsed  # type: ignore[return-value]
+
+    async def list(self, operation: Callable[..., Awaitable[Response[Page[Row]]]], **filters: Any) -> AsyncIterator[Row]:
+        """Iterates over all rows of a list as ``Posthorn.list`` does."""
+        cursor: Any = UNSET
+        while cursor is not None:
+            page = await self.call(operation, cursor=cursor, **filters)
+            for row in page.data:
+                yield row
+            cursor = page.next_cursor
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self.client.get_async_httpx_client().aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _request_of(event_type: str, data: Any, options: SendOptions) -> dict[str, Any]:
+    """The arguments of the generated function that sends a webhook."""
+    fields: dict[str, Any] = {"event_type": event_type, "data": data, **options}
+    tenant = fields.pop("tenant", UNSET)
+    idempotency_key = fields.pop("idempotency_key", None) or str(uuid.uuid4())
+    if "deliver_at" in fields:
+        fields["deliver_at"] = fields["deliver_at"].isoformat()
+    return {"body": SendWebhookBody.from_dict(fields), "tenant": tenant, "idempotency_key": idempotency_key}
