@@ -199,3 +199,36 @@ export async function fillHistory(
     await client.end();
   }
 }
+
+/** The classes of durations that counts of each kind have. */
+const COUNTED = `
+  (select metric, class from (values ('accepted', 0, 0), ('success', 4, 20), ('failed', 8, 20)) as m (metric, least, greatest),
+    generate_series(least, greatest) as class) as counted`;
+
+/**
+ * Adds the counts of a busy service, as it keeps them: of each hour of the last `days` for each subscription and for all
+ * (0), and of each minute of the last two days.
+ */
+export async function fillCounts(
+  databaseUrl: string,
+  subscriptionIds: readonly number[],
+  days: number,
+): Promise<void> {
+  await run(databaseUrl, [
+    [
+      `insert into posthorn.counts_by_hour (tenant, subscription_id, hour, metric, duration_class, number)
+       select 'default', id, date_trunc('hour', now(), 'UTC') - h * interval '1 hour', metric, class,
+         case when id = 0 then 10000 else 10000 / $3 end
+       from unnest(array[0] || $1::integer[]) as id, generate_series(1, $2 * 24) as h, ${COUNTED}
+       on conflict do nothing`,
+      [subscriptionIds, days, subscriptionIds.length],
+    ],
+    [
+      `insert into posthorn.counts_by_minute (tenant, minute, metric, duration_class, number)
+       select 'default', date_trunc('minute', now(), 'UTC') - m * interval '1 minute', metric, class, 170
+       from generate_series(1, 2880) as m, ${COUNTED}
+       on conflict do nothing`,
+    ],
+    ['vacuum analyze posthorn.counts_by_hour, posthorn.counts_by_minute'],
+  ]);
+}

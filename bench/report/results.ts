@@ -251,6 +251,15 @@ export function judgeTargets({ measurements }: Results): Target[] {
       met: slowest < 20,
     });
   }
+  const screens = rows.filter(({ side }) => side.startsWith('screen: '));
+  if (screens.length > 0) {
+    const slowest = Math.max(...screens.map(({ latencyMs }) => latencyMs?.p95 ?? 0));
+    targets.push({
+      target: 'each request of a screen of the dashboard, on that history: p95 under 300 ms',
+      figure: `${slowest.toFixed(0)} ms`,
+      met: slowest < 300,
+    });
+  }
   const wal = find('whole path', 'posthorn')?.walBytes;
   if (wal != null) {
     targets.push({

@@ -7,7 +7,7 @@ import {
   warmUp,
   withSide,
 } from '../lib/bench.ts';
-import { fillHistory, fillWaitingRetries } from '../lib/fill.ts';
+import { fillCounts, fillHistory, fillWaitingRetries } from '../lib/fill.ts';
 import { posthorn, type Running } from '../lib/sides.ts';
 import { measureWholePathOf } from '../lib/whole-path.ts';
 
@@ -77,7 +77,7 @@ export const longTransaction = condition(
 
 export const longHistory: Scenario = {
   name: 'long history',
-  what: 'The whole path with 10,000,000 attempts of the last 30 days, and the time for a page of each list',
+  what: 'The whole path with 10,000,000 attempts of the last 30 days, and the time for a page of each list and for the screens',
   run: async (bench) => {
     const pages: Measurement[] = [];
     const measurements = await inTurn(
@@ -92,7 +92,9 @@ export const longHistory: Scenario = {
         await fillHistory(running.databaseUrl, subscriptions, count, 30, (done) =>
           bench.say(`filling the history: ${done.toLocaleString('en')} attempts`),
         );
+        await fillCounts(running.databaseUrl, subscriptions, 30);
         pages.push(...(await measurePages(running, subscriptions)));
+        pages.push(...(await measureScreens(running)));
         return async () => {};
       },
     );
@@ -120,10 +122,42 @@ async function measurePages(running: Running, subscriptions: number[]): Promise<
     ],
     ['/v1/deliveries?state=failed', (n) => `/v1/deliveries?state=failed&until=${day(n)}`],
   ];
+  return await measureRoutes(
+    running,
+    routes.map(([name, path]) => [`page of ${name}`, path]),
+    200,
+  );
+}
+
+/** Measures the slower requests of the dashboard's screens. */
+async function measureScreens(running: Running): Promise<Measurement[]> {
+  const routes = [
+    '/v1/stats/series?window=1h',
+    '/v1/stats/series?window=24h',
+    '/v1/stats/series?window=30d',
+    '/v1/stats/queue',
+    '/v1/webhooks?include=deliveries',
+    '/v1/deliveries?state=failed',
+    '/v1/subscriptions?include=health',
+    '/v1/problems',
+  ];
+  return await measureRoutes(
+    running,
+    routes.map((path) => [`screen: ${path}`, () => path]),
+    50,
+  );
+}
+
+/** Measures requests one after another. The first ones are not counted. */
+async function measureRoutes(
+  running: Running,
+  routes: readonly (readonly [side: string, path: (n: number) => string])[],
+  requests: number,
+): Promise<Measurement[]> {
   const measurements: Measurement[] = [];
-  for (const [name, path] of routes) {
+  for (const [side, path] of routes) {
     const times: number[] = [];
-    for (let n = -20; n < 200; n++) {
+    for (let n = -requests / 10; n < requests; n++) {
       const startedAt = performance.now();
       const response = await fetch(`http://127.0.0.1:${running.port}${path(Math.abs(n))}`);
       await response.arrayBuffer();
@@ -134,7 +168,7 @@ async function measurePages(running: Running, subscriptions: number[]): Promise<
     const at = (share: number) => times[Math.floor(times.length * share)] as number;
     measurements.push({
       scenario: 'long history',
-      side: `page of ${name}`,
+      side,
       round: measurements.length + 1,
       perSecond: null,
       latencyMs: { p50: at(0.5), p95: at(0.95), p99: at(0.99) },
