@@ -22,10 +22,14 @@ export async function startSample(databaseUrl: string): Promise<Sample> {
   const receivers = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://any');
     request.resume();
-    if (pathname === '/broken') response.writeHead(503).end('Service Unavailable: deploying');
+    if (pathname === '/broken')
+      setTimeout(() => {
+        response.writeHead(503).write('Service Unavailable: ');
+        setTimeout(() => response.end('deploying'), 30);
+      }, 120);
     else if (pathname === '/flaky' && Math.random() < 0.5)
       response.writeHead(500).end('{"error":"deadlock detected"}');
-    else response.end('ok');
+    else setTimeout(() => response.end('ok'), 45);
   });
   await new Promise<void>((resolve) => receivers.listen(0, '127.0.0.1', resolve));
   const at = (path: string) =>
@@ -79,9 +83,9 @@ export async function startSample(databaseUrl: string): Promise<Sample> {
   await request('POST', `/v1/subscriptions/${paused}/pause`, { reason: 'Moves to a new server' });
   const retried = await send('order.created', 0);
   for (let n = 1; n <= 40; n += 1) await send(EVENT_TYPES[n % EVENT_TYPES.length] ?? '', n);
-  await until('a delivery has failed twice', async () => {
+  await until('a delivery has failed three times', async () => {
     const { deliveries } = await request('GET', `/v1/webhooks/${retried}`);
-    return deliveries.some(({ attempts_made }: { attempts_made: number }) => attempts_made >= 2);
+    return deliveries.some(({ attempts_made }: { attempts_made: number }) => attempts_made >= 3);
   });
 
   const client = new pg.Client({ connectionString: databaseUrl });

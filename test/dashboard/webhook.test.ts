@@ -40,6 +40,13 @@ const button = (page: Page, name: string) => page.getByRole('button', { name, ex
 const receivedAt = (path: string) => receiver.received.filter((one) => one.path === path);
 const copied = (page: Page) => page.evaluate<string>('window.copied');
 
+/** The longest time for which the page could not react, in milliseconds. */
+const LONGEST_TASK = `new Promise((resolve) => {
+  new PerformanceObserver((list) => resolve(Math.max(...list.getEntries().map(({ duration }) => duration))))
+    .observe({ type: 'longtask', buffered: true });
+  setTimeout(() => resolve(0), 500);
+})` as unknown as () => Promise<number>;
+
 /** Keeps what the page copies. */
 const WATCH_CLIPBOARD = `Object.defineProperty(navigator, 'clipboard', {
   value: { writeText: async (text) => { window.copied = text; } } });`;
@@ -98,6 +105,39 @@ testInBrowser('Cancel asks first, and then nothing is sent', {}, async (t, { pag
   t.equal(await stateOf(), 'cancelled');
   t.equal(receivedAt('/cancel').length, 1);
 });
+
+testInBrowser(
+  'an attempt shows its phases and the headers that were sent, and what failed stands first',
+  {},
+  async (t, { page }) => {
+    const event_type = 'test.two';
+    broken.add('/two/bad');
+    for (const path of ['/two/good', '/two/bad'])
+      await posthorn.request('POST', '/v1/subscriptions', {
+        url: `${receiver.url}${path}`,
+        event_types: [event_type],
+        generate_secret: true,
+      });
+    const { json } = await posthorn.request('POST', '/v1/webhooks', { event_type, data: {} });
+    await until('both were attempted', async () => {
+      const { deliveries } = (await posthorn.request('GET', `/v1/webhooks/${json.webhook_id}`))
+        .json;
+      return deliveries.every(({ attempts_made }: { attempts_made: number }) => attempts_made > 0);
+    });
+    await openScreen(page, posthorn, `webhooks/${json.webhook_id}`);
+    const receivers = page.locator('.delivery .receiver');
+    await receivers.nth(1).waitFor();
+    t.match((await receivers.allTextContents())[0], /bad$/, 'the failing one stands first');
+    const first = page.locator('.delivery').first();
+    await first.getByText(/^First byte \d/).waitFor();
+    await first.getByText(/^(new|reused) connection$/).waitFor();
+    await first.getByText('Request headers').click();
+    await first.getByText('Signatures are made for each attempt').first().waitFor();
+    const sent = receivedAt('/two/bad')[0]?.headers['webhook-timestamp'] as string;
+    await first.getByText(sent, { exact: true }).waitFor();
+    await checkLooks(t, page, 'an attempt with its headers');
+  },
+);
 
 testInBrowser(
   'one delivery is cancelled by itself, and can be sent after all',
@@ -175,7 +215,8 @@ testInBrowser(
   {},
   async (t, { page }) => {
     const bodies = {
-      'a million levels': `${'['.repeat(400_000)}${']'.repeat(400_000)}`,
+      'a million levels': `${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}`,
+      'a mebibyte of lines': JSON.stringify(Array.from({ length: 150_000 }, (_, n) => n)),
       'a long line': JSON.stringify('x'.repeat(900_000)),
       'a script': JSON.stringify({ [HOSTILE]: HOSTILE }),
       'no JSON': `${HOSTILE}\u0001\uFFFD`,
@@ -192,6 +233,8 @@ testInBrowser(
       await openScreen(page, posthorn, `webhooks/${id}`);
       await page.getByRole('group', { name: 'Body', exact: true }).waitFor();
       const shown = await page.getByRole('group', { name: 'Body', exact: true }).textContent();
+      const longest = await page.evaluate(LONGEST_TASK);
+      t.ok(longest < 5_000, `${what}: the page was busy for ${longest} ms at a time`);
       t.ok((shown ?? '').length < 300_000, `${what}: ${shown?.length} characters`);
       await button(page, 'Raw').click();
       await page.waitForURL(/body=raw/);

@@ -27,6 +27,13 @@ const PICTURES: readonly Picture[] = [
     path: ({ webhooks }) => `/dashboard/webhooks/${webhooks.retried}`,
     shows: 'Next attempt in',
   },
+  {
+    name: 'webhook-phone',
+    path: ({ webhooks }) => `/dashboard/webhooks/${webhooks.retried}`,
+    shows: 'Next attempt in',
+    colorScheme: 'dark',
+    width: 375,
+  },
   { name: 'problems', path: () => '/dashboard/problems', shows: 'answers 503' },
   { name: 'operations', path: () => '/dashboard/tasks', shows: 'Replay' },
   { name: 'subscriptions', path: () => '/dashboard/subscriptions', shows: 'The warehouse' },

@@ -1,9 +1,11 @@
 import { useState } from 'preact/hooks';
 import type { GetWebhookData } from '../../api/client.ts';
+import { PhaseBar } from '../../components/phase-bar.tsx';
 import { Scroll } from '../../components/scroll.tsx';
 import { StateBadge } from '../../components/state-badge.tsx';
 import { Time } from '../../components/time.tsx';
 import { formatCount, formatDuration } from '../../lib/format.ts';
+import { SentHeaders } from './sent-headers.tsx';
 
 type Attempt = GetWebhookData['deliveries'][number]['attempts'][number];
 
@@ -11,7 +13,14 @@ type Attempt = GetWebhookData['deliveries'][number]['attempts'][number];
 const FEW = 4;
 
 /** The attempts of a delivery, the newest first. */
-export function Attempts({ attempts, made }: { attempts: readonly Attempt[]; made: number }) {
+interface AttemptsProps {
+  readonly deliveryId: string;
+  readonly attempts: readonly Attempt[];
+  /** How many there are, if only the last are here. */
+  readonly made: number;
+}
+
+export function Attempts({ deliveryId, attempts, made }: AttemptsProps) {
   const [all, setAll] = useState(false);
   if (attempts.length === 0) return null;
   const newestFirst = attempts.toReversed();
@@ -22,7 +31,7 @@ export function Attempts({ attempts, made }: { attempts: readonly Attempt[]; mad
       <ol class="timeline">
         {shown.map((attempt) => (
           <li key={attempt.timestamp} class={attempt.status === 'success' ? 'good' : 'bad'}>
-            <AttemptLine attempt={attempt} slowest={slowest} />
+            <AttemptLine deliveryId={deliveryId} attempt={attempt} slowest={slowest} />
           </li>
         ))}
       </ol>
@@ -37,7 +46,13 @@ export function Attempts({ attempts, made }: { attempts: readonly Attempt[]; mad
   );
 }
 
-function AttemptLine({ attempt, slowest }: { attempt: Attempt; slowest: number }) {
+interface AttemptLineProps {
+  readonly deliveryId: string;
+  readonly attempt: Attempt;
+  readonly slowest: number;
+}
+
+function AttemptLine({ deliveryId, attempt, slowest }: AttemptLineProps) {
   const { attempt_number, status, response_code, duration_ms, error, response_excerpt, timestamp } =
     attempt;
   return (
@@ -46,15 +61,16 @@ function AttemptLine({ attempt, slowest }: { attempt: Attempt; slowest: number }
         <span class="muted">{attempt_number === null ? 'late' : `#${attempt_number}`}</span>
         <StateBadge state={status} />
         <span>{response_code ?? <span class="muted">no answer</span>}</span>
-        <span class="duration">
-          {formatDuration(duration_ms)}
-          <meter min={0} max={slowest} value={duration_ms} aria-label="Duration" />
-        </span>
+        <span>{formatDuration(duration_ms)}</span>
         <Time at={timestamp} />
       </div>
+      <PhaseBar timing={attempt.timing_ms} durationMs={duration_ms} longestMs={slowest} />
       {error !== null && <p class="attempt-error">{error}</p>}
       {response_excerpt !== null && response_excerpt !== '' && (
         <Scroll label={`Answer to attempt ${attempt_number ?? ''}`}>{response_excerpt}</Scroll>
+      )}
+      {attempt_number !== null && (
+        <SentHeaders deliveryId={deliveryId} attemptNumber={attempt_number} />
       )}
     </>
   );

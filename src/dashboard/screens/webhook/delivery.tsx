@@ -68,7 +68,7 @@ export function DeliveryPanel({ delivery, webhook, onChange }: DeliveryProps) {
         unfinished={isUnfinished(delivery)}
         onChange={onChange}
       />
-      <Attempts attempts={delivery.attempts} made={delivery.attempts_made} />
+      <Attempts deliveryId={id} attempts={delivery.attempts} made={delivery.attempts_made} />
     </article>
   );
 }

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { useRoute } from 'preact-iso/router';
 import { cancelWebhook, type GetWebhookData, getWebhook } from '../../api/client.ts';
 import { Action } from '../../components/button.tsx';
@@ -13,7 +13,7 @@ import { may } from '../../session.ts';
 import { Body } from './body.tsx';
 import { DeliveryPanel } from './delivery.tsx';
 import { sqlOfWebhook } from './sql.ts';
-import { isUnfinished } from './states.ts';
+import { isUnfinished, rankOf } from './states.ts';
 
 /** A webhook can have a million deliveries. */
 const MAX_DELIVERIES = 20;
@@ -118,6 +118,12 @@ function Facts({ webhook }: { webhook: GetWebhookData }) {
 
 function Deliveries({ webhook, onChange }: { webhook: GetWebhookData; onChange: () => void }) {
   const { deliveries, webhook_id, unfilterable } = webhook;
+  // They keep the order in which they were first shown: a delivery must not move away under the pointer.
+  const ranks = useMemo(
+    () => new Map(deliveries.map((delivery) => [delivery.id, rankOf(delivery)])),
+    [webhook_id],
+  );
+  const ordered = deliveries.toSorted((a, b) => (ranks.get(a.id) ?? 2) - (ranks.get(b.id) ?? 2));
   return (
     <section aria-labelledby="deliveries-title">
       <h2 id="deliveries-title">
@@ -136,7 +142,7 @@ function Deliveries({ webhook, onChange }: { webhook: GetWebhookData; onChange: 
           <a href={to('subscriptions')}>See the subscriptions</a>
         </p>
       )}
-      {deliveries.map((delivery) => (
+      {ordered.map((delivery) => (
         <DeliveryPanel
           key={delivery.id}
           delivery={delivery}
