@@ -14,6 +14,7 @@ import { createIdentification } from './plugins/identify.ts';
 import { limitHeaders, registerLimits } from './plugins/limits.ts';
 import { watchMethods } from './plugins/methods.ts';
 import { registerPages } from './plugins/pages.ts';
+import { registerReports } from './plugins/reports.ts';
 import { registerRequestLog } from './plugins/request-log.ts';
 import { registerRequestMetrics } from './plugins/request-metrics.ts';
 import { registerTraces } from './plugins/traces.ts';
@@ -87,6 +88,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   registerAuth(app as unknown as FastifyInstance, identification, services.tenants);
   await registerLimits(app as unknown as FastifyInstance, services.settings);
   registerTurns(app as unknown as FastifyInstance);
+  registerReports(app as unknown as FastifyInstance, services.listPool, services.replica);
   const methods = watchMethods(app as unknown as FastifyInstance);
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 

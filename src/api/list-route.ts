@@ -9,6 +9,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import type pg from 'pg';
 import { type Static, type TObject, type TProperties, type TSchema, Type } from 'typebox';
 import type { Scope } from '../keys/scopes.ts';
 import { type CursorShape, type Position, readCursor, writeCursor } from './cursor.ts';
@@ -54,6 +55,8 @@ interface PageRequest<Filters extends TProperties> {
   readonly limit: number;
   /** Makes links for the rows. */
   readonly to: To;
+  /** Reads history, as `app.readReport` does. */
+  readonly report: <T>(read: (pool: pg.Pool) => Promise<T>) => Promise<T>;
 }
 
 interface ListRoute<Filters extends TProperties, Row extends TSchema> {
@@ -136,6 +139,7 @@ export function addListRoute<Filters extends TProperties, Row extends TSchema>(
           : readCursor(cursor, typeof shapes === 'function' ? shapes(query) : shapes),
       limit,
       to: linksOf(request),
+      report: (read) => app.readReport(request, reply, read),
     });
     const nextCursor = next === null ? null : writeCursor(next);
     if (nextCursor !== null) linkNext(request, reply, nextCursor);

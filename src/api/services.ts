@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.ts';
+import type { Replica } from '../db/replica.ts';
 import type { Database } from '../db/types.ts';
 import type { EventTypeCache } from '../event-types/cache.ts';
 import type { PublicCatalogue } from '../event-types/public-catalogue.ts';
@@ -23,6 +24,8 @@ export interface ApiServices {
   readonly pool: pg.Pool;
   /** Connections for lists of history, with planner settings of their own. */
   readonly listPool: pg.Pool;
+  /** A copy of the database that reports are read from; undefined: there is none. */
+  readonly replica: Replica | undefined;
   readonly db: Database;
   readonly intake: Intake;
   readonly subscriptions: SubscriptionCache;

@@ -10,6 +10,7 @@ import type { EmbeddedPostgres } from '../db/embedded/postgres.ts';
 import { endSoon } from '../db/end-soon.ts';
 import { POOL_PLANS } from '../db/planner.ts';
 import { createPool } from '../db/pool.ts';
+import { createReplica } from '../db/replica.ts';
 import { createSession, NO_SESSION } from '../db/session.ts';
 import { createDatabase } from '../db/types.ts';
 import { createEventTypeCache } from '../event-types/cache.ts';
@@ -112,7 +113,13 @@ export async function startService(
       settings: POOL_PLANS.lists,
       sharesSessions,
     });
-    stops.push(() => endSoon(pool.end(), listPool.end(), streamPool.end()));
+    const replica =
+      settings.reportingUrl === undefined
+        ? undefined
+        : createReplica({ url: settings.reportingUrl, connections: LIST_CONNECTIONS, log });
+    stops.push(() =>
+      endSoon(...[pool, listPool, streamPool, replica?.pool].map((one) => one?.end())),
+    );
     const health = createLoopHealth({
       log,
       isOutage: (error) => isUnavailable(error) && !isTimeout(error),
@@ -199,7 +206,13 @@ export async function startService(
       const stopTelling = tellReadiness(ownReason);
       stops.push(async () => stopTelling());
     }
-    const pools = { api: pool, lists: listPool, streams: streamPool, ...worker?.pools };
+    const pools = {
+      api: pool,
+      lists: listPool,
+      streams: streamPool,
+      ...(replica && { reports: replica.pool }),
+      ...worker?.pools,
+    };
     if (isServedByOthers()) {
       metrics.watchPools(pools);
       log.info({ role: settings.role }, 'posthorn is up');
@@ -218,6 +231,7 @@ export async function startService(
       settings: { ...settings, inForce: settingsToShow(settings) },
       pool,
       listPool,
+      replica,
       db,
       intake,
       subscriptions,

@@ -51,6 +51,8 @@ export interface Settings {
   readonly port: number;
   /** Unset: an embedded Postgres in `dataDir`. */
   readonly databaseUrl: string | undefined;
+  /** A replica that reports are read from; undefined: they are read from the primary. */
+  readonly reportingUrl: string | undefined;
   readonly dataDir: string;
   readonly role: Role;
   readonly retrySchedule: RetrySchedule;
@@ -125,6 +127,11 @@ export const SETTINGS = {
   HOST: setting('127.0.0.1', 'Address that the API listens on', trimmed),
   DATABASE_URL: optional(
     'URL of the Postgres to use. It may name several hosts, of which Posthorn uses the primary. Unset: Posthorn starts an embedded Postgres',
+    postgresUrl,
+    databaseWithoutCredentials,
+  ),
+  POSTHORN_REPORTING_URL: optional(
+    'URL of a replica of the Postgres, from which lists of history, figures and exports are read. Unset: they are read from `DATABASE_URL`',
     postgresUrl,
     databaseWithoutCredentials,
   ),
@@ -304,6 +311,7 @@ export function loadSettings(
     host,
     port: value('PORT'),
     databaseUrl: value('DATABASE_URL'),
+    reportingUrl: value('POSTHORN_REPORTING_URL'),
     dataDir: resolve(workingDir, value('POSTHORN_DATA_DIR') ?? ''),
     role: value('POSTHORN_ROLE'),
     retrySchedule: value('POSTHORN_RETRY_SCHEDULE'),

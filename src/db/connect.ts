@@ -1,17 +1,23 @@
 import type pg from 'pg';
 import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
-import { HostClient } from './host-client.ts';
+import { HostClient, type HostClientConfig } from './host-client.ts';
 import { WrongServer } from './host-finder.ts';
+import type { Target } from './hosts.ts';
 import { connectionConfig } from './pool.ts';
 import { configure } from './session-settings.ts';
 
 /**
  * Opens one connection, which has the settings that our statements rely on.
  *
+ * @param target which of several servers is used if the URL does not say; left out: the primary.
  * @throws OperatorError as `openOrExplain` does.
  */
-export async function connectOrExplain(databaseUrl: string, purpose: string): Promise<pg.Client> {
-  return await open(databaseUrl, purpose, {}, configure);
+export async function connectOrExplain(
+  databaseUrl: string,
+  purpose: string,
+  target?: Target,
+): Promise<pg.Client> {
+  return await open(connectionConfigOf(databaseUrl, purpose, target), configure);
 }
 
 /** A pooler without a free server lets its clients wait. */
@@ -25,21 +31,23 @@ const QUERY_TIMEOUT_MS = 10_000;
  *   message never contains the password.
  */
 export async function openOrExplain(databaseUrl: string, purpose: string): Promise<pg.Client> {
-  return await open(databaseUrl, purpose, { query_timeout: QUERY_TIMEOUT_MS }, async () => {});
+  const config = { ...connectionConfigOf(databaseUrl, purpose), query_timeout: QUERY_TIMEOUT_MS };
+  return await open(config, async () => {});
 }
 
-async function open(
-  databaseUrl: string,
-  purpose: string,
-  options: pg.ClientConfig,
-  prepare: (client: pg.Client) => Promise<void>,
-): Promise<pg.Client> {
-  let client: pg.Client;
+function connectionConfigOf(...given: Parameters<typeof connectionConfig>): HostClientConfig {
   try {
-    client = new HostClient({ ...connectionConfig(databaseUrl, purpose), ...options });
+    return connectionConfig(...given);
   } catch (error) {
     throw new OperatorError(`DATABASE_URL cannot be read: ${errorMessage(error)}`);
   }
+}
+
+async function open(
+  config: HostClientConfig,
+  prepare: (client: pg.Client) => Promise<void>,
+): Promise<pg.Client> {
+  const client = new HostClient(config);
   client.on('error', () => {});
   try {
     await client.connect();

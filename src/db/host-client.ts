@@ -29,11 +29,12 @@ export function withServers(
 ): HostClientConfig {
   const { hosts, target } = readConnectionString(connectionString, fallback);
   const config = { ...others, connectionString: hosts[0].url };
-  let servers = known.get(connectionString);
+  const key = `${target} ${connectionString}`;
+  let servers = known.get(key);
   if (servers === undefined) {
     const finder = hosts.length > 1 ? createHostFinder(config, hosts, target) : undefined;
     servers = { target, finder };
-    known.set(connectionString, servers);
+    known.set(key, servers);
   }
   return { ...config, servers };
 }

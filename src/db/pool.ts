@@ -2,6 +2,7 @@ import pg from 'pg';
 import { VERSION } from '../version.ts';
 import { VALUE_PARSERS } from './driver.ts';
 import { HostClient, type HostClientConfig, withServers } from './host-client.ts';
+import type { Target } from './hosts.ts';
 import { refuseWithoutAnswers } from './no-answer.ts';
 import { configure } from './session-settings.ts';
 import { clientInTransactions } from './transaction-pooling.ts';
@@ -16,6 +17,8 @@ export interface PoolOptions {
    * answer even then, the connection is closed.
    */
   readonly timeoutMs?: number;
+  /** Which of several servers is used if the URL does not say; left out: the primary. */
+  readonly target?: Target;
   /** Postgres settings of every connection of the pool, such as `POOL_PLANS` (planner.ts). */
   readonly settings?: Readonly<Record<string, string>>;
   /** True if a pooler gives each transaction another session (pooling.ts). */
@@ -27,8 +30,12 @@ export interface PoolOptions {
  *
  * @throws Error if the URL cannot be read; the message contains no password.
  */
-export function connectionConfig(connectionString: string, purpose: string): HostClientConfig {
-  return withServers(connectionString, {
+export function connectionConfig(
+  connectionString: string,
+  purpose: string,
+  target?: Target,
+): HostClientConfig {
+  const config = {
     application_name: `posthorn ${VERSION} ${purpose}`,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
@@ -36,7 +43,8 @@ export function connectionConfig(connectionString: string, purpose: string): Hos
     // twenty seconds instead of hours.
     keepAliveInitialDelayMillis: 10_000,
     types: VALUE_PARSERS,
-  });
+  };
+  return withServers(connectionString, config, target);
 }
 
 /**
@@ -59,7 +67,7 @@ export function createPool(options: PoolOptions): pg.Pool {
   const statement_timeout = `${Math.floor(timeoutMs * SERVER_SHARE)}ms`;
   const settings = { statement_timeout, ...options.settings };
   const pool = new pg.Pool({
-    ...connectionConfig(connectionString, purpose),
+    ...connectionConfig(connectionString, purpose, options.target),
     Client: sharesSessions ? clientInTransactions(settings) : HostClient,
     max,
     query_timeout: timeoutMs,

@@ -10,10 +10,7 @@ const { event_type: _, links: __, ...fields } = AttemptV1.properties;
 const Attempt = Type.Object(fields);
 
 /** The first system's route for attempts. */
-export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
-  app,
-  { services: { listPool } },
-) => {
+export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (app) => {
   addListRoute(app, {
     path: '/logs/deliverylogs',
     scope: 'read',
@@ -25,9 +22,9 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
     row: Attempt,
     cursor: ATTEMPT_CURSOR,
     bare: true,
-    async read({ tenant, filters, limit, after }) {
+    async read({ tenant, filters, limit, after, report }) {
       const filter = { tenant, ...attemptFilterOf(filters) };
-      const { rows, next } = await listAttempts(listPool, filter, limit, after);
+      const { rows, next } = await report((pool) => listAttempts(pool, filter, limit, after));
       return {
         rows: rows.map(
           ({ event_type, response_excerpt, timing_ms, webhook_timestamp, ...attempt }) => attempt,

@@ -15,10 +15,7 @@ import {
 import type { ApiServices } from '../services.ts';
 
 /** Lists the attempts: the requests made to receivers. */
-export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
-  app,
-  { services: { listPool } },
-) => {
+export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (app) => {
   addListRoute(app, {
     path: '/v1/attempts',
     scope: 'read',
@@ -34,7 +31,7 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     },
     row: ListedAttempt,
     cursor: ATTEMPT_CURSOR,
-    async read({ tenant, filters, limit, after, to }) {
+    async read({ tenant, filters, limit, after, to, report }) {
       const filter = {
         tenant,
         ...attemptFilterOf(filters),
@@ -42,7 +39,7 @@ export const attemptRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         errorCode: filters.error_code,
         eventType: filters.event_type,
       };
-      const { rows, next } = await listAttempts(listPool, filter, limit, after);
+      const { rows, next } = await report((pool) => listAttempts(pool, filter, limit, after));
       return { rows: rows.map((row) => linkAttempt(row, to)), next };
     },
   });

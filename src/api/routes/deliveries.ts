@@ -70,7 +70,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       isListedByDue({ state, webhookId: webhook_id })
         ? [CURSOR_MICROSECONDS, CURSOR_UUID, CURSOR_ID]
         : [CURSOR_UUID, CURSOR_ID],
-    async read({ tenant, filters, limit, after, to }) {
+    async read({ tenant, filters, limit, after, to, report }) {
       const filter = {
         tenant,
         subscriptionId: filters.subscription_id,
@@ -80,7 +80,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         since: toDate(filters.since),
         until: toDate(filters.until),
       };
-      const { rows, next } = await listDeliveries(listPool, filter, limit, after);
+      const { rows, next } = await report((pool) => listDeliveries(pool, filter, limit, after));
       return { rows: rows.map((row) => linkDelivery(row, to)), next };
     },
   });

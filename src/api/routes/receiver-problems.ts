@@ -72,7 +72,6 @@ const ReceiverProblem = named('ReceiverProblem', {
 /** Problems of receivers: failures grouped by subscription and cause. */
 export const receiverProblemRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { listPool } },
 ) => {
   addListRoute(app, {
     path: '/v1/problems',
@@ -100,13 +99,15 @@ export const receiverProblemRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
       }),
     },
     cursor: [CURSOR_MICROSECONDS, CURSOR_MICROSECONDS, CURSOR_ID, CURSOR_TEXT],
-    async read({ tenant, filters, limit, after, to }) {
+    async read({ tenant, filters, limit, after, to, report }) {
       const filter = {
         tenant,
         subscriptionId: filters.subscription_id,
         windowMs: parseDuration(filters.window ?? '24h'),
       };
-      const { rows, next, completeSince } = await listProblems(listPool, filter, limit, after);
+      const { rows, next, completeSince } = await report((pool) =>
+        listProblems(pool, filter, limit, after),
+      );
       return {
         rows: rows.map((problem) => ({
           id: problem.id,

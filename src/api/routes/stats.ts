@@ -120,7 +120,7 @@ const Queue = named('QueueStats', {
 /** Figures about a tenant's webhooks, deliveries and attempts. */
 export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { pool, listPool } },
+  { services: { listPool } },
 ) => {
   app.get(
     '/v1/stats',
@@ -151,11 +151,8 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
     async (request, reply) => {
       const { window = '1h', subscription_id = null } = request.query;
       const windowMs = readWindow(window);
-      const { p50, p95, p99, ...figures } = await readStats(
-        pool,
-        request.tenant,
-        subscription_id,
-        windowMs,
+      const { p50, p95, p99, ...figures } = await app.readReport(request, reply, (pool) =>
+        readStats(pool, request.tenant, subscription_id, windowMs),
       );
       return reply.send({
         window: formatDuration(windowMs),
@@ -195,11 +192,10 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
     },
     async (request, reply) => {
       const { window = '1h', subscription_id = null } = request.query;
-      const { countedUntil, periodMs, points, total } = await readSeries(
-        pool,
-        request.tenant,
-        subscription_id,
-        window,
+      const { countedUntil, periodMs, points, total } = await app.readReport(
+        request,
+        reply,
+        (pool) => readSeries(pool, request.tenant, subscription_id, window),
       );
       return reply.send({
         window,

@@ -30,7 +30,7 @@ const CURSORS = {
 /** The list of webhooks, and the search in it. */
 export const webhookSearchRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { pool, listPool } },
+  { services: { pool } },
 ) => {
   const requireBodyPath = createFilterCheck(pool, 'query.body_path');
   addListRoute(app, {
@@ -99,7 +99,7 @@ export const webhookSearchRoutes: FastifyPluginAsyncTypebox<{ services: ApiServi
           errorCode: error_code,
         })
       ],
-    async read({ tenant, filters, limit, after, to }) {
+    async read({ tenant, filters, limit, after, to, report }) {
       await requireBodyPath(filters.body_path);
       const search = {
         tenant,
@@ -115,14 +115,14 @@ export const webhookSearchRoutes: FastifyPluginAsyncTypebox<{ services: ApiServi
         since: toDate(filters.since),
         until: toDate(filters.until),
       };
-      const { rows, next, searchedUntil } = await searchWebhooks(listPool, search, limit, after);
+      const { rows, next, searchedUntil } = await report((pool) =>
+        searchWebhooks(pool, search, limit, after),
+      );
       const place = { next, beside: { searched_until: searchedUntil } };
       const linked = rows.map((row) => linkWebhook(row, to));
       if (filters.include === undefined) return { rows: linked, ...place };
-      const states = await countDeliveryStates(
-        listPool,
-        rows.map(({ webhook_id }) => webhook_id),
-      );
+      const ids = rows.map(({ webhook_id }) => webhook_id);
+      const states = await report((pool) => countDeliveryStates(pool, ids));
       return {
         rows: linked.map((row) => ({ ...row, deliveries: states.get(row.webhook_id) ?? {} })),
         ...place,

@@ -6,14 +6,21 @@ import { EXIT } from '../exit-codes.ts';
 const UNDEFINED_TABLE = '42P01';
 
 /**
- * Runs an export on a connection to the database of the settings.
+ * Runs an export on a connection to the database of the settings, or to its replica for reports if that answers.
  *
  * @throws OperatorError that says what to do, with the exit code for a database that is not reached.
  */
 export async function withHistory(work: (client: pg.ClientBase) => Promise<void>): Promise<void> {
-  const { databaseUrl, dataDir } = loadSettings();
+  const { databaseUrl, reportingUrl, dataDir } = loadSettings();
   const { startEmbeddedPostgres } = await import('../../db/embedded/postgres.ts');
   const { withArchiveClient } = await import('../../archive/archive-client.ts');
+  if (reportingUrl !== undefined && (await answers(reportingUrl))) {
+    try {
+      return await withArchiveClient(reportingUrl, work, 'any');
+    } catch (error) {
+      throw await explained(error);
+    }
+  }
   const embedded = databaseUrl === undefined ? await startEmbeddedPostgres(dataDir) : undefined;
   let isConnected = false;
   try {
@@ -26,6 +33,20 @@ export async function withHistory(work: (client: pg.ClientBase) => Promise<void>
     throw await explained(error);
   } finally {
     await embedded?.stop();
+  }
+}
+
+/** Says on stderr if the replica does not answer. */
+async function answers(reportingUrl: string): Promise<boolean> {
+  const { connectOrExplain } = await import('../../db/connect.ts');
+  try {
+    await (await connectOrExplain(reportingUrl, 'archive', 'any')).end();
+    return true;
+  } catch (error) {
+    console.error(
+      `The replica of POSTHORN_REPORTING_URL does not answer (${errorMessage(error)}). The export reads from DATABASE_URL.`,
+    );
+    return false;
   }
 }
 

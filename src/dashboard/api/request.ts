@@ -17,6 +17,24 @@ interface Given extends RequestOptions {
 /** Why the API last refused the session (401), which the sign-in screen shows; null: it did not. */
 export const refusal = signal<string | null>(null);
 
+/** How old the rows of a replica may be, in seconds; null: no answer of the last 20 seconds was read from one. */
+export const replicaAge = signal<number | null>(null);
+let forgetAge: ReturnType<typeof setTimeout> | undefined;
+const AGE_SHOWN_MS = 20_000;
+
+/** A replica that is older is not read, so after this time it shows what this page has changed. */
+const OLDEST_REPLICA_MS = 30_000;
+let changedAt = Number.NEGATIVE_INFINITY;
+
+function noteAge(age: string | null): void {
+  if (age === null) return;
+  replicaAge.value = Number(age);
+  clearTimeout(forgetAge);
+  forgetAge = setTimeout(() => {
+    replicaAge.value = null;
+  }, AGE_SHOWN_MS);
+}
+
 let portalTenant: string | undefined;
 
 /**
@@ -102,6 +120,9 @@ export async function request<Answer>(
         ...sessionHeaders(),
         accept: 'application/json',
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(performance.now() - changedAt < OLDEST_REPLICA_MS
+          ? { 'cache-control': 'no-cache' }
+          : {}),
       },
       body: body === undefined ? null : JSON.stringify(body),
       signal: signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
@@ -114,6 +135,8 @@ export async function request<Answer>(
     clearTimeout(timer);
   }
   const answer = parse(text);
+  if (method !== 'GET') changedAt = performance.now();
+  noteAge(response.headers.get('age'));
   if (response.ok) return answer as Answer;
   const error = new ApiError(
     response.status,

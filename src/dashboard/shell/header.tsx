@@ -1,3 +1,4 @@
+import { replicaAge } from '../api/request.ts';
 import { Action } from '../components/button.tsx';
 import { ThemeButton } from '../components/theme-button.tsx';
 import { useUrl } from '../data/use-url.ts';
@@ -25,6 +26,11 @@ export function Header({ menuOpen, onMenu }: { menuOpen: boolean; onMenu: () => 
       <Brand isCurrent={path === '/' || path === '/portal'} />
       {value?.portal == null && <TenantSwitch />}
       <div class="spacer" />
+      {replicaAge.value !== null && (
+        <span class="muted" title="Lists and figures are read from a replica of the database.">
+          Up to {replicaAge.value} s old
+        </span>
+      )}
       <ThemeButton />
       <button
         type="button"
