@@ -26,7 +26,13 @@ const SECRET_TEXTS = [
   `http://${WORD}@proxy.internal:4750`,
 ];
 /** Settings that take any text, and are shown: nobody would write a secret into them. */
-const ANY_TEXT = ['HOST', 'POSTHORN_DATA_DIR', 'POSTHORN_ARCHIVE_DIR', 'POSTHORN_ALLOW_HOSTS'];
+const ANY_TEXT = [
+  'HOST',
+  'POSTHORN_DATA_DIR',
+  'POSTHORN_ARCHIVE_DIR',
+  'POSTHORN_ALLOW_HOSTS',
+  'POSTHORN_PUBLIC_CATALOGUE',
+];
 
 function shown(env: Record<string, string>, dir: string): SettingInForce[] {
   return [...loadSettings({ POSTHORN_AUTH: 'off', ...env }, dir).inForce];
@@ -57,7 +63,13 @@ t.test('no setting shows a secret, whatever form it has', async (t) => {
   }
   t.strictSame(
     [...new Set(hidden)].sort(),
-    ['DATABASE_URL', 'POSTHORN_ADMIN_KEY', 'POSTHORN_EGRESS_PROXY', 'POSTHORN_ENCRYPTION_KEY'],
+    [
+      'DATABASE_URL',
+      'POSTHORN_ADMIN_KEY',
+      'POSTHORN_EGRESS_PROXY',
+      'POSTHORN_ENCRYPTION_KEY',
+      'POSTHORN_REPORTING_URL',
+    ],
     'every setting that could take one was tried',
   );
 });
