@@ -65,6 +65,7 @@ t.test('no setting shows a secret, whatever form it has', async (t) => {
     [...new Set(hidden)].sort(),
     [
       'DATABASE_URL',
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
       'POSTHORN_ADMIN_KEY',
       'POSTHORN_EGRESS_PROXY',
       'POSTHORN_ENCRYPTION_KEY',
