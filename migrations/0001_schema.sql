@@ -64,7 +64,7 @@ create table posthorn.keys (
   name text,
   environment text not null check (environment in ('live', 'test')),
   scopes text[] not null
-    check (cardinality(scopes) > 0 and scopes <@ array['read', 'send', 'manage', 'admin']),
+    check (cardinality(scopes) > 0 and scopes <@ array['read', 'send', 'pull', 'manage', 'admin']),
   created_at timestamptz not null default now(),
   expires_at timestamptz,
   -- Up to a minute too early.
@@ -121,7 +121,8 @@ comment on table posthorn.event_types is 'Types of webhooks that a tenant has de
 create table posthorn.subscriptions (
   id integer generated always as identity primary key,
   tenant text not null default 'default',
-  url text not null check (url ~ '^https?://'),
+  -- Null: its receiver pulls its webhooks (GET /v1/subscriptions/{id}/pull).
+  url text check (url ~ '^https?://'),
   description text,
   metadata jsonb check (jsonb_typeof(metadata) = 'object'),
   created_at timestamptz not null default now(),
@@ -179,13 +180,16 @@ create table posthorn.subscriptions (
   -- JSON. Null: those of the source in `verify` (src/signing/verify/sources.ts).
   forward_headers text[],
   ingest_content_types text[],
+  -- Without a URL: it is deleted when nobody has pulled for this time. Null: never.
+  expire_after_ms bigint check (expire_after_ms between 120000 and 31536000000),
 
   constraint subscriptions_deleted_keeps_no_secret check (deleted_at is null or secret is null),
   constraint subscriptions_rate_has_time check ((rate_limit is null) = (rate_limit_per_ms is null)),
   constraint subscriptions_signature_scheme check (signature_scheme in ('hmac', 'ed25519')),
-  constraint subscriptions_verify_has_secret check ((verify is null) = (verify_secret is null))
+  constraint subscriptions_verify_has_secret check ((verify is null) = (verify_secret is null)),
+  constraint subscriptions_expires_unpulled check (expire_after_ms is null or url is null)
 );
-comment on table posthorn.subscriptions is 'The URL of a receiver, its selection of webhooks, and its delivery options.';
+comment on table posthorn.subscriptions is 'The URL of a receiver, or null if it pulls; its selection of webhooks, and its delivery options.';
 comment on column posthorn.subscriptions.through_backlog is
   'Whether its deliveries are held from the start and sent by the owner of its backlog. Set by a trigger.';
 
@@ -197,6 +201,9 @@ create index subscriptions_by_timeout on posthorn.subscriptions (timeout_ms)
 -- For counting them at each scrape of the metrics.
 create index subscriptions_disabled on posthorn.subscriptions (id) where status = 'disabled' and deleted_at is null;
 create index subscriptions_skipping on posthorn.subscriptions (id) where skip_until is not null;
+create index subscriptions_pulled on posthorn.subscriptions (id) where url is null and deleted_at is null;
+create index subscriptions_temporary on posthorn.subscriptions (id)
+  where expire_after_ms is not null and deleted_at is null;
 
 -- Which subscriptions a webhook that is sent by event type goes to, as rows: an event type or pattern with a
 -- channel each. So a lookup reads only the subscriptions that match both, of any number. A trigger
@@ -250,9 +257,30 @@ create table posthorn.backlogs (
   added_at timestamptz not null default clock_timestamp(),
   -- The pool_id of the owner. If that worker no longer exists, the backlog has no owner.
   owner text,
-  owned_at timestamptz
+  owned_at timestamptz,
+  -- Of a subscription without a URL, whose backlog has no owner: when its receiver pulled last, up to ten seconds too
+  -- early, and when the requests so far would have been due at its rate limit.
+  pulled_at timestamptz,
+  rate_due_at timestamptz
 );
 comment on table posthorn.backlogs is 'Subscriptions with held deliveries, and the worker that owns the backlog of each.';
+
+-- Held deliveries that receivers have pulled and not acknowledged yet. Such a delivery stays held and unchanged, so a
+-- lease that is lost loses nothing. See schema/functions/lease_deliveries.sql.
+create table posthorn.leases (
+  subscription_id integer not null,
+  webhook_id uuid not null,
+  -- The attempt that this is.
+  attempt_number smallint not null,
+  -- A random number. The attempt is recorded with it, so an acknowledgement that is repeated is recognised.
+  token integer not null,
+  leased_at timestamptz not null default clock_timestamp(),
+  ends_at timestamptz not null,
+  primary key (subscription_id, webhook_id)
+);
+comment on table posthorn.leases is 'Held deliveries that receivers have pulled and not acknowledged yet.';
+-- For leases that have ended.
+create index leases_by_end on posthorn.leases (ends_at);
 
 -- Worker processes that are alive. Each holds the advisory lock (1347637332, id) on its own session, so other
 -- workers notice its end at once, whatever the reason. See src/maintenance/worker-lease.ts.

@@ -50,6 +50,8 @@ create table posthorn.backlogs (
   added_at timestamp with time zone not null default clock_timestamp(),
   owner text,
   owned_at timestamp with time zone,
+  pulled_at timestamp with time zone,
+  rate_due_at timestamp with time zone,
   constraint backlogs_pkey PRIMARY KEY (subscription_id)
 );
 
@@ -210,11 +212,23 @@ create table posthorn.keys (
   constraint keys_hash_check CHECK ((length(hash) = 32)),
   constraint keys_hash_key UNIQUE (hash),
   constraint keys_pkey PRIMARY KEY (id),
-  constraint keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['read'::text, 'send'::text, 'manage'::text, 'admin'::text]))),
+  constraint keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['read'::text, 'send'::text, 'pull'::text, 'manage'::text, 'admin'::text]))),
   constraint keys_tenant_fkey FOREIGN KEY (tenant) REFERENCES posthorn.tenants(id)
 );
 CREATE INDEX keys_of_tenant ON posthorn.keys USING btree (tenant, id);
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE OF tenant, hash, scopes, expires_at, revoked_at ON posthorn.keys FOR EACH ROW EXECUTE FUNCTION posthorn.notify_key_changed();
+
+-- Held deliveries that receivers have pulled and not acknowledged yet.
+create table posthorn.leases (
+  subscription_id integer not null,
+  webhook_id uuid not null,
+  attempt_number smallint not null,
+  token integer not null,
+  leased_at timestamp with time zone not null default clock_timestamp(),
+  ends_at timestamp with time zone not null,
+  constraint leases_pkey PRIMARY KEY (subscription_id, webhook_id)
+);
+CREATE INDEX leases_by_end ON posthorn.leases USING btree (ends_at);
 
 -- One row: the limits for sending from SQL, set by the process that started last.
 create table posthorn.limits (
@@ -293,11 +307,11 @@ create table posthorn.subscription_event_types (
   constraint subscription_event_types_pkey PRIMARY KEY (tenant, event_type, channel, subscription_id)
 );
 
--- The URL of a receiver, its selection of webhooks, and its delivery options.
+-- The URL of a receiver, or null if it pulls; its selection of webhooks, and its delivery options.
 create table posthorn.subscriptions (
   id integer not null generated always as identity,
   tenant text not null default 'default'::text,
-  url text not null,
+  url text,
   description text,
   metadata jsonb,
   created_at timestamp with time zone not null default now(),
@@ -331,7 +345,10 @@ create table posthorn.subscriptions (
   verify_secret text,
   forward_headers text[],
   ingest_content_types text[],
+  expire_after_ms bigint,
   constraint subscriptions_deleted_keeps_no_secret CHECK (((deleted_at IS NULL) OR (secret IS NULL))),
+  constraint subscriptions_expire_after_ms_check CHECK (((expire_after_ms >= 120000) AND (expire_after_ms <= '31536000000'::bigint))),
+  constraint subscriptions_expires_unpulled CHECK (((expire_after_ms IS NULL) OR (url IS NULL))),
   constraint subscriptions_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text)),
   constraint subscriptions_max_in_flight_check CHECK (((max_in_flight >= 1) AND (max_in_flight <= 10000))),
   constraint subscriptions_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
@@ -349,7 +366,9 @@ comment on column posthorn.subscriptions.through_backlog is 'Whether its deliver
 CREATE INDEX subscriptions_by_tenant ON posthorn.subscriptions USING btree (tenant, id);
 CREATE INDEX subscriptions_by_timeout ON posthorn.subscriptions USING btree (timeout_ms) WHERE ((timeout_ms IS NOT NULL) AND (deleted_at IS NULL));
 CREATE INDEX subscriptions_disabled ON posthorn.subscriptions USING btree (id) WHERE ((status = 'disabled'::posthorn.subscription_status) AND (deleted_at IS NULL));
+CREATE INDEX subscriptions_pulled ON posthorn.subscriptions USING btree (id) WHERE ((url IS NULL) AND (deleted_at IS NULL));
 CREATE INDEX subscriptions_skipping ON posthorn.subscriptions USING btree (id) WHERE (skip_until IS NOT NULL);
+CREATE INDEX subscriptions_temporary ON posthorn.subscriptions USING btree (id) WHERE ((expire_after_ms IS NOT NULL) AND (deleted_at IS NULL));
 CREATE TRIGGER check_filter BEFORE INSERT OR UPDATE OF filter, filter_test, filter_cost ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.check_filter();
 CREATE TRIGGER ensure_backlog AFTER INSERT OR UPDATE ON posthorn.subscriptions FOR EACH ROW WHEN ((new.through_backlog AND (new.deleted_at IS NULL))) EXECUTE FUNCTION posthorn.ensure_backlog();
 CREATE TRIGGER forget_circuit AFTER UPDATE ON posthorn.subscriptions FOR EACH ROW WHEN ((((new.status = 'active'::posthorn.subscription_status) AND (old.status <> 'active'::posthorn.subscription_status)) OR (new.url <> old.url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION posthorn.forget_circuit();
@@ -1069,6 +1088,13 @@ create function posthorn.is_inet6(address text) returns boolean
   language plpgsql immutable parallel safe
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/is_inet6.sql
+-- may be executed by: nobody but the owner
+
+-- Hands out the oldest held deliveries of a subscription without a URL, each with a lease.
+create function posthorn.lease_deliveries(subscription integer, most integer, max_bytes bigint, lease_ms integer, OUT webhooks uuid[], OUT attempts smallint[], OUT tokens integer[], OUT event_types text[], OUT leased_until timestamp with time zone, OUT again_ms double precision) returns record
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/lease_deliveries.sql
 -- may be executed by: nobody but the owner
 
 -- The ids of the subscriptions of a tenant that match an event type and channels. They may be paused or disabled, an id may occur several times, and filters are not tested.

@@ -5,7 +5,7 @@ create or replace function posthorn.set_through_backlog() returns trigger
 as $$
 begin
   new.through_backlog := new.status <> 'active' or new.circuit_open or new.ordering <> 'none'
-    or new.rate_limit is not null or new.max_in_flight is not null;
+    or new.rate_limit is not null or new.max_in_flight is not null or new.url is null;
   return new;
 end
 $$;

@@ -1,6 +1,7 @@
 -- What POST /v1/subscriptions refuses is refused here too, with the exception of addresses and ports, which only the
 -- service can check. Fields that are not here are set by PATCH /v1/subscriptions/{id}.
 create or replace function posthorn.subscribe(
+  -- Null: the receiver pulls its webhooks (docs/pull.md).
   url text,
   -- Null: all types.
   event_types text[] default null,
@@ -41,7 +42,7 @@ begin
   perform posthorn.require_tenant(tenant);
   select checked.field, checked.problem
   from (values
-    (1, 'url', posthorn.url_problem(url)),
+    (1, 'url', case when url is not null then posthorn.url_problem(url) end),
     (2, 'event_types', posthorn.event_types_problem(event_types)),
     (3, 'channels', case
       when array_ndims(channels) > 1 or cardinality(channels) not between 1 and 20 then 'give 1 to 20 channels, or null'

@@ -31,7 +31,9 @@ select
     select coalesce(sum((w.in_flight ->> s.id::text)::integer), 0)::integer
     from posthorn.workers w
     where w.in_flight ? s.id::text
-  ) as in_flight,
+  ) + case when s.url is null
+    then (select count(*)::integer from posthorn.leases l where l.subscription_id = s.id) else 0
+  end as in_flight,
   r.recent_attempts, r.recent_success_rate, r.attempts_per_second, r.recent_error_at, r.recent_error_code,
   r.recent_error
 from posthorn.subscriptions s

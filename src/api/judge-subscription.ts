@@ -20,11 +20,11 @@ type Given = Partial<Omit<SubscriptionFields, keyof Policy> & Policy>;
  *   field.
  */
 export function createSubscriptionJudge(settings: Settings) {
-  function judge(given: Given & { url: string }): SubscriptionFields;
+  function judge(given: Given & { url: string | null }): SubscriptionFields;
   function judge(given: Given): Partial<SubscriptionFields>;
   function judge(given: Given): Partial<SubscriptionFields> {
     const { url, secret, event_types, channels, filter, description, metadata } = given;
-    const urlProblem = url === undefined ? null : judgeUrl(url, settings);
+    const urlProblem = url === undefined || url === null ? null : judgeUrl(url, settings);
     if (urlProblem !== null)
       throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
     const secretProblem = secret === undefined || secret === null ? null : judgeSecret(secret);
@@ -36,7 +36,7 @@ export function createSubscriptionJudge(settings: Settings) {
     if (verifyProblem !== null)
       throw invalidField(`body.verify.${verifyProblem.field}`, `${verifyProblem.problem}.`);
     return {
-      ...(url === undefined ? {} : { url: spellUrl(url) }),
+      ...(url === undefined ? {} : { url: url === null ? null : spellUrl(url) }),
       secret,
       verify,
       event_types,

@@ -27,6 +27,7 @@ import { createSealer } from '../lib/sealing.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { countQueue } from '../metrics/queue-counts.sql.ts';
 import { createReporter } from '../metrics/reporter.ts';
+import { createPolls } from '../pull/polls.ts';
 import { createTestSender } from '../sending/test-send.ts';
 import { createPortalLinks } from '../sessions/portal-links.ts';
 import { createSessions } from '../sessions/sessions.ts';
@@ -136,6 +137,7 @@ export async function startService(
         });
     const sealer = createSealer(settings.encryptionKeys);
     const subscriptions = createSubscriptionCache(pool, session, sealer, loading('subscriptions'));
+    const polls = createPolls(session);
     const keyring = createKeyring(pool, session, health);
     const tenants = createTenantCache(pool, session, loading('tenants'));
     const eventTypes = createEventTypeCache(pool, session, loading('event types'));
@@ -244,6 +246,7 @@ export async function startService(
       publicCatalogue,
       schemas,
       testSender,
+      polls,
       events,
       metrics,
       log,

@@ -26,11 +26,13 @@ import { createClockKeeper } from '../maintenance/clock.ts';
 import { createCommitMarks } from '../maintenance/commit-marks.ts';
 import { createCounter } from '../maintenance/count.ts';
 import { createBodyKeeper } from '../maintenance/erase-bodies.ts';
-import { createExpiry, createSkipping } from '../maintenance/expire-held.ts';
+import { createExpiry, createPullExpiry, createSkipping } from '../maintenance/expire-held.ts';
 import { createIndexMaker } from '../maintenance/indexes.ts';
 import { createPartitionKeeper, createPartitionMaker } from '../maintenance/partitions.ts';
 import { createWaker } from '../maintenance/queue-retries.ts';
+import { createTemporaryKeeper } from '../maintenance/temporary-subscriptions.ts';
 import { createPresence } from '../maintenance/worker-lease.ts';
+import { createLeaseKeeper } from '../pull/overdue-leases.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';
 import { createCourier, type MadeAttempt } from '../sending/courier.ts';
 import { createDeliverer, LOAD_CONNECTIONS } from '../sending/deliverer.ts';
@@ -268,8 +270,21 @@ export function createWorker(options: WorkerOptions): Worker {
     log,
   });
   session.listen('posthorn_backfills', () => void backfillSender.runOnce());
+  const leaseKeeper = createLeaseKeeper({
+    pool,
+    schedule: settings.retrySchedule,
+    onAttempt,
+    loop: health.watch('end_leases', 'ending leases of deliveries that were not acknowledged'),
+  });
+  const temporaryKeeper = createTemporaryKeeper({
+    pool,
+    loop: health.watch('delete_temporary', 'deleting subscriptions that nobody pulls any more'),
+    log,
+  });
   const onClock = [
     waker,
+    leaseKeeper,
+    temporaryKeeper,
     taskWaker,
     expiry,
     skipping,
@@ -281,6 +296,14 @@ export function createWorker(options: WorkerOptions): Worker {
   ];
   // An hourly job runs them in one process; if a run fails, that process tries it again by itself.
   const hourly = [
+    // Before the partitions are dropped that it frees.
+    createPullExpiry({
+      pool,
+      retentionMs: settings.retentionMs,
+      onExpired,
+      loop: health.watch('expire_unpulled', 'expiring deliveries that nobody pulled'),
+      log,
+    }),
     createPartitionKeeper({
       databaseUrl,
       retentionMs: settings.retentionMs,

@@ -2,10 +2,10 @@ import type { CachedSubscription } from '../subscriptions/cache.ts';
 
 /**
  * SQL condition: a worker should own the backlog of subscription `s` (null where there is none).
- * Paused and disabled subscriptions need no owner. The owner of a deleted one's backlog cancels its
+ * Paused and disabled subscriptions need no owner, nor do those whose receivers pull. The owner of a deleted one's backlog cancels its
  * deliveries. A backlog with an open circuit stays owned, since its owner times the probes.
  */
-export const MAY_OWN = `(s.id is null or s.deleted_at is not null or s.status = 'active')`;
+export const MAY_OWN = `(s.id is null or s.deleted_at is not null or s.status = 'active' and s.url is not null)`;
 
 /** Says how much of a backlog may be sent now. */
 export interface SendPermission {

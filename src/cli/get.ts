@@ -22,7 +22,7 @@ interface Delivery {
   readonly id: string;
   readonly state: string;
   readonly subscription_id: number;
-  readonly subscription_url: string;
+  readonly subscription_url: string | null;
   readonly attempts: readonly Attempt[];
 }
 
@@ -84,7 +84,7 @@ async function get(
   if (webhook.deliveries.length === 0) print('No subscription wanted it.');
   for (const [n, delivery] of webhook.deliveries.entries()) {
     print(
-      `\nsubscription ${delivery.subscription_id}  ${coloured(delivery.state)}  ${safe(delivery.subscription_url)}`,
+      `\nsubscription ${delivery.subscription_id}  ${coloured(delivery.state)}  ${safe(delivery.subscription_url ?? 'pulls')}`,
     );
     for (const attempt of delivery.attempts) print(linesOf(attempt).join('\n'));
     if (n >= MAX_EXPLAINED) continue;

@@ -10,7 +10,7 @@ export type SubscriptionOrdering = 'none' | 'strict';
 interface SubscriptionsTable {
   id: Generated<number>;
   tenant: Generated<string>;
-  url: string;
+  url: string | null;
   secret: string | null;
   retired_secrets: ColumnType<
     { secret: string; until: string }[] | null,
@@ -42,6 +42,7 @@ interface SubscriptionsTable {
   ordering: Generated<SubscriptionOrdering>;
   circuit_open: Generated<boolean>;
   through_backlog: Generated<boolean>;
+  expire_after_ms: number | null;
   created_at: Generated<Date>;
   updated_at: Generated<Date>;
   deleted_at: Date | null;
@@ -124,7 +125,7 @@ interface KeysTable {
   hint: string;
   name: string | null;
   environment: 'live' | 'test';
-  scopes: ('read' | 'send' | 'manage' | 'admin')[];
+  scopes: ('read' | 'send' | 'pull' | 'manage' | 'admin')[];
   created_at: Generated<Date>;
   expires_at: Date | null;
   last_used_at: Date | null;

@@ -30,6 +30,23 @@ export async function openCircuits(pool: pg.Pool, minMs: number): Promise<OpenCi
   return rows;
 }
 
+/** Subscriptions that one statement returns: each costs look-ups in the index of held deliveries. */
+const MAX_PULLED = 500;
+
+/** Returns subscriptions whose receivers pull, by id, from the one after `after` on; empty: there are no more. */
+export async function pulledSubscriptions(pool: pg.Pool, after: number): Promise<number[]> {
+  const { rows } = await pool.query<{ id: number }>({
+    name: 'pulled-subscriptions',
+    text: `
+      select id from posthorn.subscriptions
+      where url is null and deleted_at is null and id > $1
+      order by id
+      limit ${MAX_PULLED}`,
+    values: [after],
+  });
+  return rows.map(({ id }) => id);
+}
+
 /** A subscription, and how long its held deliveries may wait after they are due. */
 export interface Expiry {
   readonly subscriptionId: number;

@@ -29,6 +29,8 @@ export interface AttemptResult {
   readonly state: 'pending' | 'held' | 'succeeded' | 'failed';
   /** Until the next attempt, where there is one. */
   readonly retryInMs: number | null;
+  /** Of a delivery that its receiver pulled: the number of its lease. Otherwise a random number is made. */
+  readonly token?: number;
   /** The size of the body: the next attempt's job says how much memory it takes. */
   readonly bytes: number;
 }
@@ -93,7 +95,7 @@ function requestOf({ phases, timestamp }: AttemptResult): number[] {
 const tokens = new WeakMap<AttemptResult, number>();
 
 function tokenOf(result: AttemptResult): number {
-  const token = tokens.get(result) ?? randomInt(2 ** 31);
+  const token = result.token ?? tokens.get(result) ?? randomInt(2 ** 31);
   tokens.set(result, token);
   return token;
 }
@@ -133,7 +135,10 @@ const logMovedAs = (status: string) => `${LOG}
  * (recordLate) and changes nothing. A delivery that was cancelled meanwhile stays cancelled, and one that expired
  * stays failed unless the attempt succeeded; the attempt counts.
  */
-export async function recordAttempts(pool: pg.Pool, results: AttemptResult[]): Promise<Recorded> {
+export async function recordAttempts(
+  pool: Pick<pg.ClientBase, 'query'>,
+  results: AttemptResult[],
+): Promise<Recorded> {
   const allSucceeded = results.every(({ state }) => state === 'succeeded');
   const { moved, wakeInMs } = allSucceeded
     ? await recordSuccesses(pool, results)
@@ -155,7 +160,10 @@ interface Moved {
  *
  * @returns how many were logged.
  */
-async function recordLate(pool: pg.Pool, results: AttemptResult[]): Promise<number> {
+async function recordLate(
+  pool: Pick<pg.ClientBase, 'query'>,
+  results: AttemptResult[],
+): Promise<number> {
   const { rowCount } = await pool.query({
     name: 'record-late',
     text: `
@@ -185,7 +193,10 @@ async function recordLate(pool: pg.Pool, results: AttemptResult[]): Promise<numb
 }
 
 /** Does the same as `recordAny` for successes alone: one result costs Postgres 385 µs here, 545 µs there. */
-async function recordSuccesses(pool: pg.Pool, results: AttemptResult[]): Promise<Moved> {
+async function recordSuccesses(
+  pool: Pick<pg.ClientBase, 'query'>,
+  results: AttemptResult[],
+): Promise<Moved> {
   const { rows } = await pool.query<{ moved: number }>({
     name: 'record-successes',
     text: `
@@ -211,7 +222,10 @@ async function recordSuccesses(pool: pg.Pool, results: AttemptResult[]): Promise
   return { moved: rows[0]?.moved ?? 0, wakeInMs: [] };
 }
 
-async function recordAny(pool: pg.Pool, results: AttemptResult[]): Promise<Moved> {
+async function recordAny(
+  pool: Pick<pg.ClientBase, 'query'>,
+  results: AttemptResult[],
+): Promise<Moved> {
   const { rows } = await pool.query<{ moved: number; wake_in_ms: number[] | null }>({
     name: 'record',
     text: `

@@ -18,7 +18,7 @@ type DeliveryRow = Delivery & AcceptedRow;
 interface AttemptRow extends Attempt, OfTenant {
   /** When it ended, in microseconds since 1970. */
   readonly at_us: number;
-  readonly subscription_url: string;
+  readonly subscription_url: string | null;
   readonly state: DeliveryState;
   readonly reason: string | null;
   readonly attempts_made: number;

@@ -16,7 +16,7 @@ import { reachOf } from './tenant-scan.ts';
 export interface Delivery {
   readonly webhook_id: string;
   readonly subscription_id: number;
-  readonly subscription_url: string;
+  readonly subscription_url: string | null;
   readonly event_type: string | null;
   readonly state: DeliveryState;
   /** Why it ended, if no attempt says so. */

@@ -1,7 +1,12 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { mayBeOfRows } from '../db/availability.ts';
-import { type Expiry, expireHeld, openCircuits } from '../deliveries/expire.sql.ts';
+import {
+  type Expiry,
+  expireHeld,
+  openCircuits,
+  pulledSubscriptions,
+} from '../deliveries/expire.sql.ts';
 import { parseRetrySchedule, type RetrySchedule } from '../deliveries/retry-schedule.ts';
 import { endSkipping, skipSome, subscriptionsSkipping } from '../deliveries/skip.sql.ts';
 import { isolate } from '../lib/isolate.ts';
@@ -33,25 +38,62 @@ export function createExpiry({ pool, schedule, onExpired, loop, log }: ExpiryOpt
       }))
       // The circuit has to be open for that time: a receiver that is only slow loses nothing.
       .filter(({ afterMs, openMs }) => openMs > afterMs);
-    const { errors } = await isolate(expiries, (group) => expire(group, goesOn), mayBeOfRows);
-    for (const error of errors.values()) throw error;
+    await expireEach(expiries, goesOn);
   }
 
+  const expireEach = createExpirer(
+    { pool, onExpired, log },
+    'expired deliveries that were held longer than their retry schedule',
+  );
+
+  return createPeriodic({ everyMs: EVERY_MS, run, loop });
+}
+
+/** Creates what expires held deliveries, and says so in the log with `message`. */
+function createExpirer(
+  { pool, onExpired, log }: Pick<ExpiryOptions, 'pool' | 'onExpired' | 'log'>,
+  message: string,
+) {
   async function expire(expiries: Expiry[], goesOn: () => boolean): Promise<void> {
     while (goesOn()) {
       const { expired, more } = await expireHeld(pool, expiries);
       if (expired > 0) {
         onExpired(expired);
-        log.warn(
-          { deliveries: expired },
-          'expired deliveries that were held longer than their retry schedule',
-        );
+        log.warn({ deliveries: expired }, message);
       }
       if (!more) return;
     }
   }
 
-  return createPeriodic({ everyMs: EVERY_MS, run, loop });
+  return async (expiries: Expiry[], goesOn: () => boolean): Promise<void> => {
+    const { errors } = await isolate(expiries, (group) => expire(group, goesOn), mayBeOfRows);
+    for (const error of errors.values()) throw error;
+  };
+}
+
+/** Expires deliveries that nobody has pulled for as long as history is kept, which they would otherwise keep forever. */
+export function createPullExpiry({
+  pool,
+  retentionMs,
+  onExpired,
+  loop,
+  log,
+}: Omit<ExpiryOptions, 'schedule'> & { readonly retentionMs: number }): Periodic {
+  const expireEach = createExpirer(
+    { pool, onExpired, log },
+    'expired deliveries that nobody pulled for as long as history is kept',
+  );
+
+  async function run(goesOn: () => boolean): Promise<void> {
+    let ids: readonly number[] = [];
+    do {
+      ids = await pulledSubscriptions(pool, ids.at(-1) ?? 0);
+      const expiries = ids.map((subscriptionId) => ({ subscriptionId, afterMs: retentionMs }));
+      await expireEach(expiries, goesOn);
+    } while (ids.length > 0 && goesOn());
+  }
+
+  return createPeriodic({ run, loop });
 }
 
 /** Cancels the owed deliveries of subscriptions that were enabled without their backlog. */

@@ -18,9 +18,11 @@ export const ERROR_CODES = [
   'dns',
   'gone',
   'http_status',
+  'lease_ended',
   'payload_unreadable',
   'protocol',
   'proxy',
+  'pull_failed',
   'redirect',
   'refused',
   'reset',
@@ -90,6 +92,31 @@ export function classifyAnswer({ statusCode, location, cutOff }: HttpAnswer): Ve
     status: 'failed',
     errorCode: 'http_status',
     error: `The receiver answered ${named}.`,
+    retry: true,
+  };
+}
+
+/**
+ * Judges an attempt by what the receiver says that pulled the webhook.
+ *
+ * @param statusCode of the answer of a receiver that it was forwarded to; null: there was none.
+ * @param error what went wrong, as a sentence of the receiver.
+ */
+export function classifyPulled(
+  delivered: boolean,
+  statusCode: number | null,
+  error: string | undefined,
+): Verdict {
+  if (delivered) return SUCCESS;
+  const says =
+    error ||
+    (statusCode === null
+      ? 'The receiver pulled it and reported that it failed.'
+      : `The receiver answered ${`${statusCode} ${STATUS_CODES[statusCode] ?? ''}`.trim()}.`);
+  return {
+    status: 'failed',
+    errorCode: statusCode === null || statusCode < 300 ? 'pull_failed' : 'http_status',
+    error: says,
     retry: true,
   };
 }

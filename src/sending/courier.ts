@@ -155,6 +155,13 @@ export function createCourier(options: CourierOptions): Courier {
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
     const schedule = subscription.schedule ?? options.schedule;
     const probe = mayBegin !== undefined && subscription.circuitOpen;
+    const { url } = subscription;
+    // Its receiver pulls. All its deliveries are held, and no worker owns its backlog.
+    if (url === null) {
+      payload.release?.();
+      onSent(null, 0);
+      return mayBegin === undefined ? 'hold' : 'untouched';
+    }
     const { bytes } = delivery;
     const clock = createPhaseClock();
     const timestamp = Math.floor(now() / 1000);
@@ -177,7 +184,7 @@ export function createCourier(options: CourierOptions): Courier {
       const sourceHeaders =
         span === null ? delivery.sourceHeaders : replaceTrace(delivery.sourceHeaders, span.context);
       answer = await client.post({
-        url: subscription.url,
+        url,
         owner: subscription.tenant,
         headers: headersOf({ ...delivery, sourceHeaders, body }, subscription, timestamp),
         body,

@@ -32,6 +32,11 @@ export interface TestResult {
   readonly timing: TestTiming;
 }
 
+/** A subscription with a URL. */
+export interface SentSubscription extends CachedSubscription {
+  readonly url: URL;
+}
+
 export interface TestWebhook {
   /** The id in the webhook's headers. Nothing of a test webhook is stored. */
   readonly webhookId: string;
@@ -46,7 +51,7 @@ export interface TestSender {
    *
    * @returns the result, or null while there are too many tests in flight, of all tenants or of this one.
    */
-  send(webhook: TestWebhook, subscription: CachedSubscription): Promise<TestResult | null>;
+  send(webhook: TestWebhook, subscription: SentSubscription): Promise<TestResult | null>;
   /** Ends the tests under way. */
   stop(): void;
 }
@@ -57,7 +62,7 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
   let underWay = 0;
   const underWayByTenant = new Map<string, number>();
 
-  async function send(webhook: TestWebhook, subscription: CachedSubscription): Promise<TestResult> {
+  async function send(webhook: TestWebhook, subscription: SentSubscription): Promise<TestResult> {
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
     const clock = createPhaseClock();
     const client = createHttpClient({ ...options, timeoutMs });

@@ -20,7 +20,8 @@ export interface CachedSubscription {
   readonly id: number;
   /** The tenant that owns it, which never changes. */
   readonly tenant: string;
-  readonly url: URL;
+  /** Null: its receiver pulls. */
+  readonly url: URL | null;
   /** Null for a subscription without a secret. */
   readonly signer: Signer | null;
   /** Verifies the signatures of webhooks handed in; null: only a key is accepted. */
@@ -157,7 +158,7 @@ export function createSubscriptionCache(
 interface SubscriptionRow extends PolicyColumns, SecretColumns, SigningColumns, IngestColumns {
   readonly id: number;
   readonly tenant: string;
-  readonly url: string;
+  readonly url: string | null;
   readonly verify: Verification | null;
   readonly status: SubscriptionStatus;
   readonly circuit_open: boolean;
@@ -190,7 +191,7 @@ function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
   try {
     return {
       ...known,
-      url: new URL(row.url),
+      url: row.url === null ? null : new URL(row.url),
       ...readSigning(row, sealer),
       schedule: row.retry_schedule === null ? null : parseRetrySchedule(row.retry_schedule),
       problem: null,
@@ -198,7 +199,7 @@ function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
   } catch (error) {
     return {
       ...known,
-      url: new URL('http://invalid.invalid'),
+      url: row.url === null ? null : new URL('http://invalid.invalid'),
       signer: null,
       verifier: null,
       schedule: null,

@@ -14,6 +14,8 @@ export interface Policy {
   readonly max_in_flight: number | null;
   readonly rate_limit: RateLimit | null;
   readonly ordering: 'none' | 'strict';
+  /** Without a URL: it is deleted when nobody has pulled for this time; null: never. */
+  readonly expire_after: string | null;
 }
 
 /** The most requests in a period, spread evenly: `{"limit": 50, "per": "1s"}`. */
@@ -31,6 +33,7 @@ export interface PolicyColumns {
   rate_limit: number | null;
   rate_limit_per_ms: number | null;
   ordering: 'none' | 'strict';
+  expire_after_ms: number | null;
 }
 
 /** A field that cannot be used, and why. */
@@ -48,6 +51,9 @@ const MIN_TIMEOUT_MS = 100;
 const MAX_TIMEOUT_MS = 5 * 60_000;
 const MIN_PER_MS = 100;
 const MAX_PER_MS = 86_400_000;
+/** Longer than a pull may wait. */
+const MIN_EXPIRE_AFTER_MS = 2 * 60_000;
+const MAX_EXPIRE_AFTER_MS = 365 * 86_400_000;
 export const MAX_HEADERS = 32;
 const MAX_HEADERS_LENGTH = 8_192;
 
@@ -122,6 +128,7 @@ export function headerProblem(name: string, value: unknown): string | null {
 export function policyColumns(given: Partial<Policy>): Partial<PolicyColumns> {
   const columns: Partial<PolicyColumns> = {};
   const { retry_schedule, timeout, headers, max_in_flight, rate_limit, ordering } = given;
+  const { expire_after } = given;
   if (retry_schedule !== undefined) {
     if (retry_schedule !== null)
       explained('retry_schedule', () => parseRetrySchedule(retry_schedule));
@@ -144,12 +151,18 @@ export function policyColumns(given: Partial<Policy>): Partial<PolicyColumns> {
         : durationIn('rate_limit.per', rate_limit.per, MIN_PER_MS, MAX_PER_MS);
   }
   if (ordering !== undefined) columns.ordering = ordering;
+  if (expire_after !== undefined) {
+    columns.expire_after_ms =
+      expire_after === null
+        ? null
+        : durationIn('expire_after', expire_after, MIN_EXPIRE_AFTER_MS, MAX_EXPIRE_AFTER_MS);
+  }
   return columns;
 }
 
 /** Turns columns into the policy as in the API. */
 export function policyOf(columns: PolicyColumns): Policy {
-  const { timeout_ms, rate_limit, rate_limit_per_ms } = columns;
+  const { timeout_ms, rate_limit, rate_limit_per_ms, expire_after_ms } = columns;
   return {
     retry_schedule: columns.retry_schedule,
     timeout: timeout_ms === null ? null : formatDuration(timeout_ms),
@@ -160,6 +173,7 @@ export function policyOf(columns: PolicyColumns): Policy {
         ? null
         : { limit: rate_limit, per: formatDuration(rate_limit_per_ms) },
     ordering: columns.ordering,
+    expire_after: expire_after_ms === null ? null : formatDuration(Number(expire_after_ms)),
   };
 }
 

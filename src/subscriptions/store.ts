@@ -10,7 +10,8 @@ import type { SigningColumns } from './signing.ts';
 /** A subscription as in the API, without its secrets. */
 export interface Subscription extends Policy, SigningColumns, IngestColumns {
   readonly id: number;
-  readonly url: string;
+  /** Null: its receiver pulls. */
+  readonly url: string | null;
   readonly status: SubscriptionStatus;
   /** Why it is paused or disabled. */
   readonly status_reason: string | null;
@@ -35,7 +36,7 @@ export interface SubscriptionFields
     Partial<SigningColumns>,
     Partial<IngestColumns>,
     GivenSecrets {
-  url: string;
+  url: string | null;
   event_types?: string[] | null;
   channels?: string[] | null;
   filter?: string | null;
@@ -74,6 +75,7 @@ export const VISIBLE = [
   'rate_limit',
   'rate_limit_per_ms',
   'ordering',
+  'expire_after_ms',
   'created_at',
   'updated_at',
 ] as const;
@@ -81,8 +83,9 @@ export const VISIBLE = [
 /** A row of VISIBLE. */
 type Row = Omit<Subscription, keyof Policy> & PolicyColumns;
 
-export function present({ timeout_ms, rate_limit, rate_limit_per_ms, ...row }: Row): Subscription {
-  return { ...row, ...policyOf({ ...row, timeout_ms, rate_limit, rate_limit_per_ms }) };
+export function present(stored: Row): Subscription {
+  const { timeout_ms, rate_limit, rate_limit_per_ms, expire_after_ms, ...row } = stored;
+  return { ...row, ...policyOf(stored) };
 }
 
 /**

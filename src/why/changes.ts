@@ -23,6 +23,7 @@ export const ACTIONS = [
   'edit_url',
   'edit_limits',
   'rotate_secret',
+  'pull',
   'send_again',
 ] as const;
 
@@ -135,6 +136,10 @@ export const cancel = (ids: Ids, purpose = 'to cancel it') =>
     purpose,
     sqlOf('cancel', ids),
   );
+
+/** Something that the receiver does: it acknowledges what it pulls. */
+export const pull = ({ subscriptionId }: Pick<Ids, 'subscriptionId'>) =>
+  advise('pull', `let the receiver pull: GET /v1/subscriptions/${subscriptionId}/pull`);
 
 export const WAIT = advise('wait', 'wait');
 export const START_WORKER = advise('start_worker', 'start a worker (`posthorn start`)');

@@ -22,6 +22,11 @@ export const ENDED: { readonly [R in Reason<'succeeded' | 'failed' | 'cancelled'
 
   expired(facts, schedule) {
     const time = formatDuration(expiryMs(facts.subscription.retrySchedule, schedule));
+    if (facts.subscription.isPulled)
+      return ended(
+        facts,
+        `Failed${endedAt(facts)}: it was due and nobody pulled it for as long as history is kept (POSTHORN_RETENTION)`,
+      );
     return ended(
       facts,
       `Failed${endedAt(facts)}: it was due and held, with the circuit of ${subscriptionOf(facts)} open, for longer than ${time}, in which all its retries would have been made`,

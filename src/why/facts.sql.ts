@@ -25,6 +25,8 @@ export interface Facts {
   /** The attempt that was recorded last. */
   readonly lastAttempt: LastAttempt | null;
   readonly workers: WorkerFacts;
+  /** Its receiver has pulled it and not acknowledged it yet; null: it has not. */
+  readonly lease: LeaseFacts | null;
   /** Its place among the held deliveries; null: it is not held. */
   readonly queue: Queue | null;
 }
@@ -58,10 +60,18 @@ interface SubscriptionFacts {
   /** True: deliveries from before it was enabled are being cancelled. */
   readonly isSkipping: boolean;
   readonly throughBacklog: boolean;
+  /** Its receiver pulls, and when it did so last; null: never. */
+  readonly isPulled: boolean;
+  readonly pulledAt: Date | null;
   readonly ordering: SubscriptionOrdering;
   readonly rateLimit: { readonly limit: number; readonly perMs: number } | null;
   readonly maxInFlight: number | null;
   readonly retrySchedule: string | null;
+}
+
+interface LeaseFacts {
+  readonly pulledAt: Date;
+  readonly endsAt: Date;
 }
 
 interface CircuitFacts {
@@ -147,6 +157,10 @@ interface Row {
   readonly error: string | null;
   readonly duration_ms: number;
   readonly backlog_owner: string | null;
+  readonly is_pulled: boolean;
+  readonly pulled_at: Date | null;
+  readonly leased_at: Date | null;
+  readonly ends_at: Date;
   readonly in_flight: number;
   readonly alive: readonly string[];
 }
@@ -187,7 +201,7 @@ export async function readFacts(
        c.told_at is not null as by_failures,
        a.attempt_number, a.at as attempt_at, a.status as attempt_status, a.response_code, a.error_code, a.error,
        a.duration_ms,
-       b.owner as backlog_owner,
+       b.owner as backlog_owner, s.url is null as is_pulled, b.pulled_at, l.leased_at, l.ends_at,
        (select coalesce(sum((w.in_flight ->> s.id::text)::integer), 0)::integer
          from posthorn.workers w where w.in_flight ? s.id::text) as in_flight,
        (select coalesce(array_agg(w.pool_id), '{}') from posthorn.workers w where ${ALIVE}) as alive
@@ -196,6 +210,7 @@ export async function readFacts(
      join posthorn.webhook_payloads p on p.id = ${id}
      left join posthorn.circuits c on c.subscription_id = d.subscription_id
      left join posthorn.backlogs b on b.subscription_id = d.subscription_id
+     left join posthorn.leases l on l.subscription_id = d.subscription_id and l.webhook_id = ${id}
      left join posthorn.delivery_attempts a on a.webhook_id = ${id} and a.subscription_id = d.subscription_id
        and a.attempt_number = d.attempt_count
      where d.webhook_id = ${id} and d.subscription_id = $1 and s.tenant = $2`,
@@ -245,6 +260,8 @@ function factsOf(row: Row, webhookId: string, subscriptionId: number, queue: Que
       deletedAt: row.deleted_at,
       isSkipping: row.is_skipping,
       throughBacklog: row.through_backlog,
+      isPulled: row.is_pulled,
+      pulledAt: row.pulled_at,
       ordering: row.ordering,
       rateLimit:
         rate_limit === null || rate_limit_per_ms === null
@@ -278,6 +295,7 @@ function factsOf(row: Row, webhookId: string, subscriptionId: number, queue: Que
             durationMs: row.duration_ms,
           },
     workers: workersOf(row),
+    lease: row.leased_at === null ? null : { pulledAt: row.leased_at, endsAt: row.ends_at },
     queue,
   };
 }

@@ -24,11 +24,13 @@ export const REASONS = {
     'paused',
     'disabled',
     'circuit_open',
+    'leased',
     'no_worker',
     'probing',
     'no_owner',
     'ordering',
     'retry',
+    'to_be_pulled',
     'rate_limit',
     'max_in_flight',
     'next_of_key',
@@ -46,8 +48,9 @@ export type Rule = Exclude<HeldReason, 'receiver_busy'> | 'max_in_flight';
 
 /** Returns the rule by which deliveries of the subscription are held; null: there is none. */
 export function ruleOf({ subscription, circuit }: Facts): Rule | null {
-  const { status, ordering, rateLimit, maxInFlight } = subscription;
+  const { status, isPulled, ordering, rateLimit, maxInFlight } = subscription;
   if (status !== 'active') return status;
+  if (isPulled) return 'pull';
   if (circuit?.openedAt != null) return 'circuit_open';
   if (ordering === 'strict') return 'ordering';
   if (rateLimit !== null) return 'rate_limit';
@@ -70,17 +73,18 @@ const JUDGES: { readonly [S in DeliveryState]: Judge<S> } = {
     return delivery.queued ? 'queued' : 'waking';
   },
   held(facts) {
-    const { delivery, subscription, circuit, workers, queue, now } = facts;
+    const { delivery, subscription, circuit, workers, now } = facts;
     if (subscription.deletedAt !== null) return 'cancelling';
     if (delivery.isSkipped) return 'skipping';
     if (subscription.status !== 'active') return subscription.status;
+    if (subscription.isPulled) return reasonToPull(facts);
     const isOpen = circuit?.openedAt != null;
     if (isOpen && circuit.probeAt !== null && circuit.probeAt > now) return 'circuit_open';
     if (workers.ofBacklogs === 0) return 'no_worker';
     if (isOpen) return 'probing';
     if (!workers.backlogOwned) return 'no_owner';
     const isStrict = subscription.ordering === 'strict';
-    if (isStrict && (queue?.behind != null || queue?.complete === false)) return 'ordering';
+    if (isBehind(facts)) return 'ordering';
     if (isDueLater(facts)) return 'retry';
     if (subscription.rateLimit !== null) return 'rate_limit';
     if (subscription.maxInFlight !== null) return 'max_in_flight';
@@ -97,6 +101,18 @@ const JUDGES: { readonly [S in DeliveryState]: Judge<S> } = {
     return subscription.deletedAt === null ? 'cancelled' : 'subscription_deleted';
   },
 };
+
+/** Why a delivery is held that its receiver pulls. */
+function reasonToPull(facts: Facts): Reason<'held'> {
+  if (facts.lease !== null) return 'leased';
+  if (isBehind(facts)) return 'ordering';
+  return isDueLater(facts) ? 'retry' : 'to_be_pulled';
+}
+
+/** With strict order, an older delivery of its key goes first. */
+function isBehind({ subscription, queue }: Facts): boolean {
+  return subscription.ordering === 'strict' && (queue?.behind != null || queue?.complete === false);
+}
 
 /** Returns why a delivery is in its state. */
 export function reasonOf(facts: Facts): Reason {

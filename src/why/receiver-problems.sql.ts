@@ -18,7 +18,7 @@ const MAX_HELD = 1_000;
 /** Failures of a subscription with one cause. */
 export interface FoundProblem {
   readonly subscription_id: number;
-  readonly subscription_url: string;
+  readonly subscription_url: string | null;
   readonly status: SubscriptionStatus;
   readonly circuit_open: boolean;
   /** No attempt has succeeded since several failed in a row. */

@@ -145,8 +145,19 @@ const KINDS: {
     says: () => 'the bodies of its webhooks cannot be read',
     remedy: () => 'receiver',
   },
+  lease_ended: {
+    says: () => 'its receiver pulls webhooks and does not acknowledge them in time',
+    remedy: () => 'receiver',
+  },
+  pull_failed: {
+    says: () => 'its receiver pulls webhooks and reports that they fail',
+    remedy: () => 'receiver',
+  },
   expired: {
-    says: () => 'deliveries expired before they were tried, because its circuit was open',
+    says: ({ subscription_url }) =>
+      subscription_url === null
+        ? 'deliveries expired, because nobody pulled them'
+        : 'deliveries expired before they were tried, because its circuit was open',
     remedy: () => 'receiver',
   },
   disabled: { says: () => 'it is disabled, and deliveries are held', remedy: () => 'receiver' },
@@ -195,7 +206,8 @@ function nextStepOf(cause: Cause, problem: Details): Change {
   const { subscription_id: id, status, circuit_open, failing, waiting, failed_since } = problem;
   if (status === 'disabled') return enable(id, 'once its receiver is mended, to send what is held');
   const remedy = KINDS[cause].remedy(problem);
-  if (remedy === 'url') return editUrl(id);
+  // Without a URL, its receiver reports what another one answered.
+  if (remedy === 'url' && problem.subscription_url !== null) return editUrl(id);
   if (remedy === 'secret') return rotateSecret(id);
   if (circuit_open)
     return enable(id, 'once its receiver is mended, to close the circuit and send what is held');

@@ -6,6 +6,7 @@ import {
   editUrl,
   enable,
   MEND_RECEIVER,
+  pull,
   resume,
   WAIT,
 } from './changes.ts';
@@ -52,6 +53,10 @@ export const RULES: {
       enable(subscriptionId),
       editUrl(subscriptionId),
     ],
+  },
+  pull: {
+    because: (facts) => `the receiver of ${subscriptionOf(facts)} pulls its webhooks`,
+    changes: (facts) => [pull(facts)],
   },
   ordering: {
     because(facts) {

@@ -156,6 +156,34 @@ export const UNFINISHED: { readonly [R in Reason<'pending' | 'held'>]: Explain }
     };
   },
 
+  leased({ delivery, lease, subscription, now }) {
+    const pulledAt = lease?.pulledAt ?? now;
+    const endsAt = lease?.endsAt ?? now;
+    const ends =
+      endsAt > now
+        ? `it has to be acknowledged by ${comingTime(endsAt, now)}`
+        : `its lease ended at ${timeOf(endsAt, now)}, and a worker records that within seconds`;
+    const others = subscription.ordering === 'strict' ? '; later deliveries of its key wait' : '';
+    return {
+      sentence: `Held: its receiver pulled it at ${timeOf(pulledAt, now)} as attempt ${delivery.attemptCount + 1}, and has not acknowledged it; ${ends}${others}`,
+      since: pulledAt,
+      changes: [WAIT],
+    };
+  },
+
+  to_be_pulled(facts) {
+    const { subscription, delivery, now } = facts;
+    const last =
+      subscription.pulledAt === null
+        ? 'has never done so'
+        : `did so last at ${timeOf(subscription.pulledAt, now)}`;
+    return {
+      sentence: `Held: it is due${sinceDue(facts)}; ${RULES.pull.because(facts)}, and ${last}; ${aheadOf(facts)}`,
+      since: delivery.dueAt,
+      changes: RULES.pull.changes(facts),
+    };
+  },
+
   no_owner(facts) {
     return {
       sentence: `Held: it is due${sinceDue(facts)}, and no worker owns the backlog of ${subscriptionOf(facts)} at this moment; a worker takes it within 30 s`,

@@ -19,6 +19,9 @@ declare module 'fastify' {
 /** The longest id of a tenant. */
 export const MAX_TENANT_LENGTH = 256;
 
+/** What keys of one tenant may have. */
+const OF_TENANT = new Set<Needed | undefined>(['read', 'send', 'pull', 'manage']);
+
 /** The query parameter of every route that works on one tenant. */
 const TenantQuery = Type.String({
   maxLength: MAX_TENANT_LENGTH,
@@ -29,7 +32,7 @@ const TenantQuery = Type.String({
 /** Returns true if a route works on one tenant, which `?tenant=` may name. */
 export function namesTenant({ url, config }: Pick<RouteOptions, 'url' | 'config'>): boolean {
   const scope = config?.scope;
-  return url.startsWith('/v1/') && (scope === 'read' || scope === 'send' || scope === 'manage');
+  return url.startsWith('/v1/') && OF_TENANT.has(scope);
 }
 
 /**

@@ -38,6 +38,10 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
           name: 'subscriptions',
           description: 'URLs of receivers, and the webhooks that each gets.',
         },
+        {
+          name: 'pull',
+          description: 'Webhooks for receivers that get them by requests of their own.',
+        },
         { name: 'ingest', description: 'Sending webhooks.' },
         {
           name: 'history',

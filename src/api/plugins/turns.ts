@@ -14,6 +14,10 @@ declare module 'fastify' {
     endless?: boolean;
   }
   interface FastifyInstance {
+    /** Ends the turn of a request before the request ends. */
+    endTurn: (request: FastifyRequest) => void;
+    /** Begins a turn of a request that has ended its turn. */
+    takeTurn: (request: FastifyRequest) => Promise<void>;
     /** Waits for something other than the database: a request's turn ends before it, and another begins after it. */
     outsideTurn: <T>(request: FastifyRequest, wait: () => Promise<T>) => Promise<T>;
     /** Reads the next part of an answer that is being sent, in a turn of its own. */
@@ -44,6 +48,8 @@ export function registerTurns(app: FastifyInstance): void {
   let unread = 0;
   const unreadByTenant = new Map<string, number>();
   app.decorateRequest('endTurn', null);
+  app.decorate('takeTurn', takeTurn);
+  app.decorate('endTurn', endTurn);
   app.decorate('outsideTurn', async (request, wait) => {
     endTurn(request);
     const result = await wait();
@@ -131,5 +137,6 @@ export function registerTurns(app: FastifyInstance): void {
 }
 
 function takesTurns(config: FastifyContextConfig | undefined): boolean {
-  return !config?.endless && (config?.scope === 'read' || config?.scope === 'manage');
+  const scope = config?.scope;
+  return !config?.endless && (scope === 'read' || scope === 'pull' || scope === 'manage');
 }

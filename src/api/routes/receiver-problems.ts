@@ -25,7 +25,7 @@ const ReceiverProblem = named('ReceiverProblem', {
     examples: ['7.http_status_503'],
   }),
   subscription_id: SubscriptionId,
-  subscription_url: Type.String(),
+  subscription_url: nullable(Type.String()),
   subscription_status: oneOf(SUBSCRIPTION_STATUSES),
   circuit_open: Type.Boolean({
     description: 'Whether its deliveries are held because many attempts failed in a row.',

@@ -84,7 +84,7 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         ),
         response: {
           200: described('The result of the test.', Outcome),
-          ...problems(400, 401, 404, 413, 415, 429),
+          ...problems(400, 401, 404, 409, 413, 415, 429),
         },
       },
     },
@@ -99,6 +99,12 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       );
       const subscription = await subscriptions.get(id);
       if (rows[0] === undefined || subscription === null) throw notFound('subscription', id);
+      const { url } = subscription;
+      if (url === null)
+        throw new Problem(
+          'conflict',
+          `Subscription ${id} has no URL to send to: its receiver pulls. Send a webhook to it, and pull it.`,
+        );
       const { webhook_id } = rows[0];
       // The receiver may take minutes.
       request.endTurn?.();
@@ -109,7 +115,7 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
           contentType: 'application/json',
           body: Buffer.from(compactJson({ type, timestamp, data }, 'body.data')),
         },
-        subscription,
+        { ...subscription, url },
       );
       if (result === null) {
         throw new Problem(
@@ -122,7 +128,7 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
       return reply.send({
         webhook_id,
         subscription_id: id,
-        url: subscription.url.href,
+        url: url.href,
         status,
         error_code: errorCode,
         error,

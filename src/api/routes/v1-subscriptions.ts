@@ -33,10 +33,13 @@ import {
   SignatureScheme,
   Subscription,
   Url,
+  UrlOrPull,
 } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({ subscription_id: SubscriptionId });
+
+const ONLY_PULLED = 'is only for subscriptions without a URL; leave it out';
 
 const HealthSummary = named('SubscriptionHealthSummary', {
   circuit: Circuit,
@@ -68,6 +71,24 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
   const judge = createSubscriptionJudge(settings);
   const requireFilter = createFilterCheck(pool);
 
+  /** A subscription with a URL keeps having one, so no delivery is pulled and sent at the same time. */
+  async function requireKind(
+    tenant: string,
+    id: number,
+    change: { readonly url?: string; readonly expire_after?: string | null },
+  ): Promise<void> {
+    if (change.url === undefined && typeof change.expire_after !== 'string') return;
+    const known = await getSubscription(db, tenant, id);
+    if (known === undefined) return;
+    if (known.url === null && change.url !== undefined)
+      throw invalidField(
+        'body.url',
+        'cannot be given to a subscription whose receiver pulls; create another subscription',
+      );
+    if (known.url !== null && typeof change.expire_after === 'string')
+      throw invalidField('body.expire_after', ONLY_PULLED);
+  }
+
   app.post(
     '/v1/subscriptions',
     {
@@ -76,11 +97,11 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         operationId: 'createSubscription',
         summary: 'Create a subscription',
         description:
-          'Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.',
+          'Without a URL (null) its receiver pulls its webhooks: see docs/pull.md. Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.',
         tags: ['subscriptions'],
         body: Type.Object(
           {
-            url: Url,
+            url: UrlOrPull,
             secret: Type.Optional(Secret),
             generate_secret: Type.Optional(
               Type.Boolean({
@@ -125,6 +146,8 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       const fieldWithoutHeader = (['signature_template', 'signature_content'] as const).find(
         (name) => typeof given[name] === 'string' && typeof given.signature_header !== 'string',
       );
+      if (given.url !== null && typeof given.expire_after === 'string')
+        throw invalidField('body.expire_after', ONLY_PULLED);
       if (fieldWithoutHeader !== undefined)
         throw invalidField(
           `body.${fieldWithoutHeader}`,
@@ -237,7 +260,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         operationId: 'updateSubscription',
         summary: 'Change a subscription',
         description:
-          'Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.',
+          'Fields that are left out do not change. A subscription without a URL never gets one. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.',
         tags: ['subscriptions'],
         params: Params,
         body: Type.Object(
@@ -264,6 +287,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
     async (request, reply) => {
       const { subscription_id: id } = request.params;
       await requireFilter(request.body.filter);
+      await requireKind(request.tenant, id, request.body);
       const subscription = await updateSubscription(
         db,
         sealer,

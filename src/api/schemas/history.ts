@@ -29,7 +29,9 @@ const DeliveryFields = {
   id: DeliveryId,
   webhook_id: WebhookId,
   subscription_id: SubscriptionId,
-  subscription_url: Type.String(),
+  subscription_url: nullable(
+    Type.String({ description: 'Null: the receiver of the subscription pulls its webhooks.' }),
+  ),
   event_type: nullable(Type.String()),
   state: oneOf(DELIVERY_STATES),
   reason: DeliveryReason,

@@ -22,6 +22,13 @@ export const Url = Type.String({
   examples: ['https://example.com/webhooks'],
 });
 
+/** The URL in answers, and in requests that create a subscription. */
+export const UrlOrPull = nullable({
+  ...Url,
+  description:
+    'The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull.',
+});
+
 export const Secret = Type.String({
   maxLength: 256,
   description:
@@ -134,6 +141,14 @@ const PolicyFields = {
         examples: [{ limit: 50, per: '1s' }],
       },
     ),
+  ),
+  expire_after: nullable(
+    Type.String({
+      maxLength: 20,
+      description:
+        'Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays.',
+      examples: ['10m'],
+    }),
   ),
   ordering: oneOf(
     ['none', 'strict'],
@@ -254,6 +269,7 @@ export const OPTIONAL_FIELDS = {
   max_in_flight: Type.Optional(PolicyFields.max_in_flight),
   rate_limit: Type.Optional(PolicyFields.rate_limit),
   ordering: Type.Optional(PolicyFields.ordering),
+  expire_after: Type.Optional(PolicyFields.expire_after),
   signature_header: Type.Optional(SignatureFields.signature_header),
   signature_template: Type.Optional(SignatureFields.signature_template),
   signature_content: Type.Optional(SignatureFields.signature_content),
@@ -278,7 +294,7 @@ export const Deleted = Type.Object({
 
 export const Subscription = named('Subscription', {
   id: SubscriptionId,
-  url: Url,
+  url: UrlOrPull,
   status: oneOf(
     SUBSCRIPTION_STATUSES,
     'active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type.',
