@@ -84,6 +84,8 @@ const GROUPS: Record<string, readonly Fault[]> = {
     { loops: ['skip_held'], ...renamesColumn('subscriptions', 'skip_until') },
     { loops: ['count_minutes'], ...renamesColumn('counting', 'counted_until') },
     { loops: ['move_future_times'], ...renamesColumn('backlogs', 'owned_at') },
+    { loops: ['end_leases'], ...renamesColumn('leases', 'ends_at') },
+    { loops: ['delete_temporary'], ...renamesColumn('subscriptions', 'expire_after_ms') },
     { loops: ['send_backfills'], ...renamesColumn('backfill_runs', 'due_at') },
   ],
   'asked by requests': [
@@ -138,6 +140,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
       ...renamesFunction('ensure_partitions'),
       poke: (stage) => job(stage, 'keep_partitions', {}),
     },
+    { loops: ['expire_unpulled'], ...renamesColumn('subscriptions', 'url') },
     { loops: ['forget_tasks'], ...renamesColumn('tasks', 'ended_at') },
     { loops: ['forget_counts'], ...renamesColumn('counts_by_hour', 'hour') },
     {

@@ -16,6 +16,7 @@ const ROOMS = [
   'queue',
   'maintenance',
   'backlog',
+  'pull',
   'sending',
   'bulk-operations',
   'archive',

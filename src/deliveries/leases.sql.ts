@@ -93,9 +93,17 @@ const ENDED = `
           d.probe_count as "probeCount", s.retry_schedule as "retrySchedule", s.ordering = 'strict' as strict,
           s.ordering = 'strict' or s.max_in_flight is not null as awaited
         from ended
-        join posthorn.deliveries d
-          on d.webhook_id = ended.webhook_id and d.subscription_id = ended.subscription_id
-        join posthorn.subscriptions s on s.id = ended.subscription_id`;
+        -- The offset makes each a look-up by its key, whatever the planner expects.
+        cross join lateral (
+          select d.schedule_offset, d.probe_count
+          from posthorn.deliveries d
+          where d.webhook_id = ended.webhook_id and d.subscription_id = ended.subscription_id
+          offset 0) as d
+        cross join lateral (
+          select s.retry_schedule, s.ordering, s.max_in_flight
+          from posthorn.subscriptions s
+          where s.id = ended.subscription_id
+          offset 0) as s`;
 
 /** Names leases by their webhooks and tokens: the nth token is that of the nth webhook. */
 export interface LeaseKeys {

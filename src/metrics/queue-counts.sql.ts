@@ -49,7 +49,7 @@ export async function countQueue(pool: pg.Pool): Promise<QueueCounts> {
               limit ${MAX_COUNTED}) held
             group by subscription_id) h
           cross join lateral (
-            select status, circuit_open, ordering, rate_limit, max_in_flight
+            select status, url, circuit_open, ordering, rate_limit, max_in_flight
             from posthorn.subscriptions
             where id = h.subscription_id
             offset 0) s

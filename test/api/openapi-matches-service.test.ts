@@ -1,6 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import t from 'tap';
 import { connect } from '../helpers/database.ts';
+import { subscribeAs } from '../helpers/health.ts';
 import { bodyExamplesOf, operationsOf } from '../helpers/openapi.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
@@ -63,10 +64,12 @@ t.test(
       '/v1/stream',
       '/v1/subscriptions',
       '/v1/subscriptions/{subscription_id}',
+      '/v1/subscriptions/{subscription_id}/acknowledge',
       '/v1/subscriptions/{subscription_id}/enable',
       '/v1/subscriptions/{subscription_id}/health',
       '/v1/subscriptions/{subscription_id}/pause',
       '/v1/subscriptions/{subscription_id}/public-key',
+      '/v1/subscriptions/{subscription_id}/pull',
       '/v1/subscriptions/{subscription_id}/recover',
       '/v1/subscriptions/{subscription_id}/replay',
       '/v1/subscriptions/{subscription_id}/resume',
@@ -123,7 +126,7 @@ t.test('the document tells which scope each operation needs', async (t) => {
     const scopes =
       ofService.some((start) => path.startsWith(start)) && !path.endsWith('/portal')
         ? /^admin$/
-        : /^(read|send|manage)$/;
+        : /^(read|send|pull|manage)$/;
     const expected = open.includes(path)
       ? []
       : path === '/ingest/{subscription_id}'
@@ -173,6 +176,7 @@ t.test('the examples of request bodies work when sent', async (t) => {
   const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
   await posthorn.subscribe(receiver.url);
+  const pulled = String(await subscribeAs(posthorn, { url: null }));
   const application = await connect(t, posthorn.databaseUrl);
   await application.query('create table public.orders (id integer primary key)');
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
@@ -187,7 +191,10 @@ t.test('the examples of request bodies work when sent', async (t) => {
     const reply = await posthorn.request(
       method.toUpperCase(),
       path
-        .replace('{subscription_id}', '1')
+        .replace(
+          '{subscription_id}',
+          operation.operationId === 'acknowledgeDeliveries' ? pulled : '1',
+        )
         .replace('{tenant_id}', 'acme')
         .replace('{watch_id}', '1')
         .replace('{event_type}', 'order.created'),
@@ -207,6 +214,8 @@ t.test('answers match the schemas of the document', async (t) => {
   const posthorn = await startTestService(t, { POSTHORN_PUBLIC_CATALOGUE: '*' });
   const id = await posthorn.subscribe(receiver.url);
   const webhookId = await posthorn.ingest(id);
+  const pulled = await subscribeAs(posthorn, { url: null });
+  await posthorn.ingest(pulled);
   await until('the delivery has succeeded', async () => {
     const { json } = await posthorn.request('GET', '/v1/stats');
     return json.succeeded === 1;
@@ -255,6 +264,14 @@ t.test('answers match the schemas of the document', async (t) => {
       '/v1/subscriptions/{subscription_id}/recover',
       `/v1/subscriptions/${id}/recover`,
       { since: '2026-01-31T12:00:00Z' },
+    ],
+    ['get', '/v1/subscriptions/{subscription_id}/pull', `/v1/subscriptions/${id}/pull`],
+    ['get', '/v1/subscriptions/{subscription_id}/pull', `/v1/subscriptions/${pulled}/pull`],
+    [
+      'post',
+      '/v1/subscriptions/{subscription_id}/acknowledge',
+      `/v1/subscriptions/${pulled}/acknowledge`,
+      { results: [{ token: 'AYkKXayWd0u8zrMCCZqAVwAAAAE', result: 'released' }] },
     ],
     ['get', '/v1/tasks', '/v1/tasks'],
     ['get', '/v1/tasks/{task_id}', `/v1/tasks/${webhookId}`],

@@ -12,10 +12,11 @@ const OPEN = [
 ];
 /** All that a key can have without having that one. */
 const WITHOUT: Record<string, string[]> = {
-  read: ['send'],
+  read: ['send', 'pull'],
   send: ['manage', 'read'],
-  manage: ['send', 'read'],
-  admin: ['manage', 'send', 'read'],
+  pull: ['send', 'read'],
+  manage: ['send', 'read', 'pull'],
+  admin: ['manage', 'send', 'pull', 'read'],
 };
 
 t.test('every operation needs a scope, and refuses a key without that scope', async (t) => {

@@ -268,7 +268,7 @@ t.test(
       signed_in: false,
       required: false,
       tenant: null,
-      scopes: ['read', 'send', 'manage', 'admin'],
+      scopes: ['read', 'send', 'pull', 'manage', 'admin'],
       expires_at: null,
       portal: null,
     });

@@ -13,6 +13,7 @@ import { ofBacklogs } from './hot/backlog.ts';
 import { ofManyDeliveries } from './hot/clock.ts';
 import { ofHistory } from './hot/history.ts';
 import { ofIntake } from './hot/intake.ts';
+import { ofPulling } from './hot/pull.ts';
 import { ofQueue } from './hot/queue.ts';
 import { ofResources } from './hot/resources.ts';
 import { type Hot, readSamples } from './hot/samples.ts';
@@ -41,6 +42,8 @@ const RARE: Readonly<Record<string, string>> = {
   'enable-any': 'updates a subscription by its id',
   'mark-commits': 'reads marks by their number, of which there is one a second for an hour',
   beat: 'reads workers, of which there are few',
+  'pulled-subscriptions': 'reads an index of subscriptions without a URL, once an hour',
+  'find-unpulled': 'reads an index of temporary subscriptions, twice a minute',
   'record-late':
     'logs results that changed no delivery, by their ids: after a lost answer or a take-over',
   'keys-used': 'updates keys by their ids, each once a minute at most',
@@ -97,6 +100,7 @@ const hot = [
   ...ofIntake(),
   ...ofSending(samples),
   ...ofBacklogs(samples),
+  ...ofPulling(samples),
   ...ofManyDeliveries(samples),
   ...ofHistory(samples),
   ...ofWhy(samples),

@@ -95,6 +95,7 @@ const (
 	ChangeActionEnable       ChangeAction = "enable"
 	ChangeActionMendReceiver ChangeAction = "mend_receiver"
 	ChangeActionPause        ChangeAction = "pause"
+	ChangeActionPull         ChangeAction = "pull"
 	ChangeActionReplaySince  ChangeAction = "replay_since"
 	ChangeActionResume       ChangeAction = "resume"
 	ChangeActionRetry        ChangeAction = "retry"
@@ -118,6 +119,8 @@ func (e ChangeAction) Valid() bool {
 	case ChangeActionMendReceiver:
 		return true
 	case ChangeActionPause:
+		return true
+	case ChangeActionPull:
 		return true
 	case ChangeActionReplaySince:
 		return true
@@ -241,6 +244,7 @@ const (
 	DeliveryWhyReasonExpired             DeliveryWhyReason = "expired"
 	DeliveryWhyReasonGone                DeliveryWhyReason = "gone"
 	DeliveryWhyReasonHandedOver          DeliveryWhyReason = "handed_over"
+	DeliveryWhyReasonLeased              DeliveryWhyReason = "leased"
 	DeliveryWhyReasonMaxInFlight         DeliveryWhyReason = "max_in_flight"
 	DeliveryWhyReasonNextOfKey           DeliveryWhyReason = "next_of_key"
 	DeliveryWhyReasonNoOwner             DeliveryWhyReason = "no_owner"
@@ -256,6 +260,7 @@ const (
 	DeliveryWhyReasonSkipping            DeliveryWhyReason = "skipping"
 	DeliveryWhyReasonSubscriptionDeleted DeliveryWhyReason = "subscription_deleted"
 	DeliveryWhyReasonToBeHeld            DeliveryWhyReason = "to_be_held"
+	DeliveryWhyReasonToBePulled          DeliveryWhyReason = "to_be_pulled"
 	DeliveryWhyReasonWaking              DeliveryWhyReason = "waking"
 	DeliveryWhyReasonWorkerEnded         DeliveryWhyReason = "worker_ended"
 )
@@ -284,6 +289,8 @@ func (e DeliveryWhyReason) Valid() bool {
 	case DeliveryWhyReasonGone:
 		return true
 	case DeliveryWhyReasonHandedOver:
+		return true
+	case DeliveryWhyReasonLeased:
 		return true
 	case DeliveryWhyReasonMaxInFlight:
 		return true
@@ -314,6 +321,8 @@ func (e DeliveryWhyReason) Valid() bool {
 	case DeliveryWhyReasonSubscriptionDeleted:
 		return true
 	case DeliveryWhyReasonToBeHeld:
+		return true
+	case DeliveryWhyReasonToBePulled:
 		return true
 	case DeliveryWhyReasonWaking:
 		return true
@@ -520,6 +529,7 @@ func (e KeyEnvironment) Valid() bool {
 const (
 	KeyScopesAdmin  KeyScopes = "admin"
 	KeyScopesManage KeyScopes = "manage"
+	KeyScopesPull   KeyScopes = "pull"
 	KeyScopesRead   KeyScopes = "read"
 	KeyScopesSend   KeyScopes = "send"
 )
@@ -530,6 +540,8 @@ func (e KeyScopes) Valid() bool {
 	case KeyScopesAdmin:
 		return true
 	case KeyScopesManage:
+		return true
+	case KeyScopesPull:
 		return true
 	case KeyScopesRead:
 		return true
@@ -603,6 +615,24 @@ func (e PortalSettingsMode) Valid() bool {
 	}
 }
 
+// Defines values for PulledDeliveryEncoding.
+const (
+	PulledDeliveryEncodingBase64 PulledDeliveryEncoding = "base64"
+	PulledDeliveryEncodingUtf8   PulledDeliveryEncoding = "utf-8"
+)
+
+// Valid indicates whether the value is a known member of the PulledDeliveryEncoding enum.
+func (e PulledDeliveryEncoding) Valid() bool {
+	switch e {
+	case PulledDeliveryEncodingBase64:
+		return true
+	case PulledDeliveryEncodingUtf8:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReceiverProblemCause.
 const (
 	ReceiverProblemCauseBlocked           ReceiverProblemCause = "blocked"
@@ -612,10 +642,12 @@ const (
 	ReceiverProblemCauseExpired           ReceiverProblemCause = "expired"
 	ReceiverProblemCauseGone              ReceiverProblemCause = "gone"
 	ReceiverProblemCauseHttpStatus        ReceiverProblemCause = "http_status"
+	ReceiverProblemCauseLeaseEnded        ReceiverProblemCause = "lease_ended"
 	ReceiverProblemCauseOther             ReceiverProblemCause = "other"
 	ReceiverProblemCausePayloadUnreadable ReceiverProblemCause = "payload_unreadable"
 	ReceiverProblemCauseProtocol          ReceiverProblemCause = "protocol"
 	ReceiverProblemCauseProxy             ReceiverProblemCause = "proxy"
+	ReceiverProblemCausePullFailed        ReceiverProblemCause = "pull_failed"
 	ReceiverProblemCauseRedirect          ReceiverProblemCause = "redirect"
 	ReceiverProblemCauseRefused           ReceiverProblemCause = "refused"
 	ReceiverProblemCauseReset             ReceiverProblemCause = "reset"
@@ -644,6 +676,8 @@ func (e ReceiverProblemCause) Valid() bool {
 		return true
 	case ReceiverProblemCauseHttpStatus:
 		return true
+	case ReceiverProblemCauseLeaseEnded:
+		return true
 	case ReceiverProblemCauseOther:
 		return true
 	case ReceiverProblemCausePayloadUnreadable:
@@ -651,6 +685,8 @@ func (e ReceiverProblemCause) Valid() bool {
 	case ReceiverProblemCauseProtocol:
 		return true
 	case ReceiverProblemCauseProxy:
+		return true
+	case ReceiverProblemCausePullFailed:
 		return true
 	case ReceiverProblemCauseRedirect:
 		return true
@@ -1264,6 +1300,7 @@ func (e CreateKeyJSONBodyEnvironment) Valid() bool {
 const (
 	CreateKeyJSONBodyScopesAdmin  CreateKeyJSONBodyScopes = "admin"
 	CreateKeyJSONBodyScopesManage CreateKeyJSONBodyScopes = "manage"
+	CreateKeyJSONBodyScopesPull   CreateKeyJSONBodyScopes = "pull"
 	CreateKeyJSONBodyScopesRead   CreateKeyJSONBodyScopes = "read"
 	CreateKeyJSONBodyScopesSend   CreateKeyJSONBodyScopes = "send"
 )
@@ -1274,6 +1311,8 @@ func (e CreateKeyJSONBodyScopes) Valid() bool {
 	case CreateKeyJSONBodyScopesAdmin:
 		return true
 	case CreateKeyJSONBodyScopesManage:
+		return true
+	case CreateKeyJSONBodyScopesPull:
 		return true
 	case CreateKeyJSONBodyScopesRead:
 		return true
@@ -1306,6 +1345,7 @@ func (e CreateKey201JSONResponseBodyEnvironment) Valid() bool {
 const (
 	CreateKey201JSONResponseBodyScopesAdmin  CreateKey201JSONResponseBodyScopes = "admin"
 	CreateKey201JSONResponseBodyScopesManage CreateKey201JSONResponseBodyScopes = "manage"
+	CreateKey201JSONResponseBodyScopesPull   CreateKey201JSONResponseBodyScopes = "pull"
 	CreateKey201JSONResponseBodyScopesRead   CreateKey201JSONResponseBodyScopes = "read"
 	CreateKey201JSONResponseBodyScopesSend   CreateKey201JSONResponseBodyScopes = "send"
 )
@@ -1316,6 +1356,8 @@ func (e CreateKey201JSONResponseBodyScopes) Valid() bool {
 	case CreateKey201JSONResponseBodyScopesAdmin:
 		return true
 	case CreateKey201JSONResponseBodyScopesManage:
+		return true
+	case CreateKey201JSONResponseBodyScopesPull:
 		return true
 	case CreateKey201JSONResponseBodyScopesRead:
 		return true
@@ -1995,6 +2037,27 @@ func (e UpdateSubscription200JSONResponseBodyVerifyScheme) Valid() bool {
 	}
 }
 
+// Defines values for AcknowledgeDeliveriesJSONBodyResultsResult.
+const (
+	AcknowledgeDeliveriesJSONBodyResultsResultDelivered AcknowledgeDeliveriesJSONBodyResultsResult = "delivered"
+	AcknowledgeDeliveriesJSONBodyResultsResultFailed    AcknowledgeDeliveriesJSONBodyResultsResult = "failed"
+	AcknowledgeDeliveriesJSONBodyResultsResultReleased  AcknowledgeDeliveriesJSONBodyResultsResult = "released"
+)
+
+// Valid indicates whether the value is a known member of the AcknowledgeDeliveriesJSONBodyResultsResult enum.
+func (e AcknowledgeDeliveriesJSONBodyResultsResult) Valid() bool {
+	switch e {
+	case AcknowledgeDeliveriesJSONBodyResultsResultDelivered:
+		return true
+	case AcknowledgeDeliveriesJSONBodyResultsResultFailed:
+		return true
+	case AcknowledgeDeliveriesJSONBodyResultsResultReleased:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EnableSubscriptionJSONBodyBacklog.
 const (
 	EnableSubscriptionJSONBodyBacklogResume EnableSubscriptionJSONBodyBacklog = "resume"
@@ -2376,8 +2439,8 @@ type CancelledDelivery struct {
 	// SubscriptionId The id of a subscription.
 	//
 	// Examples: 1
-	SubscriptionId  int    `json:"subscription_id"`
-	SubscriptionUrl string `json:"subscription_url"`
+	SubscriptionId  int     `json:"subscription_id"`
+	SubscriptionUrl *string `json:"subscription_url"`
 
 	// WebhookId The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
 	WebhookId openapi_types.UUID `json:"webhook_id"`
@@ -2450,8 +2513,8 @@ type Delivery struct {
 	// SubscriptionId The id of a subscription.
 	//
 	// Examples: 1
-	SubscriptionId  int    `json:"subscription_id"`
-	SubscriptionUrl string `json:"subscription_url"`
+	SubscriptionId  int     `json:"subscription_id"`
+	SubscriptionUrl *string `json:"subscription_url"`
 
 	// WebhookId The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
 	WebhookId openapi_types.UUID `json:"webhook_id"`
@@ -2594,6 +2657,7 @@ type EnabledSubscription struct {
 	CreatedAt      time.Time          `json:"created_at"`
 	Description    *string            `json:"description"`
 	EventTypes     *[]string          `json:"event_types"`
+	ExpireAfter    *string            `json:"expire_after"`
 	Filter         *string            `json:"filter"`
 	ForwardHeaders *[]string          `json:"forward_headers"`
 	HasSecret      bool               `json:"has_secret"`
@@ -2634,12 +2698,8 @@ type EnabledSubscription struct {
 	StatusReason *string                   `json:"status_reason"`
 	Timeout      *string                   `json:"timeout"`
 	UpdatedAt    time.Time                 `json:"updated_at"`
-
-	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-	//
-	// Examples: https://example.com/webhooks
-	Url    string `json:"url"`
-	Verify *struct {
+	Url          *string                   `json:"url"`
+	Verify       *struct {
 		// Algorithm Only for the scheme hmac. Left out: sha256.
 		Algorithm *EnabledSubscriptionVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -2830,6 +2890,33 @@ type PortalSettings struct {
 // PortalSettingsMode auto: light or dark, as the browser of the customer prefers.
 type PortalSettingsMode string
 
+// PulledDelivery defines model for PulledDelivery.
+type PulledDelivery struct {
+	// AttemptNumber The number of this attempt, from 1.
+	AttemptNumber int `json:"attempt_number"`
+
+	// Body The body, as `encoding` says. Signatures cover its bytes.
+	Body string `json:"body"`
+
+	// Encoding base64: the body is not UTF-8.
+	Encoding  PulledDeliveryEncoding `json:"encoding"`
+	EventType *string                `json:"event_type"`
+
+	// Headers The headers that a request with this webhook would have, with names in lower case: among them webhook-id, webhook-timestamp and the signatures, which are made when it is pulled.
+	Headers map[string]string `json:"headers"`
+
+	// Token Names the delivery and this attempt of it, for acknowledging it.
+	//
+	// Examples: AYkKXayWd0u8zrMCCZqAVwAAAAE
+	Token string `json:"token"`
+
+	// WebhookId The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+	WebhookId openapi_types.UUID `json:"webhook_id"`
+}
+
+// PulledDeliveryEncoding base64: the body is not UTF-8.
+type PulledDeliveryEncoding string
+
 // QueueStats defines model for QueueStats.
 type QueueStats struct {
 	// Due Deliveries that are due now and wait for a worker.
@@ -2844,6 +2931,7 @@ type QueueStats struct {
 		Disabled     int `json:"disabled"`
 		Ordering     int `json:"ordering"`
 		Paused       int `json:"paused"`
+		Pull         int `json:"pull"`
 		RateLimit    int `json:"rate_limit"`
 		ReceiverBusy int `json:"receiver_busy"`
 	} `json:"held"`
@@ -2910,7 +2998,7 @@ type ReceiverProblem struct {
 	// Examples: 1
 	SubscriptionId     int                               `json:"subscription_id"`
 	SubscriptionStatus ReceiverProblemSubscriptionStatus `json:"subscription_status"`
-	SubscriptionUrl    string                            `json:"subscription_url"`
+	SubscriptionUrl    *string                           `json:"subscription_url"`
 
 	// Waiting Deliveries whose last attempt failed so, and that wait for their next attempt.
 	Waiting int `json:"waiting"`
@@ -3066,6 +3154,7 @@ type Subscription struct {
 	CreatedAt      time.Time          `json:"created_at"`
 	Description    *string            `json:"description"`
 	EventTypes     *[]string          `json:"event_types"`
+	ExpireAfter    *string            `json:"expire_after"`
 	Filter         *string            `json:"filter"`
 	ForwardHeaders *[]string          `json:"forward_headers"`
 	HasSecret      bool               `json:"has_secret"`
@@ -3103,12 +3192,8 @@ type Subscription struct {
 	StatusReason *string            `json:"status_reason"`
 	Timeout      *string            `json:"timeout"`
 	UpdatedAt    time.Time          `json:"updated_at"`
-
-	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-	//
-	// Examples: https://example.com/webhooks
-	Url    string `json:"url"`
-	Verify *struct {
+	Url          *string            `json:"url"`
+	Verify       *struct {
 		// Algorithm Only for the scheme hmac. Left out: sha256.
 		Algorithm *SubscriptionVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -3235,6 +3320,7 @@ type SubscriptionRow struct {
 	CreatedAt      time.Time                  `json:"created_at"`
 	Description    *string                    `json:"description"`
 	EventTypes     *[]string                  `json:"event_types"`
+	ExpireAfter    *string                    `json:"expire_after"`
 	Filter         *string                    `json:"filter"`
 	ForwardHeaders *[]string                  `json:"forward_headers"`
 	HasSecret      bool                       `json:"has_secret"`
@@ -3273,12 +3359,8 @@ type SubscriptionRow struct {
 	StatusReason *string               `json:"status_reason"`
 	Timeout      *string               `json:"timeout"`
 	UpdatedAt    time.Time             `json:"updated_at"`
-
-	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-	//
-	// Examples: https://example.com/webhooks
-	Url    string `json:"url"`
-	Verify *struct {
+	Url          *string               `json:"url"`
+	Verify       *struct {
 		// Algorithm Only for the scheme hmac. Left out: sha256.
 		Algorithm *SubscriptionRowVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -3826,6 +3908,7 @@ type CreateSubscriptionJSONBody struct {
 	Channels       *[]string `json:"channels,omitempty"`
 	Description    *string   `json:"description,omitempty"`
 	EventTypes     *[]string `json:"event_types,omitempty"`
+	ExpireAfter    *string   `json:"expire_after,omitempty"`
 	Filter         *string   `json:"filter,omitempty"`
 	ForwardHeaders *[]string `json:"forward_headers,omitempty"`
 
@@ -3859,12 +3942,8 @@ type CreateSubscriptionJSONBody struct {
 	SignatureScheme   *CreateSubscriptionJSONBodySignatureScheme `json:"signature_scheme,omitempty"`
 	SignatureTemplate *string                                    `json:"signature_template,omitempty"`
 	Timeout           *string                                    `json:"timeout,omitempty"`
-
-	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-	//
-	// Examples: https://example.com/webhooks
-	Url    string `json:"url"`
-	Verify *struct {
+	Url               *string                                    `json:"url"`
+	Verify            *struct {
 		// Algorithm Only for the scheme hmac. Left out: sha256.
 		Algorithm *CreateSubscriptionJSONBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -3961,6 +4040,7 @@ type UpdateSubscriptionJSONBody struct {
 	Channels           *[]string          `json:"channels,omitempty"`
 	Description        *string            `json:"description,omitempty"`
 	EventTypes         *[]string          `json:"event_types,omitempty"`
+	ExpireAfter        *string            `json:"expire_after,omitempty"`
 	Filter             *string            `json:"filter,omitempty"`
 	ForwardHeaders     *[]string          `json:"forward_headers,omitempty"`
 	Headers            *map[string]string `json:"headers,omitempty"`
@@ -4048,6 +4128,37 @@ type UpdateSubscription200JSONResponseBodyVerifyEncoding string
 // UpdateSubscription200JSONResponseBodyVerifyScheme defines parameters for UpdateSubscription.
 type UpdateSubscription200JSONResponseBodyVerifyScheme string
 
+// AcknowledgeDeliveriesJSONBody defines parameters for AcknowledgeDeliveries.
+type AcknowledgeDeliveriesJSONBody struct {
+	Results []struct {
+		// Error Only for failed: what went wrong, as a sentence for people.
+		Error *string `json:"error,omitempty"`
+
+		// ResponseCode The HTTP status with which the receiver answered, if the webhook was forwarded to one. It is shown with the attempt and decides nothing.
+		ResponseCode *int `json:"response_code,omitempty"`
+
+		// ResponseExcerpt The beginning of the answer, which is shown with the attempt.
+		ResponseExcerpt *string `json:"response_excerpt,omitempty"`
+
+		// Result delivered: the attempt succeeded. failed: it failed, and the next one follows by the retry schedule. released: the delivery is given back, at once and without an attempt.
+		Result AcknowledgeDeliveriesJSONBodyResultsResult `json:"result"`
+
+		// Token Names the delivery and this attempt of it, for acknowledging it.
+		//
+		// Examples: AYkKXayWd0u8zrMCCZqAVwAAAAE
+		Token string `json:"token"`
+	} `json:"results"`
+}
+
+// AcknowledgeDeliveriesParams defines parameters for AcknowledgeDeliveries.
+type AcknowledgeDeliveriesParams struct {
+	// Tenant The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+	Tenant *string `form:"tenant,omitempty" json:"tenant,omitempty"`
+}
+
+// AcknowledgeDeliveriesJSONBodyResultsResult defines parameters for AcknowledgeDeliveries.
+type AcknowledgeDeliveriesJSONBodyResultsResult string
+
 // EnableSubscriptionJSONBody defines parameters for EnableSubscription.
 type EnableSubscriptionJSONBody struct {
 	// Backlog resume: send its pending and held deliveries. skip: cancel them.
@@ -4082,6 +4193,21 @@ type PauseSubscriptionParams struct {
 
 // GetPublicKeyParams defines parameters for GetPublicKey.
 type GetPublicKeyParams struct {
+	// Tenant The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+	Tenant *string `form:"tenant,omitempty" json:"tenant,omitempty"`
+}
+
+// PullDeliveriesParams defines parameters for PullDeliveries.
+type PullDeliveriesParams struct {
+	// Batch The most deliveries. There are fewer if fewer are due, or if their bodies are larger than 4 MiB together. If it is left out: 10.
+	Batch *int `form:"batch,omitempty" json:"batch,omitempty"`
+
+	// Wait How long to wait if nothing is due: 0s to 1m. The answer comes as soon as something is due. If it is left out: 20s.
+	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Lease The time for acknowledging the deliveries: 1s to 1h. If it is left out: 1m.
+	Lease *string `form:"lease,omitempty" json:"lease,omitempty"`
+
 	// Tenant The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
 	Tenant *string `form:"tenant,omitempty" json:"tenant,omitempty"`
 }
@@ -4525,6 +4651,9 @@ type CreateSubscriptionJSONRequestBody CreateSubscriptionJSONBody
 
 // UpdateSubscriptionJSONRequestBody defines body for UpdateSubscription for application/json ContentType.
 type UpdateSubscriptionJSONRequestBody UpdateSubscriptionJSONBody
+
+// AcknowledgeDeliveriesJSONRequestBody defines body for AcknowledgeDeliveries for application/json ContentType.
+type AcknowledgeDeliveriesJSONRequestBody AcknowledgeDeliveriesJSONBody
 
 // EnableSubscriptionJSONRequestBody defines body for EnableSubscription for application/json ContentType.
 type EnableSubscriptionJSONRequestBody EnableSubscriptionJSONBody
@@ -5065,7 +5194,7 @@ type ClientInterface interface {
 
 	// CreateSubscriptionWithBody Create a subscription
 	//
-	// Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
+	// Without a URL (null) its receiver pulls its webhooks: see docs/pull.md. Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5074,7 +5203,7 @@ type ClientInterface interface {
 
 	// CreateSubscription Create a subscription
 	//
-	// Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
+	// Without a URL (null) its receiver pulls its webhooks: see docs/pull.md. Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5095,7 +5224,7 @@ type ClientInterface interface {
 
 	// UpdateSubscriptionWithBody Change a subscription
 	//
-	// Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
+	// Fields that are left out do not change. A subscription without a URL never gets one. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5104,12 +5233,30 @@ type ClientInterface interface {
 
 	// UpdateSubscription Change a subscription
 	//
-	// Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
+	// Fields that are left out do not change. A subscription without a URL never gets one. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /v1/subscriptions/{subscription_id} (the `UpdateSubscription` operationId).
 	UpdateSubscription(ctx context.Context, subscriptionId int, params *UpdateSubscriptionParams, body UpdateSubscriptionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcknowledgeDeliveriesWithBody Acknowledge deliveries that were pulled
+	//
+	// Records an attempt for each delivery and ends its lease, all in one transaction. Nothing is recorded for leases that had ended before: these deliveries are pulled again. A request that is repeated changes nothing, so it can be sent again after an error.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/subscriptions/{subscription_id}/acknowledge (the `AcknowledgeDeliveries` operationId).
+	AcknowledgeDeliveriesWithBody(ctx context.Context, subscriptionId int, params *AcknowledgeDeliveriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcknowledgeDeliveries Acknowledge deliveries that were pulled
+	//
+	// Records an attempt for each delivery and ends its lease, all in one transaction. Nothing is recorded for leases that had ended before: these deliveries are pulled again. A request that is repeated changes nothing, so it can be sent again after an error.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/subscriptions/{subscription_id}/acknowledge (the `AcknowledgeDeliveries` operationId).
+	AcknowledgeDeliveries(ctx context.Context, subscriptionId int, params *AcknowledgeDeliveriesParams, body AcknowledgeDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// EnableSubscriptionWithBody Enable a subscription
 	//
@@ -5158,6 +5305,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/subscriptions/{subscription_id}/public-key (the `GetPublicKey` operationId).
 	GetPublicKey(ctx context.Context, subscriptionId int, params *GetPublicKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PullDeliveries Pull deliveries of a subscription without a URL
+	//
+	// Hands out the oldest deliveries that are due, each with a lease, and waits if there are none. Each must be acknowledged (POST …/acknowledge) before its lease ends; otherwise the attempt counts as timed out, and the next attempt follows by the retry schedule. Order, rate limit, max_in_flight and pause hold as for other subscriptions. docs/pull.md has an example.
+	//
+	// Corresponds with GET /v1/subscriptions/{subscription_id}/pull (the `PullDeliveries` operationId).
+	PullDeliveries(ctx context.Context, subscriptionId int, params *PullDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RecoverSubscriptionWithBody Send all failed deliveries of a period again
 	//
@@ -6103,7 +6257,7 @@ func (c *Client) ListSubscriptions(ctx context.Context, params *ListSubscription
 
 // CreateSubscriptionWithBody Create a subscription
 //
-// Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
+// Without a URL (null) its receiver pulls its webhooks: see docs/pull.md. Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6122,7 +6276,7 @@ func (c *Client) CreateSubscriptionWithBody(ctx context.Context, params *CreateS
 
 // CreateSubscription Create a subscription
 //
-// Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
+// Without a URL (null) its receiver pulls its webhooks: see docs/pull.md. Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6173,7 +6327,7 @@ func (c *Client) GetSubscription(ctx context.Context, subscriptionId int, params
 
 // UpdateSubscriptionWithBody Change a subscription
 //
-// Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
+// Fields that are left out do not change. A subscription without a URL never gets one. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6192,13 +6346,51 @@ func (c *Client) UpdateSubscriptionWithBody(ctx context.Context, subscriptionId 
 
 // UpdateSubscription Change a subscription
 //
-// Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
+// Fields that are left out do not change. A subscription without a URL never gets one. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /v1/subscriptions/{subscription_id} (the `UpdateSubscription` operationId).
 func (c *Client) UpdateSubscription(ctx context.Context, subscriptionId int, params *UpdateSubscriptionParams, body UpdateSubscriptionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateSubscriptionRequest(c.Server, subscriptionId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcknowledgeDeliveriesWithBody Acknowledge deliveries that were pulled
+//
+// Records an attempt for each delivery and ends its lease, all in one transaction. Nothing is recorded for leases that had ended before: these deliveries are pulled again. A request that is repeated changes nothing, so it can be sent again after an error.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/subscriptions/{subscription_id}/acknowledge (the `AcknowledgeDeliveries` operationId).
+func (c *Client) AcknowledgeDeliveriesWithBody(ctx context.Context, subscriptionId int, params *AcknowledgeDeliveriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcknowledgeDeliveriesRequestWithBody(c.Server, subscriptionId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcknowledgeDeliveries Acknowledge deliveries that were pulled
+//
+// Records an attempt for each delivery and ends its lease, all in one transaction. Nothing is recorded for leases that had ended before: these deliveries are pulled again. A request that is repeated changes nothing, so it can be sent again after an error.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/subscriptions/{subscription_id}/acknowledge (the `AcknowledgeDeliveries` operationId).
+func (c *Client) AcknowledgeDeliveries(ctx context.Context, subscriptionId int, params *AcknowledgeDeliveriesParams, body AcknowledgeDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcknowledgeDeliveriesRequest(c.Server, subscriptionId, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6307,6 +6499,23 @@ func (c *Client) PauseSubscription(ctx context.Context, subscriptionId int, para
 // Corresponds with GET /v1/subscriptions/{subscription_id}/public-key (the `GetPublicKey` operationId).
 func (c *Client) GetPublicKey(ctx context.Context, subscriptionId int, params *GetPublicKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetPublicKeyRequest(c.Server, subscriptionId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PullDeliveries Pull deliveries of a subscription without a URL
+//
+// Hands out the oldest deliveries that are due, each with a lease, and waits if there are none. Each must be acknowledged (POST …/acknowledge) before its lease ends; otherwise the attempt counts as timed out, and the next attempt follows by the retry schedule. Order, rate limit, max_in_flight and pause hold as for other subscriptions. docs/pull.md has an example.
+//
+// Corresponds with GET /v1/subscriptions/{subscription_id}/pull (the `PullDeliveries` operationId).
+func (c *Client) PullDeliveries(ctx context.Context, subscriptionId int, params *PullDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPullDeliveriesRequest(c.Server, subscriptionId, params)
 	if err != nil {
 		return nil, err
 	}
@@ -9383,6 +9592,80 @@ func NewUpdateSubscriptionRequestWithBody(server string, subscriptionId int, par
 	return req, nil
 }
 
+// NewAcknowledgeDeliveriesRequest calls the generic AcknowledgeDeliveries builder with application/json body
+func NewAcknowledgeDeliveriesRequest(server string, subscriptionId int, params *AcknowledgeDeliveriesParams, body AcknowledgeDeliveriesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAcknowledgeDeliveriesRequestWithBody(server, subscriptionId, params, "application/json", bodyReader)
+}
+
+// NewAcknowledgeDeliveriesRequestWithBody constructs an http.Request for the AcknowledgeDeliveries method, with any body, and a specified content type
+func NewAcknowledgeDeliveriesRequestWithBody(server string, subscriptionId int, params *AcknowledgeDeliveriesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "subscription_id", subscriptionId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/subscriptions/%s/acknowledge", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Tenant != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tenant", *params.Tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewEnableSubscriptionRequest calls the generic EnableSubscription builder with application/json body
 func NewEnableSubscriptionRequest(server string, subscriptionId int, params *EnableSubscriptionParams, body EnableSubscriptionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -9626,6 +9909,103 @@ func NewGetPublicKeyRequest(server string, subscriptionId int, params *GetPublic
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Tenant != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tenant", *params.Tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPullDeliveriesRequest constructs an http.Request for the PullDeliveries method
+func NewPullDeliveriesRequest(server string, subscriptionId int, params *PullDeliveriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "subscription_id", subscriptionId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/subscriptions/%s/pull", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Batch != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "batch", *params.Batch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Lease != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lease", *params.Lease, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Tenant != nil {
 
@@ -11562,7 +11942,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateSubscriptionWithBodyWithResponse Create a subscription
 	//
-	// Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
+	// Without a URL (null) its receiver pulls its webhooks: see docs/pull.md. Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11571,7 +11951,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateSubscriptionWithResponse Create a subscription
 	//
-	// Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
+	// Without a URL (null) its receiver pulls its webhooks: see docs/pull.md. Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11596,7 +11976,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateSubscriptionWithBodyWithResponse Change a subscription
 	//
-	// Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
+	// Fields that are left out do not change. A subscription without a URL never gets one. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11605,12 +11985,30 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateSubscriptionWithResponse Change a subscription
 	//
-	// Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
+	// Fields that are left out do not change. A subscription without a URL never gets one. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/subscriptions/{subscription_id} (the `UpdateSubscription` operationId).
 	UpdateSubscriptionWithResponse(ctx context.Context, subscriptionId int, params *UpdateSubscriptionParams, body UpdateSubscriptionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSubscriptionResponse, error)
+
+	// AcknowledgeDeliveriesWithBodyWithResponse Acknowledge deliveries that were pulled
+	//
+	// Records an attempt for each delivery and ends its lease, all in one transaction. Nothing is recorded for leases that had ended before: these deliveries are pulled again. A request that is repeated changes nothing, so it can be sent again after an error.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/subscriptions/{subscription_id}/acknowledge (the `AcknowledgeDeliveries` operationId).
+	AcknowledgeDeliveriesWithBodyWithResponse(ctx context.Context, subscriptionId int, params *AcknowledgeDeliveriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AcknowledgeDeliveriesResponse, error)
+
+	// AcknowledgeDeliveriesWithResponse Acknowledge deliveries that were pulled
+	//
+	// Records an attempt for each delivery and ends its lease, all in one transaction. Nothing is recorded for leases that had ended before: these deliveries are pulled again. A request that is repeated changes nothing, so it can be sent again after an error.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/subscriptions/{subscription_id}/acknowledge (the `AcknowledgeDeliveries` operationId).
+	AcknowledgeDeliveriesWithResponse(ctx context.Context, subscriptionId int, params *AcknowledgeDeliveriesParams, body AcknowledgeDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*AcknowledgeDeliveriesResponse, error)
 
 	// EnableSubscriptionWithBodyWithResponse Enable a subscription
 	//
@@ -11663,6 +12061,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/subscriptions/{subscription_id}/public-key (the `GetPublicKey` operationId).
 	GetPublicKeyWithResponse(ctx context.Context, subscriptionId int, params *GetPublicKeyParams, reqEditors ...RequestEditorFn) (*GetPublicKeyResponse, error)
+
+	// PullDeliveriesWithResponse Pull deliveries of a subscription without a URL
+	//
+	// Hands out the oldest deliveries that are due, each with a lease, and waits if there are none. Each must be acknowledged (POST …/acknowledge) before its lease ends; otherwise the attempt counts as timed out, and the next attempt follows by the retry schedule. Order, rate limit, max_in_flight and pause hold as for other subscriptions. docs/pull.md has an example.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/subscriptions/{subscription_id}/pull (the `PullDeliveries` operationId).
+	PullDeliveriesWithResponse(ctx context.Context, subscriptionId int, params *PullDeliveriesParams, reqEditors ...RequestEditorFn) (*PullDeliveriesResponse, error)
 
 	// RecoverSubscriptionWithBodyWithResponse Send all failed deliveries of a period again
 	//
@@ -13456,6 +13863,7 @@ type CreateSubscriptionResponse struct {
 		CreatedAt      time.Time          `json:"created_at"`
 		Description    *string            `json:"description"`
 		EventTypes     *[]string          `json:"event_types"`
+		ExpireAfter    *string            `json:"expire_after"`
 		Filter         *string            `json:"filter"`
 		ForwardHeaders *[]string          `json:"forward_headers"`
 		HasSecret      bool               `json:"has_secret"`
@@ -13496,12 +13904,8 @@ type CreateSubscriptionResponse struct {
 		StatusReason *string                                     `json:"status_reason"`
 		Timeout      *string                                     `json:"timeout"`
 		UpdatedAt    time.Time                                   `json:"updated_at"`
-
-		// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-		//
-		// Examples: https://example.com/webhooks
-		Url    string `json:"url"`
-		Verify *struct {
+		Url          *string                                     `json:"url"`
+		Verify       *struct {
 			// Algorithm Only for the scheme hmac. Left out: sha256.
 			Algorithm *CreateSubscription201JSONResponseBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -13531,6 +13935,7 @@ func (r CreateSubscriptionResponse) GetJSON201() *struct {
 	CreatedAt      time.Time          `json:"created_at"`
 	Description    *string            `json:"description"`
 	EventTypes     *[]string          `json:"event_types"`
+	ExpireAfter    *string            `json:"expire_after"`
 	Filter         *string            `json:"filter"`
 	ForwardHeaders *[]string          `json:"forward_headers"`
 	HasSecret      bool               `json:"has_secret"`
@@ -13571,12 +13976,8 @@ func (r CreateSubscriptionResponse) GetJSON201() *struct {
 	StatusReason *string                                     `json:"status_reason"`
 	Timeout      *string                                     `json:"timeout"`
 	UpdatedAt    time.Time                                   `json:"updated_at"`
-
-	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-	//
-	// Examples: https://example.com/webhooks
-	Url    string `json:"url"`
-	Verify *struct {
+	Url          *string                                     `json:"url"`
+	Verify       *struct {
 		// Algorithm Only for the scheme hmac. Left out: sha256.
 		Algorithm *CreateSubscription201JSONResponseBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -13688,6 +14089,7 @@ type GetSubscriptionResponse struct {
 		CreatedAt      time.Time          `json:"created_at"`
 		Description    *string            `json:"description"`
 		EventTypes     *[]string          `json:"event_types"`
+		ExpireAfter    *string            `json:"expire_after"`
 		Filter         *string            `json:"filter"`
 		ForwardHeaders *[]string          `json:"forward_headers"`
 		HasSecret      bool               `json:"has_secret"`
@@ -13726,12 +14128,8 @@ type GetSubscriptionResponse struct {
 		StatusReason *string                                  `json:"status_reason"`
 		Timeout      *string                                  `json:"timeout"`
 		UpdatedAt    time.Time                                `json:"updated_at"`
-
-		// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-		//
-		// Examples: https://example.com/webhooks
-		Url    string `json:"url"`
-		Verify *struct {
+		Url          *string                                  `json:"url"`
+		Verify       *struct {
 			// Algorithm Only for the scheme hmac. Left out: sha256.
 			Algorithm *GetSubscription200JSONResponseBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -13758,6 +14156,7 @@ func (r GetSubscriptionResponse) GetJSON200() *struct {
 	CreatedAt      time.Time          `json:"created_at"`
 	Description    *string            `json:"description"`
 	EventTypes     *[]string          `json:"event_types"`
+	ExpireAfter    *string            `json:"expire_after"`
 	Filter         *string            `json:"filter"`
 	ForwardHeaders *[]string          `json:"forward_headers"`
 	HasSecret      bool               `json:"has_secret"`
@@ -13796,12 +14195,8 @@ func (r GetSubscriptionResponse) GetJSON200() *struct {
 	StatusReason *string                                  `json:"status_reason"`
 	Timeout      *string                                  `json:"timeout"`
 	UpdatedAt    time.Time                                `json:"updated_at"`
-
-	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-	//
-	// Examples: https://example.com/webhooks
-	Url    string `json:"url"`
-	Verify *struct {
+	Url          *string                                  `json:"url"`
+	Verify       *struct {
 		// Algorithm Only for the scheme hmac. Left out: sha256.
 		Algorithm *GetSubscription200JSONResponseBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -13861,6 +14256,7 @@ type UpdateSubscriptionResponse struct {
 		CreatedAt      time.Time          `json:"created_at"`
 		Description    *string            `json:"description"`
 		EventTypes     *[]string          `json:"event_types"`
+		ExpireAfter    *string            `json:"expire_after"`
 		Filter         *string            `json:"filter"`
 		ForwardHeaders *[]string          `json:"forward_headers"`
 		HasSecret      bool               `json:"has_secret"`
@@ -13898,12 +14294,8 @@ type UpdateSubscriptionResponse struct {
 		StatusReason *string                                     `json:"status_reason"`
 		Timeout      *string                                     `json:"timeout"`
 		UpdatedAt    time.Time                                   `json:"updated_at"`
-
-		// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-		//
-		// Examples: https://example.com/webhooks
-		Url    string `json:"url"`
-		Verify *struct {
+		Url          *string                                     `json:"url"`
+		Verify       *struct {
 			// Algorithm Only for the scheme hmac. Left out: sha256.
 			Algorithm *UpdateSubscription200JSONResponseBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -13933,6 +14325,7 @@ func (r UpdateSubscriptionResponse) GetJSON200() *struct {
 	CreatedAt      time.Time          `json:"created_at"`
 	Description    *string            `json:"description"`
 	EventTypes     *[]string          `json:"event_types"`
+	ExpireAfter    *string            `json:"expire_after"`
 	Filter         *string            `json:"filter"`
 	ForwardHeaders *[]string          `json:"forward_headers"`
 	HasSecret      bool               `json:"has_secret"`
@@ -13970,12 +14363,8 @@ func (r UpdateSubscriptionResponse) GetJSON200() *struct {
 	StatusReason *string                                     `json:"status_reason"`
 	Timeout      *string                                     `json:"timeout"`
 	UpdatedAt    time.Time                                   `json:"updated_at"`
-
-	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-	//
-	// Examples: https://example.com/webhooks
-	Url    string `json:"url"`
-	Verify *struct {
+	Url          *string                                     `json:"url"`
+	Verify       *struct {
 		// Algorithm Only for the scheme hmac. Left out: sha256.
 		Algorithm *UpdateSubscription200JSONResponseBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -14023,6 +14412,59 @@ func (r UpdateSubscriptionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateSubscriptionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AcknowledgeDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *struct {
+		// Ended The tokens whose leases had ended before: their time was over, or the delivery was released. Nothing was recorded for them.
+		Ended []string `json:"ended"`
+
+		// Recorded The number of results that are recorded, by this request or before.
+		Recorded int `json:"recorded"`
+	}
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AcknowledgeDeliveriesResponse) GetJSON200() *struct {
+	// Ended The tokens whose leases had ended before: their time was over, or the delivery was released. Nothing was recorded for them.
+	Ended []string `json:"ended"`
+
+	// Recorded The number of results that are recorded, by this request or before.
+	Recorded int `json:"recorded"`
+} {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r AcknowledgeDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AcknowledgeDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AcknowledgeDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AcknowledgeDeliveriesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14220,6 +14662,53 @@ func (r GetPublicKeyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetPublicKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PullDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *struct {
+		Deliveries  []PulledDelivery `json:"deliveries"`
+		LeasedUntil *time.Time       `json:"leased_until"`
+	}
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PullDeliveriesResponse) GetJSON200() *struct {
+	Deliveries  []PulledDelivery `json:"deliveries"`
+	LeasedUntil *time.Time       `json:"leased_until"`
+} {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r PullDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PullDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PullDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PullDeliveriesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -15305,8 +15794,8 @@ type GetWebhookResponse struct {
 			// SubscriptionId The id of a subscription.
 			//
 			// Examples: 1
-			SubscriptionId  int    `json:"subscription_id"`
-			SubscriptionUrl string `json:"subscription_url"`
+			SubscriptionId  int     `json:"subscription_id"`
+			SubscriptionUrl *string `json:"subscription_url"`
 
 			// WebhookId The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
 			WebhookId openapi_types.UUID `json:"webhook_id"`
@@ -15386,8 +15875,8 @@ func (r GetWebhookResponse) GetJSON200() *struct {
 		// SubscriptionId The id of a subscription.
 		//
 		// Examples: 1
-		SubscriptionId  int    `json:"subscription_id"`
-		SubscriptionUrl string `json:"subscription_url"`
+		SubscriptionId  int     `json:"subscription_id"`
+		SubscriptionUrl *string `json:"subscription_url"`
 
 		// WebhookId The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
 		WebhookId openapi_types.UUID `json:"webhook_id"`
@@ -16053,7 +16542,7 @@ func (c *ClientWithResponses) ListSubscriptionsWithResponse(ctx context.Context,
 
 // CreateSubscriptionWithBodyWithResponse Create a subscription
 //
-// Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
+// Without a URL (null) its receiver pulls its webhooks: see docs/pull.md. Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16068,7 +16557,7 @@ func (c *ClientWithResponses) CreateSubscriptionWithBodyWithResponse(ctx context
 
 // CreateSubscriptionWithResponse Create a subscription
 //
-// Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
+// Without a URL (null) its receiver pulls its webhooks: see docs/pull.md. Deliveries are signed only if the subscription has a secret: give one, or set generate_secret. With signature_scheme ed25519 and no secret, Posthorn generates a private key, which is never shown.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16111,7 +16600,7 @@ func (c *ClientWithResponses) GetSubscriptionWithResponse(ctx context.Context, s
 
 // UpdateSubscriptionWithBodyWithResponse Change a subscription
 //
-// Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
+// Fields that are left out do not change. A subscription without a URL never gets one. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16126,7 +16615,7 @@ func (c *ClientWithResponses) UpdateSubscriptionWithBodyWithResponse(ctx context
 
 // UpdateSubscriptionWithResponse Change a subscription
 //
-// Fields that are left out do not change. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
+// Fields that are left out do not change. A subscription without a URL never gets one. A new secret replaces the old one at once; with rotate-secret both sign for a while. null removes the secret.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16137,6 +16626,36 @@ func (c *ClientWithResponses) UpdateSubscriptionWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseUpdateSubscriptionResponse(rsp)
+}
+
+// AcknowledgeDeliveriesWithBodyWithResponse Acknowledge deliveries that were pulled
+//
+// Records an attempt for each delivery and ends its lease, all in one transaction. Nothing is recorded for leases that had ended before: these deliveries are pulled again. A request that is repeated changes nothing, so it can be sent again after an error.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/subscriptions/{subscription_id}/acknowledge (the `AcknowledgeDeliveries` operationId).
+func (c *ClientWithResponses) AcknowledgeDeliveriesWithBodyWithResponse(ctx context.Context, subscriptionId int, params *AcknowledgeDeliveriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AcknowledgeDeliveriesResponse, error) {
+	rsp, err := c.AcknowledgeDeliveriesWithBody(ctx, subscriptionId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcknowledgeDeliveriesResponse(rsp)
+}
+
+// AcknowledgeDeliveriesWithResponse Acknowledge deliveries that were pulled
+//
+// Records an attempt for each delivery and ends its lease, all in one transaction. Nothing is recorded for leases that had ended before: these deliveries are pulled again. A request that is repeated changes nothing, so it can be sent again after an error.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/subscriptions/{subscription_id}/acknowledge (the `AcknowledgeDeliveries` operationId).
+func (c *ClientWithResponses) AcknowledgeDeliveriesWithResponse(ctx context.Context, subscriptionId int, params *AcknowledgeDeliveriesParams, body AcknowledgeDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*AcknowledgeDeliveriesResponse, error) {
+	rsp, err := c.AcknowledgeDeliveries(ctx, subscriptionId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcknowledgeDeliveriesResponse(rsp)
 }
 
 // EnableSubscriptionWithBodyWithResponse Enable a subscription
@@ -16225,6 +16744,21 @@ func (c *ClientWithResponses) GetPublicKeyWithResponse(ctx context.Context, subs
 		return nil, err
 	}
 	return ParseGetPublicKeyResponse(rsp)
+}
+
+// PullDeliveriesWithResponse Pull deliveries of a subscription without a URL
+//
+// Hands out the oldest deliveries that are due, each with a lease, and waits if there are none. Each must be acknowledged (POST …/acknowledge) before its lease ends; otherwise the attempt counts as timed out, and the next attempt follows by the retry schedule. Order, rate limit, max_in_flight and pause hold as for other subscriptions. docs/pull.md has an example.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/subscriptions/{subscription_id}/pull (the `PullDeliveries` operationId).
+func (c *ClientWithResponses) PullDeliveriesWithResponse(ctx context.Context, subscriptionId int, params *PullDeliveriesParams, reqEditors ...RequestEditorFn) (*PullDeliveriesResponse, error) {
+	rsp, err := c.PullDeliveries(ctx, subscriptionId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePullDeliveriesResponse(rsp)
 }
 
 // RecoverSubscriptionWithBodyWithResponse Send all failed deliveries of a period again
@@ -17657,6 +18191,7 @@ func ParseCreateSubscriptionResponse(rsp *http.Response) (*CreateSubscriptionRes
 			CreatedAt      time.Time          `json:"created_at"`
 			Description    *string            `json:"description"`
 			EventTypes     *[]string          `json:"event_types"`
+			ExpireAfter    *string            `json:"expire_after"`
 			Filter         *string            `json:"filter"`
 			ForwardHeaders *[]string          `json:"forward_headers"`
 			HasSecret      bool               `json:"has_secret"`
@@ -17697,12 +18232,8 @@ func ParseCreateSubscriptionResponse(rsp *http.Response) (*CreateSubscriptionRes
 			StatusReason *string                                     `json:"status_reason"`
 			Timeout      *string                                     `json:"timeout"`
 			UpdatedAt    time.Time                                   `json:"updated_at"`
-
-			// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-			//
-			// Examples: https://example.com/webhooks
-			Url    string `json:"url"`
-			Verify *struct {
+			Url          *string                                     `json:"url"`
+			Verify       *struct {
 				// Algorithm Only for the scheme hmac. Left out: sha256.
 				Algorithm *CreateSubscription201JSONResponseBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -17784,6 +18315,7 @@ func ParseGetSubscriptionResponse(rsp *http.Response) (*GetSubscriptionResponse,
 			CreatedAt      time.Time          `json:"created_at"`
 			Description    *string            `json:"description"`
 			EventTypes     *[]string          `json:"event_types"`
+			ExpireAfter    *string            `json:"expire_after"`
 			Filter         *string            `json:"filter"`
 			ForwardHeaders *[]string          `json:"forward_headers"`
 			HasSecret      bool               `json:"has_secret"`
@@ -17822,12 +18354,8 @@ func ParseGetSubscriptionResponse(rsp *http.Response) (*GetSubscriptionResponse,
 			StatusReason *string                                  `json:"status_reason"`
 			Timeout      *string                                  `json:"timeout"`
 			UpdatedAt    time.Time                                `json:"updated_at"`
-
-			// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-			//
-			// Examples: https://example.com/webhooks
-			Url    string `json:"url"`
-			Verify *struct {
+			Url          *string                                  `json:"url"`
+			Verify       *struct {
 				// Algorithm Only for the scheme hmac. Left out: sha256.
 				Algorithm *GetSubscription200JSONResponseBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -17876,6 +18404,7 @@ func ParseUpdateSubscriptionResponse(rsp *http.Response) (*UpdateSubscriptionRes
 			CreatedAt      time.Time          `json:"created_at"`
 			Description    *string            `json:"description"`
 			EventTypes     *[]string          `json:"event_types"`
+			ExpireAfter    *string            `json:"expire_after"`
 			Filter         *string            `json:"filter"`
 			ForwardHeaders *[]string          `json:"forward_headers"`
 			HasSecret      bool               `json:"has_secret"`
@@ -17913,12 +18442,8 @@ func ParseUpdateSubscriptionResponse(rsp *http.Response) (*UpdateSubscriptionRes
 			StatusReason *string                                     `json:"status_reason"`
 			Timeout      *string                                     `json:"timeout"`
 			UpdatedAt    time.Time                                   `json:"updated_at"`
-
-			// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-			//
-			// Examples: https://example.com/webhooks
-			Url    string `json:"url"`
-			Verify *struct {
+			Url          *string                                     `json:"url"`
+			Verify       *struct {
 				// Algorithm Only for the scheme hmac. Left out: sha256.
 				Algorithm *UpdateSubscription200JSONResponseBodyVerifyAlgorithm `json:"algorithm,omitempty"`
 
@@ -17939,6 +18464,38 @@ func ParseUpdateSubscriptionResponse(rsp *http.Response) (*UpdateSubscriptionRes
 
 			// Warning Only if the request set a secret that the libraries of Standard Webhooks cannot verify as they are: which signature header verifies how.
 			Warning *string `json:"warning,omitempty"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAcknowledgeDeliveriesResponse parses an HTTP response from a AcknowledgeDeliveriesWithResponse call
+func ParseAcknowledgeDeliveriesResponse(rsp *http.Response) (*AcknowledgeDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AcknowledgeDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest struct {
+			// Ended The tokens whose leases had ended before: their time was over, or the delivery was released. Nothing was recorded for them.
+			Ended []string `json:"ended"`
+
+			// Recorded The number of results that are recorded, by this request or before.
+			Recorded int `json:"recorded"`
 		}
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
@@ -18063,6 +18620,35 @@ func ParseGetPublicKeyResponse(rsp *http.Response) (*GetPublicKeyResponse, error
 			//
 			// Examples: whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=
 			PublicKey string `json:"public_key"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePullDeliveriesResponse parses an HTTP response from a PullDeliveriesWithResponse call
+func ParsePullDeliveriesResponse(rsp *http.Response) (*PullDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PullDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest struct {
+			Deliveries  []PulledDelivery `json:"deliveries"`
+			LeasedUntil *time.Time       `json:"leased_until"`
 		}
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
@@ -18771,8 +19357,8 @@ func ParseGetWebhookResponse(rsp *http.Response) (*GetWebhookResponse, error) {
 				// SubscriptionId The id of a subscription.
 				//
 				// Examples: 1
-				SubscriptionId  int    `json:"subscription_id"`
-				SubscriptionUrl string `json:"subscription_url"`
+				SubscriptionId  int     `json:"subscription_id"`
+				SubscriptionUrl *string `json:"subscription_url"`
 
 				// WebhookId The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
 				WebhookId openapi_types.UUID `json:"webhook_id"`

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from 'typebox';
+import type { AttemptResult } from '../../deliveries/record.sql.ts';
 import { storableText } from '../../lib/storable-text.ts';
 import { type Acknowledgement, acknowledge } from '../../pull/acknowledge.ts';
 import { type LeaseName, readToken, writeToken } from '../../pull/token.ts';
@@ -52,7 +53,8 @@ export const acknowledgeRoutes: FastifyPluginAsyncTypebox<{ services: ApiService
   app,
   { services: { pool, subscriptions, settings, metrics } },
 ) => {
-  const recording = { schedule: settings.retrySchedule, onAttempt: metrics.observeAttempt };
+  const onAttempt = (result: AttemptResult) => metrics.observeAttempt(result);
+  const recording = { schedule: settings.retrySchedule, onAttempt };
 
   app.post(
     '/v1/subscriptions/:subscription_id/acknowledge',

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { type FreshLease, leaseDeliveries } from '../../deliveries/leases.sql.ts';
+import type { AttemptResult } from '../../deliveries/record.sql.ts';
 import { parseDuration } from '../../lib/duration.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { mayTake } from '../../lib/fair-share.ts';
@@ -52,7 +53,8 @@ export const pullRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   app,
   { services: { pool, listPool, subscriptions, polls, settings, metrics } },
 ) => {
-  const recording = { schedule: settings.retrySchedule, onAttempt: metrics.observeAttempt };
+  const onAttempt = (result: AttemptResult) => metrics.observeAttempt(result);
+  const recording = { schedule: settings.retrySchedule, onAttempt };
   const open = new Set<AbortController>();
   const openByTenant = new Map<string, number>();
   let isStopping = false;

@@ -10,6 +10,47 @@ export interface AcceptedWebhook {
   webhook_id: string;
 }
 
+/** What was recorded. */
+export interface AcknowledgeDeliveriesData {
+  /** The tokens whose leases had ended before: their time was over, or the delivery was released. Nothing was recorded for them. */
+  ended: string[];
+  /** The number of results that are recorded, by this request or before. */
+  recorded: number;
+}
+
+export interface AcknowledgeDeliveriesPayload {
+  /**
+   * @maxItems 1000
+   * @minItems 1
+   */
+  results: {
+    /**
+     * Only for failed: what went wrong, as a sentence for people.
+     * @maxLength 1000
+     */
+    error?: string;
+    /**
+     * The HTTP status with which the receiver answered, if the webhook was forwarded to one. It is shown with the attempt and decides nothing.
+     * @min 100
+     * @max 599
+     */
+    response_code?: number;
+    /**
+     * The beginning of the answer, which is shown with the attempt.
+     * @maxLength 1024
+     */
+    response_excerpt?: string;
+    /** delivered: the attempt succeeded. failed: it failed, and the next one follows by the retry schedule. released: the delivery is given back, at once and without an attempt. */
+    result: "delivered" | "failed" | "released";
+    /**
+     * Names the delivery and this attempt of it, for acknowledging it.
+     * @minLength 1
+     * @maxLength 100
+     */
+    token: string;
+  }[];
+}
+
 export interface Backfill {
   /** @format date-time */
   created_at: string;
@@ -139,7 +180,8 @@ export interface CancelledDelivery {
    * @max 2147483647
    */
   subscription_id: number;
-  subscription_url: string;
+  /** Null: the receiver of the subscription pulls its webhooks. */
+  subscription_url: string | null;
   /**
    * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
    * @format uuid
@@ -172,6 +214,7 @@ export interface Change {
     | "edit_url"
     | "edit_limits"
     | "rotate_secret"
+    | "pull"
     | "send_again";
   /** The request that does it; it needs a key with the scope manage. */
   request: {
@@ -237,10 +280,10 @@ export interface CreateKeyData {
   revoked_at: string | null;
   /**
    * read: list and get everything of the tenant. send: send webhooks. manage: change subscriptions, event types and deliveries, and everything that read allows. admin: everything, for all tenants.
-   * @maxItems 4
+   * @maxItems 5
    * @minItems 1
    */
-  scopes: ("read" | "send" | "manage" | "admin")[];
+  scopes: ("read" | "send" | "pull" | "manage" | "admin")[];
   /** The tenant that the key is limited to. Null: all tenants. */
   tenant: string | null;
 }
@@ -253,10 +296,10 @@ export interface CreateKeyPayload {
   name?: string | null;
   /**
    * read: list and get everything of the tenant. send: send webhooks. manage: change subscriptions, event types and deliveries, and everything that read allows. admin: everything, for all tenants.
-   * @maxItems 4
+   * @maxItems 5
    * @minItems 1
    */
-  scopes: ("read" | "send" | "manage" | "admin")[];
+  scopes: ("read" | "send" | "pull" | "manage" | "admin")[];
   /**
    * The tenant that the key is limited to. Left out: default. Must be left out with the scope admin.
    * @maxLength 256
@@ -350,6 +393,8 @@ export interface CreateSubscriptionData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -405,12 +450,8 @@ export interface CreateSubscriptionData {
   timeout: string | null;
   /** @format date-time */
   updated_at: string;
-  /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-   * @minLength 1
-   * @maxLength 2048
-   */
-  url: string;
+  /** The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull. */
+  url: string | null;
   verify: {
     /** Only for the scheme hmac. Left out: sha256. */
     algorithm?: "sha256" | "sha512" | "sha1";
@@ -448,6 +489,8 @@ export interface CreateSubscriptionLegacyData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -501,12 +544,8 @@ export interface CreateSubscriptionLegacyData {
   timeout: string | null;
   /** @format date-time */
   updated_at: string;
-  /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-   * @minLength 1
-   * @maxLength 2048
-   */
-  url: string;
+  /** The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull. */
+  url: string | null;
   verify: {
     /** Only for the scheme hmac. Left out: sha256. */
     algorithm?: "sha256" | "sha512" | "sha1";
@@ -555,6 +594,8 @@ export interface CreateSubscriptionPayload {
   description?: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types?: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after?: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter?: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -601,12 +642,8 @@ export interface CreateSubscriptionPayload {
   signature_template?: string | null;
   /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
   timeout?: string | null;
-  /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-   * @minLength 1
-   * @maxLength 2048
-   */
-  url: string;
+  /** The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull. */
+  url: string | null;
   /** How the source that hands webhooks in by /ingest signs them. With a valid signature the source needs no key; webhooks without one are refused. Null: /ingest verifies X-Hub-Signature-256 with `secret`, if there is one. */
   verify?: {
     /** Only for the scheme hmac. Left out: sha256. */
@@ -802,7 +839,8 @@ export interface Delivery {
    * @max 2147483647
    */
   subscription_id: number;
-  subscription_url: string;
+  /** Null: the receiver of the subscription pulls its webhooks. */
+  subscription_url: string | null;
   /**
    * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
    * @format uuid
@@ -900,9 +938,11 @@ export interface DeliveryWhy {
     | "paused"
     | "disabled"
     | "circuit_open"
+    | "leased"
     | "probing"
     | "no_owner"
     | "ordering"
+    | "to_be_pulled"
     | "rate_limit"
     | "max_in_flight"
     | "next_of_key"
@@ -969,6 +1009,8 @@ export interface EnabledSubscription {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -1024,12 +1066,8 @@ export interface EnabledSubscription {
   timeout: string | null;
   /** @format date-time */
   updated_at: string;
-  /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-   * @minLength 1
-   * @maxLength 2048
-   */
-  url: string;
+  /** The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull. */
+  url: string | null;
   verify: {
     /** Only for the scheme hmac. Left out: sha256. */
     algorithm?: "sha256" | "sha512" | "sha1";
@@ -1152,6 +1190,8 @@ export interface GetSubscriptionData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -1207,12 +1247,8 @@ export interface GetSubscriptionData {
   timeout: string | null;
   /** @format date-time */
   updated_at: string;
-  /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-   * @minLength 1
-   * @maxLength 2048
-   */
-  url: string;
+  /** The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull. */
+  url: string | null;
   verify: {
     /** Only for the scheme hmac. Left out: sha256. */
     algorithm?: "sha256" | "sha512" | "sha1";
@@ -1322,7 +1358,8 @@ export interface GetWebhookData {
      * @max 2147483647
      */
     subscription_id: number;
-    subscription_url: string;
+    /** Null: the receiver of the subscription pulls its webhooks. */
+    subscription_url: string | null;
     /**
      * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
      * @format uuid
@@ -1405,10 +1442,10 @@ export interface Key {
   revoked_at: string | null;
   /**
    * read: list and get everything of the tenant. send: send webhooks. manage: change subscriptions, event types and deliveries, and everything that read allows. admin: everything, for all tenants.
-   * @maxItems 4
+   * @maxItems 5
    * @minItems 1
    */
-  scopes: ("read" | "send" | "manage" | "admin")[];
+  scopes: ("read" | "send" | "pull" | "manage" | "admin")[];
   /** The tenant that the key is limited to. Null: all tenants. */
   tenant: string | null;
 }
@@ -1674,6 +1711,36 @@ export interface Problem {
   type: string;
 }
 
+/** The deliveries, the oldest first; none if nothing was due in that time. */
+export interface PullDeliveriesData {
+  deliveries: PulledDelivery[];
+  /** When the leases end. Null: there are no deliveries. */
+  leased_until: string | null;
+}
+
+export interface PulledDelivery {
+  /** The number of this attempt, from 1. */
+  attempt_number: number;
+  /** The body, as `encoding` says. Signatures cover its bytes. */
+  body: string;
+  /** base64: the body is not UTF-8. */
+  encoding: "utf-8" | "base64";
+  event_type: string | null;
+  /** The headers that a request with this webhook would have, with names in lower case: among them webhook-id, webhook-timestamp and the signatures, which are made when it is pulled. */
+  headers: Record<string, string>;
+  /**
+   * Names the delivery and this attempt of it, for acknowledging it.
+   * @minLength 1
+   * @maxLength 100
+   */
+  token: string;
+  /**
+   * The id of a webhook: a UUIDv7, which contains the time at which the webhook was accepted.
+   * @format uuid
+   */
+  webhook_id: string;
+}
+
 export interface QueueStats {
   /** Deliveries that are due now and wait for a worker. */
   due: number;
@@ -1685,6 +1752,7 @@ export interface QueueStats {
     disabled: number;
     ordering: number;
     paused: number;
+    pull: number;
     rate_limit: number;
     receiver_busy: number;
   };
@@ -1711,9 +1779,11 @@ export interface ReceiverProblem {
     | "dns"
     | "gone"
     | "http_status"
+    | "lease_ended"
     | "payload_unreadable"
     | "protocol"
     | "proxy"
+    | "pull_failed"
     | "redirect"
     | "refused"
     | "reset"
@@ -1770,7 +1840,7 @@ export interface ReceiverProblem {
    */
   subscription_id: number;
   subscription_status: "active" | "paused" | "disabled";
-  subscription_url: string;
+  subscription_url: string | null;
   /** Deliveries whose last attempt failed so, and that wait for their next attempt. */
   waiting: number;
 }
@@ -1988,7 +2058,7 @@ export interface Session {
   /** Whether requests need a key. False: everything can be read and changed without signing in. */
   required: boolean;
   /** What the request may do, with the scopes that others include. */
-  scopes: ("read" | "send" | "manage" | "admin")[];
+  scopes: ("read" | "send" | "pull" | "manage" | "admin")[];
   /** Whether the request has a key, or the cookie of a session. */
   signed_in: boolean;
   /** The tenant that the request is limited to. Null: all tenants. */
@@ -2113,6 +2183,8 @@ export interface Subscription {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -2166,12 +2238,8 @@ export interface Subscription {
   timeout: string | null;
   /** @format date-time */
   updated_at: string;
-  /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-   * @minLength 1
-   * @maxLength 2048
-   */
-  url: string;
+  /** The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull. */
+  url: string | null;
   verify: {
     /** Only for the scheme hmac. Left out: sha256. */
     algorithm?: "sha256" | "sha512" | "sha1";
@@ -2276,6 +2344,8 @@ export interface SubscriptionRow {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -2330,12 +2400,8 @@ export interface SubscriptionRow {
   timeout: string | null;
   /** @format date-time */
   updated_at: string;
-  /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-   * @minLength 1
-   * @maxLength 2048
-   */
-  url: string;
+  /** The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull. */
+  url: string | null;
   verify: {
     /** Only for the scheme hmac. Left out: sha256. */
     algorithm?: "sha256" | "sha512" | "sha1";
@@ -2548,6 +2614,8 @@ export interface UpdateSubscriptionData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -2601,12 +2669,8 @@ export interface UpdateSubscriptionData {
   timeout: string | null;
   /** @format date-time */
   updated_at: string;
-  /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-   * @minLength 1
-   * @maxLength 2048
-   */
-  url: string;
+  /** The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull. */
+  url: string | null;
   verify: {
     /** Only for the scheme hmac. Left out: sha256. */
     algorithm?: "sha256" | "sha512" | "sha1";
@@ -2644,6 +2708,8 @@ export interface UpdateSubscriptionLegacyData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -2698,12 +2764,8 @@ export interface UpdateSubscriptionLegacyData {
   timeout: string | null;
   /** @format date-time */
   updated_at: string;
-  /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
-   * @minLength 1
-   * @maxLength 2048
-   */
-  url: string;
+  /** The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull. */
+  url: string | null;
   verify: {
     /** Only for the scheme hmac. Left out: sha256. */
     algorithm?: "sha256" | "sha512" | "sha1";
@@ -2758,6 +2820,8 @@ export interface UpdateSubscriptionPayload {
   description?: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types?: string[] | null;
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  expire_after?: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter?: string | null;
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
@@ -2888,6 +2952,24 @@ export interface Watch {
 // The requests are sent by request.ts.
 
 import { type RequestOptions, request } from "./request.ts";
+/** Acknowledge deliveries that were pulled: `POST /v1/subscriptions/{subscription_id}/acknowledge` */
+export const acknowledgeDeliveries = (
+  subscriptionId: number,
+  body: AcknowledgeDeliveriesPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<AcknowledgeDeliveriesData> =>
+  request(
+    "POST",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/acknowledge`,
+    { query, body, ofTenant: true, ...options },
+  );
 /** Cancel a backfill: `POST /v1/backfills/{backfill_id}/cancel` */
 export const cancelBackfill = (
   backfillId: number,
@@ -3889,6 +3971,39 @@ export const pauseSubscription = (
     "POST",
     `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/pause`,
     { query, body, ofTenant: true, ...options },
+  );
+/** Pull deliveries of a subscription without a URL: `GET /v1/subscriptions/{subscription_id}/pull` */
+export const pullDeliveries = (
+  subscriptionId: number,
+  query: {
+    /**
+     * The most deliveries. There are fewer if fewer are due, or if their bodies are larger than 4 MiB together. If it is left out: 10.
+     * @min 1
+     * @max 100
+     */
+    batch?: number;
+    /**
+     * The time for acknowledging the deliveries: 1s to 1h. If it is left out: 1m.
+     * @maxLength 20
+     */
+    lease?: string;
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+    /**
+     * How long to wait if nothing is due: 0s to 1m. The answer comes as soon as something is due. If it is left out: 20s.
+     * @maxLength 20
+     */
+    wait?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<PullDeliveriesData> =>
+  request(
+    "GET",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/pull`,
+    { query, ofTenant: true, ...options },
   );
 /** Send all failed deliveries of a period again: `POST /v1/subscriptions/{subscription_id}/recover` */
 export const recoverSubscription = (

@@ -66,6 +66,28 @@ export async function deliveriesHeldByRules(t: Test): Promise<void> {
     );
     t.match(turn, { rate_limit: { limit: 1, per: '1h' }, ahead: Number, ahead_more: false });
 
+    const pulled = await subscribeAs(posthorn, { url: null });
+    const fresh = `${await posthorn.ingest(pulled)}.${pulled}`;
+    await expectWhy(
+      t,
+      posthorn,
+      fresh,
+      ['held', 'to_be_pulled'],
+      RegExp(
+        `Held: it is due since ${UTC}; the receiver of subscription ${pulled} pulls its webhooks, and has never done so; no older delivery is held\\. Let the receiver pull: GET /v1/subscriptions/${pulled}/pull\\.`,
+      ),
+    );
+    await posthorn.request('GET', `/v1/subscriptions/${pulled}/pull?lease=1h`);
+    await expectWhy(
+      t,
+      posthorn,
+      fresh,
+      ['held', 'leased'],
+      RegExp(
+        `Held: its receiver pulled it at ${UTC} as attempt 1, and has not acknowledged it; it has to be acknowledged by ${UTC}, in .*\\. Wait\\.`,
+      ),
+    );
+
     const narrow = await subscribeAs(posthorn, { url: url('hangs'), max_in_flight: 1 });
     await posthorn.ingest(narrow);
     const behind = `${await posthorn.ingest(narrow)}.${narrow}`;

@@ -12,7 +12,8 @@ type Scope = Key['scopes'][number];
 const SCOPES: Readonly<Record<Scope, string>> = {
   read: 'read: list and get everything of the tenant',
   send: 'send: send webhooks',
-  manage: 'manage: change subscriptions, event types and deliveries, and read',
+  pull: 'pull: pull and acknowledge webhooks, for receivers behind a firewall',
+  manage: 'manage: change subscriptions, event types and deliveries, read and pull',
   admin: 'admin: everything, for all tenants',
 };
 const DAY_MS = 86_400_000;

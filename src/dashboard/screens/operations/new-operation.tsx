@@ -16,6 +16,7 @@ import { useData } from '../../data/use-data.ts';
 import { useSubmit } from '../../data/use-submit.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { fromLocal, toLocal } from '../../lib/local-time.ts';
+import { receiverOf } from '../../lib/receiver.ts';
 import { to } from '../../lib/urls.ts';
 
 const KINDS = {
@@ -108,7 +109,7 @@ export function NewOperation() {
             options={Object.fromEntries(
               (known.data?.data ?? []).map(({ id, url, description }) => [
                 `${id}`,
-                description ?? url,
+                description ?? receiverOf(url),
               ]),
             )}
             error={error}

@@ -4,6 +4,7 @@ import { Show } from '../../components/states.tsx';
 import { type Column, Table } from '../../components/table.tsx';
 import { Time } from '../../components/time.tsx';
 import { useData } from '../../data/use-data.ts';
+import { receiverOf } from '../../lib/receiver.ts';
 import { to } from '../../lib/urls.ts';
 
 type Subscription = ListSubscriptionsData['data'][number];
@@ -12,7 +13,7 @@ const SHOWN = 6;
 const EVERY_MS = 15_000;
 
 const COLUMNS: readonly Column<Subscription>[] = [
-  { head: 'Subscription', cell: ({ id, url }) => `${id} · ${url}` },
+  { head: 'Subscription', cell: ({ id, url }) => `${id} · ${receiverOf(url)}` },
   {
     head: 'State',
     fit: true,

@@ -11,6 +11,7 @@ const REASONS = {
   disabled: 'the subscription is disabled',
   receiver_busy: 'the receiver takes no more at the moment',
   rate_limit: 'a rate limit or a limit of open requests',
+  pull: 'the receiver pulls',
   ordering: 'strict order, one after the other',
 } as const satisfies Record<keyof QueueStats['held'], string>;
 

@@ -6,6 +6,7 @@ import { Time } from '../../components/time.tsx';
 import { usePages } from '../../data/use-pages.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { countOf, formatCount } from '../../lib/format.ts';
+import { receiverOf } from '../../lib/receiver.ts';
 import { to } from '../../lib/urls.ts';
 import { may } from '../../session.ts';
 import { NextStep } from './next-step.tsx';
@@ -81,7 +82,7 @@ function Problem({ problem, reload }: { problem: ReceiverProblem; reload: () => 
         <div class="problem-head">
           <h2>
             <a href={to(`subscriptions/${subscription_id}`)} data-row>
-              {subscription_url}
+              {receiverOf(subscription_url)}
             </a>
           </h2>
           <State problem={problem} />

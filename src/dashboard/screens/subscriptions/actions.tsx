@@ -10,7 +10,7 @@ interface ActionsProps {
 }
 
 /** What can be done with a subscription. Most of it opens a window, which the URL names. */
-export function Actions({ subscription: { id, status }, reload }: ActionsProps) {
+export function Actions({ subscription: { id, url, status }, reload }: ActionsProps) {
   const { link } = useUrl();
   const open = (what: string) => link({ do: what });
   return (
@@ -26,7 +26,7 @@ export function Actions({ subscription: { id, status }, reload }: ActionsProps) 
             await resumeSubscription(id);
             reload();
           }}
-          done="Resumed. Its held deliveries are sent, the oldest first."
+          done="Resumed. Its held deliveries go out, the oldest first."
         >
           Resume
         </Action>
@@ -36,9 +36,11 @@ export function Actions({ subscription: { id, status }, reload }: ActionsProps) 
           {status === 'disabled' ? 'Enable' : 'Skip the backlog'}
         </a>
       )}
-      <a class="button" href={open('test')}>
-        Send a test
-      </a>
+      {url !== null && (
+        <a class="button" href={open('test')}>
+          Send a test
+        </a>
+      )}
       {shows('tasks') && (
         <a class="button" href={to('tasks/new', { kind: 'replay', subscription_id: id })}>
           Replay

@@ -9,6 +9,12 @@ export function Configuration({ subscription: s }: { subscription: GetSubscripti
     <section class="section">
       <h2>What it gets, and how</h2>
       <dl class="settings panel">
+        {s.url === null && (
+          <Row name="Receiver">
+            pulls its webhooks: <code>GET /v1/subscriptions/{s.id}/pull</code>
+            {s.expire_after !== null && `; deleted when nobody pulls for ${s.expire_after}`}
+          </Row>
+        )}
         <Row name="Event types">
           {s.event_types === null
             ? unset('all')
@@ -25,14 +31,16 @@ export function Configuration({ subscription: s }: { subscription: GetSubscripti
             <code>{s.retry_schedule}</code>
           )}
         </Row>
-        <Row name="Timeout">{s.timeout ?? unset('as the service is set')}</Row>
+        {s.url !== null && <Row name="Timeout">{s.timeout ?? unset('as the service is set')}</Row>}
         <Row name="Rate limit">
           {s.rate_limit === null
             ? unset('none')
             : `${formatCount(s.rate_limit.limit)} requests per ${s.rate_limit.per}`}
         </Row>
         <Row name="Requests at once">
-          {s.max_in_flight === null ? unset('found by Posthorn') : formatCount(s.max_in_flight)}
+          {s.max_in_flight === null
+            ? unset(s.url === null ? 'up to 1,000' : 'found by Posthorn')
+            : formatCount(s.max_in_flight)}
         </Row>
         <Row name="Order">
           {s.ordering === 'strict'

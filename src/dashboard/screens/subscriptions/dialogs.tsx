@@ -12,6 +12,7 @@ import { TypedConfirm } from '../../components/typed-confirm.tsx';
 import { useSubmit } from '../../data/use-submit.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { countOf } from '../../lib/format.ts';
+import { receiverOf } from '../../lib/receiver.ts';
 import { to } from '../../lib/urls.ts';
 import { Rotate } from './rotate.tsx';
 import { TestSend } from './test-send.tsx';
@@ -145,7 +146,7 @@ function Delete({ subscription: { id, url }, onClose }: WindowProps) {
       }}
       onClose={onClose}
     >
-      <p class="url">{url}</p>
+      <p class="url">{receiverOf(url)}</p>
       <p>
         It gets nothing more, its secret is deleted, and what waits for it is cancelled. Its history
         stays. This cannot be taken back.

@@ -15,6 +15,8 @@ export interface DraftList {
 
 /** A subscription as it is typed into the form. */
 export interface Draft {
+  /** `pull`: its receiver gets its webhooks by requests of its own, and it has no URL. */
+  readonly receiver: 'url' | 'pull';
   readonly url: string;
   readonly description: string;
   readonly event_types: DraftList;
@@ -47,6 +49,7 @@ export interface Draft {
 /** Returns the draft of a subscription, or of a new one. */
 export function draftOf(s?: Subscription): Draft {
   return {
+    receiver: s?.url === null ? 'pull' : 'url',
     url: s?.url ?? '',
     description: s?.description ?? '',
     event_types: listOf(s?.event_types),
@@ -84,9 +87,11 @@ function listOf(values: readonly string[] | null | undefined): DraftList {
 type Verify = UpdateSubscriptionPayload['verify'];
 
 /** Returns all fields of a draft as the API takes them. What is wrong with them, the API says. */
-export function payloadOf(draft: Draft): UpdateSubscriptionPayload & { url: string } {
+export function payloadOf(
+  draft: Draft,
+): Omit<UpdateSubscriptionPayload, 'url'> & { url: string | null } {
   return {
-    url: draft.url.trim(),
+    url: draft.receiver === 'pull' ? null : draft.url.trim(),
     description: textOf(draft.description),
     event_types: valuesOf(draft.event_types),
     channels: nullIfEmpty(split(draft.channels)),

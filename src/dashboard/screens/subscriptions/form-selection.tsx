@@ -10,18 +10,38 @@ import type { PartProps } from './form.tsx';
 
 type ListProps = Omit<PartProps, 'textField'>;
 
-/** The receiver's URL, and what people say about it. */
-export function AboutFields({ textField }: PartProps) {
+/** How the receiver gets its webhooks, its URL, and what people say about it. */
+export function AboutFields({ draft, change, textField, isNew }: PartProps & { isNew: boolean }) {
   return (
     <fieldset class="part">
       <legend>Receiver</legend>
-      <TextField
-        label="URL"
-        {...textField('url')}
-        type="url"
-        required
-        placeholder="https://example.com/webhooks"
-      />
+      {isNew && (
+        <SelectField
+          label="How it gets webhooks"
+          name="receiver"
+          error={undefined}
+          value={draft.receiver}
+          onChange={(receiver) => change({ receiver: receiver === 'pull' ? 'pull' : 'url' })}
+          choices={{
+            url: 'Posthorn sends them to a URL',
+            pull: 'It pulls them, as behind a firewall',
+          }}
+        />
+      )}
+      {draft.receiver === 'url' ? (
+        <TextField
+          label="URL"
+          {...textField('url')}
+          type="url"
+          required
+          placeholder="https://example.com/webhooks"
+        />
+      ) : (
+        <p class="hint">
+          It has no URL. A program of yours gets its webhooks by{' '}
+          <code>GET /v1/subscriptions/…/pull</code>, with a key that has the scope pull.
+        </p>
+      )}
       <TextField
         label="Description"
         {...textField('description')}

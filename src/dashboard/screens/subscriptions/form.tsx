@@ -84,7 +84,7 @@ export function SubscriptionForm({
   const part: PartProps = { draft, change, error, textField };
   return (
     <form class="form" onSubmit={onSubmit} noValidate>
-      <AboutFields {...part} />
+      <AboutFields {...part} isNew={isNew} />
       <SelectionFields {...part} />
       {isNew && <SecretFields {...part} />}
       <DeliveryFields {...part} />

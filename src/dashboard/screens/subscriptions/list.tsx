@@ -7,6 +7,7 @@ import { Tabs } from '../../components/tabs.tsx';
 import { usePages } from '../../data/use-pages.ts';
 import { useUrl } from '../../data/use-url.ts';
 import { formatCount } from '../../lib/format.ts';
+import { receiverOf } from '../../lib/receiver.ts';
 import { to } from '../../lib/urls.ts';
 import { may } from '../../session.ts';
 import { ReceiverState } from './receiver-state.tsx';
@@ -26,7 +27,7 @@ const COLUMNS: readonly Column<SubscriptionRow>[] = [
     head: 'Receiver',
     cell: ({ id, url, description }) => (
       <>
-        <span class="url">{url}</span>
+        <span class="url">{receiverOf(url)}</span>
         <span class="second">
           {id}
           {description !== null && ` · ${description}`}

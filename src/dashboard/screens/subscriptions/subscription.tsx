@@ -7,6 +7,7 @@ import {
 } from '../../api/client.ts';
 import { Show } from '../../components/states.tsx';
 import { useData } from '../../data/use-data.ts';
+import { receiverOf } from '../../lib/receiver.ts';
 import { to } from '../../lib/urls.ts';
 import { may } from '../../session.ts';
 import { Actions } from './actions.tsx';
@@ -71,7 +72,7 @@ function Head({ subscription, health, reload }: HeadProps) {
       </p>
       <div class="screen-head">
         <div class="title">
-          <h1 class="url">{url}</h1>
+          <h1 class="url">{receiverOf(url)}</h1>
           <p class="second">
             <ReceiverState
               status={status}

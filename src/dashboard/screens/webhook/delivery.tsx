@@ -11,6 +11,7 @@ import { StateBadge } from '../../components/state-badge.tsx';
 import { Countdown } from '../../components/time.tsx';
 import { toast } from '../../components/toast.tsx';
 import { curlOf } from '../../lib/curl.ts';
+import { receiverOf } from '../../lib/receiver.ts';
 import { to } from '../../lib/urls.ts';
 import { may } from '../../session.ts';
 import { Attempts } from './attempts.tsx';
@@ -36,7 +37,7 @@ export function DeliveryPanel({ delivery, webhook, onChange }: DeliveryProps) {
         <h3>
           <StateBadge state={state} />{' '}
           <a class="receiver" href={to(`subscriptions/${subscription_id}`)}>
-            {subscription_url}
+            {receiverOf(subscription_url)}
           </a>
           <Next delivery={delivery} />
         </h3>
@@ -106,7 +107,9 @@ function Next({ delivery: { state, next_attempt_at } }: { delivery: Delivery }) 
 /** Copies a command that sends the same body to the receiver. It is not signed: the secret is never shown. */
 function CurlButton({ delivery, webhook }: Pick<DeliveryProps, 'delivery' | 'webhook'>) {
   const [body, setBody] = useState<string | null>();
-  if (webhook.body_expired) return null;
+  const url = delivery.subscription_url;
+  // A receiver that pulls gets no request.
+  if (webhook.body_expired || url === null) return null;
   // A browser lets a page copy only at once, so the body is read before: when the button is approached.
   const prepare = async () => {
     if (body !== undefined) return;
@@ -122,7 +125,7 @@ function CurlButton({ delivery, webhook }: Pick<DeliveryProps, 'delivery' | 'web
         what="the request to the receiver as curl, without its signature"
         text={() =>
           curlOf({
-            url: delivery.subscription_url,
+            url,
             headers: {
               'content-type': webhook.content_type,
               'webhook-id': webhook.webhook_id,
