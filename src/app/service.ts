@@ -183,6 +183,7 @@ export async function startService(
         log,
         tracing,
         onAttempt: metrics.observeAttempt,
+        onPulled: metrics.observePulled,
         onGroup: (attempts) => metrics.observeGroup('record', attempts),
         onExpired: metrics.observeExpired,
       });

@@ -15,6 +15,7 @@ import { createPool } from '../db/pool.ts';
 import { createPatience } from '../db/retry-while-unavailable.ts';
 import type { Session } from '../db/session.ts';
 import { maxLoadedBytes } from '../deliveries/payloads.sql.ts';
+import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { createCircuits } from '../health/circuits.ts';
 import { forgetCounts } from '../history/count.sql.ts';
 import { createHttpClient } from '../http/http-client.ts';
@@ -73,6 +74,7 @@ interface WorkerOptions {
   /** Undefined: traces are not exported. */
   readonly tracing: Tracing | undefined;
   readonly onAttempt: (attempt: MadeAttempt) => void;
+  readonly onPulled: (result: AttemptResult) => void;
   /** Called with the number of attempts that are recorded together, for metrics. */
   readonly onGroup: (attempts: number) => void;
   /** Called with the number of held deliveries that expired. */
@@ -93,7 +95,7 @@ export interface Worker extends NearbyWorker {
 /** Assembles the part of the service that delivers webhooks. */
 export function createWorker(options: WorkerOptions): Worker {
   const { settings, databaseUrl, pool, session, subscriptions, health, log } = options;
-  const { onAttempt, onExpired, onGroup } = options;
+  const { onAttempt, onPulled, onExpired, onGroup } = options;
   const client = createHttpClient(connectorOptionsOf(settings));
   // Aborts when a stop has used up its grace period.
   const ending = new AbortController();
@@ -273,7 +275,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const leaseKeeper = createLeaseKeeper({
     pool,
     schedule: settings.retrySchedule,
-    onAttempt,
+    onAttempt: onPulled,
     loop: health.watch('end_leases', 'ending leases of deliveries that were not acknowledged'),
   });
   const temporaryKeeper = createTemporaryKeeper({

@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import type pg from 'pg';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { AttemptResult } from '../deliveries/record.sql.ts';
 import type { LoopState } from '../lib/loop-health.ts';
 import type { MadeAttempt } from '../sending/courier.ts';
 import type { SpanCounts } from '../tracing/tracing.ts';
@@ -17,6 +18,8 @@ export interface Metrics {
   readonly refused: Counter;
   /** Counts an attempt by its status, and times it and how long it waited. */
   observeAttempt(attempt: MadeAttempt): void;
+  /** Counts an attempt of a delivery that its receiver pulled, and times it from the pull to its end. */
+  observePulled(result: AttemptResult): void;
   /** Counts held deliveries that expired. */
   observeExpired(deliveries: number): void;
   /** Counts a request that was answered, and times it. `route` is the pattern, such as /v1/webhooks/:webhook_id. */
@@ -120,6 +123,10 @@ export function createMetrics(): Metrics {
     observeAttempt({ status, durationMs, waitedMs, from }) {
       attempts.inc({ status });
       waited[from].observe(waitedMs / 1000);
+      duration.observe(durationMs / 1000);
+    },
+    observePulled({ status, durationMs }) {
+      attempts.inc({ status });
       duration.observe(durationMs / 1000);
     },
     observeExpired: (deliveries) => expired.inc(deliveries),

@@ -179,7 +179,7 @@ export function createCourier(options: CourierOptions): Courier {
         tracing?.beginAttempt({
           ...{ webhookId, subscriptionId, attemptNumber, waitedMs, stored, bytes },
           tenant: subscription.tenant,
-          url: subscription.url,
+          url,
         }) ?? null;
       const sourceHeaders =
         span === null ? delivery.sourceHeaders : replaceTrace(delivery.sourceHeaders, span.context);

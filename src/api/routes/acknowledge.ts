@@ -53,7 +53,7 @@ export const acknowledgeRoutes: FastifyPluginAsyncTypebox<{ services: ApiService
   app,
   { services: { pool, subscriptions, settings, metrics } },
 ) => {
-  const onAttempt = (result: AttemptResult) => metrics.observeAttempt(result);
+  const onAttempt = (result: AttemptResult) => metrics.observePulled(result);
   const recording = { schedule: settings.retrySchedule, onAttempt };
 
   app.post(

@@ -53,7 +53,7 @@ export const pullRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   app,
   { services: { pool, listPool, subscriptions, polls, settings, metrics } },
 ) => {
-  const onAttempt = (result: AttemptResult) => metrics.observeAttempt(result);
+  const onAttempt = (result: AttemptResult) => metrics.observePulled(result);
   const recording = { schedule: settings.retrySchedule, onAttempt };
   const open = new Set<AbortController>();
   const openByTenant = new Map<string, number>();
