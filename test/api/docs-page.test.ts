@@ -104,7 +104,8 @@ for (const [part, operations] of partsOf(document)) {
         for (const { name } of parameters.filter(({ required }) => required === true)) {
           const field = form.locator(`[data-param-name="${name}"] input`);
           t.equal(await field.inputValue(), '', `${operationId} has no ${name} filled in`);
-          await field.fill(things[name] ?? `no ${name} was made`);
+          const ofOperation = things[`${operationId} ${name}`];
+          await field.fill(ofOperation ?? things[name] ?? `no ${name} was made`);
         }
         const first = await execute(page, form);
         t.ok(first.ok(), `${operationId}: ${first.status()} ${await first.text()}`);
@@ -177,6 +178,7 @@ async function makeThings(t: Test, posthorn: TestService): Promise<Record<string
     url: receiver.url,
     signature_scheme: 'ed25519',
   });
+  const pulled = await make('/v1/subscriptions', { url: null });
   const eventType = await make('/v1/event-types', { name: 'invoice.paid' });
   const tenant = await make('/v1/tenants', { id: 'globex' });
   const application = await connect(t, posthorn.databaseUrl);
@@ -184,6 +186,7 @@ async function makeThings(t: Test, posthorn: TestService): Promise<Record<string
   const watch = await make('/v1/watches', { table: 'orders' });
   return {
     subscription_id: `${subscription.id}`,
+    'acknowledgeDeliveries subscription_id': `${pulled.id}`,
     event_type: eventType.name,
     tenant_id: tenant.id,
     watch_id: `${watch.id}`,

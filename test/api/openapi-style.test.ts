@@ -119,7 +119,7 @@ t.test(
 
 /** What methods are called in a client that is made from the document. */
 const VERBS: Record<string, RegExp> = {
-  get: /^(get|list|ping$|healthz$|readyz$|metrics$)/,
+  get: /^(get|list|pull|ping$|healthz$|readyz$|metrics$)/,
   put: /^(update|put)/,
   patch: /^update/,
   delete: /^(delete|revoke)/,

@@ -38,14 +38,14 @@ export async function registerDocs(app: FastifyInstance, settings: Settings): Pr
           name: 'subscriptions',
           description: 'URLs of receivers, and the webhooks that each gets.',
         },
-        {
-          name: 'pull',
-          description: 'Webhooks for receivers that get them by requests of their own.',
-        },
         { name: 'ingest', description: 'Sending webhooks.' },
         {
           name: 'history',
           description: 'Webhooks that were accepted, their deliveries and the attempts made.',
+        },
+        {
+          name: 'pull',
+          description: 'Webhooks for receivers that get them by requests of their own.',
         },
         {
           name: 'event types',
