@@ -19,6 +19,8 @@ export interface LeaseOutcome {
   readonly responseExcerpt: string | null;
 }
 
+const NO_PHASES = { firstByte: null, dns: null, connect: null, tls: null, body: null };
+
 export interface RecordOptions {
   /** For subscriptions that have no schedule of their own. */
   readonly schedule: RetrySchedule;
@@ -66,6 +68,9 @@ function resultOf(
     subscriptionId: lease.subscriptionId,
     attemptNumber,
     durationMs: lease.durationMs,
+    // No request was made.
+    phases: NO_PHASES,
+    timestamp: 0,
     token: lease.token,
     state:
       outcome.status === 'success'
