@@ -4,8 +4,8 @@ import type { Column } from '../../components/table.tsx';
 import { Time } from '../../components/time.tsx';
 import { formatBytes } from '../../lib/format.ts';
 import { timeOfId } from '../../lib/ids.ts';
-import { StateCounts } from './state-counts.tsx';
 import { receiverOf } from '../../lib/receiver.ts';
+import { StateCounts } from './state-counts.tsx';
 
 /** A webhook, or the delivery of one where the list is about a subscription or a state. */
 export type Row = ListedWebhook | Delivery;
@@ -62,7 +62,8 @@ export const OF_DELIVERIES: readonly Column<Row>[] = [
   {
     head: 'Receiver',
     wide: true,
-    cell: (row) => (isDelivery(row) ? `${row.subscription_id} · ${receiverOf(row.subscription_url)}` : null),
+    cell: (row) =>
+      isDelivery(row) ? `${row.subscription_id} · ${receiverOf(row.subscription_url)}` : null,
   },
   {
     head: 'Attempts',
