@@ -121,8 +121,12 @@ comment on table posthorn.event_types is 'Types of webhooks that a tenant has de
 create table posthorn.subscriptions (
   id integer generated always as identity primary key,
   tenant text not null default 'default',
-  -- Null: its receiver pulls its webhooks (GET /v1/subscriptions/{id}/pull).
-  url text check (url ~ '^https?://'),
+  -- Null: its receiver pulls its webhooks (GET /v1/subscriptions/{id}/pull). `mailto:`: a notice is sent as an e-mail.
+  url text check (url ~ '^https?://' or url ~ '^mailto:' and format = 'notice'),
+  -- webhook, or notice: it gets the notices of Posthorn to people, and nothing else. These have a channel, so that
+  -- operational webhooks, which have none, do not match.
+  format text not null default 'webhook'
+    check (format = 'webhook' or format = 'notice' and channels = '{posthorn.notices}' and event_types is not null),
   description text,
   metadata jsonb check (jsonb_typeof(metadata) = 'object'),
   created_at timestamptz not null default now(),
@@ -247,6 +251,24 @@ create table posthorn.circuits (
   check ((opened_at is null) = (probe_at is null) and (opened_at is null) = (probe_interval_ms is null))
 );
 comment on table posthorn.circuits is 'Subscriptions whose receivers fail, and whether their circuits are open.';
+
+-- The notices that were sent to people, so that there is one for each incident (schema/functions/send_notices.sql).
+create table posthorn.notices (
+  id bigint generated always as identity primary key,
+  tenant text not null,
+  -- The subscription that the notice is about.
+  subscription_id integer not null,
+  what text not null check (what in ('failing', 'disabled', 'recovered')),
+  at timestamptz not null default now(),
+  -- When it is delivered: later, if it says that a receiver is well.
+  due_at timestamptz not null,
+  -- The nth webhook goes to the nth subscription.
+  webhooks uuid[] not null,
+  targets integer[] not null
+);
+create index notices_by_tenant on posthorn.notices (tenant, at);
+create index notices_by_subscription on posthorn.notices (subscription_id, id);
+comment on table posthorn.notices is 'Notices about subscriptions that were sent to people in the last 30 days.';
 
 -- Subscriptions with held deliveries, and the workers that own their backlogs: see src/backlog/backlogs.ts. A
 -- subscription with `through_backlog` always has a row here. Intake does not write to this table: if an

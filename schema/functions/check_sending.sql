@@ -91,6 +91,10 @@ begin
       raise exception 'the tenant "%" has no subscription %', tenant, subscription_id
         using errcode = 'foreign_key_violation', hint = 'Leave the subscription out to send to all matching subscriptions.';
     end if;
+    if (select s.format from posthorn.subscriptions s where s.id = check_sending.subscription_id) = 'notice' then
+      raise exception 'the subscription % gets notices of Posthorn only', subscription_id
+        using errcode = 'object_not_in_prerequisite_state', hint = 'Send to another subscription.';
+    end if;
   end if;
   return max_body_bytes;
 end

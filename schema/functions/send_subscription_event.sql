@@ -16,8 +16,9 @@ as $$
       'last_error', circuit.last_error),
     s.tenant)
   from posthorn.subscriptions s
-  where s.id = send_subscription_event.id
+  where s.id = send_subscription_event.id;
+  select posthorn.send_notices(what, id, reason, circuit);
 $$;
 comment on function posthorn.send_subscription_event is
-  'Sends the operational webhook posthorn.subscription.<what> about a subscription.';
+  'Sends the operational webhook posthorn.subscription.<what> about a subscription, and the notices about it.';
 revoke execute on function posthorn.send_subscription_event from public;

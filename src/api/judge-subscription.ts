@@ -5,6 +5,7 @@ import { judgeSecret } from '../signing/sign.ts';
 import { judgeVerification } from '../signing/verify/schemes.ts';
 import { filterProblem } from '../subscriptions/filter.ts';
 import { type IngestColumns, ingestColumns } from '../subscriptions/ingest.ts';
+import { isMailto, mailtoProblem } from '../subscriptions/notices.ts';
 import { type Policy, PolicyError, policyColumns } from '../subscriptions/policy.ts';
 import { type SigningColumns, signingColumns } from '../subscriptions/signing.ts';
 import type { SubscriptionFields } from '../subscriptions/store.ts';
@@ -23,8 +24,13 @@ export function createSubscriptionJudge(settings: Settings) {
   function judge(given: Given & { url: string | null }): SubscriptionFields;
   function judge(given: Given): Partial<SubscriptionFields>;
   function judge(given: Given): Partial<SubscriptionFields> {
-    const { url, secret, event_types, channels, filter, description, metadata } = given;
-    const urlProblem = url === undefined || url === null ? null : judgeUrl(url, settings);
+    const { url, format, secret, event_types, channels, filter, description, metadata } = given;
+    const urlProblem =
+      url === undefined || url === null
+        ? null
+        : format === 'notice' && isMailto(url)
+          ? mailtoProblem(url, settings.mail !== undefined)
+          : judgeUrl(url, settings);
     if (urlProblem !== null)
       throw invalidField('body.url', `cannot be delivered to: ${urlProblem}.`);
     const secretProblem = secret === undefined || secret === null ? null : judgeSecret(secret);
@@ -37,6 +43,7 @@ export function createSubscriptionJudge(settings: Settings) {
       throw invalidField(`body.verify.${verifyProblem.field}`, `${verifyProblem.problem}.`);
     return {
       ...(url === undefined ? {} : { url: url === null ? null : spellUrl(url) }),
+      ...(format === undefined ? {} : { format }),
       secret,
       verify,
       event_types,

@@ -229,7 +229,7 @@ export async function startService(
     metrics.watchPools({ ...pools, ...intake.pools });
     const sessions = createSessions(pool, settings.adminKey);
     const schemas = createSchemaJudge();
-    const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS);
+    const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS, settings.mail);
     const app = await createApp({
       settings: { ...settings, inForce: settingsToShow(settings) },
       pool,

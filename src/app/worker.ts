@@ -17,6 +17,7 @@ import type { Session } from '../db/session.ts';
 import { maxLoadedBytes } from '../deliveries/payloads.sql.ts';
 import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { createCircuits } from '../health/circuits.ts';
+import { forgetNotices } from '../health/notices.sql.ts';
 import { forgetCounts } from '../history/count.sql.ts';
 import { createHttpClient } from '../http/http-client.ts';
 import type { NearbyWorker } from '../intake/intake.ts';
@@ -39,6 +40,7 @@ import { createCourier, type MadeAttempt } from '../sending/courier.ts';
 import { createDeliverer, LOAD_CONNECTIONS } from '../sending/deliverer.ts';
 import { createHandOver } from '../sending/hand-over.ts';
 import { createLargeBodies, LARGE_BODY_CONNECTIONS } from '../sending/large-bodies.ts';
+import { createMailer, withMailer } from '../sending/mailer.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from '../sending/recorder.ts';
 import { forgetSessions } from '../sessions/sessions.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
@@ -96,7 +98,10 @@ export interface Worker extends NearbyWorker {
 export function createWorker(options: WorkerOptions): Worker {
   const { settings, databaseUrl, pool, session, subscriptions, health, log } = options;
   const { onAttempt, onPulled, onExpired, onGroup } = options;
-  const client = createHttpClient(connectorOptionsOf(settings));
+  const client = withMailer(
+    createHttpClient(connectorOptionsOf(settings)),
+    createMailer(settings.mail),
+  );
   // Aborts when a stop has used up its grace period.
   const ending = new AbortController();
   setMaxListeners(0, ending.signal);
@@ -321,6 +326,7 @@ export function createWorker(options: WorkerOptions): Worker {
           forgetTasks(pool, settings.retentionMs),
           forgetBackfills(pool, settings.retentionMs),
           forgetSessions(pool),
+          forgetNotices(pool),
         ]),
       loop: health.watch('forget_tasks', 'deleting old tasks, backfills and sessions'),
     }),

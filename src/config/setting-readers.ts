@@ -102,6 +102,24 @@ export function otlpEndpoint(text: string): string {
   return `${url.href.replace(/\/$/, '')}/v1/traces`;
 }
 
+export function smtpUrl(text: string): string {
+  const url = URL.parse(text.trim());
+  if (url === null || !/^smtps?:$/.test(url.protocol) || url.hostname === '')
+    throw new Error('it must look like smtp://user:password@host:587, or smtps://host');
+  return url.href;
+}
+
+const MAIL_FROM = /^(?:[^<>\r\n"]*<[^\s<>@"]+@[^\s<>@"]+>|[^\s<>@"]+@[^\s<>@"]+)$/;
+
+export function mailFrom(text: string): string {
+  const from = text.trim();
+  if (!MAIL_FROM.test(from))
+    throw new Error(
+      `"${from}" is not an address, such as posthorn@example.com or Posthorn <posthorn@example.com>`,
+    );
+  return from;
+}
+
 const HOST_NAME =
   /^(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/;
 

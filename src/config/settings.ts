@@ -24,6 +24,7 @@ import {
   type SettingInForce,
   withoutCredentials,
 } from './in-force.ts';
+import { type MailSettings, mailSettings } from './mail.ts';
 import { CLIENT_VARIABLES } from './profiles.ts';
 import {
   adminKey,
@@ -32,11 +33,13 @@ import {
   durationOrOff,
   eventTypePatterns,
   hostNames,
+  mailFrom,
   oneOf,
   otlpEndpoint,
   postgresUrl,
   processCount,
   publicUrl,
+  smtpUrl,
   trimmed,
   wholeNumber,
 } from './setting-readers.ts';
@@ -97,6 +100,8 @@ export interface Settings {
   readonly logLevel: LogLevel;
   /** Undefined: traces are not exported. */
   readonly tracing: TracingSettings | undefined;
+  /** Undefined: there is no mail server. */
+  readonly mail: MailSettings | undefined;
   /** All settings as texts without secrets, for people. */
   readonly inForce: readonly SettingInForce[];
 }
@@ -260,6 +265,15 @@ export const SETTINGS = {
     '`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`',
     oneOf(LOG_LEVELS),
   ),
+  POSTHORN_SMTP_URL: optional(
+    'Mail server for notices to people, as `smtp://user:password@host:587`, or `smtps://` for TLS from the start. Needs `POSTHORN_MAIL_FROM`. Unset: no e-mail',
+    smtpUrl,
+    withoutCredentials,
+  ),
+  POSTHORN_MAIL_FROM: optional(
+    'Sender of e-mails, such as `Posthorn <posthorn@example.com>`',
+    mailFrom,
+  ),
   OTEL_EXPORTER_OTLP_ENDPOINT: optional(
     'URL of an OpenTelemetry collector that gets traces by OTLP over HTTP, such as `http://127.0.0.1:4318`. The other variables of OpenTelemetry apply too, such as `OTEL_TRACES_SAMPLER` and `OTEL_EXPORTER_OTLP_HEADERS`. Unset: no traces',
     otlpEndpoint,
@@ -340,6 +354,7 @@ export function loadSettings(
     processes: value('POSTHORN_PROCESSES'),
     logLevel: value('LOG_LEVEL'),
     tracing: tracingSettings(value('OTEL_EXPORTER_OTLP_ENDPOINT'), given, env, problems),
+    mail: mailSettings(value('POSTHORN_SMTP_URL'), value('POSTHORN_MAIL_FROM'), problems),
     inForce: listInForce(SETTINGS, given, env),
   };
   if (settings.payloadRetentionMs > settings.retentionMs) {

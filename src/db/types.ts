@@ -25,6 +25,7 @@ interface SubscriptionsTable {
   verify_secret: string | null;
   forward_headers: string[] | null;
   ingest_content_types: string[] | null;
+  format: Generated<'webhook' | 'notice'>;
   event_types: string[] | null;
   description: string | null;
   status: Generated<SubscriptionStatus>;

@@ -19,6 +19,7 @@ export const ERROR_CODES = [
   'gone',
   'http_status',
   'lease_ended',
+  'mail',
   'payload_unreadable',
   'protocol',
   'proxy',
@@ -144,6 +145,11 @@ export class InvalidSubscriptionError extends Error {
   override readonly name = 'InvalidSubscriptionError';
 }
 
+/** A mail server refused an e-mail, or there is none. The message is a clause. */
+export class MailError extends Error {
+  override readonly name = 'MailError';
+}
+
 /** The webhook's body cannot be loaded, or is too large to be. */
 export class UnreadablePayloadError extends Error {
   override readonly name = 'UnreadablePayloadError';
@@ -179,6 +185,7 @@ export function classifyFailure(reason: unknown, timeoutMs: number): Verdict {
   }
   if (error instanceof UnreadablePayloadError)
     return failed('payload_unreadable', `Not sent: ${error.message}.`);
+  if (error instanceof MailError) return failed('mail', `Not sent: ${error.message}.`);
   if (error instanceof ProxyError) return failed('proxy', `${error.message}.`);
   if (error instanceof InterimAnswersError) {
     return failed(

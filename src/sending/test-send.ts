@@ -1,3 +1,4 @@
+import type { MailSettings } from '../config/mail.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import type { AnswerHeaders } from '../http/answer-head.ts';
 import type { ConnectorOptions } from '../http/connector.ts';
@@ -7,6 +8,7 @@ import { mayTake } from '../lib/fair-share.ts';
 import type { CachedSubscription } from '../subscriptions/cache.ts';
 import { classifyAnswer, classifyFailure, InvalidSubscriptionError } from './classify.ts';
 import { headersOf } from './courier.ts';
+import { createMailer, withMailer } from './mailer.ts';
 
 /** How long each phase took, in milliseconds with one digit after the point. See `PhaseTimes`. */
 export interface TestTiming extends Omit<PhaseTimes, 'firstByte'> {
@@ -57,7 +59,11 @@ export interface TestSender {
 }
 
 /** @param maxAtOnce bound on tests under way: each is a connection that a caller waits for. */
-export function createTestSender(options: ConnectorOptions, maxAtOnce: number): TestSender {
+export function createTestSender(
+  options: ConnectorOptions,
+  maxAtOnce: number,
+  mail?: MailSettings,
+): TestSender {
   const ending = new AbortController();
   let underWay = 0;
   const underWayByTenant = new Map<string, number>();
@@ -65,7 +71,7 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
   async function send(webhook: TestWebhook, subscription: SentSubscription): Promise<TestResult> {
     const timeoutMs = subscription.timeoutMs ?? options.timeoutMs;
     const clock = createPhaseClock();
-    const client = createHttpClient({ ...options, timeoutMs });
+    const client = withMailer(createHttpClient({ ...options, timeoutMs }), createMailer(mail));
     let headers: AnswerHeaders = {};
     try {
       if (subscription.problem !== null) throw new InvalidSubscriptionError(subscription.problem);
@@ -78,6 +84,7 @@ export function createTestSender(options: ConnectorOptions, maxAtOnce: number): 
           Math.floor(Date.now() / 1000),
         ),
         body: webhook.body,
+        timeoutMs,
         signal: ending.signal,
         clock,
         onHead(_statusCode, received) {

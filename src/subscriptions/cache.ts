@@ -11,6 +11,7 @@ import { createHubVerifier } from '../signing/verify/hmac.ts';
 import { createVerifier, type Verification } from '../signing/verify/schemes.ts';
 import type { Verifier } from '../signing/verify/verifier.ts';
 import { type Ingest, type IngestColumns, readIngest } from './ingest.ts';
+import type { Format } from './notices.ts';
 import { headerProblem, type PolicyColumns, readAs } from './policy.ts';
 import { openSecrets, type SecretColumns } from './secrets.ts';
 import { judgeHeaderName, type SigningColumns } from './signing.ts';
@@ -19,6 +20,8 @@ import { judgeHeaderName, type SigningColumns } from './signing.ts';
 export interface CachedSubscription {
   readonly id: number;
   /** The tenant that owns it, which never changes. */
+  /** notice: it gets notices of Posthorn to people, and nothing else. */
+  readonly format: Format;
   readonly tenant: string;
   /** Null: its receiver pulls. */
   readonly url: URL | null;
@@ -106,7 +109,7 @@ export function createSubscriptionCache(
     const { rows } = await pool.query<SubscriptionRow>({
       name: 'subscriptions-load',
       text: `
-        select s.id, s.tenant, s.url, s.secret, s.status, s.circuit_open, s.through_backlog,
+        select s.id, s.tenant, s.url, s.format, s.secret, s.status, s.circuit_open, s.through_backlog,
           s.retry_schedule, s.timeout_ms, s.headers, s.max_in_flight, s.rate_limit, s.rate_limit_per_ms,
           s.ordering, s.retired_secrets, s.signature_header, s.signature_template, s.signature_content,
           s.verify, s.verify_secret, s.forward_headers, s.ingest_content_types,
@@ -159,6 +162,7 @@ interface SubscriptionRow extends PolicyColumns, SecretColumns, SigningColumns, 
   readonly id: number;
   readonly tenant: string;
   readonly url: string | null;
+  readonly format: Format;
   readonly verify: Verification | null;
   readonly status: SubscriptionStatus;
   readonly circuit_open: boolean;
@@ -173,6 +177,7 @@ function read(row: SubscriptionRow, sealer: Sealer): CachedSubscription {
   const known = {
     id,
     tenant: row.tenant,
+    format: row.format,
     status: row.status,
     circuitOpen: row.circuit_open,
     failing: row.failing,

@@ -3,6 +3,7 @@ import type { Database, SubscriptionStatus, Tables } from '../db/types.ts';
 import type { Sealer } from '../lib/sealing.ts';
 import type { Verification } from '../signing/verify/schemes.ts';
 import type { IngestColumns } from './ingest.ts';
+import type { Format } from './notices.ts';
 import { type Policy, type PolicyColumns, policyOf } from './policy.ts';
 import { type GivenSecrets, type SignatureScheme, secretColumns } from './secrets.ts';
 import type { SigningColumns } from './signing.ts';
@@ -12,6 +13,7 @@ export interface Subscription extends Policy, SigningColumns, IngestColumns {
   readonly id: number;
   /** Null: its receiver pulls. */
   readonly url: string | null;
+  readonly format: Format;
   readonly status: SubscriptionStatus;
   /** Why it is paused or disabled. */
   readonly status_reason: string | null;
@@ -37,6 +39,7 @@ export interface SubscriptionFields
     Partial<IngestColumns>,
     GivenSecrets {
   url: string | null;
+  format?: Format;
   event_types?: string[] | null;
   channels?: string[] | null;
   filter?: string | null;
@@ -48,6 +51,7 @@ export interface SubscriptionFields
 export const VISIBLE = [
   'id',
   'url',
+  'format',
   'status',
   'status_reason',
   'event_types',

@@ -124,6 +124,10 @@ const KINDS: {
     says: () => 'its receiver answers with too many headers',
     remedy: () => 'receiver',
   },
+  mail: {
+    says: () => 'the mail server does not take its e-mails',
+    remedy: () => 'receiver',
+  },
   dns: {
     says: () => "the host name of its receiver's URL cannot be resolved",
     remedy: () => 'url',

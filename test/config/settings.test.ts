@@ -58,6 +58,7 @@ t.test('without settings, only this machine can reach the service', async (t) =>
 
 const KEY = 'a-key-of-17-chars';
 
+const MAIL = { POSTHORN_SMTP_URL: 'smtps://u:p@mail.example', POSTHORN_MAIL_FROM: 'P <p@a.b>' };
 const OTLP = 'OTEL_EXPORTER_OTLP_ENDPOINT';
 
 t.test('each setting is read', async (t) => {
@@ -108,6 +109,7 @@ t.test('each setting is read', async (t) => {
     [{ POSTHORN_MAX_IN_FLIGHT: '25' }, 'maxInFlight', 25],
     [{ POSTHORN_MAX_IN_FLIGHT: '20000' }, 'maxInFlight', 20_000],
     [{ LOG_LEVEL: 'silent' }, 'logLevel', 'silent'],
+    [{ ...MAIL }, 'mail', { url: MAIL.POSTHORN_SMTP_URL, from: MAIL.POSTHORN_MAIL_FROM }],
     [{ OTEL_SERVICE_NAME: 'shop' }, 'tracing', undefined],
     [{ [OTLP]: 'http://a:4318/' }, 'tracing', { url: 'http://a:4318/v1/traces', variables: {} }],
     [{ [OTLP]: 'https://a/otlp' }, 'tracing', { url: 'https://a/otlp/v1/traces', variables: {} }],
@@ -218,6 +220,21 @@ t.test('a wrong setting is refused with what would be right', async (t) => {
       'DATABASE_URL',
       'postgres://a@one,two:99999/c',
       '"two:99999" in its list of hosts is not a host, with or without a port',
+    ],
+    [
+      'POSTHORN_SMTP_URL',
+      'http://mail',
+      'it must look like smtp://user:password@host:587, or smtps://host',
+    ],
+    [
+      'POSTHORN_MAIL_FROM',
+      'me',
+      '"me" is not an address, such as posthorn@example.com or Posthorn <posthorn@example.com>',
+    ],
+    [
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
+      'localhost:4317',
+      'it is not the URL of a collector, such as http://127.0.0.1:4318; /v1/traces is added to its path',
     ],
     ['POSTHORN_ROLE', 'wroker', '"wroker" is none of all, api, worker; did you mean worker?'],
     ['POSTHORN_ROLE', 'API', '"API" is none of all, api, worker; did you mean api?'],

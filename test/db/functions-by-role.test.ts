@@ -79,7 +79,7 @@ const OWNERS = `
   notify_subscription_changed notify_tenant_changed privileges_of_right refuse_body refuse_idempotency_key reopen report_answer report_failure
   report_success require_right require_sender require_subscription require_tenant require_tenant_of_subscription
   retry_refusal retry_schedule_problem revoke_manager revoke_reporter revoke_right revoke_sender secret_problem
-  send_body send_operational_webhook send_subscription_event set_paused set_through_backlog store_idempotency_keys
+  send_body send_notices send_operational_webhook send_subscription_event set_paused set_through_backlog store_idempotency_keys
   store_subscription_event_types store_webhook url_problem uuidv7 webhook_data webhook_head`
   .trim()
   .split(/\s+/);

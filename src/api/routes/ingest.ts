@@ -13,6 +13,7 @@ import { PolicyError } from '../../subscriptions/policy.ts';
 import { withTraceContext } from '../../tracing/trace-context.ts';
 import { compactJson, explainRefusal, isJsonType, parseJsonBody, takeBytes } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
+import { requireWebhookFormat } from '../judge-notices.ts';
 import { maySee, missingScope } from '../plugins/auth.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import { described, problems, SubscriptionId, WebhookId } from '../schemas/common.ts';
@@ -159,6 +160,7 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
         if (subscription === null) throw notFound('subscription', id);
         explainSignature(request.headers, body, subscription);
       }
+      requireWebhookFormat(subscription);
       request.tenant = subscription.tenant;
       if (app.countForTenant !== null) await app.countForTenant(request);
       const contentType = requireContentType(request.headers, subscription);

@@ -10,6 +10,7 @@ import { webhookHeaders } from '../../subscriptions/webhook-headers.ts';
 import { type TraceContext, withTraceContext } from '../../tracing/trace-context.ts';
 import { explainRefusal, parseJsonBody, takeRawJson } from '../accepting.ts';
 import { IdempotencyKeyHeader, markReplayed, readIdempotency } from '../idempotency.ts';
+import { requireWebhookFormat } from '../judge-notices.ts';
 import { invalidField, notFound } from '../problems.ts';
 import {
   Channel,
@@ -149,6 +150,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
       // The cache saves a query here. What it does not know yet, such as a deletion, the intake function checks.
       const subscription = await subscriptions.get(subscription_id);
       if (subscription?.tenant !== request.tenant) throw notFound('subscription', subscription_id);
+      requireWebhookFormat(subscription);
     }
     const data = memberSources(text).get('data') as string;
     const { tenant } = request;

@@ -16,6 +16,10 @@ import { Url } from '../schemas/subscription.ts';
 import type { ApiServices } from '../services.ts';
 
 const DEFAULT_TYPE = 'posthorn.test';
+const TEST_NOTICE = JSON.stringify({
+  subject: 'Test of notices',
+  text: 'This is a test: notices about subscriptions will arrive here.',
+});
 
 const Milliseconds = nullable(Type.Number());
 const Outcome = Type.Object({
@@ -113,7 +117,11 @@ export const testSendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }
         {
           webhookId: webhook_id,
           contentType: 'application/json',
-          body: Buffer.from(compactJson({ type, timestamp, data }, 'body.data')),
+          body: Buffer.from(
+            subscription.format === 'notice'
+              ? TEST_NOTICE
+              : compactJson({ type, timestamp, data }, 'body.data'),
+          ),
         },
         { ...subscription, url },
       );

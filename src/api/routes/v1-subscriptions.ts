@@ -11,6 +11,7 @@ import {
 } from '../../subscriptions/store.ts';
 import { chooseSecret, warningOf } from '../choose-secret.ts';
 import { CURSOR_ID } from '../cursor.ts';
+import { noticeFields, requireFitting, requireMailRight } from '../judge-notices.ts';
 import { createFilterCheck, createSubscriptionJudge } from '../judge-subscription.ts';
 import { addListRoute } from '../list-route.ts';
 import { invalidField, notFound } from '../problems.ts';
@@ -27,6 +28,7 @@ import {
 import { Circuit, FailingSince } from '../schemas/health.ts';
 import {
   Deleted,
+  Format,
   OPTIONAL_FIELDS,
   Secret,
   SecretWarning,
@@ -102,6 +104,7 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         body: Type.Object(
           {
             url: UrlOrPull,
+            format: Type.Optional(Format),
             secret: Type.Optional(Secret),
             generate_secret: Type.Optional(
               Type.Boolean({
@@ -142,7 +145,8 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
         ...given
       } = request.body;
       const { secret, shown } = chooseSecret({ secret: given.secret, generate, scheme });
-      const fields = judge({ ...given, secret });
+      requireMailRight(request, given.url);
+      const fields = judge({ ...given, ...noticeFields(given), secret });
       const fieldWithoutHeader = (['signature_template', 'signature_content'] as const).find(
         (name) => typeof given[name] === 'string' && typeof given.signature_header !== 'string',
       );
@@ -288,12 +292,15 @@ export const v1SubscriptionRoutes: FastifyPluginAsyncTypebox<{ services: ApiServ
       const { subscription_id: id } = request.params;
       await requireFilter(request.body.filter);
       await requireKind(request.tenant, id, request.body);
+      requireMailRight(request, request.body.url);
+      const format = (await getSubscription(db, request.tenant, id))?.format;
+      if (format !== undefined) requireFitting(format, request.body);
       const subscription = await updateSubscription(
         db,
         sealer,
         request.tenant,
         id,
-        judge(request.body),
+        judge(format === undefined ? request.body : { ...request.body, format }),
       );
       if (subscription === undefined) throw notFound('subscription', id);
       subscriptions.drop(id);

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { VERIFY_SCHEMES } from '../../signing/verify/schemes.ts';
 import { MAX_FORWARDED } from '../../subscriptions/ingest.ts';
+import { FORMATS } from '../../subscriptions/notices.ts';
 import { MAX_HEADERS } from '../../subscriptions/policy.ts';
 import {
   Channel,
@@ -18,7 +19,7 @@ export const Url = Type.String({
   minLength: 1,
   maxLength: 2048,
   description:
-    'The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.',
+    'The URL to which webhooks are delivered: http or https, without a user name or password, at a public address. For notices to people also `mailto:` and an address, if there is a mail server; that needs a key with the scope `admin`.',
   examples: ['https://example.com/webhooks'],
 });
 
@@ -28,6 +29,10 @@ export const UrlOrPull = nullable({
   description:
     'The URL to which webhooks are delivered, as above. Null: its receiver pulls its webhooks by GET /v1/subscriptions/{subscription_id}/pull.',
 });
+export const Format = oneOf(
+  FORMATS,
+  'webhook: the receiver is a program. notice: it gets Posthorn\'s notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.',
+);
 
 export const Secret = Type.String({
   maxLength: 256,
@@ -295,6 +300,7 @@ export const Deleted = Type.Object({
 export const Subscription = named('Subscription', {
   id: SubscriptionId,
   url: UrlOrPull,
+  format: Format,
   status: oneOf(
     SUBSCRIPTION_STATUSES,
     'active: deliveries are sent. paused: deliveries are held until the subscription is resumed. disabled: the receiver failed for too long or answered 410, and the subscription gets no new webhooks by event type.',

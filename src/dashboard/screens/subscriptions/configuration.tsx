@@ -15,6 +15,9 @@ export function Configuration({ subscription: s }: { subscription: GetSubscripti
             {s.expire_after !== null && `; deleted when nobody pulls for ${s.expire_after}`}
           </Row>
         )}
+        {s.format === 'notice' && (
+          <Row name="For">people: it gets notices of Posthorn, and nothing else</Row>
+        )}
         <Row name="Event types">
           {s.event_types === null
             ? unset('all')
@@ -22,7 +25,9 @@ export function Configuration({ subscription: s }: { subscription: GetSubscripti
               ? unset('none: only webhooks that are sent to it alone')
               : chips(s.event_types)}
         </Row>
-        <Row name="Channels">{s.channels === null ? unset('no limit') : chips(s.channels)}</Row>
+        <Row name="Channels">
+          {s.channels === null || s.format === 'notice' ? unset('no limit') : chips(s.channels)}
+        </Row>
         <Row name="Filter">{s.filter === null ? unset('none') : <code>{s.filter}</code>}</Row>
         <Row name="Retry schedule">
           {s.retry_schedule === null ? (

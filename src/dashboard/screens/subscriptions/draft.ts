@@ -18,6 +18,8 @@ export interface Draft {
   /** `pull`: its receiver gets its webhooks by requests of its own, and it has no URL. */
   readonly receiver: 'url' | 'pull';
   readonly url: string;
+  /** Only of a new subscription: it cannot be changed. */
+  readonly format: Subscription['format'];
   readonly description: string;
   readonly event_types: DraftList;
   readonly channels: string;
@@ -51,6 +53,7 @@ export function draftOf(s?: Subscription): Draft {
   return {
     receiver: s?.url === null ? 'pull' : 'url',
     url: s?.url ?? '',
+    format: s?.format ?? 'webhook',
     description: s?.description ?? '',
     event_types: listOf(s?.event_types),
     channels: (s?.channels ?? []).join('\n'),
@@ -132,7 +135,13 @@ export function changesOf(
 export function newSubscriptionOf(draft: Draft): CreateSubscriptionPayload {
   const { url, ...fields } = payloadOf(draft);
   const set = Object.entries(fields).filter(([, value]) => value !== null);
-  return { url, ...Object.fromEntries(set), ...secretOf(draft) };
+  const isNotice = draft.format === 'notice';
+  return {
+    url,
+    ...(isNotice ? { format: draft.format } : {}),
+    ...Object.fromEntries(set),
+    ...(isNotice ? {} : secretOf(draft)),
+  };
 }
 
 function secretOf({ secret_kind, secret }: Draft): Partial<CreateSubscriptionPayload> {

@@ -11,7 +11,13 @@ import type { PartProps } from './form.tsx';
 type ListProps = Omit<PartProps, 'textField'>;
 
 /** How the receiver gets its webhooks, its URL, and what people say about it. */
-export function AboutFields({ draft, change, textField, isNew }: PartProps & { isNew: boolean }) {
+export function AboutFields({
+  draft,
+  change,
+  error,
+  textField,
+  isNew,
+}: PartProps & { isNew: boolean }) {
   return (
     <fieldset class="part">
       <legend>Receiver</legend>
@@ -35,12 +41,30 @@ export function AboutFields({ draft, change, textField, isNew }: PartProps & { i
           type="url"
           required
           placeholder="https://example.com/webhooks"
+          hint={
+            draft.format === 'notice'
+              ? 'A Slack-compatible URL, or mailto: and an address.'
+              : undefined
+          }
         />
       ) : (
         <p class="hint">
           It has no URL. A program of yours gets its webhooks by{' '}
           <code>GET /v1/subscriptions/…/pull</code>, with a key that has the scope pull.
         </p>
+      )}
+      {isNew && draft.receiver === 'url' && (
+        <SelectField
+          label="For"
+          name="format"
+          error={error}
+          value={draft.format}
+          onChange={(format) => change({ format: format as typeof draft.format })}
+          choices={{
+            webhook: 'A program: it gets webhooks',
+            notice: 'People: they get a notice when a receiver fails, is disabled or recovers',
+          }}
+        />
       )}
       <TextField
         label="Description"

@@ -44,6 +44,7 @@ interface FormProps {
 /** The names of the fields, by which the API says what is wrong with each. */
 const FIELDS = [
   'url',
+  'format',
   'description',
   'event_types',
   'channels',
@@ -85,11 +86,15 @@ export function SubscriptionForm({
   return (
     <form class="form" onSubmit={onSubmit} noValidate>
       <AboutFields {...part} isNew={isNew} />
-      <SelectionFields {...part} />
-      {isNew && <SecretFields {...part} />}
+      {draft.format === 'webhook' && <SelectionFields {...part} />}
+      {isNew && draft.format === 'webhook' && <SecretFields {...part} />}
       <DeliveryFields {...part} />
-      <SignatureFields {...part} />
-      <SourceFields {...part} />
+      {draft.format === 'webhook' && (
+        <>
+          <SignatureFields {...part} />
+          <SourceFields {...part} />
+        </>
+      )}
       <FormError error={error} fields={FIELDS} />
       <div class="buttons form-end">
         <button type="submit" class="button primary" disabled={busy} aria-busy={busy}>
