@@ -5,8 +5,5 @@ const KEEP = '30 days';
 
 /** Deletes what is known of old notices (schema/functions/send_notices.sql). */
 export async function forgetNotices(pool: pg.Pool): Promise<void> {
-  await pool.query({
-    name: 'forget-notices',
-    text: `delete from posthorn.notices where at < now() - interval '${KEEP}'`,
-  });
+  await pool.query(`delete from posthorn.notices where at < now() - interval '${KEEP}'`);
 }

@@ -69,6 +69,8 @@ t.test('people are told once that a subscription fails, and once that it is well
     return rows;
   };
   // It recovers, fails and recovers again: one incident.
+  // Something to probe with.
+  await posthorn.ingest(id);
   status = 200;
   const first = await until('the end is scheduled', async () => {
     const rows = await pending();
@@ -88,6 +90,8 @@ t.test('people are told once that a subscription fails, and once that it is well
   await until('programs are told each time', () => program.received.length >= 3);
   t.equal(mail.mails.length, 1, 'people are not told again');
   t.equal(slack.received.length, 1);
+  // Something to probe with.
+  await posthorn.ingest(id);
   status = 200;
   const last = await until('the end is scheduled again', async () => {
     const rows = (await pending()).filter(({ state }) => state === 'pending');
