@@ -248,6 +248,22 @@ create table posthorn.migrations (
   constraint migrations_pkey PRIMARY KEY (version)
 );
 
+-- Notices about subscriptions that were sent to people in the last 30 days.
+create table posthorn.notices (
+  id bigint not null generated always as identity,
+  tenant text not null,
+  subscription_id integer not null,
+  what text not null,
+  at timestamp with time zone not null default now(),
+  due_at timestamp with time zone not null,
+  webhooks uuid[] not null,
+  targets integer[] not null,
+  constraint notices_pkey PRIMARY KEY (id),
+  constraint notices_what_check CHECK ((what = ANY (ARRAY['failing'::text, 'disabled'::text, 'recovered'::text])))
+);
+CREATE INDEX notices_by_subscription ON posthorn.notices USING btree (subscription_id, id);
+CREATE INDEX notices_by_tenant ON posthorn.notices USING btree (tenant, at);
+
 -- Webhooks whose body is erased when all their deliveries have ended.
 create table posthorn.overdue_bodies (
   webhook_id uuid not null,
@@ -312,6 +328,7 @@ create table posthorn.subscriptions (
   id integer not null generated always as identity,
   tenant text not null default 'default'::text,
   url text,
+  format text not null default 'webhook'::text,
   description text,
   metadata jsonb,
   created_at timestamp with time zone not null default now(),
@@ -346,6 +363,8 @@ create table posthorn.subscriptions (
   forward_headers text[],
   ingest_content_types text[],
   expire_after_ms bigint,
+  constraint subscriptions_check CHECK (((url ~ '^https?://'::text) OR ((url ~ '^mailto:'::text) AND (format = 'notice'::text)))),
+  constraint subscriptions_check1 CHECK (((format = 'webhook'::text) OR ((format = 'notice'::text) AND (channels = '{posthorn.notices}'::text[]) AND (event_types IS NOT NULL)))),
   constraint subscriptions_deleted_keeps_no_secret CHECK (((deleted_at IS NULL) OR (secret IS NULL))),
   constraint subscriptions_expire_after_ms_check CHECK (((expire_after_ms >= 120000) AND (expire_after_ms <= '31536000000'::bigint))),
   constraint subscriptions_expires_unpulled CHECK (((expire_after_ms IS NULL) OR (url IS NULL))),
@@ -359,7 +378,6 @@ create table posthorn.subscriptions (
   constraint subscriptions_secret_check CHECK ((secret <> ''::text)),
   constraint subscriptions_signature_scheme CHECK ((signature_scheme = ANY (ARRAY['hmac'::text, 'ed25519'::text]))),
   constraint subscriptions_timeout_ms_check CHECK (((timeout_ms >= 100) AND (timeout_ms <= 300000))),
-  constraint subscriptions_url_check CHECK ((url ~ '^https?://'::text)),
   constraint subscriptions_verify_has_secret CHECK (((verify IS NULL) = (verify_secret IS NULL)))
 );
 comment on column posthorn.subscriptions.through_backlog is 'Whether its deliveries are held from the start and sent by the owner of its backlog. Set by a trigger.';
@@ -1396,6 +1414,13 @@ create function posthorn.send_many(event_types text[], data jsonb[], tenant text
   as …; -- schema/functions/send_many.sql
 -- may be executed by: nobody but the owner
 
+-- Sends notices about a subscription to the subscriptions of its tenant that are for people, in the caller's transaction: one for each incident, and 20 in an hour at most.
+create function posthorn.send_notices(what text, id integer, reason text, circuit posthorn.circuits) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/send_notices.sql
+-- may be executed by: nobody but the owner
+
 -- Sends an operational webhook to the subscriptions of the tenant that list its type, in the caller's transaction.
 create function posthorn.send_operational_webhook(event_type text, data jsonb, tenant text) returns void
   language plpgsql
@@ -1416,7 +1441,7 @@ create function posthorn.send_raw(body bytea, content_type text DEFAULT 'applica
   as …; -- schema/functions/send_raw.sql
 -- may be executed by: nobody but the owner
 
--- Sends the operational webhook posthorn.subscription.<what> about a subscription.
+-- Sends the operational webhook posthorn.subscription.<what> about a subscription, and the notices about it.
 create function posthorn.send_subscription_event(what text, id integer, reason text, circuit posthorn.circuits) returns void
   language sql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off

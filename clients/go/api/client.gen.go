@@ -381,6 +381,24 @@ func (e DeliveryWhySubscriptionStatus) Valid() bool {
 	}
 }
 
+// Defines values for EnabledSubscriptionFormat.
+const (
+	EnabledSubscriptionFormatNotice  EnabledSubscriptionFormat = "notice"
+	EnabledSubscriptionFormatWebhook EnabledSubscriptionFormat = "webhook"
+)
+
+// Valid indicates whether the value is a known member of the EnabledSubscriptionFormat enum.
+func (e EnabledSubscriptionFormat) Valid() bool {
+	switch e {
+	case EnabledSubscriptionFormatNotice:
+		return true
+	case EnabledSubscriptionFormatWebhook:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EnabledSubscriptionOrdering.
 const (
 	EnabledSubscriptionOrderingNone   EnabledSubscriptionOrdering = "none"
@@ -643,6 +661,7 @@ const (
 	ReceiverProblemCauseGone              ReceiverProblemCause = "gone"
 	ReceiverProblemCauseHttpStatus        ReceiverProblemCause = "http_status"
 	ReceiverProblemCauseLeaseEnded        ReceiverProblemCause = "lease_ended"
+	ReceiverProblemCauseMail              ReceiverProblemCause = "mail"
 	ReceiverProblemCauseOther             ReceiverProblemCause = "other"
 	ReceiverProblemCausePayloadUnreadable ReceiverProblemCause = "payload_unreadable"
 	ReceiverProblemCauseProtocol          ReceiverProblemCause = "protocol"
@@ -677,6 +696,8 @@ func (e ReceiverProblemCause) Valid() bool {
 	case ReceiverProblemCauseHttpStatus:
 		return true
 	case ReceiverProblemCauseLeaseEnded:
+		return true
+	case ReceiverProblemCauseMail:
 		return true
 	case ReceiverProblemCauseOther:
 		return true
@@ -762,6 +783,24 @@ func (e SettingSource) Valid() bool {
 	case DotEnv:
 		return true
 	case Environment:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubscriptionFormat.
+const (
+	SubscriptionFormatNotice  SubscriptionFormat = "notice"
+	SubscriptionFormatWebhook SubscriptionFormat = "webhook"
+)
+
+// Valid indicates whether the value is a known member of the SubscriptionFormat enum.
+func (e SubscriptionFormat) Valid() bool {
+	switch e {
+	case SubscriptionFormatNotice:
+		return true
+	case SubscriptionFormatWebhook:
 		return true
 	default:
 		return false
@@ -951,6 +990,24 @@ func (e SubscriptionHealthSummaryCircuitState) Valid() bool {
 	case SubscriptionHealthSummaryCircuitStateHalfOpen:
 		return true
 	case SubscriptionHealthSummaryCircuitStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubscriptionRowFormat.
+const (
+	SubscriptionRowFormatNotice  SubscriptionRowFormat = "notice"
+	SubscriptionRowFormatWebhook SubscriptionRowFormat = "webhook"
+)
+
+// Valid indicates whether the value is a known member of the SubscriptionRowFormat enum.
+func (e SubscriptionRowFormat) Valid() bool {
+	switch e {
+	case SubscriptionRowFormatNotice:
+		return true
+	case SubscriptionRowFormatWebhook:
 		return true
 	default:
 		return false
@@ -1467,6 +1524,24 @@ func (e ListSubscriptionsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for CreateSubscriptionJSONBodyFormat.
+const (
+	CreateSubscriptionJSONBodyFormatNotice  CreateSubscriptionJSONBodyFormat = "notice"
+	CreateSubscriptionJSONBodyFormatWebhook CreateSubscriptionJSONBodyFormat = "webhook"
+)
+
+// Valid indicates whether the value is a known member of the CreateSubscriptionJSONBodyFormat enum.
+func (e CreateSubscriptionJSONBodyFormat) Valid() bool {
+	switch e {
+	case CreateSubscriptionJSONBodyFormatNotice:
+		return true
+	case CreateSubscriptionJSONBodyFormatWebhook:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CreateSubscriptionJSONBodyOrdering.
 const (
 	CreateSubscriptionJSONBodyOrderingNone   CreateSubscriptionJSONBodyOrdering = "none"
@@ -1566,6 +1641,24 @@ func (e CreateSubscriptionJSONBodyVerifyScheme) Valid() bool {
 	case CreateSubscriptionJSONBodyVerifySchemeStandardWebhooks:
 		return true
 	case CreateSubscriptionJSONBodyVerifySchemeStripe:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CreateSubscription201JSONResponseBodyFormat.
+const (
+	CreateSubscription201JSONResponseBodyFormatNotice  CreateSubscription201JSONResponseBodyFormat = "notice"
+	CreateSubscription201JSONResponseBodyFormatWebhook CreateSubscription201JSONResponseBodyFormat = "webhook"
+)
+
+// Valid indicates whether the value is a known member of the CreateSubscription201JSONResponseBodyFormat enum.
+func (e CreateSubscription201JSONResponseBodyFormat) Valid() bool {
+	switch e {
+	case CreateSubscription201JSONResponseBodyFormatNotice:
+		return true
+	case CreateSubscription201JSONResponseBodyFormatWebhook:
 		return true
 	default:
 		return false
@@ -1692,6 +1785,24 @@ func (e CreateSubscription201JSONResponseBodyVerifyScheme) Valid() bool {
 	case CreateSubscription201JSONResponseBodyVerifySchemeStandardWebhooks:
 		return true
 	case CreateSubscription201JSONResponseBodyVerifySchemeStripe:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetSubscription200JSONResponseBodyFormat.
+const (
+	GetSubscription200JSONResponseBodyFormatNotice  GetSubscription200JSONResponseBodyFormat = "notice"
+	GetSubscription200JSONResponseBodyFormatWebhook GetSubscription200JSONResponseBodyFormat = "webhook"
+)
+
+// Valid indicates whether the value is a known member of the GetSubscription200JSONResponseBodyFormat enum.
+func (e GetSubscription200JSONResponseBodyFormat) Valid() bool {
+	switch e {
+	case GetSubscription200JSONResponseBodyFormatNotice:
+		return true
+	case GetSubscription200JSONResponseBodyFormatWebhook:
 		return true
 	default:
 		return false
@@ -1905,6 +2016,24 @@ func (e UpdateSubscriptionJSONBodyVerifyScheme) Valid() bool {
 	case UpdateSubscriptionJSONBodyVerifySchemeStandardWebhooks:
 		return true
 	case UpdateSubscriptionJSONBodyVerifySchemeStripe:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpdateSubscription200JSONResponseBodyFormat.
+const (
+	UpdateSubscription200JSONResponseBodyFormatNotice  UpdateSubscription200JSONResponseBodyFormat = "notice"
+	UpdateSubscription200JSONResponseBodyFormatWebhook UpdateSubscription200JSONResponseBodyFormat = "webhook"
+)
+
+// Valid indicates whether the value is a known member of the UpdateSubscription200JSONResponseBodyFormat enum.
+func (e UpdateSubscription200JSONResponseBodyFormat) Valid() bool {
+	switch e {
+	case UpdateSubscription200JSONResponseBodyFormatNotice:
+		return true
+	case UpdateSubscription200JSONResponseBodyFormatWebhook:
 		return true
 	default:
 		return false
@@ -2653,15 +2782,18 @@ type DeliveryWhySubscriptionStatus string
 
 // EnabledSubscription defines model for EnabledSubscription.
 type EnabledSubscription struct {
-	Channels       *[]string          `json:"channels"`
-	CreatedAt      time.Time          `json:"created_at"`
-	Description    *string            `json:"description"`
-	EventTypes     *[]string          `json:"event_types"`
-	ExpireAfter    *string            `json:"expire_after"`
-	Filter         *string            `json:"filter"`
-	ForwardHeaders *[]string          `json:"forward_headers"`
-	HasSecret      bool               `json:"has_secret"`
-	Headers        *map[string]string `json:"headers"`
+	Channels    *[]string `json:"channels"`
+	CreatedAt   time.Time `json:"created_at"`
+	Description *string   `json:"description"`
+	EventTypes  *[]string `json:"event_types"`
+	ExpireAfter *string   `json:"expire_after"`
+	Filter      *string   `json:"filter"`
+
+	// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+	Format         EnabledSubscriptionFormat `json:"format"`
+	ForwardHeaders *[]string                 `json:"forward_headers"`
+	HasSecret      bool                      `json:"has_secret"`
+	Headers        *map[string]string        `json:"headers"`
 
 	// Id The id of a subscription.
 	//
@@ -2718,6 +2850,9 @@ type EnabledSubscription struct {
 		Scheme EnabledSubscriptionVerifyScheme `json:"scheme"`
 	} `json:"verify"`
 }
+
+// EnabledSubscriptionFormat webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+type EnabledSubscriptionFormat string
 
 // EnabledSubscriptionOrdering none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended.
 type EnabledSubscriptionOrdering string
@@ -3150,12 +3285,15 @@ type StatsSeries struct {
 
 // Subscription defines model for Subscription.
 type Subscription struct {
-	Channels       *[]string          `json:"channels"`
-	CreatedAt      time.Time          `json:"created_at"`
-	Description    *string            `json:"description"`
-	EventTypes     *[]string          `json:"event_types"`
-	ExpireAfter    *string            `json:"expire_after"`
-	Filter         *string            `json:"filter"`
+	Channels    *[]string `json:"channels"`
+	CreatedAt   time.Time `json:"created_at"`
+	Description *string   `json:"description"`
+	EventTypes  *[]string `json:"event_types"`
+	ExpireAfter *string   `json:"expire_after"`
+	Filter      *string   `json:"filter"`
+
+	// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+	Format         SubscriptionFormat `json:"format"`
 	ForwardHeaders *[]string          `json:"forward_headers"`
 	HasSecret      bool               `json:"has_secret"`
 	Headers        *map[string]string `json:"headers"`
@@ -3212,6 +3350,9 @@ type Subscription struct {
 		Scheme SubscriptionVerifyScheme `json:"scheme"`
 	} `json:"verify"`
 }
+
+// SubscriptionFormat webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+type SubscriptionFormat string
 
 // SubscriptionOrdering none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended.
 type SubscriptionOrdering string
@@ -3316,12 +3457,15 @@ type SubscriptionHealthSummaryCircuitState string
 
 // SubscriptionRow defines model for SubscriptionRow.
 type SubscriptionRow struct {
-	Channels       *[]string                  `json:"channels"`
-	CreatedAt      time.Time                  `json:"created_at"`
-	Description    *string                    `json:"description"`
-	EventTypes     *[]string                  `json:"event_types"`
-	ExpireAfter    *string                    `json:"expire_after"`
-	Filter         *string                    `json:"filter"`
+	Channels    *[]string `json:"channels"`
+	CreatedAt   time.Time `json:"created_at"`
+	Description *string   `json:"description"`
+	EventTypes  *[]string `json:"event_types"`
+	ExpireAfter *string   `json:"expire_after"`
+	Filter      *string   `json:"filter"`
+
+	// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+	Format         SubscriptionRowFormat      `json:"format"`
 	ForwardHeaders *[]string                  `json:"forward_headers"`
 	HasSecret      bool                       `json:"has_secret"`
 	Headers        *map[string]string         `json:"headers"`
@@ -3379,6 +3523,9 @@ type SubscriptionRow struct {
 		Scheme SubscriptionRowVerifyScheme `json:"scheme"`
 	} `json:"verify"`
 }
+
+// SubscriptionRowFormat webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+type SubscriptionRowFormat string
 
 // SubscriptionRowOrdering none: deliveries may overtake each other. strict: deliveries are sent one at a time in the order of acceptance; a delivery that fails holds back the later ones until it has ended.
 type SubscriptionRowOrdering string
@@ -3905,12 +4052,15 @@ type ListSubscriptionsParamsInclude string
 
 // CreateSubscriptionJSONBody defines parameters for CreateSubscription.
 type CreateSubscriptionJSONBody struct {
-	Channels       *[]string `json:"channels,omitempty"`
-	Description    *string   `json:"description,omitempty"`
-	EventTypes     *[]string `json:"event_types,omitempty"`
-	ExpireAfter    *string   `json:"expire_after,omitempty"`
-	Filter         *string   `json:"filter,omitempty"`
-	ForwardHeaders *[]string `json:"forward_headers,omitempty"`
+	Channels    *[]string `json:"channels,omitempty"`
+	Description *string   `json:"description,omitempty"`
+	EventTypes  *[]string `json:"event_types,omitempty"`
+	ExpireAfter *string   `json:"expire_after,omitempty"`
+	Filter      *string   `json:"filter,omitempty"`
+
+	// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+	Format         *CreateSubscriptionJSONBodyFormat `json:"format,omitempty"`
+	ForwardHeaders *[]string                         `json:"forward_headers,omitempty"`
 
 	// GenerateSecret true: Posthorn generates a secret and shows it once, in the answer to this request.
 	GenerateSecret     *bool              `json:"generate_secret,omitempty"`
@@ -3972,6 +4122,9 @@ type CreateSubscriptionParams struct {
 	Tenant *string `form:"tenant,omitempty" json:"tenant,omitempty"`
 }
 
+// CreateSubscriptionJSONBodyFormat defines parameters for CreateSubscription.
+type CreateSubscriptionJSONBodyFormat string
+
 // CreateSubscriptionJSONBodyOrdering defines parameters for CreateSubscription.
 type CreateSubscriptionJSONBodyOrdering string
 
@@ -3986,6 +4139,9 @@ type CreateSubscriptionJSONBodyVerifyEncoding string
 
 // CreateSubscriptionJSONBodyVerifyScheme defines parameters for CreateSubscription.
 type CreateSubscriptionJSONBodyVerifyScheme string
+
+// CreateSubscription201JSONResponseBodyFormat defines parameters for CreateSubscription.
+type CreateSubscription201JSONResponseBodyFormat string
 
 // CreateSubscription201JSONResponseBodyOrdering defines parameters for CreateSubscription.
 type CreateSubscription201JSONResponseBodyOrdering string
@@ -4016,6 +4172,9 @@ type GetSubscriptionParams struct {
 	// Tenant The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
 	Tenant *string `form:"tenant,omitempty" json:"tenant,omitempty"`
 }
+
+// GetSubscription200JSONResponseBodyFormat defines parameters for GetSubscription.
+type GetSubscription200JSONResponseBodyFormat string
 
 // GetSubscription200JSONResponseBodyOrdering defines parameters for GetSubscription.
 type GetSubscription200JSONResponseBodyOrdering string
@@ -4065,7 +4224,7 @@ type UpdateSubscriptionJSONBody struct {
 	SignatureTemplate *string `json:"signature_template,omitempty"`
 	Timeout           *string `json:"timeout,omitempty"`
 
-	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address. For notices to people also `mailto:` and an address, if there is a mail server; that needs a key with the scope `admin`.
 	//
 	// Examples: https://example.com/webhooks
 	Url    *string `json:"url,omitempty"`
@@ -4109,6 +4268,9 @@ type UpdateSubscriptionJSONBodyVerifyEncoding string
 
 // UpdateSubscriptionJSONBodyVerifyScheme defines parameters for UpdateSubscription.
 type UpdateSubscriptionJSONBodyVerifyScheme string
+
+// UpdateSubscription200JSONResponseBodyFormat defines parameters for UpdateSubscription.
+type UpdateSubscription200JSONResponseBodyFormat string
 
 // UpdateSubscription200JSONResponseBodyOrdering defines parameters for UpdateSubscription.
 type UpdateSubscription200JSONResponseBodyOrdering string
@@ -13859,15 +14021,18 @@ type CreateSubscriptionResponse struct {
 	HTTPResponse *http.Response
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *struct {
-		Channels       *[]string          `json:"channels"`
-		CreatedAt      time.Time          `json:"created_at"`
-		Description    *string            `json:"description"`
-		EventTypes     *[]string          `json:"event_types"`
-		ExpireAfter    *string            `json:"expire_after"`
-		Filter         *string            `json:"filter"`
-		ForwardHeaders *[]string          `json:"forward_headers"`
-		HasSecret      bool               `json:"has_secret"`
-		Headers        *map[string]string `json:"headers"`
+		Channels    *[]string `json:"channels"`
+		CreatedAt   time.Time `json:"created_at"`
+		Description *string   `json:"description"`
+		EventTypes  *[]string `json:"event_types"`
+		ExpireAfter *string   `json:"expire_after"`
+		Filter      *string   `json:"filter"`
+
+		// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+		Format         CreateSubscription201JSONResponseBodyFormat `json:"format"`
+		ForwardHeaders *[]string                                   `json:"forward_headers"`
+		HasSecret      bool                                        `json:"has_secret"`
+		Headers        *map[string]string                          `json:"headers"`
 
 		// Id The id of a subscription.
 		//
@@ -13931,15 +14096,18 @@ type CreateSubscriptionResponse struct {
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
 func (r CreateSubscriptionResponse) GetJSON201() *struct {
-	Channels       *[]string          `json:"channels"`
-	CreatedAt      time.Time          `json:"created_at"`
-	Description    *string            `json:"description"`
-	EventTypes     *[]string          `json:"event_types"`
-	ExpireAfter    *string            `json:"expire_after"`
-	Filter         *string            `json:"filter"`
-	ForwardHeaders *[]string          `json:"forward_headers"`
-	HasSecret      bool               `json:"has_secret"`
-	Headers        *map[string]string `json:"headers"`
+	Channels    *[]string `json:"channels"`
+	CreatedAt   time.Time `json:"created_at"`
+	Description *string   `json:"description"`
+	EventTypes  *[]string `json:"event_types"`
+	ExpireAfter *string   `json:"expire_after"`
+	Filter      *string   `json:"filter"`
+
+	// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+	Format         CreateSubscription201JSONResponseBodyFormat `json:"format"`
+	ForwardHeaders *[]string                                   `json:"forward_headers"`
+	HasSecret      bool                                        `json:"has_secret"`
+	Headers        *map[string]string                          `json:"headers"`
 
 	// Id The id of a subscription.
 	//
@@ -14085,15 +14253,18 @@ type GetSubscriptionResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *struct {
-		Channels       *[]string          `json:"channels"`
-		CreatedAt      time.Time          `json:"created_at"`
-		Description    *string            `json:"description"`
-		EventTypes     *[]string          `json:"event_types"`
-		ExpireAfter    *string            `json:"expire_after"`
-		Filter         *string            `json:"filter"`
-		ForwardHeaders *[]string          `json:"forward_headers"`
-		HasSecret      bool               `json:"has_secret"`
-		Headers        *map[string]string `json:"headers"`
+		Channels    *[]string `json:"channels"`
+		CreatedAt   time.Time `json:"created_at"`
+		Description *string   `json:"description"`
+		EventTypes  *[]string `json:"event_types"`
+		ExpireAfter *string   `json:"expire_after"`
+		Filter      *string   `json:"filter"`
+
+		// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+		Format         GetSubscription200JSONResponseBodyFormat `json:"format"`
+		ForwardHeaders *[]string                                `json:"forward_headers"`
+		HasSecret      bool                                     `json:"has_secret"`
+		Headers        *map[string]string                       `json:"headers"`
 
 		// Id The id of a subscription.
 		//
@@ -14152,15 +14323,18 @@ type GetSubscriptionResponse struct {
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetSubscriptionResponse) GetJSON200() *struct {
-	Channels       *[]string          `json:"channels"`
-	CreatedAt      time.Time          `json:"created_at"`
-	Description    *string            `json:"description"`
-	EventTypes     *[]string          `json:"event_types"`
-	ExpireAfter    *string            `json:"expire_after"`
-	Filter         *string            `json:"filter"`
-	ForwardHeaders *[]string          `json:"forward_headers"`
-	HasSecret      bool               `json:"has_secret"`
-	Headers        *map[string]string `json:"headers"`
+	Channels    *[]string `json:"channels"`
+	CreatedAt   time.Time `json:"created_at"`
+	Description *string   `json:"description"`
+	EventTypes  *[]string `json:"event_types"`
+	ExpireAfter *string   `json:"expire_after"`
+	Filter      *string   `json:"filter"`
+
+	// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+	Format         GetSubscription200JSONResponseBodyFormat `json:"format"`
+	ForwardHeaders *[]string                                `json:"forward_headers"`
+	HasSecret      bool                                     `json:"has_secret"`
+	Headers        *map[string]string                       `json:"headers"`
 
 	// Id The id of a subscription.
 	//
@@ -14252,15 +14426,18 @@ type UpdateSubscriptionResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *struct {
-		Channels       *[]string          `json:"channels"`
-		CreatedAt      time.Time          `json:"created_at"`
-		Description    *string            `json:"description"`
-		EventTypes     *[]string          `json:"event_types"`
-		ExpireAfter    *string            `json:"expire_after"`
-		Filter         *string            `json:"filter"`
-		ForwardHeaders *[]string          `json:"forward_headers"`
-		HasSecret      bool               `json:"has_secret"`
-		Headers        *map[string]string `json:"headers"`
+		Channels    *[]string `json:"channels"`
+		CreatedAt   time.Time `json:"created_at"`
+		Description *string   `json:"description"`
+		EventTypes  *[]string `json:"event_types"`
+		ExpireAfter *string   `json:"expire_after"`
+		Filter      *string   `json:"filter"`
+
+		// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+		Format         UpdateSubscription200JSONResponseBodyFormat `json:"format"`
+		ForwardHeaders *[]string                                   `json:"forward_headers"`
+		HasSecret      bool                                        `json:"has_secret"`
+		Headers        *map[string]string                          `json:"headers"`
 
 		// Id The id of a subscription.
 		//
@@ -14321,15 +14498,18 @@ type UpdateSubscriptionResponse struct {
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r UpdateSubscriptionResponse) GetJSON200() *struct {
-	Channels       *[]string          `json:"channels"`
-	CreatedAt      time.Time          `json:"created_at"`
-	Description    *string            `json:"description"`
-	EventTypes     *[]string          `json:"event_types"`
-	ExpireAfter    *string            `json:"expire_after"`
-	Filter         *string            `json:"filter"`
-	ForwardHeaders *[]string          `json:"forward_headers"`
-	HasSecret      bool               `json:"has_secret"`
-	Headers        *map[string]string `json:"headers"`
+	Channels    *[]string `json:"channels"`
+	CreatedAt   time.Time `json:"created_at"`
+	Description *string   `json:"description"`
+	EventTypes  *[]string `json:"event_types"`
+	ExpireAfter *string   `json:"expire_after"`
+	Filter      *string   `json:"filter"`
+
+	// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+	Format         UpdateSubscription200JSONResponseBodyFormat `json:"format"`
+	ForwardHeaders *[]string                                   `json:"forward_headers"`
+	HasSecret      bool                                        `json:"has_secret"`
+	Headers        *map[string]string                          `json:"headers"`
 
 	// Id The id of a subscription.
 	//
@@ -14950,7 +15130,7 @@ type TestSubscriptionResponse struct {
 			Total     float32  `json:"total"`
 		} `json:"timing_ms"`
 
-		// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+		// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address. For notices to people also `mailto:` and an address, if there is a mail server; that needs a key with the scope `admin`.
 		//
 		// Examples: https://example.com/webhooks
 		Url string `json:"url"`
@@ -14988,7 +15168,7 @@ func (r TestSubscriptionResponse) GetJSON200() *struct {
 		Total     float32  `json:"total"`
 	} `json:"timing_ms"`
 
-	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+	// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address. For notices to people also `mailto:` and an address, if there is a mail server; that needs a key with the scope `admin`.
 	//
 	// Examples: https://example.com/webhooks
 	Url string `json:"url"`
@@ -18187,15 +18367,18 @@ func ParseCreateSubscriptionResponse(rsp *http.Response) (*CreateSubscriptionRes
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
 		var dest struct {
-			Channels       *[]string          `json:"channels"`
-			CreatedAt      time.Time          `json:"created_at"`
-			Description    *string            `json:"description"`
-			EventTypes     *[]string          `json:"event_types"`
-			ExpireAfter    *string            `json:"expire_after"`
-			Filter         *string            `json:"filter"`
-			ForwardHeaders *[]string          `json:"forward_headers"`
-			HasSecret      bool               `json:"has_secret"`
-			Headers        *map[string]string `json:"headers"`
+			Channels    *[]string `json:"channels"`
+			CreatedAt   time.Time `json:"created_at"`
+			Description *string   `json:"description"`
+			EventTypes  *[]string `json:"event_types"`
+			ExpireAfter *string   `json:"expire_after"`
+			Filter      *string   `json:"filter"`
+
+			// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+			Format         CreateSubscription201JSONResponseBodyFormat `json:"format"`
+			ForwardHeaders *[]string                                   `json:"forward_headers"`
+			HasSecret      bool                                        `json:"has_secret"`
+			Headers        *map[string]string                          `json:"headers"`
 
 			// Id The id of a subscription.
 			//
@@ -18311,15 +18494,18 @@ func ParseGetSubscriptionResponse(rsp *http.Response) (*GetSubscriptionResponse,
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest struct {
-			Channels       *[]string          `json:"channels"`
-			CreatedAt      time.Time          `json:"created_at"`
-			Description    *string            `json:"description"`
-			EventTypes     *[]string          `json:"event_types"`
-			ExpireAfter    *string            `json:"expire_after"`
-			Filter         *string            `json:"filter"`
-			ForwardHeaders *[]string          `json:"forward_headers"`
-			HasSecret      bool               `json:"has_secret"`
-			Headers        *map[string]string `json:"headers"`
+			Channels    *[]string `json:"channels"`
+			CreatedAt   time.Time `json:"created_at"`
+			Description *string   `json:"description"`
+			EventTypes  *[]string `json:"event_types"`
+			ExpireAfter *string   `json:"expire_after"`
+			Filter      *string   `json:"filter"`
+
+			// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+			Format         GetSubscription200JSONResponseBodyFormat `json:"format"`
+			ForwardHeaders *[]string                                `json:"forward_headers"`
+			HasSecret      bool                                     `json:"has_secret"`
+			Headers        *map[string]string                       `json:"headers"`
 
 			// Id The id of a subscription.
 			//
@@ -18400,15 +18586,18 @@ func ParseUpdateSubscriptionResponse(rsp *http.Response) (*UpdateSubscriptionRes
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest struct {
-			Channels       *[]string          `json:"channels"`
-			CreatedAt      time.Time          `json:"created_at"`
-			Description    *string            `json:"description"`
-			EventTypes     *[]string          `json:"event_types"`
-			ExpireAfter    *string            `json:"expire_after"`
-			Filter         *string            `json:"filter"`
-			ForwardHeaders *[]string          `json:"forward_headers"`
-			HasSecret      bool               `json:"has_secret"`
-			Headers        *map[string]string `json:"headers"`
+			Channels    *[]string `json:"channels"`
+			CreatedAt   time.Time `json:"created_at"`
+			Description *string   `json:"description"`
+			EventTypes  *[]string `json:"event_types"`
+			ExpireAfter *string   `json:"expire_after"`
+			Filter      *string   `json:"filter"`
+
+			// Format webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else.
+			Format         UpdateSubscription200JSONResponseBodyFormat `json:"format"`
+			ForwardHeaders *[]string                                   `json:"forward_headers"`
+			HasSecret      bool                                        `json:"has_secret"`
+			Headers        *map[string]string                          `json:"headers"`
 
 			// Id The id of a subscription.
 			//
@@ -18826,7 +19015,7 @@ func ParseTestSubscriptionResponse(rsp *http.Response) (*TestSubscriptionRespons
 				Total     float32  `json:"total"`
 			} `json:"timing_ms"`
 
-			// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+			// Url The URL to which webhooks are delivered: http or https, without a user name or password, at a public address. For notices to people also `mailto:` and an address, if there is a mail server; that needs a key with the scope `admin`.
 			//
 			// Examples: https://example.com/webhooks
 			Url string `json:"url"`

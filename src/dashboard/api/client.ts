@@ -397,6 +397,8 @@ export interface CreateSubscriptionData {
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
+  /** webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else. */
+  format: "webhook" | "notice";
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
   forward_headers: string[] | null;
   has_secret: boolean;
@@ -493,6 +495,8 @@ export interface CreateSubscriptionLegacyData {
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
+  /** webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else. */
+  format: "webhook" | "notice";
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
   forward_headers: string[] | null;
   has_secret: boolean;
@@ -581,7 +585,7 @@ export interface CreateSubscriptionLegacyPayload {
    */
   secret?: string;
   /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address. For notices to people also `mailto:` and an address, if there is a mail server; that needs a key with the scope `admin`.
    * @minLength 1
    * @maxLength 2048
    */
@@ -598,6 +602,8 @@ export interface CreateSubscriptionPayload {
   expire_after?: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter?: string | null;
+  /** webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else. */
+  format?: "webhook" | "notice";
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
   forward_headers?: string[] | null;
   /** true: Posthorn generates a secret and shows it once, in the answer to this request. */
@@ -1013,6 +1019,8 @@ export interface EnabledSubscription {
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
+  /** webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else. */
+  format: "webhook" | "notice";
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
   forward_headers: string[] | null;
   has_secret: boolean;
@@ -1194,6 +1202,8 @@ export interface GetSubscriptionData {
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
+  /** webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else. */
+  format: "webhook" | "notice";
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
   forward_headers: string[] | null;
   has_secret: boolean;
@@ -1780,6 +1790,7 @@ export interface ReceiverProblem {
     | "gone"
     | "http_status"
     | "lease_ended"
+    | "mail"
     | "payload_unreadable"
     | "protocol"
     | "proxy"
@@ -2187,6 +2198,8 @@ export interface Subscription {
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
+  /** webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else. */
+  format: "webhook" | "notice";
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
   forward_headers: string[] | null;
   has_secret: boolean;
@@ -2348,6 +2361,8 @@ export interface SubscriptionRow {
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
+  /** webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else. */
+  format: "webhook" | "notice";
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
   forward_headers: string[] | null;
   has_secret: boolean;
@@ -2550,7 +2565,7 @@ export interface TestSubscriptionData {
     total: number;
   };
   /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address. For notices to people also `mailto:` and an address, if there is a mail server; that needs a key with the scope `admin`.
    * @minLength 1
    * @maxLength 2048
    */
@@ -2618,6 +2633,8 @@ export interface UpdateSubscriptionData {
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
+  /** webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else. */
+  format: "webhook" | "notice";
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
   forward_headers: string[] | null;
   has_secret: boolean;
@@ -2712,6 +2729,8 @@ export interface UpdateSubscriptionLegacyData {
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
+  /** webhook: the receiver is a program. notice: it gets Posthorn's notices to people about subscriptions that fail, are disabled or recover, as `{"text": "…"}`, which Slack and compatible services show, or as an e-mail if the URL is `mailto:`. It gets nothing else. */
+  format: "webhook" | "notice";
   /** The headers of a request to /ingest that are sent to the receiver with the webhook, such as X-Gitlab-Event. Null: those of the source in `verify`, such as X-GitHub-Event and X-GitHub-Delivery for github. Empty: none. Headers of the same name that Posthorn or `headers` sets go first. */
   forward_headers: string[] | null;
   has_secret: boolean;
@@ -2807,7 +2826,7 @@ export interface UpdateSubscriptionLegacyPayload {
    */
   secret?: string;
   /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address. For notices to people also `mailto:` and an address, if there is a mail server; that needs a key with the scope `admin`.
    * @minLength 1
    * @maxLength 2048
    */
@@ -2862,7 +2881,7 @@ export interface UpdateSubscriptionPayload {
   /** The longest time for one attempt, from DNS to the last byte of the answer: 100ms to 5m. Null: POSTHORN_DELIVERY_TIMEOUT applies. */
   timeout?: string | null;
   /**
-   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address.
+   * The URL to which webhooks are delivered: http or https, without a user name or password, at a public address. For notices to people also `mailto:` and an address, if there is a mail server; that needs a key with the scope `admin`.
    * @minLength 1
    * @maxLength 2048
    */
