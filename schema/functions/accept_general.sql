@@ -83,18 +83,27 @@ begin
     from given g
     left join posthorn.subscriptions s on s.id = g.subscription_id and s.deleted_at is null
     where (g.subscription_id is null or s.id is not null) and g.outcome is null
+  ), alike as materialized (
+    -- Webhooks with the same type, channels and tenant, whose subscriptions are looked up together.
+    select tenant, event_type, posthorn.matching_subscriptions(tenant, event_type, channels) as matching,
+      array_agg(id) as ids, array_agg(place) as places, array_agg(length) as lengths, array_agg(start) as starts,
+      array_agg(data_start) as data_starts
+    from live
+    where subscription_id is null
+    group by tenant, event_type, channels
   ), candidates as materialized (
-    select live.id, live.tenant, s.id as subscription_id, live.length, live.place,
-      s.through_backlog and due_at[live.place] is null as through_backlog, s.status = 'active' and not s.circuit_open as moving,
-      live.start, live.data_start, live.event_type, s.filter_test, s.filter_cost
-    from (
-      select *, posthorn.matching_subscriptions(tenant, event_type, channels) as matching
-      from live
-      where subscription_id is null
+    select w.id, a.tenant, s.id as subscription_id, w.length, w.place,
+      s.through_backlog and due_at[w.place] is null as through_backlog, s.moving,
+      w.start, w.data_start, a.event_type, s.filter_test, s.filter_cost
+    from alike a
+    cross join lateral (
+      select id, through_backlog, status = 'active' and not circuit_open as moving, filter_test, filter_cost
+      from posthorn.subscriptions
+      where id = any (a.matching) and deleted_at is null and status <> 'disabled'
       offset 0
-    ) as live
-    join posthorn.subscriptions s on s.id = any (live.matching) and s.deleted_at is null
-      and s.status <> 'disabled'
+    ) as s
+    cross join lateral unnest(a.ids, a.places, a.lengths, a.starts, a.data_starts)
+      as w (id, place, length, start, data_start)
   ), worked as materialized (
     -- An element takes at least two bytes, so the elements of a small body need not be counted.
     select id, place, tenant, count(*) * work_of_delivery as delivery_work, length / 8 as reading_work,
