@@ -444,6 +444,25 @@ create index delivery_attempts_unsuccessful on posthorn.delivery_attempts (at)
 create index delivery_attempts_unsuccessful_by_subscription on posthorn.delivery_attempts (subscription_id, at)
   where status <> 'success';
 
+-- Partitions of deliveries and attempts that nobody expects to change: no delivery is unfinished. What is unfinished or
+-- recent is looked for in the other partitions only (src/db/live-history.ts), however many there are. A trigger on quiet
+-- partitions wakes them in the transaction of whoever writes to them (posthorn.wake_history).
+create table posthorn.quiet_history (
+  from_at timestamptz primary key,
+  until_at timestamptz not null,
+  -- When the last of its attempts and deliveries ended.
+  last_ended_at timestamptz
+);
+comment on table posthorn.quiet_history is
+  'Partitions without unfinished deliveries, and when the last of their attempts and deliveries ended.';
+-- A row for each transaction that wakes a partition, so that none of them waits for another.
+create table posthorn.woken_history (
+  id bigint generated always as identity primary key,
+  from_at timestamptz not null
+);
+comment on table posthorn.woken_history is
+  'Partitions of quiet_history that were written to since, and so are not quiet.';
+
 -- The last webhook, in the order of ids, up to which bodies were erased: for each tenant with its own retention,
 -- and ('') for all others. See src/maintenance/erase-bodies.ts.
 create table posthorn.expired_bodies (

@@ -270,6 +270,14 @@ create table posthorn.overdue_bodies (
   constraint overdue_bodies_pkey PRIMARY KEY (webhook_id)
 );
 
+-- Partitions without unfinished deliveries, and when the last of their attempts and deliveries ended.
+create table posthorn.quiet_history (
+  from_at timestamp with time zone not null,
+  until_at timestamp with time zone not null,
+  last_ended_at timestamp with time zone,
+  constraint quiet_history_pkey PRIMARY KEY (from_at)
+);
+
 -- What roles may do from SQL in this database, and for which tenants. posthorn.allow_sender, allow_reporter, allow_manager and their revoke_ functions change it.
 create table posthorn.rights (
   role name not null,
@@ -474,6 +482,13 @@ create table posthorn.webhook_payloads (
   constraint webhook_payloads_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
 CREATE INDEX webhook_payloads_of_tenant ON ONLY posthorn.webhook_payloads USING btree (tenant, id) WHERE (tenant <> 'default'::text);
+
+-- Partitions of quiet_history that were written to since, and so are not quiet.
+create table posthorn.woken_history (
+  id bigint not null generated always as identity,
+  from_at timestamp with time zone not null,
+  constraint woken_history_pkey PRIMARY KEY (id)
+);
 
 -- Worker processes that are alive.
 create table posthorn.workers (
@@ -1142,6 +1157,13 @@ create function posthorn.matching_subscriptions(tenant text, event_type text, ch
   as …; -- schema/functions/matching_subscriptions.sql
 -- may be executed by: nobody but the owner
 
+-- Notes that the partitions of a time are quiet, if no delivery there is unfinished. Returns whether they are.
+create function posthorn.note_quiet_history(deliveries text, attempts text, from_at timestamp with time zone, until_at timestamp with time zone) returns boolean
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/note_quiet_history.sql
+-- may be executed by: nobody but the owner
+
 -- Counts webhooks that a watch with on_error => 'skip' could not send.
 create function posthorn.note_watch_failure(watch integer, webhooks bigint, error text) returns void
   language sql security definer
@@ -1542,6 +1564,13 @@ create function posthorn.uuidv7_time(id uuid) returns timestamp with time zone
   language sql immutable strict parallel safe
   as …; -- schema/functions/uuidv7_time.sql
 -- may be executed by: public
+
+-- The trigger of quiet partitions: notes that one has an unfinished delivery or a new attempt.
+create function posthorn.wake_history() returns trigger
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/wake_history.sql
+-- may be executed by: nobody but the owner
 
 -- Sends a webhook for each changed row of a table, in the transaction of the change. Returns the id of the watch.
 create function posthorn.watch(rel regclass, ops text[] DEFAULT '{insert,update,delete}'::text[], columns text[] DEFAULT NULL::text[], payload_columns text[] DEFAULT NULL::text[], "when" text DEFAULT NULL::text, with_old boolean DEFAULT true, ordering_key text DEFAULT NULL::text, tenant text DEFAULT 'default'::text, tenant_column text DEFAULT NULL::text, per text DEFAULT 'statement'::text, event_type text DEFAULT NULL::text, on_error text DEFAULT 'raise'::text) returns integer

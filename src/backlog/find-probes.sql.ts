@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { readLiveHistory } from '../db/live-history.ts';
 
 /** The oldest held deliveries of a backlog from which its probe is chosen. */
 const CANDIDATES = 100;
@@ -26,8 +27,9 @@ export async function findProbes(
   requests: readonly ProbeRequest[],
 ): Promise<Map<number, string>> {
   const strict = requests.filter((request) => request.strict).length;
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<{ subscription_id: number; webhook_id: string }>({
-    name: 'find-probes',
+    name: `find-probes ${live.key}`,
     text: `
       select a.subscription_id, probe.webhook_id
       from unnest($1::integer[], $2::boolean[]) as a (subscription_id, strict)
@@ -41,9 +43,9 @@ export async function findProbes(
               case when a.strict then (
                 select hashtextextended(p.ordering_key, 0)
                 from posthorn.webhook_payloads p
-                where p.id = d.webhook_id) end as key
+                where p.id = d.webhook_id and ${live.where('p.id')}) end as key
             from posthorn.deliveries d
-            where d.subscription_id = a.subscription_id and d.state = 'held'
+            where d.subscription_id = a.subscription_id and d.state = 'held' and ${live.where('d.webhook_id')}
             order by d.webhook_id
             limit case when a.strict then $3::integer else ${CANDIDATES} end
           ) as oldest

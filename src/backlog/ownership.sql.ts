@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
+import { readLiveHistory } from '../db/live-history.ts';
 import { BACKLOG_CHANNEL } from '../deliveries/backlogs.sql.ts';
 import { MAY_OWN } from './may-send.ts';
 
@@ -27,8 +28,9 @@ export async function takeBacklogs(
   owner: string,
   subscriptionIds: readonly number[],
 ): Promise<{ taken: number[]; ownedElsewhere: number[] }> {
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<{ id: number; mine: boolean }>({
-    name: 'take-backlogs',
+    name: `take-backlogs ${live.key}`,
     text: `
       with asked as materialized (
         select w.id, o.owner, ${MAY_OWN} as may, ${IS_FREE('o')} as free,
@@ -44,6 +46,7 @@ export async function takeBacklogs(
         -- BY_SUBSCRIPTION in db/planner.ts.
         where may and free and (backlog is true or exists (
           select from posthorn.deliveries d where d.subscription_id = asked.id and d.state = 'held'
+            and ${live.where('d.webhook_id')}
           order by d.webhook_id offset 0))
         order by id
         on conflict (subscription_id) do update
@@ -118,13 +121,14 @@ export async function endBacklog(
   });
   const [row] = rows;
   if (row === undefined) return true;
+  const live = await readLiveHistory(pool);
   const { rowCount } = await pool.query({
-    name: 'end-backlog',
+    name: `end-backlog ${live.key}`,
     text: `
       delete from posthorn.backlogs
       where subscription_id = $1 and owner = $2 and added_at = $3::timestamptz
         and not exists (
-          select from posthorn.deliveries where subscription_id = $1 and state = 'held'
+          select from posthorn.deliveries where subscription_id = $1 and state = 'held' and ${live.where('webhook_id')}
           order by webhook_id offset 0)
         and not exists (
           select from posthorn.subscriptions s
@@ -146,21 +150,22 @@ export async function findHeld(
   after: number,
   tell: boolean,
 ): Promise<{ subscriptionIds: number[]; next: number | null }> {
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<{ ids: number[] | null }>({
-    name: 'find-held',
+    name: `find-held ${live.key}`,
     text: `
       with recursive mine as materialized (
         select not $2 or pg_try_advisory_xact_lock(${LOCKS.sweep}) as yes
       ), found (id) as (
         select (
           select d.subscription_id from posthorn.deliveries d
-          where d.state = 'held' and d.subscription_id > $1
+          where d.state = 'held' and d.subscription_id > $1 and ${live.where('d.webhook_id')}
           order by d.subscription_id limit 1)
         from mine where yes
         union all
         select (
           select d.subscription_id from posthorn.deliveries d
-          where d.state = 'held' and d.subscription_id > found.id
+          where d.state = 'held' and d.subscription_id > found.id and ${live.where('d.webhook_id')}
           order by d.subscription_id limit 1)
         from found where found.id is not null
       ), few as materialized (

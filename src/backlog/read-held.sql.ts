@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { readLiveHistory } from '../db/live-history.ts';
 import type { HeldPage } from './send-order.ts';
 
 /** A page to read of a subscription's held deliveries. */
@@ -33,12 +34,13 @@ export async function readHeld(
   pool: pg.Pool,
   requests: readonly HeldPageRequest[],
 ): Promise<Map<number, HeldPage>> {
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<{
     subscription_id: number;
     settled_to: string;
     page: Buffer | null;
   }>({
-    name: 'read-held',
+    name: `read-held ${live.key}`,
     text: `
       select a.subscription_id, h.page,
         posthorn.uuidv7_floor(now() - interval '${LATE_MS} milliseconds')::text as settled_to
@@ -51,12 +53,12 @@ export async function readHeld(
             || float8send(case when a.keyed then coalesce((
                 select hashtextextended(p.ordering_key, 0) >> 11
                 from posthorn.webhook_payloads p
-                where p.id = webhook_id), 0) else 0 end::float8),
+                where p.id = webhook_id and ${live.where('p.id')}), 0) else 0 end::float8),
           '') as page
         from (
           select d.webhook_id, d.next_attempt_at
           from posthorn.deliveries d
-          where d.subscription_id = a.subscription_id and d.state = 'held'
+          where d.subscription_id = a.subscription_id and d.state = 'held' and ${live.where('d.webhook_id')}
             and d.webhook_id > coalesce(a.after, '${NONE}')
           order by d.webhook_id
           limit a.most

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import type { DeliveryState } from '../db/types.ts';
 import type { DeliveryKeys } from '../deliveries/load.sql.ts';
 
@@ -41,7 +42,7 @@ export interface Chosen extends DeliveryKeys {
  * SQL that chooses the scanned rows that match, at most $2, and the end of the batch: the last row
  * chosen if there were $2, or else the last row scanned.
  */
-const CHOOSE = `
+const choose = ({ where }: LiveHistory) => `
   chosen as materialized (
     select r.*
     from scanned r
@@ -49,7 +50,7 @@ const CHOOSE = `
     where r.state = any($3::posthorn.delivery_state[]) and s.tenant = $4
       and ($6::text[] is null or exists (
         select from posthorn.webhook_payloads p
-        where p.id = r.webhook_id and posthorn.event_type_patterns(p.event_type) && $6))
+        where p.id = r.webhook_id and ${where('p.id')} and posthorn.event_type_patterns(p.event_type) && $6))
     order by r.n
     limit $2
   ), stop as materialized (
@@ -80,17 +81,19 @@ interface ChosenRow extends Cursor {
  * index over all states, since most of history has ended.
  */
 export async function chooseEnded(client: Client, task: TaskRow, limit: number): Promise<Chosen> {
+  const from = task.cursor_webhook ?? task.since_id;
+  const span = historyIn([{ from, below: task.until_id }]);
   const { rows } = await client.query<ChosenRow>(
     `with scanned as materialized (
        select read.*, row_number() over (order by webhook_id) as n
        from (
          select d.webhook_id, d.subscription_id, d.state, null::timestamptz as next_attempt_at
          from posthorn.deliveries d
-         where d.subscription_id = $5 and d.webhook_id > $7 and d.webhook_id < $8
+         where d.subscription_id = $5 and d.webhook_id > $7 and d.webhook_id < $8 and ${span.where('d.webhook_id')}
          order by d.webhook_id
          limit $1
        ) as read
-     ), ${CHOOSE}`,
+     ), ${choose(span)}`,
     [
       BATCH_SCAN,
       Math.min(limit, BATCH_CHANGES),
@@ -98,7 +101,7 @@ export async function chooseEnded(client: Client, task: TaskRow, limit: number):
       task.tenant,
       task.subscription_id,
       task.event_types,
-      task.cursor_webhook ?? task.since_id,
+      from,
       task.until_id,
     ],
   );
@@ -111,6 +114,7 @@ export async function chooseEnded(client: Client, task: TaskRow, limit: number):
  * subscription: deliveries of other subscriptions are passed over within the index, without reading their rows.
  */
 export async function chooseOwed(client: Client, task: TaskRow, limit: number): Promise<Chosen> {
+  const live = await readLiveHistory(client);
   const { rows } = await client.query<ChosenRow>(
     `with scanned as materialized (
        select read.*, row_number() over (order by next_attempt_at, webhook_id, subscription_id) as n
@@ -119,12 +123,12 @@ export async function chooseOwed(client: Client, task: TaskRow, limit: number): 
          from posthorn.deliveries d
          where d.state in ('pending', 'held')
            and ($5::integer is null or d.subscription_id = $5)
-           and d.webhook_id >= $7 and d.webhook_id < $8
+           and d.webhook_id >= $7 and d.webhook_id < $8 and ${live.where('d.webhook_id')}
            and (d.next_attempt_at, d.webhook_id, d.subscription_id) > ($9::timestamptz, $10::uuid, $11::integer)
          order by d.next_attempt_at, d.webhook_id, d.subscription_id
          limit $1
        ) as read
-     ), ${CHOOSE}`,
+     ), ${choose(live)}`,
     [
       BATCH_SCAN,
       Math.min(limit, BATCH_CHANGES),

@@ -52,6 +52,11 @@ export function connectionConfig(
  * a statement of a process that has ended, or has lost its connection, is no longer running in Postgres.
  */
 export const TIMEOUT_MS = 5_000;
+/**
+ * A connection keeps the plans of its prepared statements, and some of these name the days of history that were live
+ * then (live-history.ts). Their number would grow with each day.
+ */
+const LIFETIME_SECONDS = 4 * 3600;
 /** The share of the timeout after which Postgres cancels; the rest is for its answer to arrive. */
 const SERVER_SHARE = 0.9;
 
@@ -72,6 +77,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     max,
     query_timeout: timeoutMs,
     idleTimeoutMillis: 60_000,
+    maxLifetimeSeconds: LIFETIME_SECONDS,
     ...(sharesSessions ? {} : { onConnect: (client) => configure(client, settings) }),
   });
   pool.on('error', () => {});

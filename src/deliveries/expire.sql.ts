@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
+import { readLiveHistory } from '../db/live-history.ts';
 import { isAmong } from '../db/planner.ts';
 import { stateAllows } from './states.ts';
 
@@ -67,8 +68,9 @@ export async function expireHeld(
   pool: pg.Pool,
   expiries: readonly Expiry[],
 ): Promise<{ expired: number; more: boolean }> {
+  const live = await readLiveHistory(pool);
   const { rowCount } = await pool.query({
-    name: 'expire-held',
+    name: `expire-held ${live.key}`,
     text: `
       with mine as materialized (
         select pg_try_advisory_xact_lock(${LOCKS.expire}) as yes
@@ -79,7 +81,7 @@ export async function expireHeld(
         cross join lateral (
           select d.webhook_id
           from posthorn.deliveries d
-          where d.subscription_id = given.id and d.state = 'held'
+          where d.subscription_id = given.id and d.state = 'held' and ${live.where('d.webhook_id')}
             and d.webhook_id < posthorn.uuidv7_floor(now() - given.after_ms * interval '1 millisecond')
             and d.next_attempt_at < now() - given.after_ms * interval '1 millisecond'
           limit ${MAX_EXPIRED}
@@ -91,7 +93,7 @@ export async function expireHeld(
       from due
       where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
         and ${stateAllows('d', 'expire')}
-        and ${isAmong('d.webhook_id', 'select webhook_id from due')}`,
+        and ${isAmong('d.webhook_id', 'select webhook_id from due')} and ${live.where('d.webhook_id')}`,
     values: [
       plainArray(expiries.map(({ subscriptionId }) => subscriptionId)),
       plainArray(expiries.map(({ afterMs }) => afterMs)),

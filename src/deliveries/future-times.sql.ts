@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { readLiveHistory } from '../db/live-history.ts';
 import { notifyOwners } from './backlogs.sql.ts';
 import { stateAllows } from './states.ts';
 
@@ -22,16 +23,18 @@ export interface Moved {
  * time of a scheduled webhook was given by its sender, so it stays.
  */
 export async function moveFutureTimes(pool: pg.Pool): Promise<Moved> {
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<Moved>({
-    name: 'move-future-times',
+    name: `move-future-times ${live.key}`,
     text: `
       with accepted as materialized (
         select webhook_id, subscription_id, posthorn.uuidv7_time(webhook_id) as at
         from posthorn.deliveries d
         where webhook_id > posthorn.uuidv7_floor(now() + ${TOLERATED}) and attempt_count = 0
-          and state in ('pending', 'held') and next_attempt_at > now() + ${TOLERATED}
+          and state in ('pending', 'held') and next_attempt_at > now() + ${TOLERATED} and ${live.where('webhook_id')}
           and not exists (
-            select from posthorn.webhook_payloads p where p.id = d.webhook_id and p.deliver_at is not null)
+            select from posthorn.webhook_payloads p
+            where p.id = d.webhook_id and ${live.where('p.id')} and p.deliver_at is not null)
         limit ${MAX_MOVED}
       ), tried as materialized (
         select d.webhook_id, d.subscription_id, a.at
@@ -39,6 +42,7 @@ export async function moveFutureTimes(pool: pg.Pool): Promise<Moved> {
         join posthorn.deliveries d on d.webhook_id = a.webhook_id and d.subscription_id = a.subscription_id
         where a.at > now() + ${TOLERATED} and d.attempt_count = a.attempt_number
           and d.state in ('pending', 'held') and d.next_attempt_at >= a.at
+          and ${live.where('a.webhook_id')} and ${live.where('d.webhook_id')}
         limit ${MAX_MOVED}
       ), moved as (
         update posthorn.deliveries d
@@ -47,7 +51,7 @@ export async function moveFutureTimes(pool: pg.Pool): Promise<Moved> {
             queued = d.state = 'pending' and d.attempt_count = 0 and d.handed_to is not null
         from (select * from accepted union all select * from tried) as early
         where d.webhook_id = early.webhook_id and d.subscription_id = early.subscription_id
-          and ${stateAllows('d', 'correctDue')}
+          and ${stateAllows('d', 'correctDue')} and ${live.where('d.webhook_id')}
         returning d.subscription_id, d.state
       ), circuits as (
         update posthorn.circuits

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { readLiveHistory } from '../db/live-history.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import type { DeliveryKeys } from './load.sql.ts';
 import { stateAllows } from './states.ts';
@@ -36,8 +37,9 @@ export async function requeueHandedOver(
   keep: DeliveryKeys = { webhooks: [], subscriptions: [] },
 ): Promise<number> {
   if (workers.length === 0) return 0;
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<{ requeued: number }>({
-    name: 'requeue-handed-over',
+    name: `requeue-handed-over ${live.key}`,
     text: `
       with seen as materialized (
         select coalesce(min(seen_at), now()) as first, coalesce(max(seen_at), now()) as last
@@ -47,7 +49,7 @@ export async function requeueHandedOver(
         update posthorn.deliveries d
         set handed_to = null
         -- The state as it is in the index, which then passes over a backlog of held deliveries.
-        where d.state = 'pending' and ${stateAllows('d', 'wake')}
+        where d.state = 'pending' and ${stateAllows('d', 'wake')} and ${live.where('d.webhook_id')}
           and d.handed_to = any($1::integer[]) and d.attempt_count = 0
           and d.next_attempt_at > (select first from seen) - interval '10 minutes'
           and d.next_attempt_at < (select last from seen) + interval '1 minute'
@@ -56,7 +58,7 @@ export async function requeueHandedOver(
       ), ${addJobsOf(`
             select requeued.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step
             from requeued
-            join posthorn.webhook_payloads p on p.id = requeued.webhook_id`)}
+            join posthorn.webhook_payloads p on p.id = requeued.webhook_id and ${live.where('p.id')}`)}
       select (select count(*) from requeued)::integer as requeued, (select jobs from added) as jobs`,
     values: [
       plainArray(workers),

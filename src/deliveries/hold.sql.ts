@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { readLiveHistory } from '../db/live-history.ts';
 import { bounds, isOneOf } from '../db/planner.ts';
 import { markBacklogs, notifyOwners } from './backlogs.sql.ts';
 import type { OwedDelivery } from './load.sql.ts';
@@ -38,23 +39,29 @@ export async function holdDeliveries(
   });
 }
 
+const DAY_MS = 86_400_000;
+/** The time of a rate limit is an integer of milliseconds in the database: at most 24.9 days. */
+const LONGEST_RATE_DAYS = 25;
+
 /**
  * Returns how many milliseconds ago the last logged attempt of each subscription began. Subscriptions
- * without attempts are left out.
+ * without attempts are left out, and so may be those whose last attempt is older than the longest rate limit.
  */
 export async function readLastStarts(
   pool: pg.Pool,
   subscriptionIds: readonly number[],
 ): Promise<Map<number, number>> {
+  const today = Math.floor(Date.now() / DAY_MS) * DAY_MS;
+  const live = await readLiveHistory(pool, new Date(today - LONGEST_RATE_DAYS * DAY_MS));
   const { rows } = await pool.query<{ id: number; ago_ms: number }>({
-    name: 'last-starts',
+    name: `last-starts ${live.key}`,
     text: `
       select s.id, (extract(epoch from now() - a.at) * 1000 + a.duration_ms)::float8 as ago_ms
       from unnest($1::integer[]) as s (id)
       cross join lateral (
         select at, duration_ms
         from posthorn.delivery_attempts
-        where subscription_id = s.id
+        where subscription_id = s.id and ${live.where('webhook_id')}
         order by at desc
         limit 1
       ) as a`,

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import type { DeliveryState } from '../db/types.ts';
 import { TRANSITIONS } from './states.ts';
 
@@ -31,15 +32,16 @@ export async function subscriptionsSkipping(pool: pg.Pool): Promise<number[]> {
  * @returns how many were cancelled; 0 when none is left.
  */
 export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<number> {
+  const live = await readLiveHistory(pool);
   // Held deliveries first: a search for pending ones would pass over a long backlog each time.
   for (const state of TRANSITIONS.skip.from) {
     const { rows } = await pool.query<{ skipped: number }>({
-      name: `skip-${state}`,
+      name: `skip-${state} ${live.key}`,
       text: `
         with chosen as materialized (
           select d.webhook_id, d.subscription_id
           from posthorn.deliveries d
-          where d.subscription_id = $1 and d.state = '${state}'
+          where d.subscription_id = $1 and d.state = '${state}' and ${live.where('d.webhook_id')}
             and d.webhook_id <= (select skip_until from posthorn.subscriptions where id = $1)
             and ${IS_SKIPPED}
           limit ${MAX_SKIPPED}
@@ -63,8 +65,9 @@ export async function skipSome(pool: pg.Pool, subscriptionId: number): Promise<n
  * @returns false: deliveries are left.
  */
 export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promise<boolean> {
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<{ over: boolean }>({
-    name: 'end-skipping',
+    name: `end-skipping ${live.key}`,
     text: `
       with ended as (
         update posthorn.subscriptions s
@@ -74,7 +77,7 @@ export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promis
             status_reason = case when status_reason = $2 then null else status_reason end,
             updated_at = now()
         where id = $1 and skip_until is not null
-          ${TRANSITIONS.skip.from.map((state) => `and not exists (${leftIn(state)})`).join('\n          ')}
+          ${TRANSITIONS.skip.from.map((state) => `and not exists (${leftIn(state, live)})`).join('\n          ')}
         returning id
       )
       select exists (select from ended)
@@ -85,9 +88,9 @@ export async function endSkipping(pool: pg.Pool, subscriptionId: number): Promis
 }
 
 /** SQL: the deliveries in one state that the skip of subscription `s` still has to cancel. */
-function leftIn(state: DeliveryState): string {
+function leftIn(state: DeliveryState, { where }: LiveHistory): string {
   return `
     select from posthorn.deliveries d
     where d.subscription_id = $1 and d.state = '${state}' and d.webhook_id <= s.skip_until
-      and ${IS_SKIPPED}`;
+      and ${where('d.webhook_id')} and ${IS_SKIPPED}`;
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
+import { readLiveHistory } from '../db/live-history.ts';
 import { isAmong } from '../db/planner.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { NEAR_MS } from './record.sql.ts';
@@ -41,8 +42,9 @@ export async function wakeDeliveries(
   lostAfterMs: number,
   timeoutMs: number,
 ): Promise<Woken> {
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<{ woken: number; lost: number; wake_in_ms: number[] | null }>({
-    name: 'wake',
+    name: `wake ${live.key}`,
     text: `
       with mine as materialized (
         select pg_try_advisory_xact_lock(${LOCKS.wake}) as yes
@@ -59,14 +61,14 @@ export async function wakeDeliveries(
       ), due as materialized (
         (select webhook_id, subscription_id, false as lost
           from posthorn.deliveries
-          where (select yes from mine) and state = 'pending' and not queued
+          where (select yes from mine) and state = 'pending' and not queued and ${live.where('webhook_id')}
             and next_attempt_at <= now() + $1 * interval '1 millisecond'
           order by next_attempt_at
           limit $3)
         union all
         (select webhook_id, subscription_id, true
           from posthorn.deliveries
-          where (select yes from mine) and state = 'pending' and queued
+          where (select yes from mine) and state = 'pending' and queued and ${live.where('webhook_id')}
             -- As a scalar, so that the index is read no further than that.
             and next_attempt_at
               < least((select oldest from queue), (select earliest from bound))
@@ -81,6 +83,7 @@ export async function wakeDeliveries(
         from due
         where d.webhook_id = due.webhook_id and d.subscription_id = due.subscription_id
           and ${stateAllows('d', 'wake')} and ${isAmong('d.webhook_id', 'select webhook_id from due')}
+          and ${live.where('d.webhook_id')}
         returning d.webhook_id, d.subscription_id, d.attempt_count, d.next_attempt_at, due.lost
       ), ${addJobsOf(
         `
@@ -88,7 +91,7 @@ export async function wakeDeliveries(
             select woken.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step
             from woken
             join posthorn.webhook_payloads p on p.id = woken.webhook_id
-              and ${isAmong('p.id', 'select webhook_id from woken')}`,
+              and ${isAmong('p.id', 'select webhook_id from woken')} and ${live.where('p.id')}`,
         `case when attempt_count = 0 and (select count(*) from woken) > ${BULK_FROM} then 1 else 0 end`,
       )}
       select

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { historyIn, type LiveHistory } from '../db/live-history.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import {
   type AttemptTiming,
@@ -16,7 +17,8 @@ import {
   SCAN_ROWS,
   uuidConstant,
 } from './scan.ts';
-import { reachOf } from './tenant-scan.ts';
+import { type Reach, reachOf } from './tenant-scan.ts';
+import { readByWindows } from './windows.sql.ts';
 
 /** An attempt as in the API. */
 export interface Attempt {
@@ -74,6 +76,7 @@ const ORDER = 'at desc, id desc';
 const POSITION = `array[${microsecondsOf('r.at')}, r.id::text]`;
 /** A position after every attempt, in the year 9999. */
 const START = ['253402300799000000', '0'];
+const MAX_TIME_MS = Date.parse('9999-12-31T23:59:59Z');
 
 /** The error code that a success can have. */
 const OF_SUCCESS = 'answer_cut_off';
@@ -100,7 +103,7 @@ export async function listAttempts(
   limit: number,
   after: readonly string[] | undefined,
 ): Promise<Found<ListedAttempt>> {
-  const { tenant, webhookId, subscriptionId, status, responseCode, errorCode, eventType } = filter;
+  const { tenant, webhookId, subscriptionId, eventType } = filter;
   const by =
     webhookId !== undefined ? 'webhook' : subscriptionId !== undefined ? 'subscription' : 'tenant';
   const most = eventType === undefined ? SCAN_ROWS : SCAN_JOINED_ROWS;
@@ -108,6 +111,60 @@ export async function listAttempts(
     by === 'tenant'
       ? await reachOf(pool, tenant, limit, most)
       : { reach: 'all' as const, scan: most };
+  const page = { filter, by, reach, scan } as const;
+  if (webhookId !== undefined)
+    return await readIn(
+      pool,
+      page,
+      { from: null, webhooks: historyIn([{ from: null, below: null }]) },
+      () => undefined,
+      limit,
+      after,
+    );
+  return await readByWindows<ListedAttempt>(pool, {
+    start: after === undefined ? filter.until : timeAfter(after),
+    since: filter.since,
+    limit,
+    after,
+    read: async ({ fromAt, ofAttempts, named }, most, from) =>
+      readIn(pool, page, { from: fromAt, webhooks: await ofAttempts() }, named, most, from),
+    positionAt: attemptsBefore,
+  });
+}
+
+/** A time after all attempts that come after a position in a list. */
+export function timeAfter([microseconds]: readonly string[]): Date {
+  return new Date(Math.min(Math.floor(Number(microseconds) / 1000) + 1, MAX_TIME_MS));
+}
+
+/** The position before all attempts that ended before a time. */
+export function attemptsBefore(time: Date): readonly string[] {
+  return [String(time.getTime() * 1000), '0'];
+}
+
+interface Page {
+  readonly filter: AttemptFilter;
+  readonly by: 'webhook' | 'subscription' | 'tenant';
+  readonly reach: Reach;
+  readonly scan: number;
+}
+
+/** The attempts from a time on, and the webhooks that have them. */
+interface Part {
+  readonly from: Date | null;
+  readonly webhooks: LiveHistory;
+}
+
+/** Reads a page, or what a part of history has of it. */
+async function readIn(
+  pool: pg.Pool,
+  { filter, by, reach, scan }: Page,
+  { from, webhooks }: Part,
+  named: (name: string) => string | undefined,
+  limit: number,
+  after: readonly string[] | undefined,
+): Promise<Found<ListedAttempt>> {
+  const { tenant, webhookId, subscriptionId, status, responseCode, errorCode, eventType } = filter;
   // Written exactly as the condition of the indexes.
   const only = isUnsuccessful(filter) ? `a.status <> 'success'` : 'true';
 
@@ -119,7 +176,8 @@ export async function listAttempts(
   const where = [
     only,
     `(a.at, a.id) < (${last}, ${p.add(id, 'bigint')})`,
-    `a.at >= ${p.add(filter.since ?? '-infinity', 'timestamptz')}`,
+    `a.at >= ${p.add(latest(from, filter.since) ?? '-infinity', 'timestamptz')}`,
+    webhooks.where('a.webhook_id'),
     `a.at < ${until}`,
     // No attempt is older than its webhook, so newer partitions are left out. The minute allows for a
     // different clock after a failover.
@@ -144,14 +202,14 @@ export async function listAttempts(
          ${ordered}`;
 
   const { rows: found, next } = await readPage<Row>(pool, {
-    name:
-      ofWebhook === undefined
-        ? ['attempts', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' ')
-        : undefined,
+    name: named(
+      ['attempts', by, reach, only === 'true' ? '' : 'unsuccessful', webhooks.key].join(' '),
+    ),
     rows,
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id
-      join posthorn.webhook_payloads p on p.id = ${ofWebhook ?? 'r.webhook_id'}`,
+      join posthorn.webhook_payloads p on p.id = ${ofWebhook ?? 'r.webhook_id'}
+        and ${webhooks.where('p.id')}`,
     shown: SHOWN,
     where: [
       p.whereGiven(subscriptionId, 'integer', (id) => `r.subscription_id = ${id}`),
@@ -170,4 +228,9 @@ export async function listAttempts(
     scan,
   });
   return { rows: found.map(listed), next };
+}
+
+/** Returns the later one of two times. */
+export function latest(a: Date | null, b: Date | undefined): Date | null | undefined {
+  return a === null || (b !== undefined && b > a) ? b : a;
 }

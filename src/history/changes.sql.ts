@@ -1,12 +1,15 @@
 import type pg from 'pg';
+import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import type { DeliveryState } from '../db/types.ts';
 import { DEFAULT_TENANT } from '../tenants/store.ts';
 import type { Attempt } from './attempts.ts';
 import type { Delivery } from './deliveries.ts';
-import { msOfId, type Position, positionBefore } from './position.ts';
+import { floorOf, msOfId, type Position, positionBefore } from './position.ts';
 import { createParameters, type Found, microsecondsOf, momentOf, readPage } from './scan.ts';
 import { mergedRows, reachOf } from './tenant-scan.ts';
 import type { Webhook } from './webhooks.ts';
+
+const DAY_MS = 86_400_000;
 
 interface OfTenant {
   readonly tenant: string;
@@ -90,7 +93,17 @@ export async function readChanges(
     wanted.tenants.length === 1
       ? await reachOf(pool, tenant, 0, wanted.rows)
       : { reach: 'all' as const, scan: wanted.rows };
-  const span: Span = { ...wanted, from, to, scan, merged: reach === 'all' ? undefined : tenant };
+  const span: Span = {
+    ...wanted,
+    from,
+    to,
+    scan,
+    merged: reach === 'all' ? undefined : tenant,
+    // By whole days, so that the statements stay the same for a day.
+    accepted: historyIn([{ from: floorOf(dayOf(msOfId(least(from)))), below: null }]),
+    // After the watermark was read, so no attempt up to it is missing.
+    attempted: await readLiveHistory(pool, dayOf(from.attemptAt / 1000)),
+  };
   const webhooks = await readAccepted(pool, span);
   const deliveries = await readDeliveries(pool, span);
   const attempts = await readAttempts(pool, span);
@@ -171,6 +184,17 @@ interface Span extends Wanted {
   readonly scan: number;
   /** The tenant whose rows are merged from those of its subscriptions; undefined: all rows are searched. */
   readonly merged: string | undefined;
+  /** The webhooks that were accepted in the span, and those with attempts in it. */
+  readonly accepted: LiveHistory;
+  readonly attempted: LiveHistory;
+}
+
+function least({ webhook, deliveryOf }: Position): string {
+  return webhook < deliveryOf ? webhook : deliveryOf;
+}
+
+function dayOf(ms: number): Date {
+  return new Date(Math.floor(ms / DAY_MS) * DAY_MS);
 }
 
 const DELIVERY = `s.url as subscription_url, p.event_type, p.body is null as body_expired, s.tenant`;
@@ -178,15 +202,19 @@ const DELIVERY = `s.url as subscription_url, p.event_type, p.body is null as bod
 /** By the primary key, or for a single tenant by the index of its webhooks. */
 async function readAccepted(
   pool: pg.Pool,
-  { tenants, from, to, scan }: Span,
+  { tenants, from, to, scan, accepted }: Span,
 ): Promise<Found<AcceptedRow>> {
   const p = createParameters();
-  const where = [`w.id > ${p.add(from.webhook, 'uuid')}`, `w.id <= ${p.add(to.webhook, 'uuid')}`];
+  const where = [
+    accepted.where('w.id'),
+    `w.id > ${p.add(from.webhook, 'uuid')}`,
+    `w.id <= ${p.add(to.webhook, 'uuid')}`,
+  ];
   const [tenant] = tenants;
   const own = tenants.length === 1 && tenant !== DEFAULT_TENANT;
   if (own) where.push(`w.tenant = ${p.add(tenant, 'text')} and w.tenant <> '${DEFAULT_TENANT}'`);
   return await readPage<AcceptedRow>(pool, {
-    name: `stream webhooks ${own ? 'tenant' : 'all'}`,
+    name: `stream webhooks ${own ? 'tenant' : 'all'} ${accepted.key}`,
     rows: `
       select w.id, w.accepted_at, w.deliver_at, w.tenant, w.event_type, w.content_type, w.body
       from posthorn.webhook_payloads w
@@ -211,7 +239,7 @@ async function readAccepted(
  */
 async function readDeliveries(
   pool: pg.Pool,
-  { tenants, subscriptionIds, from, to, scan, merged }: Span,
+  { tenants, subscriptionIds, from, to, scan, merged, accepted }: Span,
 ): Promise<Found<DeliveryRow>> {
   const p = createParameters();
   const after = p.add(from.deliveryOf, 'uuid');
@@ -225,18 +253,18 @@ async function readDeliveries(
     merged,
     `select d.webhook_id, d.subscription_id, d.state, d.reason, d.attempt_count, d.next_attempt_at, d.ended_at
      from posthorn.deliveries d
-     where d.webhook_id >= ${after} and d.webhook_id <= ${until}
+     where d.webhook_id >= ${after} and d.webhook_id <= ${until} and ${accepted.where('d.webhook_id')}
        and (d.webhook_id, d.subscription_id) > (${after}, ${p.add(subscription, 'integer')})
        and (d.webhook_id, d.subscription_id) <= (${until}, ${p.add(to.deliveryTo, 'integer')})`,
     'd.subscription_id',
     order,
   );
   return await readPage<DeliveryRow>(pool, {
-    name: `stream deliveries ${merged === undefined ? 'all' : 'merged'}`,
+    name: `stream deliveries ${merged === undefined ? 'all' : 'merged'} ${accepted.key}`,
     rows,
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id
-      join posthorn.webhook_payloads p on p.id = r.webhook_id`,
+      join posthorn.webhook_payloads p on p.id = r.webhook_id and ${accepted.where('p.id')}`,
     shown: `r.webhook_id, r.subscription_id, r.state, r.reason, r.attempt_count as attempts_made,
       r.next_attempt_at, r.ended_at, ${DELIVERY}, p.accepted_at, p.deliver_at, p.content_type,
       length(p.body) as bytes`,
@@ -255,7 +283,7 @@ async function readDeliveries(
 /** By the index on the time, in all partitions that are not newer, or by that of each subscription. */
 async function readAttempts(
   pool: pg.Pool,
-  { tenants, from, to, scan, merged }: Span,
+  { tenants, from, to, scan, merged, attempted }: Span,
 ): Promise<Found<AttemptRow>> {
   const p = createParameters();
   const after = momentOf(p.add(from.attemptAt, 'bigint'));
@@ -270,20 +298,22 @@ async function readAttempts(
      from posthorn.delivery_attempts a
      where (a.at, a.id) > (${after}, ${p.add(id, 'bigint')})
        and (a.at, a.id) <= (${until}, ${p.add(to.attempt, 'bigint')})
-       and a.webhook_id <= posthorn.uuidv7_floor(${until} + interval '1 minute')`,
+       and a.webhook_id <= posthorn.uuidv7_floor(${until} + interval '1 minute')
+       and ${attempted.where('a.webhook_id')}`,
     'a.subscription_id',
     order,
   );
   return await readPage<AttemptRow>(pool, {
-    name: `stream attempts ${merged === undefined ? 'all' : 'merged'}`,
+    name: `stream attempts ${merged === undefined ? 'all' : 'merged'} ${attempted.key}`,
     rows,
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id
-      join posthorn.webhook_payloads p on p.id = r.webhook_id
+      join posthorn.webhook_payloads p on p.id = r.webhook_id and ${attempted.where('p.id')}
       cross join lateral (
         -- By itself, so that it is found by its key: an index of its subscription alone looked as cheap.
         select * from posthorn.deliveries d
         where d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
+          and ${attempted.where('d.webhook_id')}
         offset 0) as d`,
     shown: `r.id, r.webhook_id, r.subscription_id, r.attempt_number, r.status, r.response_code,
       r.error_code, r.error, r.duration_ms, r.at as timestamp, ${microsecondsOf('r.at')}::bigint as at_us,

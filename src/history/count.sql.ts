@@ -1,5 +1,7 @@
 import type pg from 'pg';
+import { historyIn, readLiveHistory } from '../db/live-history.ts';
 import { isAmong } from '../db/planner.ts';
+import { floorOf } from './position.ts';
 
 /**
  * The upper bounds of the classes of durations, in milliseconds: a duration in class n is below the nth bound, counted
@@ -35,6 +37,13 @@ const KEEP_HOURS = `interval '400 days'`;
  * @returns true if more minutes may be complete.
  */
 export async function countMinutes(pool: pg.Pool): Promise<boolean> {
+  const progress = await pool.query<{ counted_until: Date }>(
+    'select counted_until from posthorn.counting',
+  );
+  // Another process may move it meanwhile: only on, to newer history.
+  const since = progress.rows[0]?.counted_until ?? new Date(0);
+  const live = await readLiveHistory(pool, since);
+  const recent = historyIn([{ from: floorOf(since), below: null }]);
   const { rows } = await pool.query<{ more: boolean }>(
     `with place as materialized (
        -- The row as the last counting process has left it, whatever the snapshot of this statement has.
@@ -52,16 +61,16 @@ export async function countMinutes(pool: pg.Pool): Promise<boolean> {
          -- Minutes in which nothing happened are passed over at once, so a service that was away catches up.
          select coalesce(
            least(
-             (select min(at) from posthorn.delivery_attempts where at >= since),
+             (select min(at) from posthorn.delivery_attempts where at >= since and ${live.where('webhook_id')}),
              (select posthorn.uuidv7_time(id) from posthorn.webhook_payloads
-               where id >= posthorn.uuidv7_floor(since) order by id limit 1)),
+               where id >= posthorn.uuidv7_floor(since) and ${recent.where('id')} order by id limit 1)),
            'infinity') as next
        ) as following
      ), attempts as materialized (
        select subscription_id, date_trunc('minute', at, 'UTC') as minute, status::text as metric,
          width_bucket(duration_ms, $1::integer[]) as duration_class, count(*) as number
        from posthorn.delivery_attempts
-       where at >= (select since from span) and at < (select until from span)
+       where at >= (select since from span) and at < (select until from span) and ${live.where('webhook_id')}
        group by 1, 2, 3, 4
      ), attempted as materialized (
        select s.tenant, a.*
@@ -72,13 +81,13 @@ export async function countMinutes(pool: pg.Pool): Promise<boolean> {
        select tenant, date_trunc('minute', posthorn.uuidv7_time(id), 'UTC') as minute, count(*) as number
        from posthorn.webhook_payloads
        where id >= (select posthorn.uuidv7_floor(since) from span)
-         and id < (select posthorn.uuidv7_floor(until) from span)
+         and id < (select posthorn.uuidv7_floor(until) from span) and ${recent.where('id')}
        group by 1, 2
      ), deliveries as materialized (
        select subscription_id, date_trunc('hour', posthorn.uuidv7_time(webhook_id), 'UTC') as hour, count(*) as number
        from posthorn.deliveries
        where webhook_id >= (select posthorn.uuidv7_floor(since) from span)
-         and webhook_id < (select posthorn.uuidv7_floor(until) from span)
+         and webhook_id < (select posthorn.uuidv7_floor(until) from span) and ${recent.where('webhook_id')}
        group by 1, 2
      ), owed as materialized (
        select s.tenant, d.*

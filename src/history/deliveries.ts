@@ -1,5 +1,7 @@
 import type pg from 'pg';
+import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import type { DeliveryState } from '../db/types.ts';
+import { floorOf, msOfId } from './position.ts';
 import {
   createParameters,
   type Found,
@@ -10,7 +12,8 @@ import {
   SCAN_ROWS,
   uuidConstant,
 } from './scan.ts';
-import { reachOf } from './tenant-scan.ts';
+import { type Reach, reachOf } from './tenant-scan.ts';
+import { readByWindows } from './windows.sql.ts';
 
 /** A delivery as in the API. */
 export interface Delivery {
@@ -75,9 +78,8 @@ export async function listDeliveries(
   limit: number,
   after: readonly string[] | undefined,
 ): Promise<Found<Delivery>> {
-  const { tenant, webhookId, subscriptionId, state, eventType } = filter;
+  const { tenant, webhookId, subscriptionId, eventType } = filter;
   const byDue = isListedByDue(filter);
-  const { order, position, start } = byDue ? BY_DUE : BY_AGE;
   const by = byDue
     ? 'due'
     : webhookId !== undefined
@@ -90,6 +92,52 @@ export async function listDeliveries(
     by === 'tenant'
       ? await reachOf(pool, tenant, limit, most)
       : { reach: 'all' as const, scan: most };
+  const page = { filter, by, reach, scan } as const;
+  if (webhookId !== undefined)
+    return await readIn(
+      pool,
+      page,
+      historyIn([{ from: null, below: null }]),
+      unnamed,
+      limit,
+      after,
+    );
+  if (byDue) {
+    const live = await readLiveHistory(pool);
+    return await readIn(pool, page, live, (name) => `${name} ${live.key}`, limit, after);
+  }
+  const start = after === undefined ? filter.until : new Date(msOfId(after[0] as string) + 1);
+  return await readByWindows<Delivery>(pool, {
+    start,
+    since: filter.since,
+    limit,
+    after,
+    read: ({ ids, named }, most, from) => readIn(pool, page, ids, named, most, from),
+    positionAt: (time) => [floorOf(time), '0'],
+  });
+}
+
+const unnamed = () => undefined;
+
+interface Page {
+  readonly filter: DeliveryFilter;
+  readonly by: 'due' | 'webhook' | 'subscription' | 'tenant';
+  readonly reach: Reach;
+  readonly scan: number;
+}
+
+/** Reads a page, or what a part of history has of it. */
+async function readIn(
+  pool: pg.Pool,
+  { filter, by, reach, scan }: Page,
+  part: LiveHistory,
+  named: (name: string) => string | undefined,
+  limit: number,
+  after: readonly string[] | undefined,
+): Promise<Found<Delivery>> {
+  const { tenant, webhookId, subscriptionId, state, eventType } = filter;
+  const byDue = by === 'due';
+  const { order, position, start } = byDue ? BY_DUE : BY_AGE;
   const p = createParameters();
   // Written exactly as the conditions of the indexes.
   const only = byDue
@@ -107,6 +155,7 @@ export async function listDeliveries(
   );
   const where = [
     only,
+    part.where('d.webhook_id'),
     byDue
       ? `(d.next_attempt_at, d.webhook_id, d.subscription_id) > (${momentOf(places[0] as string)}, ${places[1]}, ${places[2]})`
       : // The first condition is implied by the second, but it lets Postgres leave out newer partitions.
@@ -128,14 +177,12 @@ export async function listDeliveries(
          order by ${order}`;
 
   return await readPage<Delivery>(pool, {
-    name:
-      ofWebhook === undefined
-        ? ['deliveries', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' ')
-        : undefined,
+    name: named(['deliveries', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' ')),
     rows,
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id
-      join posthorn.webhook_payloads p on p.id = ${ofWebhook ?? 'r.webhook_id'}`,
+      join posthorn.webhook_payloads p on p.id = ${ofWebhook ?? 'r.webhook_id'}
+        and ${part.where('p.id')}`,
     shown: SHOWN,
     where: [
       p.whereGiven(subscriptionId, 'integer', (id) => `r.subscription_id = ${id}`),
@@ -162,11 +209,4 @@ export async function getDelivery(
 ): Promise<Delivery | undefined> {
   const { rows } = await listDeliveries(pool, { tenant, webhookId, subscriptionId }, 1, undefined);
   return rows[0];
-}
-
-/** Returns the smallest id of a time, as posthorn.uuidv7_floor does. */
-export function floorOf(at: Date): string {
-  const ms = Math.min(Math.max(Math.floor(at.getTime()), 0), 2 ** 48 - 1);
-  const hex = ms.toString(16).padStart(12, '0');
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }

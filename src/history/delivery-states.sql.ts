@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import { historyIn } from '../db/live-history.ts';
+import { bounds } from '../db/planner.ts';
 import type { DeliveryState } from '../db/types.ts';
 
 /** How many deliveries of a webhook are in each state. States without deliveries are left out. */
@@ -13,8 +15,10 @@ export async function countDeliveryStates(
   webhookIds: readonly string[],
 ): Promise<Map<string, StateCounts>> {
   if (webhookIds.length === 0) return new Map();
+  const [from, greatest] = bounds(webhookIds);
+  const { where } = historyIn([{ from, below: null }]);
+  // Without a name: a page has its own days.
   const { rows } = await pool.query<{ webhook_id: string; counts: StateCounts }>({
-    name: 'count-delivery-states',
     text: `
       select w.id as webhook_id, c.counts
       from unnest($1::uuid[]) as w (id)
@@ -24,7 +28,7 @@ export async function countDeliveryStates(
           select state, count(*) as number
           from (
             select d.state from posthorn.deliveries d
-            where d.webhook_id = w.id
+            where d.webhook_id = w.id and ${where('d.webhook_id')} and d.webhook_id <= '${greatest}'::uuid
             order by d.subscription_id
             limit ${MAX_COUNTED_DELIVERIES}) first
           group by state) by_state) c`,

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { readLiveHistory } from '../db/live-history.ts';
 
 /** The most subscriptions that are summarized at once. */
 export const MAX_SUMMARIES = 100;
@@ -55,8 +56,9 @@ export async function summarizeHealth(
   const lastHour = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
   const firstHour = lastHour - (HOURS - 1) * HOUR_MS;
   const list = `{${ids.join(',')}}`;
+  const live = await readLiveHistory(pool);
   const { rows: states } = await pool.query<StateRow>({
-    name: 'health-summaries',
+    name: `health-summaries ${live.key}`,
     text: `
       select s.id,
         case
@@ -74,7 +76,7 @@ export async function summarizeHealth(
         select count(*)::integer as counted
         from (
           select from posthorn.deliveries d
-          where d.subscription_id = s.id and d.state = 'held'
+          where d.subscription_id = s.id and d.state = 'held' and ${live.where('d.webhook_id')}
           order by d.webhook_id
           limit ${MAX_HELD + 1}
         ) as first

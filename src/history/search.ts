@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import { isUnsuccessful } from './attempts.ts';
-import { floorOf } from './deliveries.ts';
-import { msOfId } from './position.ts';
+import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
+import { attemptsBefore, isUnsuccessful, timeAfter } from './attempts.ts';
+import { floorOf, msOfId } from './position.ts';
 import {
   createParameters,
   type Found,
@@ -12,7 +12,7 @@ import {
   SCAN_JOINED_ROWS,
   uuidConstant,
 } from './scan.ts';
-import { mergedRows, reachOf } from './tenant-scan.ts';
+import { mergedRows, type Reach, reachOf } from './tenant-scan.ts';
 import {
   listWebhooks,
   SEARCHED_COLUMNS,
@@ -22,6 +22,7 @@ import {
   type WebhookSearch,
   webhookConditions,
 } from './webhooks.ts';
+import { readByWindows, type Window } from './windows.sql.ts';
 
 /** While a page has room and this time is not over, more rows are read for it. */
 const MAX_SEARCH_MS = 150;
@@ -109,12 +110,59 @@ async function byDelivery(
   limit: number,
   after: readonly string[] | undefined,
 ): Promise<Found<Webhook>> {
+  const way = await findWay(pool, search);
+  const { webhookId, state, since, until } = search;
+  if (webhookId !== undefined)
+    return await deliveriesIn(pool, search, way, EVERYWHERE, limit, after);
+  if (state === 'pending' || state === 'held') {
+    const ids = await readLiveHistory(pool);
+    const named = (name: string) => `${name} ${ids.key}`;
+    return await deliveriesIn(pool, search, way, { ids, named }, limit, after);
+  }
+  return await readByWindows<Webhook>(pool, {
+    start: after === undefined ? until : new Date(msOfId(after[0] as string) + 1),
+    since,
+    limit,
+    after,
+    read: (window, most, from) => deliveriesIn(pool, search, way, window, most, from),
+    positionAt: (time) => [floorOf(time), BEFORE_SUBSCRIPTIONS],
+  });
+}
+
+/** How the rows of a search are read. */
+interface Way {
+  /** Of all subscriptions. */
+  readonly isWide: boolean;
+  readonly reach: Reach;
+  readonly scan: number;
+}
+
+async function findWay(pool: pg.Pool, search: WebhookSearch): Promise<Way> {
+  const { scan } = searchLimits(search, SCAN_JOINED_ROWS);
+  const isWide = search.subscriptionId === undefined && search.webhookId === undefined;
+  return isWide
+    ? { isWide, ...(await reachOf(pool, search.tenant, 0, scan)) }
+    : { isWide, reach: 'all', scan };
+}
+
+type Part = Pick<Window, 'ids' | 'named'>;
+/** For a search by id, which names the partition. */
+const EVERYWHERE: Part = {
+  ids: historyIn([{ from: null, below: null }]),
+  named: () => undefined,
+};
+
+/** Reads a page, or what a part of history has of it. */
+async function deliveriesIn(
+  pool: pg.Pool,
+  search: WebhookSearch,
+  { isWide, reach, scan }: Way,
+  { ids, named }: Part,
+  limit: number,
+  after: readonly string[] | undefined,
+): Promise<Found<Webhook>> {
   const { tenant, webhookId, subscriptionId, state, bodyPath, since, until } = search;
   const limits = searchLimits(search, SCAN_JOINED_ROWS);
-  const isWide = subscriptionId === undefined && webhookId === undefined;
-  const { reach, scan } = isWide
-    ? await reachOf(pool, tenant, 0, limits.scan)
-    : { reach: 'all' as const, scan: limits.scan };
   const p = createParameters();
   // Written exactly as the conditions of the indexes.
   const [kind, only] =
@@ -130,6 +178,7 @@ async function byDelivery(
   const last = p.add(webhook, 'uuid');
   const where = [
     only,
+    ids.where('d.webhook_id'),
     // The first condition is implied by the second, but it lets Postgres leave out newer partitions.
     `d.webhook_id <= ${last} and (d.webhook_id, d.subscription_id) < (${last}, ${p.add(subscription, 'integer')})`,
     `d.webhook_id >= posthorn.uuidv7_floor(${p.add(since ?? '-infinity', 'timestamptz')})`,
@@ -139,10 +188,9 @@ async function byDelivery(
     where.push(`d.subscription_id = ${p.add(subscriptionId, 'integer')}`);
   const order = 'webhook_id desc, subscription_id desc';
   const found = await readPage<Webhook & { subscription_id: number }>(pool, {
-    name:
-      webhookId === undefined
-        ? `search deliveries ${[kindOf(subscriptionId, reach), kind, bodyPath === undefined ? 'fields' : 'body'].join(' ')}`
-        : undefined,
+    name: named(
+      `search deliveries ${[kindOf(subscriptionId, reach), kind, bodyPath === undefined ? 'fields' : 'body'].join(' ')}`,
+    ),
     rows: withWebhooks(
       mergedRows(
         p,
@@ -154,6 +202,7 @@ async function byDelivery(
       ),
       's.webhook_id, s.subscription_id, s.state',
       order,
+      ids,
     ),
     joins: '',
     shown: `${SHOWN_WEBHOOK}, r.subscription_id`,
@@ -191,12 +240,31 @@ async function byAttempt(
   limit: number,
   after: readonly string[] | undefined,
 ): Promise<Found<Webhook>> {
+  const way = await findWay(pool, search);
+  if (search.webhookId !== undefined)
+    return await attemptsIn(pool, search, way, { ...EVERYWHERE, fromAt: null }, limit, after);
+  return await readByWindows<Webhook>(pool, {
+    start: after === undefined ? undefined : timeAfter(after),
+    since: search.since,
+    limit,
+    after,
+    read: async ({ fromAt, ofAttempts, named }, most, from) =>
+      attemptsIn(pool, search, way, { fromAt, named, ids: await ofAttempts() }, most, from),
+    positionAt: attemptsBefore,
+  });
+}
+
+/** Reads a page, or what the attempts from a time on have of it. */
+async function attemptsIn(
+  pool: pg.Pool,
+  search: WebhookSearch,
+  { isWide, reach, scan }: Way,
+  { ids, named, fromAt }: Part & Pick<Window, 'fromAt'>,
+  limit: number,
+  after: readonly string[] | undefined,
+): Promise<Found<Webhook>> {
   const { tenant, webhookId, subscriptionId, bodyPath, since, until } = search;
   const limits = searchLimits(search, SCAN_JOINED_ROWS);
-  const isWide = subscriptionId === undefined && webhookId === undefined;
-  const { reach, scan } = isWide
-    ? await reachOf(pool, tenant, 0, limits.scan)
-    : { reach: 'all' as const, scan: limits.scan };
   const p = createParameters();
   const [at, id] = after ?? AFTER_ATTEMPTS;
   const last = momentOf(p.add(at, 'bigint'));
@@ -205,6 +273,8 @@ async function byAttempt(
   const from = p.add(since ?? '-infinity', 'timestamptz');
   const where = [
     only,
+    ids.where('a.webhook_id'),
+    `a.at >= ${p.add(fromAt ?? '-infinity', 'timestamptz')}`,
     `(a.at, a.id) < (${last}, ${p.add(id, 'bigint')})`,
     // No attempt is older than its webhook. The minute allows for a different clock after a failover.
     `a.at >= ${from} - interval '1 minute'`,
@@ -215,12 +285,11 @@ async function byAttempt(
   if (subscriptionId !== undefined)
     where.push(`a.subscription_id = ${p.add(subscriptionId, 'integer')}`);
   const order = 'at desc, id desc';
-  const matches = attemptCondition(p, search);
+  const matches = attemptCondition(p, search, ids);
   return await readPage<Webhook>(pool, {
-    name:
-      webhookId === undefined
-        ? `search attempts ${[kindOf(subscriptionId, reach), only === 'true' ? 'all' : 'unsuccessful', bodyPath === undefined ? 'fields' : 'body'].join(' ')}`
-        : undefined,
+    name: named(
+      `search attempts ${[kindOf(subscriptionId, reach), only === 'true' ? 'all' : 'unsuccessful', bodyPath === undefined ? 'fields' : 'body', ids.key].join(' ')}`,
+    ),
     rows: withWebhooks(
       mergedRows(
         p,
@@ -233,6 +302,7 @@ async function byAttempt(
       ),
       's.id as attempt, s.at, s.webhook_id, s.subscription_id, s.response_code, s.error_code',
       's.at desc, s.id desc',
+      ids,
     ),
     joins: '',
     shown: SHOWN_WEBHOOK,
@@ -240,7 +310,8 @@ async function byAttempt(
       matches('r'),
       `not exists (
          select from posthorn.delivery_attempts later
-         where later.webhook_id = r.webhook_id and (later.at, later.id) > (r.at, r.attempt) and ${matches('later')})`,
+         where later.webhook_id = r.webhook_id and ${ids.where('later.webhook_id')}
+           and (later.at, later.id) > (r.at, r.attempt) and ${matches('later')})`,
       ...webhookConditions(p, search),
     ],
     whereJoined: [],
@@ -257,6 +328,7 @@ async function byAttempt(
 function attemptCondition(
   p: Parameters,
   { subscriptionId, state, responseCode, errorCode }: WebhookSearch,
+  ids: LiveHistory,
 ): (attempt: string) => string {
   const ofSubscription = p.add(subscriptionId ?? null, 'integer');
   const ofState = p.add(state ?? null, 'posthorn.delivery_state');
@@ -267,16 +339,21 @@ function attemptCondition(
     and (${ofError} is null or ${attempt}.error_code = ${ofError})
     and (${ofState} is null or exists (
       select from posthorn.deliveries d
-      where d.webhook_id = ${attempt}.webhook_id and d.subscription_id = ${attempt}.subscription_id
+      where d.webhook_id = ${attempt}.webhook_id and ${ids.where('d.webhook_id')} and d.subscription_id = ${attempt}.subscription_id
         and d.state = ${ofState}))`;
 }
 
 /** SQL that adds the webhook to each of at most `$1` rows. */
-function withWebhooks(rows: string, columns: string, order: string): string {
+function withWebhooks(
+  rows: string,
+  columns: string,
+  order: string,
+  { where }: LiveHistory,
+): string {
   return `
     select ${columns}, ${SEARCHED_COLUMNS}
     from (${rows} limit $1) as s
-    join posthorn.webhook_payloads w on w.id = s.webhook_id
+    join posthorn.webhook_payloads w on w.id = s.webhook_id and ${where('w.id')}
     order by ${order}`;
 }
 

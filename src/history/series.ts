@@ -1,5 +1,7 @@
 import type pg from 'pg';
+import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import { DURATION_CLASSES } from './count.sql.ts';
+import { floorOf } from './position.ts';
 
 /** The windows of a series, each with the length of its periods. */
 export const SERIES_WINDOWS = {
@@ -47,18 +49,20 @@ interface CountRow {
 const HOUR_MS = 3_600_000;
 
 /** Counts of a subscription in its last hour, which no table has by the minute. It ends where all counts end. */
-const MINUTES_OF_SUBSCRIPTION = `
+const MINUTES_OF_SUBSCRIPTION = (live: LiveHistory, recent: LiveHistory) => `
   with own as materialized (select id from posthorn.subscriptions where id = $4 and tenant = $2)
   select date_trunc('minute', a.at, 'UTC') as time, a.status::text as metric,
     width_bucket(a.duration_ms, '{${DURATION_CLASSES.join(',')}}'::integer[]) as duration_class, count(*) as number
   from posthorn.delivery_attempts a
   where a.subscription_id = (select id from own) and a.at >= $3 and a.at < (select counted_until from posthorn.counting)
+    and ${live.where('a.webhook_id')}
   group by 1, 2, 3
   union all
   select date_trunc('minute', posthorn.uuidv7_time(d.webhook_id), 'UTC'), 'accepted', 0, count(*)
   from posthorn.deliveries d
   where d.subscription_id = (select id from own) and d.webhook_id >= posthorn.uuidv7_floor($3)
     and d.webhook_id < (select posthorn.uuidv7_floor(counted_until) from posthorn.counting)
+    and ${recent.where('d.webhook_id')}
   group by 1`;
 
 const MINUTES_OF_TENANT = `
@@ -84,13 +88,20 @@ export async function readSeries(
   const { periodMs, periods } = periodsOf(window, subscriptionId);
   const lastStart = Math.floor(Date.now() / periodMs) * periodMs;
   const firstStart = lastStart - (periods - 1) * periodMs;
-  const values = [periodMs, tenant, new Date(firstStart)];
+  const since = new Date(firstStart);
+  const values = [periodMs, tenant, since];
   const [source, ofWhat] =
     periodMs >= HOUR_MS
       ? [HOURS, [subscriptionId ?? 0]]
       : subscriptionId === null
         ? [MINUTES_OF_TENANT, []]
-        : [MINUTES_OF_SUBSCRIPTION, [subscriptionId]];
+        : [
+            MINUTES_OF_SUBSCRIPTION(
+              await readLiveHistory(pool, since),
+              historyIn([{ from: floorOf(since), below: null }]),
+            ),
+            [subscriptionId],
+          ];
   // First, so that all before this time is in the counts that are read afterwards.
   const progress = await pool.query<{ counted_until: Date }>(
     'select counted_until from posthorn.counting',

@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
+import { floorOf } from './position.ts';
 
 /** Figures about the deliveries and attempts of a tenant, or of a subscription. */
 interface Stats {
@@ -17,28 +19,31 @@ interface Stats {
   readonly held: number;
 }
 
+const DAY_MS = 86_400_000;
+
 /** The deliveries and attempts that the figures are about. */
 interface Scope {
   /** SQL that counts what was accepted. `$1` is the window in milliseconds, `$2` the tenant. */
-  readonly accepted: string;
+  readonly accepted: (recent: LiveHistory) => string;
   /** SQL condition on the subscription of a delivery or an attempt. */
   readonly has: (subscription: string) => string;
 }
 
 const ALL: Scope = {
-  accepted: 'from posthorn.webhook_payloads where id >= (select since_id from bounds)',
+  accepted: ({ where }) =>
+    `from posthorn.webhook_payloads where id >= (select since_id from bounds) and ${where('id')}`,
   has: () => 'true',
 };
 
 const OF_TENANT: Scope = {
-  accepted: `${ALL.accepted} and tenant = $2`,
+  accepted: (recent) => `${ALL.accepted(recent)} and tenant = $2`,
   has: (subscription) =>
     `${subscription} in (select id from posthorn.subscriptions where tenant = $2)`,
 };
 
 const OF_SUBSCRIPTION: Scope = {
-  accepted: `from posthorn.deliveries
-    where webhook_id >= (select since_id from bounds)
+  accepted: ({ where }) => `from posthorn.deliveries
+    where webhook_id >= (select since_id from bounds) and ${where('webhook_id')}
       and subscription_id = (select id from posthorn.subscriptions where id = $3 and tenant = $2)`,
   has: (subscription) =>
     `${subscription} = (select id from posthorn.subscriptions where id = $3 and tenant = $2)`,
@@ -72,7 +77,15 @@ export async function readStats(
     : await read(pool, ALL, [windowMs]);
 }
 
-async function read(pool: pg.Pool, { accepted, has }: Scope, values: unknown[]): Promise<Stats> {
+async function read(
+  pool: pg.Pool,
+  { accepted, has }: Scope,
+  [windowMs, ...others]: [number, ...unknown[]],
+): Promise<Stats> {
+  // The statement takes the time of the database, whose clock may be another.
+  const since = new Date(Date.now() - windowMs - DAY_MS);
+  const live = await readLiveHistory(pool, since);
+  const recent = historyIn([{ from: floorOf(since), below: null }]);
   const { rows } = await pool.query<Stats>(
     `with bounds as materialized (
        select now() - $1::float8 * interval '1 millisecond' as since,
@@ -83,7 +96,7 @@ async function read(pool: pg.Pool, { accepted, has }: Scope, values: unknown[]):
          count(*) filter (where a.status = 'success')::integer as succeeded,
          percentile_cont(array[0.5, 0.95, 0.99]) within group (order by a.duration_ms) as latency
        from posthorn.delivery_attempts a
-       where a.at >= (select since from bounds) and ${has('a.subscription_id')}
+       where a.at >= (select since from bounds) and ${live.where('a.webhook_id')} and ${has('a.subscription_id')}
      ), owed as (
        select
          count(*) filter (where d.attempt_count > 0)::integer as retrying,
@@ -91,14 +104,14 @@ async function read(pool: pg.Pool, { accepted, has }: Scope, values: unknown[]):
          count(*) filter (where d.state = 'pending' and d.next_attempt_at <= now())::integer as queue_depth,
          min(d.next_attempt_at) filter (where d.state = 'pending' and d.next_attempt_at <= now()) as oldest_due_at
        from posthorn.deliveries d
-       where d.state in ('pending', 'held') and ${has('d.subscription_id')}
+       where d.state in ('pending', 'held') and ${live.where('d.webhook_id')} and ${has('d.subscription_id')}
      )
      select
-       (select count(*) ${accepted})::integer as accepted,
+       (select count(*) ${accepted(recent)})::integer as accepted,
        attempts.succeeded,
        (select count(*) from posthorn.deliveries d
          where d.state = 'failed' and d.ended_at >= (select since from bounds)
-           and ${has('d.subscription_id')})::integer as failed,
+           and ${live.where('d.webhook_id')} and ${has('d.subscription_id')})::integer as failed,
        owed.retrying,
        attempts.attempts,
        attempts.latency[1] as p50, attempts.latency[2] as p95, attempts.latency[3] as p99,
@@ -106,7 +119,7 @@ async function read(pool: pg.Pool, { accepted, has }: Scope, values: unknown[]):
        owed.oldest_due_at,
        owed.held
      from attempts, owed`,
-    values,
+    [windowMs, ...others],
   );
   return rows[0] as Stats;
 }

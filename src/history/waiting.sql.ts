@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { readLiveHistory } from '../db/live-history.ts';
 import { type HeldReason, heldReasonOf } from '../deliveries/held-reasons.ts';
 
 /** The deliveries of a tenant that wait now, and who is there to send them. */
@@ -26,13 +27,14 @@ const WORKER_SEEN_SECONDS = 30;
  * however long the backlogs are.
  */
 export async function readWaiting(pool: pg.Pool, tenant: string): Promise<Waiting> {
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<Waiting>({
-    name: 'read-waiting',
+    name: `read-waiting ${live.key}`,
     text: `
       with unfinished as materialized (
         select d.state, d.subscription_id, d.next_attempt_at
         from posthorn.deliveries d
-        where d.state in ('pending', 'held') and d.next_attempt_at <= now()
+        where d.state in ('pending', 'held') and d.next_attempt_at <= now() and ${live.where('d.webhook_id')}
         order by d.next_attempt_at
         limit ${MAX_DUE}
       ), due as (
@@ -55,7 +57,7 @@ export async function readWaiting(pool: pg.Pool, tenant: string): Promise<Waitin
           cross join lateral (
             select row_number() over () as nth
             from posthorn.deliveries d
-            where d.subscription_id = b.id and d.state = 'held'
+            where d.subscription_id = b.id and d.state = 'held' and ${live.where('d.webhook_id')}
             limit ${MAX_HELD_OF_SUBSCRIPTION} + 1
           ) d
           limit ${MAX_HELD}

@@ -1,6 +1,8 @@
 import type pg from 'pg';
+import { historyIn } from '../db/live-history.ts';
 import type { DeliveryState } from '../db/types.ts';
 import { DEFAULT_TENANT } from '../tenants/store.ts';
+import { floorOf, msOfId } from './position.ts';
 import {
   createParameters,
   type Found,
@@ -9,6 +11,7 @@ import {
   SCAN_ROWS,
   uuidConstant,
 } from './scan.ts';
+import { readByWindows, type Window } from './windows.sql.ts';
 
 /** A webhook as in the API, without its body. */
 export interface Webhook {
@@ -103,9 +106,36 @@ export async function listWebhooks(
   limit: number,
   after: readonly string[] | undefined,
 ): Promise<Found<Webhook>> {
+  if (search.webhookId !== undefined)
+    return await readIn(
+      pool,
+      search,
+      { ids: historyIn([{ from: null, below: null }]), named: () => undefined },
+      limit,
+      after,
+    );
+  return await readByWindows<Webhook>(pool, {
+    start: after === undefined ? search.until : new Date(msOfId(after[0] as string) + 1),
+    since: search.since,
+    limit,
+    after,
+    read: (window, most, from) => readIn(pool, search, window, most, from),
+    positionAt: (time) => [floorOf(time)],
+  });
+}
+
+/** Reads a page, or what a window has of it. */
+async function readIn(
+  pool: pg.Pool,
+  search: WebhookSearch,
+  { ids, named }: Pick<Window, 'ids' | 'named'>,
+  limit: number,
+  after: readonly string[] | undefined,
+): Promise<Found<Webhook>> {
   const { tenant, webhookId, bodyPath, since, until } = search;
   const p = createParameters();
   const where = [
+    ids.where('w.id'),
     `w.id < ${p.add((after ?? START)[0], 'uuid')}`,
     `w.id >= posthorn.uuidv7_floor(${p.add(since ?? '-infinity', 'timestamptz')})`,
     `w.id < posthorn.uuidv7_floor(${p.add(until ?? 'infinity', 'timestamptz')})`,
@@ -116,10 +146,7 @@ export async function listWebhooks(
     where.push(`w.tenant = ${p.add(tenant, 'text')} and w.tenant <> '${DEFAULT_TENANT}'`);
   const of = tenant === DEFAULT_TENANT ? 'default' : 'tenant';
   return await readPage<Webhook>(pool, {
-    name:
-      webhookId === undefined
-        ? `webhooks ${of} ${bodyPath === undefined ? 'by fields' : 'by body'}`
-        : undefined,
+    name: named(`webhooks ${of} ${bodyPath === undefined ? 'by fields' : 'by body'}`),
     rows: `
       select ${SEARCHED_COLUMNS}
       from posthorn.webhook_payloads w

@@ -9,6 +9,7 @@ import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 import { quoted, REDUCED, reduceToFailed } from './failed-history.ts';
 import { withPatientPool } from './patient-pool.ts';
+import { forgetQuietHistory, noteQuietHistory } from './quiet-history.ts';
 
 const DAY_MS = 86_400_000;
 /** Idempotency keys are kept for this time. */
@@ -55,9 +56,10 @@ export function createPartitionKeeper(options: PartitionKeeperOptions): Periodic
   const archive = archiveDir === undefined ? undefined : { databaseUrl, dir: archiveDir };
   return createPeriodic({
     run: (goesOn) =>
-      withPatientPool(databaseUrl, 'partitions', ending, (pool) =>
-        keepPartitions(pool, options, log, goesOn, archive),
-      ),
+      withPatientPool(databaseUrl, 'partitions', ending, async (pool) => {
+        await noteQuietHistory(pool, goesOn);
+        await keepPartitions(pool, options, log, goesOn, archive);
+      }),
     loop,
   });
 }
@@ -205,6 +207,7 @@ async function detach(
   partition: Partition,
   keepsFailed: boolean,
 ): Promise<void> {
+  await forgetQuietHistory(client, partition.from_at);
   await client.query(
     `comment on table posthorn.${quoted(partition.name)} is '${markOf(partition, keepsFailed)}'`,
   );

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { readLiveHistory } from '../db/live-history.ts';
 import { type HeldReason, heldReasonOf } from '../deliveries/held-reasons.ts';
 
 /** The deliveries that wait. */
@@ -22,18 +23,19 @@ export const MAX_COUNTED = 100_000;
  * fresh statistics it would read both tables as a whole.
  */
 export async function countQueue(pool: pg.Pool): Promise<QueueCounts> {
+  const live = await readLiveHistory(pool);
   const { rows } = await pool.query<QueueCounts>({
-    name: 'count-queue',
+    name: `count-queue ${live.key}`,
     text: `
       select
         (select count(*) from (
           select from posthorn.deliveries
-          where state = 'pending' and next_attempt_at <= now()
+          where state = 'pending' and next_attempt_at <= now() and ${live.where('webhook_id')}
           limit ${MAX_COUNTED}) due)::integer as due,
         coalesce((
           select extract(epoch from now() - next_attempt_at)
           from posthorn.deliveries
-          where state = 'pending' and next_attempt_at <= now()
+          where state = 'pending' and next_attempt_at <= now() and ${live.where('webhook_id')}
           order by next_attempt_at
           limit 1), 0)::float8 as oldest_due_s,
         (select coalesce(jsonb_object_agg(reason, deliveries), '{}') from (
@@ -44,7 +46,7 @@ export async function countQueue(pool: pg.Pool): Promise<QueueCounts> {
             select subscription_id, count(*) as deliveries
             from (
               select subscription_id from posthorn.deliveries
-              where state = 'held'
+              where state = 'held' and ${live.where('webhook_id')}
               order by subscription_id, webhook_id
               limit ${MAX_COUNTED}) held
             group by subscription_id) h

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { readLiveHistory } from '../db/live-history.ts';
 
 /** Older held deliveries that are counted at most. */
 const MAX_COUNTED = 10_000;
@@ -38,16 +39,17 @@ export async function readQueue(
   strict: boolean,
   key: string | null,
 ): Promise<Queue> {
+  const live = await readLiveHistory(pool);
   const older = (direction: 'asc' | 'desc', limit: string) => `
     select d.webhook_id, d.attempt_count, d.next_attempt_at
     from posthorn.deliveries d
-    where d.subscription_id = $2 and d.state = 'held' and d.webhook_id < $1
+    where d.subscription_id = $2 and d.state = 'held' and d.webhook_id < $1 and ${live.where('d.webhook_id')}
     order by d.webhook_id ${direction}
     limit ${limit}`;
   const ofKey = (direction: 'asc' | 'desc') => `
     select o.*
     from (${older(direction, `case when $3 then ${MAX_SEARCHED} else 0 end`)}) as o
-    join posthorn.webhook_payloads p on p.id = o.webhook_id
+    join posthorn.webhook_payloads p on p.id = o.webhook_id and ${live.where('p.id')}
     where p.ordering_key is not distinct from $4
     order by o.webhook_id
     limit 1`;
@@ -57,7 +59,7 @@ export async function readQueue(
     attempt_count: number;
     next_attempt_at: Date | null;
   }>({
-    name: 'place-in-backlog',
+    name: `place-in-backlog ${live.key}`,
     text: `
       select (select count(*) from (${older('asc', String(MAX_COUNTED + 1))}) as o)::integer as counted, b.*
       from (select) as one

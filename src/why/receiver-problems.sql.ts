@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { readLiveHistory } from '../db/live-history.ts';
 import { isAtStart } from '../db/planner.ts';
 import type { SubscriptionStatus } from '../db/types.ts';
 import { createParameters, microsecondsOf, momentOf } from '../history/scan.ts';
@@ -14,6 +15,7 @@ const READ_OF_FAILING = 50;
 const MAX_EXPIRED = 200;
 /** Held deliveries that are counted for a problem. */
 const MAX_HELD = 1_000;
+const DAY_MS = 86_400_000;
 
 /** Failures of a subscription with one cause. */
 export interface FoundProblem {
@@ -94,6 +96,9 @@ export async function findProblems(
   const few = subscriptionId === undefined ? await countFew(pool, tenant) : 1;
   const byEach = few <= MAX_EACH;
   const scan = byEach ? Math.floor(MAX_READ / Math.max(1, few)) : MAX_READ;
+  const ended = after === undefined ? Date.now() : Number(after[0]) / 1000;
+  // The statement takes the time of the database, whose clock may be another.
+  const live = await readLiveHistory(pool, new Date(ended - windowMs - DAY_MS));
   const p = createParameters();
   const [end, lastAt, lastSubscription, lastCause] = after ?? [];
   const owner = p.add(tenant, 'text');
@@ -101,7 +106,7 @@ export async function findProblems(
   const from = `(select since from span)`;
   const to = `(select until from span)`;
   const inWindow = `a.status <> 'success' and a.at >= ${from} and a.at < ${to}
-    and a.webhook_id <= (select newest from span)`;
+    and a.webhook_id <= (select newest from span) and ${live.where('a.webhook_id')}`;
   const only = byEach ? p.whereGiven(subscriptionId, 'integer', (id) => `s.id = ${id}`) : '';
   const newest = (also: string, most: string) =>
     `select ${ATTEMPT} from posthorn.delivery_attempts a where ${inWindow}${also} order by a.at desc limit ${most}`;
@@ -149,6 +154,7 @@ export async function findProblems(
         cross join lateral (
           select * from posthorn.deliveries d
           where ${isAtStart('d.subscription_id', 'chosen.id')} and d.state in ('failed', 'cancelled') and d.webhook_id <= (select newest from span)
+            and ${live.where('d.webhook_id')}
           order by d.subscription_id desc, d.webhook_id desc
           limit ${MAX_EXPIRED}
         ) as d
@@ -160,7 +166,7 @@ export async function findProblems(
         join posthorn.subscriptions s on s.id = chosen.id and s.status = 'disabled' and s.status_changed_at < ${from}
         cross join lateral (
           select d.webhook_id from posthorn.deliveries d
-          where d.subscription_id = s.id and d.state = 'held'
+          where d.subscription_id = s.id and d.state = 'held' and ${live.where('d.webhook_id')}
           order by d.webhook_id desc
           limit 1
         ) as h
@@ -181,7 +187,7 @@ export async function findProblems(
         from failures f
         -- Only the last attempt of a delivery says where it stands.
         left join posthorn.deliveries d on d.webhook_id = f.webhook_id and d.subscription_id = f.subscription_id
-          and d.attempt_count = f.attempt_number
+          and d.attempt_count = f.attempt_number and ${live.where('d.webhook_id')}
         group by 1, 2, 3
       ), ranked as (
         select g.*, row_number() over (partition by g.subscription_id order by g.last_at desc, g.error_code) = 1 as is_newest
@@ -204,7 +210,7 @@ export async function findProblems(
         posthorn.uuidv7_time(p.first_failed::uuid) as failed_since,
         (select a.error from posthorn.delivery_attempts a
           where a.webhook_id = p.newest_webhook and a.subscription_id = p.subscription_id
-            and a.attempt_number = p.newest_number) as error,
+            and a.attempt_number = p.newest_number and ${live.where('a.webhook_id')}) as error,
         l.complete_since,
         array[${microsecondsOf(to)}, ${microsecondsOf('p.last_at')}, p.subscription_id::text, p.cause] as position
       from limits l
@@ -218,6 +224,7 @@ export async function findProblems(
         select count(*) as counted from (
           select from posthorn.deliveries d
           where p.is_newest and d.subscription_id = p.subscription_id and d.state = 'held'
+            and ${live.where('d.webhook_id')}
           order by d.webhook_id
           limit ${MAX_HELD + 1}
         ) as counted_up_to

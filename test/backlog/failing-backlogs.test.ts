@@ -21,7 +21,8 @@ function createPoolOfHeld(): pg.Pool {
     Buffer.concat([Buffer.from(webhookOf(id).replaceAll('-', ''), 'hex'), Buffer.alloc(16)]);
   const listOf = (array: unknown) => String(array).slice(1, -1).split(',');
   const query = async ({ name, values }: { name: string; values: unknown[] }) => {
-    if (name === 'read-held') {
+    if (name === 'live-history') return { rows: [{ from: null, below: null }] };
+    if (name.startsWith('read-held')) {
       const ids = listOf(values[0]).map(Number);
       if (ids.includes(BAD)) throw new Error('this one cannot be read');
       const settled_to = webhookOf(0);

@@ -38,7 +38,7 @@ const RARE: Readonly<Record<string, string>> = {
   'look-at-watches': 'reads an index of unfinished backfills, of which there are few',
   'merge-watch-failures': 'reads failures of watches, of which it leaves a few hundred',
   skipping: 'reads an index of subscriptions that skip now, twice a minute',
-  'end-skipping': 'updates a subscription by its id',
+  'end-skipping some': 'updates a subscription by its id',
   'enable-any': 'updates a subscription by its id',
   'mark-commits': 'reads marks by their number, of which there is one a second for an hour',
   beat: 'reads workers, of which there are few',
@@ -71,6 +71,7 @@ const RARE_FILES: Readonly<Record<string, string>> = {
 const RARE_FUNCTIONS: Readonly<Record<string, string>> = {
   uuidv7: 'sets a default',
   list_partitions: 'reads the catalogue',
+  note_quiet_history: 'looks at one past day, once',
   droppable_days: 'runs once an hour, and looks for one row in each past day',
   webhooks: 'is for people who look at history by SQL',
   attempt_report: 'is for people who look at history by SQL',
@@ -219,13 +220,14 @@ function namesInCode(): { file: string; pattern: RegExp }[] {
   return filesIn('src').flatMap(({ file, text }) =>
     [
       ...text.matchAll(
-        /\bname: (?:'([^']+)'|`([^`]+)`|\['(\w+)'[^\n]*|([a-z]\w*)),\s*(?:\/\/[^\n]*\s*)*(?:text|rows|rowMode)\b/g,
+        /\bname: (?:named\(\s*)?(?:'([^']+)'|`([^`]+)`|\['(\w+)'[^\n]*|([a-z]\w*))(?:,?\s*\))?,\s*(?:\/\/[^\n]*\s*)*(?:text|rows|rowMode)\b/g,
       ),
     ].map(([, plain, template, first, variable]) => {
       if (variable !== undefined)
         throw new Error(`${file} must write the name ${variable} of its statement where it is`);
       const name = plain ?? template?.replaceAll(/\$\{[^}]+\}/g, '.+') ?? `${first} .*`;
-      return { file, pattern: new RegExp(`^${name}$`) };
+      // A window of history adds its own part.
+      return { file, pattern: new RegExp(`^${name}( .+)?$`) };
     }),
   );
 }

@@ -1,0 +1,265 @@
+// Past days on which nothing is unfinished: statements about what is unfinished or recent leave them out, lists come
+// to them when a page needs them, and whoever writes to one wakes it.
+import pg from 'pg';
+import t from 'tap';
+import { readLiveHistory } from '../../src/db/live-history.ts';
+import { POOL_PLANS } from '../../src/db/planner.ts';
+import { wakeDeliveries } from '../../src/deliveries/wake.sql.ts';
+import { listAttempts } from '../../src/history/attempts.ts';
+import { listDeliveries } from '../../src/history/deliveries.ts';
+import { searchWebhooks } from '../../src/history/search.ts';
+import { readStats } from '../../src/history/stats.ts';
+import { readWaiting } from '../../src/history/waiting.sql.ts';
+import { listWebhooks } from '../../src/history/webhooks.ts';
+import { noteQuietHistory } from '../../src/maintenance/quiet-history.ts';
+import { countQueue } from '../../src/metrics/queue-counts.sql.ts';
+import { findProblems } from '../../src/why/receiver-problems.sql.ts';
+import { connect, createTestDatabase } from '../helpers/database.ts';
+
+const DAYS = 80;
+/** Partitions of a table that one statement may lock: the first windows have today, three past days and a week ahead. */
+const MOST_LOCKED = 24;
+
+t.setTimeout(600_000);
+const databaseUrl = await createTestDatabase(t);
+const client = await connect(t, databaseUrl);
+// As the lists of the service, on one connection, so that a test may ask what its transaction has locked.
+const pool = new pg.Pool({
+  connectionString: databaseUrl,
+  max: 1,
+  options: Object.entries(POOL_PLANS.lists)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' '),
+});
+t.teardown(() => pool.end());
+
+await client.query(`set timezone = 'UTC'`);
+for (let day = DAYS; day > 0; day -= 20)
+  await client.query(
+    `select posthorn.ensure_partitions(current_date - $1::integer, current_date - $2::integer, 1)`,
+    [day, day - 20],
+  );
+await client.query(`insert into posthorn.tenants (id) values ('small')`);
+await client.query(
+  `insert into posthorn.subscriptions (url, tenant, event_types)
+   values ('https://often.example', 'default', '{}'), ('https://seldom.example', 'default', '{}'),
+     ('https://small.example', 'small', '{}')`,
+);
+
+/** Stores a webhook of `daysAgo` with a delivery and its attempt, which is `laterDays` after it. */
+async function store(subscription: number, daysAgo: number, laterDays = 0): Promise<string> {
+  const { rows } = await client.query<{ id: string }>(
+    `with w as (
+       insert into posthorn.webhook_payloads (id, accepted_at, tenant, event_type, content_type, body)
+       select overlay(posthorn.uuidv7()::text placing left(posthorn.uuidv7_floor(at)::text, 13) from 1 for 13)::uuid, at,
+         (select tenant from posthorn.subscriptions where id = $1), 'order.created', 'application/json', '{}'
+       from (select now() - $2 * interval '1 day' as at) as m
+       returning id, accepted_at
+     ), d as (
+       insert into posthorn.deliveries (webhook_id, subscription_id, state, attempt_count, next_attempt_at, ended_at, queued)
+       select id, $1, 'failed', 1, null, accepted_at + $3 * interval '1 day', true from w
+     )
+     insert into posthorn.delivery_attempts
+       (at, webhook_id, subscription_id, attempt_number, status, response_code, error_code, duration_ms)
+     select accepted_at + $3 * interval '1 day', id, $1, 1, 'failed', 500, 'http_status', 5 from w
+     returning webhook_id as id`,
+    [subscription, daysAgo, laterDays],
+  );
+  return rows[0]?.id as string;
+}
+
+const often: string[] = [];
+for (let day = 0; day < DAYS; day++) often.push(await store(1, day + 0.01));
+const [seldomOld, seldomNew] = [await store(2, 70), await store(2, 40)];
+// Its attempt is younger than that of the next one.
+const retriedLate = await store(3, 60, 50);
+const small = await store(3, 30);
+await noteQuietHistory(pool);
+
+const count = async (text: string) =>
+  Number((await client.query<{ n: string }>(`select ${text} as n`)).rows[0]?.n);
+
+const liveRanges = async () => (await readLiveHistory(pool)).where('id').split(' or ').length;
+
+t.test('past days without unfinished deliveries are quiet', async (t) => {
+  const quiet = await count('(select count(*) from posthorn.quiet_history)');
+  t.ok(quiet >= DAYS - 4 && quiet < DAYS, `${quiet} days`);
+  t.equal(await liveRanges(), 2, 'before the first partition, and the latest ones');
+});
+
+/** The most partitions of a table of history that the work has locked at a time, in one transaction. */
+async function lockedBy(work: (pool: pg.Pool) => Promise<unknown>): Promise<number> {
+  await pool.query('begin');
+  try {
+    await work(pool);
+    const { rows } = await pool.query<{ n: number }>(
+      `select coalesce(max(n), 0) as n from (
+         select count(*)::integer as n
+         from pg_locks l
+         join pg_inherits i on i.inhrelid = l.relation
+         join pg_class c on c.oid = i.inhparent and c.relkind = 'p'
+         where l.pid = pg_backend_pid()
+         group by i.inhparent) as of_tables`,
+    );
+    return rows[0]?.n ?? 0;
+  } finally {
+    await pool.query('rollback');
+  }
+}
+
+t.test(
+  `of ${DAYS} days, statements lock and plan only the latest and those with something to find`,
+  async (t) => {
+    const tenant = 'default';
+    const works: Record<string, (pool: pg.Pool) => Promise<unknown>> = {
+      'a page of webhooks': (pool) => listWebhooks(pool, { tenant }, 4, undefined),
+      'a page of webhooks far back': (pool) =>
+        listWebhooks(pool, { tenant }, 4, [often[60] as string]),
+      'a page of webhooks of a subscription': (pool) =>
+        searchWebhooks(pool, { tenant, subscriptionId: 1 }, 4, undefined),
+      'a page of webhooks with an answer': (pool) =>
+        searchWebhooks(pool, { tenant, responseCode: 500, subscriptionId: 1 }, 4, undefined),
+      'webhooks that wait': (pool) =>
+        searchWebhooks(pool, { tenant, state: 'pending' }, 100, undefined),
+      'a page of deliveries': (pool) => listDeliveries(pool, { tenant }, 4, undefined),
+      'a page of deliveries far back': (pool) =>
+        listDeliveries(pool, { tenant }, 4, [often[60] as string, '1']),
+      'deliveries that wait': (pool) =>
+        listDeliveries(pool, { tenant, state: 'held' }, 100, undefined),
+      'a page of attempts': (pool) =>
+        listAttempts(pool, { tenant, subscriptionId: 1 }, 4, undefined),
+      'the figures of an hour': (pool) => readStats(pool, tenant, null, 3_600_000),
+      'the problems of an hour': (pool) =>
+        findProblems(
+          pool,
+          { tenant, subscriptionId: undefined, windowMs: 3_600_000 },
+          100,
+          undefined,
+        ),
+      'what waits': (pool) => readWaiting(pool, tenant),
+      'what waits, for the metrics': (pool) => countQueue(pool),
+      'waking what is due': (pool) => wakeDeliveries(pool, 10_000, 30_000),
+    };
+    for (const [what, work] of Object.entries(works)) {
+      const locked = await lockedBy(work);
+      t.ok(locked <= MOST_LOCKED, `${what}: ${locked} partitions`);
+    }
+  },
+);
+
+/** Reads a list to its end, in pages. */
+async function readAll<Row>(
+  page: (
+    after: readonly string[] | undefined,
+  ) => Promise<{ rows: readonly Row[]; next: readonly string[] | null }>,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  let after: readonly string[] | undefined;
+  for (;;) {
+    const found: { rows: readonly Row[]; next: readonly string[] | null } = await page(after);
+    rows.push(...found.rows);
+    if (found.next === null) return rows;
+    after = found.next;
+  }
+}
+
+t.test('lists find everything once and in their order, in pages of any size', async (t) => {
+  for (const limit of [1, 3, 7, 79, 80, 1000]) {
+    const tenant = 'default';
+    const webhooks = await readAll((after) => listWebhooks(pool, { tenant }, limit, after));
+    const sorted = [...often, seldomOld, seldomNew].sort().reverse();
+    t.strictSame(
+      webhooks.map(({ webhook_id }) => webhook_id),
+      sorted,
+      `webhooks by ${limit}`,
+    );
+    const deliveries = await readAll((after) => listDeliveries(pool, { tenant }, limit, after));
+    t.strictSame(
+      deliveries.map(({ webhook_id }) => webhook_id),
+      sorted,
+      `deliveries by ${limit}`,
+    );
+    for (const [what, read] of Object.entries({
+      deliveries: (after?: readonly string[]) =>
+        listDeliveries(pool, { tenant, subscriptionId: 2 }, limit, after),
+      attempts: (after?: readonly string[]) =>
+        listAttempts(pool, { tenant, subscriptionId: 2 }, limit, after),
+      webhooks: (after?: readonly string[]) =>
+        searchWebhooks(pool, { tenant, subscriptionId: 2 }, limit, after),
+    }))
+      t.strictSame(
+        (await readAll<{ webhook_id: string }>(read)).map(({ webhook_id }) => webhook_id),
+        [seldomNew, seldomOld],
+        `two ${what} of ${DAYS} days by ${limit}`,
+      );
+    t.strictSame(
+      (await readAll((after) => listAttempts(pool, { tenant: 'small' }, limit, after))).map(
+        ({ webhook_id }) => webhook_id,
+      ),
+      [retriedLate, small],
+      `attempts by their own time by ${limit}`,
+    );
+    t.strictSame(
+      (
+        await readAll((after) =>
+          searchWebhooks(pool, { tenant: 'small', responseCode: 500 }, limit, after),
+        )
+      ).map(({ webhook_id }) => webhook_id),
+      [retriedLate, small],
+      `webhooks by the time of the attempt by ${limit}`,
+    );
+  }
+  t.equal(
+    (
+      await readAll((after) =>
+        listDeliveries(
+          pool,
+          { tenant: 'default', since: new Date(Date.now() - 10 * 86_400_000) },
+          3,
+          after,
+        ),
+      )
+    ).length,
+    10,
+  );
+});
+
+t.test(
+  'who retries a delivery of a quiet day wakes that day, in the same transaction',
+  async (t) => {
+    const other = await connect(t, databaseUrl);
+    const held = async () =>
+      (await listDeliveries(pool, { tenant: 'default', state: 'pending' }, 10, undefined)).rows;
+    await other.query('begin');
+    await other.query('select posthorn.retry($1)', [seldomOld]);
+    t.strictSame(await held(), []);
+    // Another one of the same day does not wait for it.
+    await client.query('select posthorn.retry($1)', [often.find((id) => id > seldomOld) as string]);
+    await client.query('select posthorn.cancel($1)', [
+      often.find((id) => id > seldomOld) as string,
+    ]);
+    const before = performance.now();
+    await noteQuietHistory(pool);
+    t.ok(
+      performance.now() - before < 5_000,
+      'an open transaction holds up the loop no longer than its lock timeout',
+    );
+    await other.query('commit');
+    t.match(await held(), [{ webhook_id: seldomOld }]);
+    t.equal(await liveRanges(), 3, 'that day too');
+    await client.query('select posthorn.cancel($1)', [seldomOld]);
+    await noteQuietHistory(pool);
+    t.equal(await liveRanges(), 2, 'it is quiet again');
+    t.equal(await count('(select count(*) from posthorn.woken_history)'), 0);
+  },
+);
+
+t.test('an attempt in a quiet day wakes it too', async (t) => {
+  await client.query(
+    `insert into posthorn.delivery_attempts (at, webhook_id, subscription_id, attempt_number, status, response_code, duration_ms)
+     values (now(), $1, 2, 2, 'success', 200, 5)`,
+    [seldomNew],
+  );
+  const { rows } = await listAttempts(pool, { tenant: 'default' }, 1, undefined);
+  t.match(rows, [{ webhook_id: seldomNew, status: 'success' }]);
+});
