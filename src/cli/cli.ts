@@ -10,6 +10,7 @@ import { EXIT } from './exit-codes.ts';
 import { exportCommand } from './export.ts';
 import { getCommand, retryCommand } from './get.ts';
 import { keysCommand } from './keys.ts';
+import { listenCommand } from './listen.ts';
 import { migrateCommand } from './migrate.ts';
 import { sendCommand } from './send.ts';
 import { startCommand } from './start.ts';
@@ -57,6 +58,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not reach
     replayCommand(),
     cancelCommand(),
     statsCommand(),
+    listenCommand(),
     tailCommand(),
     eventTypesCommand(),
     tenantsCommand(),
