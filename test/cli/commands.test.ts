@@ -170,7 +170,7 @@ t.test('posthorn keys creates, lists and revokes a key', async (t) => {
   await until('it is refused', async () => (await ask()) === 401);
 
   const wrong: [args: string[], exitCode: number, says: RegExp][] = [
-    [['create', '--scopes', 'write'], 4, /answered 400: .*read, send, manage, admin/],
+    [['create', '--scopes', 'write'], 4, /answered 400: .*read, send, pull, manage, admin/],
     [['create', '--scopes', 'read', '--tenant', 'acme'], 3, /answered 404: .*no tenant acme/],
     [['create', '--scopes', 'read', '--expires', 'soon'], 2, /--expires: "soon" is not a duration/],
     [['revoke', '1'], 3, /answered 404: .*no key 1/],
