@@ -52,7 +52,7 @@ t.test('a key with invalid fields is refused, with the field', async (t) => {
   const cases: [fields: object, field: string, says: RegExp][] = [
     [{}, 'body.scopes', /missing/],
     [{ scopes: [] }, 'body.scopes', /fewer than 1/],
-    [{ scopes: ['write'] }, 'body.scopes.0', /read, send, manage, admin/],
+    [{ scopes: ['write'] }, 'body.scopes.0', /read, send, pull, manage, admin/],
     [{ scopes: ['admin'], tenant: 'default' }, 'body.tenant', /left out/],
     [{ scopes: ['read'], environment: 'prod' }, 'body.environment', /live, test/],
     [{ scopes: ['read'], expires_at: '2020-01-01T00:00:00Z' }, 'body.expires_at', /in the past/],
