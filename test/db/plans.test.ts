@@ -33,6 +33,7 @@ const BLOCKS_BESIDE = 2_000;
 
 /** Named statements that are not walked, and why not. */
 const RARE: Readonly<Record<string, string>> = {
+  replica_age: 'asks how far a standby is behind, and reads no table',
   'wake-tasks': 'reads an index of unfinished tasks, of which a tenant has 20 at most',
   'open-circuits': 'reads the circuits that are open, twice a minute',
   'look-at-watches': 'reads an index of unfinished backfills, of which there are few',
