@@ -187,7 +187,9 @@ t.test('every limit of a query and of a path is enforced', async (t) => {
         const title = `${method} ${operation.path}: ${what} ${where}.${name}`;
         // A tenant that cannot be is not there, and the router knows how long a part may be.
         t.ok([400, 404, 414].includes(status), `${title}: ${status} ${answer}`);
-        if (status === 400) t.match(json.errors, [{ field: `${where}.${name}` }], title);
+        // Other parts of the path may be wrong too.
+        const named = (json?.errors ?? []).map(({ field }: { field: string }) => field);
+        if (status === 400) t.ok(named.includes(`${where}.${name}`), `${title}: ${answer}`);
       }
     }
   }

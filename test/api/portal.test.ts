@@ -97,7 +97,7 @@ t.test('a portal for reading changes nothing, and one for managing does', async 
   t.match(refused.json.detail, /for reading only/);
 
   const managing = await enter(posthorn, { access: 'manage' });
-  t.strictSame(managing.reply.json.scopes, ['read', 'manage']);
+  t.strictSame(managing.reply.json.scopes, ['read', 'pull', 'manage']);
   const made = await managing.ask('POST', '/v1/subscriptions', NOWHERE);
   t.equal(made.status, 201);
   t.equal((await managing.ask('DELETE', `/v1/subscriptions/${made.json.id}`)).status, 200);

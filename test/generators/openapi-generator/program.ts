@@ -28,7 +28,7 @@ export async function day({ apiUrl, key, receiverUrl }: Surroundings): Promise<D
   const ingested = await intake.ingest({ subscriptionId: id, body: { id: 8 } });
   return {
     refused: refused?.errors?.[0]?.field,
-    listed: page.data.map(({ url }) => url),
+    listed: page.data.map(({ url }) => url ?? 'none, since it is pulled'),
     sent: sent.webhookId,
     ingested: ingested.webhookId,
   };

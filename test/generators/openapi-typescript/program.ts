@@ -27,7 +27,7 @@ export async function day({ apiUrl, key, receiverUrl }: Surroundings): Promise<D
   if (!('webhook_id' in ingested)) throw new Error(JSON.stringify(ingested));
   return {
     refused: refused.error?.errors?.[0]?.field,
-    listed: page.data.map(({ url }) => url),
+    listed: page.data.map(({ url }) => url ?? 'none, since it is pulled'),
     sent: sent.webhook_id,
     ingested: ingested.webhook_id,
   };

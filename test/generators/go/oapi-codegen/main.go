@@ -30,7 +30,9 @@ func day(ctx context.Context) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	refused, err := posthorn.CreateSubscriptionWithResponse(ctx, nil, client.CreateSubscriptionJSONRequestBody{Url: "ftp://example.com"})
+	// A subscription whose URL is null is pulled.
+	wrong, receiver := "ftp://example.com", os.Getenv("RECEIVER_URL")
+	refused, err := posthorn.CreateSubscriptionWithResponse(ctx, nil, client.CreateSubscriptionJSONRequestBody{Url: &wrong})
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +40,7 @@ func day(ctx context.Context) (map[string]any, error) {
 		return nil, fmt.Errorf("%s", refused.Body)
 	}
 	created, err := posthorn.CreateSubscriptionWithResponse(ctx, nil, client.CreateSubscriptionJSONRequestBody{
-		Url:        os.Getenv("RECEIVER_URL"),
+		Url:        &receiver,
 		EventTypes: &[]string{"order.*"},
 	})
 	if err != nil {
@@ -57,7 +59,7 @@ func day(ctx context.Context) (map[string]any, error) {
 	}
 	urls := []string{}
 	for _, one := range list.JSON200.Data {
-		urls = append(urls, one.Url)
+		urls = append(urls, *one.Url)
 	}
 	sent, err := posthorn.SendWebhookWithResponse(ctx, nil, client.SendWebhookJSONRequestBody{
 		EventType: "order.created",

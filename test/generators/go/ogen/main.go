@@ -31,7 +31,7 @@ func day(ctx context.Context) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := posthorn.CreateSubscription(ctx, &client.CreateSubscriptionReq{URL: "ftp://example.com"}, client.CreateSubscriptionParams{})
+	answer, err := posthorn.CreateSubscription(ctx, &client.CreateSubscriptionReq{URL: client.NewNilString("ftp://example.com")}, client.CreateSubscriptionParams{})
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func day(ctx context.Context) (map[string]any, error) {
 		return nil, fmt.Errorf("%T: %+v", answer, answer)
 	}
 	answer, err = posthorn.CreateSubscription(ctx, &client.CreateSubscriptionReq{
-		URL:        os.Getenv("RECEIVER_URL"),
+		URL:        client.NewNilString(os.Getenv("RECEIVER_URL")),
 		EventTypes: client.NewOptNilStringArray([]string{"order.*"}),
 	}, client.CreateSubscriptionParams{})
 	if err != nil {
@@ -60,7 +60,7 @@ func day(ctx context.Context) (map[string]any, error) {
 	}
 	urls := []string{}
 	for _, one := range page.Response.Data {
-		urls = append(urls, one.URL)
+		urls = append(urls, one.URL.Value)
 	}
 	acceptance, err := posthorn.SendWebhook(ctx, &client.SendWebhookReq{
 		EventType: "order.created",
