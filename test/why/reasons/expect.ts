@@ -73,6 +73,8 @@ async function validatorOf(posthorn: TestService): Promise<Validate> {
 
 /** Sends a webhook from SQL to a type's subscriptions: it comes by the queue. */
 export async function sendFromSql(client: pg.Client, type: string, count = 1): Promise<string[]> {
+  // With notifications, a worker is told of it and takes it without the queue.
+  await client.query('set posthorn.notify = off');
   const { rows } = await client.query<{ id: string }>(
     `select posthorn.send($1, '{}')::text as id from generate_series(1, $2::integer)`,
     [type, count],
