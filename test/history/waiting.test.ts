@@ -13,6 +13,7 @@ const NOTHING = {
     ordering: 0,
     rate_limit: 0,
     receiver_busy: 0,
+    pull: 0,
   },
   held_more: false,
   workers: 0,
@@ -66,6 +67,7 @@ t.test('GET /v1/stats/queue counts what waits, by the reason, for its tenant', a
   await add(await subscribe({ circuit_open: true }), 'held', 4);
   await add(await subscribe({ ordering: 'strict' }), 'held', 5);
   await add(await subscribe({ max_in_flight: 1 }), 'held', 6);
+  await add(await subscribe({ url: null }), 'held', 8);
   const foreign = await subscribe({ tenant: 'other' });
   await add(foreign, 'held', 7);
   await add(foreign, 'pending', 8);
@@ -85,6 +87,7 @@ t.test('GET /v1/stats/queue counts what waits, by the reason, for its tenant', a
       ordering: 5,
       rate_limit: 6,
       receiver_busy: 1,
+      pull: 8,
     },
     held_more: false,
     workers: 1,
