@@ -69,6 +69,7 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
       ...connectionConfig(databaseUrl, purpose),
       query_timeout: HEARTBEAT_TIMEOUT_MS,
     });
+    queryInTurn(fresh);
     const lose = (reason: unknown) => {
       // While connecting, the caller gets the error.
       if (client !== fresh || !connected) return;
@@ -154,6 +155,17 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
     onConnect: (prepare) => void preparations.push(prepare),
     onLost: (lost) => void losses.push(lost),
   };
+}
+
+/** Lets statements of those who share the client wait for each other; node-postgres will stop doing so in version 9. */
+function queryInTurn(client: pg.Client): void {
+  const query = client.query.bind(client) as (...given: unknown[]) => Promise<unknown>;
+  let before: Promise<unknown> = Promise.resolve();
+  client.query = ((...given: unknown[]) => {
+    const answer = before.then(() => query(...given));
+    before = answer.catch(() => {});
+    return answer;
+  }) as typeof client.query;
 }
 
 /** Returns which process of Postgres serves the client. It stays the same, unless a pooler shares sessions. */
