@@ -29,8 +29,13 @@ export async function exportPartition(
     workerData: partition,
   });
   const ended = Promise.withResolvers<boolean>();
+  // A thread that is ended while it starts has the exit code 0 too, and then the partition would be dropped.
+  let isExported = false;
+  thread.on('message', () => {
+    isExported = true;
+  });
   thread.on('error', ended.reject);
-  thread.on('exit', (code) => ended.resolve(code === 0));
+  thread.on('exit', () => ended.resolve(isExported));
   const timer = setInterval(() => {
     if (!goesOn()) void thread.terminate();
   }, LOOK_EVERY_MS);

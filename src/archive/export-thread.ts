@@ -1,5 +1,5 @@
 // Runs in a thread of its own: see export-partition.ts.
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { withArchiveClient } from './archive-client.ts';
 import { daysBetween, exportDay } from './export-day.ts';
 import type { PartitionExport } from './export-partition.ts';
@@ -20,3 +20,4 @@ await withArchiveClient(databaseUrl, async (client) => {
   for (const day of daysBetween(firstDay, until))
     await exportDay(client, { dir }, OF_PARENT[parent], day);
 });
+parentPort?.postMessage('exported');

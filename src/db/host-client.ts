@@ -51,6 +51,9 @@ export class HostClient extends FrugalClient {
     super(config);
     this.#servers = typeof config === 'object' ? config.servers : undefined;
     noteReportedSettings(this);
+    // An error may come in the same packet as the end of connecting, before a pool listens, and would end the process.
+    // The statements on the connection fail too, so the event adds nothing.
+    this.on('error', () => {});
   }
 
   override connect(): Promise<pg.Client>;
@@ -77,8 +80,6 @@ export class HostClient extends FrugalClient {
       requireKind(serverKindOf(this), target, host);
     } catch (error) {
       finder?.forget(host);
-      // Nobody listens yet, and an error that nobody hears would end the process.
-      this.on('error', () => {});
       this.end().catch(() => {});
       throw error;
     }

@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { errorMessage } from '../lib/errors.ts';
 import type { Loop } from '../lib/loop-health.ts';
+import { queryInTurn } from './driver.ts';
 import { endSoon } from './end-soon.ts';
 import { HostClient } from './host-client.ts';
 import { connectionConfig } from './pool.ts';
@@ -155,17 +156,6 @@ export function createSession({ databaseUrl, purpose, loop, log }: SessionOption
     onConnect: (prepare) => void preparations.push(prepare),
     onLost: (lost) => void losses.push(lost),
   };
-}
-
-/** Lets statements of those who share the client wait for each other; node-postgres will stop doing so in version 9. */
-function queryInTurn(client: pg.Client): void {
-  const query = client.query.bind(client) as (...given: unknown[]) => Promise<unknown>;
-  let before: Promise<unknown> = Promise.resolve();
-  client.query = ((...given: unknown[]) => {
-    const answer = before.then(() => query(...given));
-    before = answer.catch(() => {});
-    return answer;
-  }) as typeof client.query;
 }
 
 /** Returns which process of Postgres serves the client. It stays the same, unless a pooler shares sessions. */
