@@ -149,7 +149,7 @@ export async function startService(
       tenant: DEFAULT_TENANT,
       patterns: settings.publicCatalogue ?? [],
     });
-    const metrics = createMetrics();
+    const metrics = createMetrics(settings);
     if (tracing !== undefined) metrics.watchSpans(() => tracing.counts);
     const counting = health.watch(
       'count_receivers',

@@ -95,6 +95,8 @@ export interface Settings {
   readonly tenantRateLimit: Rate | undefined;
   readonly shutdownGraceMs: number;
   readonly maxInFlight: number;
+  /** How many subscriptions have series of their own in `/metrics`. */
+  readonly metricsSubscriptions: number;
   /** Processes that share the port and the work; a supervisor starts them if there are several. */
   readonly processes: number;
   readonly logLevel: LogLevel;
@@ -260,6 +262,11 @@ export const SETTINGS = {
     'Requests that a worker may have in flight to all receivers',
     wholeNumber(25, 20_000),
   ),
+  POSTHORN_METRICS_SUBSCRIPTIONS: setting(
+    '0',
+    'How many subscriptions have series of their own in `/metrics`, by their id; the others share one. `/metrics` needs no key',
+    wholeNumber(0, 10_000),
+  ),
   LOG_LEVEL: setting(
     'info',
     '`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`',
@@ -351,6 +358,7 @@ export function loadSettings(
     tenantRateLimit: value('POSTHORN_TENANT_RATE_LIMIT'),
     shutdownGraceMs: value('POSTHORN_SHUTDOWN_GRACE'),
     maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
+    metricsSubscriptions: value('POSTHORN_METRICS_SUBSCRIPTIONS'),
     processes: value('POSTHORN_PROCESSES'),
     logLevel: value('LOG_LEVEL'),
     tracing: tracingSettings(value('OTEL_EXPORTER_OTLP_ENDPOINT'), given, env, problems),

@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import type pg from 'pg';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Settings } from '../config/settings.ts';
 import type { AttemptResult } from '../deliveries/record.sql.ts';
 import type { LoopState } from '../lib/loop-health.ts';
 import type { MadeAttempt } from '../sending/courier.ts';
@@ -9,6 +10,7 @@ import { VERSION } from '../version.ts';
 import { joinClusterMetrics, metricsOfAll } from './cluster-metrics.ts';
 import { type DatabaseCounts, watchDatabase } from './database-metrics.ts';
 import { watchProcess } from './process-metrics.ts';
+import { createSubscriptionSeries } from './subscription-series.ts';
 
 /** Webhooks that are committed together, and attempts that are recorded together. */
 export type Group = 'accept' | 'record';
@@ -43,11 +45,14 @@ export interface Metrics {
 }
 
 /**
- * The figures, in Prometheus's text format. None carries an id, a URL or a tenant, so their number is bounded. Under
+ * The figures, in Prometheus's text format. None carries a URL or a tenant, and the ids of subscriptions are bounded, so
+ * their number is bounded. Under
  * a supervisor they are those of all its processes together. Series whose labels are known exist from the start, since
  * `rate()` does not see the first increase of a series that begins with it.
  */
-export function createMetrics(): Metrics {
+export function createMetrics({
+  metricsSubscriptions,
+}: Pick<Settings, 'metricsSubscriptions'>): Metrics {
   const registry = new Registry();
   const registers = [registry];
   watchProcess(registry);
@@ -109,6 +114,15 @@ export function createMetrics(): Metrics {
   groups.zero({ group: 'accept' });
   groups.zero({ group: 'record' });
 
+  const ofSubscriptions =
+    metricsSubscriptions > 0 ? createSubscriptionSeries(registry, metricsSubscriptions) : () => {};
+
+  function observeEnded(result: AttemptResult): void {
+    attempts.inc({ status: result.status });
+    duration.observe(result.durationMs / 1000);
+    ofSubscriptions(result);
+  }
+
   return {
     accepted: new Counter({
       name: 'posthorn_webhooks_accepted_total',
@@ -120,15 +134,11 @@ export function createMetrics(): Metrics {
       help: 'Webhooks that were answered with 503, because the database could not take them',
       registers,
     }),
-    observeAttempt({ status, durationMs, waitedMs, from }) {
-      attempts.inc({ status });
-      waited[from].observe(waitedMs / 1000);
-      duration.observe(durationMs / 1000);
+    observeAttempt(attempt) {
+      waited[attempt.from].observe(attempt.waitedMs / 1000);
+      observeEnded(attempt);
     },
-    observePulled({ status, durationMs }) {
-      attempts.inc({ status });
-      duration.observe(durationMs / 1000);
-    },
+    observePulled: observeEnded,
     observeExpired: (deliveries) => expired.inc(deliveries),
     observeRequest(method, route, status, seconds) {
       const key = `${method} ${route} ${status}`;

@@ -103,3 +103,37 @@ t.test('what waits is reported once for all processes, with its reason and its a
   );
   t.equal(await sum([other], 'posthorn_held_deliveries{reason="paused"}'), 3);
 });
+
+t.test('subscriptions have series of their own only if asked for, and only so many', async (t) => {
+  const receiver = await startReceiver(t);
+  const posthorn = await startTestService(t, { POSTHORN_METRICS_SUBSCRIPTIONS: '2' });
+  const ids: number[] = [];
+  for (let n = 0; n < 4; n++) {
+    const id = await posthorn.subscribe(`${receiver.url}/hook`);
+    ids.push(id);
+    await posthorn.ingest(id);
+    const counted = n < 2 ? id : 'other';
+    const series = `posthorn_subscription_attempts_total{subscription_id="${counted}",status="success"}`;
+    await until(
+      'it is counted',
+      async () => (await scrape(posthorn)).get(series) === Math.max(1, n - 1),
+    );
+  }
+  const [first] = ids;
+  await posthorn.ingest(first as number);
+  await until(
+    'it is counted in the series that it has',
+    async () =>
+      (await scrape(posthorn)).get(
+        `posthorn_subscription_attempts_total{subscription_id="${first}",status="success"}`,
+      ) === 2,
+  );
+  const labels = [...(await scrape(posthorn)).keys()].filter((name) =>
+    name.startsWith('posthorn_subscription_attempt_seconds_total{'),
+  );
+  t.equal(labels.length, 3, labels.join(' '));
+
+  const plain = await startTestService(t, { DATABASE_URL: posthorn.databaseUrl });
+  const names = [...(await scrape(plain)).keys()];
+  t.notOk(names.some((name) => name.includes('subscription_id')));
+});
