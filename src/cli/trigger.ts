@@ -20,7 +20,7 @@ interface Made {
   readonly body: Buffer;
 }
 
-/** What a receiver has answered. */
+/** The answer of a receiver. */
 interface ReceiverAnswer {
   readonly event: string;
   readonly url: string;

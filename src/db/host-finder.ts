@@ -6,7 +6,7 @@ import { type Host, type HostWithUrl, hostsAsText, type Target } from './hosts.t
 /** Shorter than a pool waits for a new connection. */
 const ANSWER_MS = 3_000;
 
-/** What a server says about itself: it is a primary or a standby, or a pooler does not tell. */
+/** The kind of a server, as it reports it to its clients. Undefined: a pooler does not pass that on. */
 export type ServerKind = 'primary' | 'standby' | undefined;
 
 /** No server is what the connection URL asks for. Its SQLSTATE is that of statements that a standby refuses. */

@@ -50,7 +50,7 @@ export function createConnector(options: ConnectorOptions): Connect {
   const resolveFor = shareLookups(
     given === undefined ? lookupByTurns : (_owner, ...asked) => given(...asked),
   );
-  /** Of the connection that is being made: a socket looks its name up before the caller gets it. */
+  /** The owner and the clock of the connection that is being opened: a socket looks its host name up before the caller has it. */
   let owner = '';
   let clock: PhaseClock | undefined;
   const resolve: Resolve = (...asked) => resolveFor(owner, ...asked);

@@ -248,7 +248,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     deliverAnnounced: (job, worker, signal) => deliver(job, signal, false, worker),
     async deliverHandedOver(delivery, signal, isOurs, release) {
       limiter.watch();
-      // Those that are not attempted get jobs, as in handBack.
+      // Deliveries without an attempt get jobs, as in handBack.
       await attemptOrHold(delivery, signal, isOurs, release, []);
     },
     async deliverHeld(delivery, signal, mayBegin) {

@@ -28,7 +28,7 @@ export interface AttemptSpan {
   end(result: AttemptResult): void;
 }
 
-/** What is known of an attempt when it begins. */
+/** The facts about an attempt that are known when it begins. */
 export interface BegunAttempt {
   readonly webhookId: string;
   readonly subscriptionId: number;

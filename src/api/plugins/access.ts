@@ -19,7 +19,7 @@ declare module 'fastify' {
 /** The longest id of a tenant. */
 export const MAX_TENANT_LENGTH = 256;
 
-/** What keys of one tenant may have. */
+/** The scopes that keys of one tenant may have. */
 const OF_TENANT = new Set<Needed | undefined>(['read', 'send', 'pull', 'manage']);
 
 /** The query parameter of every route that works on one tenant. */

@@ -18,7 +18,7 @@ export interface DaysExport {
   readonly json?: boolean | undefined;
 }
 
-/** What became of a table of a day. */
+/** The result of the export of a table of a day. */
 interface Done {
   readonly table: ArchiveTableName;
   readonly result: 'exported' | 'there already' | 'not in the database';
