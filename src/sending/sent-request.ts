@@ -18,7 +18,7 @@ export interface SentRequest {
   readonly sent: boolean;
   readonly url: string | null;
   readonly headers: readonly SentHeader[];
-  /** What else is not certain, as sentences. */
+  /** Sentences about what is uncertain besides the headers. */
   readonly notes: readonly string[];
 }
 

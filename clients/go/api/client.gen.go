@@ -3154,7 +3154,7 @@ type SentRequest struct {
 	} `json:"headers"`
 	Method SentRequestMethod `json:"method"`
 
-	// Notes What else is not certain, as sentences.
+	// Notes Sentences about what is uncertain besides the headers.
 	Notes []string `json:"notes"`
 
 	// Sent False: the attempt ended before a request was sent, and there are no headers.

@@ -27,7 +27,9 @@ const SentRequest = named('SentRequest', {
       ),
     }),
   ),
-  notes: Type.Array(Type.String(), { description: 'What else is not certain, as sentences.' }),
+  notes: Type.Array(Type.String(), {
+    description: 'Sentences about what is uncertain besides the headers.',
+  }),
 });
 
 /** The headers of a request that was sent, as far as they are known afterwards. */

@@ -2054,7 +2054,7 @@ export interface SentRequest {
     value: string | null;
   }[];
   method: "POST";
-  /** What else is not certain, as sentences. */
+  /** Sentences about what is uncertain besides the headers. */
   notes: string[];
   /** False: the attempt ended before a request was sent, and there are no headers. */
   sent: boolean;
