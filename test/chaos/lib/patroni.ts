@@ -229,6 +229,8 @@ function configOf(given: {
       connect_address: server,
       data_dir: given.cluster,
       bin_dir: given.binDir,
+      // Otherwise a standby waits for the next checkpoint, which takes minutes.
+      basebackup: [{ checkpoint: 'fast' }],
       pg_hba: rules,
       authentication: {
         superuser: { username: 'posthorn' },
