@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import t, { type Test } from 'tap';
-import { SETTINGS } from '../src/config/settings.ts';
+import { SETTINGS } from '../src/config/known-settings.ts';
 import { connect, createTestDatabase } from './helpers/database.ts';
 import { startReceiver } from './helpers/receiver.ts';
 import { createRole } from './helpers/sender.ts';

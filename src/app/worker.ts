@@ -6,7 +6,6 @@ import { keepPartitionsTask } from '../../tasks/keep-partitions.ts';
 import { runTaskTask } from '../../tasks/run-task.ts';
 import { createBacklogs } from '../backlog/backlogs.ts';
 import { createTaskRunner, TASK_CONNECTIONS } from '../bulk-operations/run.ts';
-import { forgetTasks, wakeTasks } from '../bulk-operations/store.ts';
 import { createLimiter } from '../concurrency/limiter.ts';
 import type { Settings } from '../config/settings.ts';
 import { endSoon } from '../db/end-soon.ts';
@@ -17,24 +16,10 @@ import type { Session } from '../db/session.ts';
 import { maxLoadedBytes } from '../deliveries/payloads.sql.ts';
 import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { createCircuits } from '../health/circuits.ts';
-import { forgetNotices } from '../health/notices.sql.ts';
-import { forgetCounts } from '../history/count.sql.ts';
 import { createHttpClient } from '../http/http-client.ts';
 import type { NearbyWorker } from '../intake/intake.ts';
 import type { LoopHealth } from '../lib/loop-health.ts';
-import { createPeriodic } from '../lib/periodic.ts';
-import { createBackfillSender, forgetBackfills } from '../maintenance/backfills.ts';
-import { createClockKeeper } from '../maintenance/clock.ts';
-import { createCommitMarks } from '../maintenance/commit-marks.ts';
-import { createCounter } from '../maintenance/count.ts';
-import { createBodyKeeper } from '../maintenance/erase-bodies.ts';
-import { createExpiry, createPullExpiry, createSkipping } from '../maintenance/expire-held.ts';
-import { createIndexMaker } from '../maintenance/indexes.ts';
-import { createPartitionKeeper, createPartitionMaker } from '../maintenance/partitions.ts';
-import { createWaker } from '../maintenance/queue-retries.ts';
-import { createTemporaryKeeper } from '../maintenance/temporary-subscriptions.ts';
 import { createPresence } from '../maintenance/worker-lease.ts';
-import { createLeaseKeeper } from '../pull/overdue-leases.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';
 import { createCourier, type MadeAttempt } from '../sending/courier.ts';
 import { createDeliverer, LOAD_CONNECTIONS } from '../sending/deliverer.ts';
@@ -42,19 +27,13 @@ import { createHandOver } from '../sending/hand-over.ts';
 import { createLargeBodies, LARGE_BODY_CONNECTIONS } from '../sending/large-bodies.ts';
 import { createMailer, withMailer } from '../sending/mailer.ts';
 import { createRecorder, RECORDER_CONNECTIONS } from '../sending/recorder.ts';
-import { forgetSessions } from '../sessions/sessions.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import { connectorOptionsOf } from './connector-options.ts';
+import { createMaintenance } from './maintenance.ts';
 
 /** Two, since bodies and deliveries are loaded side by side. */
 const BACKLOG_CONNECTIONS = 2;
-/** A delivery that is overdue by this and the time of an attempt has lost its job. */
-const LOST_AFTER_MS = 60_000;
-/** A task whose next batch is overdue by this has lost its job. */
-const LOST_TASK_MS = 30_000;
-/** Seldom, since an idle process should cost the database little. */
-const WAKE_TASKS_MS = 30_000;
 /** Time limit for reading one large body: 64 MiB from a database far away. */
 const LARGE_BODY_MS = 10_000;
 /** A failure is forgotten after this time: without deliveries nothing is loaded, so nothing can succeed. */
@@ -215,140 +194,30 @@ export function createWorker(options: WorkerOptions): Worker {
     max: QUEUE_CONNECTIONS,
     settings: POOL_PLANS.queue,
   });
-  const waker = createWaker({
-    pool,
-    lostAfterMs: LOST_AFTER_MS,
-    timeoutMs: settings.deliveryTimeoutMs,
-    wakeIn: (delayMs) => runner.wakeIn(delayMs),
-    loop: health.watch('wake_deliveries', 'adding jobs for deliveries that are due soon'),
-    log,
-  });
   const taskPool = createPool({
     connectionString: databaseUrl,
     purpose: 'tasks',
     max: TASK_CONNECTIONS,
-  });
-  const taskWaker = createPeriodic({
-    everyMs: WAKE_TASKS_MS,
-    run: () => wakeTasks(pool, LOST_TASK_MS),
-    loop: health.watch('wake_tasks', 'adding lost jobs of tasks'),
   });
   const taskRunner = createTaskRunner({
     pool: taskPool,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
     log,
   });
-  const expiry = createExpiry({
+  const { onClock, hourly } = createMaintenance({
+    settings,
+    databaseUrl,
     pool,
-    schedule: settings.retrySchedule,
+    taskPool,
+    session,
+    health,
+    log,
+    onPulled,
     onExpired,
-    loop: health.watch('expire_held', 'expiring deliveries that were held too long'),
-    log,
+    wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    quietForMs: () => performance.now() - attemptAt,
+    ending: ending.signal,
   });
-  const skipping = createSkipping(
-    pool,
-    health.watch('skip_held', 'cancelling deliveries that are skipped'),
-  );
-  const partitionMaker = createPartitionMaker(
-    pool,
-    settings.failedRetentionMs,
-    health.watch('make_partitions', 'making the partitions of the coming week'),
-  );
-  const clockKeeper = createClockKeeper(
-    pool,
-    health.watch('move_future_times', 'moving due times of a wrong clock'),
-    log,
-  );
-  const counter = createCounter(
-    pool,
-    health.watch('count_minutes', 'counting webhooks and attempts'),
-  );
-  const commitMarks = createCommitMarks(
-    pool,
-    health.watch('mark_commits', 'marking which transactions can still commit webhooks'),
-    () => performance.now() - attemptAt,
-  );
-  const backfillSender = createBackfillSender({
-    pool: taskPool,
-    loop: health.watch(
-      'send_backfills',
-      'sending existing rows of watched tables, and merging what watches could not send',
-    ),
-    log,
-  });
-  session.listen('posthorn_backfills', () => void backfillSender.runOnce());
-  const leaseKeeper = createLeaseKeeper({
-    pool,
-    schedule: settings.retrySchedule,
-    onAttempt: onPulled,
-    loop: health.watch('end_leases', 'ending leases of deliveries that were not acknowledged'),
-  });
-  const temporaryKeeper = createTemporaryKeeper({
-    pool,
-    loop: health.watch('delete_temporary', 'deleting subscriptions that nobody pulls any more'),
-    log,
-  });
-  const onClock = [
-    waker,
-    leaseKeeper,
-    temporaryKeeper,
-    taskWaker,
-    expiry,
-    skipping,
-    partitionMaker,
-    clockKeeper,
-    commitMarks,
-    counter,
-    backfillSender,
-  ];
-  // An hourly job runs them in one process; if a run fails, that process tries it again by itself.
-  const hourly = [
-    // Before the partitions are dropped that it frees.
-    createPullExpiry({
-      pool,
-      retentionMs: settings.retentionMs,
-      onExpired,
-      loop: health.watch('expire_unpulled', 'expiring deliveries that nobody pulled'),
-      log,
-    }),
-    createPartitionKeeper({
-      databaseUrl,
-      retentionMs: settings.retentionMs,
-      failedRetentionMs: settings.failedRetentionMs,
-      archiveDir: settings.archiveDir,
-      ending: ending.signal,
-      loop: health.watch('keep_partitions', 'dropping the partitions of expired history'),
-      log,
-    }),
-    createPeriodic({
-      run: () =>
-        Promise.all([
-          forgetTasks(pool, settings.retentionMs),
-          forgetBackfills(pool, settings.retentionMs),
-          forgetSessions(pool),
-          forgetNotices(pool),
-        ]),
-      loop: health.watch('forget_tasks', 'deleting old tasks, backfills and sessions'),
-    }),
-    createPeriodic({
-      run: () => forgetCounts(pool),
-      loop: health.watch('forget_counts', 'deleting old counts'),
-    }),
-    createBodyKeeper({
-      pool,
-      retentionMs: settings.retentionMs,
-      payloadRetentionMs: settings.payloadRetentionMs,
-      loop: health.watch('erase_bodies', 'erasing expired bodies'),
-      log,
-    }),
-    createIndexMaker({
-      databaseUrl,
-      pool,
-      ending: ending.signal,
-      loop: health.watch('make_indexes', 'making indexes of past days'),
-      log,
-    }),
-  ];
   const runner = createQueueRunner({
     pool: queuePool,
     presence,

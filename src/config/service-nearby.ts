@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { OperatorError } from '../lib/errors.ts';
 import { readGiven } from './given.ts';
-import { SETTINGS } from './settings.ts';
+import { SETTINGS } from './known-settings.ts';
 
 // Settings of the service that are needed by commands that call it. They come from the same places as those
 // of loadSettings, but all other settings may be wrong or missing.

@@ -2,7 +2,8 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Service } from '../app/service.ts';
-import { loadSettings, type SettingName, type Settings } from '../config/settings.ts';
+import type { SettingName } from '../config/known-settings.ts';
+import { loadSettings, type Settings } from '../config/settings.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { type AnyEvents, type SqlClient, send, type Webhook } from './send.ts';
 

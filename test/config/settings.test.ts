@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { isLoopback, loadSettings, SETTINGS, type Settings } from '../../src/config/settings.ts';
+import { SETTINGS } from '../../src/config/known-settings.ts';
+import { isLoopback, loadSettings, type Settings } from '../../src/config/settings.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 
 type Env = Record<string, string | undefined>;

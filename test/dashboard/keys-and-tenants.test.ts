@@ -1,7 +1,7 @@
 // The screens for who runs the service: keys, tenants, and the settings in force.
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { SETTINGS } from '../../src/config/settings.ts';
+import { SETTINGS } from '../../src/config/known-settings.ts';
 import { testInBrowser } from '../helpers/browser.ts';
 import { checkLooks, openScreen, signIn } from '../helpers/dashboard.ts';
 import { startTestService } from '../helpers/service.ts';

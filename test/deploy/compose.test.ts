@@ -8,7 +8,8 @@ import { dirname, join } from 'node:path';
 import { Ajv } from 'ajv';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
-import { loadSettings, SETTINGS } from '../../src/config/settings.ts';
+import { SETTINGS } from '../../src/config/known-settings.ts';
+import { loadSettings } from '../../src/config/settings.ts';
 import { parseDuration } from '../../src/lib/duration.ts';
 
 interface Healthcheck {
