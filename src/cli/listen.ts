@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import type { PulledDelivery } from '../api/pulled-delivery.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 import { call, callsService, idArgument, type Target } from './call.ts';
 import { EXIT } from './exit-codes.ts';
@@ -16,17 +17,6 @@ interface Forward {
   readonly url: string;
 }
 
-/** A delivery as `GET …/pull` has it. */
-interface Pulled {
-  readonly token: string;
-  readonly webhook_id: string;
-  readonly attempt_number: number;
-  readonly event_type: string | null;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-  readonly encoding: 'utf-8' | 'base64';
-}
-
 /** If this program is killed, its subscription is deleted after this time. */
 const EXPIRE_AFTER = '2m';
 /** The receiver's answer has to come before the lease of a batch ends. */
@@ -36,7 +26,7 @@ const BATCH = 5;
 const WAIT = '20s';
 const MAX_EXCERPT = 1_024;
 const RECONNECT_MS = 2_000;
-/** They belong to one connection, so the new request has its own. */
+/** Headers of one connection: the request that forwards a webhook has its own. */
 const NOT_FORWARDED = new Set(['accept-encoding', 'connection', 'content-length', 'host']);
 
 /** `posthorn listen`: gets webhooks over an outgoing connection, and forwards them to this machine. */
@@ -108,7 +98,7 @@ async function pullAll(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      const { deliveries } = await call<{ deliveries: readonly Pulled[] }>(target, {
+      const { deliveries } = await call<{ deliveries: readonly PulledDelivery[] }>(target, {
         method: 'GET',
         path: `/v1/subscriptions/${id}/pull`,
         query: { batch: BATCH, wait: WAIT, lease: LEASE },
@@ -134,7 +124,7 @@ async function pullAll(
   }
 }
 
-async function forwardOne(target: Target, delivery: Pulled, forwards: readonly Forward[]) {
+async function forwardOne(target: Target, delivery: PulledDelivery, forwards: readonly Forward[]) {
   const { token, event_type, webhook_id, attempt_number } = delivery;
   const to =
     forwards.find(({ type }) => type !== null && type === event_type) ??
@@ -153,7 +143,7 @@ async function forwardOne(target: Target, delivery: Pulled, forwards: readonly F
   return { token, ...result };
 }
 
-async function send({ headers, body, encoding }: Pulled, url: string) {
+async function send({ headers, body, encoding }: PulledDelivery, url: string) {
   const forwarded = Object.entries(headers).filter(([name]) => !NOT_FORWARDED.has(name));
   try {
     const response = await fetch(url, {
