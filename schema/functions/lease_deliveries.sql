@@ -86,7 +86,7 @@ begin
     ) as o
     into webhooks, attempts;
   else
-    -- Of each ordering key the first delivery, if it is due and not handed out.
+    -- The first delivery of each ordering key, if it is due and not handed out.
     foreach size in array windows loop
       with oldest as materialized (
         select d.webhook_id, d.attempt_count, d.next_attempt_at

@@ -52,7 +52,7 @@ begin
     return;
   end if;
 
-  -- Those that end an incident always come: there are as many as of those that begin one.
+  -- Notices that end an incident are always sent: there is one for each notice that began one.
   if what <> 'recovered' then
     select count(*) from posthorn.notices n
       where n.tenant = about.tenant and n.at > now() - interval '1 hour' and n.what <> 'recovered'
@@ -80,7 +80,7 @@ begin
     case when in_last_hour = most_an_hour - 1
       then format('This is notice %s of the last hour for this tenant: further ones are left out.', most_an_hour) end);
 
-  -- Slack reads < and & as the begin of links and mentions; mail is plain text.
+  -- In Slack, < begins links and mentions, and & characters by their names; mail is plain text.
   bodies := array(
     select convert_to(
       case when s.url like 'mailto:%' then jsonb_build_object('subject', subject, 'text', said)

@@ -33,7 +33,7 @@ interface MaintenanceOptions {
   readonly settings: Settings;
   readonly databaseUrl: string;
   readonly pool: pg.Pool;
-  /** Of bulk operations and backfills, whose statements may take long. */
+  /** Connections for bulk operations and backfills, whose statements may take long. */
   readonly taskPool: pg.Pool;
   readonly session: Session;
   readonly health: LoopHealth;

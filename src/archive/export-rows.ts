@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { ARCHIVE_TABLES, type ArchiveTableName, PLAN, type Row, type Span } from './tables.ts';
 import { headOf, linesOf, type TextFormat } from './text-rows.ts';
 
-/** What of a table is exported, and as what. */
+/** The rows of a table that are exported, and their format. */
 export interface TextExport {
   readonly table: ArchiveTableName;
   readonly format: TextFormat;

@@ -105,7 +105,7 @@ async function pullAll(
         signal,
       });
       for (const delivery of deliveries) {
-        // What was pulled and not tried yet is given back at once.
+        // Deliveries that were pulled and not tried yet are given back at once.
         const result = signal.aborted
           ? { token: delivery.token, result: 'released' }
           : await forwardOne(target, delivery, forwards);

@@ -30,7 +30,7 @@ interface ReceiverAnswer {
 }
 
 const TIMEOUT_MS = 30_000;
-/** Of the receiver's answer, so much is read and shown. */
+/** The bytes of the receiver's answer that are read and shown. */
 const EXCERPT_BYTES = 1024;
 const CONTENT_TYPES: Readonly<Record<Sample['encoding'], string>> = {
   json: 'application/json',

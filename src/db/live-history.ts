@@ -20,7 +20,7 @@ export interface IdRange {
   readonly below: string | null;
 }
 
-/** Of more ranges than this, the oldest become one. */
+/** If there are more ranges than this, the oldest become one. */
 const MAX_RANGES = 12;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 

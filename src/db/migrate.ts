@@ -334,7 +334,7 @@ async function requireWriting(client: pg.Client, databaseUrl: string): Promise<v
 
 function describe(databaseUrl: string): string {
   const { hosts } = readConnectionString(databaseUrl);
-  // Of one host, node-postgres knows more: it may be a socket, or a parameter of the URL.
+  // A single host may be a socket or a parameter of the URL, which node-postgres reads.
   const { database, host } = new pg.Client({ connectionString: hosts[0].url });
   const names = hosts.length === 1 ? [host] : hosts.map((one) => one.host);
   return `"${database}" on ${names.join(', ')}`;

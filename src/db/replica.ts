@@ -40,7 +40,7 @@ export function createReplica({ url, connections, log }: ReplicaOptions): Replic
   const pool = createPool({
     connectionString: url,
     purpose: 'reports',
-    // One more, which asks for the age.
+    // One more connection, which asks for the age.
     max: connections + 1,
     settings: POOL_PLANS.lists,
     // A replica is asked for by naming it; several names may include the primary.

@@ -3,7 +3,7 @@ import { plainArray } from '../db/arrays.ts';
 import { bounds } from '../db/planner.ts';
 import { notifyOwners } from './backlogs.sql.ts';
 
-/** What a subscription without a URL has to give to its receiver. */
+/** The deliveries that a receiver gets from a subscription without a URL. */
 export interface Leased {
   readonly deliveries: readonly FreshLease[];
   /** Until when they have to be acknowledged. */

@@ -29,7 +29,7 @@ export interface AttemptResult {
   readonly state: 'pending' | 'held' | 'succeeded' | 'failed';
   /** Until the next attempt, where there is one. */
   readonly retryInMs: number | null;
-  /** Of a delivery that its receiver pulled: the number of its lease. Otherwise a random number is made. */
+  /** The number of the lease, if the receiver pulled the delivery. Left out: a random number is made. */
   readonly token?: number;
   /** The size of the body: the next attempt's job says how much memory it takes. */
   readonly bytes: number;

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 
-/** Longer than a subscription may fail before it is disabled, usually: the end of an incident is told by its begin. */
+/** Usually longer than a subscription may fail before it is disabled: a notice that ends an incident needs the one that began it. */
 const KEEP = '30 days';
 
-/** Deletes what is known of old notices (schema/functions/send_notices.sql). */
+/** Deletes the rows of old notices (schema/functions/send_notices.sql). */
 export async function forgetNotices(pool: pg.Pool): Promise<void> {
   await pool.query(`delete from posthorn.notices where at < now() - interval '${KEEP}'`);
 }

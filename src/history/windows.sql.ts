@@ -61,7 +61,7 @@ export async function readByWindows<Row>(
   for (let partitions = 1; ; partitions = Math.min(partitions * 2, MAX_PARTITIONS)) {
     const window = await findWindow(pool, below, partitions);
     const isFull = rows.length >= limit;
-    // Of a full page it is only asked whether there is a next one.
+    // If the page is full, one more row is read, only to know whether there is a next page.
     const found: Found<Row> = await read(window, isFull ? 1 : limit - rows.length, position);
     if (isFull && found.rows.length > 0) return { rows, next: position ?? null };
     rows.push(...found.rows);

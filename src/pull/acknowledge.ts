@@ -10,7 +10,7 @@ import {
 import { type LeaseOutcome, type RecordOptions, recordLeases } from './record-leases.ts';
 import type { LeaseName } from './token.ts';
 
-/** What a receiver says about a delivery that it pulled. Released: it gives the delivery back, and no attempt counts. */
+/** The result that a receiver reports for a delivery that it pulled. Released: it gives the delivery back, and no attempt counts. */
 export interface Acknowledgement extends LeaseName {
   readonly outcome: LeaseOutcome | 'released';
 }

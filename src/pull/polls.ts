@@ -49,7 +49,7 @@ export function createPolls(session: Session): Polls {
     if (subscriptions.size === 0) return;
     for (const id of payload.replace('free:', '').split(',')) wakeOne(Number(id));
   });
-  // It was resumed, or its limits have changed.
+  // The subscription was resumed, or its limits have changed.
   session.listen('posthorn_subscriptions', (payload) => wakeOne(Number(payload)));
   const wakeEach = () => {
     for (const id of subscriptions.keys()) wakeOne(id);
@@ -94,7 +94,7 @@ export function createPolls(session: Session): Polls {
       }
       const own = waiting;
       own.polls += 1;
-      // What woke it, or what it leaves, is for the next one.
+      // The next request looks for more if this one was woken, or left something.
       let mayBeMore = true;
 
       return {

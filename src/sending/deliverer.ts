@@ -188,7 +188,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   }
 
   async function handBack(job: DeliverJob, worker: number | undefined): Promise<void> {
-    // What was handed over, and is not attempted because the process stops, gets jobs when the worker is retired.
+    // Deliveries that were handed over, and not attempted because the process stops, get jobs when the worker is retired.
     if (worker === undefined) await requeue(pool, job);
   }
 

@@ -50,7 +50,7 @@ export interface HandOverOptions {
   readonly deliverAnnounced: (announcement: Announcement) => Promise<void>;
 }
 
-/** What other sessions hand over, such as those that call posthorn.send. */
+/** Takes webhooks that other sessions hand over, such as those that call posthorn.send. */
 export interface Taker {
   /** The number under which they may hand webhooks over now; undefined: under none. */
   readonly takesAs: number | undefined;

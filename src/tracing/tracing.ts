@@ -3,7 +3,7 @@ import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { errorCode, OperatorError } from '../lib/errors.ts';
 import type { TraceContext } from './trace-context.ts';
 
-/** What the setting OTEL_EXPORTER_OTLP_ENDPOINT and the other variables of OpenTelemetry ask for. */
+/** The settings of traces: OTEL_EXPORTER_OTLP_ENDPOINT and the other variables of OpenTelemetry. */
 export interface TracingSettings {
   /** The URL to which traces are posted. */
   readonly url: string;

@@ -8,7 +8,7 @@ import { print } from '../output.ts';
 import { withHistory } from './database.ts';
 import { createProgress } from './progress.ts';
 
-/** What of a table is exported, and where to. */
+/** The rows of a table that are exported, and the file. */
 export interface RowsExport {
   readonly table: ArchiveTableName;
   readonly format: TextFormat;
@@ -69,7 +69,7 @@ async function writeRows(
         await output.finish();
       } catch (error) {
         await output.discard();
-        // It is no failure of the export, which would be explained.
+        // This is no failure of the export, whose failures are explained.
         if (error instanceof PipeClosed) throw new OperatorError('', { cause: error });
         throw error;
       }

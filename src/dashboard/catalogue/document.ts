@@ -1,6 +1,6 @@
 import type { GetPublicCatalogueData } from '../api/client.ts';
 
-/** What this page reads of the document. */
+/** The parts of the document that this page reads. */
 interface Document {
   readonly webhooks: Readonly<Record<string, { readonly post: Post }>>;
   readonly components: {

@@ -31,7 +31,7 @@ export function follow(url: string, { onOpen, onEvent }: Follower): () => void {
     connection = new AbortController();
     const startedAt = Date.now();
     await read(connection).catch(() => {
-      // It is lost, which the next lines see to.
+      // The stream is lost; the next lines handle that.
     });
     if (left) return;
     onOpen(false);

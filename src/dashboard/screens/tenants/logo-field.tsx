@@ -3,7 +3,7 @@ import type { ApiError } from '../../api/request.ts';
 import { Field } from '../../components/field.tsx';
 import { formatBytes } from '../../lib/format.ts';
 
-/** What fits into the 16,384 characters of a `data:` URL. */
+/** The largest file that fits into the 16,384 characters of a `data:` URL. */
 const MAX_BYTES = 12 * 1024 - 32;
 const FORMATS = 'image/png,image/jpeg,image/webp,image/svg+xml';
 
