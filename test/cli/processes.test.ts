@@ -74,7 +74,14 @@ t.test('all processes report background work that fails in one of them', async (
   const url = await cli.url();
   await until('both are up', () => upProcesses(cli.output.stderr).length === 2);
   const { id } = await post(`${url}/v1/subscriptions`, { url: receiver.url, max_in_flight: 1 });
-  await client.query('alter function posthorn.uuidv7_floor rename to broken');
+  const { rows } = await client.query<{ works: string }>(
+    `select pg_get_functiondef('posthorn.uuidv7_floor'::regproc) as works`,
+  );
+  // A statement that is prepared already would find it under another name.
+  await client.query(`
+    create or replace function posthorn.uuidv7_floor(at timestamptz) returns uuid
+      language plpgsql immutable strict parallel safe
+    as 'begin raise exception ''broken''; end'`);
   await post(`${url}/ingest/${id}`, {});
   const ready = async () => {
     const response = await fetch(`${url}/readyz`, { headers: { connection: 'close' } });
@@ -87,7 +94,7 @@ t.test('all processes report background work that fails in one of them', async (
   const metrics = await (await fetch(`${url}/metrics`)).text();
   t.match(metrics, /posthorn_loop_failing\{loop="send_backlogs"\} 1\n/);
   t.equal(receiver.received.length, 0);
-  await client.query('alter function posthorn.broken rename to uuidv7_floor');
+  await client.query(rows[0]?.works as string);
   await receiver.waitFor(1);
   await until('all is well again', async () => (await ready()).status === 200);
   cli.kill('SIGTERM');
