@@ -348,3 +348,22 @@ t.test('the tables of docs/filters.md are right', async (t) => {
     );
   }
 });
+
+t.test('each row of a table has as many cells as its head', async (t) => {
+  const pages = spawnSync('git', ['ls-files', '*.md'], { encoding: 'utf8' }).stdout.split('\n');
+  t.ok(pages.length > 20);
+  for (const page of pages.filter(Boolean)) {
+    let cells = 0;
+    for (const [index, line] of (await read(page)).split('\n').entries()) {
+      if (!line.startsWith('|')) cells = 0;
+      else {
+        const count = cellsOf(line);
+        cells ||= count;
+        if (count !== cells) t.fail(`${page}:${index + 1}: ${count} cells, not ${cells}`);
+      }
+    }
+  }
+});
+
+/** GitHub Flavored Markdown, "Tables": a pipe inside code ends a cell too, unless it is escaped. */
+const cellsOf = (row: string) => row.replaceAll('\\|', '').split('|').length - 2;
