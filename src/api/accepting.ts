@@ -6,7 +6,7 @@ import {
   IntakeRefusedError,
   IntakeUnavailableError,
   IntakeUnknownError,
-} from '../intake/intake.ts';
+} from '../intake/errors.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { readContentHeaders } from './content-headers.ts';
 import { invalidField, outcomeUnknown, Problem, unavailable } from './problems.ts';

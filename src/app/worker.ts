@@ -17,7 +17,7 @@ import { maxLoadedBytes } from '../deliveries/payloads.sql.ts';
 import type { AttemptResult } from '../deliveries/record.sql.ts';
 import { createCircuits } from '../health/circuits.ts';
 import { createHttpClient } from '../http/http-client.ts';
-import type { NearbyWorker } from '../intake/intake.ts';
+import type { NearbyWorker } from '../intake/nearby-worker.ts';
 import type { LoopHealth } from '../lib/loop-health.ts';
 import { createPresence } from '../maintenance/worker-lease.ts';
 import { createQueueRunner, QUEUE_CONNECTIONS } from '../queue/runner.ts';

@@ -57,6 +57,9 @@ export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
  */
 export type Apart = 'apart';
 
+/** The answer to a webhook; null: its subscription does not exist. */
+export type Answer = AcceptedWebhook | Refusal | Apart | null;
+
 interface AcceptOptions {
   /** True: the sender sends so many webhooks that deliveries of other senders go first. */
   readonly bulk: boolean;
@@ -70,8 +73,8 @@ interface AcceptOptions {
 
 /** The answers to webhooks that were accepted together. */
 export interface Accepted {
-  /** In the order of the webhooks; null where the subscription does not exist. */
-  readonly answers: (AcceptedWebhook | Refusal | Apart | null)[];
+  /** In the order of the webhooks. */
+  readonly answers: Answer[];
   /** The deliveries that the worker has to send, because they have no jobs: all or none. */
   readonly handedOver: readonly HandedOver[];
 }
@@ -151,13 +154,13 @@ export async function acceptWebhooks(
       ),
     ],
   };
-  const { rows } = await queryToKnow<Answer>(pool, statement).catch(async (error) => {
+  const { rows } = await queryToKnow<Row>(pool, statement).catch(async (error) => {
     if (!isWithoutPartition(error)) throw error;
     // Somebody dropped today's partition of a table.
     await makePartitions(pool, 1);
-    return await queryToKnow<Answer>(pool, statement);
+    return await queryToKnow<Row>(pool, statement);
   });
-  const { ids, deliveries, outcomes, places, subscriptions } = rows[0] as Answer;
+  const { ids, deliveries, outcomes, places, subscriptions } = rows[0] as Row;
   const answers = ids.map((id, index) => {
     const outcome = outcomes?.[index] ?? null;
     if (outcome !== null && outcome !== 'replayed') return outcome;
@@ -172,7 +175,8 @@ export async function acceptWebhooks(
   return { answers, handedOver };
 }
 
-interface Answer {
+/** The first three are in the order of the webhooks; the last two have an entry for each delivery handed over. */
+interface Row {
   readonly ids: (string | null)[];
   readonly deliveries: number[];
   readonly outcomes: (Refusal | Apart | 'replayed' | null)[] | null;

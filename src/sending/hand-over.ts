@@ -8,7 +8,7 @@ import type { Announcement } from '../deliveries/announcement.ts';
 import { handOverName, haveEnded, requeueHandedOver } from '../deliveries/handed-over.sql.ts';
 import type { DeliveryKeys, OwedDelivery } from '../deliveries/load.sql.ts';
 import type { HandedOver, IncomingWebhook } from '../intake/accept.sql.ts';
-import type { HandOver, Reservation } from '../intake/intake.ts';
+import type { HandOver, Reservation } from '../intake/nearby-worker.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import type { IsOurs } from './courier.ts';
 import { DeliveryTakenError } from './deliverer.ts';
