@@ -5,8 +5,9 @@ import type { Logger } from 'pino';
 import type { Role, Settings } from '../config/settings.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { serveClusterMetrics } from '../metrics/cluster-metrics.ts';
+import { urlOf } from './listen.ts';
 import { openDatabase } from './open-database.ts';
-import { type Service, urlOf } from './service.ts';
+import type { Service } from './service.ts';
 import { environmentOf, environmentToShow, passOnReadiness, rolesOf } from './sibling-processes.ts';
 
 /** Bounds of the pause before a restart, so that a process that dies at once does not keep the machine busy. */
