@@ -1,5 +1,7 @@
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type pg from 'pg';
 import t, { type Test } from 'tap';
 import { withArchiveClient } from '../../src/archive/archive-client.ts';
@@ -244,14 +246,18 @@ t.test('memory holds a part of a day, however many rows and bytes it has', async
      from noise, generate_series(1, ${BODIES}) n`,
     [day],
   );
-  const used = () => process.memoryUsage().heapUsed + process.memoryUsage().external;
-  const before = used();
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  // What is held, and not what a collection has not come to: on a busy machine that is much more.
+  const held = () => {
+    collect();
+    return process.memoryUsage().heapUsed + process.memoryUsage().external;
+  };
+  const before = held();
   let peak = 0;
   const watch = () => {
-    peak = Math.max(peak, used() - before);
+    peak = Math.max(peak, held() - before);
   };
-  const timer = setInterval(watch, 5);
-  t.teardown(() => clearInterval(timer));
   const counted: number[] = [];
   await withArchiveClient(databaseUrl, async (client) => {
     for (const table of ['attempts', 'bodies'] as const)
@@ -259,7 +265,7 @@ t.test('memory holds a part of a day, however many rows and bytes it has', async
   });
   t.strictSame(counted, [25_006, BODIES + 3]);
   t.comment(`${Math.round(peak / MIB)} MiB at most`);
-  t.ok(peak < 130 * MIB, `${Math.round(peak / MIB)} MiB`);
+  t.ok(peak < 60 * MIB, `${Math.round(peak / MIB)} MiB`);
   const duckdb = await openDuckDb(t);
   if (duckdb === undefined) return;
   t.match(
