@@ -27,7 +27,7 @@ export const LOCKS = {
   expire: ofSpace(-3),
   /** Tried by backlog/ownership.sql.ts: one process at a time looks for backlogs that nobody reported. */
   sweep: ofSpace(-4),
-  /** Tried by maintenance/partitions.ts: one process at a time drops partitions. */
+  /** Tried by maintenance/retention.ts: one process at a time drops partitions. */
   retention: ofSpace(-5),
   /**
    * Shared by the processes that have to be notified of jobs (queue/wake-ups.ts). The SQL function add_deliver_jobs tries

@@ -8,7 +8,7 @@ import { withArchiveClient } from '../../src/archive/archive-client.ts';
 import { daysBetween, exportDay } from '../../src/archive/export-day.ts';
 import { createParquetFile } from '../../src/archive/parquet-file.ts';
 import { createPool } from '../../src/db/pool.ts';
-import { keepPartitions } from '../../src/maintenance/partitions.ts';
+import { keepPartitions } from '../../src/maintenance/retention.ts';
 import { idAt, startWithHistory } from '../helpers/archive.ts';
 import { startCli } from '../helpers/cli.ts';
 import { type DuckDbQuery, openDuckDb } from '../helpers/duckdb.ts';

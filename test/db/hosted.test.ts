@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { migrate } from '../../src/db/migrate.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { makeMissingIndexes } from '../../src/maintenance/indexes.ts';
-import { keepPartitions } from '../../src/maintenance/partitions.ts';
+import { keepPartitions } from '../../src/maintenance/retention.ts';
 import { certify } from '../helpers/certificates.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import t from 'tap';
 import { daysEach, makePartitions } from '../../src/db/partitions.ts';
 import { createPool } from '../../src/db/pool.ts';
-import { keepPartitions } from '../../src/maintenance/partitions.ts';
+import { keepPartitions } from '../../src/maintenance/retention.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
