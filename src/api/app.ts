@@ -35,6 +35,7 @@ import { portalRoutes } from './routes/portal.ts';
 import { publicCatalogueRoutes } from './routes/public-catalogue.ts';
 import { pullRoutes } from './routes/pull.ts';
 import { receiverProblemRoutes } from './routes/receiver-problems.ts';
+import { replayLatestRoutes } from './routes/replay-latest.ts';
 import { sendRoutes } from './routes/send.ts';
 import { sentRequestRoutes } from './routes/sent-request.ts';
 import { serviceRoutes } from './routes/service.ts';
@@ -127,6 +128,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
     await app.register(streamRoutes, { services });
     await app.register(receiverProblemRoutes, { services });
     await app.register(taskRoutes, { services });
+    await app.register(replayLatestRoutes, { services });
     await app.register(watchRoutes, { services });
     await app.register(settingRoutes, { services });
     await app.register(backfillRoutes, { services });

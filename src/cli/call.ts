@@ -37,11 +37,28 @@ export interface Call {
   readonly signal?: AbortSignal;
 }
 
+/** A request that may succeed when it is sent again: no Posthorn answers, or it can do no more at the moment. */
+export class TryAgainError extends OperatorError {
+  /** When to send it again. */
+  readonly afterMs: number;
+
+  constructor(message: string, exitCode: number, afterMs: number) {
+    super(message, { exitCode });
+    this.afterMs = afterMs;
+  }
+}
+
+/** A process that is started again is away for seconds. */
+const AWAY_MS = 2_000;
+/** The answers that say when to come again (RFC 9110, 10.2.3; RFC 6585, 4). */
+const TRY_AGAIN = [429, 503];
+
 /**
  * Sends a request to a running Posthorn.
  *
  * @returns the answer, whose body is not read yet.
- * @throws OperatorError when no Posthorn answers there (exit code 5), or when the answer is an error.
+ * @throws TryAgainError when no Posthorn answers there (exit code 5), or when the answer is 429 or 503.
+ * @throws OperatorError when the answer is another error.
  */
 export async function request(target: Target, call: Call): Promise<Response> {
   const { url, key } = addressOf(target);
@@ -67,30 +84,56 @@ export async function request(target: Target, call: Call): Promise<Response> {
   } catch (error) {
     if (signal?.aborted) throw error;
     const { cause } = error as { cause?: unknown };
-    throw new OperatorError(
+    throw new TryAgainError(
       `No Posthorn answers at ${url} (${errorMessage(cause ?? error)}). Start it with posthorn start, or give another URL with --url.`,
-      { exitCode: EXIT.notReachable },
+      EXIT.notReachable,
+      AWAY_MS,
     );
   }
-  if (!response.ok)
-    throw new OperatorError(
-      `${url} answered ${response.status}: ${detailOf(await response.text())}`,
-      {
-        exitCode: exitCodeOf(response.status),
-      },
-    );
+  if (!response.ok) throw await refusalOf(url, response);
   return response;
+}
+
+async function refusalOf(url: string, response: Response): Promise<OperatorError> {
+  const { status, headers } = response;
+  const message = `${url} answered ${status}: ${detailOf(await response.text())}`;
+  const exitCode = exitCodeOf(status);
+  if (!TRY_AGAIN.includes(status)) return new OperatorError(message, { exitCode });
+  const seconds = Number(headers.get('retry-after') ?? Number.NaN);
+  return new TryAgainError(message, exitCode, seconds > 0 ? seconds * 1_000 : AWAY_MS);
 }
 
 /** Sends a request and returns the text of its answer. Throws like `request`. */
 export async function callText(target: Target, call: Call): Promise<string> {
-  return (await request(target, call)).text();
+  const response = await request(target, call);
+  try {
+    return await response.text();
+  } catch (error) {
+    if (call.signal?.aborted) throw error;
+    const { cause } = error as { cause?: unknown };
+    throw new TryAgainError(
+      `The answer of ${response.url} was cut off (${errorMessage(cause ?? error)}).`,
+      EXIT.notReachable,
+      AWAY_MS,
+    );
+  }
 }
 
-/** Sends a request and returns its answer, read as JSON; undefined if it has no body. Throws like `request`. */
+/**
+ * Sends a request and returns its answer, read as JSON; undefined if it has no body. Throws like `request`.
+ *
+ * @throws OperatorError when the answer is not JSON, so that of another program (exit code 5).
+ */
 export async function call<Answer>(target: Target, what: Call): Promise<Answer> {
   const text = await callText(target, what);
-  return (text === '' ? undefined : JSON.parse(text)) as Answer;
+  try {
+    return (text === '' ? undefined : JSON.parse(text)) as Answer;
+  } catch {
+    throw new OperatorError(
+      `No Posthorn answers at ${addressOf(target).url}: the answer is not JSON. Give another URL with --url.`,
+      { exitCode: EXIT.notReachable },
+    );
+  }
 }
 
 /** Lists rows, page by page, at most `most`. */

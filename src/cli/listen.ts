@@ -1,33 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { PulledDelivery } from '../api/pulled-delivery.ts';
-import { errorMessage, OperatorError } from '../lib/errors.ts';
-import { call, callsService, idArgument, type Target } from './call.ts';
+import { OperatorError } from '../lib/errors.ts';
+import { call, callsService, idArgument, type Target, TryAgainError } from './call.ts';
 import { EXIT } from './exit-codes.ts';
+import {
+  chooseForward,
+  type Forward,
+  type ForwardResult,
+  forwardOf,
+  forwardTo,
+  typesOf,
+} from './listen/forward.ts';
 import { coloured, dim, print, safe } from './output.ts';
 
 interface ListenOptions extends Target {
   readonly forward: readonly string[];
   readonly subscription?: number;
-}
-
-/** A receiver on this machine, and the event type that it gets; null: all others. */
-interface Forward {
-  readonly type: string | null;
-  readonly url: string;
+  readonly replay?: number;
 }
 
 /** If this program is killed, its subscription is deleted after this time. */
 const EXPIRE_AFTER = '2m';
-/** The receiver's answer has to come before the lease of a batch ends. */
-const ANSWER_MS = 10_000;
 const LEASE = '2m';
 const BATCH = 5;
 const WAIT = '20s';
-const MAX_EXCERPT = 1_024;
-const RECONNECT_MS = 2_000;
-/** Headers of one connection: the request that forwards a webhook has its own. */
-const NOT_FORWARDED = new Set(['accept-encoding', 'connection', 'content-length', 'host']);
+/** The most webhooks that one request replays. */
+const MAX_REPLAYED = 100;
 
 /** `posthorn listen`: gets webhooks over an outgoing connection, and forwards them to this machine. */
 export function listenCommand(): Command {
@@ -43,6 +42,11 @@ export function listenCommand(): Command {
       'a subscription without a URL (default: a new one, which is deleted at the end)',
       idArgument('subscription', 'the id of a subscription'),
     )
+    .option(
+      '--replay <n>',
+      `first send the last n webhooks of these event types again, at most ${MAX_REPLAYED}`,
+      replayOf,
+    )
     .addHelpText(
       'after',
       `
@@ -50,22 +54,22 @@ The answer of the receiver is recorded as an attempt. It goes on until Ctrl-C.
 
 Examples:
   $ posthorn listen --forward http://localhost:3000/hook
-  $ posthorn listen --forward order.created=http://localhost:3000/orders --forward http://localhost:3000/other`,
+  $ posthorn listen --forward http://localhost:3000/hook --replay 10
+  $ posthorn listen --forward 'order.*=http://localhost:3000/orders' --forward http://localhost:3000/other`,
     )
     .action(listen);
   return callsService(command, 'manage, or pull with --subscription');
 }
 
-async function listen({ forward, subscription, ...target }: ListenOptions): Promise<void> {
+async function listen({ forward, subscription, replay, ...target }: ListenOptions): Promise<void> {
   const forwards = forward.map(forwardOf);
   const ending = new AbortController();
   const end = () => ending.abort();
   const id = subscription ?? (await subscribe(target, forwards));
   process.once('SIGINT', end);
   process.once('SIGTERM', end);
-  if (target.json) print(JSON.stringify({ event: 'listening', subscription_id: id }));
-  else print(`Listening as subscription ${id}. Ctrl-C ends it.`);
   try {
+    if (replay !== undefined) await replayLast(target, id, replay, typesOf(forwards));
     await pullAll(target, id, forwards, ending.signal);
   } finally {
     if (subscription === undefined)
@@ -74,7 +78,6 @@ async function listen({ forward, subscription, ...target }: ListenOptions): Prom
 }
 
 async function subscribe(target: Target, forwards: readonly Forward[]): Promise<number> {
-  const types = forwards.map(({ type }) => type);
   const created = await call<{ id: number; secret: string }>(target, {
     method: 'POST',
     path: '/v1/subscriptions',
@@ -83,97 +86,106 @@ async function subscribe(target: Target, forwards: readonly Forward[]): Promise<
       expire_after: EXPIRE_AFTER,
       generate_secret: true,
       description: 'posthorn listen',
-      event_types: types.includes(null) ? null : types,
+      event_types: typesOf(forwards),
     },
   });
   if (!target.json) print(`Its secret is ${created.secret}`);
   return created.id;
 }
 
+async function replayLast(
+  target: Target,
+  id: number,
+  last: number,
+  eventTypes: string[] | null,
+): Promise<void> {
+  const { webhook_ids } = await call<{ webhook_ids: readonly string[] }>(target, {
+    method: 'POST',
+    path: `/v1/subscriptions/${id}/replay-latest`,
+    body: { last, ...(eventTypes === null ? {} : { event_types: eventTypes }) },
+  });
+  const many = webhook_ids.length;
+  if (target.json) print(JSON.stringify({ event: 'replaying', webhook_ids }));
+  else if (many === 0) print('There are no webhooks to replay.');
+  else
+    print(`Replaying the last ${many === 1 ? 'webhook' : `${many} webhooks`}, the oldest first.`);
+}
+
+/** Pulls, forwards and acknowledges. Each step is done again when Posthorn is back, so that no result is lost. */
 async function pullAll(
   target: Target,
   id: number,
   forwards: readonly Forward[],
   signal: AbortSignal,
 ): Promise<void> {
-  while (!signal.aborted) {
+  const path = `/v1/subscriptions/${id}`;
+  let pulled: readonly PulledDelivery[] = [];
+  let results: readonly (ForwardResult & { readonly token: string })[] = [];
+  let isConnected = false;
+  for (;;) {
     try {
-      const { deliveries } = await call<{ deliveries: readonly PulledDelivery[] }>(target, {
-        method: 'GET',
-        path: `/v1/subscriptions/${id}/pull`,
-        query: { batch: BATCH, wait: WAIT, lease: LEASE },
-        signal,
-      });
-      for (const delivery of deliveries) {
+      if (results.length > 0) {
+        await call(target, { method: 'POST', path: `${path}/acknowledge`, body: { results } });
+        results = [];
+      }
+      const [delivery, ...others] = pulled;
+      if (delivery !== undefined) {
         // Deliveries that were pulled and not tried yet are given back at once.
         const result = signal.aborted
-          ? { token: delivery.token, result: 'released' }
+          ? ({ result: 'released' } as const)
           : await forwardOne(target, delivery, forwards);
-        await call(target, {
-          method: 'POST',
-          path: `/v1/subscriptions/${id}/acknowledge`,
-          body: { results: [result] },
-        });
+        results = [{ token: delivery.token, ...result }];
+        pulled = others;
+        continue;
       }
+      if (signal.aborted) return;
+      const answer = await call<{ deliveries: readonly PulledDelivery[] }>(target, {
+        method: 'GET',
+        path: `${path}/pull`,
+        // The first one does not wait, because it shows that the subscription can be pulled.
+        query: { batch: BATCH, wait: isConnected ? WAIT : '0s', lease: LEASE },
+        signal,
+      });
+      pulled = answer.deliveries;
+      if (!isConnected) sayListening(target, id);
+      isConnected = true;
     } catch (error) {
-      if (signal.aborted && !(error instanceof OperatorError)) return;
-      // A process that is started again is away for seconds; a wrong key stays wrong.
-      if ((error as OperatorError).exitCode !== EXIT.notReachable) throw error;
-      await sleep(RECONNECT_MS, undefined, { signal }).catch(() => {});
+      if (signal.aborted && (error as Error).name === 'AbortError') continue;
+      // Not at first: then the URL is more likely to be wrong.
+      if (!isConnected || signal.aborted || !(error instanceof TryAgainError)) throw error;
+      process.stderr.write(`posthorn: ${error.message} Trying again.\n`);
+      await sleep(error.afterMs, undefined, { signal }).catch(() => {});
     }
   }
 }
 
-async function forwardOne(target: Target, delivery: PulledDelivery, forwards: readonly Forward[]) {
-  const { token, event_type, webhook_id, attempt_number } = delivery;
-  const to =
-    forwards.find(({ type }) => type !== null && type === event_type) ??
-    forwards.find(({ type }) => type === null);
-  const result =
-    to === undefined
-      ? { result: 'failed', error: 'No --forward is for this event type.' }
-      : await send(delivery, to.url);
-  const facts = 'response_code' in result ? String(result.response_code) : result.error;
+function sayListening(target: Target, id: number): void {
+  if (target.json) print(JSON.stringify({ event: 'listening', subscription_id: id }));
+  else print(`Listening as subscription ${id}. Ctrl-C ends it.`);
+}
+
+async function forwardOne(
+  target: Target,
+  delivery: PulledDelivery,
+  forwards: readonly Forward[],
+): Promise<ForwardResult> {
+  const { event_type, webhook_id, attempt_number } = delivery;
+  const to = chooseForward(forwards, event_type);
+  const result = await forwardTo(to, delivery);
+  const facts = result.response_code ?? result.error ?? '';
   if (target.json)
     print(JSON.stringify({ event: 'attempt', webhook_id, event_type, attempt_number, ...result }));
   else
     print(
-      `${coloured(result.result === 'delivered' ? 'succeeded' : 'failed', result.result.padEnd(9))} ${safe(event_type ?? 'webhook')} → ${to?.url ?? 'nowhere'}  attempt ${attempt_number}  ${safe(facts ?? '')}  ${dim(webhook_id)}`,
+      `${coloured(result.result === 'delivered' ? 'succeeded' : 'failed', result.result.padEnd(9))} ${safe(event_type ?? 'webhook')} → ${to?.url ?? 'nowhere'}  attempt ${attempt_number}  ${safe(String(facts))}  ${dim(webhook_id)}`,
     );
-  return { token, ...result };
+  return result;
 }
 
-async function send({ headers, body, encoding }: PulledDelivery, url: string) {
-  const forwarded = Object.entries(headers).filter(([name]) => !NOT_FORWARDED.has(name));
-  try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: Object.fromEntries(forwarded),
-      body: new Uint8Array(Buffer.from(body, encoding === 'base64' ? 'base64' : 'utf8')),
-      redirect: 'manual',
-      signal: AbortSignal.timeout(ANSWER_MS),
-    });
-    const text = (await response.text()).slice(0, MAX_EXCERPT);
-    return {
-      result: response.ok ? 'delivered' : 'failed',
-      response_code: response.status,
-      ...(text === '' ? {} : { response_excerpt: text }),
-    };
-  } catch (error) {
-    const { cause } = error as { cause?: unknown };
-    return {
-      result: 'failed',
-      error: `No answer from ${url}: ${errorMessage(cause ?? error)}.`.slice(0, 1_000),
-    };
-  }
-}
-
-/** @throws OperatorError for what is neither a URL nor an event type with one. */
-function forwardOf(text: string): Forward {
-  const [, type = null, url = ''] = /^(?:([A-Za-z0-9_.*-]+)=)?(https?:\/\/.*)$/.exec(text) ?? [];
-  if (URL.canParse(url)) return { type, url };
-  throw new OperatorError(
-    `--forward is "${text}"; give a URL such as http://localhost:3000/hook, or <event type>=<url>.`,
-    { exitCode: EXIT.usage },
-  );
+function replayOf(text: string): number {
+  const many = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (many >= 1 && many <= MAX_REPLAYED) return many;
+  throw new OperatorError(`--replay is "${text}"; give a number from 1 to ${MAX_REPLAYED}.`, {
+    exitCode: EXIT.usage,
+  });
 }

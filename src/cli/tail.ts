@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { OperatorError } from '../lib/errors.ts';
-import { callsService, idArgument, request, type Target } from './call.ts';
+import { callsService, idArgument, request, type Target, TryAgainError } from './call.ts';
 import { EXIT } from './exit-codes.ts';
 import { coloured, dim, print, safe, time } from './output.ts';
 
@@ -75,9 +75,9 @@ async function tail({ type, subscription, state, ...target }: TailOptions): Prom
         },
       });
     } catch (error) {
-      // A process that is started again is away for seconds; a wrong key stays wrong.
-      if (!hasConnected || (error as OperatorError).exitCode !== EXIT.notReachable) throw error;
-      await sleep(RECONNECT_MS);
+      // Not at first: then the URL is more likely to be wrong.
+      if (!hasConnected || !(error instanceof TryAgainError)) throw error;
+      await sleep(error.afterMs);
       continue;
     }
     hasConnected = true;

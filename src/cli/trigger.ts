@@ -3,6 +3,7 @@ import { errorMessage, OperatorError } from '../lib/errors.ts';
 import { callsService, callText, idArgument, type Target } from './call.ts';
 import { EXIT } from './exit-codes.ts';
 import { coloured, print, printAnswer, safe, table } from './output.ts';
+import { postToReceiver } from './receiver-answer.ts';
 import { SAMPLE_EVENTS, type SampleEvent, withFields } from './trigger/catalogue.ts';
 import { bodyOf, type Sample } from './trigger/sample.ts';
 
@@ -20,8 +21,8 @@ interface Made {
   readonly body: Buffer;
 }
 
-/** The answer of a receiver. */
-interface ReceiverAnswer {
+/** What the command prints of the answer of a receiver. */
+interface Answered {
   readonly event: string;
   readonly url: string;
   readonly status_code: number;
@@ -30,8 +31,6 @@ interface ReceiverAnswer {
 }
 
 const TIMEOUT_MS = 30_000;
-/** The bytes of the receiver's answer that are read and shown. */
-const EXCERPT_BYTES = 1024;
 const CONTENT_TYPES: Readonly<Record<Sample['encoding'], string>> = {
   json: 'application/json',
   indented: 'application/json; charset=utf-8',
@@ -135,60 +134,31 @@ function readChange(text: string): [path: string, value: unknown] {
   throw wrong(`--set is "${text}"; give the path of a field and JSON, as in 'id=7' or 'name="x"'.`);
 }
 
-async function sendToUrl(
-  event: string,
-  url: string,
-  { headers, body }: Made,
-  target: Target,
-): Promise<void> {
+async function sendToUrl(event: string, url: string, made: Made, target: Target): Promise<void> {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
     throw wrong(`--to is "${url}"; give a URL such as http://localhost:3000/hook.`);
   const begun = performance.now();
-  let response: Response;
-  let excerpt: string;
+  let answer: Answered;
   try {
-    response = await fetch(url, {
-      method: 'POST',
-      headers,
-      body: new Uint8Array(body),
-      redirect: 'manual',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    excerpt = await readExcerpt(response);
+    const { status, excerpt } = await postToReceiver(url, made, TIMEOUT_MS);
+    const duration_ms = Math.round(performance.now() - begun);
+    answer = { event, url, status_code: status, duration_ms, body_excerpt: excerpt };
   } catch (error) {
-    const { cause } = error as { cause?: unknown };
-    throw new OperatorError(`Nothing answers at ${url} (${errorMessage(cause ?? error)}).`, {
+    throw new OperatorError(`Nothing answers at ${url} (${errorMessage(error)}).`, {
       exitCode: EXIT.notReachable,
     });
   }
-  const answer: ReceiverAnswer = {
-    event,
-    url,
-    status_code: response.status,
-    duration_ms: Math.round(performance.now() - begun),
-    body_excerpt: excerpt,
-  };
   printAnswer(target, answer, describe);
-  if (!response.ok) process.exitCode = EXIT.failed;
+  if (!isSuccess(answer)) process.exitCode = EXIT.failed;
 }
 
-function describe({ event, url, status_code, duration_ms, body_excerpt }: ReceiverAnswer): string {
-  const state = status_code >= 200 && status_code < 300 ? 'succeeded' : 'failed';
+const isSuccess = ({ status_code }: Answered) => status_code >= 200 && status_code < 300;
+
+function describe(answer: Answered): string {
+  const { event, url, status_code, duration_ms, body_excerpt } = answer;
+  const state = isSuccess(answer) ? 'succeeded' : 'failed';
   const said = body_excerpt === '' ? '' : `\n${safe(body_excerpt)}`;
   return `${event} → ${url}  ${coloured(state, String(status_code))}  ${duration_ms} ms${said}`;
-}
-
-/** Reads the beginning of an answer, however long it is. */
-async function readExcerpt({ body }: Response): Promise<string> {
-  if (body === null) return '';
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes >= EXCERPT_BYTES) break;
-  }
-  return Buffer.concat(chunks).subarray(0, EXCERPT_BYTES).toString();
 }
 
 function wrong(message: string): OperatorError {

@@ -72,6 +72,7 @@ t.test(
       '/v1/subscriptions/{subscription_id}/pull',
       '/v1/subscriptions/{subscription_id}/recover',
       '/v1/subscriptions/{subscription_id}/replay',
+      '/v1/subscriptions/{subscription_id}/replay-latest',
       '/v1/subscriptions/{subscription_id}/resume',
       '/v1/subscriptions/{subscription_id}/rotate-secret',
       '/v1/subscriptions/{subscription_id}/test',
@@ -258,6 +259,12 @@ t.test('answers match the schemas of the document', async (t) => {
       '/v1/subscriptions/{subscription_id}/replay',
       `/v1/subscriptions/${id}/replay`,
       { since: '2026-01-31T12:00:00Z' },
+    ],
+    [
+      'post',
+      '/v1/subscriptions/{subscription_id}/replay-latest',
+      `/v1/subscriptions/${id}/replay-latest`,
+      { last: 2 },
     ],
     [
       'post',

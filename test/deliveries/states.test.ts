@@ -9,6 +9,7 @@ import type { DeliveryState } from '../../src/db/types.ts';
 import { cancelDeliveries, cancelOne } from '../../src/deliveries/cancel.sql.ts';
 import { cancelDelivery } from '../../src/deliveries/cancel-delivery.sql.ts';
 import { cancelWebhook } from '../../src/deliveries/cancel-webhook.sql.ts';
+import { deliverAgain } from '../../src/deliveries/deliver-again.sql.ts';
 import { expireHeld } from '../../src/deliveries/expire.sql.ts';
 import { moveFutureTimes } from '../../src/deliveries/future-times.sql.ts';
 import { requeueHandedOver } from '../../src/deliveries/handed-over.sql.ts';
@@ -175,6 +176,12 @@ const USES: Record<string, Use> = {
     },
   },
   reopen: { makes: ['reopen'], dueInS: 50, run: owedAgain },
+  deliverAgain: {
+    makes: ['reopen'],
+    dueInS: 50,
+    run: ({ pool, webhookId, subscriptionId }) =>
+      inTransaction(pool, (client) => deliverAgain(client, subscriptionId, [webhookId])),
+  },
   'posthorn.retry': {
     makes: ['reopen'],
     dueInS: 50,
@@ -309,7 +316,7 @@ t.test('no statement elsewhere changes deliveries', async (t) => {
   ]);
   t.strictSame(
     changing.filter((file) => file.startsWith('src/deliveries/')).sort(),
-    ['expire', 'future-times', 'handed-over', 'hold', 'record', 'wake'].map(
+    ['deliver-again', 'expire', 'future-times', 'handed-over', 'hold', 'record', 'wake'].map(
       (name) => `src/deliveries/${name}.sql.ts`,
     ),
   );

@@ -4419,6 +4419,21 @@ type ReplaySubscriptionParams struct {
 // ReplaySubscriptionJSONBodyStates defines parameters for ReplaySubscription.
 type ReplaySubscriptionJSONBodyStates string
 
+// ReplayLatestJSONBody defines parameters for ReplayLatest.
+type ReplayLatestJSONBody struct {
+	// EventTypes Only webhooks of these event types: exact types, prefixes such as `order.*`, or `*`. Left out: all that the subscription gets.
+	EventTypes *[]string `json:"event_types,omitempty"`
+
+	// Last The most webhooks to send again.
+	Last int `json:"last"`
+}
+
+// ReplayLatestParams defines parameters for ReplayLatest.
+type ReplayLatestParams struct {
+	// Tenant The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+	Tenant *string `form:"tenant,omitempty" json:"tenant,omitempty"`
+}
+
 // ResumeSubscriptionParams defines parameters for ResumeSubscription.
 type ResumeSubscriptionParams struct {
 	// Tenant The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
@@ -4828,6 +4843,9 @@ type RecoverSubscriptionJSONRequestBody RecoverSubscriptionJSONBody
 
 // ReplaySubscriptionJSONRequestBody defines body for ReplaySubscription for application/json ContentType.
 type ReplaySubscriptionJSONRequestBody ReplaySubscriptionJSONBody
+
+// ReplayLatestJSONRequestBody defines body for ReplayLatest for application/json ContentType.
+type ReplayLatestJSONRequestBody ReplayLatestJSONBody
 
 // RotateSecretJSONRequestBody defines body for RotateSecret for application/json ContentType.
 type RotateSecretJSONRequestBody RotateSecretJSONBody
@@ -5510,6 +5528,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/subscriptions/{subscription_id}/replay (the `ReplaySubscription` operationId).
 	ReplaySubscription(ctx context.Context, subscriptionId int, params *ReplaySubscriptionParams, body ReplaySubscriptionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayLatestWithBody Send the latest webhooks to a subscription again
+	//
+	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/subscriptions/{subscription_id}/replay-latest (the `ReplayLatest` operationId).
+	ReplayLatestWithBody(ctx context.Context, subscriptionId int, params *ReplayLatestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayLatest Send the latest webhooks to a subscription again
+	//
+	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/subscriptions/{subscription_id}/replay-latest (the `ReplayLatest` operationId).
+	ReplayLatest(ctx context.Context, subscriptionId int, params *ReplayLatestParams, body ReplayLatestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResumeSubscription Resume a subscription that was paused
 	//
@@ -6754,6 +6790,44 @@ func (c *Client) ReplaySubscriptionWithBody(ctx context.Context, subscriptionId 
 // Corresponds with POST /v1/subscriptions/{subscription_id}/replay (the `ReplaySubscription` operationId).
 func (c *Client) ReplaySubscription(ctx context.Context, subscriptionId int, params *ReplaySubscriptionParams, body ReplaySubscriptionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReplaySubscriptionRequest(c.Server, subscriptionId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayLatestWithBody Send the latest webhooks to a subscription again
+//
+// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/subscriptions/{subscription_id}/replay-latest (the `ReplayLatest` operationId).
+func (c *Client) ReplayLatestWithBody(ctx context.Context, subscriptionId int, params *ReplayLatestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayLatestRequestWithBody(c.Server, subscriptionId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayLatest Send the latest webhooks to a subscription again
+//
+// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/subscriptions/{subscription_id}/replay-latest (the `ReplayLatest` operationId).
+func (c *Client) ReplayLatest(ctx context.Context, subscriptionId int, params *ReplayLatestParams, body ReplayLatestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayLatestRequest(c.Server, subscriptionId, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -10343,6 +10417,80 @@ func NewReplaySubscriptionRequestWithBody(server string, subscriptionId int, par
 	return req, nil
 }
 
+// NewReplayLatestRequest calls the generic ReplayLatest builder with application/json body
+func NewReplayLatestRequest(server string, subscriptionId int, params *ReplayLatestParams, body ReplayLatestJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplayLatestRequestWithBody(server, subscriptionId, params, "application/json", bodyReader)
+}
+
+// NewReplayLatestRequestWithBody constructs an http.Request for the ReplayLatest method, with any body, and a specified content type
+func NewReplayLatestRequestWithBody(server string, subscriptionId int, params *ReplayLatestParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "subscription_id", subscriptionId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/subscriptions/%s/replay-latest", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Tenant != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tenant", *params.Tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewResumeSubscriptionRequest constructs an http.Request for the ResumeSubscription method
 func NewResumeSubscriptionRequest(server string, subscriptionId int, params *ResumeSubscriptionParams) (*http.Request, error) {
 	var err error
@@ -12268,6 +12416,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/subscriptions/{subscription_id}/replay (the `ReplaySubscription` operationId).
 	ReplaySubscriptionWithResponse(ctx context.Context, subscriptionId int, params *ReplaySubscriptionParams, body ReplaySubscriptionJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaySubscriptionResponse, error)
+
+	// ReplayLatestWithBodyWithResponse Send the latest webhooks to a subscription again
+	//
+	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/subscriptions/{subscription_id}/replay-latest (the `ReplayLatest` operationId).
+	ReplayLatestWithBodyWithResponse(ctx context.Context, subscriptionId int, params *ReplayLatestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayLatestResponse, error)
+
+	// ReplayLatestWithResponse Send the latest webhooks to a subscription again
+	//
+	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/subscriptions/{subscription_id}/replay-latest (the `ReplayLatest` operationId).
+	ReplayLatestWithResponse(ctx context.Context, subscriptionId int, params *ReplayLatestParams, body ReplayLatestJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayLatestResponse, error)
 
 	// ResumeSubscriptionWithResponse Resume a subscription that was paused
 	//
@@ -14977,6 +15143,59 @@ func (r ReplaySubscriptionResponse) ContentType() string {
 	return ""
 }
 
+type ReplayLatestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *struct {
+		// Due How many deliveries are due now and were not before. Deliveries that were due or held already are left as they are.
+		Due int `json:"due"`
+
+		// WebhookIds The webhooks, the newest first. They are sent in the order of acceptance.
+		WebhookIds []openapi_types.UUID `json:"webhook_ids"`
+	}
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplayLatestResponse) GetJSON200() *struct {
+	// Due How many deliveries are due now and were not before. Deliveries that were due or held already are left as they are.
+	Due int `json:"due"`
+
+	// WebhookIds The webhooks, the newest first. They are sent in the order of acceptance.
+	WebhookIds []openapi_types.UUID `json:"webhook_ids"`
+} {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplayLatestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplayLatestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplayLatestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplayLatestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ResumeSubscriptionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -17001,6 +17220,36 @@ func (c *ClientWithResponses) ReplaySubscriptionWithResponse(ctx context.Context
 	return ParseReplaySubscriptionResponse(rsp)
 }
 
+// ReplayLatestWithBodyWithResponse Send the latest webhooks to a subscription again
+//
+// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/subscriptions/{subscription_id}/replay-latest (the `ReplayLatest` operationId).
+func (c *ClientWithResponses) ReplayLatestWithBodyWithResponse(ctx context.Context, subscriptionId int, params *ReplayLatestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayLatestResponse, error) {
+	rsp, err := c.ReplayLatestWithBody(ctx, subscriptionId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayLatestResponse(rsp)
+}
+
+// ReplayLatestWithResponse Send the latest webhooks to a subscription again
+//
+// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/subscriptions/{subscription_id}/replay-latest (the `ReplayLatest` operationId).
+func (c *ClientWithResponses) ReplayLatestWithResponse(ctx context.Context, subscriptionId int, params *ReplayLatestParams, body ReplayLatestJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayLatestResponse, error) {
+	rsp, err := c.ReplayLatest(ctx, subscriptionId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayLatestResponse(rsp)
+}
+
 // ResumeSubscriptionWithResponse Resume a subscription that was paused
 //
 // Its held deliveries are sent, the oldest first, as fast as the receiver takes them.
@@ -18895,6 +19144,38 @@ func ParseReplaySubscriptionResponse(rsp *http.Response) (*ReplaySubscriptionRes
 			return nil, err
 		}
 		response.JSON202 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReplayLatestResponse parses an HTTP response from a ReplayLatestWithResponse call
+func ParseReplayLatestResponse(rsp *http.Response) (*ReplayLatestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplayLatestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest struct {
+			// Due How many deliveries are due now and were not before. Deliveries that were due or held already are left as they are.
+			Due int `json:"due"`
+
+			// WebhookIds The webhooks, the newest first. They are sent in the order of acceptance.
+			WebhookIds []openapi_types.UUID `json:"webhook_ids"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	}
 

@@ -393,7 +393,7 @@ export interface CreateSubscriptionData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
@@ -491,7 +491,7 @@ export interface CreateSubscriptionLegacyData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
@@ -598,7 +598,7 @@ export interface CreateSubscriptionPayload {
   description?: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types?: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after?: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter?: string | null;
@@ -1015,7 +1015,7 @@ export interface EnabledSubscription {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
@@ -1198,7 +1198,7 @@ export interface GetSubscriptionData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
@@ -1878,6 +1878,29 @@ export interface RecoverSubscriptionPayload {
   until?: string;
 }
 
+/** What is sent. */
+export interface ReplayLatestData {
+  /** How many deliveries are due now and were not before. Deliveries that were due or held already are left as they are. */
+  due: number;
+  /** The webhooks, the newest first. They are sent in the order of acceptance. */
+  webhook_ids: string[];
+}
+
+export interface ReplayLatestPayload {
+  /**
+   * Only webhooks of these event types: exact types, prefixes such as `order.*`, or `*`. Left out: all that the subscription gets.
+   * @maxItems 100
+   * @minItems 1
+   */
+  event_types?: string[];
+  /**
+   * The most webhooks to send again.
+   * @min 1
+   * @max 100
+   */
+  last: number;
+}
+
 export type ReplaySubscriptionData = Task;
 
 export interface ReplaySubscriptionPayload {
@@ -2194,7 +2217,7 @@ export interface Subscription {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
@@ -2357,7 +2380,7 @@ export interface SubscriptionRow {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
@@ -2629,7 +2652,7 @@ export interface UpdateSubscriptionData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
@@ -2725,7 +2748,7 @@ export interface UpdateSubscriptionLegacyData {
   description: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter: string | null;
@@ -2839,7 +2862,7 @@ export interface UpdateSubscriptionPayload {
   description?: string | null;
   /** The event types that the subscription gets: exact types, prefixes such as `order.*`, or `*`. Null: all types. Empty: none; it gets only webhooks that are sent to it alone, such as those of /ingest. */
   event_types?: string[] | null;
-  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays. */
+  /** Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays. */
   expire_after?: string | null;
   /** Limits webhooks sent by event type to those whose `data` matches this JSON path of Postgres: a comparison, or a path with `?( )` that finds something. See docs/filters.md. Answers show it as Postgres writes it. Null: no limit. */
   filter?: string | null;
@@ -4040,6 +4063,24 @@ export const recoverSubscription = (
   request(
     "POST",
     `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/recover`,
+    { query, body, ofTenant: true, ...options },
+  );
+/** Send the latest webhooks to a subscription again: `POST /v1/subscriptions/{subscription_id}/replay-latest` */
+export const replayLatest = (
+  subscriptionId: number,
+  body: ReplayLatestPayload,
+  query: {
+    /**
+     * The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
+     * @maxLength 256
+     */
+    tenant?: string;
+  } = {},
+  options: RequestOptions = {},
+): Promise<ReplayLatestData> =>
+  request(
+    "POST",
+    `/v1/subscriptions/${encodeURIComponent(subscriptionId)}/replay-latest`,
     { query, body, ofTenant: true, ...options },
   );
 /** Send the deliveries of a period again: `POST /v1/subscriptions/{subscription_id}/replay` */
