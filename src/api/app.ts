@@ -91,7 +91,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   registerAuth(app as unknown as FastifyInstance, identification, services.tenants);
   await registerLimits(app as unknown as FastifyInstance, services.settings);
   registerTurns(app as unknown as FastifyInstance);
-  registerReports(app as unknown as FastifyInstance, services.listPool, services.replica);
+  registerReports(app as unknown as FastifyInstance, services);
   const methods = watchMethods(app as unknown as FastifyInstance);
   await registerDocs(app as unknown as FastifyInstance, services.settings);
 

@@ -17,11 +17,18 @@ const AGE = {
     else 0 end as age_ms`,
 };
 
+export interface ReplicaState {
+  /** In milliseconds; infinity: it does not answer. */
+  readonly ageMs: number;
+  /** False: it is away or too old. */
+  readonly readable: boolean;
+}
+
 /** A copy of the database that only reports are read from. */
 export interface Replica {
   readonly pool: pg.Pool;
-  /** Returns how old its rows may be in milliseconds; undefined: it is away or too old, and must not be read. */
-  ageMs(): Promise<number | undefined>;
+  /** Returns how old its rows may be, and whether it may be read. */
+  state(): Promise<ReplicaState>;
   /** Must be called when a read failed: it is not read again until it answers. */
   failed(error: unknown): void;
 }
@@ -47,41 +54,46 @@ export function createReplica({ url, connections, log }: ReplicaOptions): Replic
     target: 'any',
   });
   let isUsed = true;
-  let asked: Promise<number | undefined> | undefined;
+  let asked: Promise<number> | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
 
-  async function ask(): Promise<number | undefined> {
+  async function ask(): Promise<number> {
     try {
       const { rows } = await pool.query<{ age_ms: number | null }>(AGE);
       const ageMs = rows[0]?.age_ms ?? Number.POSITIVE_INFINITY;
-      if (ageMs > MAX_AGE_MS)
-        return leave(`its last commit is ${Math.round(ageMs / 1000)} seconds old`);
-      if (!isUsed) log.info('reports are read from the replica again');
-      isUsed = true;
+      if (ageMs === Number.POSITIVE_INFINITY) leave('it has no commit yet');
+      else if (ageMs > MAX_AGE_MS)
+        leave(`its last commit is ${Math.round(ageMs / 1000)} seconds old`);
+      else if (!isUsed) {
+        isUsed = true;
+        log.info('reports are read from the replica again');
+      }
       return ageMs;
     } catch (error) {
-      return leave(errorMessage(error));
+      leave(errorMessage(error));
+      return Number.POSITIVE_INFINITY;
     }
   }
 
-  function leave(reason: string): undefined {
+  function leave(reason: string): void {
     if (isUsed) log.warn({ reason }, 'reports are read from the primary, not from the replica');
     isUsed = false;
   }
 
   return {
     pool,
-    ageMs() {
+    async state() {
       const now = performance.now();
       if (asked === undefined || now - askedAt > ASK_EVERY_MS) {
         askedAt = now;
         asked = ask();
       }
-      return asked;
+      const ageMs = await asked;
+      return { ageMs, readable: ageMs <= MAX_AGE_MS };
     },
     failed(error) {
       leave(errorMessage(error));
-      asked = Promise.resolve(undefined);
+      asked = Promise.resolve(Number.POSITIVE_INFINITY);
       askedAt = performance.now();
     },
   };

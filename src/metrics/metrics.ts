@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import type pg from 'pg';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Settings } from '../config/settings.ts';
+import type { ReplicaState } from '../db/replica.ts';
 import type { AttemptResult } from '../deliveries/record.sql.ts';
 import type { LoopState } from '../lib/loop-health.ts';
 import type { MadeAttempt } from '../sending/courier.ts';
@@ -10,6 +11,7 @@ import { VERSION } from '../version.ts';
 import { joinClusterMetrics, metricsOfAll } from './cluster-metrics.ts';
 import { type DatabaseCounts, watchDatabase } from './database-metrics.ts';
 import { watchProcess } from './process-metrics.ts';
+import { watchReplica } from './replica-metrics.ts';
 import { createSubscriptionSeries } from './subscription-series.ts';
 
 /** Webhooks that are committed together, and attempts that are recorded together. */
@@ -38,6 +40,14 @@ export interface Metrics {
   watchPools(pools: Readonly<Record<string, pg.Pool>>): void;
   /** Adds the number of event streams that are open at each scrape. */
   watchStreams(streams: () => number): void;
+  /** Adds the number of requests that pull webhooks, most of which wait, at each scrape. */
+  watchPulls(pulls: () => number): void;
+  /**
+   * Adds the state of the replica that reports are read from, at each scrape.
+   *
+   * @returns what counts the reports that were read, by their `server`: replica or primary.
+   */
+  watchReplica(read: () => Promise<ReplicaState>): Counter<'server'>;
   /** Adds the number of spans that were made and that were exported, at each scrape. */
   watchSpans(spans: () => SpanCounts): void;
   readonly contentType: string;
@@ -218,6 +228,17 @@ export function createMetrics({
         },
       });
     },
+    watchPulls(pulls) {
+      new Gauge({
+        name: 'posthorn_pulls_open',
+        help: 'Requests that pull webhooks, most of which wait for some',
+        registers,
+        collect() {
+          this.set(pulls());
+        },
+      });
+    },
+    watchReplica: (read) => watchReplica(registry, read),
     watchSpans(spans) {
       const add = (name: string, help: string, pick: (counts: SpanCounts) => number) =>
         new Counter({

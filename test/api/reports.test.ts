@@ -56,6 +56,24 @@ t.test('who asks for fresh rows gets those of the primary', async (t) => {
   await until('the replica has it', async () => (await listed()).includes(id));
 });
 
+t.test('the metrics say which server was read, and how old the replica is', async (t) => {
+  const scrape = async () => (await posthorn.request('GET', '/metrics')).text;
+  const readsOf = (text: string, server: string) =>
+    Number(
+      new RegExp(`^posthorn_report_reads_total\\{server="${server}"\\} (\\d+)$`, 'm').exec(
+        text,
+      )?.[1],
+    );
+  const before = await scrape();
+  await posthorn.request('GET', '/v1/webhooks');
+  await posthorn.request('GET', '/v1/webhooks', undefined, FRESH);
+  const after = await scrape();
+  for (const server of ['replica', 'primary'])
+    t.equal(readsOf(after, server), readsOf(before, server) + 1, server);
+  t.match(after, /^posthorn_replica_up 1$/m);
+  t.match(after, /^posthorn_replica_age_seconds \d/m);
+});
+
 t.test('while the replica is away, the primary is read, and the log says so', async (t) => {
   const said = (text: RegExp) => lines.filter(({ msg }) => text.test(msg));
   await replica.stopImmediately();
@@ -66,6 +84,9 @@ t.test('while the replica is away, the primary is read, and the log says so', as
     t.equal(headers.get('age'), null, `${path} is of the primary`);
   }
   t.ok((await listed()).includes(id));
+  const { text: metrics } = await posthorn.request('GET', '/metrics');
+  t.match(metrics, /^posthorn_replica_up 0$/m);
+  t.notMatch(metrics, /^posthorn_replica_age_seconds \d/m);
   t.equal(said(/read from the primary, not from the replica/).length, 1);
   await replica.start();
   await until('the replica is read again', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
+import { createTestDatabase } from '../helpers/database.ts';
 import { hasPrometheus, promtool, startPrometheus } from '../helpers/prometheus.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
@@ -55,7 +56,11 @@ t.test(
 
 t.test('the metrics follow the conventions of Prometheus', { skip }, async (t) => {
   const receiver = await startReceiver(t);
-  const posthorn = await startTestService(t);
+  const databaseUrl = await createTestDatabase(t);
+  const posthorn = await startTestService(t, {
+    DATABASE_URL: databaseUrl,
+    POSTHORN_REPORTING_URL: databaseUrl,
+  });
   await posthorn.ingest(await posthorn.subscribe(`${receiver.url}/hook`));
   const { text } = await posthorn.request('GET', '/metrics');
   t.equal(await promtool(['check', 'metrics'], text), '');
@@ -63,7 +68,12 @@ t.test('the metrics follow the conventions of Prometheus', { skip }, async (t) =
 
 t.test('every alert and panel asks for series that the service has', { skip }, async (t) => {
   const receiver = await startReceiver(t);
-  const posthorn = await startTestService(t);
+  const databaseUrl = await createTestDatabase(t);
+  // Its own database is as fresh as any replica.
+  const posthorn = await startTestService(t, {
+    DATABASE_URL: databaseUrl,
+    POSTHORN_REPORTING_URL: databaseUrl,
+  });
   const id = await posthorn.subscribe(`${receiver.url}/hook`);
   const prometheus = await startPrometheus(t, [posthorn.url]);
   await until('attempts are scraped twice, and so have a rate', async () => {

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { isTimeout } from '../../db/availability.ts';
 import type { Replica } from '../../db/replica.ts';
+import type { Metrics } from '../../metrics/metrics.ts';
 import { Problem } from '../problems.ts';
 
 declare module 'fastify' {
@@ -22,21 +23,39 @@ declare module 'fastify' {
 /** @param replica undefined: there is none. */
 export function registerReports(
   app: FastifyInstance,
-  listPool: pg.Pool,
-  replica: Replica | undefined,
+  {
+    listPool,
+    replica,
+    metrics,
+  }: {
+    readonly listPool: pg.Pool;
+    readonly replica: Replica | undefined;
+    readonly metrics: Metrics;
+  },
 ): void {
+  if (replica === undefined) {
+    app.decorate('readReport', async (_request, _reply, read) => await read(listPool));
+    return;
+  }
+  const reads = metrics.watchReplica(() => replica.state());
   app.decorate('readReport', async (request, reply, read) => {
-    if (replica === undefined || wantsFresh(request)) return await read(listPool);
-    const ageMs = await replica.ageMs();
-    if (ageMs === undefined) return await read(listPool);
+    if (wantsFresh(request)) return await readPrimary();
+    const { ageMs, readable } = await replica.state();
+    if (!readable) return await readPrimary();
     try {
       const answer = await read(replica.pool);
       reply.header('age', String(Math.ceil(ageMs / 1000)));
+      reads.inc({ server: 'replica' });
       return answer;
     } catch (error) {
       // The primary would refuse such a request too, or take as long for it.
       if (error instanceof Problem || isTimeout(error)) throw error;
       replica.failed(error);
+      return await readPrimary();
+    }
+
+    async function readPrimary() {
+      reads.inc({ server: 'primary' });
       return await read(listPool);
     }
   });
