@@ -10,6 +10,7 @@ import type { Intake } from '../intake/intake.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Sealer } from '../lib/sealing.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { PullPlaces } from '../pull/places.ts';
 import type { Polls } from '../pull/polls.ts';
 import type { TestSender } from '../sending/test-send.ts';
 import type { PortalLinks } from '../sessions/portal-links.ts';
@@ -42,6 +43,8 @@ export interface ApiServices {
   readonly testSender: TestSender;
   /** Lets requests wait for deliveries that they pull. */
   readonly polls: Polls;
+  /** Limits how many pull at once. */
+  readonly pullPlaces: PullPlaces;
   /** Reads what happens, for clients that follow it. */
   readonly events: EventReader;
   readonly metrics: Metrics;

@@ -14,6 +14,7 @@ import { createLoopHealth, type LoopHealth, watched } from '../lib/loop-health.t
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { countQueue } from '../metrics/queue-counts.sql.ts';
 import { createReporter } from '../metrics/reporter.ts';
+import { createPullPlaces } from '../pull/places.ts';
 import { createPolls } from '../pull/polls.ts';
 import { reportSecrets } from '../subscriptions/report-secrets.ts';
 import { createTracing } from '../tracing/tracing.ts';
@@ -79,6 +80,7 @@ export async function startService(
         });
     const caches = createCaches(settings, pool, session, health);
     const polls = createPolls(session);
+    const pullPlaces = createPullPlaces();
     const events = createEventReader({
       pool: pools.streamPool,
       loop: health.watch('stream_events', 'reading events for streams', LOADING_FORGOTTEN_MS),
@@ -86,6 +88,7 @@ export async function startService(
     const metrics = createMetrics(settings);
     if (tracing !== undefined) metrics.watchSpans(() => tracing.counts);
     metrics.watchStreams(() => events.clients);
+    metrics.watchPulls(() => pullPlaces.taken);
     metrics.watchLoops(() => health.loops);
     reportDatabase(metrics, pool, session, health);
 
@@ -145,6 +148,7 @@ export async function startService(
       otherPools,
       worker,
       polls,
+      pullPlaces,
       events,
       metrics,
       log,

@@ -16,7 +16,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Ends the turn of a request before the request ends. */
     endTurn: (request: FastifyRequest) => void;
-    /** Begins a turn of a request that has ended its turn. */
+    /** Begins another turn of a request that has ended its turn. It waits however many others wait. */
     takeTurn: (request: FastifyRequest) => Promise<void>;
     /** Waits for something other than the database: a request's turn ends before it, and another begins after it. */
     outsideTurn: <T>(request: FastifyRequest, wait: () => Promise<T>) => Promise<T>;
@@ -69,16 +69,20 @@ export function registerTurns(app: FastifyInstance): void {
 
   app.addHook('onRoute', (route) => {
     if (!takesTurns(route.config)) return;
-    route.preHandler = [takeTurn, ...[route.preHandler ?? []].flat()];
+    route.preHandler = [takeFirstTurn, ...[route.preHandler ?? []].flat()];
   });
 
-  async function takeTurn(request: FastifyRequest): Promise<void> {
+  async function takeFirstTurn(request: FastifyRequest): Promise<void> {
     if (turns.waiting(request.tenant) >= MAX_WAITING)
       throw new Problem(
         'too-many-requests',
         `${MAX_WAITING} reading requests of this tenant are waiting already. Send fewer requests at the same time.`,
         { headers: { 'retry-after': '1' } },
       );
+    await takeTurn(request);
+  }
+
+  async function takeTurn(request: FastifyRequest): Promise<void> {
     request.endTurn = await turns.take(request.tenant);
     // A tenant with nothing unread is always let in: the others may be over the limit by some pages.
     const own = unreadByTenant.get(request.tenant) ?? 0;

@@ -4,8 +4,8 @@ import { type FreshLease, leaseDeliveries } from '../../deliveries/leases.sql.ts
 import type { AttemptResult } from '../../deliveries/record.sql.ts';
 import { parseDuration } from '../../lib/duration.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { mayTake } from '../../lib/fair-share.ts';
 import { acknowledge } from '../../pull/acknowledge.ts';
+import { MAX_PULLS } from '../../pull/places.ts';
 import { classifyFailure, UnreadablePayloadError } from '../../sending/classify.ts';
 import type { CachedSubscription } from '../../subscriptions/cache.ts';
 import { invalidField, Problem } from '../problems.ts';
@@ -24,8 +24,8 @@ import {
 import { LeaseToken } from '../schemas/pull.ts';
 import type { ApiServices } from '../services.ts';
 
-/** Requests of a process that pull at once. Most of them wait, and each costs a connection of HTTP. */
-const MAX_POLLS = 2_000;
+/** Seconds after which a request that is refused may come again: so many, or up to twice as many, so that not all come at once. */
+const COME_AGAIN_S = 5;
 const MAX_BATCH = 100;
 const MAX_WAIT_MS = 60_000;
 const MIN_LEASE_MS = 1_000;
@@ -51,12 +51,11 @@ const Pulled = named('PulledDelivery', {
 /** Hands deliveries out to receivers that get them by requests of their own, such as those behind a firewall. */
 export const pullRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { pool, listPool, subscriptions, polls, settings, metrics } },
+  { services: { pool, listPool, subscriptions, polls, pullPlaces, settings, metrics } },
 ) => {
   const onAttempt = (result: AttemptResult) => metrics.observePulled(result);
   const recording = { schedule: settings.retrySchedule, onAttempt };
   const open = new Set<AbortController>();
-  const openByTenant = new Map<string, number>();
   let isStopping = false;
 
   // Before the server waits for its connections.
@@ -65,23 +64,32 @@ export const pullRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
     for (const ending of open) ending.abort();
   });
 
-  /** Counts a request that pulls, until the function that it returns is called. */
+  /**
+   * Takes a place for a request that pulls.
+   *
+   * @returns a function that gives it back.
+   * @throws Problem (429, 503) that says when to come again.
+   */
   function begin(tenant: string, ending: AbortController): () => void {
-    const own = openByTenant.get(tenant) ?? 0;
-    if (!mayTake(1, own, open.size, MAX_POLLS))
-      throw new Problem(
-        'too-many-requests',
-        `${own} requests of this tenant pull already. Pull with fewer at the same time, and with a larger batch.`,
-        { headers: { 'retry-after': '5' } },
-      );
-    openByTenant.set(tenant, own + 1);
+    const leave = pullPlaces.take(tenant);
+    if (typeof leave === 'string') {
+      const seconds = COME_AGAIN_S + Math.floor(Math.random() * COME_AGAIN_S);
+      const headers = { 'retry-after': String(seconds) };
+      throw leave === 'full'
+        ? new Problem('unavailable', `${MAX_PULLS} requests pull from this process already.`, {
+            headers,
+          })
+        : new Problem(
+            'too-many-requests',
+            `${pullPlaces.takenBy(tenant)} requests of this tenant pull already. Pull with fewer at the same time, and with a larger batch.`,
+            { headers },
+          );
+    }
     open.add(ending);
     if (isStopping) ending.abort();
     return () => {
       open.delete(ending);
-      const left = (openByTenant.get(tenant) ?? 1) - 1;
-      if (left === 0) openByTenant.delete(tenant);
-      else openByTenant.set(tenant, left);
+      leave();
     };
   }
 
