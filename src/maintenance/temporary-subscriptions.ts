@@ -18,7 +18,7 @@ interface TemporaryKeeperOptions {
 
 /**
  * Deletes subscriptions with `expire_after` that nobody has pulled for that time, as by a request: a receiver that was
- * killed, such as `posthorn listen`, leaves no subscription behind.
+ * killed, such as `posthorn listen`, leaves no subscription behind. One with a lease stays: its receiver may be at work.
  */
 export function createTemporaryKeeper({ pool, loop, log }: TemporaryKeeperOptions): Periodic {
   const db = createDatabase(pool);
@@ -45,6 +45,7 @@ async function findUnpulled(pool: pg.Pool): Promise<{ id: number; tenant: string
       left join posthorn.backlogs b on b.subscription_id = s.id
       where s.expire_after_ms is not null and s.deleted_at is null
         and greatest(b.pulled_at, s.created_at) < now() - s.expire_after_ms * interval '1 millisecond'
+        and not exists (select from posthorn.leases l where l.subscription_id = s.id and l.ends_at > now())
       limit ${MAX_DELETED}`,
   });
   return rows;

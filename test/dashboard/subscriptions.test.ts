@@ -150,6 +150,35 @@ testInBrowser(
 );
 
 testInBrowser(
+  'a subscription without a URL is created, and may be temporary',
+  {},
+  async (t, { page, problems }) => {
+    await openScreen(page, posthorn, 'subscriptions/new');
+    await page.getByLabel('How it gets webhooks').selectOption('pull');
+    const expiry = page.getByLabel('Delete it when nobody pulls for');
+    await expiry.fill('5s');
+    await page.getByLabel('Event types', { exact: true }).selectOption('none');
+    await page.getByLabel('Handed out at once').fill('7');
+    t.equal(await page.getByLabel('Timeout').count(), 0, 'it has no requests');
+    await checkLooks(t, page, 'the form of a subscription without a URL');
+    await button(page, 'Create').click();
+    await page.getByText(/expire_after .*2m to 365d/).waitFor();
+    t.match(problems.splice(0), [/^400 POST/]);
+    await expiry.fill('10m');
+    await button(page, 'Create').click();
+    await button(page, 'I have stored it').click();
+    await page.getByText('when nobody pulls for 10m').waitFor();
+    const id = Number(/subscriptions\/(\d+)/.exec(page.url())?.[1]);
+    t.match(await read(id), { url: null, expire_after: '10m', max_in_flight: 7 });
+    await link(page, 'Edit').click();
+    await expiry.fill('');
+    await button(page, 'Save').click();
+    await page.getByText('never', { exact: true }).waitFor();
+    t.match(await read(id), { expire_after: null, max_in_flight: 7 });
+  },
+);
+
+testInBrowser(
   'the form says at each field what the API refuses',
   {},
   async (t, { page, problems }) => {

@@ -151,7 +151,7 @@ const PolicyFields = {
     Type.String({
       maxLength: 20,
       description:
-        'Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d. Null: it stays.',
+        'Only without a URL: the subscription is deleted when nobody has pulled for this time, 2m to 365d, and no lease lasts. Null: it stays.',
       examples: ['10m'],
     }),
   ),

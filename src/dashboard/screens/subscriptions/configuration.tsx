@@ -12,7 +12,11 @@ export function Configuration({ subscription: s }: { subscription: GetSubscripti
         {s.url === null && (
           <Row name="Receiver">
             pulls its webhooks: <code>GET /v1/subscriptions/{s.id}/pull</code>
-            {s.expire_after !== null && `; deleted when nobody pulls for ${s.expire_after}`}
+          </Row>
+        )}
+        {s.url === null && (
+          <Row name="Deleted">
+            {s.expire_after === null ? unset('never') : `when nobody pulls for ${s.expire_after}`}
           </Row>
         )}
         {s.format === 'notice' && (
@@ -40,9 +44,9 @@ export function Configuration({ subscription: s }: { subscription: GetSubscripti
         <Row name="Rate limit">
           {s.rate_limit === null
             ? unset('none')
-            : `${formatCount(s.rate_limit.limit)} requests per ${s.rate_limit.per}`}
+            : `${formatCount(s.rate_limit.limit)} ${s.url === null ? 'deliveries' : 'requests'} per ${s.rate_limit.per}`}
         </Row>
-        <Row name="Requests at once">
+        <Row name={s.url === null ? 'Handed out at once' : 'Requests at once'}>
           {s.max_in_flight === null
             ? unset(s.url === null ? 'up to 1,000' : 'found by Posthorn')
             : formatCount(s.max_in_flight)}

@@ -18,6 +18,8 @@ export interface Draft {
   /** `pull`: its receiver gets its webhooks by requests of its own, and it has no URL. */
   readonly receiver: 'url' | 'pull';
   readonly url: string;
+  /** Only if it pulls: after this time without a pull it is deleted. Empty: it stays. */
+  readonly expire_after: string;
   /** Only of a new subscription: it cannot be changed. */
   readonly format: Subscription['format'];
   readonly description: string;
@@ -53,6 +55,7 @@ export function draftOf(s?: Subscription): Draft {
   return {
     receiver: s?.url === null ? 'pull' : 'url',
     url: s?.url ?? '',
+    expire_after: s?.expire_after ?? '',
     format: s?.format ?? 'webhook',
     description: s?.description ?? '',
     event_types: listOf(s?.event_types),
@@ -95,6 +98,7 @@ export function payloadOf(
 ): Omit<UpdateSubscriptionPayload, 'url'> & { url: string | null } {
   return {
     url: draft.receiver === 'pull' ? null : draft.url.trim(),
+    expire_after: draft.receiver === 'pull' ? textOf(draft.expire_after) : null,
     description: textOf(draft.description),
     event_types: valuesOf(draft.event_types),
     channels: nullIfEmpty(split(draft.channels)),

@@ -15,25 +15,34 @@ export function DeliveryFields({ draft, change, error, textField }: PartProps) {
         placeholder="5s,5m,30m,2h"
         code
       />
-      <div class="row">
+      {draft.receiver === 'pull' ? (
         <TextField
-          label="Timeout"
-          {...textField('timeout')}
-          hint="Of one attempt."
-          placeholder="15s"
-        />
-        <TextField
-          label="Requests at once"
+          label="Handed out at once"
           {...textField('max_in_flight')}
-          hint="Empty: Posthorn finds out."
+          hint="Deliveries that are pulled and not acknowledged yet. Empty: 1,000."
           type="number"
         />
-      </div>
+      ) : (
+        <div class="row">
+          <TextField
+            label="Timeout"
+            {...textField('timeout')}
+            hint="Of one attempt."
+            placeholder="15s"
+          />
+          <TextField
+            label="Requests at once"
+            {...textField('max_in_flight')}
+            hint="Empty: Posthorn finds out."
+            type="number"
+          />
+        </div>
+      )}
       <div class="row">
         <TextField
           label="Rate limit"
           {...textField('rate_limit')}
-          hint="Requests in a period. Empty: none."
+          hint={`${draft.receiver === 'pull' ? 'Deliveries' : 'Requests'} in a period. Empty: none.`}
           type="number"
         />
         <TextField

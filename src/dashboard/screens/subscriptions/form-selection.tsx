@@ -48,10 +48,18 @@ export function AboutFields({
           }
         />
       ) : (
-        <p class="hint">
-          It has no URL. A program of yours gets its webhooks by{' '}
-          <code>GET /v1/subscriptions/…/pull</code>, with a key that has the scope pull.
-        </p>
+        <>
+          <p class="hint">
+            It has no URL. A program of yours gets its webhooks by{' '}
+            <code>GET /v1/subscriptions/…/pull</code>, with a key that has the scope pull.
+          </p>
+          <TextField
+            label="Delete it when nobody pulls for"
+            {...textField('expire_after')}
+            hint="2m to 365d, for programs that come and go. Empty: never."
+            placeholder="7d"
+          />
+        </>
       )}
       {isNew && draft.receiver === 'url' && (
         <SelectField

@@ -44,6 +44,7 @@ interface FormProps {
 /** The names of the fields, by which the API says what is wrong with each. */
 const FIELDS = [
   'url',
+  'expire_after',
   'format',
   'description',
   'event_types',
