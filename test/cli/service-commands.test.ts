@@ -8,7 +8,6 @@ import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 
 const ADMIN = 'an admin key of some length';
-const UNKNOWN = '01890000-0000-7000-8000-000000000000';
 
 interface Ended {
   readonly code: number | NodeJS.Signals | null;
@@ -202,62 +201,6 @@ webhooks:
   t.equal((await posthornCli('keys', 'revoke', String(listed.json[0].id))).code, 0);
   const revoked = await posthornCli('subscriptions', 'list', '--key', key);
   t.match(revoked, { code: 4, stderr: /answered 401: This key was revoked\.\n$/ });
-});
-
-t.test('every command that fails says so in one line, with the documented exit code', async (t) => {
-  const { posthorn, env, posthornCli } = await start(t);
-  const cases: readonly [number, ...string[]][] = [
-    [2],
-    [2, 'subscriptions', 'get', 'x'],
-    [2, 'subscriptions', 'update', '1'],
-    [2, 'subscriptions', 'update', '1', '--set', 'timeout=10s'],
-    [2, 'send', 'order.created', '{'],
-    [2, 'send', 'order.created', '@/nowhere'],
-    [2, 'stats', '--window', '2h'],
-    [2, 'replay', '1', '--since', 'soon'],
-    [2, 'cancel'],
-    [2, 'stats', '--url', 'nonsense'],
-    [2, 'stats', '--profile', 'nobody'],
-    [2, 'event-types', 'import', '/nowhere'],
-    [2, 'completion', 'tcsh'],
-    [2, 'keys', 'create'],
-    [2, 'export'],
-    [2, 'trigger'],
-    [2, 'migrate', '--from', '1'],
-    [2, 'tail', '--subscription', 'x'],
-    [3, 'tail', '--tenant', 'nobody'],
-    [3, 'subscriptions', 'test', '77'],
-    [3, 'subscriptions', 'rotate-secret', '77'],
-    [3, 'trigger', 'github.push', '--subscription', '77'],
-    [4, 'tail', '--state', 'nonsense'],
-    [4, 'tenants', 'create', 'not an id'],
-    [4, 'send', '1', '{}', '--key', 'a wrong key'],
-    [3, 'subscriptions', 'get', '77'],
-    [3, 'get', UNKNOWN],
-    [3, 'retry', UNKNOWN],
-    [3, 'cancel', UNKNOWN],
-    [3, 'cancel', `${UNKNOWN}.1`],
-    [3, 'replay', '77', '--since', '1h'],
-    [3, 'keys', 'revoke', '77'],
-    [3, 'tenants', 'get', 'nobody'],
-    [3, 'subscriptions', 'list', '--tenant', 'nobody'],
-    [3, 'event-types', 'get', 'no.such'],
-    [4, 'get', 'not-an-id'],
-    [4, 'subscriptions', 'create', 'ftp://example.com'],
-    [4, 'stats', '--key', 'a wrong key'],
-  ];
-  for (const [code, ...args] of cases) {
-    if (args.length === 0) continue;
-    const ended = await posthornCli(...args);
-    t.match(ended, { code, stdout: '' }, args.join(' '));
-    t.match(ended.stderr, /^(posthorn|error): .+\n(\(posthorn --help.*\n)?$/, args.join(' '));
-  }
-  await posthorn.service.stop();
-  for (const args of [['get', UNKNOWN], ['stats'], ['subscriptions', 'list'], ['keys', 'list']])
-    t.match(await run(t, args, env), {
-      code: 5,
-      stderr: /^posthorn: No Posthorn answers at .*\n$/,
-    });
 });
 
 t.test('a profile names a Posthorn and its key', async (t) => {
