@@ -63,6 +63,16 @@ export function createApiServer(handler: RequestListener): Server {
   return server;
 }
 
+/**
+ * Makes each answer from now on end its connection, so that a client with a pool of connections opens its next one to
+ * another process. Without it, such a client may write a request at the moment at which its connection is closed.
+ */
+export function closeAfterAnswers(server: Server): void {
+  server.prependListener('request', (_request, response: ServerResponse) => {
+    response.setHeader('connection', 'close');
+  });
+}
+
 /** RFC 9112, 3.2: HTTP/1.1 requires one Host; no request may have two, or one that differs from its URL. */
 function judgeHost({
   rawHeaders,

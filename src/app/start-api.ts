@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { createApp } from '../api/app.ts';
+import { closeAfterAnswers } from '../api/http-server.ts';
 import type { ApiServices } from '../api/services.ts';
 import { createSchemaJudge } from '../event-types/schema-judge.ts';
 import { createIntake } from '../intake/intake.ts';
@@ -34,7 +36,10 @@ export interface StartApiOptions
 /** An API that listens. */
 export interface RunningApi {
   readonly url: string;
-  /** Lets requests under way finish, within the grace period, and closes what the API has opened. */
+  /**
+   * Takes requests for the shutdown delay, while it says that it is not ready. Then lets those under way finish,
+   * within the grace period, and closes what the API has opened.
+   */
   stop(): Promise<void>;
 }
 
@@ -54,8 +59,10 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
   const sessions = createSessions(pool, settings.adminKey);
   const schemas = createSchemaJudge();
   const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS, settings.mail);
+  let stopping = false;
   const app = await createApp({
     ...shared,
+    notReady: async () => (stopping ? 'This process is stopping.' : await shared.notReady()),
     settings: { ...settings, inForce: settingsToShow(settings) },
     intake,
     sessions,
@@ -64,7 +71,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     testSender,
     serves: settings.role === 'worker' ? 'service' : 'everything',
   });
-  const stop = async () => {
+  const close = async () => {
     const timer = setTimeout(() => {
       testSender.stop();
       app.server.closeAllConnections();
@@ -73,10 +80,17 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     clearTimeout(timer);
     await Promise.all([intake.stop(), schemas.stop()]);
   };
+  const stop = async () => {
+    stopping = true;
+    closeAfterAnswers(app.server);
+    // No balancer sends anything to a worker.
+    if (settings.role !== 'worker') await sleep(settings.shutdownDelayMs);
+    await close();
+  };
   try {
     return { url: await abortable(listen(app, settings), signal), stop };
   } catch (error) {
-    await stop();
+    await close();
     throw error;
   }
 }

@@ -70,7 +70,8 @@ async function start(): Promise<void> {
   const stop = async () => {
     if (service === undefined) return;
     // The processes under a supervisor have a shorter limit of their own.
-    const overdueMs = settings.shutdownGraceMs + OVERDUE_MS * (several ? 2 : 1);
+    const overdueMs =
+      settings.shutdownDelayMs + settings.shutdownGraceMs + OVERDUE_MS * (several ? 2 : 1);
     setTimeout(() => {
       log.warn(
         'stopping at once: the grace period is over; others take what this process still had',

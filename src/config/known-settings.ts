@@ -174,6 +174,11 @@ export const SETTINGS = {
     'How long a process that stops waits for its deliveries in flight',
     durationBetween(0, 10 * 60_000, '0s to 10m'),
   ),
+  POSTHORN_SHUTDOWN_DELAY: setting(
+    '0s',
+    'How long a process that stops still takes requests, while `/readyz` answers 503, so that balancers stop sending them first',
+    durationBetween(0, 5 * 60_000, '0s to 5m'),
+  ),
   POSTHORN_PROCESSES: setting(
     '1',
     'Number of processes under a supervisor, which replaces processes that die. About a third of them serve the API, the others deliver. `auto`: one process per core',

@@ -66,6 +66,8 @@ export interface Settings {
   /** Requests of a tenant to this process; undefined: no limit. */
   readonly tenantRateLimit: Rate | undefined;
   readonly shutdownGraceMs: number;
+  /** How long a process that stops still takes requests. The grace period of requests in flight begins after it. */
+  readonly shutdownDelayMs: number;
   readonly maxInFlight: number;
   /** How many subscriptions have series of their own in `/metrics`. */
   readonly metricsSubscriptions: number;
@@ -147,6 +149,7 @@ export function loadSettings(
     rateLimit: value('POSTHORN_RATE_LIMIT'),
     tenantRateLimit: value('POSTHORN_TENANT_RATE_LIMIT'),
     shutdownGraceMs: value('POSTHORN_SHUTDOWN_GRACE'),
+    shutdownDelayMs: value('POSTHORN_SHUTDOWN_DELAY'),
     maxInFlight: value('POSTHORN_MAX_IN_FLIGHT'),
     metricsSubscriptions: value('POSTHORN_METRICS_SUBSCRIPTIONS'),
     processes: value('POSTHORN_PROCESSES'),

@@ -49,6 +49,7 @@ t.test('without settings, only this machine can reach the service', async (t) =>
     rateLimit: undefined,
     tenantRateLimit: undefined,
     shutdownGraceMs: 20_000,
+    shutdownDelayMs: 0,
     maxInFlight: 1000,
     logLevel: 'info',
   });
@@ -105,6 +106,7 @@ t.test('each setting is read', async (t) => {
     [{ POSTHORN_TENANT_RATE_LIMIT: '6000/m' }, 'tenantRateLimit', { limit: 6000, perMs: 60_000 }],
     [{ POSTHORN_SHUTDOWN_GRACE: '0s' }, 'shutdownGraceMs', 0],
     [{ POSTHORN_SHUTDOWN_GRACE: '10m' }, 'shutdownGraceMs', 600_000],
+    [{ POSTHORN_SHUTDOWN_DELAY: '5m' }, 'shutdownDelayMs', 300_000],
     [{ POSTHORN_PROCESSES: '4' }, 'processes', 4],
     [{ POSTHORN_PROCESSES: 'auto' }, 'processes', availableParallelism()],
     [{ POSTHORN_MAX_IN_FLIGHT: '25' }, 'maxInFlight', 25],
@@ -285,6 +287,7 @@ t.test('a wrong setting is refused with what would be right', async (t) => {
     ['POSTHORN_RATE_LIMIT', '0/1s', '"0/1s" is not off, and not a rate such as 100/1s or 6000/1m'],
     ['POSTHORN_RATE_LIMIT', '5/2d', '"5/2d" has a time outside of 1s to 1h'],
     ['POSTHORN_SHUTDOWN_GRACE', '11m', '"11m" is outside 0s to 10m'],
+    ['POSTHORN_SHUTDOWN_DELAY', '6m', '"6m" is outside 0s to 5m'],
     ['POSTHORN_PROCESSES', '0', '"0" is not auto, and not a whole number from 1 to 64'],
     ['POSTHORN_PROCESSES', 'many', '"many" is not auto, and not a whole number from 1 to 64'],
     ['POSTHORN_MAX_IN_FLIGHT', '24', '"24" is not a whole number from 25 to 20000'],
