@@ -25,7 +25,7 @@ const LOOPBACK_ADDRESS = 'a loopback address';
  * IPv4 that is not the public internet: the IANA special-purpose registry, multicast, the reserved
  * 240/4, and the metadata address of Azure, which lies in public space.
  */
-const DENIED_IPV4: readonly (readonly [network: string, prefix: number, what: string])[] = [
+export const DENIED_IPV4: readonly (readonly [network: string, prefix: number, what: string])[] = [
   ['0.0.0.0', 8, 'an unspecified address'],
   ['10.0.0.0', 8, 'a private address'],
   ['100.64.0.0', 10, 'a carrier-grade NAT address'],
@@ -45,7 +45,7 @@ const DENIED_IPV4: readonly (readonly [network: string, prefix: number, what: st
 ];
 
 /** Within 2000::/3, the only IPv6 space that is global unicast, these are still not the internet. */
-const DENIED_IPV6: readonly (readonly [network: string, prefix: number, what: string])[] = [
+export const DENIED_IPV6: readonly (readonly [network: string, prefix: number, what: string])[] = [
   ['2001::', 23, 'a special-purpose address (Teredo, ORCHID and the like)'],
   ['2001:db8::', 32, 'a documentation address'],
   ['2002::', 16, 'a 6to4 address'],
