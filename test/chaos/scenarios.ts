@@ -12,6 +12,7 @@ import { partition } from './partition.ts';
 import { patroni } from './patroni.ts';
 import { connections, diskFull, readOnly } from './refusals.ts';
 import { restart } from './restart.ts';
+import { rolling } from './rolling.ts';
 import { stop } from './stop.ts';
 import { stuck } from './stuck.ts';
 import { takeover } from './takeover.ts';
@@ -36,6 +37,7 @@ export const scenarios: readonly Scenario[] = [
   patroni,
   backup,
   embedded,
+  rolling,
   upgrade,
   migrations,
 ];
