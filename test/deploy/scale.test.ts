@@ -6,12 +6,12 @@ import { parseDuration } from '../../src/lib/duration.ts';
 import { balancerConfiguration } from '../chaos/lib/balancer.ts';
 import { hasPrograms } from '../helpers/debian-packages.ts';
 import { run } from '../helpers/packages.ts';
-import { installPrograms, whyNoPrograms } from './tools.ts';
+import { installPrograms, whyNo } from './tools.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const HAPROXY = '/usr/sbin/haproxy';
 const ANALYZE = '/usr/bin/systemd-analyze';
-const skip = await whyNoPrograms();
+const skip = await whyNo('compose');
 
 interface Service {
   readonly build?: { readonly context: string };
@@ -31,7 +31,7 @@ type Services = Readonly<Record<string, Service>>;
 
 /** A Compose file with all that it extends, as Docker Compose reads it. */
 async function resolved(file: string, env: Record<string, string> = {}): Promise<Services> {
-  const program = join(await installPrograms(), 'compose');
+  const program = join(await installPrograms('compose'), 'compose');
   return JSON.parse(await run([program, join(ROOT, file)], ROOT, env)).services;
 }
 

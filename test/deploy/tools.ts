@@ -2,22 +2,35 @@
 // files from the Go module proxy, and Kubernetes' schemas from PyPI.
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { install, installedFolder, type Pinned, run, whyNot } from '../helpers/packages.ts';
+import {
+  install,
+  installedFolder,
+  type Pinned,
+  run,
+  TookTooLong,
+  whyNot,
+} from '../helpers/packages.ts';
 import { go, python } from '../helpers/toolchains.ts';
 
 /** The oldest and the newest Kubernetes for which the chart is. */
 export const KUBERNETES = ['1.29.0', '1.37.0'] as const;
 
-const PROGRAMS: Pinned = {
+/** What is built, by the test that needs it: helm takes minutes, and the reader of Compose files seconds. */
+const PACKAGES = {
+  helm: [
+    'helm.sh/helm/v3/cmd/helm',
+    'github.com/yannh/kubeconform/cmd/kubeconform',
+    './service-monitor',
+  ],
+  compose: ['./compose'],
+} as const;
+type Programs = keyof typeof PACKAGES;
+
+const pinned = (programs: Programs): Pinned => ({
   source: join(import.meta.dirname, 'go'),
   files: ['go.mod', 'go.sum', 'compose/main.go', 'service-monitor/main.go'],
-};
-const PACKAGES = [
-  'helm.sh/helm/v3/cmd/helm',
-  'github.com/yannh/kubeconform/cmd/kubeconform',
-  './service-monitor',
-  './compose',
-];
+  variant: programs,
+});
 
 const SCHEMAS: Pinned = {
   source: join(import.meta.dirname, 'helm'),
@@ -25,19 +38,29 @@ const SCHEMAS: Pinned = {
   variant: KUBERNETES.join(),
 };
 
-/** Returns why the programs cannot be had here, or false. */
-export const whyNoPrograms = () => whyNot(go, () => existsSync(installedFolder(PROGRAMS)));
+/** Builds the programs, if they are not there yet. Returns why they cannot be had here, or false. */
+export async function whyNo(programs: Programs): Promise<string | false> {
+  const skip = await whyNot(go, () => existsSync(installedFolder(pinned(programs))));
+  if (skip !== false) return skip;
+  try {
+    await installPrograms(programs);
+    return false;
+  } catch (error) {
+    if (error instanceof TookTooLong) return 'building takes longer than 15 minutes here';
+    throw error;
+  }
+}
 
 /** Returns why the schemas cannot be had here, or false. */
 export const whyNoSchemas = () => whyNot(python, () => existsSync(installedFolder(SCHEMAS)));
 
-/** Builds the programs, if they are not there yet, which takes minutes, and returns their folder. */
-export async function installPrograms(): Promise<string> {
-  const folder = await install(PROGRAMS, async (folder) => {
+/** Returns the folder of the programs, which are built if they are not there yet. */
+export async function installPrograms(programs: Programs): Promise<string> {
+  const folder = await install(pinned(programs), async (folder) => {
     // Not optimized, which takes half the time.
     const flags = ['-trimpath', '-buildvcs=false', '-gcflags=all=-N -l', '-ldflags=-s -w'];
     mkdirSync(join(folder, 'bin'));
-    const build = ['go', 'build', ...flags, '-o', 'bin/', ...PACKAGES] as const;
+    const build = ['go', 'build', ...flags, '-o', 'bin/', ...PACKAGES[programs]] as const;
     await run(build, folder, { CGO_ENABLED: '0' });
   });
   return join(folder, 'bin');

@@ -57,7 +57,7 @@ export const podOf = (manifest: Manifest | undefined) => manifest?.spec.template
  * @throws Error with helm's words.
  */
 export async function render(values: Values = {}, least: Values = LEAST): Promise<Rendered> {
-  const helm = join(await installPrograms(), 'helm');
+  const helm = join(await installPrograms('helm'), 'helm');
   const folder = mkdtempSync(join(tmpdir(), 'posthorn-helm-'));
   try {
     const [first, second] = [join(folder, 'least.json'), join(folder, 'values.json')];

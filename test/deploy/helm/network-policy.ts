@@ -7,10 +7,10 @@ import {
   parseNetworks,
 } from '../../../src/http/address-guard.ts';
 import { parsePorts } from '../../../src/http/ports.ts';
-import { whyNoPrograms } from '../tools.ts';
+import { whyNo } from '../tools.ts';
 import { type Rendered, render } from './render.ts';
 
-const skip = await whyNoPrograms();
+const skip = await whyNo('helm');
 
 interface IpBlock {
   readonly cidr: string;

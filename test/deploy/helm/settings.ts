@@ -6,10 +6,10 @@ import { loadSettings } from '../../../src/config/settings.ts';
 import { parseDuration } from '../../../src/lib/duration.ts';
 import { startCli } from '../../helpers/cli.ts';
 import { createTestDatabase } from '../../helpers/database.ts';
-import { whyNoPrograms } from '../tools.ts';
+import { whyNo } from '../tools.ts';
 import { CHART, type EnvVar, podOf, type Rendered, render, type Values } from './render.ts';
 
-const skip = await whyNoPrograms();
+const skip = await whyNo('helm');
 
 /** Settings that the chart decides, or that other values decide. */
 const DECIDED = [

@@ -4,22 +4,15 @@ import t from 'tap';
 import { parse } from 'yaml';
 import { VERSION } from '../../../src/version.ts';
 import { run } from '../../helpers/packages.ts';
-import {
-  installPrograms,
-  installSchemas,
-  KUBERNETES,
-  whyNoPrograms,
-  whyNoSchemas,
-} from '../tools.ts';
+import { installPrograms, installSchemas, KUBERNETES, whyNo, whyNoSchemas } from '../tools.ts';
 import { RENDERINGS, valuesOf } from './documented-values.ts';
 import { CHART, LEAST, type Manifest, podOf, type Rendered, render } from './render.ts';
 
-const skip = await whyNoPrograms();
+const skip = await whyNo('helm');
 const read = (file: string) => readFileSync(join(CHART, file), 'utf8');
 
 const renderings = new Map<string, Rendered>();
 if (skip === false) {
-  await installPrograms();
   renderings.set('the least that must be set', await render());
   for (const [name, documented] of Object.entries(RENDERINGS))
     renderings.set(name, await render(valuesOf(documented)));
@@ -76,7 +69,7 @@ t.test(
   'what is rendered is as Kubernetes wants it, from the oldest to the newest version',
   { skip: skip || (await whyNoSchemas()) },
   async (t) => {
-    const bin = await installPrograms();
+    const bin = await installPrograms('helm');
     const schemas = await installSchemas();
     const file = join(t.testdir({ 'all.yaml': allText() }), 'all.yaml');
     const judge = (version: string, path: string) =>
@@ -100,7 +93,7 @@ const allText = () => [...renderings.values()].map(({ text }) => text).join('\n-
 
 t.test('the ServiceMonitor is as the Prometheus operator wants it', { skip }, async (t) => {
   const monitor = rendering('most values').find('ServiceMonitor');
-  const program = join(await installPrograms(), 'service-monitor');
+  const program = join(await installPrograms('helm'), 'service-monitor');
   const judge = (text: string) => {
     const path = join(t.testdir({ 'monitor.json': text }), 'monitor.json');
     return run(['sh', '-c', '"$0" < "$1"', program, path], CHART);
