@@ -38,8 +38,16 @@ const SCHEMAS: Pinned = {
   variant: KUBERNETES.join(),
 };
 
+const asked = new Map<Programs, Promise<string | false>>();
+
 /** Builds the programs, if they are not there yet. Returns why they cannot be had here, or false. */
-export async function whyNo(programs: Programs): Promise<string | false> {
+export function whyNo(programs: Programs): Promise<string | false> {
+  const answer = asked.get(programs) ?? prepare(programs);
+  asked.set(programs, answer);
+  return answer;
+}
+
+async function prepare(programs: Programs): Promise<string | false> {
   const skip = await whyNot(go, () => existsSync(installedFolder(pinned(programs))));
   if (skip !== false) return skip;
   try {

@@ -285,23 +285,23 @@ export const RENDERINGS: Readonly<Record<string, readonly DocumentedValue[]>> = 
       (r) => [r.find('ServiceAccount'), pod(r).serviceAccountName],
       [undefined, 'default'],
     ),
-    value('migration.enabled', false, (r) => r.find('Job'), undefined),
+    value('migration.enabled', false, (r) => r.find('Job') ?? null, null),
     value('networkPolicy.publicEgress', false, (r) => /0\.0\.0\.0\/0/.test(r.text), false),
     value(
       'api.disruptionBudget.enabled',
       false,
-      (r) => r.find('PodDisruptionBudget', 'api'),
-      undefined,
+      (r) => r.find('PodDisruptionBudget', 'api') ?? null,
+      null,
     ),
     value(
       'worker.disruptionBudget.enabled',
       false,
-      (r) => r.find('PodDisruptionBudget', 'worker'),
-      undefined,
+      (r) => r.find('PodDisruptionBudget', 'worker') ?? null,
+      null,
     ),
   ],
   'without network policies': [
-    value('networkPolicy.enabled', false, (r) => r.find('NetworkPolicy'), undefined),
+    value('networkPolicy.enabled', false, (r) => r.find('NetworkPolicy') ?? null, null),
   ],
 };
 

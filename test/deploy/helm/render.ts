@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { run } from '../../helpers/packages.ts';
-import { installPrograms } from '../tools.ts';
+import { installPrograms, KUBERNETES } from '../tools.ts';
 
 export const CHART = join(import.meta.dirname, '..', '..', '..', 'deploy', 'helm', 'posthorn');
 
@@ -50,6 +50,12 @@ export interface EnvVar {
 /** The pod that a Deployment or Job makes. */
 export const podOf = (manifest: Manifest | undefined) => manifest?.spec.template.spec;
 
+/** Makes the notes one of the manifests: `helm template` leaves them out, and other commands want a cluster. */
+const NOTES = `kind: Notes
+metadata: { name: notes }
+text: {{ include (print $.Template.BasePath "/NOTES.txt") . | quote }}
+`;
+
 /**
  * Renders the chart as `helm install posthorn` would.
  *
@@ -60,34 +66,37 @@ export async function render(values: Values = {}, least: Values = LEAST): Promis
   const helm = join(await installPrograms('helm'), 'helm');
   const folder = mkdtempSync(join(tmpdir(), 'posthorn-helm-'));
   try {
+    const chart = join(folder, 'posthorn');
+    cpSync(CHART, chart, { recursive: true });
+    writeFileSync(join(chart, 'templates', 'notes.yaml'), NOTES);
     const [first, second] = [join(folder, 'least.json'), join(folder, 'values.json')];
     writeFileSync(first, JSON.stringify(least));
     writeFileSync(second, JSON.stringify(values));
-    const given = ['--namespace', 'hooks', '--values', first, '--values', second];
-    const printed = await run(
-      [helm, 'install', 'posthorn', CHART, '--dry-run=client', ...given],
-      folder,
-      { HELM_CACHE_HOME: folder, HELM_CONFIG_HOME: folder, HELM_DATA_HOME: folder },
-    );
-    const [, hooks = '', manifest = '', notes = ''] =
-      /\nHOOKS:\n([\s\S]*)\nMANIFEST:\n([\s\S]*?)\n(?:NOTES:\n([\s\S]*))?$/.exec(printed) ?? [];
-    return readManifests(`${hooks}\n${manifest}\n`, notes);
+    // Without it, a helm that was built without its release script thinks of Kubernetes 1.20.
+    const version = ['--kube-version', KUBERNETES[1]];
+    const given = [...version, '--namespace', 'hooks', '--values', first, '--values', second];
+    const homes = { HELM_CACHE_HOME: folder, HELM_CONFIG_HOME: folder, HELM_DATA_HOME: folder };
+    return readManifests(await run([helm, 'template', 'posthorn', chart, ...given], folder, homes));
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-function readManifests(text: string, notes: string): Rendered {
-  const documents = parseAllDocuments(text).filter(({ contents }) => contents !== null);
+function readManifests(printed: string): Rendered {
+  const documents = parseAllDocuments(printed).filter(({ contents }) => contents !== null);
   const [broken] = documents.flatMap(({ errors }) => errors);
   if (broken !== undefined) throw broken;
-  const manifests = documents.map((document) => document.toJS() as Manifest);
+  const all = documents.map((document) => document.toJS() as Manifest);
+  const manifests = all.filter(({ kind }) => kind !== 'Notes');
   const find: Rendered['find'] = (kind, suffix = '') =>
     manifests.find((one) => one.kind === kind && one.metadata.name.endsWith(suffix));
   return {
-    text,
+    text: printed
+      .split(/^---\n/m)
+      .filter((one) => !one.includes('\nkind: Notes\n'))
+      .join('---\n'),
     manifests,
-    notes,
+    notes: all.find(({ kind }) => kind === 'Notes')?.text,
     find,
     env: (kind, suffix) => podOf(find(kind, suffix))?.containers[0].env ?? [],
   };

@@ -2,7 +2,7 @@
 {{- define "posthorn.text" -}}
 {{- if kindIs "bool" . -}}
 {{- ternary "on" "off" . -}}
-{{- else if kindIs "float64" . -}}
+{{- else if and (kindIs "float64" .) (eq . (float64 (int64 .))) -}}
 {{- int64 . -}}
 {{- else -}}
 {{- . -}}
