@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadSettings } from '../config/settings.ts';
+import { loadDatabaseSettings } from '../config/settings.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createSealer } from '../lib/sealing.ts';
 import { apiKeyCommands } from './api-keys.ts';
@@ -42,7 +42,7 @@ Examples:
 }
 
 async function rotateEncryption({ json }: { readonly json?: boolean }): Promise<void> {
-  const { databaseUrl, dataDir, encryptionKeys } = loadSettings();
+  const { databaseUrl, dataDir, encryptionKeys } = loadDatabaseSettings();
   const [first] = encryptionKeys;
   if (first === undefined) {
     throw new OperatorError(

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { loadSettings } from '../config/settings.ts';
+import { loadDatabaseSettings } from '../config/settings.ts';
 import type { MigrationStatus } from '../db/migrate.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { EXIT } from './exit-codes.ts';
@@ -38,7 +38,7 @@ Examples:
       if (from !== undefined || owner !== undefined)
         throw new OperatorError('--from and --owner need --sql.', { exitCode: EXIT.usage });
       const { startEmbeddedPostgres } = await import('../db/embedded/postgres.ts');
-      const { databaseUrl, dataDir } = loadSettings();
+      const { databaseUrl, dataDir } = loadDatabaseSettings();
       const embedded = databaseUrl === undefined ? await startEmbeddedPostgres(dataDir) : undefined;
       const url = databaseUrl ?? (embedded?.url as string);
       try {

@@ -184,6 +184,18 @@ export function loadSettings(
   return Object.freeze(settings);
 }
 
+/**
+ * Reads the settings for a command that works with the database and serves nothing, so any HOST is fine without a key.
+ *
+ * @throws OperatorError as `loadSettings` does.
+ */
+export function loadDatabaseSettings(): Pick<
+  Settings,
+  'databaseUrl' | 'reportingUrl' | 'dataDir' | 'encryptionKeys'
+> {
+  return loadSettings({ ...process.env, HOST: '127.0.0.1' });
+}
+
 /** Compares names without their prefix, so that POSTHORN_PORT is nearer to PORT than to POSTHORN_ROLE. */
 function nearestSetting(name: string, known: string[]): string | undefined {
   const bare = (text: string) => text.replace(/^POSTHORN_/, '');

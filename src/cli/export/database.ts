@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { loadSettings } from '../../config/settings.ts';
+import { loadDatabaseSettings } from '../../config/settings.ts';
 import { errorCode, errorMessage, OperatorError } from '../../lib/errors.ts';
 import { EXIT } from '../exit-codes.ts';
 
@@ -11,7 +11,7 @@ const UNDEFINED_TABLE = '42P01';
  * @throws OperatorError that says what to do, with the exit code for a database that is not reached.
  */
 export async function withHistory(work: (client: pg.ClientBase) => Promise<void>): Promise<void> {
-  const { databaseUrl, reportingUrl, dataDir } = loadSettings();
+  const { databaseUrl, reportingUrl, dataDir } = loadDatabaseSettings();
   const { startEmbeddedPostgres } = await import('../../db/embedded/postgres.ts');
   const { withArchiveClient } = await import('../../archive/archive-client.ts');
   if (reportingUrl !== undefined && (await answers(reportingUrl))) {
