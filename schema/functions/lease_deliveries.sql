@@ -51,6 +51,8 @@ begin
   end if;
   if backlog.pulled_at is null or backlog.pulled_at < moment - interval '10 seconds' then
     update posthorn.backlogs b set pulled_at = moment where b.subscription_id = subscription;
+    -- Workers look for leases that have ended (src/pull/overdue-leases.ts) only while somebody pulls.
+    perform pg_notify('posthorn_pulled', '');
   end if;
   if s.status <> 'active' then
     return;

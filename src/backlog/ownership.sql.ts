@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
-import { readLiveHistory } from '../db/live-history.ts';
+import { readLiveHistory, recallLiveHistory } from '../db/live-history.ts';
 import { BACKLOG_CHANNEL } from '../deliveries/backlogs.sql.ts';
 import { MAY_OWN } from './may-send.ts';
 
@@ -150,7 +150,7 @@ export async function findHeld(
   after: number,
   tell: boolean,
 ): Promise<{ subscriptionIds: number[]; next: number | null }> {
-  const live = await readLiveHistory(pool);
+  const live = await recallLiveHistory(pool);
   const { rows } = await pool.query<{ ids: number[] | null }>({
     name: `find-held ${live.key}`,
     text: `

@@ -36,28 +36,40 @@ export async function readLiveHistory(
 ): Promise<LiveHistory> {
   const { rows } = await (pool as pg.Pool).query<IdRange>({
     name: 'live-history',
-    text: `
-      select posthorn.uuidv7_floor(lower(live)) as from, posthorn.uuidv7_floor(upper(live)) as below
-      from unnest('{(,)}'::tstzmultirange - coalesce((
-        select range_agg(tstzrange(q.from_at, q.until_at))
-        from posthorn.quiet_history q
-        where coalesce(q.last_ended_at < $1::timestamptz, true)
-          and not exists (select from posthorn.woken_history w where w.from_at = q.from_at)), '{}')) as live
-      order by live`,
+    text: 'select from_id as from, below_id as below from posthorn.live_history($1)',
     values: [since ?? null],
   });
   return historyIn(rows);
 }
 
+const recalled = new WeakMap<object, { readonly at: number; readonly live: LiveHistory }>();
+/** Less than the time from the recording of a retry that needs to be woken (NEAR_MS) until its next chance. */
+const RECALLED_MS = 40_000;
+
+/**
+ * Returns where unfinished deliveries may be, as it was read from this pool within the last 40 seconds. It is for what
+ * looks around on a clock and nearly always finds nothing, so that an idle process does not ask each time; what was
+ * woken meanwhile is found by the next look.
+ */
+export async function recallLiveHistory(pool: pg.Pool): Promise<LiveHistory> {
+  const at = performance.now();
+  const known = recalled.get(pool);
+  if (known !== undefined && at - known.at < RECALLED_MS) return known.live;
+  const live = await readLiveHistory(pool);
+  recalled.set(pool, { at, live });
+  return live;
+}
+
 /**
  * Writes ranges of ids, the oldest first, as SQL.
  *
+ * @param maxRanges if there are more, the oldest become one.
  * @throws TypeError when an end is not a uuid.
  */
-export function historyIn(ranges: readonly IdRange[]): LiveHistory {
+export function historyIn(ranges: readonly IdRange[], maxRanges = MAX_RANGES): LiveHistory {
   for (const id of ranges.flatMap(({ from, below }) => [from, below]))
     if (id !== null && !UUID.test(id)) throw new TypeError(`${JSON.stringify(id)} is not a uuid`);
-  const extra = ranges.length - MAX_RANGES;
+  const extra = ranges.length - maxRanges;
   const few =
     extra <= 0
       ? ranges

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { historyOf } from '../db/history-of-ids.ts';
 import { isIn } from '../db/planner.ts';
 import { TRANSITIONS } from './states.ts';
 
@@ -25,20 +26,21 @@ export async function cancelDelivery(
   webhookId: string,
   subscriptionId: number,
 ): Promise<CancelledDelivery | undefined> {
+  const days = historyOf([webhookId]);
   const { rows } = await pool.query<{
     cancelled: boolean;
     was_cancelled: boolean;
     was_due: boolean;
     ended_lately: boolean;
   }>({
-    name: 'cancel-delivery',
+    ...days.named('cancel-delivery'),
     text: `
       with found as materialized (
         select d.webhook_id, d.subscription_id, d.ended_at, d.next_attempt_at,
           ${isIn('d', ...TRANSITIONS.cancel.from)} as is_owed, ${isIn('d', 'cancelled')} as is_cancelled
         from posthorn.deliveries d
         join posthorn.subscriptions s on s.id = d.subscription_id
-        where d.webhook_id = $1 and d.subscription_id = $2 and s.tenant = $3
+        where d.webhook_id = $1 and d.subscription_id = $2 and s.tenant = $3 and ${days.where('d.webhook_id')}
       )
       select
         is_owed and posthorn.cancel_deliveries(array[webhook_id], array[subscription_id]) = 1 as cancelled,

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { historyOf } from '../db/history-of-ids.ts';
 import { isIn } from '../db/planner.ts';
 import { TRANSITIONS } from './states.ts';
 
@@ -21,16 +22,17 @@ export async function cancelWebhook(
   tenant: string,
   webhookId: string,
 ): Promise<CancelledWebhook | undefined> {
+  const days = historyOf([webhookId]);
   const { rows } = await pool.query<CancelledWebhook & { known: boolean }>({
-    name: 'cancel-webhook',
+    ...days.named('cancel-webhook'),
     text: `
       with webhook as materialized (
-        select id from posthorn.webhook_payloads where id = $1 and tenant = $2
+        select id from posthorn.webhook_payloads where id = $1 and tenant = $2 and ${days.where('id')}
       ), found as materialized (
         select d.webhook_id, d.subscription_id, ${isIn('d', ...TRANSITIONS.cancel.from)} as is_owed,
           ${isIn('d', 'cancelled')} as is_cancelled
         from posthorn.deliveries d
-        where d.webhook_id = $1 and exists (select from webhook)
+        where d.webhook_id = $1 and ${days.where('d.webhook_id')} and exists (select from webhook)
       )
       select exists (select from webhook) as known,
         coalesce((select posthorn.cancel_deliveries(array_agg(webhook_id), array_agg(subscription_id))

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { readLiveHistory } from '../db/live-history.ts';
+import { recallLiveHistory } from '../db/live-history.ts';
 import { notifyOwners } from './backlogs.sql.ts';
 import { stateAllows } from './states.ts';
 
@@ -23,7 +23,7 @@ export interface Moved {
  * time of a scheduled webhook was given by its sender, so it stays.
  */
 export async function moveFutureTimes(pool: pg.Pool): Promise<Moved> {
-  const live = await readLiveHistory(pool);
+  const live = await recallLiveHistory(pool);
   const { rows } = await pool.query<Moved>({
     name: `move-future-times ${live.key}`,
     text: `

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { historyOf } from '../db/history-of-ids.ts';
 import { readLiveHistory } from '../db/live-history.ts';
 import { bounds, isOneOf } from '../db/planner.ts';
 import { markBacklogs, notifyOwners } from './backlogs.sql.ts';
@@ -16,8 +17,9 @@ export async function holdDeliveries(
   deliveries: readonly OwedDelivery[],
 ): Promise<void> {
   const webhooks = deliveries.map(({ webhookId }) => webhookId);
+  const days = historyOf(webhooks);
   await pool.query({
-    name: 'hold',
+    ...days.named('hold'),
     text: `
       with backlogs as (${markBacklogs('unnest($2::integer[]) as s (subscription_id)')}
       ), held as (
@@ -25,7 +27,7 @@ export async function holdDeliveries(
         set state = 'held'
         from unnest($1::uuid[], $2::integer[], $3::smallint[]) as k (webhook_id, subscription_id, attempt_count)
         where d.webhook_id = k.webhook_id and d.subscription_id = k.subscription_id
-          and ${isOneOf('d.webhook_id', 1, 4)}
+          and ${isOneOf('d.webhook_id', 1, 4)} and ${days.where('d.webhook_id')}
           and d.attempt_count = k.attempt_count and ${stateAllows('d', 'hold')}
         returning d.subscription_id
       )

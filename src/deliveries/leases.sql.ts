@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { plainArray } from '../db/arrays.ts';
+import { type HistoryOfIds, historyOf } from '../db/history-of-ids.ts';
 import { bounds } from '../db/planner.ts';
 import { notifyOwners } from './backlogs.sql.ts';
 
@@ -86,7 +87,7 @@ export interface EndedLease extends LeasedDelivery {
 }
 
 /** The columns of an `EndedLease`, of the query `ended`, with the delivery, which may be gone. */
-const ENDED = `
+const endedIn = ({ where }: HistoryOfIds) => `
         select ended.subscription_id as "subscriptionId", ended.webhook_id::text as "webhookId", ended.token,
           ended.attempt_number as "attemptNumber", ended.attempt_number - 1 as "attemptCount",
           ended.duration_ms as "durationMs", coalesce(d.schedule_offset, 0) as "scheduleOffset",
@@ -97,7 +98,7 @@ const ENDED = `
         cross join lateral (
           select d.schedule_offset, d.probe_count
           from posthorn.deliveries d
-          where d.webhook_id = ended.webhook_id and d.subscription_id = ended.subscription_id
+          where d.webhook_id = ended.webhook_id and d.subscription_id = ended.subscription_id and ${where('d.webhook_id')}
           offset 0) as d
         cross join lateral (
           select s.retry_schedule, s.ordering, s.max_in_flight
@@ -121,8 +122,9 @@ export async function endLeases(
   { webhooks, tokens }: LeaseKeys,
 ): Promise<EndedLease[]> {
   if (webhooks.length === 0) return [];
+  const days = historyOf(webhooks);
   const { rows } = await client.query<EndedLease>({
-    name: 'end-leases',
+    ...days.named('end-leases'),
     text: `
       with given as materialized (
         -- In the order of ids, so that two acknowledgements of the same leases do not wait for each other.
@@ -138,7 +140,7 @@ export async function endLeases(
         where l.subscription_id = given.subscription_id and l.webhook_id = given.webhook_id
         returning l.*, round(extract(epoch from clock_timestamp() - l.leased_at) * 1000)::integer as duration_ms
       )
-      ${ENDED}`,
+      ${endedIn(days)}`,
     values: [subscriptionId, plainArray(webhooks), plainArray(tokens)],
   });
   return rows;
@@ -149,34 +151,48 @@ export async function endOverdueLeases(
   client: Pick<pg.ClientBase, 'query'>,
   most: number,
 ): Promise<EndedLease[]> {
-  const { rows } = await client.query<EndedLease>({
-    name: 'end-overdue-leases',
+  const { rows: overdue } = await client.query<{ subscription_id: number; webhook_id: string }>({
+    name: 'lock-overdue-leases',
     text: `
-      with overdue as materialized (
-        select subscription_id, webhook_id
-        from posthorn.leases
-        where ends_at <= now()
-        order by ends_at
-        limit $1
-        for update skip locked
-      ), ended as (
-        delete from posthorn.leases l using overdue
+      select subscription_id, webhook_id
+      from posthorn.leases
+      where ends_at <= now()
+      order by ends_at
+      limit $1
+      for update skip locked`,
+    values: [most],
+  });
+  if (overdue.length === 0) return [];
+  const webhooks = overdue.map(({ webhook_id }) => webhook_id);
+  const days = historyOf(webhooks);
+  const { rows } = await client.query<EndedLease>({
+    ...days.named('end-overdue-leases'),
+    text: `
+      with ended as (
+        delete from posthorn.leases l
+        using unnest($1::integer[], $2::uuid[]) as overdue (subscription_id, webhook_id)
         where l.subscription_id = overdue.subscription_id and l.webhook_id = overdue.webhook_id
         returning l.*, round(extract(epoch from l.ends_at - l.leased_at) * 1000)::integer as duration_ms
       )
-      ${ENDED}`,
-    values: [most],
+      ${endedIn(days)}`,
+    values: [
+      plainArray(overdue.map(({ subscription_id }) => subscription_id)),
+      plainArray(webhooks),
+    ],
   });
   return rows;
 }
 
-/** Returns whether there are leases whose time is over, by one look-up. */
-export async function hasOverdueLeases(pool: pg.Pool): Promise<boolean> {
-  const { rowCount } = await pool.query({
-    name: 'overdue-leases',
-    text: 'select from posthorn.leases where ends_at <= now() limit 1',
+/** The channel on which lease_deliveries notifies workers, every ten seconds at most, that somebody pulls. */
+export const PULLS = 'posthorn_pulled';
+
+/** Returns whether there are leases, and whether the time of some is over, by one look-up. */
+export async function lookAtLeases(pool: pg.Pool): Promise<{ some: boolean; overdue: boolean }> {
+  const { rows } = await pool.query<{ overdue: boolean }>({
+    name: 'look-at-leases',
+    text: 'select ends_at <= now() as overdue from posthorn.leases order by ends_at limit 1',
   });
-  return rowCount === 1;
+  return { some: rows.length > 0, overdue: rows[0]?.overdue === true };
 }
 
 /**
@@ -189,13 +205,15 @@ export async function findAcknowledged(
   { webhooks, tokens }: LeaseKeys,
 ): Promise<Set<string>> {
   if (webhooks.length === 0) return new Set();
+  const days = historyOf(webhooks);
   const { rows } = await client.query<{ key: string }>({
-    name: 'find-acknowledged',
+    ...days.named('find-acknowledged'),
     text: `
       select k.webhook_id::text || ' ' || k.token as key
       from unnest($2::uuid[], $3::integer[]) as k (webhook_id, token)
       join posthorn.delivery_attempts a on a.webhook_id = k.webhook_id and a.subscription_id = $1 and a.token = k.token
-      where a.webhook_id between $4 and $5 and a.error_code is distinct from 'lease_ended'`,
+      where a.webhook_id between $4 and $5 and ${days.where('a.webhook_id')}
+        and a.error_code is distinct from 'lease_ended'`,
     values: [subscriptionId, plainArray(webhooks), plainArray(tokens), ...bounds(webhooks)],
   });
   return new Set(rows.map(({ key }) => key));

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { isOfRows } from '../db/availability.ts';
 import { binaryRows } from '../db/driver.ts';
+import { historyOf } from '../db/history-of-ids.ts';
 import { idsWithBounds, isOneOf } from '../db/planner.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { isolate } from '../lib/isolate.ts';
@@ -80,13 +81,14 @@ export async function loadPayloads(
  * @returns null where there is none any more.
  */
 export async function readBody(pool: pg.Pool, id: string): Promise<Buffer | null> {
+  const days = historyOf([id]);
   const { rows } = await pool.query<[body: Buffer | null, hex: string | null]>(
     binaryRows({
-      name: 'load-body',
+      ...days.named('load-body'),
       text: `
         select case when length(body) > ${SMALL_BODY_BYTES} then body end,
           case when length(body) <= ${SMALL_BODY_BYTES} then encode(body, 'hex') end
-        from posthorn.webhook_payloads where id = $1`,
+        from posthorn.webhook_payloads where id = $1 and ${days.where('id')}`,
       values: [id],
     }),
   );
@@ -140,13 +142,14 @@ async function readPayloads(
   ids: readonly string[],
   into: Map<string, Payload>,
 ): Promise<void> {
+  const days = historyOf(ids);
   const { rows } = await pool.query<PayloadRow>(
     binaryRows({
-      name: 'load-payloads',
+      ...days.named('load-payloads'),
       text: `
       select ${PAYLOAD_COLUMNS}
       from posthorn.webhook_payloads p
-      where ${isOneOf('p.id', 1)}`,
+      where ${isOneOf('p.id', 1)} and ${days.where('p.id')}`,
       values: idsWithBounds(ids),
     }),
   );
@@ -158,12 +161,13 @@ export async function readSizes(
   pool: pg.Pool,
   ids: readonly string[],
 ): Promise<Map<string, number>> {
+  const days = historyOf(ids);
   const { rows } = await pool.query<{ id: string; bytes: number | null }>({
-    name: 'payload-sizes',
+    ...days.named('payload-sizes'),
     text: `
       select id::text, length(body) as bytes
       from posthorn.webhook_payloads
-      where ${isOneOf('id', 1)}`,
+      where ${isOneOf('id', 1)} and ${days.where('id')}`,
     values: idsWithBounds(ids),
   });
   return new Map(rows.map(({ id, bytes }) => [id, bytes ?? 0]));

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type pg from 'pg';
 import { plainArray, textArray } from '../db/arrays.ts';
+import { type HistoryOfIds, historyOf } from '../db/history-of-ids.ts';
 import { bounds, isOneOf } from '../db/planner.ts';
 import type { AttemptStatus } from '../db/types.ts';
 import type { PhaseTimes } from '../http/phase-clock.ts';
@@ -57,10 +58,12 @@ export interface Recorded {
 }
 
 /** SQL condition: `d` is the delivery of result `r`, and still counts one attempt fewer. */
-const ITS_DELIVERY = `d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
+const itsDelivery = ({
+  where,
+}: HistoryOfIds) => `d.webhook_id = r.webhook_id and d.subscription_id = r.subscription_id
   and d.attempt_count = r.attempt_number - 1
   and ${stateAllows('d', 'succeed', 'retry', 'fail', 'countLate')}
-  and ${isOneOf('d.webhook_id', 1, 11)}`;
+  and ${isOneOf('d.webhook_id', 1, 11)} and ${where('d.webhook_id')}`;
 
 /** The columns that are logged of each result, also of a duplicate: $1 to $9. */
 const LOGGED = `$1::uuid[], $2::integer[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
@@ -99,6 +102,8 @@ function tokenOf(result: AttemptResult): number {
   tokens.set(result, token);
   return token;
 }
+
+const daysOf = (results: AttemptResult[]) => historyOf(results.map(({ webhookId }) => webhookId));
 
 function loggedOf(results: AttemptResult[]): string[] {
   return [
@@ -164,8 +169,9 @@ async function recordLate(
   pool: Pick<pg.ClientBase, 'query'>,
   results: AttemptResult[],
 ): Promise<number> {
+  const days = daysOf(results);
   const { rowCount } = await pool.query({
-    name: 'record-late',
+    ...days.named('record-late'),
     text: `
       with r as materialized (
         select *
@@ -173,7 +179,7 @@ async function recordLate(
       ), known as materialized (
         select webhook_id, subscription_id, token
         from posthorn.delivery_attempts
-        where webhook_id = any($1::uuid[]) and webhook_id between $11 and $12
+        where ${isOneOf('webhook_id', 1, 11)} and ${days.where('webhook_id')}
       )
       ${LOG}
       select webhook_id, subscription_id, null, status, response_code,
@@ -197,8 +203,9 @@ async function recordSuccesses(
   pool: Pick<pg.ClientBase, 'query'>,
   results: AttemptResult[],
 ): Promise<Moved> {
+  const days = daysOf(results);
   const { rows } = await pool.query<{ moved: number }>({
-    name: 'record-successes',
+    ...days.named('record-successes'),
     text: `
       with r as materialized (
         select *
@@ -212,7 +219,7 @@ async function recordSuccesses(
             next_attempt_at = null,
             queued = true
         from r
-        where ${ITS_DELIVERY}
+        where ${itsDelivery(days)}
         returning d.webhook_id, d.subscription_id, d.attempt_count
       ), logged as (${logMovedAs(`'success'`)}
       )
@@ -226,8 +233,9 @@ async function recordAny(
   pool: Pick<pg.ClientBase, 'query'>,
   results: AttemptResult[],
 ): Promise<Moved> {
+  const days = daysOf(results);
   const { rows } = await pool.query<{ moved: number; wake_in_ms: number[] | null }>({
-    name: 'record',
+    ...days.named('record'),
     text: `
       with r as materialized (
         select *
@@ -247,7 +255,7 @@ async function recordAny(
               when r.state not in ('pending', 'held') then now() end,
             queued = r.state <> 'held' and (r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS})
         from r
-        where ${ITS_DELIVERY}
+        where ${itsDelivery(days)}
         returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, d.queued, r.bytes
       ), logged as (${logMovedAs('r.status')}
       ), ${addJobsOf(`

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
-import { readLiveHistory } from '../db/live-history.ts';
+import { recallLiveHistory } from '../db/live-history.ts';
 import { isAmong } from '../db/planner.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { NEAR_MS } from './record.sql.ts';
@@ -42,7 +42,7 @@ export async function wakeDeliveries(
   lostAfterMs: number,
   timeoutMs: number,
 ): Promise<Woken> {
-  const live = await readLiveHistory(pool);
+  const live = await recallLiveHistory(pool);
   const { rows } = await pool.query<{ woken: number; lost: number; wake_in_ms: number[] | null }>({
     name: `wake ${live.key}`,
     text: `

@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import type { DeliveryState } from '../db/types.ts';
+import { floorOf, msOfId } from '../db/uuidv7.ts';
 import { DEFAULT_TENANT } from '../tenants/store.ts';
 import type { Attempt } from './attempts.ts';
 import type { Delivery } from './deliveries.ts';
-import { floorOf, msOfId, type Position, positionBefore } from './position.ts';
+import { type Position, positionBefore } from './position.ts';
 import { createParameters, type Found, microsecondsOf, momentOf, readPage } from './scan.ts';
 import { mergedRows, reachOf } from './tenant-scan.ts';
 import type { Webhook } from './webhooks.ts';

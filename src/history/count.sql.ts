@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { historyIn, readLiveHistory } from '../db/live-history.ts';
 import { isAmong } from '../db/planner.ts';
-import { floorOf } from './position.ts';
+import { floorOf } from '../db/uuidv7.ts';
 
 /**
  * The upper bounds of the classes of durations, in milliseconds: a duration in class n is below the nth bound, counted

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import type { DeliveryState } from '../db/types.ts';
-import { floorOf, msOfId } from './position.ts';
+import { floorOf, msOfId } from '../db/uuidv7.ts';
 import {
   createParameters,
   type Found,

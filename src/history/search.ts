@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
+import { floorOf, msOfId } from '../db/uuidv7.ts';
 import { attemptsBefore, isUnsuccessful, timeAfter } from './attempts.ts';
-import { floorOf, msOfId } from './position.ts';
 import {
   createParameters,
   type Found,

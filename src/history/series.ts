@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
+import { floorOf } from '../db/uuidv7.ts';
 import { DURATION_CLASSES } from './count.sql.ts';
-import { floorOf } from './position.ts';
 
 /** The windows of a series, each with the length of its periods. */
 export const SERIES_WINDOWS = {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
-import { floorOf } from './position.ts';
+import { floorOf } from '../db/uuidv7.ts';
 
 /** Figures about the deliveries and attempts of a tenant, or of a subscription. */
 interface Stats {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { historyIn, type IdRange, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
-import { floorOf } from './position.ts';
+import { floorOf } from '../db/uuidv7.ts';
 import type { Found } from './scan.ts';
 
 /** A time of history that one statement reads, of at most so many partitions. */

@@ -20,15 +20,23 @@ function createPoolOfHeld(): pg.Pool {
   const rowOf = (id: number) =>
     Buffer.concat([Buffer.from(webhookOf(id).replaceAll('-', ''), 'hex'), Buffer.alloc(16)]);
   const listOf = (array: unknown) => String(array).slice(1, -1).split(',');
-  const query = async ({ name, values }: { name: string; values: unknown[] }) => {
+  const query = async ({
+    name,
+    text,
+    values,
+  }: {
+    name?: string;
+    text: string;
+    values: unknown[];
+  }) => {
     if (name === 'live-history') return { rows: [{ from: null, below: null }] };
-    if (name.startsWith('read-held')) {
+    if (name?.startsWith('read-held')) {
       const ids = listOf(values[0]).map(Number);
       if (ids.includes(BAD)) throw new Error('this one cannot be read');
       const settled_to = webhookOf(0);
       return { rows: ids.map((id) => ({ subscription_id: id, settled_to, page: rowOf(id) })) };
     }
-    if (name === 'load-payloads')
+    if (text.includes('from posthorn.webhook_payloads p'))
       return {
         rows: listOf(values[0]).map((id) => [
           id,

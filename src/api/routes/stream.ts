@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type TSchema, Type } from 'typebox';
-import { msOfId, type Position, readPosition } from '../../history/position.ts';
+import { msOfId } from '../../db/uuidv7.ts';
+import { type Position, readPosition } from '../../history/position.ts';
 import { linksOf } from '../links.ts';
 import { invalidField, Problem } from '../problems.ts';
 import { DELIVERY_STATES, EventType, oneOf, problems, SubscriptionId } from '../schemas/common.ts';

@@ -1,6 +1,7 @@
 import type { DeliveryState } from '../../db/types.ts';
+import { msOfId } from '../../db/uuidv7.ts';
 import type { Changes } from '../../history/changes.sql.ts';
-import { msOfId, type Position, writePosition } from '../../history/position.ts';
+import { type Position, writePosition } from '../../history/position.ts';
 import type { To } from '../links.ts';
 import { linkAttempt, linkDelivery, linkWebhook } from '../schemas/history.ts';
 

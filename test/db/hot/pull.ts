@@ -2,8 +2,8 @@ import type pg from 'pg';
 import { inTransaction } from '../../../src/db/transaction.ts';
 import {
   endOverdueLeases,
-  hasOverdueLeases,
   leaseDeliveries,
+  lookAtLeases,
 } from '../../../src/deliveries/leases.sql.ts';
 import { acknowledge } from '../../../src/pull/acknowledge.ts';
 import { found, type Hot, type Samples } from './samples.ts';
@@ -68,7 +68,7 @@ export function ofPulling({ held }: Samples): Hot[] {
           const ended = await acknowledge(pool, subscriptionId, acknowledged, options);
           found(time, 1 - ended.length, 1);
         }
-        found('overdue', (await hasOverdueLeases(pool)) ? 1 : 0, 1);
+        found('overdue', Number((await lookAtLeases(pool)).overdue), 1);
         const overdue = await inTransaction(pool, (client) => endOverdueLeases(client, 100));
         found(overdue, overdue.length, 24);
       },
