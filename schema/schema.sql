@@ -525,6 +525,48 @@ create view posthorn.attempt_report (
   webhook_timestamp integer
 ) as …; -- schema/views/attempt_report.sql
 
+-- See posthorn.write_live_views.
+create view posthorn.attempts_of_day (
+  id bigint,
+  at timestamp with time zone,
+  webhook_id uuid,
+  subscription_id integer,
+  duration_ms integer,
+  first_byte_ms integer,
+  webhook_timestamp integer,
+  token integer,
+  attempt_number smallint,
+  response_code smallint,
+  status posthorn.attempt_status,
+  dns_ms smallint,
+  connect_ms smallint,
+  tls_ms smallint,
+  error_code text,
+  error text,
+  response_excerpt text
+) as …; -- schema/views/attempts_of_day.sql
+
+-- See posthorn.write_live_views.
+create view posthorn.attempts_of_month (
+  id bigint,
+  at timestamp with time zone,
+  webhook_id uuid,
+  subscription_id integer,
+  duration_ms integer,
+  first_byte_ms integer,
+  webhook_timestamp integer,
+  token integer,
+  attempt_number smallint,
+  response_code smallint,
+  status posthorn.attempt_status,
+  dns_ms smallint,
+  connect_ms smallint,
+  tls_ms smallint,
+  error_code text,
+  error text,
+  response_excerpt text
+) as …; -- schema/views/attempts_of_month.sql
+
 -- A row for each backfill of a watched table, with its state and progress.
 create view posthorn.backfills (
   id integer,
@@ -560,6 +602,21 @@ create view posthorn.delivery_report (
   last_error text,
   deliver_at timestamp with time zone
 ) as …; -- schema/views/delivery_report.sql
+
+-- See posthorn.write_live_views.
+create view posthorn.live_deliveries (
+  webhook_id uuid,
+  next_attempt_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  subscription_id integer,
+  state posthorn.delivery_state,
+  handed_to integer,
+  attempt_count smallint,
+  probe_count smallint,
+  schedule_offset smallint,
+  queued boolean,
+  reason text
+) as …; -- schema/views/live_deliveries.sql
 
 -- The attempts of the tenants that the reader may read. Only for the view tenant_attempts.
 create view posthorn.readable_attempts (
@@ -611,7 +668,7 @@ create view posthorn.readable_subscriptions (
   tenant text
 ) as …; -- schema/views/readable_subscriptions.sql
 
--- A row for each subscription: the state of its receiver, its held deliveries, its attempts of the last hour and the last day, its newest 1,000 attempts (recent_…), and its last errors.
+-- A row for each subscription: the state of its receiver, its held deliveries, its attempts of the last hour and the last day, its newest 1,000 attempts of the last month (recent_…), and its last errors.
 create view posthorn.subscription_health (
   subscription_id integer,
   subscription_url text,
@@ -1143,6 +1200,12 @@ create function posthorn.list_partitions() returns TABLE(parent text, name text,
   as …; -- schema/functions/list_partitions.sql
 -- may be executed by: nobody but the owner
 
+-- The ranges of ids in which unfinished deliveries may be, or attempts and deliveries that ended at or after a time. Null: to that side all.
+create function posthorn.live_history(since timestamp with time zone) returns TABLE(from_id uuid, below_id uuid)
+  language sql stable
+  as …; -- schema/functions/live_history.sql
+-- may be executed by: nobody but the owner
+
 -- Stores which transactions begin to write after now, for posthorn.committed_before.
 create function posthorn.mark_commits() returns void
   language plpgsql
@@ -1603,4 +1666,11 @@ create function posthorn.webhook_data(body bytea, event_type text) returns jsonb
 create function posthorn.webhook_head(event_type text) returns bytea
   language sql parallel safe
   as …; -- schema/functions/webhook_head.sql
+-- may be executed by: nobody but the owner
+
+-- Writes the views of live history again, if their days have changed. Returns how many it wrote.
+create function posthorn.write_live_views() returns integer
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/write_live_views.sql
 -- may be executed by: nobody but the owner

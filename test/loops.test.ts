@@ -96,6 +96,12 @@ const GROUPS: Record<string, readonly Fault[]> = {
       poke: ({ posthorn, pinned }) => posthorn.ingest(pinned, {}, admin),
     },
     {
+      loops: ['write_live_views'],
+      ...renamesFunction('write_live_views'),
+      // It writes them when a day was woken.
+      poke: ({ client }) => client.query(`select pg_notify('posthorn_history', '')`),
+    },
+    {
       loops: ['load_subscriptions'],
       ...renamesColumn('subscriptions', 'retired_secrets'),
       poke: ({ send }) => send('POST', '/ingest/999', {}, admin),

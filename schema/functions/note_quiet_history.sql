@@ -42,6 +42,7 @@ begin
   insert into posthorn.quiet_history as q (from_at, until_at, last_ended_at) values (from_at, until_at, last_ended_at)
     on conflict on constraint quiet_history_pkey
     do update set until_at = excluded.until_at, last_ended_at = excluded.last_ended_at;
+  perform pg_notify('posthorn_history', '');
   return true;
 end
 $$;

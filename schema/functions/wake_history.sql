@@ -10,6 +10,10 @@ begin
   from posthorn.quiet_history q
   where q.from_at <= posthorn.uuidv7_time(new.webhook_id) and q.until_at > posthorn.uuidv7_time(new.webhook_id)
     and not exists (select from posthorn.woken_history w where w.from_at = q.from_at);
+  -- So that SQL reports find it too (src/maintenance/live-views.ts). A prepared transaction cannot notify.
+  if found and (lower(current_setting('posthorn.notify', true)) in ('off', 'false', 'no', '0')) is not true then
+    perform pg_notify('posthorn_history', '');
+  end if;
   return new;
 end
 $$;

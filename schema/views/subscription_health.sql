@@ -2,6 +2,8 @@
 -- view counts at most 10,000 held deliveries, and the columns recent_… and attempts_per_second read at most
 -- 1,000 attempts, so these stay fast with millions of them. The columns …_last_hour and …_last_day read all
 -- attempts of a day.
+--
+-- It reads only the days that matter (posthorn.write_live_views), whatever the length of history.
 create or replace view posthorn.subscription_health as
 select
   s.id as subscription_id, posthorn.redact_url(s.url) as subscription_url, s.tenant,
@@ -22,7 +24,7 @@ select
     -- A scheduled delivery is held from the time at which it was due.
     select case d.attempt_count when 0 then greatest(posthorn.uuidv7_time(d.webhook_id), d.next_attempt_at)
       else posthorn.uuidv7_time(d.webhook_id) end
-    from posthorn.deliveries d
+    from posthorn.live_deliveries d
     where d.subscription_id = s.id and d.state = 'held'
     order by d.webhook_id
     limit 1
@@ -50,7 +52,7 @@ left join lateral (
     percentile_cont(0.95) within group (order by duration_ms) as p95_ms_last_day
   from (
     select a.status, a.duration_ms, a.at > now() - interval '1 hour' as recent
-    from posthorn.delivery_attempts a
+    from posthorn.attempts_of_day a
     where a.subscription_id = s.id and a.at > now() - interval '1 day'
   ) as day
 ) h on true
@@ -59,7 +61,7 @@ left join lateral (
   select max(at) as at, max(error_code) as error_code, max(error) as error
   from (
     select a.at, a.error_code, a.error
-    from posthorn.delivery_attempts a
+    from posthorn.attempts_of_day a
     where a.subscription_id = s.id and a.status <> 'success' and a.at > now() - interval '1 day'
     order by a.at desc
     limit 1
@@ -68,7 +70,7 @@ left join lateral (
 left join lateral (
   select count(*)::integer as counted
   from (
-    select from posthorn.deliveries d
+    select from posthorn.live_deliveries d
     where d.subscription_id = s.id and d.state = 'held'
     limit 10001
   ) as counted_up_to
@@ -88,7 +90,7 @@ left join lateral (
     (array_agg(error order by at desc) filter (where status <> 'success'))[1] as recent_error
   from (
     select a.at, a.status, a.error_code, a.error
-    from posthorn.delivery_attempts a
+    from posthorn.attempts_of_month a
     where a.subscription_id = s.id
     order by a.at desc
     limit 1000
@@ -96,4 +98,4 @@ left join lateral (
 ) r on true
 where s.deleted_at is null;
 comment on view posthorn.subscription_health is
-  'A row for each subscription: the state of its receiver, its held deliveries, its attempts of the last hour and the last day, its newest 1,000 attempts (recent_…), and its last errors.';
+  'A row for each subscription: the state of its receiver, its held deliveries, its attempts of the last hour and the last day, its newest 1,000 attempts of the last month (recent_…), and its last errors.';

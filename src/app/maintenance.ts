@@ -16,6 +16,7 @@ import { createCounter } from '../maintenance/count.ts';
 import { createBodyKeeper } from '../maintenance/erase-bodies.ts';
 import { createExpiry, createPullExpiry, createSkipping } from '../maintenance/expire-held.ts';
 import { createIndexMaker } from '../maintenance/indexes.ts';
+import { createLiveViews } from '../maintenance/live-views.ts';
 import { createPartitionMaker } from '../maintenance/partition-maker.ts';
 import { createWaker } from '../maintenance/queue-retries.ts';
 import { createPartitionKeeper } from '../maintenance/retention.ts';
@@ -91,6 +92,11 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     settings.failedRetentionMs,
     health.watch('make_partitions', 'making the partitions of the coming week'),
   );
+  const liveViews = createLiveViews(
+    pool,
+    session,
+    health.watch('write_live_views', 'writing the days that SQL reports read'),
+  );
   const clockKeeper = createClockKeeper(
     pool,
     health.watch('move_future_times', 'moving due times of a wrong clock'),
@@ -116,6 +122,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   session.listen('posthorn_backfills', () => void backfillSender.runOnce());
   const leaseKeeper = createLeaseKeeper({
     pool,
+    session,
     schedule: settings.retrySchedule,
     onAttempt: onPulled,
     loop: health.watch('end_leases', 'ending leases of deliveries that were not acknowledged'),
@@ -133,6 +140,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     expiry,
     skipping,
     partitionMaker,
+    liveViews,
     clockKeeper,
     commitMarks,
     counter,

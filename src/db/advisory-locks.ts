@@ -36,6 +36,8 @@ export const LOCKS = {
   listening: ofSpace(-7),
   /** Shared by the workers that take webhooks from SQL, beside a lock for each. Senders look for a worker if it is held. */
   taking: ofSpace(-8),
+  /** Taken by the SQL function write_live_views. */
+  liveViews: ofSpace(-9),
   /** Tried by metrics/reporter.ts: one process reports the figures of the database in its metrics. */
   report: ofSpace(-6),
 } as const;

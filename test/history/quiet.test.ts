@@ -1,37 +1,57 @@
 // Past days on which nothing is unfinished: statements about what is unfinished or recent leave them out, lists come
 // to them when a page needs them, and whoever writes to one wakes it.
 import pg from 'pg';
+import { pino } from 'pino';
 import t from 'tap';
 import { readLiveHistory } from '../../src/db/live-history.ts';
-import { POOL_PLANS } from '../../src/db/planner.ts';
+import { type Plans, POOL_PLANS } from '../../src/db/planner.ts';
+import { createPool } from '../../src/db/pool.ts';
+import { createSession } from '../../src/db/session.ts';
+import { cancelDelivery } from '../../src/deliveries/cancel-delivery.sql.ts';
+import { cancelWebhook } from '../../src/deliveries/cancel-webhook.sql.ts';
+import { holdDeliveries } from '../../src/deliveries/hold.sql.ts';
+import { loadOwed } from '../../src/deliveries/load.sql.ts';
+import { readBody } from '../../src/deliveries/payloads.sql.ts';
+import { recordAttempts } from '../../src/deliveries/record.sql.ts';
 import { wakeDeliveries } from '../../src/deliveries/wake.sql.ts';
+import { subscriptionHealth } from '../../src/health/health.sql.ts';
 import { listAttempts } from '../../src/history/attempts.ts';
 import { listDeliveries } from '../../src/history/deliveries.ts';
 import { searchWebhooks } from '../../src/history/search.ts';
 import { readStats } from '../../src/history/stats.ts';
 import { readWaiting } from '../../src/history/waiting.sql.ts';
 import { listWebhooks } from '../../src/history/webhooks.ts';
+import { createLiveViews } from '../../src/maintenance/live-views.ts';
 import { noteQuietHistory } from '../../src/maintenance/quiet-history.ts';
 import { countQueue } from '../../src/metrics/queue-counts.sql.ts';
 import { findProblems } from '../../src/why/receiver-problems.sql.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
+import { anyLoop } from '../helpers/loops.ts';
+import { until } from '../helpers/until.ts';
 
 const DAYS = 80;
 /** Partitions of a table that one statement may lock: the first windows have today, three past days and a week ahead. */
 const MOST_LOCKED = 24;
+/** For what looks at the attempts of a month. */
+const MONTH_LOCKED = 48;
 
 t.setTimeout(600_000);
 const databaseUrl = await createTestDatabase(t);
 const client = await connect(t, databaseUrl);
 // As the lists of the service, on one connection, so that a test may ask what its transaction has locked.
-const pool = new pg.Pool({
-  connectionString: databaseUrl,
-  max: 1,
-  options: Object.entries(POOL_PLANS.lists)
-    .map(([name, value]) => `-c ${name}=${value}`)
-    .join(' '),
-});
-t.teardown(() => pool.end());
+const poolWith = (settings: Plans) => {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: 1,
+    options: Object.entries(settings)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' '),
+  });
+  t.teardown(() => pool.end());
+  return pool;
+};
+const listPool = poolWith(POOL_PLANS.lists);
+const pool = listPool;
 
 await client.query(`set timezone = 'UTC'`);
 for (let day = DAYS; day > 0; day -= 20)
@@ -76,6 +96,34 @@ const retriedLate = await store(3, 60, 50);
 const small = await store(3, 30);
 await noteQuietHistory(pool);
 
+const RESULT = {
+  attemptNumber: 2,
+  status: 'success',
+  responseCode: 200,
+  errorCode: null,
+  error: null,
+  durationMs: 5,
+  phases: { dns: null, connect: null, tls: null, firstByte: 1, body: 0 },
+  timestamp: 1_760_000_000,
+  responseExcerpt: null,
+  state: 'succeeded',
+  retryInMs: null,
+  bytes: 2,
+} as const;
+const OWED = {
+  tenant: 'default',
+  scheduleOffset: 0,
+  probeCount: 0,
+  handedTo: null,
+  contentType: 'application/json',
+  sourceHeaders: null,
+  dueAt: 0,
+  bytes: 2,
+  body: null,
+  ownBody: true,
+  problem: null,
+} as const;
+
 const count = async (text: string) =>
   Number((await client.query<{ n: string }>(`select ${text} as n`)).rows[0]?.n);
 
@@ -88,13 +136,16 @@ t.test('past days without unfinished deliveries are quiet', async (t) => {
 });
 
 /** The most partitions of a table of history that the work has locked at a time, in one transaction. */
-async function lockedBy(work: (pool: pg.Pool) => Promise<unknown>): Promise<number> {
+async function lockedBy(
+  work: (pool: pg.Pool) => Promise<unknown>,
+  pool: pg.Pool = listPool,
+): Promise<number> {
   await pool.query('begin');
   try {
     await work(pool);
     const { rows } = await pool.query<{ n: number }>(
       `select coalesce(max(n), 0) as n from (
-         select count(*)::integer as n
+         select count(distinct l.relation)::integer as n
          from pg_locks l
          join pg_inherits i on i.inhrelid = l.relation
          join pg_class c on c.oid = i.inhparent and c.relkind = 'p'
@@ -146,6 +197,34 @@ t.test(
     }
   },
 );
+
+t.test('what sends webhooks locks only days near theirs, with plans that are kept', async (t) => {
+  const sending = poolWith(POOL_PLANS.delivery);
+  for (const [when, id, most] of [
+    ['today', often[0] as string, 3],
+    ['sixty days ago', often[60] as string, 1],
+  ] as const) {
+    const keys = { webhooks: [id, id], subscriptions: [1, 2] };
+    const delivery = { webhookId: id, subscriptionId: 1, attemptCount: 1 };
+    const result = { ...delivery, ...RESULT };
+    const works: Record<string, (pool: pg.Pool) => Promise<unknown>> = {
+      'loading a delivery': (pool) => loadOwed(pool, { webhooks: [id], subscriptions: [1] }),
+      'loading deliveries': (pool) => loadOwed(pool, keys),
+      'loading held deliveries': (pool) => loadOwed(pool, keys, 'held'),
+      'loading a body': (pool) => readBody(pool, id),
+      'recording a success': (pool) => recordAttempts(pool, [result]),
+      'recording a failure': (pool) =>
+        recordAttempts(pool, [{ ...result, status: 'failed', state: 'pending', retryInMs: 1_000 }]),
+      holding: (pool) => holdDeliveries(pool, [{ ...OWED, ...delivery }]),
+      'cancelling a delivery': (pool) => cancelDelivery(pool, 'default', id, 1),
+      'cancelling a webhook': (pool) => cancelWebhook(pool, 'default', id),
+    };
+    for (const [what, work] of Object.entries(works)) {
+      const locked = await lockedBy(work, sending);
+      t.ok(locked > 0 && locked <= most, `${what}, accepted ${when}: ${locked} partitions`);
+    }
+  }
+});
 
 /** Reads a list to its end, in pages. */
 async function readAll<Row>(
@@ -262,4 +341,32 @@ t.test('an attempt in a quiet day wakes it too', async (t) => {
   );
   const { rows } = await listAttempts(pool, { tenant: 'default' }, 1, undefined);
   t.match(rows, [{ webhook_id: seldomNew, status: 'success' }]);
+});
+
+t.test('SQL reports read only the days that matter, and soon those that are woken', async (t) => {
+  const viewPool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 1 });
+  const session = createSession({
+    databaseUrl,
+    purpose: 'test',
+    loop: anyLoop,
+    log: pino({ enabled: false }),
+  });
+  const views = createLiveViews(viewPool, session, anyLoop);
+  await session.start();
+  t.teardown(async () => {
+    await views.stop();
+    await session.stop();
+    await viewPool.end();
+  });
+  await views.runOnce();
+  const health = (id: number) => subscriptionHealth(listPool, 'default', id);
+  const locked = await lockedBy((pool) => subscriptionHealth(pool, 'default', 1));
+  t.ok(locked <= MONTH_LOCKED, `the health of a subscription: ${locked} partitions`);
+  const report = `select held, oldest_held_at, attempts_last_day, last_error from posthorn.subscription_health`;
+  t.ok((await lockedBy((pool) => pool.query(report))) <= MOST_LOCKED);
+  t.match(await health(1), { recent_error_code: 'http_status', held: 0 });
+
+  await client.query('update posthorn.subscriptions set max_in_flight = 1 where id = 2');
+  await client.query('select posthorn.retry($1)', [seldomOld]);
+  await until('the report has what was retried', async () => (await health(2))?.held === 1);
 });
