@@ -527,44 +527,23 @@ create view posthorn.attempt_report (
 
 -- See posthorn.write_live_views.
 create view posthorn.attempts_of_day (
-  id bigint,
-  at timestamp with time zone,
   webhook_id uuid,
   subscription_id integer,
-  duration_ms integer,
-  first_byte_ms integer,
-  webhook_timestamp integer,
-  token integer,
-  attempt_number smallint,
-  response_code smallint,
+  at timestamp with time zone,
   status posthorn.attempt_status,
-  dns_ms smallint,
-  connect_ms smallint,
-  tls_ms smallint,
+  duration_ms integer,
   error_code text,
-  error text,
-  response_excerpt text
+  error text
 ) as …; -- schema/views/attempts_of_day.sql
 
 -- See posthorn.write_live_views.
 create view posthorn.attempts_of_month (
-  id bigint,
-  at timestamp with time zone,
   webhook_id uuid,
   subscription_id integer,
-  duration_ms integer,
-  first_byte_ms integer,
-  webhook_timestamp integer,
-  token integer,
-  attempt_number smallint,
-  response_code smallint,
+  at timestamp with time zone,
   status posthorn.attempt_status,
-  dns_ms smallint,
-  connect_ms smallint,
-  tls_ms smallint,
   error_code text,
-  error text,
-  response_excerpt text
+  error text
 ) as …; -- schema/views/attempts_of_month.sql
 
 -- A row for each backfill of a watched table, with its state and progress.
@@ -606,16 +585,10 @@ create view posthorn.delivery_report (
 -- See posthorn.write_live_views.
 create view posthorn.live_deliveries (
   webhook_id uuid,
-  next_attempt_at timestamp with time zone,
-  ended_at timestamp with time zone,
   subscription_id integer,
   state posthorn.delivery_state,
-  handed_to integer,
   attempt_count smallint,
-  probe_count smallint,
-  schedule_offset smallint,
-  queued boolean,
-  reason text
+  next_attempt_at timestamp with time zone
 ) as …; -- schema/views/live_deliveries.sql
 
 -- The attempts of the tenants that the reader may read. Only for the view tenant_attempts.

@@ -29,7 +29,10 @@ begin
       into condition;
     comment := format('%s: %s', item.about, condition);
     if obj_description(format('posthorn.%I', item.name)::regclass, 'pg_class') is distinct from comment then
-      execute format('create or replace view posthorn.%I as select * from posthorn.%I where %s', item.name, item.parent, condition);
+      execute format('create or replace view posthorn.%I as select %s from posthorn.%I where %s', item.name,
+        (select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute
+          where attrelid = format('posthorn.%I', item.name)::regclass and attnum > 0),
+        item.parent, condition);
       execute format('comment on view posthorn.%I is %L', item.name, comment);
       written := written + 1;
     end if;

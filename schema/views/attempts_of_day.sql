@@ -1,3 +1,4 @@
--- Of all days, until posthorn.write_live_views writes it again.
-create or replace view posthorn.attempts_of_day as select * from posthorn.delivery_attempts;
+-- Of all days, until posthorn.write_live_views writes it again, with these columns.
+create or replace view posthorn.attempts_of_day as
+select webhook_id, subscription_id, at, status, duration_ms, error_code, error from posthorn.delivery_attempts;
 comment on view posthorn.attempts_of_day is 'See posthorn.write_live_views.';
