@@ -11,6 +11,8 @@ export const MAX_LATEST = 100;
 /** Webhooks that are looked at for it: pages of so many, the newest first. */
 export const MAX_LOOKED_AT = 10_000;
 const PAGE = 500;
+/** After this time no further page is looked at: a filter may take long, and the request has a turn of its tenant. */
+const MAX_MS = 3_000;
 /** Bodies that one statement tests a filter on. The first one is tested at any size that intake takes. */
 const MAX_TESTED_BYTES = 4 * 1024 * 1024;
 
@@ -51,6 +53,7 @@ export async function replayLatest(
 
 async function chooseLatest(pool: pg.Pool, latest: Latest): Promise<string[]> {
   const { tenant, last } = latest;
+  const startedAt = performance.now();
   const chosen: string[] = [];
   let after: readonly string[] | undefined;
   for (let pages = 0; pages < MAX_LOOKED_AT / PAGE; pages++) {
@@ -61,6 +64,7 @@ async function chooseLatest(pool: pg.Pool, latest: Latest): Promise<string[]> {
     const testedLast = tested.at(-1);
     const isCut = testedLast !== undefined && tested.length < ids.length;
     if (chosen.length >= last || (!isCut && page.next === null)) break;
+    if (performance.now() - startedAt > MAX_MS) break;
     after = isCut ? [testedLast.id] : (page.next ?? undefined);
   }
   return chosen.slice(0, last);

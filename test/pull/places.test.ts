@@ -1,6 +1,11 @@
 // The law of places for requests that pull: no tenant takes those of others.
 import fc from 'fast-check';
+import { pino } from 'pino';
 import t from 'tap';
+import { createApp } from '../../src/api/app.ts';
+import type { ApiServices } from '../../src/api/services.ts';
+import { loadSettings } from '../../src/config/settings.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
 import { createPullPlaces } from '../../src/pull/places.ts';
 
 t.test('a tenant alone gets four fifths, and leaves the rest', async (t) => {
@@ -55,4 +60,38 @@ t.test('whoever comes and goes, a tenant without a place gets one while any is f
     ),
   );
   t.pass('no counterexample');
+});
+
+t.test('a request without a place is told when to come again', async (t) => {
+  const places = createPullPlaces(5);
+  const settings = loadSettings({}, import.meta.dirname);
+  // The others are for requests that have a place.
+  const services = {
+    settings,
+    serves: 'everything',
+    log: pino({ level: 'silent' }),
+    metrics: createMetrics(settings),
+    subscriptions: { get: async () => ({ tenant: 'default', url: null, problem: null }) },
+    pullPlaces: places,
+  };
+  const app = await createApp(services as unknown as ApiServices);
+  t.teardown(() => app.close());
+  const pull = () => app.inject({ method: 'GET', url: '/v1/subscriptions/1/pull' });
+  const expected = (status: number, kind: string, detail: RegExp) => ({
+    statusCode: status,
+    headers: {
+      'content-type': /^application\/problem\+json/,
+      // Between five and ten seconds, so that not all come together.
+      'retry-after': /^[5-9]$/,
+    },
+    payload: new RegExp(`urn:posthorn:problem:${kind}.*${detail.source}`),
+  });
+  while (typeof places.take('default') === 'function');
+  const own = places.takenBy('default');
+  t.match(
+    await pull(),
+    expected(429, 'too-many-requests', new RegExp(`${own} requests of this tenant pull already`)),
+  );
+  for (let n = 0; n < 5; n++) places.take(`tenant ${n}`);
+  t.match(await pull(), expected(503, 'unavailable', /requests pull from this process already/));
 });

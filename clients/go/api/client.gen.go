@@ -5531,7 +5531,7 @@ type ClientInterface interface {
 
 	// ReplayLatestWithBody Send the latest webhooks to a subscription again
 	//
-	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5540,7 +5540,7 @@ type ClientInterface interface {
 
 	// ReplayLatest Send the latest webhooks to a subscription again
 	//
-	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -6802,7 +6802,7 @@ func (c *Client) ReplaySubscription(ctx context.Context, subscriptionId int, par
 
 // ReplayLatestWithBody Send the latest webhooks to a subscription again
 //
-// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6821,7 +6821,7 @@ func (c *Client) ReplayLatestWithBody(ctx context.Context, subscriptionId int, p
 
 // ReplayLatest Send the latest webhooks to a subscription again
 //
-// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -12419,7 +12419,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplayLatestWithBodyWithResponse Send the latest webhooks to a subscription again
 	//
-	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -12428,7 +12428,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplayLatestWithResponse Send the latest webhooks to a subscription again
 	//
-	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+	// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17222,7 +17222,7 @@ func (c *ClientWithResponses) ReplaySubscriptionWithResponse(ctx context.Context
 
 // ReplayLatestWithBodyWithResponse Send the latest webhooks to a subscription again
 //
-// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17237,7 +17237,7 @@ func (c *ClientWithResponses) ReplayLatestWithBodyWithResponse(ctx context.Conte
 
 // ReplayLatestWithResponse Send the latest webhooks to a subscription again
 //
-// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
+// Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest 10,000 webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
