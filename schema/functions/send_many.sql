@@ -37,6 +37,9 @@ declare
   max_bytes constant integer := 1024 * 1024;
   many constant integer := coalesce(cardinality(event_types), 0);
   shape constant text := '[1:' || many || ']';
+  first_type constant text := event_types[array_lower(event_types, 1)];
+  -- Null is equal to all elements of an empty array.
+  alike constant boolean := first_type is not null and coalesce(first_type = all (event_types), false);
   max_body_bytes bigint;
   header_list text;
   due timestamptz;
@@ -68,7 +71,7 @@ begin
     raise exception 'there are % event types and % ordering keys', many, cardinality(ordering_keys)
       using errcode = 'invalid_parameter_value', hint = 'Give one ordering key for each webhook (null: no key), or leave the ordering keys out.';
   end if;
-  max_body_bytes := posthorn.check_sending(event_types, tenant, channels, ordering_keys, idempotency_key, subscription_id);
+  max_body_bytes := posthorn.check_sending(case when alike then array[first_type] else event_types end, tenant, channels, ordering_keys, idempotency_key, subscription_id);
   header_list := posthorn.check_headers(headers);
   due := posthorn.check_deliver_at(deliver_at);
   if many = 0 then
@@ -83,6 +86,15 @@ begin
   end if;
   if array_dims(ordering_keys) <> shape then
     ordering_keys := array(select unnest(ordering_keys));
+  end if;
+
+  if alike and many between 2 and max_rows and idempotency_key is null and subscription_id is null and header_list is null
+    and due is null and pg_column_size(data) <= 4 * max_bytes then
+    all_ids := posthorn.store_webhooks(first_type, data, tenant, channels, ordering_keys, max_body_bytes);
+    if all_ids is not null then
+      return all_ids;
+    end if;
+    all_ids := '{}';
   end if;
 
   if idempotency_key is not null then
