@@ -48,7 +48,7 @@ begin
       coalesce(total, pg_relation_size(one.rel) / current_setting('block_size')::bigint))
     returning id into started;
   -- Without it, a worker finds the backfill within half a minute.
-  if current_setting('posthorn.notify', true) is distinct from 'off' then
+  if (lower(current_setting('posthorn.notify', true)) in ('off', 'false', 'no', '0')) is not true then
     perform pg_notify('posthorn_backfills', started::text);
   end if;
   return started;

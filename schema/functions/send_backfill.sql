@@ -8,7 +8,8 @@ create or replace function posthorn.send_backfill(backfill integer) returns doub
   language plpgsql
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
-  set IntervalStyle = postgres set bytea_output = hex set extra_float_digits = 1 set jit = off
+  set IntervalStyle = postgres set bytea_output = hex set extra_float_digits = 1
+  set quote_all_identifiers = off set lc_monetary = 'C' set jit = off
 as $$
 declare
   max_rows constant integer := 1000;

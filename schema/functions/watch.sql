@@ -115,7 +115,8 @@ begin
        language plpgsql security definer
        set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
        set DateStyle = ''ISO, MDY'' set TimeZone = ''UTC'' set search_path = pg_catalog, pg_temp
-       set IntervalStyle = postgres set bytea_output = hex set extra_float_digits = 1 set jit = off
+       set IntervalStyle = postgres set bytea_output = hex set extra_float_digits = 1
+       set quote_all_identifiers = off set lc_monetary = ''C'' set jit = off
        as %L',
     schema, name, '-- Posthorn watch: ' || options::text || posthorn.watch_function_body(options, key_columns));
   execute format('comment on function %I.%I() is %L', schema, name,

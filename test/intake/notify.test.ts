@@ -136,18 +136,49 @@ t.test('a prepared transaction sends when it is committed', async (t) => {
     return t.skip('max_prepared_transactions is 0 on this server', () => {});
   const receiver = await startReceiver(t);
   await subscribe(client, receiver.url);
+  await client.query(`
+    create table public.orders (id integer); insert into public.orders values (0);
+    select posthorn.watch('public.orders', event_type => 'order'),
+      posthorn.watch('public.orders', event_type => 'order', per => 'row')`);
   const name = `posthorn ${process.pid} ${Date.now()}`;
-  await client.query('begin');
-  await client.query(SENDS[0] as string);
-  await t.rejects(client.query(`prepare transaction '${name}'`), { code: '0A000' });
-  await client.query('rollback');
-  await client.query('set posthorn.notify = off');
-  await client.query('begin');
-  for (const sql of SENDS.filter((sql) => !sql.includes('held'))) await client.query(sql);
-  await client.query(`prepare transaction '${name}'`);
+  const prepare = async (...statements: string[]) => {
+    await client.query('begin');
+    for (const sql of statements) await client.query(sql);
+    try {
+      await client.query(`prepare transaction '${name}'`);
+    } finally {
+      await client.query('rollback');
+    }
+  };
+  // In one way a worker of the service is told of the webhook, in the others of a job.
+  for (const sql of SENDS) await t.rejects(prepare(sql), { code: '0A000' }, sql);
+
+  const sends = [
+    ...SENDS.filter((sql) => !sql.includes('held')),
+    `select posthorn.send_many('{order.a,order.b}', '{1,2}', idempotency_key => 'twice')`,
+    `select posthorn.send_json('order.a', '1')`,
+    `select posthorn.send_raw('1', event_type => 'order.a')`,
+    `select posthorn.send_query($$select 'order.a', '1'::jsonb$$)`,
+    'insert into public.orders values (1)',
+  ];
+  for (const setting of ['off', 'False']) {
+    await client.query(`set posthorn.notify = ${setting}`);
+    await prepare(
+      ...sends.map((sql) => sql.replace(/'(once|twice)'/, `'$1 ${setting}'`)),
+      `select posthorn.send('held.created', '1')`,
+      'select posthorn.backfill(1::oid)',
+    );
+    await client.query(`rollback prepared '${name}'`);
+  }
+  await prepare(...sends);
   t.strictSame(receiver.received, []);
   await client.query(`commit prepared '${name}'`);
-  await receiver.waitFor(3);
+  await receiver.waitFor(10);
+  await t.rejects(
+    prepare('select posthorn.pause(1)'),
+    { code: '0A000' },
+    'services learn at once of what is changed about subscriptions',
+  );
 });
 
 t.test(
