@@ -1,25 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Test } from 'tap';
 import { type Postgres, startPostgres } from '../chaos/lib/postgres.ts';
+import { ownRun } from './own-postgres.ts';
 
 /** Starts a server of its own, and a replica that follows it, until the test ends. */
 export async function startWithReplica(
   t: Test,
 ): Promise<{ readonly primary: Postgres; readonly replica: Postgres }> {
-  // As root, Postgres runs as another user, who may not be able to enter the folder of the tests.
-  const dir = mkdtempSync(join(tmpdir(), 'posthorn-replica-'));
-  chmodSync(dir, 0o755);
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  const run = {
-    quick: true,
-    dir,
-    onEnd: (undo: () => unknown) => t.teardown(async () => void (await undo())),
-    progress() {},
-  };
+  const run = ownRun(t);
+  const { dir } = run;
   const settings = { fsync: 'off', shared_buffers: '32MB' };
   const primary = await startPostgres(run, { dir: join(dir, 'primary'), settings });
   await copy(primary, join(dir, 'replica'));
