@@ -1447,7 +1447,7 @@ create function posthorn.send(event_type text, data jsonb, tenant text DEFAULT '
 -- Sends the next portion of a backfill. Returns the seconds until the one after it may be sent; null: the backfill has ended, or is being sent by another session.
 create function posthorn.send_backfill(backfill integer) returns double precision
   language plpgsql
-  set DateStyle=ISO, MDY; IntervalStyle=postgres; TimeZone=UTC; array_nulls=on; bytea_output=hex; extra_float_digits=1; jit=off; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  set DateStyle=ISO, MDY; IntervalStyle=postgres; TimeZone=UTC; array_nulls=on; bytea_output=hex; extra_float_digits=1; jit=off; lc_monetary=C; quote_all_identifiers=off; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send_backfill.sql
 -- may be executed by: nobody but the owner
 
@@ -1553,6 +1553,13 @@ create function posthorn.store_webhook(body bytea, content_type text, tenant tex
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/store_webhook.sql
+-- may be executed by: nobody but the owner
+
+-- Stores webhooks of one type with their deliveries and jobs, and returns their ids in the order given. Null: nothing was stored, because a subscription has a filter, or its deliveries are held, or there are too many deliveries.
+create function posthorn.store_webhooks(event_type text, data jsonb[], tenant text, channels text[], ordering_keys text[], max_body_bytes bigint) returns uuid[]
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; enable_seqscan=off; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/store_webhooks.sql
 -- may be executed by: nobody but the owner
 
 -- Creates a subscription in the caller's transaction, and returns its id. Raises an error with a hint if an argument is wrong.

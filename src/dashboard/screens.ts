@@ -14,6 +14,8 @@ import { Subscriptions } from './screens/subscriptions/list.tsx';
 import { Subscription } from './screens/subscriptions/subscription.tsx';
 import { Tenant } from './screens/tenants/tenant.tsx';
 import { Tenants } from './screens/tenants/tenants.tsx';
+import { Watch } from './screens/watches/watch.tsx';
+import { Watches } from './screens/watches/watches.tsx';
 import { Webhook } from './screens/webhook/webhook.tsx';
 import { Webhooks } from './screens/webhooks/webhooks.tsx';
 
@@ -87,5 +89,7 @@ export const SCREENS: readonly Screen[] = [
   { path: 'keys', title: 'Keys', component: Keys, nav: 'service', scope: 'admin' },
   { path: 'tenants', title: 'Tenants', component: Tenants, nav: 'service', scope: 'admin' },
   { path: 'tenants/:tenant_id', title: 'Tenant', component: Tenant, scope: 'admin' },
+  { path: 'watches', title: 'Watched tables', component: Watches, nav: 'service', scope: 'admin' },
+  { path: 'watches/:watch_id', title: 'Watched table', component: Watch, scope: 'admin' },
   { path: 'settings', title: 'Settings', component: Settings, nav: 'service', scope: 'admin' },
 ];

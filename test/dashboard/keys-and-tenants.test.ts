@@ -211,7 +211,7 @@ testInBrowser('the settings in force are shown without secrets', {}, async (t, {
 testInBrowser('only an admin is shown them', {}, async (t, { page, problems }) => {
   const { json } = await ask('POST', '/v1/keys', { scopes: ['manage', 'send'] });
   await signIn(page, posthorn, json.key);
-  for (const screen of ['keys', 'tenants', 'settings']) {
+  for (const screen of ['keys', 'tenants', 'watches', 'settings']) {
     await page.goto(`${posthorn.url}/dashboard/${screen}`);
     await page.getByText('This page needs the scope admin').waitFor();
   }

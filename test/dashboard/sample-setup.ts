@@ -72,7 +72,16 @@ export async function setUpSample(
     rate: 1,
   });
   await client.query(COUNTS);
+  await client.query(WATCHES);
 }
+
+/** Watched tables; one of them has a row that could not be sent. */
+const WATCHES = `
+  create table public.orders (id integer primary key, customer text, total numeric);
+  create table public.invoices (id integer primary key, total numeric);
+  select posthorn.watch('public.orders', ops => '{insert,update}', "when" => 'new.total > 100', ordering_key => 'pk'),
+    posthorn.watch('public.invoices', event_type => 'invoice', on_error => 'skip', "when" => '1000 / new.total < 10');
+  insert into public.invoices values (1, 0)`;
 
 /** A day of counts of each subscription, as if they had been counted: the third fails since three hours. */
 const COUNTS = `

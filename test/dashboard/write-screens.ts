@@ -51,6 +51,7 @@ const PICTURES: readonly Picture[] = [
   { name: 'keys', path: () => '/dashboard/keys', shows: 'console' },
   { name: 'tenants', path: () => '/dashboard/tenants', shows: 'Globex' },
   { name: 'tenant', path: () => '/dashboard/tenants/acme', shows: 'Portal' },
+  { name: 'watches', path: () => '/dashboard/watches', shows: 'public.invoices' },
   { name: 'settings', path: () => '/dashboard/settings', shows: 'POSTHORN_ROLE' },
 ];
 
