@@ -32,7 +32,7 @@ function send(url: string, agent: Agent | false, body?: string): Promise<Answer>
 t.test(
   'a process that stops says so in /readyz, and takes requests until balancers have read it',
   async (t) => {
-    const posthorn = await startTestService(t, { POSTHORN_SHUTDOWN_DELAY: '3s' });
+    const posthorn = await startTestService(t, { POSTHORN_SHUTDOWN_DELAY: '10s' });
     const id = await posthorn.subscribe('https://receiver.invalid/hook');
     const kept = new Agent({ keepAlive: true, maxSockets: 1 });
     t.teardown(() => kept.destroy());
