@@ -53,7 +53,9 @@ interface MaintenanceOptions {
 }
 
 interface Maintenance {
-  /** Each worker starts these, and each runs on a clock of its own. */
+  /** One worker does these on their clock; the others need to do them only seldom. */
+  readonly shared: readonly Pick<Periodic, 'start' | 'stop' | 'setPace'>[];
+  /** Each worker does these on their clock, since they depend on what it does otherwise. */
   readonly onClock: readonly Pick<Periodic, 'start' | 'stop'>[];
   /** An hourly job runs these in one process; if a run fails, that process tries it again by itself. */
   readonly hourly: readonly Pick<Periodic, 'runOnce' | 'stop'>[];
@@ -132,7 +134,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     loop: health.watch('delete_temporary', 'deleting subscriptions that nobody pulls any more'),
     log,
   });
-  const onClock = [
+  const shared = [
     waker,
     leaseKeeper,
     temporaryKeeper,
@@ -142,7 +144,6 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     partitionMaker,
     liveViews,
     clockKeeper,
-    commitMarks,
     counter,
     backfillSender,
   ];
@@ -193,5 +194,5 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       log,
     }),
   ];
-  return { onClock, hourly };
+  return { shared, onClock: [commitMarks], hourly };
 }

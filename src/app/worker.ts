@@ -40,6 +40,11 @@ const LARGE_BODY_MS = 10_000;
 const FORGOTTEN_MS = 60_000;
 /** Another process may have done the job that failed here; the queue tries it again after up to minutes. */
 const JOB_FORGOTTEN_MS = 5 * 60_000;
+/**
+ * The oldest worker does the shared work, and the others do it so much less often: they cost the database little, and
+ * it is done although the oldest one cannot do it.
+ */
+const SPARE_PACE = 20;
 /** The part of the grace period for handing back deliveries that have not finished. */
 const HAND_BACK_MS = 3_000;
 
@@ -204,7 +209,7 @@ export function createWorker(options: WorkerOptions): Worker {
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
     log,
   });
-  const { onClock, hourly } = createMaintenance({
+  const { shared, onClock, hourly } = createMaintenance({
     settings,
     databaseUrl,
     pool,
@@ -243,11 +248,14 @@ export function createWorker(options: WorkerOptions): Worker {
     handOver,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
     async start() {
+      presence.onOlder((workers) => {
+        for (const { setPace } of shared) setPace(workers === 0 ? 1 : SPARE_PACE);
+      });
       await presence.rescue();
       presence.start();
       await runner.start();
       handOver.start();
-      for (const { start } of onClock) start();
+      for (const { start } of [...shared, ...onClock]) start();
       backlogs.start();
     },
     async stop() {
@@ -255,7 +263,7 @@ export function createWorker(options: WorkerOptions): Worker {
       deliverer.stopBeginning();
       taskRunner.stop();
       const timer = setTimeout(() => ending.abort(), finishMs(settings.shutdownGraceMs));
-      await Promise.all(onClock.map(({ stop }) => stop()));
+      await Promise.all([...shared, ...onClock].map(({ stop }) => stop()));
       await Promise.all([
         runner.stop(),
         handedOver,

@@ -21,8 +21,10 @@ const MAX_PAUSE_MS = 50;
 const NO_LEASE_MS = 250;
 /** Long reads only go on while there is a long backlog. */
 const READ_FORGOTTEN_MS = 60_000;
-/** Deliveries whose notification was missed are found within this time. */
+/** Deliveries whose notification was missed are found within this time, by the oldest worker. */
 const SWEEP_MS = 30_000;
+/** The others look for them at every so many sweeps, in case that the oldest one cannot. */
+const SPARE_PACE = 20;
 /** A backlog without deliveries for this long is released; the next notification gives it an owner. */
 const IDLE_MS = 60_000;
 const MAX_ORPHANS = 2_000;
@@ -35,6 +37,8 @@ export interface Ownership {
   onTakenForDead(listener: (ownerIds: readonly string[]) => void): void;
   /** Called when owners were found dead and their backlogs are free. */
   onFreed(listener: () => void): void;
+  /** Called with the number of worker processes that are older than this one. */
+  onOlder(listener: (workers: number) => void): void;
 }
 
 export interface BacklogsOptions {
@@ -76,6 +80,8 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
   let mayHaveOrphans = false;
   let mayHaveMissed = false;
   let sweptAt = performance.now();
+  let sweeps = 0;
+  let isOldest = true;
   let started = false;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
@@ -236,8 +242,10 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
   async function sweep(ownerId: string): Promise<void> {
     const now = performance.now();
     taking.forgetElsewhere();
-    for (let after: number | null = 0; after !== null && !stopped; )
+    const looks = isOldest || sweeps % SPARE_PACE === 0;
+    for (let after: number | null = looks ? 0 : null; after !== null && !stopped; )
       after = (await findHeld(pool, after, true)).next;
+    sweeps += 1;
     await leaveTo(ownerId, sender.idleFor(IDLE_MS), false);
     sweptAt = now;
   }
@@ -275,6 +283,9 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
       ownership.onFreed(() => {
         mayHaveOrphans = true;
         wake(0);
+      });
+      ownership.onOlder((workers) => {
+        isOldest = workers === 0;
       });
       void ownStep.run(beginAnew);
       wake(SWEEP_MS);

@@ -14,6 +14,8 @@ export interface Periodic {
   start(): void;
   /** Runs now, or joins the current run; resolves when it has ended. It never rejects: the loop gets errors. */
   runOnce(): Promise<void>;
+  /** From now on, the time between two runs is so many times `everyMs`. */
+  setPace(times: number): void;
   /** Starts no more runs, and waits for the current run. */
   stop(): Promise<void>;
 }
@@ -26,10 +28,14 @@ export function createPeriodic({ everyMs, firstInMs = 0, run, loop }: PeriodicOp
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   let stopped = false;
+  let pace = 1;
+  /** When the next run begins; undefined while none is planned. */
+  let dueAt: number | undefined;
 
   function runLater(delayMs: number): void {
     clearTimeout(timer);
     if (stopped) return;
+    dueAt = performance.now() + delayMs;
     timer = setTimeout(runOnce, delayMs);
     timer.unref();
   }
@@ -38,7 +44,7 @@ export function createPeriodic({ everyMs, firstInMs = 0, run, loop }: PeriodicOp
     try {
       await run(() => !stopped);
       loop.succeeded();
-      if (everyMs !== undefined) runLater(everyMs);
+      if (everyMs !== undefined) runLater(everyMs * pace);
     } catch (error) {
       runLater(Math.min(loop.failed(error), everyMs ?? Number.POSITIVE_INFINITY));
     } finally {
@@ -48,6 +54,7 @@ export function createPeriodic({ everyMs, firstInMs = 0, run, loop }: PeriodicOp
 
   function runOnce(): Promise<void> {
     clearTimeout(timer);
+    dueAt = undefined;
     running ??= runAndPlan();
     return running;
   }
@@ -55,6 +62,12 @@ export function createPeriodic({ everyMs, firstInMs = 0, run, loop }: PeriodicOp
   return {
     start: () => runLater(firstInMs),
     runOnce,
+    setPace(times) {
+      pace = times;
+      if (everyMs === undefined || dueAt === undefined) return;
+      const leftMs = dueAt - performance.now();
+      if (leftMs > everyMs * pace) runLater(everyMs * pace);
+    },
     async stop() {
       stopped = true;
       clearTimeout(timer);

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { OWNER_NAMES } from '../backlog/ownership.sql.ts';
 import { LOCK_SPACE } from '../db/advisory-locks.ts';
 import { TIMEOUT_MS } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
@@ -13,6 +14,8 @@ import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
 
 const BEAT_EVERY_MS = 5_000;
+/** The third worker and further ones beat half as often: two find dead workers within five seconds, whichever of them dies. */
+const SPARE_PACE = 2;
 /**
  * A process that has not renewed its lease for this long is taken for dead although its session still
  * exists: it is frozen, or Postgres has not noticed that packets to it are dropped.
@@ -30,14 +33,14 @@ const SETTLED_MS = 3_000;
  * was killed while Postgres ran its statement, webhooks are committed after it was found dead. It stays longer while a
  * transaction is open that began to write before: posthorn.send may have handed a webhook over in it.
  */
-const LATE_COMMIT_MS = BEAT_EVERY_MS + 2 * TIMEOUT_MS;
+const LATE_COMMIT_MS = SPARE_PACE * BEAT_EVERY_MS + 2 * TIMEOUT_MS;
 /** Receivers whose open requests a worker's row shows: those with the most. */
 const MAX_SHOWN = 1_000;
-const AWAY_MS = 3 * BEAT_EVERY_MS;
+const AWAY_MS = 4 * BEAT_EVERY_MS;
 /** The database's clock was set forward if it went so much more than this process's in the same time. */
 const STEP_MS = 10_000;
 /** After such a step, all workers have renewed their leases by the new clock within this time. */
-const STEP_SETTLED_MS = 3 * BEAT_EVERY_MS;
+const STEP_SETTLED_MS = 4 * BEAT_EVERY_MS;
 
 /**
  * SQL condition on a row of posthorn.workers: $1 are this process's own rows, $2 tells that none may be taken for
@@ -51,6 +54,9 @@ const IS_DEAD = `not $2 and not w.pool_id = any($1)
                 where l.locktype = 'advisory' and l.granted
                   and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
                   and l.classid = ${LOCK_SPACE} and l.objid = w.id::oid and l.objsubid = 2))`;
+
+/** SQL condition on a row of posthorn.workers: it is that of a queue, of which a process has one. */
+const IS_QUEUE = `pool_id not like '${HAND_OVER_NAMES}' and pool_id not like '${OWNER_NAMES}%'`;
 
 export interface Presence {
   /**
@@ -83,6 +89,11 @@ export interface Presence {
   claim(): () => boolean;
   /** Adds a listener for pools of this process that were taken for dead. Call it before `start`. */
   onTakenForDead(listener: (poolIds: readonly string[]) => void): void;
+  /**
+   * Adds a listener for the number of worker processes that are older than this one, as each beat finds it. Call it
+   * before `start`. Until the first beat, it is not known.
+   */
+  onOlder(listener: (workers: number) => void): void;
   /** Adds a listener for dead workers whose jobs and backlogs were freed. Call it before `start`. */
   onFreed(listener: () => void): void;
 }
@@ -95,7 +106,7 @@ interface PendingRegistration {
 
 /**
  * Knows which worker processes are alive. Each holds an advisory lock on its database session, which
- * Postgres releases when the session ends for any reason; and each renews a lease every five seconds,
+ * Postgres releases when the session ends for any reason; and each renews a lease every five or ten seconds,
  * for deaths that end no session. graphile-worker itself frees the jobs of a killed process only after
  * four hours.
  *
@@ -125,6 +136,7 @@ export function createPresence(
   let timesTakenForDead = 0;
   const listeners: ((poolIds: readonly string[]) => void)[] = [];
   const freedListeners: (() => void)[] = [];
+  const olderListeners: ((workers: number) => void)[] = [];
 
   session.onConnect(async (connected) => {
     const missing: string[] = [];
@@ -202,6 +214,7 @@ export function createPresence(
       left: string[] | null;
       mine: string[] | null;
       stepped_ms: number | null;
+      older: number;
     }>({
       name: 'beat',
       text: `
@@ -231,6 +244,11 @@ export function createPresence(
           (select array_agg(pool_id) from leaving where is_over) as left,
           (select array_agg(pool_id) from mine) as mine,
           (select ms from step where ms > ${STEP_MS}) as stepped_ms,
+          (
+            select count(*)::integer from posthorn.workers
+            where ${IS_QUEUE} and pool_id not in (select pool_id from dead)
+              and id < (select min(id) from posthorn.workers where ${IS_QUEUE} and pool_id = any($1))
+          ) as older,
           (select count(*) from freed) as freed`,
       values: [poolIds, renewOnly, inFlightAsJson(), silenceCounts, sinceMs],
     });
@@ -250,6 +268,9 @@ export function createPresence(
       for (const id of lost) known.delete(id);
       takenForDead(lost);
     }
+    const older = row?.older ?? 0;
+    beating.setPace(older < 2 ? 1 : SPARE_PACE);
+    for (const listener of olderListeners) listener(older);
     const pools = row?.pools ?? 0;
     if (pools > 0) for (const listener of freedListeners) listener();
     if (row?.leaving != null) await endHandOvers(row.leaving, row.left ?? []);
@@ -326,6 +347,7 @@ export function createPresence(
       return () => timesTakenForDead === times && untilTooSilentMs() > 0;
     },
     onTakenForDead: (listener) => void listeners.push(listener),
+    onOlder: (listener) => void olderListeners.push(listener),
     onFreed: (listener) => void freedListeners.push(listener),
   };
 }

@@ -19,6 +19,7 @@ import { createLoopParts } from '../lib/loop-parts.ts';
 import type { Presence } from '../maintenance/worker-lease.ts';
 import { DeliveryTakenError } from '../sending/deliverer.ts';
 import type { Taker } from '../sending/hand-over.ts';
+import { createPolling, SPARE_POLL_MS } from './polling.ts';
 import { createWakeUps } from './wake-ups.ts';
 import { watchPool } from './watch-pool.ts';
 
@@ -39,11 +40,6 @@ const END_MS = 2_000;
 const COMPLETE_MS = 20;
 /** Wake-ups this close together become one. */
 const WAKE_STEP_MS = 50;
-/**
- * The queue is polled this often for jobs without a wake-up: NOTIFY announces new ones, `wakeIn` retries,
- * and freeing a dead worker's jobs polls at once. Polling is half of an idle process's statements.
- */
-const POLL_MS = 3_000;
 /**
  * A fetch that found jobs is followed by another one within this time: an application that sends with
  * posthorn.notify = off, and has just sent, sends again. A lone job costs one fetch more.
@@ -148,6 +144,8 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     },
   });
 
+  const polling = createPolling(() => current?.workerPool.nudge(1));
+
   /** Fetches again soon, unless that is planned already. */
   function follow(): void {
     if (stopping) return;
@@ -181,7 +179,9 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     events.on('localQueue:getJobs:complete', ({ jobs }) => {
       active();
       wakeUps.fetched(jobs.length);
-      if (jobs.length > 0) follow();
+      if (jobs.length === 0) return;
+      polling.found();
+      follow();
     });
     events.on('job:start', active);
     const runner = await run({
@@ -194,7 +194,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
           events,
           logger: queueLogger(log),
           concurrentJobs: concurrency,
-          pollInterval: POLL_MS,
+          pollInterval: SPARE_POLL_MS,
           localQueue: { size: PREFETCH },
           completeJobBatchDelay: COMPLETE_MS,
           failJobBatchDelay: 0,
@@ -266,6 +266,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   }
 
   presence.onFreed(() => current?.workerPool.nudge(1));
+  presence.onOlder(polling.setOlder);
   presence.onTakenForDead((poolIds) => {
     // A pool that is being replaced finishes its jobs, and its successor is not concerned.
     if (current !== undefined && poolIds.includes(current.workerPool.id)) replace();
@@ -273,6 +274,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   return {
     async start() {
       use(await startPool());
+      polling.start();
     },
     wakeIn(delayMs) {
       if (delayMs > WAKE_HORIZON_MS || stopping) return;
@@ -291,6 +293,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
       stopping = true;
       for (const timer of dueAt.values()) clearTimeout(timer);
       clearTimeout(following);
+      polling.stop();
       wakeUps.stop();
       await Promise.race([replacing, sleep(END_MS, undefined, { ref: false })]);
       await Promise.all([current === undefined ? undefined : drain(current), ...draining]);

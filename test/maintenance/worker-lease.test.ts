@@ -117,6 +117,47 @@ t.test('a worker is told which of its pools was taken for dead', async (t) => {
   t.strictSame(dead, ['taken']);
 });
 
+t.test(
+  'each worker knows how many are older, and the next one is the oldest when that is gone',
+  async (t) => {
+    const { databaseUrl, presence, looking } = await startPresence(t);
+    const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
+    const log = pino({ level: 'silent' });
+    const session = createSession({ databaseUrl, purpose: 'session', loop: anyLoop, log });
+    const other = createPresence(pool, session, anyLoop, log);
+    t.teardown(async () => {
+      await other.stop();
+      await session.stop();
+      await pool.end();
+    });
+    const olderThan: Record<string, number> = {};
+    presence.onOlder((workers) => Object.assign(olderThan, { presence: workers }));
+    other.onOlder((workers) => Object.assign(olderThan, { other: workers }));
+    await session.start();
+    // The row of a worker that is gone may stay for long, because of what was handed over to it.
+    await looking.query(
+      `insert into posthorn.workers (pool_id, host, pid) values ('hand-over-7', 'here', 1)`,
+    );
+    await presence.register('backlog a');
+    await presence.register('queue a');
+    await other.register('backlog b');
+    await other.register('queue b');
+    await presence.rescue();
+    await other.rescue();
+    t.strictSame(olderThan, { presence: 0, other: 1 });
+    // Its session has ended, and nobody has found that out yet.
+    await looking.query(
+      `insert into posthorn.workers (id, pool_id, host, pid) values (0, 'dead', 'here', 1)`,
+    );
+    await other.rescue();
+    await presence.rescue();
+    t.strictSame(olderThan, { presence: 0, other: 1 });
+    await presence.retire('queue a');
+    await other.rescue();
+    t.equal(olderThan.other, 0);
+  },
+);
+
 t.test("a step of the database's clock makes no living worker dead", async (t) => {
   const { databaseUrl, presence, looking } = await startPresence(t);
   const pool = createPool({ connectionString: databaseUrl, purpose: 'test', max: 2 });
@@ -194,7 +235,7 @@ t.test(
       begin;
       insert into posthorn.deliveries (webhook_id, subscription_id, handed_to) values (posthorn.uuidv7(), 1, 7)`);
     await looking.query(
-      `update posthorn.workers set seen_at = now() - interval '15 seconds' where pool_id = 'hand-over-7'`,
+      `update posthorn.workers set seen_at = now() - interval '20 seconds' where pool_id = 'hand-over-7'`,
     );
     for (let times = 0; times < 3; times++) await presence.rescue();
     t.ok(await isKnown(looking, 'hand-over-7'), 'a transaction that sent before is still open');

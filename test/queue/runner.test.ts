@@ -21,20 +21,22 @@ t.test('a pool that is replaced before it was registered leaves no caller waitin
   const pools: string[] = [];
   const retired: string[] = [];
   let takenForDead: (poolIds: readonly string[]) => void = () => {};
-  const presence: Pick<Presence, 'register' | 'retire' | 'onTakenForDead' | 'onFreed'> = {
-    async register(poolId) {
-      pools.push(poolId);
-      // Without a session, as after a partition, the second one waits for it, in vain.
-      if (pools.length === 2) await new Promise(() => {});
-    },
-    async retire(poolId) {
-      retired.push(poolId);
-    },
-    onTakenForDead(listener) {
-      takenForDead = listener;
-    },
-    onFreed() {},
-  };
+  const presence: Pick<Presence, 'register' | 'retire' | 'onTakenForDead' | 'onFreed' | 'onOlder'> =
+    {
+      async register(poolId) {
+        pools.push(poolId);
+        // Without a session, as after a partition, the second one waits for it, in vain.
+        if (pools.length === 2) await new Promise(() => {});
+      },
+      async retire(poolId) {
+        retired.push(poolId);
+      },
+      onTakenForDead(listener) {
+        takenForDead = listener;
+      },
+      onFreed() {},
+      onOlder() {},
+    };
   let done = 0;
   const runner = createQueueRunner({
     session: NO_SESSION,
