@@ -31,7 +31,10 @@ async function upgradeOneByOne(run: Run) {
   const databaseUrl = postgres.url;
   const ports = [await freePort(), await freePort(), await freePort(), await freePort()];
   const port = await freePort();
-  await startBalancer(run, port, ports);
+  await startBalancer(run, {
+    listen: `127.0.0.1:${port}`,
+    servers: ports.map((one) => `127.0.0.1:${one}`),
+  });
   const start = (role: 'api' | 'worker', at = 0, root?: string) =>
     startPosthorn(run, {
       databaseUrl,

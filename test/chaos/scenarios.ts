@@ -4,6 +4,8 @@ import { embedded } from './embedded.ts';
 import { failover } from './failover.ts';
 import { frozen } from './frozen.ts';
 import { hostile } from './hostile.ts';
+import { hosts } from './hosts.ts';
+import { idle } from './idle.ts';
 import { kill } from './kill.ts';
 import type { Scenario } from './lib/scenario.ts';
 import { migrations } from './migrations.ts';
@@ -35,6 +37,8 @@ export const scenarios: readonly Scenario[] = [
   hostile,
   failover,
   patroni,
+  hosts,
+  idle,
   backup,
   embedded,
   rolling,

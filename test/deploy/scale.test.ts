@@ -103,7 +103,10 @@ t.test(
     const file = join(ROOT, 'deploy', 'haproxy', 'haproxy.cfg');
     await t.resolves(run([HAPROXY, '-c', '-f', file], ROOT));
     // With the servers of a host, as its comment says.
-    const text = balancerConfiguration(5000, [5001, 5002]);
+    const text = balancerConfiguration({
+      listen: '127.0.0.1:5000',
+      servers: ['127.0.0.1:5001', '127.0.0.1:5002'],
+    });
     const own = join(t.testdir({ 'haproxy.cfg': text }), 'haproxy.cfg');
     await t.resolves(run([HAPROXY, '-c', '-f', own], ROOT));
     const wrong = join(

@@ -18,16 +18,24 @@ const CONFIGURATION = join(
   'haproxy.cfg',
 );
 
+/** Where the balancer listens and leads, as `host:port`. */
+export interface BalancerOptions {
+  readonly listen: string;
+  readonly servers: readonly string[];
+  /** The command that starts it on another host, such as `ip netns exec …`. */
+  readonly through?: readonly string[];
+}
+
 /**
- * Returns deploy/haproxy/haproxy.cfg for processes of this machine: with these ports instead of the names of Docker.
+ * Returns deploy/haproxy/haproxy.cfg with these servers instead of the names of Docker.
  *
  * @throws Error if the file has not the lines that are replaced.
  */
-export function balancerConfiguration(port: number, servers: readonly number[]): string {
+export function balancerConfiguration({ listen, servers }: BalancerOptions): string {
   let text = readFileSync(CONFIGURATION, 'utf8');
-  const lines = servers.map((server, n) => `    server api${n + 1} 127.0.0.1:${server}`);
+  const lines = servers.map((server, n) => `    server api${n + 1} ${server}`);
   for (const [found, instead] of [
-    [/bind :5000$/m, `bind 127.0.0.1:${port}`],
+    [/bind :5000$/m, `bind ${listen}`],
     [/^ {4}server-template .*$/m, lines.join('\n')],
     [/^resolvers docker\n(?: {4}.*\n)+/m, ''],
   ] as const) {
@@ -38,27 +46,25 @@ export function balancerConfiguration(port: number, servers: readonly number[]):
 }
 
 /**
- * Runs HAProxy in front of these ports until the scenario ends. They need not be open yet.
+ * Runs HAProxy in front of these servers until the scenario ends. They need not listen yet.
  *
  * @throws Skipped if HAProxy is not here and cannot be installed.
  */
-export async function startBalancer(
-  run: Run,
-  port: number,
-  servers: readonly number[],
-): Promise<void> {
+export async function startBalancer(run: Run, options: BalancerOptions): Promise<void> {
   if (!hasPrograms([HAPROXY], ['haproxy'])) throw new Skipped('apt-get install haproxy');
   const path = join(run.dir, 'haproxy.cfg');
-  writeFileSync(path, balancerConfiguration(port, servers));
-  const child = spawn(HAPROXY, ['-db', '-f', path], { stdio: 'ignore' });
+  writeFileSync(path, balancerConfiguration(options));
+  const [command = HAPROXY, ...args] = [...(options.through ?? []), HAPROXY, '-db', '-f', path];
+  const child = spawn(command, args, { stdio: 'ignore' });
   run.onEnd(async () => {
     child.kill('SIGKILL');
     await ended(child);
   });
+  const { hostname, port } = new URL(`http://${options.listen}`);
   await until('HAProxy listens', async () => {
     if (child.exitCode !== null) throw new Error(`HAProxy ended with ${child.exitCode}`);
     return await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () =>
+      const socket = connect(Number(port), hostname, () => resolve(true)).on('error', () =>
         resolve(false),
       );
       socket.unref().end();

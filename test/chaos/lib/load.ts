@@ -64,8 +64,10 @@ export function startLoad(options: LoadOptions): Load {
           accepted.set((JSON.parse(body) as { webhook_id: string }).webhook_id, lastAcceptedAt);
         } else {
           refuse(String(status), since);
-          if (body.includes(':outcome-unknown"')) unsure += 1;
-          if (!/content-type: application\/problem\+json/i.test(head)) malformed += 1;
+          const isProblem = /content-type: application\/problem\+json/i.test(head);
+          // A balancer that answers itself does not know the outcome.
+          if (!isProblem || body.includes(':outcome-unknown"')) unsure += 1;
+          if (!isProblem) malformed += 1;
         }
       } catch (error) {
         socket?.destroy();

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { findBinaries } from '#src/db/embedded/binaries.ts';
 import { prepareOwner } from '#src/db/embedded/owner.ts';
 import { until } from '../../helpers/until.ts';
+import type { Host } from './hosts.ts';
 import { ended, freePort } from './processes.ts';
 import type { Run } from './scenario.ts';
 
@@ -20,6 +21,8 @@ export interface PostgresOptions {
   readonly database?: 'empty' | 'none';
   /** Where it listens besides the loopback address. */
   readonly address?: string;
+  /** The host that it runs on, and listens on alone; this machine must reach it. */
+  readonly host?: Pick<Host, 'address' | 'through'>;
 }
 
 /** A server of the scenario's own, on TCP, that can be ended in every way. */
@@ -46,7 +49,8 @@ export async function startPostgres(run: Run, options: PostgresOptions = {}): Pr
     options.binDir === undefined ? found[name] : join(options.binDir, name);
   const cluster = join(owner.dataDir, 'postgres');
   const port = await freePort();
-  const url = `postgresql://posthorn@127.0.0.1:${port}/posthorn`;
+  const { host } = options;
+  const url = `postgresql://posthorn@${host?.address ?? '127.0.0.1'}:${port}/posthorn`;
   if (!existsSync(join(cluster, 'PG_VERSION'))) {
     const made = spawnSync(
       program('initdb'),
@@ -65,7 +69,7 @@ export async function startPostgres(run: Run, options: PostgresOptions = {}): Pr
   const { uid, gid } = owner.identity;
   if (uid !== undefined && gid !== undefined) await chown(cluster, uid, gid);
   const settings = {
-    listen_addresses: ['127.0.0.1', options.address].filter(Boolean).join(','),
+    listen_addresses: host?.address ?? ['127.0.0.1', options.address].filter(Boolean).join(','),
     port: String(port),
     unix_socket_directories: '',
     max_connections: '100',
@@ -102,20 +106,21 @@ export async function startPostgres(run: Run, options: PostgresOptions = {}): Pr
   }
 
   async function start(): Promise<void> {
-    child = spawn(
+    const asOwner = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'];
+    const [command = '', ...args] = [
+      // Only root enters a host, and becomes Postgres' user there.
+      ...(host === undefined ? [] : [...host.through, ...(uid === undefined ? [] : asOwner)]),
       program('postgres'),
-      [
-        '-D',
-        cluster,
-        ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-      ],
-      {
-        ...owner.identity,
-        cwd: owner.dataDir,
-        env: { LC_ALL: 'C', TZ: 'UTC' },
-        stdio: ['ignore', log, log],
-      },
-    );
+      '-D',
+      cluster,
+      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ];
+    child = spawn(command, args, {
+      ...(host === undefined ? owner.identity : {}),
+      cwd: owner.dataDir,
+      env: { LC_ALL: 'C', TZ: 'UTC' },
+      stdio: ['ignore', log, log],
+    });
     await until('Postgres is ready', isUp);
   }
 
