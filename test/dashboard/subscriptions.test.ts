@@ -170,6 +170,7 @@ testInBrowser(
     await page.getByText('when nobody pulls for 10m').waitFor();
     const id = Number(/subscriptions\/(\d+)/.exec(page.url())?.[1]);
     t.match(await read(id), { url: null, expire_after: '10m', max_in_flight: 7 });
+    t.equal(await page.getByText('Circuit', { exact: true }).count(), 0, 'it has no circuit');
     await link(page, 'Edit').click();
     await expiry.fill('');
     await button(page, 'Save').click();

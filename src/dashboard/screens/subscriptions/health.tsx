@@ -11,21 +11,25 @@ interface HealthProps {
 /** How the receiver does: first what is wrong and what to do about it, then the figures. */
 export function Health({ subscription, health }: HealthProps) {
   const { circuit, held, held_more, oldest_held_at, in_flight, recent } = health;
+  // A receiver that pulls gets no requests, and so has no circuit.
+  const isSent = subscription.url !== null;
   return (
     <>
       <Trouble subscription={subscription} health={health} />
       <dl class="facts panel figures">
-        <div>
-          <dt>Circuit</dt>
-          <dd>
-            {circuit.state === 'half_open' ? 'half open' : circuit.state}
-            {circuit.next_probe_at !== null && (
-              <span class="second">
-                next probe <Countdown to={circuit.next_probe_at} whenDue="now" />
-              </span>
-            )}
-          </dd>
-        </div>
+        {isSent && (
+          <div>
+            <dt>Circuit</dt>
+            <dd>
+              {circuit.state === 'half_open' ? 'half open' : circuit.state}
+              {circuit.next_probe_at !== null && (
+                <span class="second">
+                  next probe <Countdown to={circuit.next_probe_at} whenDue="now" />
+                </span>
+              )}
+            </dd>
+          </div>
+        )}
         <div>
           <dt>Held</dt>
           <dd>
@@ -44,10 +48,12 @@ export function Health({ subscription, health }: HealthProps) {
             )}
           </dd>
         </div>
-        <div>
-          <dt>In flight</dt>
-          <dd>{formatCount(in_flight)}</dd>
-        </div>
+        {isSent && (
+          <div>
+            <dt>In flight</dt>
+            <dd>{formatCount(in_flight)}</dd>
+          </div>
+        )}
         <div>
           <dt>Attempts a second</dt>
           <dd>
