@@ -23,6 +23,9 @@ declare
 begin
   perform pg_advisory_xact_lock(1347637332, 0);
   for missing in
+    with listed as materialized (
+      select * from posthorn.list_partitions()
+    )
     select wanted.parent, lower(gap) as start_at, upper(gap) as end_at, wanted.width
     from (
       select parent, width, first_day::timestamp at time zone 'UTC' as from_at
@@ -34,7 +37,7 @@ begin
     cross join lateral unnest(
       tstzmultirange(tstzrange(wanted.from_at, (last_day + 1)::timestamp at time zone 'UTC'))
       - (select coalesce(range_agg(tstzrange(p.from_at, p.until_at)), '{}')
-         from posthorn.list_partitions() as p
+         from listed as p
          where p.parent = wanted.parent)) as gap
   loop
     start_at := missing.start_at;

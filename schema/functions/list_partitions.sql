@@ -19,11 +19,13 @@ as $$
     detaching
   from (
     select p.relname::text as parent, c.relname::text as name, i.inhdetachpending as detaching,
-      substring(pg_get_expr(c.relpartbound, c.oid) from 'FROM \(''([^'']+)''\)') as lower,
-      substring(pg_get_expr(c.relpartbound, c.oid) from 'TO \(''([^'']+)''\)') as upper
+      bounds[1] as lower, bounds[2] as upper
     from pg_inherits i
     join pg_class p on p.oid = i.inhparent
     join pg_class c on c.oid = i.inhrelid
+    -- The offset makes it run once for each, because writing the bounds is most of the cost.
+    cross join lateral (
+      select regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''([^'']+)''\) TO \(''([^'']+)''\)') as bounds offset 0) as b
     where i.inhparent in ('posthorn.webhook_payloads'::regclass, 'posthorn.deliveries'::regclass,
       'posthorn.delivery_attempts'::regclass, 'posthorn.idempotency_keys'::regclass)
   ) as bound

@@ -29,7 +29,7 @@ const LOST_AFTER_MS = 60_000;
 /** A task whose next batch is overdue by this has lost its job. */
 const LOST_TASK_MS = 30_000;
 /** Seldom, since an idle process should cost the database little. */
-const WAKE_TASKS_MS = 30_000;
+const WAKE_TASKS_MS = 60_000;
 
 interface MaintenanceOptions {
   readonly settings: Settings;

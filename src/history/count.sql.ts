@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { historyIn, readLiveHistory } from '../db/live-history.ts';
+import { historyIn, type IdRange } from '../db/live-history.ts';
 import { isAmong } from '../db/planner.ts';
 import { floorOf } from '../db/uuidv7.ts';
 
@@ -37,12 +37,16 @@ const KEEP_HOURS = `interval '400 days'`;
  * @returns true if more minutes may be complete.
  */
 export async function countMinutes(pool: pg.Pool): Promise<boolean> {
-  const progress = await pool.query<{ counted_until: Date }>(
-    'select counted_until from posthorn.counting',
+  // One statement, because an idle process does it too.
+  const progress = await pool.query<{ counted_until: Date } & IdRange>(
+    `select c.counted_until, l.from_id as from, l.below_id as below
+     from posthorn.counting c cross join lateral posthorn.live_history(c.counted_until) l
+     order by l.from_id nulls first`,
   );
+  if (progress.rows[0] === undefined) return false;
   // Another process may move it meanwhile: only on, to newer history.
-  const since = progress.rows[0]?.counted_until ?? new Date(0);
-  const live = await readLiveHistory(pool, since);
+  const since = progress.rows[0].counted_until;
+  const live = historyIn(progress.rows);
   const recent = historyIn([{ from: floorOf(since), below: null }]);
   const { rows } = await pool.query<{ more: boolean }>(
     `with place as materialized (

@@ -9,7 +9,7 @@ import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 import { KEPT_FAILURES, mergeWatchFailures } from './watch-failures.ts';
 
 /** Seldom, since an idle process should cost the database little. */
-const EVERY_MS = 30_000;
+const EVERY_MS = 60_000;
 /** A backfill whose next portion is due later leaves the others their turn. */
 const SOON_MS = 1_000;
 /** Errors of a transaction that is to be tried again: a conflict with another transaction. */

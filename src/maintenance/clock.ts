@@ -4,7 +4,7 @@ import { MAX_MOVED, moveFutureTimes } from '../deliveries/future-times.sql.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
-const EVERY_MS = 30_000;
+const EVERY_MS = 60_000;
 
 /** Looks for times that a wrong clock of the database made, and logs in a line what it moved. */
 export function createClockKeeper(pool: pg.Pool, loop: Loop, log: Logger): Periodic {

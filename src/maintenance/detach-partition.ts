@@ -43,6 +43,7 @@ export async function finishDetached(client: pg.PoolClient): Promise<void> {
      where c.relnamespace = 'posthorn'::regnamespace and c.relkind = 'r'
        and obj_description(c.oid, 'pg_class') like '${MARK}%'`,
   );
+  if (rows.length === 0) return;
   const detaching = new Set(
     (await partitions(client)).filter((p) => p.detaching).map(({ name }) => name),
   );

@@ -14,7 +14,8 @@ import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
 /** Not urgent, and an idle process should cost the database little. */
-const EVERY_MS = 30_000;
+const EXPIRE_EVERY_MS = 60_000;
+const SKIP_EVERY_MS = 30_000;
 /** Held deliveries wait at least this long, even with a shorter retry schedule. */
 const MIN_EXPIRY_MS = 3_600_000;
 
@@ -46,7 +47,7 @@ export function createExpiry({ pool, schedule, onExpired, loop, log }: ExpiryOpt
     'expired deliveries that were held longer than their retry schedule',
   );
 
-  return createPeriodic({ everyMs: EVERY_MS, run, loop });
+  return createPeriodic({ everyMs: EXPIRE_EVERY_MS, run, loop });
 }
 
 /** Creates what expires held deliveries, and says so in the log with `message`. */
@@ -119,7 +120,7 @@ export function createSkipping(pool: pg.Pool, loop: Loop): Periodic {
     await endSkipping(pool, id);
   }
 
-  return createPeriodic({ everyMs: EVERY_MS, run, loop });
+  return createPeriodic({ everyMs: SKIP_EVERY_MS, run, loop });
 }
 
 /** Returns how long a held delivery stays owed: as long as its retry schedule. */

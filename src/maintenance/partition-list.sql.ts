@@ -31,18 +31,21 @@ export async function partitions(client: pg.PoolClient): Promise<Partition[]> {
   return rows;
 }
 
-/** Returns the partitions of a table whose last row is older than that, the oldest first. */
+/**
+ * Returns the partitions whose last row is older than its table keeps rows, in the order in which they are dropped: table
+ * by table, the oldest first. They are listed once, because that takes long if there are a thousand.
+ */
 export async function expired(
   client: pg.PoolClient,
-  table: Partition['parent'],
-  keepMs: number,
+  keepMs: Readonly<Record<Partition['parent'], number>>,
 ): Promise<Partition[]> {
   const { rows } = await client.query<Partition>(
-    `select *, obj_description(format('posthorn.%I', name)::regclass, 'pg_class') is not distinct from '${REDUCED}' as reduced
-     from posthorn.list_partitions()
-     where parent = $1 and not detaching and until_at <= now() - $2 * interval '1 millisecond'
-     order by from_at`,
-    [table, keepMs],
+    `select l.*, obj_description(format('posthorn.%I', l.name)::regclass, 'pg_class') is not distinct from '${REDUCED}' as reduced
+     from unnest($1::text[], $2::float8[]) with ordinality as t (name, keep_ms, place)
+     join posthorn.list_partitions() l on l.parent = t.name
+     where not l.detaching and l.until_at <= now() - t.keep_ms * interval '1 millisecond'
+     order by t.place, l.from_at`,
+    [TABLES, TABLES.map((table) => keepMs[table])],
   );
   return rows;
 }

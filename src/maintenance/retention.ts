@@ -8,7 +8,7 @@ import { errorMessage } from '../lib/errors.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 import { detach, finishDetached } from './detach-partition.ts';
-import { expired, owedIn, TABLES } from './partition-list.sql.ts';
+import { expired, owedIn } from './partition-list.sql.ts';
 import { withPatientPool } from './patient-pool.ts';
 import { noteQuietHistory } from './quiet-history.ts';
 import { replaceReserves } from './replace-reserves.ts';
@@ -95,47 +95,48 @@ async function dropExpired(
 ): Promise<void> {
   const owed = new Set<string>();
   const notExported = new Map<string, unknown>();
-  for (const table of TABLES) {
-    const keepMs = table === 'idempotency_keys' ? KEYS_MS : retentionMs;
-    for (const partition of await expired(client, table, keepMs)) {
-      if (!goesOn()) return;
-      const day = partition.from_at.toISOString().slice(0, 10);
-      const keepsFailed =
-        table !== 'idempotency_keys' &&
-        failedRetentionMs > retentionMs &&
-        partition.until_at.getTime() > Date.now() - failedRetentionMs;
-      if (keepsFailed && partition.reduced) continue;
-      const kept = table === 'idempotency_keys' ? null : await owedIn(client, partition);
-      if (kept !== null) {
-        if (!owed.has(day) && kept === 'due')
-          log.warn(
-            { day },
-            'history kept past its retention: deliveries of that day are still owed',
-          );
-        if (!owed.has(day) && kept === 'scheduled')
-          log.info({ day }, 'history kept past its retention: webhooks of that day are scheduled');
-        owed.add(day);
+  const partitions = await expired(client, {
+    deliveries: retentionMs,
+    delivery_attempts: retentionMs,
+    webhook_payloads: retentionMs,
+    idempotency_keys: KEYS_MS,
+  });
+  for (const partition of partitions) {
+    const { parent: table } = partition;
+    if (!goesOn()) return;
+    const day = partition.from_at.toISOString().slice(0, 10);
+    const keepsFailed =
+      table !== 'idempotency_keys' &&
+      failedRetentionMs > retentionMs &&
+      partition.until_at.getTime() > Date.now() - failedRetentionMs;
+    if (keepsFailed && partition.reduced) continue;
+    const kept = table === 'idempotency_keys' ? null : await owedIn(client, partition);
+    if (kept !== null) {
+      if (!owed.has(day) && kept === 'due')
+        log.warn({ day }, 'history kept past its retention: deliveries of that day are still owed');
+      if (!owed.has(day) && kept === 'scheduled')
+        log.info({ day }, 'history kept past its retention: webhooks of that day are scheduled');
+      owed.add(day);
+      continue;
+    }
+    // A reduced one was exported when it had everything.
+    if (archive !== undefined && table !== 'idempotency_keys' && !partition.reduced) {
+      // The tables of a day are dropped together, as far as possible.
+      if (notExported.has(day)) continue;
+      try {
+        const { from_at: from, until_at: until } = partition;
+        if (!(await exportPartition({ ...archive, parent: table, from, until }, goesOn))) return;
+      } catch (error) {
+        log.warn(
+          { day, table, reason: errorMessage(error) },
+          'history kept past its retention: it could not be exported',
+        );
+        notExported.set(day, error);
         continue;
       }
-      // A reduced one was exported when it had everything.
-      if (archive !== undefined && table !== 'idempotency_keys' && !partition.reduced) {
-        // The tables of a day are dropped together, as far as possible.
-        if (notExported.has(day)) continue;
-        try {
-          const { from_at: from, until_at: until } = partition;
-          if (!(await exportPartition({ ...archive, parent: table, from, until }, goesOn))) return;
-        } catch (error) {
-          log.warn(
-            { day, table, reason: errorMessage(error) },
-            'history kept past its retention: it could not be exported',
-          );
-          notExported.set(day, error);
-          continue;
-        }
-      }
-      await detach(client, partition, keepsFailed);
-      if (table === 'deliveries') log.info({ day, keepsFailed }, 'history dropped');
     }
+    await detach(client, partition, keepsFailed);
+    if (table === 'deliveries') log.info({ day, keepsFailed }, 'history dropped');
   }
   // In other words than the cause, which may be a timeout, and that alone would be no failure.
   for (const [day, cause] of notExported)

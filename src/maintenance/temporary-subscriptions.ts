@@ -6,7 +6,7 @@ import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 import { deleteSubscription } from '../subscriptions/store.ts';
 
-const EVERY_MS = 30_000;
+const EVERY_MS = 60_000;
 /** Subscriptions that are deleted in a run. Those of a busy service come with the next. */
 const MAX_DELETED = 100;
 

@@ -10,7 +10,7 @@ import { type RecordOptions, recordLeases } from './record-leases.ts';
 /** A look-up in an index of leases, of which there are few. */
 const EVERY_MS = 2_000;
 /** An idle process should cost the database little: while nobody pulls and nothing is leased, it looks this often. */
-const SELDOM_MS = 30_000;
+const SELDOM_MS = 60_000;
 /** Whoever pulls is notified of every ten seconds at most. */
 const PULLING_MS = 15_000;
 /** Leases that end in one transaction. */

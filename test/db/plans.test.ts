@@ -35,7 +35,8 @@ const BLOCKS_BESIDE = 2_000;
 const RARE: Readonly<Record<string, string>> = {
   replica_age: 'asks how far a standby is behind, and reads no table',
   'wake-tasks': 'reads an index of unfinished tasks, of which a tenant has 20 at most',
-  'open-circuits': 'reads the circuits that are open, twice a minute',
+  'open-circuits': 'reads the circuits that are open, once a minute',
+  'partitions-fingerprint': 'reads the catalogue',
   'look-at-watches': 'reads an index of unfinished backfills, of which there are few',
   'merge-watch-failures': 'reads failures of watches, of which it leaves a few hundred',
   skipping: 'reads an index of subscriptions that skip now, twice a minute',
@@ -44,7 +45,7 @@ const RARE: Readonly<Record<string, string>> = {
   'mark-commits': 'reads marks by their number, of which there is one a second for an hour',
   beat: 'reads workers, of which there are few',
   'pulled-subscriptions': 'reads an index of subscriptions without a URL, once an hour',
-  'find-unpulled': 'reads an index of temporary subscriptions, twice a minute',
+  'find-unpulled': 'reads an index of temporary subscriptions, once a minute',
   'record-late':
     'logs results that changed no delivery, by their ids: after a lost answer or a take-over',
   'keys-used': 'updates keys by their ids, each once a minute at most',

@@ -23,6 +23,7 @@ import { readWaiting } from '../../src/history/waiting.sql.ts';
 import { listWebhooks } from '../../src/history/webhooks.ts';
 import { createLiveViews } from '../../src/maintenance/live-views.ts';
 import { noteQuietHistory } from '../../src/maintenance/quiet-history.ts';
+import { keepPartitions } from '../../src/maintenance/retention.ts';
 import { countQueue } from '../../src/metrics/queue-counts.sql.ts';
 import { findProblems } from '../../src/why/receiver-problems.sql.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
@@ -370,3 +371,50 @@ t.test('SQL reports read only the days that matter, and soon those that are woke
   await client.query('select posthorn.retry($1)', [seldomOld]);
   await until('the report has what was retried', async () => (await health(2))?.held === 1);
 });
+
+t.test(
+  'a day is dropped while webhooks are sent, and no sending statement waits for it',
+  async (t) => {
+    const sending = createPool({
+      connectionString: databaseUrl,
+      purpose: 'test',
+      max: 1,
+      settings: { ...POOL_PLANS.delivery, lock_timeout: '200ms' },
+    });
+    const retention = createPool({ connectionString: databaseUrl, purpose: 'retention', max: 2 });
+    const open = await connect(t, databaseUrl);
+    t.teardown(() => Promise.all([sending.end(), retention.end()]));
+    const [id] = often as [string];
+    const send = async () => {
+      await loadOwed(sending, { webhooks: [id, id], subscriptions: [1, 2] });
+      await holdDeliveries(sending, [
+        { ...OWED, webhookId: id, subscriptionId: 1, attemptCount: 1 },
+      ]);
+      await recordAttempts(sending, [{ ...RESULT, webhookId: id, subscriptionId: 1 }]);
+      await sending.query(`select posthorn.send('order.created', '{}')`);
+    };
+    await send();
+    const days = () =>
+      count(`(select count(*) from posthorn.list_partitions() where parent <> 'idempotency_keys')`);
+    const before = await days();
+
+    // Detaching waits for a transaction that has used the table, whichever of its days.
+    await open.query('begin');
+    await open.query(`select from posthorn.deliveries where webhook_id = '${id}'`);
+    const kept = keepPartitions(
+      retention,
+      { retentionMs: (DAYS - 1) * 86_400_000 },
+      pino({ enabled: false }),
+    );
+    await until('the oldest day is being detached', async () =>
+      count(
+        `exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like '%detach partition%')::integer`,
+      ),
+    );
+    await t.resolves(send(), 'nothing waits for a lock');
+    await open.query('commit');
+    await kept;
+    t.equal(await days(), before - 3, 'the oldest day has gone');
+    await t.resolves(send());
+  },
+);
