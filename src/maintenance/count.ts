@@ -4,7 +4,7 @@ import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
 /** A minute is counted one to two minutes after its end. */
-const EVERY_MS = 30_000;
+const EVERY_MS = 45_000;
 
 /** Counts the webhooks and attempts of each minute, for series of figures. */
 export function createCounter(pool: pg.Pool, loop: Loop): Periodic {

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { historyOf } from '../../src/db/history-of-ids.ts';
+import { type IdRange, mergeRanges } from '../../src/db/live-history.ts';
 import { floorOf } from '../../src/db/uuidv7.ts';
 
 const DAY_MS = 86_400_000;
@@ -82,3 +83,28 @@ t.test(
     }
   },
 );
+
+t.test('the union of ranges has what each of them has, and no two that touch', async (t) => {
+  const day = (n: number | null) =>
+    n === null ? null : floorOf(new Date(NOW + Math.floor(n) * DAY_MS));
+  const has = (ranges: readonly IdRange[], id: string) =>
+    ranges.some(({ from, below }) => (from ?? '') <= id && (below === null || id < below));
+  for (let round = 0; round < 1_000; round++) {
+    const ranges = Array.from({ length: 1 + Math.floor(Math.random() * 8) }, () => {
+      const from = Math.random() * 40;
+      return {
+        from: day(Math.random() < 0.1 ? null : from),
+        below: day(Math.random() < 0.1 ? null : from + 1 + Math.random() * 9),
+      };
+    });
+    const merged = mergeRanges(ranges);
+    for (let n = -1; n < 60; n++) {
+      const id = day(n) as string;
+      if (has(merged, id) !== has(ranges, id)) t.fail(`${JSON.stringify({ ranges, merged, id })}`);
+    }
+    const touching = merged.some(
+      ({ from }, n) => n > 0 && !((merged[n - 1]?.below ?? 'z') < (from ?? '')),
+    );
+    if (touching) t.fail(JSON.stringify({ ranges, merged }));
+  }
+});

@@ -68,6 +68,7 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/maintenance/failed-history.ts':
     'copies failed deliveries of a detached partition, once a day',
   'src/maintenance/indexes.ts': 'reads the catalogue',
+  'src/maintenance/partition-maker.ts': 'reads the catalogue',
   'src/maintenance/partition-list.sql.ts':
     'looks for one unfinished delivery in each expired partition, once an hour',
 };
