@@ -118,6 +118,19 @@ export function ofIntake(): Hot[] {
             channels,
           ]),
       },
+      {
+        what: `send ten of ${eventType} on ${channels} together in SQL`,
+        pool: 'general',
+        rows: 40 + 10 * wanted,
+        run: async (pool) => {
+          const { rows } = await pool.query(
+            `select posthorn.send_many(array_fill($1::text, '{10}'), array_fill('{}'::jsonb, '{10}'),
+               tenant => 'crowd', channels => $2) as ids`,
+            [eventType, channels],
+          );
+          found(rows, rows[0].ids.length, 10);
+        },
+      },
     ]),
     {
       what: 'try a filter on the latest webhooks of a tenant that has none',
