@@ -5,6 +5,8 @@ import { floorOf, msOfId } from './uuidv7.ts';
 const DAY_MS = 86_400_000;
 /** Most webhooks that are sent are of these days, and retries end within them. */
 const RECENT_DAYS = 7;
+/** What was made for recent days. Each group of deliveries asks two or three times, nearly always for the same days. */
+const recent = new Map<string, HistoryOfIds>();
 /** The last day whose end a UUIDv7 can say. */
 const LAST_DAY = Math.floor((2 ** 48 - 1) / DAY_MS) - 1;
 
@@ -32,17 +34,25 @@ export interface HistoryOfIds {
 export function historyOf(ids: readonly string[], now = Date.now()): HistoryOfIds {
   const today = dayOf(now);
   const [least, greatest] = bounds(ids).map((id) => dayOf(msOfId(id))) as [number, number];
-  if (least >= today - RECENT_DAYS && greatest <= today + 1) {
-    const first = Math.min(least, today - 1);
-    const { where } = historyIn([{ from: startOf(first), below: startOf(today + 2) }]);
-    return { where, named: (name) => ({ name: `${name} ${first} ${today}` }) };
-  }
+  if (least >= today - RECENT_DAYS && greatest <= today + 1)
+    return recentDays(Math.min(least, today - 1), today);
   const days = [...new Set(ids.map((id) => dayOf(msOfId(id))))].sort((a, b) => a - b);
   const { where } = historyIn(
     days.map((day) => ({ from: startOf(day), below: day > LAST_DAY ? null : startOf(day + 1) })),
     days.length,
   );
   return { where, named: () => ({}) };
+}
+
+function recentDays(first: number, today: number): HistoryOfIds {
+  const key = `${first} ${today}`;
+  const known = recent.get(key);
+  if (known !== undefined) return known;
+  if (recent.size > RECENT_DAYS) recent.clear();
+  const { where } = historyIn([{ from: startOf(first), below: startOf(today + 2) }]);
+  const days: HistoryOfIds = { where, named: (name) => ({ name: `${name} ${key}` }) };
+  recent.set(key, days);
+  return days;
 }
 
 const dayOf = (ms: number) => Math.floor(ms / DAY_MS);

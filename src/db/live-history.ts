@@ -131,5 +131,10 @@ export function historyIn(ranges: readonly IdRange[], maxRanges = MAX_RANGES): L
             ].join(' and '),
           )
           .join(' or ')})`;
-  return { where, key: createHash('sha256').update(where('id')).digest('hex').slice(0, 6) };
+  return {
+    where,
+    get key() {
+      return createHash('sha256').update(where('id')).digest('hex').slice(0, 6);
+    },
+  };
 }
