@@ -6,6 +6,8 @@ import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 
 /** Days become quiet and are woken with a notification, which may be lost; and the views of recent attempts grow by a day. */
 const EVERY_MS = 10 * 60_000;
+/** While many days become quiet, as after an upgrade, the views are written this often. */
+const APART_MS = 2_000;
 /** Readers of the views wait as long as this one waits for others that read them. */
 const LOCK_TIMEOUT = '200ms';
 /** Notified when a day has become quiet, or was woken. */
@@ -23,6 +25,8 @@ export function createLiveViews(
   loop: Loop,
 ): Periodic {
   let again = false;
+  let timer: NodeJS.Timeout | undefined;
+  let notBefore = 0;
   const periodic = createPeriodic({
     everyMs: EVERY_MS,
     loop,
@@ -36,10 +40,21 @@ export function createLiveViews(
       } while (again && goesOn());
     },
   });
-  session.listen(CHANNEL, () => {
+  function runForNews(): void {
+    timer = undefined;
+    notBefore = performance.now() + APART_MS;
     // A run that is under way may not have seen it.
     again = true;
     void periodic.runOnce();
+  }
+  session.listen(CHANNEL, () => {
+    timer ??= setTimeout(runForNews, Math.max(0, notBefore - performance.now())).unref();
   });
-  return periodic;
+  return {
+    ...periodic,
+    stop() {
+      clearTimeout(timer);
+      return periodic.stop();
+    },
+  };
 }
