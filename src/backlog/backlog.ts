@@ -11,6 +11,8 @@ export interface Backlog extends HasMode {
   readonly ownedSince: number;
   /** When deliveries were held last, or an attempt ended. */
   activeAt: number;
+  /** True: it is left to another worker, also if something happens to it meanwhile. */
+  isForOthers: boolean;
   readonly rate: RateKeeper;
   /** The part of it that was read. Null while its circuit is open: a probe is chosen by a query. */
   reading: Reading | null;
@@ -24,6 +26,7 @@ export function createBacklog(id: number, now: number): Backlog {
     activeAt: now,
     mode: READY,
     timer: undefined,
+    isForOthers: false,
     rate: createRateKeeper(),
     reading: null,
   };

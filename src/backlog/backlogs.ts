@@ -10,7 +10,15 @@ import type { Loop, LoopHealth } from '../lib/loop-health.ts';
 import { createStep } from '../lib/step.ts';
 import type { MayBegin, Outcome } from '../sending/courier.ts';
 import type { SubscriptionCache } from '../subscriptions/cache.ts';
-import { endBacklog, findHeld, findOrphans, leaveBacklogs, OWNER_NAMES } from './ownership.sql.ts';
+import { excessOf } from './excess.ts';
+import {
+  countOwned,
+  endBacklog,
+  findHeld,
+  findOrphans,
+  leaveBacklogs,
+  OWNER_NAMES,
+} from './ownership.sql.ts';
 import { createSender } from './sender.ts';
 import { createOwnershipTaking } from './taking-ownership.ts';
 
@@ -66,7 +74,7 @@ export interface Backlogs {
 /**
  * Owns backlogs. Each has one owner among all processes, which sends its deliveries (sender.ts). The
  * first process that is notified of a held delivery takes the backlog, by a row of `backlogs`; a
- * sweep twice a minute finds backlogs whose notification was missed.
+ * sweep twice a minute finds backlogs whose notification was missed, and leaves some to processes that have fewer.
  *
  * @param options.session not started yet, and given to the subscription cache before.
  */
@@ -77,6 +85,8 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
   /** Empty backlogs, whose rows are to be deleted, and backlogs to release to other processes. */
   const toEnd = new Set<number>();
   const toLeave = new Set<number>();
+  /** Backlogs that are released so that a process with fewer takes them. */
+  const forOthers = new Set<number>();
   let mayHaveOrphans = false;
   let mayHaveMissed = false;
   let sweptAt = performance.now();
@@ -201,8 +211,10 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
       }
     }
     const leaving = async (ids: number[]) => {
+      taking.leaveToOthers(ids.filter((id) => forOthers.has(id)));
       await leaveTo(ownerId, ids, true);
       for (const id of ids) toLeave.delete(id);
+      for (const id of ids) forOthers.delete(id);
     };
     // A backlog that became sendable again meanwhile stays.
     for (const id of toLeave) if (!sender.isUnwanted(id)) toLeave.delete(id);
@@ -247,13 +259,23 @@ export function createBacklogs(options: BacklogsOptions): Backlogs {
       after = (await findHeld(pool, after, true)).next;
     sweeps += 1;
     await leaveTo(ownerId, sender.idleFor(IDLE_MS), false);
+    await shareOut();
     sweptAt = now;
+  }
+
+  /** Leaves backlogs to workers that have fewer, such as one that has just started. */
+  async function shareOut(): Promise<void> {
+    const mine = sender.size;
+    if (mine < 2) return;
+    const excess = excessOf({ mine, ...(await countOwned(pool)) });
+    for (const id of sender.giveUpSome(excess)) forOthers.add(id);
   }
 
   function loseAll(): void {
     owner = undefined;
     toEnd.clear();
     toLeave.clear();
+    forOthers.clear();
     for (const id of sender.ids) sender.remove(id);
   }
 

@@ -79,6 +79,17 @@ export async function findOrphans(pool: pg.Pool, limit: number): Promise<number[
   return rows.map(({ subscription_id }) => subscription_id);
 }
 
+/** Counts the backlogs that have an owner, and the workers that may own some. */
+export async function countOwned(pool: pg.Pool): Promise<{ all: number; workers: number }> {
+  const { rows } = await pool.query<{ all: number; workers: number }>({
+    name: 'count-owned',
+    text: `
+      select (select count(*) from posthorn.backlogs where owner is not null)::integer as all,
+        (select count(*) from posthorn.workers where pool_id like '${OWNER_NAMES}%')::integer as workers`,
+  });
+  return rows[0] ?? { all: 0, workers: 0 };
+}
+
 /** Releases backlogs, and with `tell` notifies all workers that they are free. */
 export async function leaveBacklogs(
   pool: pg.Pool,

@@ -58,6 +58,8 @@ export interface Sender {
   idleFor(ms: number): number[];
   /** Gives up backlogs owned for that long, once they have no attempt in flight. */
   giveUpAfter(ms: number): void;
+  /** Gives up so many backlogs for good, once they have no attempt in flight, and returns which. */
+  giveUpSome(count: number): number[];
   /** Returns whether a backlog is to be given up and has no attempt in flight. */
   isUnwanted(subscriptionId: number): boolean;
   /** Runs one round: sends the deliveries for which there is room. */
@@ -125,7 +127,7 @@ export function createSender(options: SenderOptions): Sender {
   function look(backlog: Backlog): void {
     backlog.activeAt = performance.now();
     if (backlog.reading !== null) noticeHeld(backlog.reading);
-    if (backlog.mode.kind === 'leaving') modes.setMode(backlog, READY);
+    if (backlog.mode.kind === 'leaving' && !backlog.isForOthers) modes.setMode(backlog, READY);
     modes.stir(backlog);
   }
 
@@ -201,6 +203,15 @@ export function createSender(options: SenderOptions): Sender {
       for (const backlog of backlogs.values())
         if (backlog.ownedSince <= before) modes.setMode(backlog, LEAVING);
       wake(0);
+    },
+    giveUpSome(count) {
+      const some = [...backlogs.values()].slice(0, count);
+      for (const backlog of some) {
+        backlog.isForOthers = true;
+        modes.setMode(backlog, LEAVING);
+      }
+      if (some.length > 0) wake(0);
+      return some.map(({ id }) => id);
     },
     isUnwanted(id) {
       const backlog = backlogs.get(id);

@@ -8,6 +8,8 @@ import type { Sender } from './sender.ts';
 
 /** A backlog that another process owns is not asked for again for this time. */
 const ELSEWHERE_MS = 5_000;
+/** A backlog that was left to other processes is taken back if none of them has it after this time. */
+const LEFT_MS = 5_000;
 /** A process owns at most so many backlogs; beyond that it gives up those it has had for `TURN_MS`. */
 const MAX_OWNED = 20_000;
 const TURN_MS = 60_000;
@@ -29,6 +31,8 @@ export interface OwnershipTakingOptions {
 export interface OwnershipTaking {
   /** Deliveries of these subscriptions were held, or the subscriptions changed. */
   notice(ids: Iterable<number>, mayBeFree: boolean): void;
+  /** Leaves these backlogs to other processes: they are not asked for a while, even if they are free. */
+  leaveToOthers(ids: Iterable<number>): void;
   /** Forgets which backlogs other processes owned a while ago. */
   forgetElsewhere(): void;
   /** Asks for the backlogs that were notified, and adds those that were taken to the sender. */
@@ -46,6 +50,8 @@ export function createOwnershipTaking({
   const noticed = new Map<number, number>();
   /** Subscriptions whose backlogs have another owner, and until when they are not asked for again. */
   const ownedElsewhere = new Map<number, number>();
+  /** Subscriptions whose backlogs other processes should take, and until when they are left to these. */
+  const leftToOthers = new Map<number, number>();
   /** Subscriptions whose backlogs could not be taken: failures in a row, and the next try. */
   const failedTakes = new Map<number, { failures: number; again: number }>();
 
@@ -69,7 +75,12 @@ export function createOwnershipTaking({
   return {
     forgetElsewhere() {
       const now = performance.now();
-      for (const [id, until] of ownedElsewhere) if (until < now) ownedElsewhere.delete(id);
+      for (const until of [ownedElsewhere, leftToOthers])
+        for (const [id, at] of until) if (at < now) until.delete(id);
+    },
+    leaveToOthers(ids) {
+      const until = performance.now() + LEFT_MS;
+      for (const id of ids) leftToOthers.set(id, until);
     },
     notice(ids, mayBeFree) {
       const now = performance.now();
@@ -79,7 +90,7 @@ export function createOwnershipTaking({
           continue;
         }
         const free = mayBeFree ? 0 : (ownedElsewhere.get(id) ?? 0);
-        const at = Math.max(now, failedTakes.get(id)?.again ?? 0, free);
+        const at = Math.max(now, failedTakes.get(id)?.again ?? 0, free, leftToOthers.get(id) ?? 0);
         noticed.set(id, Math.min(at, noticed.get(id) ?? at));
         wake(at - now);
       }

@@ -43,6 +43,7 @@ const RARE: Readonly<Record<string, string>> = {
   'end-skipping some': 'updates a subscription by its id',
   'enable-any': 'updates a subscription by its id',
   'mark-commits': 'reads marks by their number, of which there is one a second for an hour',
+  'count-owned': 'counts the backlogs that have an owner, twice a minute',
   beat: 'reads workers, of which there are few',
   'pulled-subscriptions': 'reads an index of subscriptions without a URL, once an hour',
   'find-unpulled': 'reads an index of temporary subscriptions, once a minute',

@@ -43,8 +43,7 @@ const server = createServer((request, response) => {
         n: body.n ?? 0,
         key: body.key ?? null,
       });
-      const counted = `${from} ${(request.url ?? '').split('/')[1]}`;
-      counts[counted] = (counts[counted] ?? 0) + 1;
+      counts[from] = (counts[from] ?? 0) + 1;
       response.statusCode = status;
       response.end();
     }, ANSWER_MS * Math.random());

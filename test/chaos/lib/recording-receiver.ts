@@ -26,8 +26,8 @@ export interface RecordedRequest {
 
 export interface RecordingReceiver {
   readonly url: string;
-  /** Returns how many requests came from an address to paths that begin with `/<kind>/`. */
-  countOf(address: string, kind: string): Promise<number>;
+  /** Returns how many requests came from an address. */
+  countOf(address: string): Promise<number>;
   requests(): Promise<RecordedRequest[]>;
 }
 
@@ -55,8 +55,8 @@ export async function startRecordingReceiver(run: Run, host: Host): Promise<Reco
   }
   return {
     url: `http://${host.address}:${PORT}`,
-    countOf: async (address, kind) =>
-      (await ask<Readonly<Record<string, number>>>('counts'))[`${address} ${kind}`] ?? 0,
+    countOf: async (address) =>
+      (await ask<Readonly<Record<string, number>>>('counts'))[address] ?? 0,
     requests: () => ask('requests'),
   };
 }
