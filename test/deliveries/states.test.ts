@@ -92,6 +92,10 @@ const acceptedTwo = ({ pool, subscriptionId }: Delivery) =>
 const USES: Record<string, Use> = {
   'posthorn.accept': { makes: ['accept'], run: acceptedTwo },
   'posthorn.store_webhook': { makes: ['accept'], run: accepted },
+  'posthorn.store_webhooks': {
+    makes: ['accept'],
+    run: ({ pool }) => pool.query(`select posthorn.send_many('{a,a}', '{1,2}')`),
+  },
   'posthorn.accept_general': { makes: ['accept'], throughBacklog: true, run: accepted },
   holdDeliveries: {
     makes: ['hold'],
@@ -313,6 +317,7 @@ t.test('no statement elsewhere changes deliveries', async (t) => {
     'schema/functions/cancel_deliveries.sql',
     'schema/functions/reopen.sql',
     'schema/functions/store_webhook.sql',
+    'schema/functions/store_webhooks.sql',
   ]);
   t.strictSame(
     changing.filter((file) => file.startsWith('src/deliveries/')).sort(),
