@@ -57,6 +57,8 @@ export const TIMEOUT_MS = 5_000;
  * then (live-history.ts). Their number would grow with each day.
  */
 const LIFETIME_SECONDS = 4 * 3600;
+/** Longer than the minute after which an idle process looks around, so that it does not open connections for that. */
+const IDLE_MS = 90_000;
 /** The share of the timeout after which Postgres cancels; the rest is for its answer to arrive. */
 const SERVER_SHARE = 0.9;
 
@@ -76,7 +78,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     Client: sharesSessions ? clientInTransactions(settings) : HostClient,
     max,
     query_timeout: timeoutMs,
-    idleTimeoutMillis: 60_000,
+    idleTimeoutMillis: IDLE_MS,
     maxLifetimeSeconds: LIFETIME_SECONDS,
     ...(sharesSessions ? {} : { onConnect: (client) => configure(client, settings) }),
   });
