@@ -215,6 +215,38 @@ t.test('a client may connect again with any id that it got', async (t) => {
   }
 });
 
+t.test('an event does not come again because its delivery went on meanwhile', async (t) => {
+  const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '100ms' });
+  let answer = (_code: number): void => {};
+  const receiver = await startReceiver(t, (response) => {
+    answer = (code) => response.writeHead(code).end();
+  });
+  const id = await posthorn.subscribe(receiver.url);
+  const stream = await follow(t, posthorn, `/v1/stream?subscription_id=${id}`);
+  await posthorn.ingest(id);
+  await receiver.waitFor(1);
+  await until('it waits', () => idsOf(stream.events, 'pending').length === 1);
+  answer(500);
+  await receiver.waitFor(2);
+  await until('it waits again', () => idsOf(stream.events, 'pending').length === 2);
+  answer(200);
+  await until('it is delivered', () => idsOf(stream.events, 'delivered').length === 1);
+  const names = stream.events.map(({ event }) => event);
+  t.strictSame(names, ['accepted', 'pending', 'attempt', 'pending', 'attempt', 'delivered']);
+  for (const nth of [0, 2]) {
+    const { id: lastId } = stream.events[nth] as { id: string };
+    const path = `/v1/stream?subscription_id=${id}&after=${lastId}`;
+    const again = await follow(t, posthorn, path);
+    await until('the rest has come', () => idsOf(again.events, 'delivered').length === 1);
+    const rest = names.slice(nth + 1).filter((name) => name !== 'pending');
+    t.strictSame(
+      again.events.map(({ event }) => event).filter((name) => name !== 'pending'),
+      rest,
+      `after event ${nth}`,
+    );
+  }
+});
+
 t.test(
   'a client that does not read is dropped with the reason, loses nothing, and delays nobody',
   async (t) => {

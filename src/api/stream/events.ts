@@ -109,7 +109,10 @@ function deliveryEvents(row: Changes['deliveries'][number], from: Position): Ste
         to,
       ),
   };
-  if (delivery.attempts_made > 0) return [accepted];
+  // The reader got the first of the two events, when the delivery may have had no attempt yet.
+  const isOpen =
+    from.deliveryOpen && from.deliveryOf === webhook_id && from.deliveryTo === subscription_id;
+  if (delivery.attempts_made > 0) return isOpen ? [] : [accepted];
   const shown: Step = {
     ...about,
     name: NAME_OF_STATE[state],
@@ -118,8 +121,6 @@ function deliveryEvents(row: Changes['deliveries'][number], from: Position): Ste
     step: { ...step, deliveryOpen: false },
     data: (to) => linkDelivery(delivery, to),
   };
-  const isOpen =
-    from.deliveryOpen && from.deliveryOf === webhook_id && from.deliveryTo === subscription_id;
   return isOpen ? [shown] : [accepted, shown];
 }
 
@@ -144,7 +145,9 @@ function attemptEvents(row: Changes['attempts'][number], from: Position): Step[]
     step: { ...step, attemptOpen: isLast },
     data: (to) => linkAttempt(attempt, to),
   };
-  if (!isLast) return [made];
+  // The reader got the first of the two events, when this may have been the last attempt.
+  const isOpen = from.attemptOpen && from.attemptAt === at && from.attempt === step.attempt;
+  if (!isLast) return isOpen ? [] : [made];
   const shown: Step = {
     ...about,
     name: NAME_OF_STATE[state],
@@ -167,7 +170,6 @@ function attemptEvents(row: Changes['attempts'][number], from: Position): Step[]
         to,
       ),
   };
-  const isOpen = from.attemptOpen && from.attemptAt === at && from.attempt === step.attempt;
   return isOpen ? [shown] : [made, shown];
 }
 
