@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
 import { Route, Router, useLocation } from 'preact-iso/router';
 import { helpOpen, listenForKeys } from '../keyboard.ts';
 import { basePath, to } from '../lib/urls.ts';
@@ -14,7 +14,8 @@ export function Shell() {
   const { path, url } = useLocation();
   const [menuOpen, setMenuOpen] = useState(false);
   useEffect(listenForKeys, []);
-  useEffect(() => setMenuOpen(false), [url]);
+  // Before the next screen is painted.
+  useLayoutEffect(() => setMenuOpen(false), [url]);
   useEffect(() => {
     const shown = screenAt(path);
     document.title = shown === undefined ? 'Posthorn' : `${shown.title} · Posthorn`;
