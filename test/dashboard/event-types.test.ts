@@ -5,6 +5,7 @@ import { testInBrowser } from '../helpers/browser.ts';
 import { checkLooks, openScreen } from '../helpers/dashboard.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
 
 const HOSTILE = `"'><img src=x onerror="document.title='hacked'"><script>document.title='hacked'</script>`;
 const receiver = await startReceiver(t);
@@ -86,7 +87,9 @@ testInBrowser(
     t.ok(json.id);
     await openScreen(page, posthorn, 'event-types/invoice.paid');
     await link(page, 'Send a test event').click();
-    t.match(await page.getByLabel('Data (JSON)').inputValue(), /in_7/, 'the example is filled in');
+    await until('the example is filled in', async () =>
+      /in_7/.test(await page.getByLabel('Data (JSON)').inputValue()),
+    );
     await page.getByLabel('Channels').fill('eu, us');
     await checkLooks(t, page, 'the window of a test event');
     await button(page, 'Send').click();

@@ -57,7 +57,7 @@ testInBrowser(
   async (t, { page }) => {
     const { id, event_type } = await send('/shows', { order: 12345678901234, tags: [] }, true);
     await openScreen(page, posthorn, `webhooks/${id}`);
-    t.equal(await page.getByRole('heading', { level: 1 }).textContent(), event_type);
+    await page.getByRole('heading', { level: 1, name: event_type }).waitFor();
     await page.getByText('12345678901234').waitFor();
     await page
       .getByText('The receiver answered 503 Service Unavailable.', { exact: true })
