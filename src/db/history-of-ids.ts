@@ -5,7 +5,7 @@ import { floorOf, msOfId } from './uuidv7.ts';
 const DAY_MS = 86_400_000;
 /** Most webhooks that are sent are of these days, and retries end within them. */
 const RECENT_DAYS = 7;
-/** What was made for recent days. Each group of deliveries asks two or three times, nearly always for the same days. */
+/** Kept results for recent days: each group of deliveries needs one two or three times, nearly always for the same days. */
 const recent = new Map<string, HistoryOfIds>();
 /** The last day whose end a UUIDv7 can say. */
 const LAST_DAY = Math.floor((2 ** 48 - 1) / DAY_MS) - 1;

@@ -8,7 +8,7 @@ import type { Window } from './windows.sql.ts';
 
 /** How the rows of a search are read. */
 export interface Way {
-  /** Of all subscriptions. */
+  /** True: the rows of all subscriptions of the tenant are read. */
   readonly isWide: boolean;
   readonly reach: Reach;
   readonly scan: number;

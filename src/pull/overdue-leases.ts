@@ -11,7 +11,7 @@ import { type RecordOptions, recordLeases } from './record-leases.ts';
 const EVERY_MS = 2_000;
 /** An idle process should cost the database little: while nobody pulls and nothing is leased, it looks this often. */
 const SELDOM_MS = 60_000;
-/** Whoever pulls is notified of every ten seconds at most. */
+/** Each process is notified of a subscription that is pulled at most every ten seconds. */
 const PULLING_MS = 15_000;
 /** Leases that end in one transaction. */
 const MAX_ENDED = 500;

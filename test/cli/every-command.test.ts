@@ -440,7 +440,7 @@ t.test('good input ends with 0, and with --json prints JSON', async (t) => {
 });
 
 t.test('a command whose reader has gone ends without a word', async (t) => {
-  // Of commands that belong together, one: they print in the same way.
+  // One command of each group: the commands of a group print in the same way.
   const first = Object.entries(CASES).filter(
     ([command], nth, all) =>
       all.findIndex(([other]) => other.split(' ')[0] === command.split(' ')[0]) === nth,

@@ -15,7 +15,7 @@ import { go, python } from '../helpers/toolchains.ts';
 /** The oldest and the newest Kubernetes for which the chart is. */
 export const KUBERNETES = ['1.29.0', '1.37.0'] as const;
 
-/** What is built, by the test that needs it: helm takes minutes, and the reader of Compose files seconds. */
+/** The programs that each test needs. They are built apart: helm takes minutes, the reader of Compose files seconds. */
 const PACKAGES = {
   helm: [
     'helm.sh/helm/v3/cmd/helm',

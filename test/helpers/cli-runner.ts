@@ -9,7 +9,7 @@ export interface EndedCommand {
   readonly stderr: string;
 }
 
-/** What the parent asks of cli-runner-child.ts. */
+/** A message that asks cli-runner-child.ts to run a command. */
 export interface CommandToRun {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;

@@ -78,7 +78,7 @@ t.test('after kill -9, what was leased is delivered, and nothing is lost', async
         }
       } catch (error) {
         if (!isKilled) throw error;
-        // What it had pulled, it forgets, as if it was killed too.
+        // The puller forgets the deliveries that it had pulled, as if it was killed too.
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     }

@@ -9,7 +9,7 @@ export interface Forward {
   readonly url: string;
 }
 
-/** What became of a webhook that was forwarded, as an acknowledgement has it. */
+/** The result of forwarding a webhook, with the fields of an acknowledgement. */
 export interface ForwardResult {
   readonly result: 'delivered' | 'failed' | 'released';
   readonly response_code?: number;
