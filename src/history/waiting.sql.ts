@@ -19,7 +19,7 @@ const MAX_DUE = 100_000;
 /** So many held deliveries are counted, together and of one subscription. */
 const MAX_HELD = 100_000;
 const MAX_HELD_OF_SUBSCRIPTION = 10_000;
-/** A worker renews its row every five seconds (maintenance/worker-lease.ts). */
+/** A worker renews its row every five or ten seconds (maintenance/worker-beat.sql.ts). */
 const WORKER_SEEN_SECONDS = 30;
 
 /**

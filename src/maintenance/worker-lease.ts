@@ -1,26 +1,13 @@
 import { hostname } from 'node:os';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { OWNER_NAMES } from '../backlog/ownership.sql.ts';
 import { LOCK_SPACE } from '../db/advisory-locks.ts';
-import { TIMEOUT_MS } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
-import {
-  HAND_OVER_NAMES,
-  handOverNumbers,
-  requeueHandedOver,
-} from '../deliveries/handed-over.sql.ts';
+import { handOverNumbers, requeueHandedOver } from '../deliveries/handed-over.sql.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
+import { BEAT_EVERY_MS, LEASE_SECONDS, SPARE_PACE, sendBeat } from './worker-beat.sql.ts';
 
-const BEAT_EVERY_MS = 5_000;
-/** The third worker and further ones beat half as often: two find dead workers within five seconds, whichever of them dies. */
-const SPARE_PACE = 2;
-/**
- * A process that has not renewed its lease for this long is taken for dead although its session still
- * exists: it is frozen, or Postgres has not noticed that packets to it are dropped.
- */
-export const LEASE_SECONDS = 30;
 /** Clocks need not run equally fast. */
 const LEASE_MARGIN_MS = 1_000;
 /**
@@ -28,35 +15,11 @@ const LEASE_MARGIN_MS = 1_000;
  * Postgres all sessions are gone, and every worker would look dead to the first one that reconnects.
  */
 const SETTLED_MS = 3_000;
-/**
- * The row of a worker that deliveries are handed over to stays for so long after its last sign of life. If the process
- * was killed while Postgres ran its statement, webhooks are committed after it was found dead. It stays longer while a
- * transaction is open that began to write before: posthorn.send may have handed a webhook over in it.
- */
-const LATE_COMMIT_MS = SPARE_PACE * BEAT_EVERY_MS + 2 * TIMEOUT_MS;
 /** Receivers whose open requests a worker's row shows: those with the most. */
 const MAX_SHOWN = 1_000;
 const AWAY_MS = 4 * BEAT_EVERY_MS;
-/** The database's clock was set forward if it went so much more than this process's in the same time. */
-const STEP_MS = 10_000;
 /** After such a step, all workers have renewed their leases by the new clock within this time. */
 const STEP_SETTLED_MS = 4 * BEAT_EVERY_MS;
-
-/**
- * SQL condition on a row of posthorn.workers: $1 are this process's own rows, $2 tells that none may be taken for
- * dead, and $4 that silence counts as death.
- */
-const IS_DEAD = `not $2 and not w.pool_id = any($1)
-            and ($4 and not exists (select from step where ms > ${STEP_MS})
-                and w.seen_at < clock_timestamp() - interval '${LEASE_SECONDS} seconds'
-              or not exists (
-                select from pg_catalog.pg_locks l
-                where l.locktype = 'advisory' and l.granted
-                  and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
-                  and l.classid = ${LOCK_SPACE} and l.objid = w.id::oid and l.objsubid = 2))`;
-
-/** SQL condition on a row of posthorn.workers: it is that of a queue, of which a process has one. */
-const IS_QUEUE = `pool_id not like '${HAND_OVER_NAMES}' and pool_id not like '${OWNER_NAMES}%'`;
 
 export interface Presence {
   /**
@@ -208,54 +171,16 @@ export function createPresence(
     const sinceMs = sentAt.monotonic - renewedAt.monotonic;
     // Without a row of its own, a process cannot see such a step.
     const silenceCounts = poolIds.length > 0 && sentAt.monotonic - steppedAt > STEP_SETTLED_MS;
-    const { rows } = await pool.query<{
-      pools: number;
-      leaving: string[] | null;
-      left: string[] | null;
-      mine: string[] | null;
-      stepped_ms: number | null;
-      older: number;
-    }>({
-      name: 'beat',
-      text: `
-        with step as materialized (
-          select (extract(epoch from clock_timestamp() - seen_at) * 1000 - $5)::float8 as ms
-          from posthorn.workers
-          where pool_id = ($1::text[])[1]
-        ), mine as (
-          update posthorn.workers
-          set seen_at = clock_timestamp(), in_flight = case when pool_id = ($1::text[])[1] then $3::jsonb end
-          where pool_id = any($1)
-          returning pool_id
-        ), dead as (
-          delete from posthorn.workers w
-          where ${IS_DEAD} and w.pool_id not like '${HAND_OVER_NAMES}'
-          returning pool_id
-        ), leaving as materialized (
-          -- They are deleted when their deliveries have jobs.
-          select pool_id, posthorn.uuidv7_floor(w.seen_at + interval '${LATE_COMMIT_MS} milliseconds')
-              <= posthorn.committed_before() as is_over
-          from posthorn.workers w where ${IS_DEAD} and w.pool_id like '${HAND_OVER_NAMES}'
-        ), freed as (
-          select graphile_worker.force_unlock_workers(array_agg(pool_id)) from dead having count(*) > 0
-        )
-        select (select count(*) from dead)::integer as pools,
-          (select array_agg(pool_id) from leaving) as leaving,
-          (select array_agg(pool_id) from leaving where is_over) as left,
-          (select array_agg(pool_id) from mine) as mine,
-          (select ms from step where ms > ${STEP_MS}) as stepped_ms,
-          (
-            select count(*)::integer from posthorn.workers
-            where ${IS_QUEUE} and pool_id not in (select pool_id from dead)
-              and id < (select min(id) from posthorn.workers where ${IS_QUEUE} and pool_id = any($1))
-          ) as older,
-          (select count(*) from freed) as freed`,
-      values: [poolIds, renewOnly, inFlightAsJson(), silenceCounts, sinceMs],
+    const row = await sendBeat(pool, {
+      poolIds,
+      renewOnly,
+      inFlight: inFlightAsJson(),
+      silenceCounts,
+      sinceMs,
     });
     aliveAt = performance.now();
     renewedAt = sentAt;
-    const [row] = rows;
-    if (row?.stepped_ms != null) {
+    if (row.stepped_ms !== null) {
       steppedAt = performance.now();
       const seconds = Math.round(row.stepped_ms / 1_000);
       log.warn(
@@ -263,17 +188,16 @@ export function createPresence(
         "the database's clock was set forward; no worker is taken for dead by it",
       );
     }
-    const lost = poolIds.filter((id) => known.has(id) && !row?.mine?.includes(id));
+    const lost = poolIds.filter((id) => known.has(id) && !row.mine?.includes(id));
     if (lost.length > 0) {
       for (const id of lost) known.delete(id);
       takenForDead(lost);
     }
-    const older = row?.older ?? 0;
+    const { older, pools, leaving, left } = row;
     beating.setPace(older < 2 ? 1 : SPARE_PACE);
     for (const listener of olderListeners) listener(older);
-    const pools = row?.pools ?? 0;
     if (pools > 0) for (const listener of freedListeners) listener();
-    if (row?.leaving != null) await endHandOvers(row.leaving, row.left ?? []);
+    if (leaving !== null) await endHandOvers(leaving, left ?? []);
     return pools;
   }
 

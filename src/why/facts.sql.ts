@@ -9,7 +9,7 @@ import type {
 } from '../db/types.ts';
 import { HAND_OVER_NAMES, handOverName } from '../deliveries/handed-over.sql.ts';
 import { uuidConstant } from '../history/scan.ts';
-import { LEASE_SECONDS } from '../maintenance/worker-lease.ts';
+import { LEASE_SECONDS } from '../maintenance/worker-beat.sql.ts';
 import { type Queue, readQueue } from './queue.sql.ts';
 
 /** What the database knows about a delivery and what it depends on, at one moment. */

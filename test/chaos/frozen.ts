@@ -1,4 +1,4 @@
-import { LEASE_SECONDS } from '#src/maintenance/worker-lease.ts';
+import { LEASE_SECONDS } from '#src/maintenance/worker-beat.sql.ts';
 import { until } from '../helpers/until.ts';
 import { settleLedger } from './lib/ledger.ts';
 import { startLoad } from './lib/load.ts';

@@ -158,7 +158,7 @@ const OBJECTS: Readonly<Record<string, Omit<Internal, 'of'>>> = {
   },
   force_unlock_workers: {
     that: '`force_unlock_workers` takes the ids of pools (`locked_by` of their jobs), and ends their locks',
-    usedBy: 'src/maintenance/worker-lease.ts',
+    usedBy: 'src/maintenance/worker-beat.sql.ts',
     async check() {
       assert.deepEqual(await argumentsOf('force_unlock_workers'), ['worker_ids text[]']);
       const [id] = await read<string>(
