@@ -104,10 +104,12 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     health.watch('move_future_times', 'moving due times of a wrong clock'),
     log,
   );
-  const counter = createCounter(
+  const counter = createCounter({
     pool,
-    health.watch('count_minutes', 'counting webhooks and attempts'),
-  );
+    databaseUrl,
+    ending,
+    loop: health.watch('count_minutes', 'counting webhooks and attempts'),
+  });
   const commitMarks = createCommitMarks(
     pool,
     health.watch('mark_commits', 'marking which transactions can still commit webhooks'),

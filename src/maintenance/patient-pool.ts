@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type pg from 'pg';
 import { createPool } from '../db/pool.ts';
 
-/** Time limit for creating an index of one partition, and for waiting until nobody uses an expired one. */
+/** For creating an index of a partition, waiting until nobody uses an expired one, counting an extreme minute. */
 const PATIENT_MS = 10 * 60_000;
 
 /**

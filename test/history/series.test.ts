@@ -2,6 +2,7 @@ import t from 'tap';
 import { createPool } from '../../src/db/pool.ts';
 import { countMinutes, DURATION_CLASSES, forgetCounts } from '../../src/history/count.sql.ts';
 import { percentile, readSeries } from '../../src/history/series.ts';
+import { createCounter } from '../../src/maintenance/count.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
@@ -129,6 +130,55 @@ t.test(
     t.ok(counted.length > 100, `${counted.length} counts of minutes`);
     t.strictSame(counted, (await client.query(BY_MINUTE)).rows);
     t.strictSame((await client.query(COUNTED_BY_HOUR)).rows, (await client.query(BY_HOUR)).rows);
+  },
+);
+
+t.test(
+  'a minute that takes longer to count than other statements may take is counted',
+  async (t) => {
+    const { databaseUrl, client, count } = await createCounted(t);
+    await client.query(HAPPEN, [TENANTS, 500]);
+    await count();
+    await client.query(`
+    update posthorn.counting set counted_until = date_trunc('minute', now() - interval '2 hours');
+    truncate posthorn.counts_by_minute, posthorn.counts_by_hour;
+    create function public.wait() returns trigger language plpgsql as 'begin perform pg_sleep(1); return null; end';
+    create trigger waits after insert on posthorn.counts_by_minute execute function public.wait()`);
+    const impatient = createPool({
+      connectionString: databaseUrl,
+      purpose: 'test',
+      max: 1,
+      timeoutMs: 500,
+    });
+    t.teardown(() => impatient.end());
+    await t.rejects(countMinutes(impatient), 'the statement takes too long');
+
+    const errors: unknown[] = [];
+    const counter = createCounter({
+      pool: impatient,
+      databaseUrl,
+      ending: new AbortController().signal,
+      loop: {
+        succeeded() {},
+        failed(error) {
+          errors.push(error);
+          return 1_000;
+        },
+      },
+    });
+    const running = counter.runOnce();
+    await until('the first minutes are counted', async () => {
+      const { rowCount } = await client.query('select from posthorn.counts_by_minute');
+      return (rowCount ?? 0) > 0;
+    });
+    await client.query('drop trigger waits on posthorn.counts_by_minute');
+    await running;
+    await counter.stop();
+    t.strictSame(errors, []);
+    t.strictSame(
+      (await client.query(COUNTED_BY_MINUTE)).rows,
+      (await client.query(BY_MINUTE)).rows,
+    );
   },
 );
 
