@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { call, callsService, type Target } from './call.ts';
+import { call, callPages, callsService, type Target } from './call.ts';
 import { coloured, dim, print, printAnswer, safe, time } from './output.ts';
 
 const PHASES = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const;
@@ -35,6 +35,7 @@ interface Webhook {
   readonly content_type: string;
   readonly body?: string | null;
   readonly deliveries: readonly Delivery[];
+  readonly more_deliveries: boolean;
 }
 
 interface Why {
@@ -94,6 +95,8 @@ async function get(
     });
     print(`  ${safe(why)}`);
   }
+  if (webhook.more_deliveries)
+    print('\nIt has more deliveries: GET /v1/deliveries?webhook_id=… lists all.');
   if (body && webhook.body)
     print(`\n${webhook.body.slice(0, MAX_BODY).split('\n').map(safe).join('\n')}`);
 }
@@ -157,9 +160,19 @@ async function retry(id: string, target: Target): Promise<void> {
 }
 
 async function unsuccessfulOf(id: string, target: Target): Promise<string[]> {
-  const { deliveries } = await call<Webhook>(target, {
+  const { deliveries, more_deliveries } = await call<Webhook>(target, {
     method: 'GET',
     path: `/v1/webhooks/${encodeURIComponent(id)}`,
   });
-  return deliveries.filter(({ state }) => ENDED_BADLY.includes(state)).map(({ id }) => id);
+  const all: Pick<Delivery, 'id' | 'state'>[] = more_deliveries ? [] : [...deliveries];
+  if (more_deliveries)
+    for (const state of ENDED_BADLY)
+      all.push(
+        ...(await callPages<Delivery>(target, {
+          method: 'GET',
+          path: '/v1/deliveries',
+          query: { webhook_id: id, state },
+        })),
+      );
+  return all.filter(({ state }) => ENDED_BADLY.includes(state)).map(({ id }) => id);
 }

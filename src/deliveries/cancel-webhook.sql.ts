@@ -3,17 +3,24 @@ import { historyOf } from '../db/history-of-ids.ts';
 import { isIn } from '../db/planner.ts';
 import { TRANSITIONS } from './states.ts';
 
+/** The deliveries that one statement cancels: a tenth of a second or two. */
+const PART = 5_000;
+/** A webhook can have a million deliveries; a request that cancels for this long asks to be repeated. */
+const LONGEST_MS = 4_000;
+
 /** The deliveries of a webhook after a cancellation. */
 export interface CancelledWebhook {
   /** Deliveries that are cancelled, by this request or before. */
   readonly cancelled: number;
-  /** Deliveries that had succeeded or failed. */
-  readonly ended: number;
+  /** Whether there is none of these, but others that had succeeded or failed. */
+  readonly ended: boolean;
+  /** Whether there may be deliveries that are not cancelled yet: the work was stopped, because it took long. */
+  readonly unfinished: boolean;
 }
 
 /**
- * Cancels the pending and held deliveries of a webhook, all at once, by the statement of every cancellation
- * (schema/functions/cancel_deliveries.sql).
+ * Cancels the pending and held deliveries of a webhook, by the statement of every cancellation
+ * (schema/functions/cancel_deliveries.sql): up to 5,000 all at once, more in parts.
  *
  * @returns undefined when the tenant has no such webhook.
  */
@@ -22,24 +29,64 @@ export async function cancelWebhook(
   tenant: string,
   webhookId: string,
 ): Promise<CancelledWebhook | undefined> {
+  const startedAt = performance.now();
+  let last: number | null = 0;
+  do {
+    last = await cancelPart(pool, tenant, webhookId, last);
+  } while (last !== null && performance.now() - startedAt < LONGEST_MS);
+  const counted = await count(pool, tenant, webhookId);
+  return counted && { ...counted, unfinished: last !== null };
+}
+
+/** Returns the last subscription whose delivery was looked at, or null if there are no more after it. */
+async function cancelPart(
+  pool: pg.Pool,
+  tenant: string,
+  webhookId: string,
+  after: number,
+): Promise<number | null> {
   const days = historyOf([webhookId]);
-  const { rows } = await pool.query<CancelledWebhook & { known: boolean }>({
+  const { rows } = await pool.query<{ last: number | null }>({
     ...days.named('cancel-webhook'),
     text: `
-      with webhook as materialized (
-        select id from posthorn.webhook_payloads where id = $1 and tenant = $2 and ${days.where('id')}
-      ), found as materialized (
-        select d.webhook_id, d.subscription_id, ${isIn('d', ...TRANSITIONS.cancel.from)} as is_owed,
-          ${isIn('d', 'cancelled')} as is_cancelled
+      with part as materialized (
+        select d.webhook_id, d.subscription_id
         from posthorn.deliveries d
-        where d.webhook_id = $1 and ${days.where('d.webhook_id')} and exists (select from webhook)
+        where d.webhook_id = $1 and ${days.where('d.webhook_id')} and d.subscription_id > $3
+          and ${isIn('d', ...TRANSITIONS.cancel.from)}
+          and exists (select from posthorn.webhook_payloads where id = $1 and tenant = $2 and ${days.where('id')})
+        order by d.subscription_id
+        limit ${PART}
+      ), cancelled as materialized (
+        select posthorn.cancel_deliveries(array_agg(webhook_id), array_agg(subscription_id)) from part
       )
-      select exists (select from webhook) as known,
-        coalesce((select posthorn.cancel_deliveries(array_agg(webhook_id), array_agg(subscription_id))
-          from found where is_owed), 0) + (select count(*) from found where is_cancelled)::integer as cancelled,
-        (select count(*) from found where not is_owed and not is_cancelled)::integer as ended`,
+      select case when count(*) = ${PART} then max(subscription_id) end as last from part, cancelled`,
+    values: [webhookId, tenant, after],
+  });
+  return rows[0]?.last ?? null;
+}
+
+async function count(
+  pool: pg.Pool,
+  tenant: string,
+  webhookId: string,
+): Promise<Pick<CancelledWebhook, 'cancelled' | 'ended'> | undefined> {
+  const days = historyOf([webhookId]);
+  const of = `d.webhook_id = $1 and ${days.where('d.webhook_id')}`;
+  const { rows } = await pool.query<{ cancelled: number; ended: boolean }>({
+    ...days.named('count-cancelled'),
+    text: `
+      with cancelled as materialized (
+        select count(*)::integer as number
+        from posthorn.deliveries d
+        -- The first condition is that of an index.
+        where ${of} and d.state in ('failed', 'cancelled') and ${isIn('d', 'cancelled')}
+      )
+      select number as cancelled, number = 0 and exists (
+          select from posthorn.deliveries d where ${of} and ${isIn('d', 'succeeded', 'failed')}) as ended
+      from cancelled, posthorn.webhook_payloads w
+      where w.id = $1 and w.tenant = $2 and ${days.where('w.id')}`,
     values: [webhookId, tenant],
   });
-  const [row] = rows;
-  return row?.known ? { cancelled: row.cancelled, ended: row.ended } : undefined;
+  return rows[0];
 }

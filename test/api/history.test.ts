@@ -298,39 +298,95 @@ t.test('a list of webhooks can say in which states their deliveries are', async 
   t.notOk('deliveries' in plain.json.data[0], 'only if it is asked for');
 });
 
-t.test('a webhook can be shown with a part of its deliveries and attempts', async (t) => {
-  const posthorn = await startTestService(t, { POSTHORN_ROLE: 'api' });
-  const client = await connect(t, posthorn.databaseUrl);
-  const ids = [];
-  for (let n = 0; n < 3; n += 1) ids.push(await subscribeToAll(posthorn));
-  const { json: sent } = await posthorn.request('POST', '/v1/webhooks', {
-    event_type: 'order.created',
-    data: {},
-  });
-  await client.query(
-    `insert into posthorn.delivery_attempts (webhook_id, subscription_id, attempt_number, status, duration_ms)
+t.test(
+  'a webhook is shown with the newest attempts of its deliveries, at most so many as asked for',
+  async (t) => {
+    const posthorn = await startTestService(t, { POSTHORN_ROLE: 'api' });
+    const client = await connect(t, posthorn.databaseUrl);
+    const ids = [];
+    for (let n = 0; n < 3; n += 1) ids.push(await subscribeToAll(posthorn));
+    const { json: sent } = await posthorn.request('POST', '/v1/webhooks', {
+      event_type: 'order.created',
+      data: {},
+    });
+    await client.query(
+      `insert into posthorn.delivery_attempts (webhook_id, subscription_id, attempt_number, status, duration_ms)
      select $1, id, n, 'failed', n from unnest($2::integer[]) as id, generate_series(1, 60) as n`,
-    [sent.webhook_id, ids],
-  );
-  const path = `/v1/webhooks/${sent.webhook_id}`;
-  const shapeOf = async (query: string) => {
-    const { json } = await posthorn.request('GET', `${path}${query}`);
-    return json.deliveries.map(
-      ({
-        subscription_id,
-        attempts,
-      }: {
-        subscription_id: number;
-        attempts: { attempt_number: number }[];
-      }) => [subscription_id, attempts[0]?.attempt_number, attempts.length],
+      [sent.webhook_id, ids],
     );
-  };
-  t.strictSame(
-    await shapeOf(''),
-    ids.map((id) => [id, 1, 60]),
-  );
-  t.strictSame(
-    await shapeOf('?max_deliveries=2'),
-    ids.slice(0, 2).map((id) => [id, 11, 50]),
-  );
-});
+    const shapeOf = async (query: string) => {
+      const { json } = await posthorn.request('GET', `/v1/webhooks/${sent.webhook_id}${query}`);
+      const deliveries = json.deliveries.map(
+        ({
+          subscription_id,
+          attempts,
+        }: {
+          subscription_id: number;
+          attempts: { attempt_number: number }[];
+        }) => [subscription_id, attempts[0]?.attempt_number, attempts.at(-1)?.attempt_number],
+      );
+      return { deliveries, more: json.more_deliveries };
+    };
+    t.strictSame(await shapeOf(''), { deliveries: ids.map((id) => [id, 11, 60]), more: false });
+    t.strictSame(await shapeOf('?max_deliveries=2'), {
+      deliveries: ids.slice(0, 2).map((id) => [id, 11, 60]),
+      more: true,
+    });
+  },
+);
+
+t.test(
+  'a webhook with very many deliveries is shown and cancelled, failed ones first',
+  async (t) => {
+    const many = 12_000;
+    const posthorn = await startTestService(t, { POSTHORN_ROLE: 'api' });
+    const client = await connect(t, posthorn.databaseUrl);
+    const first = await subscribeToAll(posthorn);
+    await client.query(
+      `insert into posthorn.subscriptions (url, event_types, secret)
+     select url, event_types, secret from posthorn.subscriptions, generate_series(2, ${many})`,
+    );
+    const { json: sent } = await posthorn.request('POST', '/v1/webhooks', {
+      event_type: 'order.created',
+      data: {},
+    });
+    t.equal(sent.deliveries, many);
+    const setState = (state: string, attempts: number, subscriptions: number[]) =>
+      client.query(
+        `update posthorn.deliveries set state = $1::posthorn.delivery_state, attempt_count = $2,
+         next_attempt_at = case when $1 = 'pending' then now() + interval '1 day' end,
+         ended_at = case when $1 <> 'pending' then now() end
+       where webhook_id = $3 and subscription_id = any ($4)`,
+        [state, attempts, sent.webhook_id, subscriptions],
+      );
+    const last = first + many - 1;
+    await setState('succeeded', 1, [first]);
+    await setState('cancelled', 0, [first + 1, last - 1]);
+    await setState('failed', 5, [first + 2, last]);
+    await setState('pending', 2, [first + 3]);
+
+    const { status, json } = await posthorn.request('GET', `/v1/webhooks/${sent.webhook_id}`);
+    t.equal(status, 200);
+    t.equal(json.deliveries.length, 100);
+    t.equal(json.more_deliveries, true);
+    t.strictSame(
+      json.deliveries
+        .slice(0, 4)
+        .map(({ subscription_id }: { subscription_id: number }) => subscription_id - first),
+      [2, many - 1, 3, 4],
+    );
+
+    const cancelled = await posthorn.request('POST', `/v1/webhooks/${sent.webhook_id}/cancel`, {});
+    t.equal(cancelled.status, 200);
+    t.equal(cancelled.json.cancelled, many - 3);
+    const { rows } = await client.query(
+      `select state, count(*)::integer as number from posthorn.deliveries where webhook_id = $1 group by state order by 1`,
+      [sent.webhook_id],
+    );
+    t.strictSame(rows, [
+      { state: 'succeeded', number: 1 },
+      { state: 'failed', number: 2 },
+      { state: 'cancelled', number: many - 3 },
+    ]);
+  },
+);

@@ -54,7 +54,6 @@ const RARE: Readonly<Record<string, string>> = {
 
 /** Files with statements on history that are not walked, and why not. */
 const RARE_FILES: Readonly<Record<string, string>> = {
-  'src/api/routes/webhooks.ts': 'reads a webhook by its id, planned anew each time',
   'src/bulk-operations/replay-latest.ts':
     'looks up 500 webhooks by their ids, planned anew each time',
   'src/deliveries/deliver-again.sql.ts': 'inserts 100 deliveries at most',

@@ -4774,7 +4774,7 @@ type GetWebhookParams struct {
 	// Include body: include the body of the webhook in the answer.
 	Include *GetWebhookParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 
-	// MaxDeliveries The most deliveries in the answer, those of the lowest subscription ids first, each with its newest 50 attempts. Left out: all deliveries and all attempts.
+	// MaxDeliveries The most deliveries in the answer. If it is left out: 100.
 	MaxDeliveries *int `form:"max_deliveries,omitempty" json:"max_deliveries,omitempty"`
 
 	// Tenant The tenant that the request is about. Left out: the tenant of the key, or default for a key of all tenants. A key of one tenant may name only its own tenant.
@@ -5763,7 +5763,7 @@ type ClientInterface interface {
 
 	// CancelWebhook Cancel the pending and held deliveries of a webhook
 	//
-	// Cancels all deliveries of the webhook that are pending or held, at once: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated.
+	// Cancels all deliveries of the webhook that are pending or held: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated. Up to 5,000 deliveries are cancelled all at once, more in parts; if that takes long, the answer is 503, and a repeated request goes on.
 	//
 	// Corresponds with POST /v1/webhooks/{webhook_id}/cancel (the `CancelWebhook` operationId).
 	CancelWebhook(ctx context.Context, webhookId openapi_types.UUID, params *CancelWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -7334,7 +7334,7 @@ func (c *Client) GetWebhook(ctx context.Context, webhookId openapi_types.UUID, p
 
 // CancelWebhook Cancel the pending and held deliveries of a webhook
 //
-// Cancels all deliveries of the webhook that are pending or held, at once: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated.
+// Cancels all deliveries of the webhook that are pending or held: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated. Up to 5,000 deliveries are cancelled all at once, more in parts; if that takes long, the answer is 503, and a repeated request goes on.
 //
 // Corresponds with POST /v1/webhooks/{webhook_id}/cancel (the `CancelWebhook` operationId).
 func (c *Client) CancelWebhook(ctx context.Context, webhookId openapi_types.UUID, params *CancelWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -12675,7 +12675,7 @@ type ClientWithResponsesInterface interface {
 
 	// CancelWebhookWithResponse Cancel the pending and held deliveries of a webhook
 	//
-	// Cancels all deliveries of the webhook that are pending or held, at once: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated.
+	// Cancels all deliveries of the webhook that are pending or held: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated. Up to 5,000 deliveries are cancelled all at once, more in parts; if that takes long, the answer is 503, and a repeated request goes on.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16142,7 +16142,9 @@ type GetWebhookResponse struct {
 		Bytes       *int       `json:"bytes"`
 		ContentType string     `json:"content_type"`
 		DeliverAt   *time.Time `json:"deliver_at"`
-		Deliveries  []struct {
+
+		// Deliveries Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest 50 attempts; its link `attempts` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first.
+		Deliveries []struct {
 			Attempts []struct {
 				AttemptNumber   *int                                                  `json:"attempt_number"`
 				DurationMs      int                                                   `json:"duration_ms"`
@@ -16207,6 +16209,9 @@ type GetWebhookResponse struct {
 			Webhook    string `json:"webhook"`
 		} `json:"links"`
 
+		// MoreDeliveries True: the webhook has more deliveries than these; the link `deliveries` lists all.
+		MoreDeliveries bool `json:"more_deliveries"`
+
 		// Unfilterable True: the webhook did not go to the subscriptions with a `filter` that would have been tested, because jsonb of Postgres cannot hold its data (U+0000, half of a surrogate pair, a number with very many digits, thousands of levels). See docs/filters.md.
 		Unfilterable bool `json:"unfilterable"`
 
@@ -16223,7 +16228,9 @@ func (r GetWebhookResponse) GetJSON200() *struct {
 	Bytes       *int       `json:"bytes"`
 	ContentType string     `json:"content_type"`
 	DeliverAt   *time.Time `json:"deliver_at"`
-	Deliveries  []struct {
+
+	// Deliveries Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest 50 attempts; its link `attempts` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first.
+	Deliveries []struct {
 		Attempts []struct {
 			AttemptNumber   *int                                                  `json:"attempt_number"`
 			DurationMs      int                                                   `json:"duration_ms"`
@@ -16287,6 +16294,9 @@ func (r GetWebhookResponse) GetJSON200() *struct {
 		Deliveries string `json:"deliveries"`
 		Webhook    string `json:"webhook"`
 	} `json:"links"`
+
+	// MoreDeliveries True: the webhook has more deliveries than these; the link `deliveries` lists all.
+	MoreDeliveries bool `json:"more_deliveries"`
 
 	// Unfilterable True: the webhook did not go to the subscriptions with a `filter` that would have been tested, because jsonb of Postgres cannot hold its data (U+0000, half of a surrogate pair, a number with very many digits, thousands of levels). See docs/filters.md.
 	Unfilterable bool `json:"unfilterable"`
@@ -17658,7 +17668,7 @@ func (c *ClientWithResponses) GetWebhookWithResponse(ctx context.Context, webhoo
 
 // CancelWebhookWithResponse Cancel the pending and held deliveries of a webhook
 //
-// Cancels all deliveries of the webhook that are pending or held, at once: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated.
+// Cancels all deliveries of the webhook that are pending or held: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated. Up to 5,000 deliveries are cancelled all at once, more in parts; if that takes long, the answer is 503, and a repeated request goes on.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -19776,7 +19786,9 @@ func ParseGetWebhookResponse(rsp *http.Response) (*GetWebhookResponse, error) {
 			Bytes       *int       `json:"bytes"`
 			ContentType string     `json:"content_type"`
 			DeliverAt   *time.Time `json:"deliver_at"`
-			Deliveries  []struct {
+
+			// Deliveries Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest 50 attempts; its link `attempts` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first.
+			Deliveries []struct {
 				Attempts []struct {
 					AttemptNumber   *int                                                  `json:"attempt_number"`
 					DurationMs      int                                                   `json:"duration_ms"`
@@ -19840,6 +19852,9 @@ func ParseGetWebhookResponse(rsp *http.Response) (*GetWebhookResponse, error) {
 				Deliveries string `json:"deliveries"`
 				Webhook    string `json:"webhook"`
 			} `json:"links"`
+
+			// MoreDeliveries True: the webhook has more deliveries than these; the link `deliveries` lists all.
+			MoreDeliveries bool `json:"more_deliveries"`
 
 			// Unfilterable True: the webhook did not go to the subscriptions with a `filter` that would have been tested, because jsonb of Postgres cannot hold its data (U+0000, half of a surrogate pair, a number with very many digits, thousands of levels). See docs/filters.md.
 			Unfilterable bool `json:"unfilterable"`

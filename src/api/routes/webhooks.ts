@@ -1,12 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { sql } from 'kysely';
 import { Type } from 'typebox';
 import { cancelWebhook } from '../../deliveries/cancel-webhook.sql.ts';
 import { maxLoadedBytes, readBody } from '../../deliveries/payloads.sql.ts';
 import { timingOf } from '../../history/attempt-timing.ts';
+import {
+  findDeliveries,
+  findWebhook,
+  MAX_ATTEMPTS_SHOWN,
+  MAX_DELIVERIES_SHOWN,
+} from '../../history/webhook.sql.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { linksOf } from '../links.ts';
-import { invalidField, notFound, Problem } from '../problems.ts';
+import { invalidField, notFound, Problem, unavailable } from '../problems.ts';
 import {
   ATTEMPT_STATUSES,
   described,
@@ -63,73 +68,19 @@ const Webhook = Type.Object({
       }),
     ),
   ),
-  deliveries: Type.Array(Type.Object({ ...Delivery.properties, attempts: Type.Array(Attempt) })),
+  deliveries: Type.Array(Type.Object({ ...Delivery.properties, attempts: Type.Array(Attempt) }), {
+    description: `Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest ${MAX_ATTEMPTS_SHOWN} attempts; its link \`attempts\` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first.`,
+  }),
+  more_deliveries: Type.Boolean({
+    description:
+      'True: the webhook has more deliveries than these; the link `deliveries` lists all.',
+  }),
 });
-
-const WEBHOOK_FIELDS = [
-  'webhook_id',
-  'accepted_at',
-  'deliver_at',
-  'event_type',
-  'content_type',
-  'bytes',
-  'body_expired',
-] as const;
-const DELIVERY_FIELDS = [
-  'webhook_id',
-  'subscription_id',
-  'subscription_url',
-  'event_type',
-  'state',
-  'reason',
-  'attempts_made',
-  'next_attempt_at',
-  'ended_at',
-  'body_expired',
-] as const;
-const ATTEMPT_FIELDS = [
-  'attempt_number',
-  'status',
-  'response_code',
-  'error_code',
-  'error',
-  'duration_ms',
-  'response_excerpt',
-  'webhook_timestamp',
-  'timestamp',
-] as const;
-
-/** More of a delivery say nothing new to a person. */
-const MAX_ATTEMPTS_SHOWN = 50;
-
-/** A row whose columns of a left join are not null, because the joined table has a row. */
-type Joined<Row, Column extends keyof Row> = Row & {
-  readonly [Name in Column]: NonNullable<Row[Name]>;
-};
-
-type DeliveryColumn = 'subscription_id' | 'subscription_url' | 'state' | 'attempts_made';
-type AttemptColumn = 'status' | 'duration_ms' | 'timestamp';
-
-function hasDelivery<Row extends { readonly [Name in DeliveryColumn]: unknown }>(
-  row: Row,
-): row is Joined<Row, DeliveryColumn> {
-  return row.subscription_id !== null;
-}
-
-function hasAttempt<Row extends { readonly [Name in AttemptColumn]: unknown }>(
-  row: Row,
-): row is Joined<Row, AttemptColumn> {
-  return row.status !== null;
-}
-
-function pick<Row, Field extends keyof Row>(row: Row, fields: readonly Field[]): Pick<Row, Field> {
-  return Object.fromEntries(fields.map((field) => [field, row[field]])) as Pick<Row, Field>;
-}
 
 /** Webhooks that were accepted, with their deliveries and attempts. */
 export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db, pool, listPool, settings } },
+  { services: { pool, listPool, settings } },
 ) => {
   const maxShownBytes = maxLoadedBytes(settings.maxBodyBytes);
   app.get(
@@ -149,8 +100,9 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
             max_deliveries: Type.Optional(
               Type.Integer({
                 minimum: 1,
-                maximum: 1000,
-                description: `The most deliveries in the answer, those of the lowest subscription ids first, each with its newest ${MAX_ATTEMPTS_SHOWN} attempts. Left out: all deliveries and all attempts.`,
+                maximum: MAX_DELIVERIES_SHOWN,
+                default: MAX_DELIVERIES_SHOWN,
+                description: 'The most deliveries in the answer.',
               }),
             ),
           },
@@ -167,95 +119,20 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     },
     async (request, reply) => {
       const { webhook_id } = request.params;
-      const { max_deliveries } = request.query;
-      // One statement, so that deliveries and attempts are read from one snapshot.
-      const rows = await db
-        .selectFrom('posthorn.webhook_payloads as p')
-        .leftJoinLateral(
-          (from) =>
-            from
-              .selectFrom('posthorn.deliveries as one')
-              .selectAll('one')
-              .whereRef('one.webhook_id', '=', 'p.id')
-              .$if(max_deliveries !== undefined, (few) =>
-                few.orderBy('one.subscription_id').limit(max_deliveries ?? 0),
-              )
-              .as('d'),
-          (join) => join.onTrue(),
-        )
-        .leftJoin('posthorn.subscriptions as s', 's.id', 'd.subscription_id')
-        .leftJoinLateral(
-          (from) =>
-            from
-              .selectFrom('posthorn.delivery_attempts as one')
-              .selectAll('one')
-              .whereRef('one.webhook_id', '=', 'd.webhook_id')
-              .whereRef('one.subscription_id', '=', 'd.subscription_id')
-              // In the order of the index that finds them.
-              .$if(max_deliveries !== undefined, (few) =>
-                few.orderBy('one.attempt_number', 'desc').limit(MAX_ATTEMPTS_SHOWN),
-              )
-              .as('a'),
-          (join) => join.onTrue(),
-        )
-        .select([
-          'p.id as webhook_id',
-          'p.accepted_at',
-          'p.deliver_at',
-          'p.event_type',
-          'p.content_type',
-          'p.headers',
-          sql<boolean>`coalesce(p.unfilterable, false)`.as('unfilterable'),
-          sql<number | null>`length(p.body)`.as('bytes'),
-          sql<boolean>`p.body is null`.as('body_expired'),
-          'd.subscription_id',
-          's.url as subscription_url',
-          'd.state',
-          'd.reason',
-          'd.attempt_count as attempts_made',
-          'd.next_attempt_at',
-          'd.ended_at',
-          'a.attempt_number',
-          'a.status',
-          'a.response_code',
-          'a.error_code',
-          'a.error',
-          'a.duration_ms',
-          'a.response_excerpt',
-          'a.first_byte_ms',
-          'a.dns_ms',
-          'a.connect_ms',
-          'a.tls_ms',
-          'a.webhook_timestamp',
-          'a.at as timestamp',
-        ])
-        .where('p.id', '=', webhook_id)
-        .where('p.tenant', '=', request.tenant)
-        .orderBy('d.subscription_id')
-        .orderBy('a.at')
-        .orderBy('a.id')
-        .execute();
-      const to = linksOf(request);
-      const [webhook] = rows;
+      const { include, max_deliveries = MAX_DELIVERIES_SHOWN } = request.query;
+      const webhook = await findWebhook(pool, request.tenant, webhook_id);
       if (webhook === undefined) throw notFound('webhook', webhook_id);
-      const bySubscription = Map.groupBy(rows.filter(hasDelivery), (row) => row.subscription_id);
-      const deliveries = [...bySubscription.values()].map((deliveryRows) => ({
-        // A group has at least one row.
-        ...linkDelivery(
-          pick(deliveryRows[0] as (typeof deliveryRows)[number], DELIVERY_FIELDS),
-          to,
-        ),
-        attempts: deliveryRows
-          .filter(hasAttempt)
-          .map((row) => ({ ...pick(row, ATTEMPT_FIELDS), timing_ms: timingOf(row) })),
-      }));
-      const { bytes } = webhook;
+      const { deliveries, more } = await findDeliveries(pool, webhook_id, max_deliveries);
+      const to = linksOf(request);
+      const { event_type, body_expired } = webhook;
       return reply.send({
-        ...linkWebhook(pick(webhook, WEBHOOK_FIELDS), to),
-        headers: webhook.headers,
-        unfilterable: webhook.unfilterable,
-        ...(request.query.include === 'body' ? { body: await bodyOf(webhook_id, bytes) } : {}),
-        deliveries,
+        ...linkWebhook(webhook, to),
+        ...(include === 'body' ? { body: await bodyOf(webhook_id, webhook.bytes) } : {}),
+        deliveries: deliveries.map(({ attempts, ...delivery }) => ({
+          ...linkDelivery({ webhook_id, event_type, body_expired, ...delivery }, to),
+          attempts: attempts.map((attempt) => ({ ...attempt, timing_ms: timingOf(attempt) })),
+        })),
+        more_deliveries: more,
       });
     },
   );
@@ -268,7 +145,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         operationId: 'cancelWebhook',
         summary: 'Cancel the pending and held deliveries of a webhook',
         description:
-          'Cancels all deliveries of the webhook that are pending or held, at once: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated.',
+          'Cancels all deliveries of the webhook that are pending or held: a scheduled webhook (`deliver_at`) is then not sent. A request that is already in flight is not aborted; its result is recorded. The request may be repeated. Up to 5,000 deliveries are cancelled all at once, more in parts; if that takes long, the answer is 503, and a repeated request goes on.',
         tags: ['history'],
         params: Params,
         response: {
@@ -290,8 +167,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
       const { webhook_id } = request.params;
       const result = await cancelWebhook(pool, request.tenant, webhook_id);
       if (result === undefined) throw notFound('webhook', webhook_id);
-      const { cancelled, ended } = result;
-      if (cancelled === 0 && ended > 0)
+      const { cancelled, ended, unfinished } = result;
+      if (unfinished)
+        throw unavailable(
+          `${cancelled} deliveries of this webhook are cancelled so far. Send the request again to cancel the rest.`,
+        );
+      if (ended)
         throw new Problem(
           'conflict',
           'All deliveries of this webhook have ended, so none can be cancelled.',
@@ -300,7 +181,6 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
     },
   );
 
-  /** Reads the body in a query of its own: the statement above would return it once per attempt. */
   async function bodyOf(webhookId: string, bytes: number | null): Promise<string | null> {
     if (bytes !== null && bytes > maxShownBytes) {
       const limit = formatBytes(maxShownBytes);

@@ -1305,6 +1305,7 @@ export interface GetWebhookData {
   content_type: string;
   /** When it was to be delivered. Null: at once. */
   deliver_at: string | null;
+  /** Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest 50 attempts; its link `attempts` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first. */
   deliveries: {
     attempts: {
       attempt_number: number | null;
@@ -1387,6 +1388,8 @@ export interface GetWebhookData {
     /** @format uri-reference */
     webhook: string;
   };
+  /** True: the webhook has more deliveries than these; the link `deliveries` lists all. */
+  more_deliveries: boolean;
   /** True: the webhook did not go to the subscriptions with a `filter` that would have been tested, because jsonb of Postgres cannot hold its data (U+0000, half of a surrogate pair, a number with very many digits, thousands of levels). See docs/filters.md. */
   unfilterable: boolean;
   /**
@@ -3568,9 +3571,9 @@ export const getWebhook = (
     /** body: include the body of the webhook in the answer. */
     include?: "body";
     /**
-     * The most deliveries in the answer, those of the lowest subscription ids first, each with its newest 50 attempts. Left out: all deliveries and all attempts.
+     * The most deliveries in the answer. If it is left out: 100.
      * @min 1
-     * @max 1000
+     * @max 100
      */
     max_deliveries?: number;
     /**

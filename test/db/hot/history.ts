@@ -10,6 +10,7 @@ import { searchOnce } from '../../../src/history/search.ts';
 import { readSeries, SERIES_WINDOWS } from '../../../src/history/series.ts';
 import { readStats } from '../../../src/history/stats.ts';
 import { readWaiting } from '../../../src/history/waiting.sql.ts';
+import { findDeliveries, findWebhook } from '../../../src/history/webhook.sql.ts';
 import { listWebhooks, type WebhookSearch } from '../../../src/history/webhooks.ts';
 import { daysOf, found, type Hot, type Samples } from './samples.ts';
 
@@ -118,6 +119,17 @@ export function ofHistory({ pending }: Samples): Hot[] {
     list('failed attempts of a small tenant', (pool, after) =>
       listAttempts(pool, { tenant: 'tenant-28', status: 'failed' }, 100, after),
     ),
+    {
+      what: 'show a webhook',
+      pool: 'general',
+      rows: 200,
+      days: daysOf(pending),
+      async run(pool) {
+        found('webhook', (await findWebhook(pool, tenant, retried))?.bytes ?? 0, 1);
+        const { deliveries } = await findDeliveries(pool, retried, 100);
+        found('deliveries', deliveries.length, 1);
+      },
+    },
     {
       what: 'summarize the health of a page of subscriptions',
       pool: 'lists',

@@ -15,7 +15,7 @@ import { DeliveryPanel } from './delivery.tsx';
 import { sqlOfWebhook } from './sql.ts';
 import { isUnfinished, rankOf } from './states.ts';
 
-/** A webhook can have a million deliveries. */
+/** More are shown as a list. */
 const MAX_DELIVERIES = 20;
 const EVERY_MS = 2_000;
 /** When all deliveries have ended, only a retry or a replay changes them. */
@@ -49,7 +49,7 @@ export function Webhook() {
           <CopyButton text={() => sqlOfWebhook(id)} what="the query as SQL">
             Copy as SQL
           </CopyButton>
-          {may('manage') && data?.deliveries.some(isUnfinished) && (
+          {may('manage') && (data?.deliveries.some(isUnfinished) || data?.more_deliveries) && (
             <Action
               kind="danger"
               run={async () => {
@@ -117,7 +117,7 @@ function Facts({ webhook }: { webhook: GetWebhookData }) {
 }
 
 function Deliveries({ webhook, onChange }: { webhook: GetWebhookData; onChange: () => void }) {
-  const { deliveries, webhook_id, unfilterable } = webhook;
+  const { deliveries, more_deliveries, webhook_id, unfilterable } = webhook;
   // They keep the order in which they were first shown: a delivery must not move away under the pointer.
   const ranks = useMemo(
     () => new Map(deliveries.map((delivery) => [delivery.id, rankOf(delivery)])),
@@ -130,7 +130,7 @@ function Deliveries({ webhook, onChange }: { webhook: GetWebhookData; onChange: 
         Deliveries{' '}
         <span class="muted">
           {formatCount(deliveries.length)}
-          {deliveries.length === MAX_DELIVERIES && ' or more'}
+          {more_deliveries && ' or more'}
         </span>
       </h2>
       {deliveries.length === 0 && (
@@ -150,9 +150,9 @@ function Deliveries({ webhook, onChange }: { webhook: GetWebhookData; onChange: 
           onChange={onChange}
         />
       ))}
-      {deliveries.length === MAX_DELIVERIES && (
+      {more_deliveries && (
         <p>
-          These are the first {MAX_DELIVERIES}.{' '}
+          These are {deliveries.length} of its deliveries, failed ones first.{' '}
           <a href={to('webhooks', { webhook_id })}>List all deliveries of this webhook</a>
         </p>
       )}
