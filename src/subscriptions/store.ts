@@ -32,6 +32,9 @@ export interface Subscription extends Policy, SigningColumns, IngestColumns {
   readonly updated_at: Date;
 }
 
+/** A tenant can have hundreds of thousands, and a statement has only seconds. */
+const DELETED_AT_ONCE = 2_000;
+
 /** The fields of a subscription that can be set. They must have been checked. */
 export interface SubscriptionFields
   extends Partial<PolicyColumns>,
@@ -188,14 +191,13 @@ export async function deleteSubscriptionsOf(
   tenant: string,
   id?: number,
 ): Promise<{ readonly subscriptions: number; readonly task: string | undefined }> {
-  let query = transaction
-    .updateTable('posthorn.subscriptions')
-    .set({ deleted_at: sql`now()`, updated_at: sql`now()`, secret: null })
-    .where('tenant', '=', tenant)
-    .where('deleted_at', 'is', null);
-  if (id !== undefined) query = query.where('id', '=', id);
-  const deleted = await query.executeTakeFirst();
-  const subscriptions = Number(deleted.numUpdatedRows);
+  let subscriptions = 0;
+  let last: number | undefined = 0;
+  while (last !== undefined) {
+    const ids: number[] = await deletePart(transaction, tenant, id, last);
+    subscriptions += ids.length;
+    last = ids.length < DELETED_AT_ONCE ? undefined : Math.max(...ids);
+  }
   if (subscriptions === 0) return { subscriptions, task: undefined };
   const { rows } = await sql<{ id: string }>`
     insert into posthorn.tasks (tenant, kind, subscription_id, since_id, until_id, states)
@@ -203,6 +205,31 @@ export async function deleteSubscriptionsOf(
       'ffffffff-ffff-ffff-ffff-ffffffffffff', '{pending,held}')
     returning id`.execute(transaction);
   return { subscriptions, task: rows[0]?.id };
+}
+
+/** Deletes the next subscriptions after an id, and returns their ids. */
+async function deletePart(
+  transaction: Transaction<Tables>,
+  tenant: string,
+  id: number | undefined,
+  after: number,
+): Promise<number[]> {
+  let next = transaction
+    .selectFrom('posthorn.subscriptions')
+    .select('id')
+    .where('tenant', '=', tenant)
+    .where('deleted_at', 'is', null)
+    .where('id', '>', after)
+    .orderBy('id')
+    .limit(DELETED_AT_ONCE);
+  if (id !== undefined) next = next.where('id', '=', id);
+  const deleted = await transaction
+    .updateTable('posthorn.subscriptions')
+    .set({ deleted_at: sql`now()`, updated_at: sql`now()`, secret: null })
+    .where('id', 'in', next)
+    .returning('id')
+    .execute();
+  return deleted.map((row) => row.id);
 }
 
 function withoutUndefined<T extends object>(fields: T): T {

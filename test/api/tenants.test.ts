@@ -113,6 +113,27 @@ t.test('tenants are listed in pages', async (t) => {
   t.strictSame(seen, ['a', 'b', 'c', 'd', 'default']);
 });
 
+t.test('a tenant with thousands of subscriptions is deleted with all of them', async (t) => {
+  const many = 4_500;
+  const { posthorn, ask } = await start(t, { POSTHORN_ROLE: 'api' });
+  await ask('POST', '/v1/tenants', { id: 'acme' });
+  const client = await connect(t, posthorn.databaseUrl);
+  await client.query(
+    `insert into posthorn.subscriptions (url, tenant, event_types)
+     select 'http://127.0.0.1:9/', 'acme', '{}' from generate_series(1, ${many})`,
+  );
+  await client.query(
+    `insert into posthorn.subscriptions (url, event_types) values ('http://127.0.0.1:9/', '{}')`,
+  );
+  const { status, json } = await ask('DELETE', '/v1/tenants/acme');
+  t.equal(status, 200);
+  t.match(json, { subscriptions: many });
+  const { rows } = await client.query(
+    'select tenant, count(*)::integer as number from posthorn.subscriptions where deleted_at is null group by tenant',
+  );
+  t.strictSame(rows, [{ tenant: 'default', number: 1 }]);
+});
+
 t.test('deleting a tenant ends its subscriptions, unfinished deliveries and keys', async (t) => {
   const receiver = await startReceiver(t, (response) => {
     response.statusCode = 500;
