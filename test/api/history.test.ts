@@ -390,3 +390,25 @@ t.test(
     ]);
   },
 );
+
+t.test('a request that the database does not finish in time is told so', async (t) => {
+  const posthorn = await startTestService(t, { POSTHORN_ROLE: 'api' });
+  const client = await connect(t, posthorn.databaseUrl);
+  const { json: sent } = await posthorn.request('POST', '/v1/webhooks', {
+    event_type: 'order.created',
+    data: {},
+  });
+  await client.query('begin');
+  await client.query('lock table posthorn.deliveries in access exclusive mode');
+  const { status, headers, json } = await posthorn.request(
+    'GET',
+    `/v1/webhooks/${sent.webhook_id}`,
+  );
+  await client.query('rollback');
+  t.equal(status, 503);
+  t.match(json, {
+    type: 'urn:posthorn:problem:unavailable',
+    detail: /^The database did not finish this request in time\./,
+  });
+  t.ok(headers.get('retry-after'));
+});

@@ -94,6 +94,11 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);
   }
+  if (errorCode(error) === QUERY_CANCELED)
+    return unavailable(
+      'The database did not finish this request in time. Try again shortly; if it happens again, ask for less: a shorter time, a smaller limit, or more filters.',
+      error,
+    );
   if (isUnavailable(error)) {
     return unavailable(
       'The database cannot be reached or cannot carry out this request right now. Try again shortly.',
@@ -110,6 +115,8 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
 }
 
 const FOREIGN_KEY_VIOLATION = '23503';
+/** Also of a statement that `statement_timeout` ended. */
+const QUERY_CANCELED = '57014';
 
 const PARTS: Record<string, string> = {
   body: 'body',

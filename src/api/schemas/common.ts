@@ -40,7 +40,7 @@ const MEANINGS: Record<number, string> = {
   429: 'Too many requests; try again after the seconds in `Retry-After`.',
   431: 'The request line and the headers are too large.',
   500: 'An error inside the service; the log of the service has the cause.',
-  503: 'The service cannot do this right now, usually because the database does not answer; try again after the seconds in `Retry-After`. With the type `…:unavailable` nothing was done; with `…:outcome-unknown` the request may have been carried out.',
+  503: 'The service cannot do this right now, usually because the database does not answer; try again after the seconds in `Retry-After`. With the type `…:unavailable` nothing was done, unless `detail` says what was; with `…:outcome-unknown` the request may have been carried out.',
 };
 
 /** Returns a route's error answers for its `response` schema: the given statuses, and the statuses of every route. */
