@@ -50,6 +50,7 @@ t.test('the latest webhooks are sent to a subscription again', async (t) => {
   );
   const [user = ''] = await send(posthorn, [{ event_type: 'user.created', data: {} }]);
   await posthorn.ingest(alone);
+  await receiver.waitFor(1);
   await send(posthorn, [
     {
       event_type: 'order.created',

@@ -70,12 +70,14 @@ t.test('include=health tells what is held, what fails, and the attempts of 24 ho
   });
   const posthorn = await startTestService(t, {
     POSTHORN_CIRCUIT: 'failures=3,over=0s,probe=1h,max=1h',
-    POSTHORN_RETRY_SCHEDULE: '10ms,10ms,10ms,10ms,10ms',
+    POSTHORN_RETRY_SCHEDULE: Array(8).fill('50ms').join(','),
   });
   const client = await connect(t, posthorn.databaseUrl);
   const well = await posthorn.subscribe(`${receiver.url}/well`);
   const failing = await posthorn.subscribe(`${receiver.url}/fails`);
   const paused = await posthorn.subscribe(`${receiver.url}/paused`);
+  // Nothing is sent to it, so that the service counts nothing either.
+  const counted = await posthorn.subscribe(`${receiver.url}/counted`);
   const foreign = await posthorn.request('POST', '/v1/tenants', { id: 'acme' });
   t.equal(foreign.status, 201);
   await posthorn.request('POST', '/v1/subscriptions?tenant=acme', { url: receiver.url });
@@ -93,7 +95,7 @@ t.test('include=health tells what is held, what fails, and the attempts of 24 ho
   });
   t.strictSame(
     rows.map(({ id }: Row) => id),
-    [well, failing, paused],
+    [well, failing, paused, counted],
   );
   t.match(rows[0].health, { circuit: { state: 'closed' }, failing_since: null, held: 0 });
   t.match(rows[2].health, { circuit: { state: 'closed' }, held: 3, held_more: false });
@@ -107,9 +109,9 @@ t.test('include=health tells what is held, what fails, and the attempts of 24 ho
       ('default', $1, $2::timestamptz - interval '23 hours', 'success', 3, 7),
       ('default', $1, $2::timestamptz - interval '24 hours', 'success', 3, 9),
       ('acme', $1, $2, 'success', 3, 1000)`,
-    [well, hour],
+    [counted, hour],
   );
-  const { hours } = (await read())[0].health;
+  const { hours } = (await read())[3].health;
   t.equal(hours.length, 24);
   t.strictSame(hours.at(-1), { at: hour.toISOString(), attempts: 25, failed: 5 });
   t.match(hours[0], { attempts: 7, failed: 0 });

@@ -97,6 +97,8 @@ t.test('listen forwards webhooks, records the answers, and leaves nothing behind
     env,
   );
   await until('both are forwarded', () => receiver.received.length >= before + 2);
+  // What a child prints may come later than what it sends.
+  await until('it says so too', () => replaying.output.stdout.split('\n').length > 2);
   t.match(linesOf(replaying.output.stdout).slice(0, 2), [
     { event: 'replaying', webhook_ids: [other, order] },
     { event: 'listening' },

@@ -91,7 +91,10 @@ t.test('a 410 disables the subscription at once, and its deliveries are held', a
     type: 'posthorn.subscription.disabled',
     data: { subscription_id: id, status: 'disabled', reason: /410 Gone/, last_error_code: 'gone' },
   });
-  const failed = await deliveriesOf(posthorn, id, 'failed');
+  const failed = await until('its delivery has ended', async () => {
+    const found = await deliveriesOf(posthorn, id, 'failed');
+    return found.length > 0 && found;
+  });
   t.strictSame(
     failed.map(({ webhook_id }) => webhook_id),
     [refused],
@@ -102,7 +105,10 @@ t.test('a 410 disables the subscription at once, and its deliveries are held', a
   t.equal((await posthorn.request('POST', '/v1/webhooks', sent)).json.deliveries, 0);
   t.match(await deliveriesOf(posthorn, id, 'held'), [{ webhook_id: held }]);
   t.equal(receiver.received.length, 1, 'and nothing more is sent to it');
-  t.match((await posthorn.request('GET', '/metrics')).text, /^posthorn_subscriptions_disabled 1$/m);
+  await until('the metrics count it', async () => {
+    const { text } = await posthorn.request('GET', '/metrics');
+    return /^posthorn_subscriptions_disabled 1$/m.test(text);
+  });
 
   status = 200;
   const enabled = await posthorn.request('POST', `/v1/subscriptions/${id}/enable`);

@@ -237,7 +237,10 @@ t.test('held deliveries expire when all their retries would have ended', async (
     'what has come since is held',
   );
   for (const id of [patient, paused]) t.strictSame(await deliveriesOf(api, id, 'failed'), []);
-  t.match((await worker.request('GET', '/metrics')).text, /^posthorn_deliveries_expired_total 3$/m);
+  await until('they are counted', async () => {
+    const { text } = await worker.request('GET', '/metrics');
+    return /^posthorn_deliveries_expired_total 3$/m.test(text);
+  });
 });
 
 t.test('two processes share a circuit, and send one probe at a time', async (t) => {
@@ -267,7 +270,10 @@ t.test('two processes share a circuit, and send one probe at a time', async (t) 
     return held.every((webhookId) => done.has(webhookId));
   });
   for (const posthorn of [one, two])
-    t.match(await healthOf(posthorn, id), { circuit: { state: 'closed' }, failing_since: null });
+    await until('it is closed, and nothing is known against it', async () => {
+      const { circuit, failing_since } = await healthOf(posthorn, id);
+      return circuit.state === 'closed' && failing_since === null;
+    });
 });
 
 t.test('an open circuit outlives its process, and another process sends probes', async (t) => {

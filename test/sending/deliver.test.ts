@@ -224,7 +224,7 @@ t.test('a subscription that SQL made wrong fails visibly and harms no other', as
   ];
   const client = await connect(t, posthorn.databaseUrl);
   const webhookId = await posthorn.ingest(wrong);
-  await receiver.waitFor(1);
+  await delivery(posthorn, webhookId);
   await client.query(`update posthorn.subscriptions set secret = 'whsec_c2hvcnQ=' where id = $1`, [
     wrong,
   ]);
