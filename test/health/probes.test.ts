@@ -57,9 +57,12 @@ t.test('an open circuit sends one probe at a time, at growing intervals', async 
   const ids = probes.map(({ headers }) => headers['webhook-id']);
   t.strictSame(ids, [...new Set(ids)].sort(), 'the oldest first, and then the next in turn');
   const gaps = probes.slice(1).map(({ at }, nth) => at - (probes[nth] as { at: number }).at);
-  // 200 ms, 400 ms, 800 ms, 1 s, each give or take a fifth.
-  t.ok((gaps[2] as number) > (gaps[0] as number), `${gaps}`);
-  t.ok(gaps.every((gap) => gap >= 160) && (gaps[3] as number) >= 800, `${gaps}`);
+  // 200 ms, 400 ms, 800 ms, 1 s, each give or take a fifth. A busy machine makes them longer.
+  const least = [160, 320, 640, 800];
+  t.ok(
+    gaps.every((gap, nth) => gap >= (least[nth] as number)),
+    `${gaps}`,
+  );
 
   const waiting = await deliveriesOf(posthorn, id, 'held');
   t.ok(waiting.length >= 40, 'all that came is held');

@@ -33,7 +33,8 @@ t.test(
       response.statusCode = nth === 1 ? 500 : 204;
       response.end();
     });
-    const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '1100ms' });
+    // A fifth earlier is still more than a second later, so that the timestamps differ.
+    const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '1300ms' });
     const id = await posthorn.subscribe(`${receiver.url}/hooks?a=1`, secret);
     const body = '{ "test": 2432232314 }';
     const { json } = await posthorn.request('POST', '/ingest/getsignature', {
