@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
+import { TOLD_MS } from '../helpers/until.ts';
 
 const ADMIN_KEY = 'an admin key of some length';
 const admin = { authorization: `Bearer ${ADMIN_KEY}` };
@@ -40,18 +41,18 @@ t.test('a key above its rate limit gets 429 with Retry-After, other keys do not'
 });
 
 t.test('a key may make requests again after the period of its limit', async (t) => {
-  const { makeKey, ask } = await start(t, { POSTHORN_RATE_LIMIT: '1/1s' });
+  const { makeKey, ask } = await start(t, { POSTHORN_RATE_LIMIT: '1/3s' });
   const key = await makeKey('default');
   t.equal((await ask(key)).status, 200);
   const refused = await ask(key);
   t.equal(refused.status, 429);
-  t.equal(refused.headers.get('retry-after'), '1');
+  t.match(refused.headers.get('retry-after'), /^[123]$/);
   const startedAt = Date.now();
   for (;;) {
     if ((await ask(key)).status === 200) break;
     if (Date.now() - startedAt > 20_000) throw new Error('it never may');
   }
-  t.ok(Date.now() - startedAt < 5_000);
+  t.ok(Date.now() - startedAt < TOLD_MS);
 });
 
 t.test("a tenant's keys share its limit, and signed requests count too", async (t) => {

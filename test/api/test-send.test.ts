@@ -6,6 +6,7 @@ import { Webhook } from 'standardwebhooks';
 import t from 'tap';
 import { certify, trust } from '../helpers/certificates.ts';
 import { connect } from '../helpers/database.ts';
+import { subscribeAs } from '../helpers/health.ts';
 import { startReceiver } from '../helpers/receiver.ts';
 import { startTestService } from '../helpers/service.ts';
 
@@ -41,7 +42,7 @@ t.test(
       timing_ms: { dns: null, tls: null },
     });
     const { connect, first_byte, total } = json.timing_ms;
-    t.ok(connect >= 0 && first_byte >= 0 && connect + first_byte <= total, `${total}`);
+    t.ok(connect >= 0 && first_byte >= 0 && connect + first_byte <= total + 0.01, `${total}`);
     const [request] = await receiver.waitFor(1);
     const headers = request?.headers as Record<string, string>;
     const body = request?.body.toString() as string;
@@ -75,9 +76,10 @@ t.test('a test without an answer has the same errors as a delivery', async (t) =
     if (path === '/drip') response.write('so far');
     else if (path !== '/silent') response.end('no');
   });
-  const posthorn = await startTestService(t, { POSTHORN_DELIVERY_TIMEOUT: '300ms' });
-  const outcome = async (url: string) => {
-    const id = await posthorn.subscribe(url);
+  const posthorn = await startTestService(t);
+  // A time limit only where no answer comes: on a busy machine the others could take as long.
+  const outcome = async (url: string, timeout: string | null = null) => {
+    const id = await subscribeAs(posthorn, { url, timeout });
     const { status, json } = await posthorn.request('POST', `/v1/subscriptions/${id}/test`, {});
     t.equal(status, 200);
     return json;
@@ -91,15 +93,15 @@ t.test('a test without an answer has the same errors as a delivery', async (t) =
     error_code: 'redirect',
     response: { status_code: 302 },
   });
-  const silent = await outcome(`${receiver.url}/silent`);
+  const silent = await outcome(`${receiver.url}/silent`, '1s');
   t.match(silent, {
     status: 'timeout',
     error_code: 'timeout_response',
     response: null,
     timing_ms: { first_byte: Number, body: null },
   });
-  t.ok(silent.timing_ms.total >= 290 && silent.timing_ms.connect !== null);
-  t.match(await outcome(`${receiver.url}/drip`), {
+  t.ok(silent.timing_ms.total >= 990 && silent.timing_ms.connect !== null);
+  t.match(await outcome(`${receiver.url}/drip`, '1s'), {
     status: 'failed',
     error_code: 'http_status',
     response: { status_code: 500, body_excerpt: 'so far' },

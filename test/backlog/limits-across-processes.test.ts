@@ -47,7 +47,8 @@ t.test('a rate is kept by all processes together, evenly, whoever of them sends'
   // A tenth of it may come at once, and whoever takes over begins with one.
   t.ok(took > ((160 - 12) / 50) * 1_000, `took ${took} ms`);
   const most = mostWithin(times, 1_000);
-  t.ok(most <= 58, `${most} in a second`);
+  // A tenth more at once, and what a busy machine lets arrive later than it was sent.
+  t.ok(most <= 61, `${most} in a second`);
   const atOnce = mostWithin(times, 15);
   t.ok(atOnce <= 10, `${atOnce} at once`);
 });

@@ -13,7 +13,7 @@ t.test(
       connectionString: forwarder.url,
       purpose: 'test',
       max: 2,
-      timeoutMs: 400,
+      timeoutMs: 2_000,
     });
     t.teardown(() => pool.end());
     await pool.query('select 1');
@@ -23,7 +23,7 @@ t.test(
     const since = performance.now();
     await t.rejects(pool.query('select 1'), /does not answer/);
     await t.rejects(pool.connect(), /does not answer/);
-    t.ok(performance.now() - since < 200, 'at once');
+    t.ok(performance.now() - since < 1_500, 'at once');
 
     forwarder.drop(false);
     const answer = await until('the database answers', () => pool.query('select 1 as one'));

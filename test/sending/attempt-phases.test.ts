@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { certify, trust } from '../helpers/certificates.ts';
+import { subscribeAs } from '../helpers/health.ts';
 import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 
@@ -35,14 +36,11 @@ t.teardown(() => {
   server.close();
 });
 const { port } = server.address() as AddressInfo;
-const posthorn = await startTestService(t, {
-  POSTHORN_DELIVERY_TIMEOUT: `${TIMEOUT_MS}ms`,
-  POSTHORN_RETRY_SCHEDULE: '1h',
-});
+const posthorn = await startTestService(t, { POSTHORN_RETRY_SCHEDULE: '1h' });
 
 /** Sends a webhook there, and returns its first attempt. */
-async function attempt(url: string) {
-  const webhook = await posthorn.ingest(await posthorn.subscribe(url));
+async function attempt(url: string, timeout: string | null = null) {
+  const webhook = await posthorn.ingest(await subscribeAs(posthorn, { url, timeout }));
   return await until(`an attempt to ${url} is recorded`, async () => {
     const { json } = await posthorn.request('GET', `/v1/attempts?webhook_id=${webhook}`);
     return json.data[0];
@@ -93,7 +91,7 @@ t.test('a new connection has all phases, and a kept one none of connecting', asy
 });
 
 t.test('the phase in which an attempt ended has the time until then', async (t) => {
-  const silent = await attempt(`https://localhost:${port}/silent`);
+  const silent = await attempt(`https://localhost:${port}/silent`, `${TIMEOUT_MS}ms`);
   t.match(silent, {
     error_code: 'timeout_response',
     timing_ms: { body: null },

@@ -36,9 +36,9 @@ t.test('a subscription has its own retry schedule', async (t) => {
 t.test('a subscription has its own time limit, shorter or longer than the setting', async (t) => {
   const hung = await startReceiver(t, () => {});
   const slow = await startReceiver(t, (response) => {
-    setTimeout(() => response.end('ok'), 900);
+    setTimeout(() => response.end('ok'), 3_000);
   });
-  const posthorn = await startTestService(t, { POSTHORN_DELIVERY_TIMEOUT: '500ms' });
+  const posthorn = await startTestService(t, { POSTHORN_DELIVERY_TIMEOUT: '2s' });
   const retry_schedule = 'exponential(attempts=1)';
   const impatient = await subscribe(posthorn, { url: hung.url, timeout: '150ms', retry_schedule });
   const patient = await subscribe(posthorn, { url: slow.url, timeout: '20s', retry_schedule });
@@ -51,9 +51,9 @@ t.test('a subscription has its own time limit, shorter or longer than the settin
     error_code: 'timeout_response',
     error: 'The receiver did not answer in full within 150ms.',
   });
-  t.ok(gaveUp.attempts[0].duration_ms < 450, `${gaveUp.attempts[0].duration_ms} ms`);
+  t.ok(gaveUp.attempts[0].duration_ms < 1_900, `${gaveUp.attempts[0].duration_ms} ms`);
   t.match(waited, { state: 'succeeded', attempts_made: 1 });
-  t.match(cutOff.attempts[0], { error: 'The receiver did not answer in full within 500ms.' });
+  t.match(cutOff.attempts[0], { error: 'The receiver did not answer in full within 2s.' });
 });
 
 t.test("a subscription's headers are sent with every delivery", async (t) => {

@@ -113,7 +113,7 @@ t.test('each problem is named, and its next step solves it', async (t) => {
   t.match(unsigned, { response_code: 401, next_step: { action: 'rotate_secret' } });
   await take(posthorn, unsigned);
 
-  const slow = await subscribeAs(posthorn, { url: url('hangs'), timeout: '100ms' });
+  const slow = await subscribeAs(posthorn, { url: url('hangs'), timeout: '1s' });
   const only = await ingest(slow);
   t.match(await untilProblem(posthorn, slow, () => true), {
     cause: 'timeout_response',
