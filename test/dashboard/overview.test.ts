@@ -51,16 +51,21 @@ testInBrowser(
     await posthorn.request('POST', '/v1/webhooks', { event_type: 'a.b', data: {} });
     await page.goto(posthorn.url);
     const tile = (name: string) => page.locator('.tile', { hasText: name }).locator('strong');
-    await tile('Accepted').getByText('1,500').waitFor();
+    // With the webhook, once its minute is counted.
+    await tile('Accepted')
+      .getByText(/^1,50[01]$/)
+      .waitFor();
     t.equal(await tile('Delivered').textContent(), '1,440');
     t.equal(await tile('Failed').textContent(), '60');
     t.equal(await tile('Success rate').textContent(), '96 %');
     await page.getByRole('link', { name: '24h' }).click();
-    await tile('Accepted').getByText('2,000').waitFor();
+    await tile('Accepted')
+      .getByText(/^2,00[01]$/)
+      .waitFor();
     t.match(page.url(), /\?window=24h$/);
     t.match(
       await page.getByRole('img', { name: /per minute/ }).getAttribute('aria-label'),
-      /2000 accepted, 1920 delivered, 80 failed/,
+      /200[01] accepted, 1920 delivered, 80 failed/,
     );
     await page.getByText('None: all receivers take their webhooks.').waitFor();
 

@@ -6,6 +6,7 @@ import { contrast, onColour, readableOn } from '../../src/dashboard/lib/colours.
 import { testInBrowser } from '../helpers/browser.ts';
 import { checkLooks } from '../helpers/dashboard.ts';
 import { startTestService } from '../helpers/service.ts';
+import { until } from '../helpers/until.ts';
 
 const ADMIN_KEY = 'an admin key of some length';
 const admin = { authorization: `Bearer ${ADMIN_KEY}` };
@@ -92,6 +93,7 @@ testInBrowser(
     await page.getByRole('heading', { name: 'This page is closed' }).waitFor();
     t.equal(await page.getByLabel('Key').count(), 0);
     t.notOk(page.url().includes('#'));
+    await until('the answer is noted', () => problems.some((problem) => /^\d/.test(problem)));
     // The first page was left while it read.
     const answered = problems.splice(0).filter((problem) => /^\d/.test(problem));
     t.strictSame(answered, ['401 POST /v1/session/portal']);

@@ -1,7 +1,7 @@
 // The screens of watched tables: a table is watched, its rows are sent, and the watch ended, in the browser.
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { testInBrowser } from '../helpers/browser.ts';
+import { testInBrowser, untilNoted } from '../helpers/browser.ts';
 import { checkLooks, openScreen } from '../helpers/dashboard.ts';
 import { connect } from '../helpers/database.ts';
 import { startReceiver } from '../helpers/receiver.ts';
@@ -110,7 +110,7 @@ testInBrowser('the forms say at each field what is refused', {}, async (t, { pag
   await button(page, 'Watch it').click();
   await page.locator('.field-error').filter({ hasText: 'when' }).waitFor();
   t.strictSame(
-    problems.splice(0),
+    await untilNoted(problems, 3),
     Array(3).fill('400 POST /v1/watches'),
     'and the API has refused each',
   );

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import root, { type Test } from 'tap';
 import { findChromium, whyNoChromium } from './chromium.ts';
-import { PATIENCE_MS } from './until.ts';
+import { PATIENCE_MS, until } from './until.ts';
 
 const SCREENSHOTS = join(import.meta.dirname, '..', '..', '.tap', 'screenshots');
 
@@ -81,6 +81,12 @@ async function start(): Promise<Browser> {
   });
   root.teardown(() => started.close());
   return started;
+}
+
+/** Takes the problems out when there are so many. The page may show an answer before it is noted here. */
+export async function untilNoted(problems: string[], number = 1): Promise<string[]> {
+  await until(`${number} problems are noted`, () => problems.length >= number);
+  return problems.splice(0);
 }
 
 function collectProblems(context: BrowserContext): string[] {

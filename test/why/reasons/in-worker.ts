@@ -1,6 +1,7 @@
 import type { Test } from 'tap';
 import { startCli } from '../../helpers/cli.ts';
 import { connect } from '../../helpers/database.ts';
+import { untilHandedOver } from '../../helpers/deliver-jobs.ts';
 import { subscribeAs } from '../../helpers/health.ts';
 import { startTestService } from '../../helpers/service.ts';
 import { until } from '../../helpers/until.ts';
@@ -12,6 +13,7 @@ export async function deliveriesInWorkers(t: Test): Promise<void> {
     const posthorn = await startTestService(t);
     const client = await connect(t, posthorn.databaseUrl);
 
+    await untilHandedOver(t, posthorn, await posthorn.subscribe(url('200')));
     const hanging = await subscribeAs(posthorn, { url: url('hangs'), event_types: ['queued'] });
     const handed = `${await posthorn.ingest(hanging)}.${hanging}`;
     const { worker } = await expectWhy(
@@ -61,16 +63,21 @@ export async function deliveriesInWorkers(t: Test): Promise<void> {
     const url = await startByPath(t);
     const posthorn = await startTestService(t);
     const hanging = await posthorn.subscribe(url('hangs'));
+    const answering = await posthorn.subscribe(url('200'));
     // The other worker looks every five seconds, and may look just now.
     for (let tries = 0; tries < 10; tries++) {
       const other = await startCli(t, ['start'], { DATABASE_URL: posthorn.databaseUrl });
-      const response = await fetch(`${await other.url()}/ingest/${hanging}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: '{}',
-      });
-      const { webhook_id } = (await response.json()) as { webhook_id: string };
-      const delivery = `${webhook_id}.${hanging}`;
+      const base = await other.url();
+      const ingest = async (id: number) => {
+        const response = await fetch(`${base}/ingest/${id}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: '{}',
+        });
+        return ((await response.json()) as { webhook_id: string }).webhook_id;
+      };
+      await untilHandedOver(t, { databaseUrl: posthorn.databaseUrl, ingest }, answering);
+      const delivery = `${await ingest(hanging)}.${hanging}`;
       const ask = async () =>
         (await posthorn.request('GET', `/v1/deliveries/${delivery}/why`)).json;
       t.match(await ask(), { reason: 'handed_over', worker: { alive: true } });
