@@ -530,7 +530,7 @@ comment on table posthorn.counts_by_minute is
 -- For deleting old minutes. Rows are inserted in the order of time, so a few pages of it lead to them.
 create index counts_by_minute_time on posthorn.counts_by_minute using brin (minute);
 
--- Of each tenant and each subscription, for 400 days.
+-- Of each tenant for 400 days, and of each subscription for 35 days.
 create table posthorn.counts_by_hour (
   tenant text not null,
   -- 0: all subscriptions of the tenant.
@@ -543,7 +543,7 @@ create table posthorn.counts_by_hour (
   primary key (tenant, subscription_id, hour, metric, duration_class)
 ) with (fillfactor = 70);
 comment on table posthorn.counts_by_hour is
-  'The webhooks and attempts of each tenant (subscription_id 0) and each subscription in each hour of the last 400 days.';
+  'The webhooks and attempts of each tenant (subscription_id 0) in each hour of the last 400 days, and of each subscription in each hour of the last 35 days.';
 create index counts_by_hour_time on posthorn.counts_by_hour using brin (hour);
 
 create table posthorn.counting (

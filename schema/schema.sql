@@ -88,7 +88,7 @@ create table posthorn.counting (
   constraint counting_pkey PRIMARY KEY (is_only_row)
 );
 
--- The webhooks and attempts of each tenant (subscription_id 0) and each subscription in each hour of the last 400 days.
+-- The webhooks and attempts of each tenant (subscription_id 0) in each hour of the last 400 days, and of each subscription in each hour of the last 35 days.
 create table posthorn.counts_by_hour (
   tenant text not null,
   subscription_id integer not null,

@@ -18,6 +18,7 @@ import { createExpiry, createPullExpiry, createSkipping } from '../maintenance/e
 import { createIndexMaker } from '../maintenance/indexes.ts';
 import { createLiveViews } from '../maintenance/live-views.ts';
 import { createPartitionMaker } from '../maintenance/partition-maker.ts';
+import { withPatientPool } from '../maintenance/patient-pool.ts';
 import { createWaker } from '../maintenance/queue-retries.ts';
 import { createPartitionKeeper } from '../maintenance/retention.ts';
 import { createTemporaryKeeper } from '../maintenance/temporary-subscriptions.ts';
@@ -149,6 +150,9 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     counter,
     backfillSender,
   ];
+  // An hour, or the time that a service was away, can leave millions of rows to delete.
+  const patiently = (work: (own: pg.Pool) => Promise<void>) =>
+    withPatientPool(databaseUrl, 'old rows', ending, work);
   const hourly = [
     // Before the partitions are dropped that it frees.
     createPullExpiry({
@@ -169,16 +173,16 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     }),
     createPeriodic({
       run: () =>
-        Promise.all([
-          forgetTasks(pool, settings.retentionMs),
-          forgetBackfills(pool, settings.retentionMs),
-          forgetSessions(pool),
-          forgetNotices(pool),
-        ]),
+        patiently(async (own) => {
+          await forgetTasks(own, settings.retentionMs);
+          await forgetBackfills(own, settings.retentionMs);
+          await forgetSessions(own);
+          await forgetNotices(own);
+        }),
       loop: health.watch('forget_tasks', 'deleting old tasks, backfills and sessions'),
     }),
     createPeriodic({
-      run: () => forgetCounts(pool),
+      run: () => patiently(forgetCounts),
       loop: health.watch('forget_counts', 'deleting old counts'),
     }),
     createBodyKeeper({

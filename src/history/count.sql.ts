@@ -21,6 +21,13 @@ const MAX_MINUTES = 2;
 const NUMBERED_AFTER = `interval '1 second'`;
 const KEEP_MINUTES = `interval '2 days'`;
 const KEEP_HOURS = `interval '400 days'`;
+/**
+ * Those of each subscription: longer than any window of the API. A webhook to 100,000 subscriptions makes as many rows,
+ * so they would come to need more space than history.
+ */
+const KEEP_HOURS_OF_SUBSCRIPTIONS = `interval '35 days'`;
+/** Hours that are searched for old rows of subscriptions. What a longer pause leaves goes with the totals. */
+const SEARCHED_HOURS = `interval '7 days'`;
 
 /**
  * Counts the webhooks and attempts of the next minutes whose transactions have all ended, each exactly once: the
@@ -129,8 +136,13 @@ export async function countMinutes(pool: pg.Pool): Promise<boolean> {
   return rows[0]?.more ?? false;
 }
 
-/** Deletes counts of minutes older than two days, and of hours older than 400 days. */
+/** Deletes counts of minutes older than two days, of hours older than 400 days, and of subscriptions older than 35. */
 export async function forgetCounts(pool: pg.Pool): Promise<void> {
   await pool.query(`delete from posthorn.counts_by_minute where minute < now() - ${KEEP_MINUTES}`);
   await pool.query(`delete from posthorn.counts_by_hour where hour < now() - ${KEEP_HOURS}`);
+  await pool.query(
+    `delete from posthorn.counts_by_hour
+     where hour < now() - ${KEEP_HOURS_OF_SUBSCRIPTIONS}
+       and hour >= now() - ${KEEP_HOURS_OF_SUBSCRIPTIONS} - ${SEARCHED_HOURS} and subscription_id <> 0`,
+  );
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type pg from 'pg';
 import { createPool } from '../db/pool.ts';
 
-/** For creating an index of a partition, waiting until nobody uses an expired one, counting an extreme minute. */
+/** For an index of a partition, for waiting until nobody uses an expired one, and for counting and deleting very many rows. */
 const PATIENT_MS = 10 * 60_000;
 
 /**

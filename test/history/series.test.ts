@@ -201,7 +201,7 @@ t.test('a minute is not counted while a transaction that wrote in it is open', a
   );
 });
 
-t.test('counts outlive the history, and are forgotten after two days and 400 days', async (t) => {
+t.test('counts outlive the history, and are forgotten after two, 35 and 400 days', async (t) => {
   const { client, pool, countAll } = await createCounted(t);
   await client.query(HAPPEN, [TENANTS, 300]);
   await countAll();
@@ -213,10 +213,18 @@ t.test('counts outlive the history, and are forgotten after two days and 400 day
   await forgetCounts(pool);
   t.strictSame((await client.query(COUNTED_BY_HOUR)).rows, before);
   await client.query(`update posthorn.counts_by_minute set minute = minute - interval '2 days'`);
-  await client.query(`update posthorn.counts_by_hour set hour = hour - interval '399 days'`);
+  await client.query(`update posthorn.counts_by_hour set hour = hour - interval '34 days'`);
   await forgetCounts(pool);
   t.equal((await client.query(COUNTED_BY_MINUTE)).rowCount, 0);
   t.equal((await client.query(COUNTED_BY_HOUR)).rowCount, before.length);
+  await client.query(`update posthorn.counts_by_hour set hour = hour - interval '1 day'`);
+  await forgetCounts(pool);
+  const totals = before.filter(({ subscription_id }) => subscription_id === 0).length;
+  t.ok(totals < before.length);
+  t.equal((await client.query(COUNTED_BY_HOUR)).rowCount, totals);
+  await client.query(`update posthorn.counts_by_hour set hour = hour - interval '364 days'`);
+  await forgetCounts(pool);
+  t.equal((await client.query(COUNTED_BY_HOUR)).rowCount, totals);
   await client.query(`update posthorn.counts_by_hour set hour = hour - interval '1 day'`);
   await forgetCounts(pool);
   t.equal((await client.query(COUNTED_BY_HOUR)).rowCount, 0);

@@ -5362,7 +5362,7 @@ type ClientInterface interface {
 
 	// GetStatsSeries Get what happened in each minute, or longer period, of a window
 	//
-	// The counts are kept for 400 days by the hour and for two days by the minute, also after the history that they count was dropped.
+	// The counts are kept by the hour for 400 days, those of each subscription for 35 days, and by the minute for two days, also after the history that they count was dropped.
 	//
 	// Corresponds with GET /v1/stats/series (the `GetStatsSeries` operationId).
 	GetStatsSeries(ctx context.Context, params *GetStatsSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6423,7 +6423,7 @@ func (c *Client) GetQueueStats(ctx context.Context, params *GetQueueStatsParams,
 
 // GetStatsSeries Get what happened in each minute, or longer period, of a window
 //
-// The counts are kept for 400 days by the hour and for two days by the minute, also after the history that they count was dropped.
+// The counts are kept by the hour for 400 days, those of each subscription for 35 days, and by the minute for two days, also after the history that they count was dropped.
 //
 // Corresponds with GET /v1/stats/series (the `GetStatsSeries` operationId).
 func (c *Client) GetStatsSeries(ctx context.Context, params *GetStatsSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -12236,7 +12236,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetStatsSeriesWithResponse Get what happened in each minute, or longer period, of a window
 	//
-	// The counts are kept for 400 days by the hour and for two days by the minute, also after the history that they count was dropped.
+	// The counts are kept by the hour for 400 days, those of each subscription for 35 days, and by the minute for two days, also after the history that they count was dropped.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16923,7 +16923,7 @@ func (c *ClientWithResponses) GetQueueStatsWithResponse(ctx context.Context, par
 
 // GetStatsSeriesWithResponse Get what happened in each minute, or longer period, of a window
 //
-// The counts are kept for 400 days by the hour and for two days by the minute, also after the history that they count was dropped.
+// The counts are kept by the hour for 400 days, those of each subscription for 35 days, and by the minute for two days, also after the history that they count was dropped.
 //
 // Returns a wrapper object for the known response body format(s).
 //

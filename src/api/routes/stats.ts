@@ -172,7 +172,7 @@ export const statsRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> =
         operationId: 'getStatsSeries',
         summary: 'Get what happened in each minute, or longer period, of a window',
         description:
-          'The counts are kept for 400 days by the hour and for two days by the minute, also after the history that they count was dropped.',
+          'The counts are kept by the hour for 400 days, those of each subscription for 35 days, and by the minute for two days, also after the history that they count was dropped.',
         tags: ['history'],
         querystring: Type.Object(
           {
