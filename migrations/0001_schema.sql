@@ -458,7 +458,9 @@ comment on table posthorn.quiet_history is
 -- A row for each transaction that wakes a partition, so that none of them waits for another.
 create table posthorn.woken_history (
   id bigint generated always as identity primary key,
-  from_at timestamptz not null
+  from_at timestamptz not null,
+  -- The views for receivers that pull have it: see posthorn.write_live_views.
+  in_views boolean not null default false
 );
 comment on table posthorn.woken_history is
   'Partitions of quiet_history that were written to since, and so are not quiet.';

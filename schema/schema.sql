@@ -487,6 +487,7 @@ CREATE INDEX webhook_payloads_of_tenant ON ONLY posthorn.webhook_payloads USING 
 create table posthorn.woken_history (
   id bigint not null generated always as identity,
   from_at timestamp with time zone not null,
+  in_views boolean not null default false,
   constraint woken_history_pkey PRIMARY KEY (id)
 );
 
@@ -590,6 +591,23 @@ create view posthorn.live_deliveries (
   attempt_count smallint,
   next_attempt_at timestamp with time zone
 ) as …; -- schema/views/live_deliveries.sql
+
+-- See posthorn.write_live_views.
+create view posthorn.pullable_deliveries (
+  webhook_id uuid,
+  subscription_id integer,
+  state posthorn.delivery_state,
+  attempt_count smallint,
+  next_attempt_at timestamp with time zone
+) as …; -- schema/views/pullable_deliveries.sql
+
+-- See posthorn.write_live_views.
+create view posthorn.pullable_payloads (
+  id uuid,
+  event_type text,
+  ordering_key text,
+  body bytea
+) as …; -- schema/views/pullable_payloads.sql
 
 -- The attempts of the tenants that the reader may read. Only for the view tenant_attempts.
 create view posthorn.readable_attempts (
@@ -1139,6 +1157,13 @@ create function posthorn.headers_problem(headers jsonb) returns text
   as …; -- schema/functions/headers_problem.sql
 -- may be executed by: nobody but the owner
 
+-- The held deliveries of a subscription, of days that were woken just now.
+create function posthorn.held_of_woken_days(subscription integer) returns TABLE(webhook_id uuid, attempt_count smallint, next_attempt_at timestamp with time zone, event_type text, ordering_key text, body_length integer)
+  language plpgsql stable
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/held_of_woken_days.sql
+-- may be executed by: nobody but the owner
+
 -- Whether a text is JSON, whatever its depth. Slower than a cast to json.
 create function posthorn.is_deep_json(data text) returns boolean
   language plpgsql immutable
@@ -1648,8 +1673,8 @@ create function posthorn.webhook_head(event_type text) returns bytea
   as …; -- schema/functions/webhook_head.sql
 -- may be executed by: nobody but the owner
 
--- Writes the views of live history again, if their days have changed. Returns how many it wrote.
-create function posthorn.write_live_views() returns integer
+-- Writes the views of live history that pulling or reports use again, if their days have changed. Returns how many it wrote.
+create function posthorn.write_live_views(used_by text) returns integer
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/write_live_views.sql

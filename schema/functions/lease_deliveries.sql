@@ -4,6 +4,9 @@
 --
 -- The row in `backlogs` is locked, so calls for a subscription come one after another. So its order, its rate and its
 -- number of deliveries in flight hold across all processes.
+--
+-- Its plans are kept, so it reads views of the days that matter (write_live_views). *Measured* with 1,009 partitions: on the
+-- tables, a pull that found ten took 30 ms of CPU and 11,000 locks.
 create or replace function posthorn.lease_deliveries(
   subscription integer,
   most integer,
@@ -78,30 +81,48 @@ begin
   if s.ordering = 'none' then
     select array_agg(o.webhook_id order by o.webhook_id), array_agg(o.attempt_count order by o.webhook_id)
     from (
+      (select d.webhook_id, d.attempt_count
+       from posthorn.pullable_deliveries d
+       where d.subscription_id = subscription and d.state = 'held' and d.next_attempt_at <= moment
+         and not exists (
+           select from posthorn.leases l where l.subscription_id = subscription and l.webhook_id = d.webhook_id)
+       order by d.webhook_id
+       limit room)
+      union
       select d.webhook_id, d.attempt_count
-      from posthorn.deliveries d
-      where d.subscription_id = subscription and d.state = 'held' and d.next_attempt_at <= moment
+      from posthorn.held_of_woken_days(subscription) d
+      where d.next_attempt_at <= moment
         and not exists (
           select from posthorn.leases l where l.subscription_id = subscription and l.webhook_id = d.webhook_id)
-      order by d.webhook_id
+      order by webhook_id
       limit room
     ) as o
     into webhooks, attempts;
   else
     -- The first delivery of each ordering key, if it is due and not handed out.
     foreach size in array windows loop
-      with oldest as materialized (
-        select d.webhook_id, d.attempt_count, d.next_attempt_at
-        from posthorn.deliveries d
-        where d.subscription_id = subscription and d.state = 'held'
-        order by d.webhook_id
+      with woken as materialized (
+        select * from posthorn.held_of_woken_days(subscription)
+      ), oldest as materialized (
+        (select d.webhook_id, d.attempt_count, d.next_attempt_at
+         from posthorn.pullable_deliveries d
+         where d.subscription_id = subscription and d.state = 'held'
+         order by d.webhook_id
+         limit size)
+        union
+        select d.webhook_id, d.attempt_count, d.next_attempt_at from woken d
+        order by webhook_id
         limit size
-      ), firsts as materialized (
-        select distinct on (p.ordering_key) o.*, o.next_attempt_at <= moment and not exists (
-          select from posthorn.leases l where l.subscription_id = subscription and l.webhook_id = o.webhook_id) as free
+      ), keyed as (
+        select o.*, coalesce(p.ordering_key, w.ordering_key) as ordering_key
         from oldest o
-        left join posthorn.webhook_payloads p on p.id = o.webhook_id
-        order by p.ordering_key, o.webhook_id
+        left join posthorn.pullable_payloads p on p.id = o.webhook_id
+        left join woken w on w.webhook_id = o.webhook_id
+      ), firsts as materialized (
+        select distinct on (k.ordering_key) k.*, k.next_attempt_at <= moment and not exists (
+          select from posthorn.leases l where l.subscription_id = subscription and l.webhook_id = k.webhook_id) as free
+        from keyed k
+        order by k.ordering_key, k.webhook_id
       )
       select (array_agg(webhook_id order by webhook_id) filter (where free))[:room],
         (array_agg(attempt_count order by webhook_id) filter (where free))[:room],
@@ -120,9 +141,11 @@ begin
   select array_agg(u.webhook_id order by u.place), array_agg(u.attempt order by u.place),
     array_agg((random() * 2147483647)::integer), array_agg(u.event_type order by u.place)
   from (
-    select w.webhook_id, w.attempt, w.place, p.event_type, sum(length(p.body)::bigint) over (order by w.place) as bytes_so_far
+    select w.webhook_id, w.attempt, w.place, coalesce(p.event_type, h.event_type) as event_type,
+      sum(coalesce(length(p.body), h.body_length)::bigint) over (order by w.place) as bytes_so_far
     from unnest(webhooks, attempts) with ordinality as w (webhook_id, attempt, place)
-    left join posthorn.webhook_payloads p on p.id = w.webhook_id
+    left join posthorn.pullable_payloads p on p.id = w.webhook_id
+    left join posthorn.held_of_woken_days(subscription) h on h.webhook_id = w.webhook_id
   ) as u
   where u.place = 1 or coalesce(u.bytes_so_far, 0) <= max_bytes
   into webhooks, attempts, tokens, event_types;

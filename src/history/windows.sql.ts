@@ -90,7 +90,7 @@ async function findWindow(
       )
       -- With fewer, it reaches to the beginning.
       select case when count(*) > $2 then (array_agg(from_at order by from_at desc))[$2] end as from_at,
-        coalesce($1 >= (select max(until_at) from posthorn.quiet_history), true) as is_newest
+        coalesce($1 >= (select until_at from posthorn.quiet_history order by from_at desc limit 1), true) as is_newest
       from older`,
     values: [below ?? null, partitions],
   });

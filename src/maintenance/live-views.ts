@@ -10,12 +10,14 @@ const EVERY_MS = 10 * 60_000;
 const APART_MS = 2_000;
 /** Readers of the views wait as long as this one waits for others that read them. */
 const LOCK_TIMEOUT = '200ms';
+/** Who reads the views. Those of the second do not hold up the first, which are written first. */
+const READERS = ['pull', 'reports'];
 /** Notified when a day has become quiet, or was woken. */
 const CHANNEL = 'posthorn_history';
 
 /**
- * Keeps the views of live history (schema/functions/write_live_views.sql), by which SQL reports leave out quiet days. If
- * a long report reads one of them, it is written later.
+ * Keeps the views of live history (schema/functions/write_live_views.sql), by which pulls and SQL reports leave out quiet
+ * days. If a long report reads one of them, it is written later.
  *
  * @param session must not be started yet.
  */
@@ -33,10 +35,11 @@ export function createLiveViews(
     async run(goesOn) {
       do {
         again = false;
-        await inTransaction(pool, async (client) => {
-          await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
-          await client.query('select posthorn.write_live_views()');
-        });
+        for (const reader of READERS)
+          await inTransaction(pool, async (client) => {
+            await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
+            await client.query('select posthorn.write_live_views($1)', [reader]);
+          });
       } while (again && goesOn());
     },
   });

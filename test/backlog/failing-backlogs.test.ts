@@ -30,7 +30,7 @@ function createPoolOfHeld(): pg.Pool {
     values: unknown[];
   }) => {
     if (name === 'live-history') return { rows: [{ from: null, below: null }] };
-    if (name === 'woken-days') return { rows: [] };
+    if (name === 'other-live-days') return { rows: [] };
     if (name?.startsWith('read-held')) {
       const ids = listOf(values[0]).map(Number);
       if (ids.includes(BAD)) throw new Error('this one cannot be read');

@@ -86,6 +86,8 @@ const RARE_FUNCTIONS: Readonly<Record<string, string>> = {
   readable_deliveries: 'is for people who look at history by SQL',
   readable_attempts: 'is for people who look at history by SQL',
   readable_payloads: 'is for people who look at history by SQL',
+  pullable_deliveries: 'is read by lease_deliveries, which is walked',
+  pullable_payloads: 'is read by lease_deliveries, which is walked',
   live_deliveries: 'is read by src/health/health.sql.ts, which is walked',
   attempts_of_day: 'is read by src/health/health.sql.ts, which is walked',
   attempts_of_month: 'is read by src/health/health.sql.ts, which is walked',

@@ -10,6 +10,7 @@ import { createSession } from '../../src/db/session.ts';
 import { cancelDelivery } from '../../src/deliveries/cancel-delivery.sql.ts';
 import { cancelWebhook } from '../../src/deliveries/cancel-webhook.sql.ts';
 import { holdDeliveries } from '../../src/deliveries/hold.sql.ts';
+import { leaseDeliveries } from '../../src/deliveries/leases.sql.ts';
 import { loadOwed } from '../../src/deliveries/load.sql.ts';
 import { readBody } from '../../src/deliveries/payloads.sql.ts';
 import { recordAttempts } from '../../src/deliveries/record.sql.ts';
@@ -64,8 +65,10 @@ await client.query(`insert into posthorn.tenants (id) values ('small')`);
 await client.query(
   `insert into posthorn.subscriptions (url, tenant, event_types)
    values ('https://often.example', 'default', '{}'), ('https://seldom.example', 'default', '{}'),
-     ('https://small.example', 'small', '{}')`,
+     ('https://small.example', 'small', '{}'), (null, 'default', '{}')`,
 );
+/** Subscriptions whose receivers pull. */
+const PULLS = 4;
 
 /** Stores a webhook of `daysAgo` with a delivery and its attempt, which is `laterDays` after it. */
 async function store(subscription: number, daysAgo: number, laterDays = 0): Promise<string> {
@@ -95,7 +98,11 @@ const [seldomOld, seldomNew] = [await store(2, 70), await store(2, 40)];
 // Its attempt is younger than that of the next one.
 const retriedLate = await store(3, 60, 50);
 const small = await store(3, 30);
+const pulled = [await store(PULLS, 50), await store(PULLS, 45)] as const;
 await noteQuietHistory(pool);
+const writeViews = () => client.query(`select posthorn.write_live_views('pull')`);
+await writeViews();
+const PULL = { most: 10, maxBytes: 1_000_000, leaseMs: 60_000 };
 
 const RESULT = {
   attemptNumber: 2,
@@ -190,6 +197,7 @@ t.test(
         ),
       'what waits': (pool) => readWaiting(pool, tenant),
       'what waits, for the metrics': (pool) => countQueue(pool),
+      pulling: (pool) => leaseDeliveries(pool, PULLS, PULL),
       'waking what is due': (pool) => wakeDeliveries(pool, 10_000, 30_000),
     };
     for (const [what, work] of Object.entries(works)) {
@@ -247,7 +255,7 @@ t.test('lists find everything once and in their order, in pages of any size', as
   for (const limit of [1, 3, 7, 79, 80, 1000]) {
     const tenant = 'default';
     const webhooks = await readAll((after) => listWebhooks(pool, { tenant }, limit, after));
-    const sorted = [...often, seldomOld, seldomNew].sort().reverse();
+    const sorted = [...often, seldomOld, seldomNew, ...pulled].sort().reverse();
     t.strictSame(
       webhooks.map(({ webhook_id }) => webhook_id),
       sorted,
@@ -333,6 +341,40 @@ t.test(
     t.equal(await count('(select count(*) from posthorn.woken_history)'), 0);
   },
 );
+
+for (const ordering of ['none', 'strict'])
+  t.test(
+    `a receiver that pulls gets what was retried in a quiet day, with order ${ordering}`,
+    async (t) => {
+      await client.query('update posthorn.subscriptions set ordering = $2 where id = $1', [
+        PULLS,
+        ordering,
+      ]);
+      const pull = async () => {
+        await pool.query('begin');
+        const { deliveries } = await leaseDeliveries(pool, PULLS, PULL);
+        await pool.query('rollback');
+        return deliveries.map(({ webhookId, eventType }) => `${webhookId} ${eventType}`);
+      };
+      const [older, newer] = pulled.map((id) => `${id} order.created`) as [string, string];
+      // In strict order, the older one has to be acknowledged first.
+      const both = ordering === 'strict' ? [older] : [older, newer];
+      t.strictSame(await pull(), []);
+      await client.query('select posthorn.retry($1)', [pulled[1]]);
+      t.strictSame(await pull(), [newer], 'before its views are written');
+      await writeViews();
+      t.strictSame(await pull(), [newer], 'afterwards');
+      await client.query('select posthorn.retry($1)', [pulled[0]]);
+      t.strictSame(await pull(), both, 'of a day in the views and an older one that is not');
+      await writeViews();
+      t.strictSame(await pull(), both);
+      for (const id of pulled) await client.query('select posthorn.cancel($1)', [id]);
+      await noteQuietHistory(pool);
+      await writeViews();
+      const locked = await lockedBy((pool) => leaseDeliveries(pool, PULLS, PULL));
+      t.ok(locked <= MOST_LOCKED, `${locked} partitions, when these days are quiet again`);
+    },
+  );
 
 t.test('an attempt in a quiet day wakes it too', async (t) => {
   await client.query(
