@@ -924,7 +924,7 @@ create function posthorn.cancel_backfill(backfill integer) returns boolean
 -- Cancels deliveries that have not ended. Returns how many these were.
 create function posthorn.cancel_deliveries(webhooks uuid[], subscriptions integer[], reason text DEFAULT NULL::text) returns integer
   language plpgsql
-  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; plan_cache_mode=force_custom_plan; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/cancel_deliveries.sql
 -- may be executed by: nobody but the owner
 

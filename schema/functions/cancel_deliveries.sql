@@ -1,5 +1,7 @@
 -- Every cancellation is this statement. It notifies the owners of the backlogs: with strict order, a cancelled
 -- delivery that waited for its retry no longer holds up others.
+--
+-- Planned for its ids each time, it locks only the partitions of their days. A plan for any ids would lock all.
 create or replace function posthorn.cancel_deliveries(
   webhooks uuid[],
   -- The nth delivery is that of the nth webhook to the nth subscription.
@@ -9,6 +11,7 @@ create or replace function posthorn.cancel_deliveries(
   language plpgsql
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
   set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_custom_plan
 as $$
 declare
   first_id uuid;

@@ -8,6 +8,8 @@ import type { DeliveryKeys } from '../deliveries/load.sql.ts';
 export const BATCH_SCAN = 5_000;
 /** Deliveries that a batch changes at most. */
 export const BATCH_CHANGES = 1_000;
+/** A batch reads so many quiet partitions at most: Postgres plans and locks all of the time that a task is about. */
+const BATCH_PARTITIONS = 16;
 
 type Client = Pick<pg.ClientBase, 'query'>;
 
@@ -78,11 +80,15 @@ interface ChosenRow extends Cursor {
 
 /**
  * Chooses the next deliveries of a subscription that have ended, in the order of their ids. It scans an
- * index over all states, since most of history has ended.
+ * index over all states, since most of history has ended. A part of a long time is read to its end by one batch, and the
+ * next batch begins there.
  */
 export async function chooseEnded(client: Client, task: TaskRow, limit: number): Promise<Chosen> {
   const from = task.cursor_webhook ?? task.since_id;
-  const span = historyIn([{ from, below: task.until_id }]);
+  const end = await endOfPart(client, from);
+  const isLast = end === null || end >= task.until_id;
+  const below = isLast ? task.until_id : end;
+  const span = historyIn([{ from, below }]);
   const { rows } = await client.query<ChosenRow>(
     `with scanned as materialized (
        select read.*, row_number() over (order by webhook_id) as n
@@ -102,10 +108,28 @@ export async function chooseEnded(client: Client, task: TaskRow, limit: number):
       task.subscription_id,
       task.event_types,
       from,
-      task.until_id,
+      below,
     ],
   );
-  return read(rows[0] as ChosenRow);
+  const chosen = read(rows[0] as ChosenRow);
+  if (isLast || chosen.cursor !== null) return chosen;
+  return {
+    ...chosen,
+    cursor: { cursor_at: null, cursor_webhook: below, cursor_subscription: null },
+  };
+}
+
+/** Returns where the partitions that a batch reads end, as the least id after them; null: it may read all that follow. */
+async function endOfPart(client: Client, from: string): Promise<string | null> {
+  const { rows } = await client.query<{ id: string }>(
+    `select posthorn.uuidv7_floor(until_at)::text as id
+     from posthorn.quiet_history
+     where until_at > posthorn.uuidv7_time($1)
+     order by from_at
+     offset ${BATCH_PARTITIONS - 1} limit 1`,
+    [from],
+  );
+  return rows[0]?.id ?? null;
 }
 
 /**

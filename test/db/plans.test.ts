@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { POOL_PLANS } from '../../src/db/planner.ts';
+import { noteQuietHistory } from '../../src/maintenance/quiet-history.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
 import { type Explained, type ExplainingClient, openExplaining } from '../helpers/explain.ts';
-import { fillHistory } from '../helpers/history.ts';
+import { fillHistory, HISTORY } from '../helpers/history.ts';
 import { readRun } from '../helpers/run.ts';
 import { ofBacklogs } from './hot/backlog.ts';
 import { ofManyDeliveries } from './hot/clock.ts';
@@ -28,6 +29,9 @@ const MANY_ROWS = 10_000;
 const ROWS_EACH = 4;
 const ROWS_BESIDE = 100;
 const BLOCKS_EACH = 60;
+/** Days long past, on which nothing is unfinished, and the most partitions that a statement may plan and lock all the same. */
+const QUIET_DAYS = 80;
+const MOST_PARTITIONS = 24;
 /** Some of the catalogue, to plan. */
 const BLOCKS_BESIDE = 2_000;
 
@@ -105,6 +109,17 @@ const databaseUrl = await createTestDatabase(t);
 const admin = await connect(t, databaseUrl);
 const startedAt = performance.now();
 await fillHistory(databaseUrl);
+await admin.query(`set timezone = 'UTC'`);
+for (let day = QUIET_DAYS; day > 0; day -= 20)
+  await admin.query(
+    `select posthorn.ensure_partitions(current_date - $1::integer, current_date - $2::integer, 1)`,
+    [HISTORY.days + day, HISTORY.days + day - 19],
+  );
+const maintenance = new pg.Pool({ connectionString: databaseUrl, max: 1 });
+await noteQuietHistory(maintenance);
+for (const reader of ['pull', 'reports'])
+  await maintenance.query('select posthorn.write_live_views($1)', [reader]);
+await maintenance.end();
 t.comment(`filled in ${Math.round(performance.now() - startedAt)} ms`);
 const samples = await readSamples(admin);
 const hot = [
@@ -159,8 +174,10 @@ const mostBlocksFor = (rows: number) => BLOCKS_EACH * rows + BLOCKS_BESIDE;
 function problemsOf({ rows, days, whole = [] }: Hot, explained: readonly Explained[]): string[] {
   const problems: string[] = [];
   let read = 0;
-  for (const { text, scans } of explained) {
+  for (const { text, scans, partitions } of explained) {
     const subject = text.trim().replaceAll(/\s+/g, ' ').slice(0, 60);
+    if (partitions > MOST_PARTITIONS)
+      problems.push(`it plans and locks ${partitions} partitions of a table: ${subject}`);
     for (const scan of scans) {
       const [, day] = /_(\d{8})$/.exec(scan.table) ?? [];
       if (days !== undefined && day !== undefined && !days.includes(day))

@@ -18,6 +18,8 @@ interface Node {
   readonly 'Rows Removed by Index Recheck'?: number;
   readonly 'Shared Hit Blocks'?: number;
   readonly 'Shared Read Blocks'?: number;
+  /** Partitions that were left out only when the statement began: they were planned and locked. */
+  readonly 'Subplans Removed'?: number;
   readonly Plans?: readonly Node[];
 }
 
@@ -33,6 +35,8 @@ export interface Explained {
   readonly text: string;
   readonly scans: readonly Scan[];
   readonly blocks: number;
+  /** The most partitions that it plans for one scan of a table, and so locks. */
+  readonly partitions: number;
 }
 
 /** The statements that ran in one piece of work, with their plans. */
@@ -153,7 +157,13 @@ function read({
   Plan: Node;
 }): Explained {
   const scans: Scan[] = [];
+  let partitions = 0;
   const visit = (node: Node): void => {
+    if (/Append$/.test(node['Node Type']))
+      partitions = Math.max(
+        partitions,
+        (node.Plans?.length ?? 0) + (node['Subplans Removed'] ?? 0),
+      );
     if (node['Actual Loops'] > 0) {
       const { 'Relation Name': table, 'Node Type': type } = node;
       if (table !== undefined && /Scan/.test(type))
@@ -172,5 +182,5 @@ function read({
   };
   visit(plan);
   const blocks = (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0);
-  return { text, scans, blocks };
+  return { text, scans, blocks, partitions };
 }

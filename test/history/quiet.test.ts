@@ -3,6 +3,8 @@
 import pg from 'pg';
 import { pino } from 'pino';
 import t from 'tap';
+import { runBatch } from '../../src/bulk-operations/run.ts';
+import { createTask } from '../../src/bulk-operations/store.ts';
 import { readLiveHistory } from '../../src/db/live-history.ts';
 import { type Plans, POOL_PLANS } from '../../src/db/planner.ts';
 import { createPool } from '../../src/db/pool.ts';
@@ -20,6 +22,7 @@ import { listAttempts } from '../../src/history/attempts.ts';
 import { listDeliveries } from '../../src/history/deliveries.ts';
 import { searchWebhooks } from '../../src/history/search.ts';
 import { readStats } from '../../src/history/stats.ts';
+import { tryFilter } from '../../src/history/try-filter.ts';
 import { readWaiting } from '../../src/history/waiting.sql.ts';
 import { listWebhooks } from '../../src/history/webhooks.ts';
 import { createLiveViews } from '../../src/maintenance/live-views.ts';
@@ -309,6 +312,50 @@ t.test('lists find everything once and in their order, in pages of any size', as
       )
     ).length,
     10,
+  );
+});
+
+t.test(
+  'a replay of all days reaches each of them once, a part of them in each batch',
+  async (t) => {
+    const client = await pool.connect();
+    await client.query('begin');
+    try {
+      const { id } = await createTask(client, {
+        tenant: 'default',
+        kind: 'replay',
+        subscriptionId: 1,
+        since: null,
+        until: null,
+        states: ['failed'],
+        eventTypes: null,
+        rate: null,
+      });
+      const changed: number[] = [];
+      for (let ended = false; !ended; ) {
+        // Time stands still in a transaction.
+        await client.query('update posthorn.tasks set due_at = now() where id = $1', [id]);
+        const batch = await runBatch(client, id);
+        changed.push(batch?.changed ?? 0);
+        ended = batch?.ended ?? true;
+      }
+      t.equal(
+        changed.reduce((sum, number) => sum + number),
+        often.length,
+      );
+      t.ok(Math.max(...changed) <= MOST_LOCKED, `${changed}`);
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+  },
+);
+
+t.test('a filter is tried on the latest webhooks, however far back they are', async (t) => {
+  const tried = await tryFilter(pool, 'small', { filter: '$', event_types: null, channels: null });
+  t.strictSame(
+    tried.map(({ webhook_id }) => webhook_id),
+    [small, retriedLate],
   );
 });
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { MAX_TRIED, tryFilter } from '../../subscriptions/filter.ts';
+import { MAX_TRIED, tryFilter } from '../../history/try-filter.ts';
 import { createFilterCheck } from '../judge-subscription.ts';
 import {
   Channel,
@@ -70,7 +70,7 @@ export const filterRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       return reply.send({
         tested: webhooks.length,
         matched: webhooks.filter(({ matches }) => matches).length,
-        webhooks,
+        webhooks: [...webhooks],
       });
     },
   );

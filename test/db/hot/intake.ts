@@ -1,5 +1,5 @@
+import { tryFilter } from '../../../src/history/try-filter.ts';
 import { acceptWebhooks, type IncomingWebhook } from '../../../src/intake/accept.sql.ts';
-import { tryFilter } from '../../../src/subscriptions/filter.ts';
 import { found, type Hot } from './samples.ts';
 
 const webhookTo = (
