@@ -550,10 +550,11 @@ create index counts_by_hour_time on posthorn.counts_by_hour using brin (hour);
 
 create table posthorn.counting (
   is_only_row boolean primary key default true check (is_only_row),
-  -- All minutes before this time are counted.
+  -- All minutes from the first time on and before the second one are counted.
+  counted_from timestamptz not null default date_trunc('minute', now()),
   counted_until timestamptz not null default date_trunc('minute', now())
 );
-comment on table posthorn.counting is 'One row: how far the counts have come.';
+comment on table posthorn.counting is 'One row: when counting began, and how far the counts have come.';
 insert into posthorn.counting default values;
 
 -- Bulk operations ----------------------------------------------------------------------------------

@@ -80,9 +80,10 @@ create table posthorn.commit_marks (
   constraint commit_marks_pkey PRIMARY KEY (xid)
 );
 
--- One row: how far the counts have come.
+-- One row: when counting began, and how far the counts have come.
 create table posthorn.counting (
   is_only_row boolean not null default true,
+  counted_from timestamp with time zone not null default date_trunc('minute'::text, now()),
   counted_until timestamp with time zone not null default date_trunc('minute'::text, now()),
   constraint counting_is_only_row_check CHECK (is_only_row),
   constraint counting_pkey PRIMARY KEY (is_only_row)

@@ -47,7 +47,11 @@ const Stats = named('Stats', {
         'The share of the attempts that succeeded, from 0 to 1. Null: there were no attempts.',
     }),
   ),
-  attempt_latency_ms: Latency,
+  attempt_latency_ms: {
+    ...Latency,
+    description:
+      'Percentiles of the durations of attempts. With more than 10,000 attempts in the window, they are computed from counts of classes of durations, such as 150 to 200 ms.',
+  },
   queue_depth: Type.Integer({ description: 'Deliveries that are due now and wait for a worker.' }),
   oldest_due_at: nullable(Timestamp),
   held: Type.Integer({

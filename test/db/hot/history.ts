@@ -9,6 +9,7 @@ import { type Position, positionBefore } from '../../../src/history/position.ts'
 import { searchOnce } from '../../../src/history/search.ts';
 import { readSeries, SERIES_WINDOWS } from '../../../src/history/series.ts';
 import { readStats } from '../../../src/history/stats.ts';
+import { readFromCounts } from '../../../src/history/stats-from-counts.sql.ts';
 import { readWaiting } from '../../../src/history/waiting.sql.ts';
 import { findDeliveries, findWebhook } from '../../../src/history/webhook.sql.ts';
 import { listWebhooks, type WebhookSearch } from '../../../src/history/webhooks.ts';
@@ -145,6 +146,16 @@ export function ofHistory({ pending }: Samples): Hot[] {
       pool: 'general',
       rows: 1_000,
       run: (pool) => readStats(pool, 'default', 101, 60_000),
+    },
+    {
+      // Those of a tenant count all unfinished deliveries, which on purpose are many here.
+      what: 'the figures of a subscription from counts',
+      pool: 'general',
+      rows: 1_000,
+      async run(pool) {
+        const counted = { from: '-infinity', until: new Date().toISOString() };
+        await readFromCounts(pool, tenant, 101, 86_400_000, true, counted);
+      },
     },
     {
       what: 'count the states of the deliveries of a page of webhooks',
