@@ -660,6 +660,22 @@ create view posthorn.readable_subscriptions (
   tenant text
 ) as …; -- schema/views/readable_subscriptions.sql
 
+-- Attempts without their subscriptions. For deliveries_between.
+create view posthorn.report_attempts (
+  webhook_id uuid,
+  subscription_id integer,
+  at timestamp with time zone,
+  response_code smallint,
+  error text
+) as …; -- schema/views/report_attempts.sql
+
+-- The subscriptions of all tenants, deleted ones too. For deliveries_between.
+create view posthorn.report_subscriptions (
+  id integer,
+  subscription_url text,
+  tenant text
+) as …; -- schema/views/report_subscriptions.sql
+
 -- A row for each subscription: the state of its receiver, its held deliveries, its attempts of the last hour and the last day, its newest 1,000 attempts of the last month (recent_…), and its last errors.
 create view posthorn.subscription_health (
   subscription_id integer,

@@ -31,8 +31,8 @@ begin
     for report in
       select unnest('{tenant_deliveries,tenant_attempts,tenant_webhooks,tenant_subscriptions,tenant_counts}'::text[])
       union all
-      select unnest(('{delivery_report,attempt_report,webhooks,subscription_health,deliveries,counts_by_minute,'
-        || 'counts_by_hour,counting}')::text[])
+      select unnest(('{delivery_report,attempt_report,webhooks,subscription_health,deliveries,report_subscriptions,'
+        || 'report_attempts,counts_by_minute,counts_by_hour,counting}')::text[])
         where not limited
     loop
       return query select format('select (%s) on posthorn.%I', string_agg(quote_ident(a.attname), ', ' order by a.attnum), report)

@@ -92,6 +92,9 @@ const RELATIONS: Readonly<Record<string, Users>> = {
   webhooks: ['read all'],
   subscription_health: ['read all'],
   deliveries: ['read all'],
+  // deliveries_between runs with the rights of its caller.
+  report_subscriptions: ['read all'],
+  report_attempts: ['read all'],
   tenant_deliveries: ['read'],
   tenant_attempts: ['read'],
   tenant_webhooks: ['read'],

@@ -200,8 +200,10 @@ function callsFor({ tenant, webhook, subscription }: OfTenant): Calls {
 
 /** Views and tables, each read between other calls: before anything is changed, and with watches and backfills. */
 const REPORTS =
-  `delivery_report attempt_report webhooks subscription_health deliveries counts_by_hour tenant_deliveries
-  tenant_attempts tenant_webhooks tenant_subscriptions tenant_counts`.split(/\s+/);
+  `delivery_report attempt_report webhooks subscription_health deliveries report_subscriptions report_attempts counts_by_hour
+  tenant_deliveries tenant_attempts tenant_webhooks tenant_subscriptions tenant_counts`.split(
+    /\s+/,
+  );
 const OF_WATCHES = ['watches', 'backfills', 'backfill_runs'];
 
 async function start(t: Test) {

@@ -90,6 +90,8 @@ const RARE_FUNCTIONS: Readonly<Record<string, string>> = {
   readable_deliveries: 'is for people who look at history by SQL',
   readable_attempts: 'is for people who look at history by SQL',
   readable_payloads: 'is for people who look at history by SQL',
+  report_attempts: 'is for people who look at history by SQL',
+  deliveries_between: 'is for people who look at history by SQL',
   pullable_deliveries: 'is read by lease_deliveries, which is walked',
   pullable_payloads: 'is read by lease_deliveries, which is walked',
   live_deliveries: 'is read by src/health/health.sql.ts, which is walked',

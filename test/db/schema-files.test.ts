@@ -178,6 +178,7 @@ t.test('a missing function is created again, with its permissions', async (t) =>
   await client.query('drop function posthorn.try_jsonb cascade');
   t.match(await migrate(databaseUrl), {
     changed: [
+      'functions/deliveries_between.sql',
       'functions/try_jsonb.sql',
       'functions/webhook_data.sql',
       'views/tenant_webhooks.sql',

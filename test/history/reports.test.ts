@@ -127,6 +127,22 @@ async function scansOf(
   return scans;
 }
 
+/** The days of the partitions that a statement plans, and so locks, whether or not it reads them. */
+async function plannedDays(client: pg.Client, statement: string): Promise<string[]> {
+  await client.query('begin');
+  await client.query(statement);
+  const { rows } = await client.query<{ day: string }>(
+    `select distinct right(c.relname, 8) as day
+     from pg_locks l
+     join pg_inherits i on i.inhrelid = l.relation
+     join pg_class c on c.oid = l.relation
+     where l.pid = pg_backend_pid() and c.relkind = 'r' and c.relname ~ '_[0-9]{8}$'
+     order by 1`,
+  );
+  await client.query('rollback');
+  return rows.map(({ day }) => day);
+}
+
 const INTERVAL = /webhook_id >= posthorn\.uuidv7_floor\(now\(\) - interval '([^']+)'\)/;
 const ID = /webhook_id = '([0-9a-f-]{36})'/;
 
@@ -276,6 +292,23 @@ t.test(
         }
       }
     }
+    for (const name of ['deliveries_between', 'attempts_between'])
+      t.strictSame(
+        await plannedDays(client, `select * from posthorn.${name}('${since}', '${until}')`),
+        days,
+        `${name} plans and locks only the days of a period that is constant`,
+      );
+    const { rows: different } = await client.query(
+      `with report as materialized (
+         select * from posthorn.delivery_report
+         where webhook_id >= posthorn.uuidv7_floor($1) and webhook_id < posthorn.uuidv7_floor($2)
+       ), period as materialized (
+         select * from posthorn.deliveries_between($1, $2)
+       )
+       (table report except table period) union all (table period except table report)`,
+      [...period],
+    );
+    t.strictSame(different, [], 'deliveries_between has the rows of delivery_report');
     const failed = `select webhook_id from posthorn.deliveries_between($1, $2) where state = 'failed'`;
     const scans = await scansOf(client, failed, period);
     t.ok(
