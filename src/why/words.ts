@@ -1,3 +1,4 @@
+import { withThousands } from '../lib/thousands.ts';
 import type { Facts, LastAttempt } from './facts.sql.ts';
 
 /** Texts of receivers and people are cut in sentences; the fields of the answer have them whole. */
@@ -45,7 +46,7 @@ export function quote(text: string): string {
 
 /** Writes a number of things: `1 delivery`, `12 deliveries`, `more than 10,000 deliveries`. */
 export function countOf(count: number, one: string, many: string, more = false): string {
-  const number = count.toLocaleString('en-US');
+  const number = withThousands(count);
   if (more) return `more than ${number} ${many}`;
   return `${number} ${count === 1 ? one : many}`;
 }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { MAX_LATEST, MAX_LOOKED_AT, replayLatest } from '../../bulk-operations/replay-latest.ts';
+import { withThousands } from '../../lib/thousands.ts';
 import {
   described,
   EventTypePattern,
@@ -23,7 +24,7 @@ export const replayLatestRoutes: FastifyPluginAsyncTypebox<{ services: ApiServic
       schema: {
         operationId: 'replayLatest',
         summary: 'Send the latest webhooks to a subscription again',
-        description: `Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest ${MAX_LOOKED_AT.toLocaleString('en')} webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.`,
+        description: `Sends the latest webhooks of the tenant to this subscription, at once: those that it had before, in any state, and those that it would get if they were sent by event type now. So a subscription that was just created gets what was sent before. The latest ${withThousands(MAX_LOOKED_AT)} webhooks are looked at, or as many as three seconds are enough for. Webhooks whose body is deleted, and scheduled ones that are not due yet, are passed over.`,
         tags: ['tasks'],
         params: Type.Object({ subscription_id: SubscriptionId }),
         body: Type.Object(

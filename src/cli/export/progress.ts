@@ -1,4 +1,5 @@
 import type { Span } from '../../archive/tables.ts';
+import { withThousands } from '../../lib/thousands.ts';
 
 const SHOW_EVERY_MS = 200;
 
@@ -18,7 +19,7 @@ export function createProgress(name: string, { from, until }: Span): Progress {
       if (!isTTY || lastId === undefined || now - shownAt < SHOW_EVERY_MS) return;
       shownAt = now;
       const share = shareOf(lastId, from, until);
-      const line = `${name}  ${share} %  ${rows.toLocaleString('en')} rows  ${(bytes / 1e6).toFixed(1)} MB`;
+      const line = `${name}  ${share} %  ${withThousands(rows)} rows  ${(bytes / 1e6).toFixed(1)} MB`;
       process.stderr.write(`\r${line}\u001b[K`);
     },
     end() {
