@@ -2,24 +2,8 @@ import cluster from 'node:cluster';
 import { Command, CommanderError } from 'commander';
 import { OperatorError } from '../lib/errors.ts';
 import { VERSION } from '../version.ts';
-import { completionCommand } from './completion.ts';
-import { demoCommand } from './demo.ts';
-import { doctorCommand } from './doctor.ts';
-import { eventTypesCommand } from './event-types.ts';
 import { EXIT } from './exit-codes.ts';
-import { exportCommand } from './export.ts';
-import { getCommand, retryCommand } from './get.ts';
-import { keysCommand } from './keys.ts';
-import { listenCommand } from './listen.ts';
-import { migrateCommand } from './migrate.ts';
-import { sendCommand } from './send.ts';
 import { startCommand } from './start.ts';
-import { statsCommand } from './stats.ts';
-import { subscriptionsCommand } from './subscriptions.ts';
-import { tailCommand } from './tail.ts';
-import { cancelCommand, replayCommand } from './tasks.ts';
-import { tenantsCommand } from './tenants.ts';
-import { triggerCommand } from './trigger.ts';
 
 /** Reads the command line and runs the command it names. */
 export async function runCli(argv: string[]): Promise<void> {
@@ -44,28 +28,9 @@ Settings come from the environment or a .env file; the README lists them. Comman
 take its URL and a key from options, POSTHORN_URL and POSTHORN_KEY, or a profile in ~/.config/posthorn/config.json.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not reachable.`,
     );
-  const commands = [
-    startCommand(),
-    migrateCommand(),
-    keysCommand(),
-    exportCommand(),
-    demoCommand(),
-    sendCommand(),
-    triggerCommand(),
-    subscriptionsCommand(),
-    getCommand(),
-    retryCommand(),
-    replayCommand(),
-    cancelCommand(),
-    statsCommand(),
-    listenCommand(),
-    tailCommand(),
-    eventTypesCommand(),
-    tenantsCommand(),
-    doctorCommand(),
-    completionCommand(),
-  ];
-  for (const command of commands) program.addCommand(command);
+  // What a service loads, it keeps for as long as it runs.
+  const others = argv[2] === 'start' ? [] : (await import('./commands.ts')).createCommands();
+  for (const command of [startCommand(), ...others]) program.addCommand(command);
   throwUsageErrors(program);
   // The reader of a pipe, such as head, may have enough before the end.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
