@@ -236,6 +236,9 @@ create table posthorn.circuits (
   failing_since timestamptz not null,
   -- How many attempts have failed since, at least: a process reports failures once a second.
   failures integer not null,
+  -- How many of the last ones in a row, of all processes, count towards opening the circuit, and since when.
+  down integer not null default 0,
+  down_since timestamptz,
   last_failed_at timestamptz not null,
   last_error_code text,
   last_error text,

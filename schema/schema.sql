@@ -60,6 +60,8 @@ create table posthorn.circuits (
   subscription_id integer not null,
   failing_since timestamp with time zone not null,
   failures integer not null,
+  down integer not null default 0,
+  down_since timestamp with time zone,
   last_failed_at timestamp with time zone not null,
   last_error_code text,
   last_error text,
@@ -1361,7 +1363,7 @@ create function posthorn.report_answer(id integer) returns boolean
 -- may be executed by: nobody but the owner
 
 -- Records failed attempts: opens the circuit, schedules the next probe, disables a subscription that has failed for too long, and sends the operational webhooks. It opens a circuit and reports that only once.
-create function posthorn.report_failure(id integer, failures integer, since_ms double precision, open boolean, pause_ms double precision, probe boolean, gone boolean, error_code text, error text, first_probe_ms integer, max_probe_ms integer, disable_after_ms double precision, OUT opened boolean, OUT disabled boolean) returns record
+create function posthorn.report_failure(id integer, failures integer, since_ms double precision, down integer, down_ms double precision, open boolean, pause_ms double precision, probe boolean, gone boolean, error_code text, error text, open_failures integer, open_over_ms double precision, first_probe_ms integer, max_probe_ms integer, disable_after_ms double precision, OUT opened boolean, OUT disabled boolean) returns record
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/report_failure.sql

@@ -5,7 +5,8 @@ create or replace function posthorn.report_answer(id integer) returns boolean
 as $$
 begin
   perform from posthorn.subscriptions s where s.id = report_answer.id for no key update;
-  update posthorn.circuits c set opened_at = null, probe_at = null, probe_interval_ms = null
+  update posthorn.circuits c
+  set opened_at = null, probe_at = null, probe_interval_ms = null, down = 0, down_since = null
   where c.subscription_id = report_answer.id and c.opened_at is not null;
   return found;
 end

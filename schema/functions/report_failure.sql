@@ -3,7 +3,10 @@ create or replace function posthorn.report_failure(
   -- The number of failures since the last report, and how long ago the first failure after the last success began.
   failures integer,
   since_ms double precision,
-  -- True: enough attempts failed in a row to open the circuit.
+  -- How many of these at the end, in a row, count towards opening the circuit, and how long ago the first failure of
+  -- that row began, reported ones included. True: the reporting process alone has seen enough of them.
+  down integer,
+  down_ms double precision,
   open boolean,
   -- The time for which the receiver asked not to be called (Retry-After), or null.
   pause_ms double precision,
@@ -11,6 +14,9 @@ create or replace function posthorn.report_failure(
   gone boolean,
   error_code text,
   error text,
+  -- The failures in a row, of all processes, that open the circuit, and the least time over which (null: never).
+  open_failures integer,
+  open_over_ms double precision,
   -- The times until the first probe, between two probes at most, and until the subscription is disabled (null: never).
   first_probe_ms integer,
   max_probe_ms integer,
@@ -25,6 +31,7 @@ as $$
 declare
   circuit posthorn.circuits;
   was_open boolean;
+  opens boolean;
   ms constant interval := interval '1 millisecond';
 begin
   opened := false;
@@ -40,6 +47,7 @@ begin
     circuit.subscription_id := id;
     circuit.failing_since := now() - since_ms * ms;
     circuit.failures := 0;
+    circuit.down := 0;
     insert into posthorn.circuits (subscription_id, failing_since, failures, last_failed_at)
     values (id, circuit.failing_since, 0, now());
   end if;
@@ -49,7 +57,18 @@ begin
   circuit.last_error_code := error_code;
   circuit.last_error := error;
 
-  if not was_open and (open or pause_ms is not null) then
+  -- The receiver has answered since the last report: the row begins again.
+  if down < failures then
+    circuit.down := 0;
+    circuit.down_since := null;
+  end if;
+  circuit.down := circuit.down + down;
+  if down > 0 then
+    circuit.down_since := least(circuit.down_since, now() - down_ms * ms);
+  end if;
+  opens := open or coalesce(circuit.down >= open_failures and now() - circuit.down_since >= open_over_ms * ms, false);
+
+  if not was_open and (opens or pause_ms is not null) then
     opened := true;
     circuit.opened_at := now();
     circuit.probe_interval_ms := first_probe_ms;
@@ -58,19 +77,19 @@ begin
     circuit.probe_interval_ms := least(circuit.probe_interval_ms * 2, max_probe_ms);
   end if;
   -- Jitter is ±20 %, so that receivers that failed together are not probed together.
-  if opened and open or was_open and probe then
+  if opened and opens or was_open and probe then
     circuit.probe_at := greatest(circuit.probe_at, now() + circuit.probe_interval_ms * (0.8 + 0.4 * random()) * ms);
   end if;
   if circuit.opened_at is not null and pause_ms is not null then
     circuit.probe_at := greatest(circuit.probe_at, now() + pause_ms * ms);
   end if;
-  if open and circuit.told_at is null then
+  if opens and circuit.told_at is null then
     circuit.told_at := now();
     perform posthorn.send_subscription_event('failing', id, error, circuit);
   end if;
 
   update posthorn.circuits c
-  set failures = circuit.failures, last_failed_at = circuit.last_failed_at,
+  set failures = circuit.failures, down = circuit.down, down_since = circuit.down_since, last_failed_at = circuit.last_failed_at,
       last_error_code = circuit.last_error_code, last_error = circuit.last_error,
       opened_at = circuit.opened_at, probe_at = circuit.probe_at,
       probe_interval_ms = circuit.probe_interval_ms, told_at = circuit.told_at

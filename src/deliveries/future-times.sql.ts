@@ -56,7 +56,8 @@ export async function moveFutureTimes(pool: pg.Pool): Promise<Moved> {
       ), circuits as (
         update posthorn.circuits
         set failing_since = least(failing_since, now()), last_failed_at = now(),
-          opened_at = least(opened_at, now()), probe_at = least(probe_at, now())
+          opened_at = least(opened_at, now()), probe_at = least(probe_at, now()),
+          down_since = least(down_since, now())
         where last_failed_at > now() + ${TOLERATED} or opened_at > now() + ${TOLERATED}
         returning subscription_id
       ), backlogs as (

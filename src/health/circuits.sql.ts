@@ -7,7 +7,11 @@ export interface FailureReport {
   readonly failures: number;
   /** The time since the first failure after the last success, in milliseconds. */
   readonly sinceMs: number;
-  /** There were enough failures to open the circuit. */
+  /** The failures at the end, in a row, that count towards opening the circuit, … */
+  readonly down: number;
+  /** … and the time since the first of that row, reported ones included, in milliseconds. */
+  readonly downMs: number;
+  /** This process alone has seen enough of them to open it. */
   readonly open: boolean;
   /** The pause that the receiver asked for; its circuit is open for that time. */
   readonly pauseMs: number | null;
@@ -19,8 +23,12 @@ export interface FailureReport {
   readonly error: string | null;
 }
 
-/** Times that decide when probes are due, and when a subscription is disabled. */
+/** What decides when circuits open, when probes are due, and when a subscription is disabled. */
 export interface CircuitTimes {
+  /** Failures in a row, of all processes, that open a circuit; null: none do. */
+  readonly openFailures: number | null;
+  /** The least time over which. */
+  readonly openOverMs: number;
   /** Until the first probe; twice as long after each that fails. */
   readonly firstProbeMs: number;
   readonly maxProbeMs: number;
@@ -44,7 +52,7 @@ export interface Reported {
 export async function reportFailures(
   pool: pg.Pool,
   reports: readonly FailureReport[],
-  { firstProbeMs, maxProbeMs, disableAfterMs }: CircuitTimes,
+  { openFailures, openOverMs, firstProbeMs, maxProbeMs, disableAfterMs }: CircuitTimes,
 ): Promise<Reported> {
   // They lock their subscriptions' rows: in order, so that processes do not wait for each other.
   const sorted = reports.toSorted((a, b) => a.subscriptionId - b.subscriptionId);
@@ -53,22 +61,26 @@ export async function reportFailures(
     text: `
       select r.id, done.opened, done.disabled
       from unnest(
-        $1::integer[], $2::integer[], $3::float8[], $4::boolean[], $5::float8[], $6::boolean[], $7::boolean[],
-        $8::text[], $9::text[]
-      ) as r (id, failures, since_ms, open, pause_ms, probe, gone, error_code, error)
+        $1::integer[], $2::integer[], $3::float8[], $4::integer[], $5::float8[], $6::boolean[], $7::float8[],
+        $8::boolean[], $9::boolean[], $10::text[], $11::text[]
+      ) as r (id, failures, since_ms, down, down_ms, open, pause_ms, probe, gone, error_code, error)
       cross join lateral posthorn.report_failure(
-        r.id, r.failures, r.since_ms, r.open, r.pause_ms, r.probe, r.gone, r.error_code, r.error,
-        $10, $11, $12) as done`,
+        r.id, r.failures, r.since_ms, r.down, r.down_ms, r.open, r.pause_ms, r.probe, r.gone, r.error_code, r.error,
+        $12, $13, $14, $15, $16) as done`,
     values: [
       plainArray(sorted.map(({ subscriptionId }) => subscriptionId)),
       plainArray(sorted.map(({ failures }) => failures)),
       plainArray(sorted.map(({ sinceMs }) => Math.round(sinceMs))),
+      plainArray(sorted.map(({ down }) => down)),
+      plainArray(sorted.map(({ downMs }) => Math.round(downMs))),
       plainArray(sorted.map(({ open }) => open)),
       plainArray(sorted.map(({ pauseMs }) => pauseMs)),
       plainArray(sorted.map(({ probe }) => probe)),
       plainArray(sorted.map(({ gone }) => gone)),
       textArray(sorted.map(({ errorCode }) => errorCode)),
       textArray(sorted.map(({ error }) => error)),
+      openFailures,
+      openOverMs,
       firstProbeMs,
       maxProbeMs,
       disableAfterMs,

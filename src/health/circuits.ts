@@ -16,7 +16,10 @@ import {
   reportSuccesses,
 } from './circuits.sql.ts';
 
-/** Failures in a row from which on the database is told; fewer may be chance. */
+/**
+ * Failures in a row from which on the database is told; fewer may be chance. If another process has told it, each counts:
+ * the database adds them up, so that a circuit does not open later with more processes.
+ */
 const WRITE_DOWN_AFTER = 3;
 /** A subscription that goes on failing is reported after this time, then after twice as long, and so on. */
 const REPORT_EVERY_MS = 1_000;
@@ -113,7 +116,8 @@ const recoveriesOf = (group: readonly Report[], kind: RecoveryReport['recovery']
 /**
  * Detects receivers that are down. It counts failures in a row in this process, and reports a
  * subscription to the database from the third failure on, so that healthy receivers cost nothing. The
- * success that ends a streak may come in any process: the subscription cache knows which fail.
+ * database adds up what all processes report. The success that ends a streak may come in any process: the
+ * subscription cache knows which fail.
  */
 export function createCircuits(options: CircuitsOptions): Circuits {
   const { pool, subscriptions, patience, policy, disableAfterMs, onClosed, log } = options;
@@ -121,7 +125,13 @@ export function createCircuits(options: CircuitsOptions): Circuits {
   const failing = new Map<number, FailureStreak>();
   // Circuits that were open when the policy was switched off are still probed.
   const { probeMs, maxMs } = policy ?? DEFAULT_CIRCUIT_POLICY;
-  const times = { firstProbeMs: probeMs, maxProbeMs: maxMs, disableAfterMs };
+  const times = {
+    openFailures: policy?.failures ?? null,
+    openOverMs: policy?.overMs ?? 0,
+    firstProbeMs: probeMs,
+    maxProbeMs: maxMs,
+    disableAfterMs,
+  };
 
   /** Subscriptions whose reports could not be written. */
   const unwritten = new Map<number, Unwritten>();
@@ -257,7 +267,8 @@ export function createCircuits(options: CircuitsOptions): Circuits {
     const asksToOpen =
       (open || pause) && !circuitOpen && at - streak.askedToOpenAt >= REPORT_EVERY_MS;
     const goesOn =
-      streak.failures >= WRITE_DOWN_AFTER && at - streak.reportedAt >= streak.reportEveryMs;
+      streak.failures >= (isFailing ? 1 : WRITE_DOWN_AFTER) &&
+      at - streak.reportedAt >= streak.reportEveryMs;
     if (!mayWrite || (!asksToOpen && !goesOn && !probe && receiverHealth !== 'gone'))
       return undefined;
     if (asksToOpen) streak.askedToOpenAt = at;
@@ -270,6 +281,8 @@ export function createCircuits(options: CircuitsOptions): Circuits {
       subscriptionId: id,
       failures,
       sinceMs: at - streak.since,
+      down: Math.min(streak.down, failures),
+      downMs: streak.down === 0 ? 0 : at - streak.downSince,
       open,
       pauseMs: pause ? Math.min(pauseMs, MAX_PAUSE_MS) : null,
       probe: probe && receiverHealth !== 'refused',

@@ -30,6 +30,8 @@ const failureOf = (subscriptionId: number): FailureReport => ({
   subscriptionId,
   failures: 20,
   sinceMs: 10_000,
+  down: 20,
+  downMs: 10_000,
   open: true,
   pauseMs: null,
   probe: false,
@@ -82,6 +84,8 @@ export function ofResources(): Hot[] {
       rows: 60,
       async run(pool) {
         const { opened } = await reportFailures(pool, IDS.map(failureOf), {
+          openFailures: 10,
+          openOverMs: 5_000,
           firstProbeMs: 1_000,
           maxProbeMs: 10_000,
           disableAfterMs: null,
