@@ -22,7 +22,7 @@ import { createCaches, LOADING_FORGOTTEN_MS } from './caches.ts';
 import { openDatabase } from './open-database.ts';
 import { createPools } from './pools.ts';
 import { createSiblingReadiness, isServedByOthers, tellReadiness } from './sibling-processes.ts';
-import { type RunningApi, startApi } from './start-api.ts';
+import type { RunningApi } from './start-api.ts';
 import { createWorker, type Worker } from './worker.ts';
 
 const NO_JOBS_TAKEN_MS = 60_000;
@@ -137,6 +137,10 @@ export async function startService(
       return { url: '', databaseUrl, embedded, stop };
     }
     const othersReason = createSiblingReadiness();
+    // Loading the API keeps this thread busy for as long as all before took. Nobody waits for the API of a worker, and
+    // its first webhooks would wait.
+    if (settings.role === 'worker') await abortable((worker as Worker).begun, signal);
+    const { startApi } = await import('./start-api.ts');
     api = await startApi({
       ...caches,
       settings,

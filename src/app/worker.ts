@@ -69,6 +69,8 @@ interface WorkerOptions {
 
 export interface Worker extends NearbyWorker {
   start(): Promise<void>;
+  /** Resolves when it has sent its first webhook, or found none, and two seconds after the start at the latest. */
+  readonly begun: Promise<void>;
   /** Lets deliveries in flight finish, within the grace period, and hands back the rest. */
   stop(): Promise<void>;
   readonly inFlight: number;
@@ -247,6 +249,7 @@ export function createWorker(options: WorkerOptions): Worker {
   return {
     handOver,
     wakeIn: (delayMs) => runner.wakeIn(delayMs),
+    begun: runner.begun,
     async start() {
       presence.onOlder((workers) => {
         for (const { setPace } of shared) setPace(workers === 0 ? 1 : SPARE_PACE);

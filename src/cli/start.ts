@@ -133,11 +133,14 @@ function startOf({ databaseUrl, dataDir, role }: Settings) {
   return { version: VERSION, role, database };
 }
 
-function banner({ url, embedded }: Service, { databaseUrl, authRequired, host }: Settings): string {
+function banner(
+  { url, embedded }: Service,
+  { databaseUrl, authRequired, host, role }: Settings,
+): string {
   const key = authRequired ? " \\\n       -H 'authorization: Bearer <POSTHORN_ADMIN_KEY>'" : '';
   const lines = [
     ['API', url],
-    ['Swagger UI', `${url}/api/docs/`],
+    ...(role === 'worker' ? [] : [['Swagger UI', `${url}/api/docs/`]]),
     embedded === undefined
       ? ['Database', (databaseUrl ?? '').replace(/\/\/[^@/]*@/, '//')]
       : ['Data', embedded.dataDir],

@@ -48,6 +48,9 @@ const FOLLOW_MS = 250;
 /** Retries further off than this may be late by the queue's poll interval. */
 const WAKE_HORIZON_MS = 60_000;
 
+/** The longest that the rest of a start waits for the first job: its receiver may take long. */
+const BEGUN_MS = 2_000;
+
 /** The part of the loop that is not a statement: starting a pool and registering it as alive. */
 const STARTING = 'starting';
 /** The part that takes and gives back the lock of those who have to be notified. */
@@ -80,6 +83,8 @@ export interface QueueRunnerOptions {
 
 export interface QueueRunner {
   start(): Promise<void>;
+  /** Resolves when it has done its first job, or found none, and two seconds after the start at the latest. */
+  readonly begun: Promise<void>;
   /** Stops taking jobs, hands back the prefetched ones and waits for those that run. */
   stop(): Promise<void>;
   /** Looks for due jobs in `delayMs`, rather than when the queue is next polled. */
@@ -124,6 +129,8 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   let registered: Promise<void> = Promise.resolve();
   const dueAt = new Map<number, NodeJS.Timeout>();
   let following: NodeJS.Timeout | undefined;
+  const begun = Promise.withResolvers<void>();
+  let hasTaken = false;
   watchPool(pool, {
     // A pool that took jobs before it was registered could die in between, and its jobs would have no
     // known owner.
@@ -179,11 +186,17 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     events.on('localQueue:getJobs:complete', ({ jobs }) => {
       active();
       wakeUps.fetched(jobs.length);
-      if (jobs.length === 0) return;
+      if (jobs.length === 0) {
+        // The first fetch that finds some is followed by others before their jobs are done.
+        if (!hasTaken) begun.resolve();
+        return;
+      }
+      hasTaken = true;
       polling.found();
       follow();
     });
     events.on('job:start', active);
+    events.on('job:complete', () => begun.resolve());
     const runner = await run({
       pgPool: pool,
       taskList: running.tasks,
@@ -273,9 +286,11 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   });
   return {
     async start() {
+      setTimeout(begun.resolve, BEGUN_MS).unref();
       use(await startPool());
       polling.start();
     },
+    begun: begun.promise,
     wakeIn(delayMs) {
       if (delayMs > WAKE_HORIZON_MS || stopping) return;
       const step = Math.ceil((Date.now() + delayMs) / WAKE_STEP_MS) + 1;

@@ -33,7 +33,7 @@ async function serve(t: Test, built: boolean): Promise<{ url: string; dir: strin
     await writeFile(join(dir, 'secret.txt'), 'not to be served');
   }
   const app = Fastify();
-  registerErrors(app);
+  registerErrors(app, 'everything');
   await app.register(cookie, { hook: false });
   await registerPages(app, { portalLinks: NO_PORTALS, catalogue: true, dir });
   t.teardown(() => app.close());

@@ -6,10 +6,11 @@ import { errorCode, errorMessage } from '../../lib/errors.ts';
 import { throttle } from '../../lib/throttle.ts';
 import { traceIdOf } from '../../tracing/trace-context.ts';
 import { invalidRequest, Problem, unavailable } from '../problems.ts';
+import type { ApiServices } from '../services.ts';
 import { explainValidation } from '../validation.ts';
 
 /** Makes every error a problem+json answer (RFC 9457). */
-export function registerErrors(app: FastifyInstance): void {
+export function registerErrors(app: FastifyInstance, serves: ApiServices['serves']): void {
   const reportUnavailable = throttle<Problem>(1000, (problem, requests) => {
     const reason = problem.cause === undefined ? problem.message : errorMessage(problem.cause);
     app.log.warn({ reason, requests }, 'answered 503');
@@ -32,14 +33,22 @@ export function registerErrors(app: FastifyInstance): void {
     return sendProblem(reply, problem);
   });
 
-  app.setNotFoundHandler((request, reply) => sendProblem(reply, noSuchRoute(request)));
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, noSuchRoute(request, serves)));
 }
 
+const LISTED: Readonly<Record<ApiServices['serves'], string>> = {
+  everything: '/api/docs/ lists the routes',
+  service: 'a worker has only /ping, /healthz, /readyz and /metrics',
+};
+
 /** The 404 for a path that is not there. */
-export function noSuchRoute(request: FastifyRequest): Problem {
+export function noSuchRoute(
+  request: FastifyRequest,
+  serves: ApiServices['serves'] = 'everything',
+): Problem {
   return new Problem(
     'not-found',
-    `There is no route ${request.method} ${pathOf(request)}; /api/docs/ lists the routes.`,
+    `There is no route ${request.method} ${pathOf(request)}; ${LISTED[serves]}.`,
   );
 }
 
