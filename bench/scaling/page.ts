@@ -1,6 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Results } from '../report/results.ts';
+import { readSimulated } from '../simulation/read.ts';
+import { simulationTables } from '../simulation/tables.ts';
+import { fitCosts } from './costs.ts';
 import { renderTables } from './tables.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -12,9 +15,12 @@ export function readRun(): Results {
   return JSON.parse(readFileSync(RUN, 'utf8'));
 }
 
-/** Returns the page with each table between `<!-- table: name -->` and `<!-- end -->` as the model has it now. */
+/** Returns the page with each table between `<!-- table: name -->` and `<!-- end -->` as the models have it now. */
 export function withTables(page: string, results: Results): string {
-  const tables: Readonly<Record<string, string>> = renderTables(results);
+  const tables: Readonly<Record<string, string>> = {
+    ...renderTables(results),
+    ...simulationTables(readSimulated(), fitCosts(results)),
+  };
   const rest = new Set(Object.keys(tables));
   const written = page.replaceAll(
     /<!-- table: (\w+) -->\n[\s\S]*?<!-- end -->/g,
@@ -27,4 +33,8 @@ export function withTables(page: string, results: Results): string {
   );
   if (rest.size > 0) throw new Error(`docs/scaling.md lacks the tables ${[...rest].join(', ')}`);
   return written;
+}
+
+export function writePage(): void {
+  writeFileSync(PAGE, withTables(readFileSync(PAGE, 'utf8'), readRun()));
 }

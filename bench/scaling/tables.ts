@@ -4,6 +4,7 @@ import { type Cost, type Costs, FITTED, findSummary, fitCosts } from './costs.ts
 import { usesOf } from './limits.ts';
 import { planFor } from './plan.ts';
 import { ASSUMPTIONS, DISK, MACHINE, ORDINARY, PRICES } from './reference.ts';
+import { table, whole } from './table.ts';
 
 const RATES = [10, 100, 1_000, 5_000, 11_574, 34_722];
 /** Scenarios that the fit does not use, of webhooks with one delivery each. */
@@ -155,12 +156,4 @@ function limitsTable(costs: Costs): string {
 
 function planOf(webhooksPerSecond: number, costs: Costs) {
   return planFor({ ...ORDINARY, webhooksPerSecond }, costs, DISK, ASSUMPTIONS, PRICES);
-}
-
-const whole = (value: number) => Math.round(value).toLocaleString('en-US');
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  const rule = head.map((_, i) => (i === 0 ? '---' : '---:'));
-  return [line(head), line(rule), ...rows.map(line)].join('\n');
 }
