@@ -3189,7 +3189,9 @@ type SettingSource string
 // Stats defines model for Stats.
 type Stats struct {
 	// Accepted Webhooks accepted in the window. With subscription_id: deliveries created for that subscription in the window.
-	Accepted         int `json:"accepted"`
+	Accepted int `json:"accepted"`
+
+	// AttemptLatencyMs Percentiles of the durations of attempts. With more than 10,000 attempts in the window, they are computed from counts of classes of durations, such as 150 to 200 ms.
 	AttemptLatencyMs struct {
 		P50 *float32 `json:"p50"`
 		P95 *float32 `json:"p95"`

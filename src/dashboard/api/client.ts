@@ -2120,6 +2120,7 @@ export interface Setting {
 export interface Stats {
   /** Webhooks accepted in the window. With subscription_id: deliveries created for that subscription in the window. */
   accepted: number;
+  /** Percentiles of the durations of attempts. With more than 10,000 attempts in the window, they are computed from counts of classes of durations, such as 150 to 200 ms. */
   attempt_latency_ms: {
     /** Milliseconds */
     p50: number | null;
