@@ -456,6 +456,7 @@ create table posthorn.quiet_history (
   -- When the last of its attempts and deliveries ended.
   last_ended_at timestamptz
 );
+create index quiet_history_by_end on posthorn.quiet_history (last_ended_at);
 comment on table posthorn.quiet_history is
   'Partitions without unfinished deliveries, and when the last of their attempts and deliveries ended.';
 -- A row for each transaction that wakes a partition, so that none of them waits for another.

@@ -280,6 +280,7 @@ create table posthorn.quiet_history (
   last_ended_at timestamp with time zone,
   constraint quiet_history_pkey PRIMARY KEY (from_at)
 );
+CREATE INDEX quiet_history_by_end ON posthorn.quiet_history USING btree (last_ended_at);
 
 -- What roles may do from SQL in this database, and for which tenants. posthorn.allow_sender, allow_reporter, allow_manager and their revoke_ functions change it.
 create table posthorn.rights (

@@ -29,15 +29,15 @@ export function ofWhy({ pending, ended, heldStrict }: Samples): Hot[] {
       found(explained, Number(explained !== undefined), 1);
     },
   });
-  const problems = (what: string, tenant: string, subscriptionId?: number): Hot => ({
-    what: `list the problems of ${what}`,
+  const problems = (what: string, days: number, tenant: string, subscriptionId?: number): Hot => ({
+    what: `list the problems of ${what} of ${days} days`,
     pool: 'lists',
     // 10,000 attempts, each with its delivery.
     rows: 10_000,
     async run(pool) {
       const page = await listProblems(
         pool,
-        { tenant, subscriptionId, windowMs: 7 * 86_400_000 },
+        { tenant, subscriptionId, windowMs: days * 86_400_000 },
         100,
         undefined,
       );
@@ -45,16 +45,18 @@ export function ofWhy({ pending, ended, heldStrict }: Samples): Hot[] {
       if (page.next !== null)
         await listProblems(
           pool,
-          { tenant, subscriptionId, windowMs: 7 * 86_400_000 },
+          { tenant, subscriptionId, windowMs: days * 86_400_000 },
           100,
           page.next,
         );
     },
   });
   return [
-    problems('a tenant', 'default'),
-    problems('a small tenant', 'tenant-28'),
-    problems('a subscription', 'default', 8),
+    ...[1, 7].flatMap((days) => [
+      problems('a tenant', days, 'default'),
+      problems('a small tenant', days, 'tenant-28'),
+      problems('a subscription', days, 'default', 8),
+    ]),
     why('a delivery that waits for a retry', pending, 10, daysOf(pending)),
     why('a delivery that has ended', ended, 10, daysOf(ended)),
     // 10,001 entries of the index are counted, and 4,000 keys are read, with a row of deliveries and a payload each.
