@@ -215,12 +215,15 @@ async function subscribe(url: string, receiverUrl: string) {
 /** Starts a worker, and returns after how long it has made a request. */
 async function becomesUseful(worker: PosthornHost, receiver: RecordingReceiver): Promise<number> {
   const startedAt = Date.now();
-  await worker.start();
-  await until(
-    'it has made a request',
-    async () => (await receiver.countOf(worker.host.address)) > 0,
-  );
-  const tookMs = Date.now() - startedAt;
+  const makesRequest = async () => {
+    await until(
+      'it has made a request',
+      async () => (await receiver.countOf(worker.host.address)) > 0,
+    );
+    return Date.now() - startedAt;
+  };
+  // It sends before its API is up.
+  const [tookMs] = await Promise.all([makesRequest(), worker.start()]);
   promised(tookMs < BUSY * USEFUL_MS, `a new worker made its first request after ${tookMs} ms`);
   return tookMs;
 }
