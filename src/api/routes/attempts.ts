@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { listAttempts } from '../../history/attempts.ts';
 import { ATTEMPT_CURSOR } from '../cursor.ts';
+import { linkAttempt } from '../links.ts';
 import { addListRoute } from '../list-route.ts';
 import { EventType } from '../schemas/common.ts';
 import {
@@ -9,7 +10,6 @@ import {
   attemptFilterOf,
   CODE_FILTERS,
   ListedAttempt,
-  linkAttempt,
   SCANNED_PAGES,
 } from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';

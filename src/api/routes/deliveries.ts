@@ -8,7 +8,7 @@ import { getDelivery, isListedByDue, listDeliveries } from '../../history/delive
 import { beginTask } from '../begin-task.ts';
 import { CURSOR_ID, CURSOR_MICROSECONDS, CURSOR_UUID } from '../cursor.ts';
 import { readDeliveryId } from '../delivery-id.ts';
-import { linksOf } from '../links.ts';
+import { linkDelivery, linksOf } from '../links.ts';
 import { addListRoute } from '../list-route.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import {
@@ -23,7 +23,7 @@ import {
   toDate,
   WebhookId,
 } from '../schemas/common.ts';
-import { Delivery, DeliveryId, linkDelivery, SCANNED_PAGES } from '../schemas/history.ts';
+import { Delivery, DeliveryId, SCANNED_PAGES } from '../schemas/history.ts';
 import { CancelFilter, linkTask, Task } from '../schemas/task.ts';
 import type { ApiServices } from '../services.ts';
 import { tenantSubscription } from '../tenant-subscription.ts';

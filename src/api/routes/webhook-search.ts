@@ -4,6 +4,7 @@ import { countDeliveryStates } from '../../history/delivery-states.sql.ts';
 import { searchedThrough, searchWebhooks } from '../../history/search.ts';
 import { ATTEMPT_CURSOR, CURSOR_ID, CURSOR_UUID } from '../cursor.ts';
 import { createFilterCheck } from '../judge-subscription.ts';
+import { linkWebhook } from '../links.ts';
 import { addListRoute } from '../list-route.ts';
 import {
   Channel,
@@ -17,7 +18,7 @@ import {
   toDate,
   WebhookId,
 } from '../schemas/common.ts';
-import { CODE_FILTERS, ListedWebhook, linkWebhook, SCANNED_PAGES } from '../schemas/history.ts';
+import { CODE_FILTERS, ListedWebhook, SCANNED_PAGES } from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
 
 /** The positions in a list of webhooks, by the rows that it reads. */

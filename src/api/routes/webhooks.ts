@@ -10,7 +10,7 @@ import {
   MAX_DELIVERIES_SHOWN,
 } from '../../history/webhook.sql.ts';
 import { formatBytes } from '../../lib/bytes.ts';
-import { linksOf } from '../links.ts';
+import { linkDelivery, linksOf, linkWebhook } from '../links.ts';
 import { invalidField, notFound, Problem, unavailable } from '../problems.ts';
 import {
   ATTEMPT_STATUSES,
@@ -23,13 +23,7 @@ import {
   Timestamp,
   WebhookId,
 } from '../schemas/common.ts';
-import {
-  ATTEMPT_DETAILS,
-  Delivery,
-  linkDelivery,
-  linkWebhook,
-  WebhookRow,
-} from '../schemas/history.ts';
+import { ATTEMPT_DETAILS, Delivery, WebhookRow } from '../schemas/history.ts';
 import type { ApiServices } from '../services.ts';
 
 const Params = Type.Object({

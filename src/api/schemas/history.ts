@@ -1,5 +1,4 @@
 import { type Static, type TInteger, type TObject, type TOptional, Type } from 'typebox';
-import type { To } from '../links.ts';
 import {
   ATTEMPT_STATUSES,
   DELIVERY_STATES,
@@ -213,61 +212,8 @@ export const ListedWebhook = named('ListedWebhook', {
 export const SCANNED_PAGES =
   'If no index fits the filters, the list searches a limited number of rows for each page. A page may then have fewer rows than `limit`, even none, although there are more pages. Follow next_cursor until it is null.';
 
-interface DeliveryIds {
-  readonly webhook_id: string;
-  readonly subscription_id: number;
-}
-
-/** Returns the id of a delivery, as URLs have it. */
-function deliveryIdOf({ webhook_id, subscription_id }: DeliveryIds): string {
-  return `${webhook_id}.${subscription_id}`;
-}
-
 /** Splits the id of a delivery, which must match `DELIVERY_ID`. */
 export function splitDeliveryId(id: string): { webhookId: string; subscriptionId: number } {
   const [webhookId = '', subscriptionId = ''] = id.split('.');
   return { webhookId, subscriptionId: Number(subscriptionId) };
-}
-
-/** Adds its id and links to a delivery. */
-export function linkDelivery<T extends DeliveryIds>(delivery: T, to: To) {
-  const id = deliveryIdOf(delivery);
-  const { webhook_id, subscription_id } = delivery;
-  return {
-    id,
-    ...delivery,
-    links: {
-      webhook: to(`/v1/webhooks/${webhook_id}`),
-      subscription: to(`/v1/subscriptions/${subscription_id}`),
-      attempts: to(`/v1/attempts?webhook_id=${webhook_id}&subscription_id=${subscription_id}`),
-      retry: to(`/v1/deliveries/${id}/retry`),
-      cancel: to(`/v1/deliveries/${id}/cancel`),
-    },
-  };
-}
-
-/** Adds links to an attempt. */
-export function linkAttempt<T extends DeliveryIds>(attempt: T, to: To) {
-  const id = deliveryIdOf(attempt);
-  return {
-    ...attempt,
-    links: {
-      webhook: to(`/v1/webhooks/${attempt.webhook_id}`),
-      subscription: to(`/v1/subscriptions/${attempt.subscription_id}`),
-      delivery: to(`/v1/deliveries/${id}`),
-      retry: to(`/v1/deliveries/${id}/retry`),
-    },
-  };
-}
-
-/** Adds links to a webhook. */
-export function linkWebhook<T extends Pick<DeliveryIds, 'webhook_id'>>(webhook: T, to: To) {
-  return {
-    ...webhook,
-    links: {
-      webhook: to(`/v1/webhooks/${webhook.webhook_id}`),
-      deliveries: to(`/v1/deliveries?webhook_id=${webhook.webhook_id}`),
-      attempts: to(`/v1/attempts?webhook_id=${webhook.webhook_id}`),
-    },
-  };
 }

@@ -2,8 +2,7 @@ import type { DeliveryState } from '../../db/types.ts';
 import { msOfId } from '../../db/uuidv7.ts';
 import type { Changes } from '../../history/changes.sql.ts';
 import { type Position, writePosition } from '../../history/position.ts';
-import type { To } from '../links.ts';
-import { linkAttempt, linkDelivery, linkWebhook } from '../schemas/history.ts';
+import { linkAttempt, linkDelivery, linkWebhook, type To } from '../links.ts';
 
 /** The name of the event that shows a delivery in a state. */
 const NAME_OF_STATE = {
