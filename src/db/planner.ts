@@ -14,17 +14,22 @@ import { plainArray } from './arrays.ts';
 import type { DeliveryState } from './types.ts';
 
 /** Planner settings of Postgres, for a connection or a transaction. */
-export type Plans = Readonly<Record<string, 'on' | 'off' | 'force_generic_plan'>>;
+export type Plans = Readonly<Record<string, 'on' | 'off' | '0' | 'force_generic_plan'>>;
 
 /**
  * For few statements that each have one right plan, by index, at any table size. Without this, a
  * plan made for a small table (a sequential scan) may be kept while the table grows; and planning over
  * dozens of partitions costs more than running the statement.
+ *
+ * Without parallel workers: a plan for any values expects many rows, and each worker begins by reading the bounds of all
+ * partitions. *Measured* for the figures of a day, with 13 and 1,010 partitions on a busy machine: 81 and 121 ms with
+ * workers, 57 and 51 without.
  */
 const FIXED = {
   plan_cache_mode: 'force_generic_plan',
   enable_seqscan: 'off',
   jit: 'off',
+  max_parallel_workers_per_gather: '0',
 } as const;
 
 /**

@@ -173,11 +173,15 @@ const blocksOf = (explained: readonly Explained[]) =>
 const mostBlocksFor = (rows: number) => BLOCKS_EACH * rows + BLOCKS_BESIDE;
 
 /** Says what is wrong with how the statements of a hot function ran. */
-function problemsOf({ rows, days, whole = [] }: Hot, explained: readonly Explained[]): string[] {
+function problemsOf(
+  { rows, days, whole = [], pool }: Hot,
+  explained: readonly Explained[],
+): string[] {
   const problems: string[] = [];
   let read = 0;
-  for (const { text, scans, partitions } of explained) {
+  for (const { text, scans, partitions, isParallel } of explained) {
     const subject = text.trim().replaceAll(/\s+/g, ' ').slice(0, 60);
+    if (isParallel && pool !== 'general') problems.push(`it starts parallel workers: ${subject}`);
     if (partitions > MOST_PARTITIONS)
       problems.push(`it plans and locks ${partitions} partitions of a table: ${subject}`);
     for (const scan of scans) {

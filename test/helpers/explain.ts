@@ -37,6 +37,8 @@ export interface Explained {
   readonly blocks: number;
   /** The most partitions that it plans for one scan of a table, and so locks. */
   readonly partitions: number;
+  /** It may start parallel workers. */
+  readonly isParallel: boolean;
 }
 
 /** The statements that ran in one piece of work, with their plans. */
@@ -158,7 +160,9 @@ function read({
 }): Explained {
   const scans: Scan[] = [];
   let partitions = 0;
+  let isParallel = false;
   const visit = (node: Node): void => {
+    isParallel ||= /^Gather/.test(node['Node Type']);
     if (/Append$/.test(node['Node Type']))
       partitions = Math.max(
         partitions,
@@ -182,5 +186,5 @@ function read({
   };
   visit(plan);
   const blocks = (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0);
-  return { text, scans, blocks, partitions };
+  return { text, scans, blocks, partitions, isParallel };
 }

@@ -143,14 +143,14 @@ export function ofHistory({ pending }: Samples): Hot[] {
     },
     {
       what: 'the figures of a subscription',
-      pool: 'general',
+      pool: 'lists',
       rows: 1_000,
       run: (pool) => readStats(pool, 'default', 101, 60_000),
     },
     {
       // Those of a tenant count all unfinished deliveries, which on purpose are many here.
       what: 'the figures of a subscription from counts',
-      pool: 'general',
+      pool: 'lists',
       rows: 1_000,
       async run(pool) {
         const counted = { from: '-infinity', until: new Date().toISOString() };
