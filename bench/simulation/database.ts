@@ -69,7 +69,7 @@ function statementsOf({
   return {
     // Everything is in one partition.
     'live-history': () => [{ from: null, below: null }],
-    'woken-days': () => [],
+    'other-live-days': () => [],
     'load-held': inState('held'),
     'load-pending': inState('pending'),
     'load-one': ([id]) => {

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { historyOf } from '../db/history-of-ids.ts';
 import type { AttemptStatus, DeliveryState } from '../db/types.ts';
-import type { RequestColumns } from './attempt-timing.ts';
+import { type AttemptTiming, type RequestColumns, timingOf } from './attempt-timing.ts';
 import type { Webhook } from './webhooks.ts';
 
 /** The deliveries of a webhook that are shown. A webhook can have a million. */
@@ -26,10 +26,10 @@ export interface ShownDelivery {
   readonly next_attempt_at: Date | null;
   readonly ended_at: Date | null;
   /** The newest ones, oldest first. */
-  readonly attempts: readonly ShownAttempt[];
+  readonly attempts: ShownAttempt[];
 }
 
-export interface ShownAttempt extends RequestColumns {
+export interface ShownAttempt {
   /** Null: a request that was sent twice. */
   readonly attempt_number: number | null;
   readonly status: AttemptStatus;
@@ -38,13 +38,14 @@ export interface ShownAttempt extends RequestColumns {
   readonly error_code: string | null;
   readonly error: string | null;
   readonly duration_ms: number;
+  readonly timing_ms: AttemptTiming;
+  readonly webhook_timestamp: number | null;
   readonly timestamp: Date;
 }
 
+type AttemptRow = Omit<ShownAttempt, 'timing_ms'> & RequestColumns;
 /** A delivery with one of its attempts, or with none. */
-type Row = Omit<ShownDelivery, 'attempts'> & (ShownAttempt | { readonly timestamp: null });
-
-const hasAttempt = (row: Row): row is Row & ShownAttempt => row.timestamp !== null;
+type Row = Omit<ShownDelivery, 'attempts'> & (AttemptRow | { readonly timestamp: null });
 
 /** Returns a webhook of the tenant, or undefined if there is none with this id. */
 export async function findWebhook(
@@ -127,11 +128,43 @@ export async function findDeliveries(
   });
   const bySubscription = Map.groupBy(rows, ({ subscription_id }) => subscription_id);
   const deliveries = [...bySubscription.values()].map(
-    (ofOne): ShownDelivery => ({
-      // A group has at least one row.
-      ...(ofOne[0] as Row),
-      attempts: ofOne.filter(hasAttempt),
-    }),
+    // A group has at least one row.
+    (ofOne) => toDelivery(ofOne[0] as Row, ofOne.flatMap(toAttempt)),
   );
   return { deliveries: deliveries.slice(0, most), more: deliveries.length > most };
+}
+
+function toDelivery(row: Row, attempts: ShownAttempt[]): ShownDelivery {
+  const { subscription_id, subscription_url, state, reason } = row;
+  const { attempts_made, next_attempt_at, ended_at } = row;
+  return {
+    subscription_id,
+    subscription_url,
+    state,
+    reason,
+    attempts_made,
+    next_attempt_at,
+    ended_at,
+    attempts,
+  };
+}
+
+function toAttempt(row: Row): ShownAttempt[] {
+  if (row.timestamp === null) return [];
+  const { attempt_number, status, response_code, response_excerpt, error_code, error } = row;
+  const { duration_ms, webhook_timestamp, timestamp } = row;
+  return [
+    {
+      attempt_number,
+      status,
+      response_code,
+      response_excerpt,
+      error_code,
+      error,
+      duration_ms,
+      timing_ms: timingOf(row),
+      webhook_timestamp,
+      timestamp,
+    },
+  ];
 }

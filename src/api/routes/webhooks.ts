@@ -2,7 +2,6 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { cancelWebhook } from '../../deliveries/cancel-webhook.sql.ts';
 import { maxLoadedBytes, readBody } from '../../deliveries/payloads.sql.ts';
-import { timingOf } from '../../history/attempt-timing.ts';
 import {
   findDeliveries,
   findWebhook,
@@ -124,7 +123,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }>
         ...(include === 'body' ? { body: await bodyOf(webhook_id, webhook.bytes) } : {}),
         deliveries: deliveries.map(({ attempts, ...delivery }) => ({
           ...linkDelivery({ webhook_id, event_type, body_expired, ...delivery }, to),
-          attempts: attempts.map((attempt) => ({ ...attempt, timing_ms: timingOf(attempt) })),
+          attempts,
         })),
         more_deliveries: more,
       });
