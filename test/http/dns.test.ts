@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap';
+import { errorCode } from '../../src/lib/errors.ts';
 import { watchAttempts } from '../helpers/attempts.ts';
 import { type Answer, startDns } from '../helpers/dns.ts';
 import {
@@ -20,8 +21,20 @@ const INTERNET = '127.0.0.2';
 const OPENED = reachOf(`${INTERNET}/32`);
 const GOOD = `${OK}content-length: 2\r\nconnection: close\r\n\r\nok`;
 
-/** The same port on each address, so that only the address decides who is reached. */
-async function startReceivers(t: Test) {
+/**
+ * The same port on each address, so that only the address decides who is reached. A port that is free at one of them
+ * may be taken at another, and is then left.
+ */
+async function startReceivers(t: Test, tries = 20) {
+  try {
+    return await startOnOnePort(t);
+  } catch (error) {
+    if (errorCode(error) !== 'EADDRINUSE' || tries === 0) throw error;
+    return await startReceivers(t, tries - 1);
+  }
+}
+
+async function startOnOnePort(t: Test) {
   const good = await startHostile(t, end(GOOD), { host: INTERNET });
   const denied: Hostile[] = [];
   for (const host of ['127.0.0.1', '127.0.0.3', '::1'])
