@@ -10,7 +10,7 @@ export interface Random {
   logNormal(median: number, spread: number): number;
 }
 
-/** Creates the generator mulberry32. */
+/** Creates the generator Mulberry32. @param seed a whole number below 2³². */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;
   function next(): number {

@@ -51,7 +51,7 @@ export function createReceiver(id: number, kind: Kind, perSecond: number): Recei
   };
 }
 
-/** What comes of a request, and after how long. */
+/** The answer or the error of a request, and the time until it comes. */
 export interface Answer {
   readonly afterMs: number;
   readonly answer: HttpAnswer | Error;

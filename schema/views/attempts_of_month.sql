@@ -1,4 +1,4 @@
--- Of all days, until posthorn.write_live_views writes it again, with these columns.
+-- It shows all days until posthorn.write_live_views replaces it by a view of fewer days, which has the same columns.
 create or replace view posthorn.attempts_of_month as
 select webhook_id, subscription_id, at, status, error_code, error from posthorn.delivery_attempts;
 comment on view posthorn.attempts_of_month is 'See posthorn.write_live_views.';

@@ -1,4 +1,4 @@
--- Of all days, until posthorn.write_live_views writes it again, with these columns.
+-- It shows all days until posthorn.write_live_views replaces it by a view of fewer days, which has the same columns.
 create or replace view posthorn.live_deliveries as
 select webhook_id, subscription_id, state, attempt_count, next_attempt_at from posthorn.deliveries;
 comment on view posthorn.live_deliveries is 'See posthorn.write_live_views.';

@@ -1,4 +1,4 @@
--- Of all days, until posthorn.write_live_views writes it again, with these columns.
+-- It shows all days until posthorn.write_live_views replaces it by a view of fewer days, which has the same columns.
 create or replace view posthorn.pullable_payloads as
 select id, event_type, ordering_key, body from posthorn.webhook_payloads;
 comment on view posthorn.pullable_payloads is 'See posthorn.write_live_views.';

@@ -27,13 +27,17 @@ export function isUnavailable(error: unknown): boolean {
   return isConnectionLost(error);
 }
 
+/** Returns true if Postgres cancelled a statement, as for its `statement_timeout`: nothing of it was committed. */
+export function isCancelled(error: unknown): boolean {
+  return errorCode(error) === '57014';
+}
+
 /**
  * Returns true if a statement took too long, or waited too long for a lock. The cause may be the database,
  * or single rows of the statement.
  */
 export function isTimeout(error: unknown): boolean {
-  const code = errorCode(error);
-  if (code === '57014' || code === '55P03') return true;
+  if (isCancelled(error) || errorCode(error) === '55P03') return true;
   return isUnanswered(error);
 }
 

@@ -23,7 +23,7 @@ export interface FailureReport {
   readonly error: string | null;
 }
 
-/** What decides when circuits open, when probes are due, and when a subscription is disabled. */
+/** The limits after which a circuit opens, a probe is due, and a subscription is disabled. */
 export interface CircuitTimes {
   /** Failures in a row, of all processes, that open a circuit; null: none do. */
   readonly openFailures: number | null;

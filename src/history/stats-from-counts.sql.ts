@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { historyIn, readLiveHistory } from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
 import { DURATION_CLASSES } from './count.sql.ts';
+import { selectOwed } from './owed.sql.ts';
 import { percentile } from './series.ts';
 import type { Stats } from './stats.ts';
 
@@ -128,15 +129,7 @@ export async function readFromCounts(
          coalesce(sum(number) filter (where metric <> 'accepted'), 0)::integer as attempts,
          coalesce(sum(number) filter (where metric = 'success'), 0)::integer as succeeded
        from counts
-     ), owed as (
-       select
-         count(*) filter (where d.attempt_count > 0)::integer as retrying,
-         count(*) filter (where d.state = 'held')::integer as held,
-         count(*) filter (where d.state = 'pending' and d.next_attempt_at <= now())::integer as queue_depth,
-         min(d.next_attempt_at) filter (where d.state = 'pending' and d.next_attempt_at <= now()) as oldest_due_at
-       from posthorn.deliveries d
-       where d.state in ('pending', 'held') and ${live.where('d.webhook_id')} and ${has('d.subscription_id')}
-     )
+     ), owed as (${selectOwed(live, has)})
      select totals.accepted, totals.succeeded,
        (select count(*) from posthorn.deliveries d
          where d.state = 'failed' and d.ended_at >= ${bound('since')}

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
+import { selectOwed } from './owed.sql.ts';
 import { type Counted, readFromCounts } from './stats-from-counts.sql.ts';
 
 /** Figures about the deliveries and attempts of a tenant, or of a subscription. */
@@ -56,10 +57,10 @@ const OF_SUBSCRIPTION: Scope = {
  * Reads figures about the time from `windowMs` ago until now, and about the queue now. A subscription of another
  * tenant has none: everything is 0.
  *
- * The cost grows with the attempts of the window, up to 10,000, and with the failed and the unfinished deliveries. With more
- * attempts, they were counted before (stats-from-counts.sql.ts). The cost does not grow with the number of the tenant's subscriptions: Postgres looks up the subscription of each row if that is cheaper than
- * reading all of the tenant's subscriptions. So the statement has no name, and is planned for its values each time.
- * *Measured* with a million subscriptions of one tenant: a kept plan searched for the rows of each of them, for 20 s.
+ * The cost grows with the attempts of the window, up to 10,000, and with the failed and the unfinished deliveries. More
+ * attempts are not read: they were counted before (stats-from-counts.sql.ts). The cost does not grow with the number of the
+ * tenant's subscriptions: Postgres looks up the subscription of each row if that is cheaper than reading all of the
+ * tenant's subscriptions. So the statement has no name, and is planned for its values each time. *Measured* with a million subscriptions of one tenant: a kept plan searched for the rows of each of them, for 20 s.
  *
  * @param subscriptionId null: all subscriptions of the tenant.
  */
@@ -109,15 +110,7 @@ async function read(
          percentile_cont(array[0.5, 0.95, 0.99]) within group (order by a.duration_ms) as latency
        from posthorn.delivery_attempts a
        where a.at >= (select since from bounds) and ${live.where('a.webhook_id')} and ${has('a.subscription_id')}
-     ), owed as (
-       select
-         count(*) filter (where d.attempt_count > 0)::integer as retrying,
-         count(*) filter (where d.state = 'held')::integer as held,
-         count(*) filter (where d.state = 'pending' and d.next_attempt_at <= now())::integer as queue_depth,
-         min(d.next_attempt_at) filter (where d.state = 'pending' and d.next_attempt_at <= now()) as oldest_due_at
-       from posthorn.deliveries d
-       where d.state in ('pending', 'held') and ${live.where('d.webhook_id')} and ${has('d.subscription_id')}
-     )
+     ), owed as (${selectOwed(live, has)})
      select
        (select count(*) ${accepted(recent)})::integer as accepted,
        attempts.succeeded,

@@ -1,3 +1,4 @@
+import { isCancelled } from '../db/availability.ts';
 import { OutcomeUnknownError } from '../db/unknown-outcome.ts';
 import { errorCode } from '../lib/errors.ts';
 import { TooManyWaitingError } from '../lib/group-commit.ts';
@@ -26,11 +27,10 @@ export class IntakeRefusedError extends Error {
 
 /** The error of posthorn.accept when a webhook of a batch is refused for the cost of its filters. */
 const PROGRAM_LIMIT_EXCEEDED = '54000';
-const QUERY_CANCELED = '57014';
 
 /** Returns whether a statement was cancelled, for the time it took, before it could commit. */
 export function tookTooLong(error: unknown): boolean {
-  return !(error instanceof OutcomeUnknownError) && errorCode(error) === QUERY_CANCELED;
+  return !(error instanceof OutcomeUnknownError) && isCancelled(error);
 }
 
 /** Waits for work of the intake. If it fails, says with one of the errors above what the client can do. */

@@ -10,7 +10,7 @@ const EVERY_MS = 10 * 60_000;
 const APART_MS = 2_000;
 /** Readers of the views wait as long as this one waits for others that read them. */
 const LOCK_TIMEOUT = '200ms';
-/** Who reads the views. Those of the second do not hold up the first, which are written first. */
+/** Pulls and reports have views of their own. Those of pulls are written first, so that no long report delays them. */
 const READERS = ['pull', 'reports'];
 /** Notified when a day has become quiet, or was woken. */
 const CHANNEL = 'posthorn_history';

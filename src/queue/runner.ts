@@ -19,6 +19,7 @@ import { createLoopParts } from '../lib/loop-parts.ts';
 import type { Presence } from '../maintenance/worker-lease.ts';
 import { DeliveryTakenError } from '../sending/deliverer.ts';
 import type { Taker } from '../sending/hand-over.ts';
+import { createFirstJob } from './first-job.ts';
 import { createPolling, SPARE_POLL_MS } from './polling.ts';
 import { createWakeUps } from './wake-ups.ts';
 import { watchPool } from './watch-pool.ts';
@@ -47,9 +48,6 @@ const WAKE_STEP_MS = 50;
 const FOLLOW_MS = 250;
 /** Retries further off than this may be late by the queue's poll interval. */
 const WAKE_HORIZON_MS = 60_000;
-
-/** The longest that the rest of a start waits for the first job: its receiver may take long. */
-const BEGUN_MS = 2_000;
 
 /** The part of the loop that is not a statement: starting a pool and registering it as alive. */
 const STARTING = 'starting';
@@ -129,8 +127,7 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   let registered: Promise<void> = Promise.resolve();
   const dueAt = new Map<number, NodeJS.Timeout>();
   let following: NodeJS.Timeout | undefined;
-  const begun = Promise.withResolvers<void>();
-  let hasTaken = false;
+  const firstJob = createFirstJob();
   watchPool(pool, {
     // A pool that took jobs before it was registered could die in between, and its jobs would have no
     // known owner.
@@ -186,17 +183,12 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
     events.on('localQueue:getJobs:complete', ({ jobs }) => {
       active();
       wakeUps.fetched(jobs.length);
-      if (jobs.length === 0) {
-        // The first fetch that finds some is followed by others before their jobs are done.
-        if (!hasTaken) begun.resolve();
-        return;
-      }
-      hasTaken = true;
+      if (jobs.length === 0) return;
       polling.found();
       follow();
     });
     events.on('job:start', active);
-    events.on('job:complete', () => begun.resolve());
+    firstJob.watch(events);
     const runner = await run({
       pgPool: pool,
       taskList: running.tasks,
@@ -286,11 +278,11 @@ export function createQueueRunner(options: QueueRunnerOptions): QueueRunner {
   });
   return {
     async start() {
-      setTimeout(begun.resolve, BEGUN_MS).unref();
+      firstJob.begin();
       use(await startPool());
       polling.start();
     },
-    begun: begun.promise,
+    begun: firstJob.done,
     wakeIn(delayMs) {
       if (delayMs > WAKE_HORIZON_MS || stopping) return;
       const step = Math.ceil((Date.now() + delayMs) / WAKE_STEP_MS) + 1;

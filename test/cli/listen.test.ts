@@ -97,7 +97,7 @@ t.test('listen forwards webhooks, records the answers, and leaves nothing behind
     env,
   );
   await until('both are forwarded', () => receiver.received.length >= before + 2);
-  // What a child prints may come later than what it sends.
+  // The lines that the child process prints may arrive after the requests that it sends.
   await until('it says so too', () => replaying.output.stdout.split('\n').length > 2);
   t.match(linesOf(replaying.output.stdout).slice(0, 2), [
     { event: 'replaying', webhook_ids: [other, order] },

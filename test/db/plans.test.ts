@@ -67,6 +67,7 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/dashboard/screens/webhook/sql.ts': 'writes SQL for people to copy',
   'src/db/types.ts': 'has types alone',
   'src/doctor/checks.ts': 'is run by a person, and counts no more than 100,000 late deliveries',
+  'src/history/owed.sql.ts': 'writes a part of two statements of figures, which are walked',
   'src/sending/sent-request.ts': 'reads an attempt by its key, planned anew each time',
   'src/maintenance/erase-bodies.ts': 'erases bodies once an hour, by their ids',
   'src/maintenance/failed-history.ts':

@@ -16145,7 +16145,7 @@ type GetWebhookResponse struct {
 		ContentType string     `json:"content_type"`
 		DeliverAt   *time.Time `json:"deliver_at"`
 
-		// Deliveries Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest 50 attempts; its link `attempts` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first.
+		// Deliveries Ordered by state: failed, waiting after a failed attempt, waiting, cancelled, succeeded; and by subscription within each. If a webhook has more than a thousand deliveries, only the failed and cancelled ones among the later ones are found. Each delivery has its newest 50 attempts; its link `attempts` lists all.
 		Deliveries []struct {
 			Attempts []struct {
 				AttemptNumber   *int                                                  `json:"attempt_number"`
@@ -16231,7 +16231,7 @@ func (r GetWebhookResponse) GetJSON200() *struct {
 	ContentType string     `json:"content_type"`
 	DeliverAt   *time.Time `json:"deliver_at"`
 
-	// Deliveries Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest 50 attempts; its link `attempts` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first.
+	// Deliveries Ordered by state: failed, waiting after a failed attempt, waiting, cancelled, succeeded; and by subscription within each. If a webhook has more than a thousand deliveries, only the failed and cancelled ones among the later ones are found. Each delivery has its newest 50 attempts; its link `attempts` lists all.
 	Deliveries []struct {
 		Attempts []struct {
 			AttemptNumber   *int                                                  `json:"attempt_number"`
@@ -19789,7 +19789,7 @@ func ParseGetWebhookResponse(rsp *http.Response) (*GetWebhookResponse, error) {
 			ContentType string     `json:"content_type"`
 			DeliverAt   *time.Time `json:"deliver_at"`
 
-			// Deliveries Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest 50 attempts; its link `attempts` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first.
+			// Deliveries Ordered by state: failed, waiting after a failed attempt, waiting, cancelled, succeeded; and by subscription within each. If a webhook has more than a thousand deliveries, only the failed and cancelled ones among the later ones are found. Each delivery has its newest 50 attempts; its link `attempts` lists all.
 			Deliveries []struct {
 				Attempts []struct {
 					AttemptNumber   *int                                                  `json:"attempt_number"`

@@ -1,6 +1,6 @@
 import type { ErrorObject } from 'ajv';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { isUnavailable } from '../../db/availability.ts';
+import { isCancelled, isUnavailable } from '../../db/availability.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
 import { throttle } from '../../lib/throttle.ts';
@@ -103,7 +103,7 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);
   }
-  if (errorCode(error) === QUERY_CANCELED)
+  if (isCancelled(error))
     return unavailable(
       'The database did not finish this request in time. Try again shortly; if it happens again, ask for less: a shorter time, a smaller limit, or more filters.',
       error,
@@ -124,8 +124,6 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
 }
 
 const FOREIGN_KEY_VIOLATION = '23503';
-/** Also of a statement that `statement_timeout` ended. */
-const QUERY_CANCELED = '57014';
 
 const PARTS: Record<string, string> = {
   body: 'body',

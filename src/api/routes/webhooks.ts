@@ -62,7 +62,7 @@ const Webhook = Type.Object({
     ),
   ),
   deliveries: Type.Array(Type.Object({ ...Delivery.properties, attempts: Type.Array(Attempt) }), {
-    description: `Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest ${MAX_ATTEMPTS_SHOWN} attempts; its link \`attempts\` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first.`,
+    description: `Ordered by state: failed, waiting after a failed attempt, waiting, cancelled, succeeded; and by subscription within each. If a webhook has more than a thousand deliveries, only the failed and cancelled ones among the later ones are found. Each delivery has its newest ${MAX_ATTEMPTS_SHOWN} attempts; its link \`attempts\` lists all.`,
   }),
   more_deliveries: Type.Boolean({
     description:

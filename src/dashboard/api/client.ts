@@ -1305,7 +1305,7 @@ export interface GetWebhookData {
   content_type: string;
   /** When it was to be delivered. Null: at once. */
   deliver_at: string | null;
-  /** Those that may need somebody first: failed, waiting after a failed attempt, waiting, cancelled, succeeded; then by subscription. Each has its newest 50 attempts; its link `attempts` lists all. Of a webhook with more than a thousand deliveries, only failed and cancelled ones are sure to stand first. */
+  /** Ordered by state: failed, waiting after a failed attempt, waiting, cancelled, succeeded; and by subscription within each. If a webhook has more than a thousand deliveries, only the failed and cancelled ones among the later ones are found. Each delivery has its newest 50 attempts; its link `attempts` lists all. */
   deliveries: {
     attempts: {
       attempt_number: number | null;

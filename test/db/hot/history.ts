@@ -148,7 +148,7 @@ export function ofHistory({ pending }: Samples): Hot[] {
       run: (pool) => readStats(pool, 'default', 101, 60_000),
     },
     {
-      // Those of a tenant count all unfinished deliveries, which on purpose are many here.
+      // Not the figures of a tenant: they count all unfinished deliveries, and these samples have many.
       what: 'the figures of a subscription from counts',
       pool: 'lists',
       rows: 1_000,
