@@ -46,6 +46,9 @@ create table posthorn.tenants (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   deleted_at timestamptz,
+  -- From then on nothing is accepted for it in this database, because it lives, or will live, in another one:
+  -- schema/functions/close_tenant.sql.
+  closed_at timestamptz,
   constraint tenants_default_stays check (id <> 'default' or deleted_at is null)
 );
 comment on table posthorn.tenants is
@@ -97,6 +100,44 @@ comment on table posthorn.sessions is 'Browsers that are signed in to the dashbo
 -- For limiting their number.
 create index sessions_of_key on posthorn.sessions (coalesce(key_id, 0), created_at) where portal_tenant is null;
 create index sessions_of_portal on posthorn.sessions (portal_tenant, created_at) where portal_tenant is not null;
+
+-- Placement ----------------------------------------------------------------------------------------
+
+-- The directory of several Posthorns that share tenants among their databases. One of the databases has it
+-- (POSTHORN_DIRECTORY_URL); in all others these tables are empty. See docs/placement.md.
+
+create table posthorn.homes (
+  name text primary key check (name ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+  api_url text not null check (api_url ~ '^https?://[^/]+$'),
+  -- The first id that its database gives to a subscription or a key.
+  first_id integer not null unique,
+  joined_at timestamptz not null default now()
+);
+comment on table posthorn.homes is 'The Posthorns that tenants may live in, each with a database of its own.';
+
+create table posthorn.placements (
+  tenant text primary key,
+  home text not null references posthorn.homes (name),
+  -- How often it has moved, counted from 1.
+  epoch integer not null default 1,
+  -- While it is true, requests that may change something of the tenant wait.
+  moving boolean not null default false
+);
+comment on table posthorn.placements is 'The home of each tenant: the Posthorn whose database it lives in.';
+
+-- For requests with a key that their Posthorn does not know.
+create table posthorn.placed_keys (
+  hash bytea primary key check (length(hash) = 32),
+  tenant text not null
+);
+comment on table posthorn.placed_keys is 'The tenants of keys, as SHA-256, of all homes.';
+
+-- Where its tenant has not moved, the range of its id says where a subscription is.
+create table posthorn.placed_subscriptions (
+  id integer primary key,
+  tenant text not null
+);
+comment on table posthorn.placed_subscriptions is 'Subscriptions of tenants that have moved, for requests to /ingest.';
 
 -- Event types --------------------------------------------------------------------------------------
 

@@ -179,12 +179,25 @@ create table posthorn.event_types (
   constraint event_types_pkey PRIMARY KEY (tenant, name)
 );
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.event_types FOR EACH ROW EXECUTE FUNCTION posthorn.notify_event_types_changed();
+CREATE TRIGGER require_open BEFORE INSERT OR DELETE OR UPDATE ON posthorn.event_types FOR EACH ROW EXECUTE FUNCTION posthorn.require_open_tenant();
 
 -- The webhook up to which bodies have been erased, by tenant.
 create table posthorn.expired_bodies (
   tenant text not null,
   through_id uuid not null,
   constraint expired_bodies_pkey PRIMARY KEY (tenant)
+);
+
+-- The Posthorns that tenants may live in, each with a database of its own.
+create table posthorn.homes (
+  name text not null,
+  api_url text not null,
+  first_id integer not null,
+  joined_at timestamp with time zone not null default now(),
+  constraint homes_api_url_check CHECK ((api_url ~ '^https?://[^/]+$'::text)),
+  constraint homes_first_id_key UNIQUE (first_id),
+  constraint homes_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9-]{0,39}$'::text)),
+  constraint homes_pkey PRIMARY KEY (name)
 );
 
 -- Idempotency keys of the last 24 hours, and the answers to their requests.
@@ -220,6 +233,7 @@ create table posthorn.keys (
 );
 CREATE INDEX keys_of_tenant ON posthorn.keys USING btree (tenant, id);
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE OF tenant, hash, scopes, expires_at, revoked_at ON posthorn.keys FOR EACH ROW EXECUTE FUNCTION posthorn.notify_key_changed();
+CREATE TRIGGER require_open BEFORE INSERT OR UPDATE OF tenant, scopes, expires_at, revoked_at ON posthorn.keys FOR EACH ROW EXECUTE FUNCTION posthorn.require_open_tenant();
 
 -- Held deliveries that receivers have pulled and not acknowledged yet.
 create table posthorn.leases (
@@ -272,6 +286,32 @@ create table posthorn.overdue_bodies (
   webhook_id uuid not null,
   constraint overdue_bodies_pkey PRIMARY KEY (webhook_id)
 );
+
+-- The tenants of keys, as SHA-256, of all homes.
+create table posthorn.placed_keys (
+  hash bytea not null,
+  tenant text not null,
+  constraint placed_keys_hash_check CHECK ((length(hash) = 32)),
+  constraint placed_keys_pkey PRIMARY KEY (hash)
+);
+
+-- Subscriptions of tenants that have moved, for requests to /ingest.
+create table posthorn.placed_subscriptions (
+  id integer not null,
+  tenant text not null,
+  constraint placed_subscriptions_pkey PRIMARY KEY (id)
+);
+
+-- The home of each tenant: the Posthorn whose database it lives in.
+create table posthorn.placements (
+  tenant text not null,
+  home text not null,
+  epoch integer not null default 1,
+  moving boolean not null default false,
+  constraint placements_home_fkey FOREIGN KEY (home) REFERENCES posthorn.homes(name),
+  constraint placements_pkey PRIMARY KEY (tenant)
+);
+CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.placements FOR EACH ROW EXECUTE FUNCTION posthorn.notify_placement_changed();
 
 -- Partitions without unfinished deliveries, and when the last of their attempts and deliveries ended.
 create table posthorn.quiet_history (
@@ -404,6 +444,7 @@ CREATE TRIGGER ensure_backlog AFTER INSERT OR UPDATE ON posthorn.subscriptions F
 CREATE TRIGGER forget_circuit AFTER UPDATE ON posthorn.subscriptions FOR EACH ROW WHEN ((((new.status = 'active'::posthorn.subscription_status) AND (old.status <> 'active'::posthorn.subscription_status)) OR (new.url <> old.url) OR ((new.deleted_at IS NOT NULL) AND (old.deleted_at IS NULL)))) EXECUTE FUNCTION posthorn.forget_circuit();
 CREATE TRIGGER forget_secrets BEFORE UPDATE ON posthorn.subscriptions FOR EACH ROW WHEN ((new.deleted_at IS NOT NULL)) EXECUTE FUNCTION posthorn.forget_secrets();
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.notify_subscription_changed();
+CREATE TRIGGER require_open BEFORE INSERT OR UPDATE OF tenant, url, format, description, metadata, deleted_at, event_types, channels, filter, headers, retry_schedule, timeout_ms, max_in_flight, rate_limit, rate_limit_per_ms, ordering, secret, retired_secrets, signature_scheme, signature_header, signature_template, signature_content, verify, verify_secret, forward_headers, ingest_content_types, expire_after_ms ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.require_open_tenant();
 CREATE TRIGGER require_tenant BEFORE INSERT OR UPDATE OF tenant ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.require_tenant_of_subscription();
 CREATE TRIGGER set_through_backlog BEFORE INSERT OR UPDATE ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.set_through_backlog();
 CREATE TRIGGER store_event_types AFTER INSERT OR DELETE OR UPDATE OF id, tenant, event_types, channels, deleted_at ON posthorn.subscriptions FOR EACH ROW EXECUTE FUNCTION posthorn.store_subscription_event_types();
@@ -450,6 +491,7 @@ create table posthorn.tenants (
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
   deleted_at timestamp with time zone,
+  closed_at timestamp with time zone,
   constraint tenants_default_stays CHECK (((id <> 'default'::text) OR (deleted_at IS NULL))),
   constraint tenants_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
   constraint tenants_pkey PRIMARY KEY (id),
@@ -1011,6 +1053,13 @@ create function posthorn.claim_idempotency_keys(tenants text[], keys text[], fin
   as …; -- schema/functions/claim_idempotency_keys.sql
 -- may be executed by: nobody but the owner
 
+-- Closes a tenant in this database: from the commit on, nothing is accepted for it here (SQLSTATE PH002).
+create function posthorn.close_tenant(tenant text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/close_tenant.sql
+-- may be executed by: nobody but the owner
+
 -- The id below which no webhook is committed any more: each webhook with a lower id is visible to the calling statement, or was rolled back.
 create function posthorn.committed_before() returns uuid
   language plpgsql stable security definer
@@ -1280,6 +1329,13 @@ create function posthorn.notify_key_changed() returns trigger
   as …; -- schema/functions/notify_key_changed.sql
 -- may be executed by: nobody but the owner
 
+-- Trigger: every process of every home drops the placement of the tenant from its cache.
+create function posthorn.notify_placement_changed() returns trigger
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/notify_placement_changed.sql
+-- may be executed by: nobody but the owner
+
 -- Trigger: every process drops the subscription from its cache.
 create function posthorn.notify_subscription_changed() returns trigger
   language plpgsql
@@ -1292,6 +1348,13 @@ create function posthorn.notify_tenant_changed() returns trigger
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/notify_tenant_changed.sql
+-- may be executed by: nobody but the owner
+
+-- Opens a tenant again that posthorn.close_tenant has closed.
+create function posthorn.open_tenant(tenant text) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/open_tenant.sql
 -- may be executed by: nobody but the owner
 
 -- The columns that an ordering key names: with commas between them, or pk for the primary key.
@@ -1333,6 +1396,13 @@ create function posthorn.refuse_body(what text, bytes bigint, max_body_bytes big
   language plpgsql immutable
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/refuse_body.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: refuses a webhook of a tenant that is closed in this database.
+create function posthorn.refuse_closed_tenant() returns trigger
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/refuse_closed_tenant.sql
 -- may be executed by: nobody but the owner
 
 -- Raises an error if the outcome of posthorn.claim_idempotency_keys is in_flight or reused.
@@ -1382,6 +1452,20 @@ create function posthorn.require_columns(rel regclass, names text[], parameter t
   language plpgsql stable
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/require_columns.sql
+-- may be executed by: nobody but the owner
+
+-- Raises PH002 if the tenant is closed, unless the session is that of a move.
+create function posthorn.require_open(tenant text, is_closed boolean) returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/require_open.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: refuses changes to a subscription, a key or an event type whose tenant is closed in this database.
+create function posthorn.require_open_tenant() returns trigger
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/require_open_tenant.sql
 -- may be executed by: nobody but the owner
 
 -- Raises insufficient_privilege (42501) if the role of the session is limited to other tenants.
@@ -1691,6 +1775,13 @@ create function posthorn.webhook_data(body bytea, event_type text) returns jsonb
 create function posthorn.webhook_head(event_type text) returns bytea
   language sql parallel safe
   as …; -- schema/functions/webhook_head.sql
+-- may be executed by: nobody but the owner
+
+-- Writes the trigger that refuses webhooks of closed tenants: see posthorn.close_tenant.
+create function posthorn.write_fence() returns void
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/write_fence.sql
 -- may be executed by: nobody but the owner
 
 -- Writes the views of live history that pulling or reports use again, if their days have changed. Returns how many it wrote.

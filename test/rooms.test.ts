@@ -11,6 +11,7 @@ const ROOMS = [
   'app',
   'doctor',
   'api',
+  'placement',
   'why',
   'metrics',
   'queue',

@@ -9,7 +9,7 @@ import {
 } from '../intake/errors.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { readContentHeaders } from './content-headers.ts';
-import { invalidField, outcomeUnknown, Problem, unavailable } from './problems.ts';
+import { invalidField, outcomeUnknown, Problem, tenantMoves, unavailable } from './problems.ts';
 import { bodyReader } from './read-body.ts';
 
 /** JSON, and media types based on it, such as application/cloudevents+json. */
@@ -184,6 +184,7 @@ const REFUSALS: Record<Refusal, () => Problem> = {
       'idempotency-key-reused',
       'This Idempotency-Key was used for another request (another path or body) in the last 24 hours. Send a new request with a new key.',
     ),
+  closed: tenantMoves,
   filters_cost: () =>
     new Problem(
       'too-large',

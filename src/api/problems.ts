@@ -71,6 +71,7 @@ const CATALOGUE = {
   'headers-too-large': { status: 431, title: 'The headers are too large' },
   'internal-error': { status: 500, title: 'An error inside the service' },
   unavailable: { status: 503, title: 'The service cannot do this right now' },
+  'tenant-moves': { status: 503, title: 'The tenant is moving to another database' },
   'outcome-unknown': { status: 503, title: 'The request may or may not have been carried out' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
@@ -100,4 +101,13 @@ export function unavailable(detail: string, cause?: unknown): Problem {
 /** A 503 for a request that was started and may have been carried out. */
 export function outcomeUnknown(detail: string, cause?: unknown): Problem {
   return new Problem('outcome-unknown', detail, { headers: { 'retry-after': '1' }, cause });
+}
+
+/** A 503 for a request that would change something of a tenant that is closed in this database. */
+export function tenantMoves(): Problem {
+  return new Problem(
+    'tenant-moves',
+    'The tenant is moving to another database, so nothing of it can be changed for the moment. Nothing was done. Send the request again in a few seconds; if it is still refused after a minute, send it to the Posthorn where the tenant lives now.',
+    { headers: { 'retry-after': '5' } },
+  );
 }

@@ -47,9 +47,10 @@ export interface AcceptedWebhook {
 
 /**
  * Why a webhook was not accepted: a request with its idempotency key is in progress (`in_flight`), its key
- * was used for another request (`reused`), or its subscriptions' filters would take too long.
+ * was used for another request (`reused`), its subscriptions' filters would take too long, or its tenant is closed in
+ * this database, because it moves or has moved to another one.
  */
-export type Refusal = 'in_flight' | 'reused' | 'filters_cost';
+export type Refusal = 'in_flight' | 'reused' | 'filters_cost' | 'closed';
 
 /**
  * Nothing was accepted: the tenant's filters and fan-out take too long for a statement that tenants share.

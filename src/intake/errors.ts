@@ -1,3 +1,4 @@
+import type { DatabaseError } from 'pg';
 import { isCancelled } from '../db/availability.ts';
 import { OutcomeUnknownError } from '../db/unknown-outcome.ts';
 import { errorCode } from '../lib/errors.ts';
@@ -27,6 +28,14 @@ export class IntakeRefusedError extends Error {
 
 /** The error of posthorn.accept when a webhook of a batch is refused for the cost of its filters. */
 const PROGRAM_LIMIT_EXCEEDED = '54000';
+/** The error for whatever is refused because its tenant is closed in this database (schema/functions/close_tenant.sql). */
+export const TENANT_CLOSED = 'PH002';
+
+/** Returns the tenant that an error says is closed in this database, or undefined for another error. */
+export function closedTenant(error: unknown): string | undefined {
+  if (errorCode(error) !== TENANT_CLOSED) return undefined;
+  return (JSON.parse((error as DatabaseError).detail ?? '{}') as { tenant?: string }).tenant;
+}
 
 /** Returns whether a statement was cancelled, for the time it took, before it could commit. */
 export function tookTooLong(error: unknown): boolean {
@@ -44,6 +53,7 @@ export async function explained<T>(work: Promise<T>): Promise<T> {
       });
     }
     if (errorCode(error) === PROGRAM_LIMIT_EXCEEDED) throw new IntakeRefusedError('filters_cost');
+    if (errorCode(error) === TENANT_CLOSED) throw new IntakeRefusedError('closed');
     throw new IntakeUnavailableError(
       error instanceof TooManyWaitingError
         ? 'More webhooks arrive than the database can take'

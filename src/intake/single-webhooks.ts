@@ -3,7 +3,7 @@ import { isUnavailable } from '../db/availability.ts';
 import { OutcomeUnknownError } from '../db/unknown-outcome.ts';
 import { createGroupCommit, type GroupCommit } from '../lib/group-commit.ts';
 import { type Answer, acceptWebhooks, type IncomingWebhook } from './accept.sql.ts';
-import { tookTooLong } from './errors.ts';
+import { closedTenant, tookTooLong } from './errors.ts';
 import { createMarkedTenants } from './marked-tenants.ts';
 import type { HandOver } from './nearby-worker.ts';
 
@@ -137,9 +137,24 @@ async function acceptShared(
   } catch (error) {
     const isKnown = !(error instanceof OutcomeUnknownError);
     worker?.cancel(isKnown);
+    const closed = closedTenant(error);
+    if (closed !== undefined) return await withoutTenant(pool, webhooks, bulk, handOver, closed);
     const isCausedByWebhooks = tookTooLong(error) || (isKnown && !isUnavailable(error));
     const { tenant } = webhooks[0] as IncomingWebhook;
     if (!isCausedByWebhooks || webhooks.every((webhook) => webhook.tenant === tenant)) throw error;
     return webhooks.map(() => 'apart');
   }
+}
+
+/** Accepts the webhooks of all other tenants, and refuses those of a tenant that is closed. */
+async function withoutTenant(
+  pool: pg.Pool,
+  webhooks: readonly IncomingWebhook[],
+  bulk: boolean,
+  handOver: HandOver | undefined,
+  closed: string,
+): Promise<Answer[]> {
+  const others = webhooks.filter(({ tenant }) => tenant !== closed);
+  const answers = others.length > 0 ? await acceptShared(pool, others, bulk, handOver) : [];
+  return webhooks.map(({ tenant }) => (tenant === closed ? 'closed' : (answers.shift() ?? null)));
 }

@@ -1,11 +1,12 @@
 import type { ErrorObject } from 'ajv';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isCancelled, isUnavailable } from '../../db/availability.ts';
+import { TENANT_CLOSED } from '../../intake/errors.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
 import { throttle } from '../../lib/throttle.ts';
 import { traceIdOf } from '../../tracing/trace-context.ts';
-import { invalidRequest, Problem, unavailable } from '../problems.ts';
+import { invalidRequest, Problem, tenantMoves, unavailable } from '../problems.ts';
 import type { ApiServices } from '../services.ts';
 import { explainValidation } from '../validation.ts';
 
@@ -99,6 +100,7 @@ function toProblem(error: FastifyError, request: FastifyRequest): Problem {
   // The tenant was deleted while the request ran. The text is that of a trigger, which no constraint has.
   if (errorCode(error) === FOREIGN_KEY_VIOLATION && /^there is no tenant /.test(error.message))
     return new Problem('not-found', 'The tenant is being deleted.');
+  if (errorCode(error) === TENANT_CLOSED) return tenantMoves();
   // Before the check of the database: an upload that is cut off is an ECONNRESET too.
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);

@@ -1,0 +1,18 @@
+-- The trigger on webhook_payloads that posthorn.write_fence creates. It runs for webhooks of closed tenants only.
+create or replace function posthorn.refuse_closed_tenant() returns trigger
+  language plpgsql security definer
+  set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on
+  set DateStyle = 'ISO, MDY' set TimeZone = 'UTC' set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform posthorn.require_open(new.tenant, true);
+  return new;
+end
+$$;
+comment on function posthorn.refuse_closed_tenant is 'Trigger: refuses a webhook of a tenant that is closed in this database.';
+revoke execute on function posthorn.refuse_closed_tenant from public;
+
+/* posthorn.write_fence creates the trigger. It is named here because a migration drops triggers that the file of their
+function does not create:
+create or replace trigger refuse_closed_tenant
+*/
