@@ -1,6 +1,6 @@
 // Reads the bodies of requests, and explains to clients why a webhook was not accepted.
 import { isUtf8 } from 'node:buffer';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
 import type { Refusal } from '../intake/accept.sql.ts';
 import {
   IntakeRefusedError,
@@ -10,18 +10,21 @@ import {
 import type { Metrics } from '../metrics/metrics.ts';
 import { readContentHeaders } from './content-headers.ts';
 import { invalidField, outcomeUnknown, Problem, tenantMoves, unavailable } from './problems.ts';
-import { bodyReader } from './read-body.ts';
+import { readBody } from './read-body.ts';
 
 /** JSON, and media types based on it, such as application/cloudevents+json. */
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 
-type TakesBodies = Pick<FastifyInstance, 'removeAllContentTypeParsers' | 'addContentTypeParser'>;
+type TakesBodies = Pick<
+  FastifyInstance,
+  'addHook' | 'removeAllContentTypeParsers' | 'addContentTypeParser'
+>;
 
 /**
  * Makes the app accept JSON bodies only. fastify's own parser would replace bytes that are not UTF-8.
  * A body without required fields may be left out, and is then `{}`.
  */
-export function takeJson(app: TakesBodies & Pick<FastifyInstance, 'addHook'>): void {
+export function takeJson(app: TakesBodies): void {
   app.addHook('onRoute', (route) => {
     if (!requiresNothing(route.schema?.body)) return;
     route.preValidation = [
@@ -36,8 +39,8 @@ export function takeJson(app: TakesBodies & Pick<FastifyInstance, 'addHook'>): v
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     JSON_TYPE,
-    { parseAs: 'buffer' },
-    async (request: FastifyRequest, body: Buffer) => {
+    async (request: FastifyRequest, payload: NodeJS.ReadableStream) => {
+      const body = await readBody(request, payload);
       // Some clients send a content-type even without a body.
       const expected = request.routeOptions.schema?.body;
       if (body.length === 0 && (expected === undefined || requiresNothing(expected)))
@@ -57,26 +60,25 @@ export function requiresNothing(body: unknown): boolean {
   return type === 'object' && (required ?? []).length === 0 && minProperties === undefined;
 }
 
-/**
- * Makes this scope accept JSON bodies only, and leaves them as bytes.
- *
- * @param maxBytes the limit of the scope's routes.
- */
-export function takeRawJson(app: TakesBodies, maxBytes: number): void {
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser(JSON_TYPE, bodyReader(maxBytes));
+/** Makes this scope accept JSON bodies only, and leaves them as bytes. */
+export function takeRawJson(app: TakesBodies): void {
+  keepBytes(app);
+  app.addContentTypeParser(JSON_TYPE, readBody);
 }
 
-/**
- * Makes this scope accept bodies of any content type, or of none, and leaves them as bytes.
- *
- * @param maxBytes the limit of the scope's routes.
- */
-export function takeBytes(app: TakesBodies, maxBytes: number): void {
-  app.removeAllContentTypeParsers();
+/** Makes this scope accept bodies of any content type, or of none, and leaves them as bytes. */
+export function takeBytes(app: TakesBodies): void {
+  keepBytes(app);
   // The frequent types by name too: fastify finds a named parser in a cache, and parses the type for `*` each time.
-  app.addContentTypeParser(JSON_TYPE, bodyReader(maxBytes));
-  app.addContentTypeParser('*', bodyReader(maxBytes));
+  app.addContentTypeParser(JSON_TYPE, readBody);
+  app.addContentTypeParser('*', readBody);
+}
+
+function keepBytes(app: TakesBodies): void {
+  app.addHook('onRoute', (route) => {
+    route.config = { ...route.config, keepsBytes: true } as FastifyContextConfig;
+  });
+  app.removeAllContentTypeParsers();
 }
 
 /** Returns true for the content type of JSON, or of a type based on it. */

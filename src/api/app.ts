@@ -5,6 +5,7 @@ import { takeJson } from './accepting.ts';
 import { createApiServer } from './http-server.ts';
 import { declareAccess } from './plugins/access.ts';
 import { registerAuth } from './plugins/auth.ts';
+import { limitBodyMemory } from './plugins/body-memory.ts';
 import { answerFrameworkError, registerErrors } from './plugins/errors.ts';
 import { refuseForeignPages } from './plugins/foreign-pages.ts';
 import { createIdentification } from './plugins/identify.ts';
@@ -19,12 +20,15 @@ import { serviceRoutes } from './routes/service.ts';
 import type { ApiServices } from './services.ts';
 import { validatorCompiler } from './validation.ts';
 
+/** The limit of bodies that are no webhooks. Parsing a larger one would hold up the process. */
+const MAX_JSON_BYTES = 1024 * 1024;
+
 /** Assembles the API. It does not listen yet. */
 export async function createApp(services: ApiServices): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: services.log,
     logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: services.settings.maxBodyBytes,
+    bodyLimit: Math.min(services.settings.maxBodyBytes, MAX_JSON_BYTES),
     serverFactory: createApiServer,
     // One logger for all requests: a child logger for each costs more than most requests log.
     childLoggerFactory: (logger) => logger,
@@ -53,6 +57,7 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   const identification = createIdentification(app as unknown as FastifyInstance, services);
   registerAuth(app as unknown as FastifyInstance, identification, services.tenants);
   await registerLimits(app as unknown as FastifyInstance, services.settings);
+  limitBodyMemory(app as unknown as FastifyInstance);
   registerTurns(app as unknown as FastifyInstance);
   registerReports(app as unknown as FastifyInstance, services);
   const methods = watchMethods(app as unknown as FastifyInstance);

@@ -38,7 +38,7 @@ export const eventTypeImportRoutes: FastifyPluginAsyncTypebox<{ services: ApiSer
   const judge = createEventTypeJudge(services);
   /** Tenants with an import in progress. A tenant has at most one, which limits the memory of all imports. */
   const importing = new Set<string>();
-  takeRawJson(app, settings.maxBodyBytes);
+  takeRawJson(app);
 
   async function importDocument(request: FastifyRequest, body: Buffer) {
     const { tenant } = request;

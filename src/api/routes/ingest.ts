@@ -86,7 +86,7 @@ const ingestBytesRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
   { services },
 ) => {
   const { intake, subscriptions, metrics } = services;
-  takeBytes(app, services.settings.maxBodyBytes);
+  takeBytes(app);
 
   const schema: FastifySchema = {
     operationId: 'ingest',

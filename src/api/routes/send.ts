@@ -129,7 +129,7 @@ export const sendRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = 
 ) => {
   const { intake, subscriptions, metrics, settings } = services;
   const requireTypes = createEventTypeCheck(services);
-  takeRawJson(app, settings.maxBodyBytes);
+  takeRawJson(app);
   // Bodies stay bytes here. Their schemas are for the OpenAPI document; the handlers check them.
   const shared = {
     validatorCompiler: validatorOfAllButBody,
