@@ -103,8 +103,8 @@ create index sessions_of_portal on posthorn.sessions (portal_tenant, created_at)
 
 -- Placement ----------------------------------------------------------------------------------------
 
--- The directory of several Posthorns that share tenants among their databases. One of the databases has it
--- (POSTHORN_DIRECTORY_URL); in all others these tables are empty. See docs/placement.md.
+-- The directory of several Posthorns that share tenants among their databases. Only the statements of
+-- src/placement/directory.sql.ts use it, and nothing calls them yet: see docs/decisions/past-one-primary.md.
 
 create table posthorn.homes (
   name text primary key check (name ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
