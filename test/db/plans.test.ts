@@ -68,6 +68,7 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/db/types.ts': 'has types alone',
   'src/doctor/checks.ts': 'is run by a person, and counts no more than 100,000 late deliveries',
   'src/history/owed.sql.ts': 'writes a part of two statements of figures, which are walked',
+  'src/placement/fence.ts': 'asks who holds locks, and reads no history',
   'src/sending/sent-request.ts': 'reads an attempt by its key, planned anew each time',
   'src/maintenance/erase-bodies.ts': 'erases bodies once an hour, by their ids',
   'src/maintenance/failed-history.ts':
@@ -84,6 +85,7 @@ const RARE_FUNCTIONS: Readonly<Record<string, string>> = {
   list_partitions: 'reads the catalogue',
   note_quiet_history: 'looks at one past day, once',
   droppable_days: 'runs once an hour, and looks for one row in each past day',
+  write_fence: 'writes a trigger when a tenant begins or ends to move, and reads no history',
   webhooks: 'is for people who look at history by SQL',
   attempt_report: 'is for people who look at history by SQL',
   delivery_report: 'is for people who look at history by SQL',
