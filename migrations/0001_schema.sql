@@ -103,14 +103,16 @@ create index sessions_of_portal on posthorn.sessions (portal_tenant, created_at)
 
 -- Placement ----------------------------------------------------------------------------------------
 
--- The directory of several Posthorns that share tenants among their databases. Only the statements of
--- src/placement/directory.sql.ts use it, and nothing calls them yet: see docs/decisions/past-one-primary.md.
+-- The directory of several Posthorns that share tenants among their databases. One of the databases has it
+-- (POSTHORN_DIRECTORY_URL); in all others these tables are empty. See docs/placement.md.
 
 create table posthorn.homes (
   name text primary key check (name ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
   api_url text not null check (api_url ~ '^https?://[^/]+$'),
   -- The first id that its database gives to a subscription or a key.
   first_id integer not null unique,
+  -- The id of the key that encrypts its secrets (src/lib/sealing.ts); null: none does.
+  encryption_key text,
   joined_at timestamptz not null default now()
 );
 comment on table posthorn.homes is 'The Posthorns that tenants may live in, each with a database of its own.';

@@ -193,6 +193,7 @@ create table posthorn.homes (
   name text not null,
   api_url text not null,
   first_id integer not null,
+  encryption_key text,
   joined_at timestamp with time zone not null default now(),
   constraint homes_api_url_check CHECK ((api_url ~ '^https?://[^/]+$'::text)),
   constraint homes_first_id_key UNIQUE (first_id),

@@ -12,7 +12,7 @@ begin
   end if;
   raise exception 'the tenant "%" is closed in this database, because it moves or has moved to another one', tenant
     using errcode = 'PH002', detail = json_build_object('tenant', tenant),
-      hint = 'Try again shortly, or in the database where it lives now (docs/decisions/past-one-primary.md).';
+      hint = 'Try again shortly, or in the database where it lives now (docs/placement.md).';
 end
 $$;
 comment on function posthorn.require_open is 'Raises PH002 if the tenant is closed, unless the session is that of a move.';

@@ -55,6 +55,10 @@ export async function createApp(services: ApiServices): Promise<FastifyInstance>
   // It reads no cookie by itself: most requests have a key and no use for cookies.
   await app.register(cookie, { hook: false });
   const identification = createIdentification(app as unknown as FastifyInstance, services);
+  if (services.placement !== undefined) {
+    const { registerPlacement } = await import('./plugins/placement.ts');
+    registerPlacement(app as unknown as FastifyInstance, identification, services);
+  }
   registerAuth(app as unknown as FastifyInstance, identification, services.tenants);
   await registerLimits(app as unknown as FastifyInstance, services.settings);
   limitBodyMemory(app as unknown as FastifyInstance);

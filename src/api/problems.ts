@@ -68,6 +68,7 @@ const CATALOGUE = {
     title: 'The idempotency key was used for another request',
   },
   'too-many-requests': { status: 429, title: 'Too many requests' },
+  misdirected: { status: 421, title: 'Another Posthorn is responsible' },
   'headers-too-large': { status: 431, title: 'The headers are too large' },
   'internal-error': { status: 500, title: 'An error inside the service' },
   unavailable: { status: 503, title: 'The service cannot do this right now' },

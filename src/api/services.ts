@@ -10,6 +10,7 @@ import type { Intake } from '../intake/intake.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Sealer } from '../lib/sealing.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { Placement } from '../placement/placement.ts';
 import type { PullPlaces } from '../pull/places.ts';
 import type { Polls } from '../pull/polls.ts';
 import type { TestSender } from '../sending/test-send.ts';
@@ -49,6 +50,8 @@ export interface ApiServices {
   readonly events: EventReader;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** Where tenants live that this Posthorn shares with others; undefined: all live here. */
+  readonly placement?: Placement | undefined;
   /** Undefined: traces are not exported. */
   readonly tracing: Tracing | undefined;
   /** A process that is only a worker serves just the routes of routes/service.ts. */

@@ -21,7 +21,7 @@ const MAX_TESTS = 20;
 export interface StartApiOptions
   extends Omit<
     ApiServices,
-    'intake' | 'sessions' | 'portalLinks' | 'schemas' | 'testSender' | 'serves'
+    'intake' | 'sessions' | 'portalLinks' | 'schemas' | 'testSender' | 'serves' | 'placement'
   > {
   readonly databaseUrl: string;
   readonly sharesSessions: boolean;
@@ -59,6 +59,10 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
   const sessions = createSessions(pool, settings.adminKey);
   const schemas = createSchemaJudge();
   const testSender = createTestSender(connectorOptionsOf(settings), MAX_TESTS, settings.mail);
+  const placement =
+    settings.placement === undefined || settings.role === 'worker'
+      ? undefined
+      : (await import('../placement/placement.ts')).createPlacement(settings.placement, shared.log);
   let stopping = false;
   const app = await createApp({
     ...shared,
@@ -69,6 +73,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     portalLinks: createPortalLinks(pool, sessions.tokens),
     schemas,
     testSender,
+    placement,
     serves: settings.role === 'worker' ? 'service' : 'everything',
   });
   const close = async () => {
@@ -78,7 +83,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     }, settings.shutdownGraceMs);
     await app.close();
     clearTimeout(timer);
-    await Promise.all([intake.stop(), schemas.stop()]);
+    await Promise.all([intake.stop(), schemas.stop(), placement?.stop()]);
   };
   const stop = async () => {
     stopping = true;
@@ -88,6 +93,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     await close();
   };
   try {
+    if (placement !== undefined) await abortable(placement.start(), signal);
     return { url: await abortable(listen(app, settings), signal), stop };
   } catch (error) {
     await close();

@@ -5,6 +5,7 @@ import { doctorCommand } from './doctor.ts';
 import { eventTypesCommand } from './event-types.ts';
 import { exportCommand } from './export.ts';
 import { getCommand, retryCommand } from './get.ts';
+import { homesCommand } from './homes.ts';
 import { keysCommand } from './keys.ts';
 import { listenCommand } from './listen.ts';
 import { migrateCommand } from './migrate.ts';
@@ -34,6 +35,7 @@ export const createCommands = (): Command[] => [
   tailCommand(),
   eventTypesCommand(),
   tenantsCommand(),
+  homesCommand(),
   doctorCommand(),
   completionCommand(),
 ];

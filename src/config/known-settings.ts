@@ -18,6 +18,7 @@ import {
   durationBetween,
   durationOrOff,
   eventTypePatterns,
+  homeName,
   hostNames,
   mailFrom,
   oneOf,
@@ -64,6 +65,12 @@ export const SETTINGS = {
     postgresUrl,
     databaseWithoutCredentials,
   ),
+  POSTHORN_DIRECTORY_URL: optional(
+    'URL of the Postgres that has the directory of tenants, if several Posthorns share them ([docs/placement.md](docs/placement.md)). Needs `POSTHORN_HOME`. Unset: all tenants live in this database',
+    postgresUrl,
+    databaseWithoutCredentials,
+  ),
+  POSTHORN_HOME: optional('Name of this Posthorn in the directory, such as `db1`', homeName),
   POSTHORN_DATA_DIR: setting('.posthorn', 'Folder with the data of the embedded Postgres', trimmed),
   POSTHORN_ROLE: setting(
     'all',

@@ -159,3 +159,12 @@ export function adminKey(text: string): string {
   if (!/^[ -~]+$/.test(key)) throw new Error('it may have only printable ASCII characters');
   return key;
 }
+
+export function homeName(text: string): string {
+  const name = text.trim();
+  if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(name))
+    throw new Error(
+      `"${name}" is not the name of a home; write up to 40 small letters, digits and -, such as db1`,
+    );
+  return name;
+}

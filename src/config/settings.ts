@@ -14,6 +14,7 @@ import { readGiven } from './given.ts';
 import { listInForce, type SettingInForce } from './in-force.ts';
 import { type LogLevel, SETTINGS, type SettingName } from './known-settings.ts';
 import { type MailSettings, mailSettings } from './mail.ts';
+import { type PlacementSettings, placementSettings } from './placement.ts';
 import { CLIENT_VARIABLES } from './profiles.ts';
 import { tracingSettings } from './tracing.ts';
 
@@ -76,6 +77,8 @@ export interface Settings {
   readonly logLevel: LogLevel;
   /** Undefined: traces are not exported. */
   readonly tracing: TracingSettings | undefined;
+  /** The directory of tenants that this Posthorn shares with others; undefined: all tenants live here. */
+  readonly placement: PlacementSettings | undefined;
   /** Undefined: there is no mail server. */
   readonly mail: MailSettings | undefined;
   /** All settings as texts without secrets, for people. */
@@ -155,6 +158,7 @@ export function loadSettings(
     processes: value('POSTHORN_PROCESSES'),
     logLevel: value('LOG_LEVEL'),
     tracing: tracingSettings(value('OTEL_EXPORTER_OTLP_ENDPOINT'), given, env, problems),
+    placement: placementSettings(value('POSTHORN_DIRECTORY_URL'), value('POSTHORN_HOME'), problems),
     mail: mailSettings(value('POSTHORN_SMTP_URL'), value('POSTHORN_MAIL_FROM'), problems),
     inForce: listInForce(SETTINGS, given, env),
   };
@@ -191,7 +195,7 @@ export function loadSettings(
  */
 export function loadDatabaseSettings(): Pick<
   Settings,
-  'databaseUrl' | 'reportingUrl' | 'dataDir' | 'encryptionKeys'
+  'databaseUrl' | 'reportingUrl' | 'dataDir' | 'encryptionKeys' | 'placement'
 > {
   return loadSettings({ ...process.env, HOST: '127.0.0.1' });
 }

@@ -50,12 +50,14 @@ export function hashKey(key: string): Buffer {
 /**
  * Creates a key.
  *
+ * @param beforeCommit called with the SHA-256 of the key; if it throws, there is no key.
  * @returns the stored key with its secret text, which cannot be read again; undefined when the tenant does
  *   not exist.
  */
 export async function createKey(
   db: Database,
   { tenant, name, environment, scopes, expiresAt }: KeyFields,
+  beforeCommit?: (hash: Buffer) => Promise<void>,
 ): Promise<(Key & { readonly key: string }) | undefined> {
   const key = generateKey(environment);
   return await db.transaction().execute(async (transaction) => {
@@ -83,6 +85,7 @@ export async function createKey(
       })
       .returning(VISIBLE)
       .executeTakeFirstOrThrow();
+    await beforeCommit?.(hashKey(key));
     return { ...made, key };
   });
 }

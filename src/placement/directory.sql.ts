@@ -64,22 +64,29 @@ export async function placeKey(db: Db, hash: Buffer, tenant: string): Promise<vo
   );
 }
 
-/** Returns the tenant of a key, or null if no home has it. */
-export async function tenantOfKey(db: Db, hash: Buffer): Promise<string | null> {
-  const { rows } = await db.query<{ tenant: string }>(
-    'select tenant from posthorn.placed_keys where hash = $1',
-    [hash],
+/** Returns the tenants of keys, by their SHA-256 in hex; keys that no home has are left out. */
+export async function tenantsOfKeys(
+  db: Db,
+  hashes: readonly string[],
+): Promise<Map<string, string>> {
+  const { rows } = await db.query<{ hash: string; tenant: string }>(
+    `select encode(hash, 'hex') as hash, tenant from posthorn.placed_keys
+     where hash in (select decode(h, 'hex') from unnest($1::text[]) as h)`,
+    [hashes],
   );
-  return rows[0]?.tenant ?? null;
+  return new Map(rows.map(({ hash, tenant }) => [hash, tenant]));
 }
 
-/** Returns the tenant of a subscription if it has moved, or null. */
-export async function tenantOfMovedSubscription(db: Db, id: number): Promise<string | null> {
-  const { rows } = await db.query<{ tenant: string }>(
-    'select tenant from posthorn.placed_subscriptions where id = $1',
-    [id],
+/** Returns the tenants of those of these subscriptions that have moved, by the id as text. */
+export async function tenantsOfMovedSubscriptions(
+  db: Db,
+  ids: readonly number[],
+): Promise<Map<string, string>> {
+  const { rows } = await db.query<{ id: number; tenant: string }>(
+    'select id, tenant from posthorn.placed_subscriptions where id = any ($1)',
+    [ids],
   );
-  return rows[0]?.tenant ?? null;
+  return new Map(rows.map(({ id, tenant }) => [String(id), tenant]));
 }
 
 /** Lets requests that may change something of a tenant wait, or go on. */

@@ -82,6 +82,19 @@ const CASES: Readonly<Record<string, Case>> = {
       ['export', '--since', '1h'],
     ],
   },
+  'homes add': {
+    asks: 'the database',
+    elsewhere: 'test/placement/homes.test.ts',
+    usage: [
+      ['homes', 'add'],
+      ['homes', 'add', '--api-url', 'example.com'],
+    ],
+  },
+  'homes list': {
+    asks: 'the database',
+    elsewhere: 'test/placement/homes.test.ts',
+    usage: [['homes', 'list', '--all']],
+  },
   'keys rotate-encryption': {
     asks: 'the database',
     good: ['keys', 'rotate-encryption'],

@@ -113,6 +113,11 @@ t.test('each setting is read', async (t) => {
     [{ POSTHORN_MAX_IN_FLIGHT: '20000' }, 'maxInFlight', 20_000],
     [{ LOG_LEVEL: 'silent' }, 'logLevel', 'silent'],
     [{ ...MAIL }, 'mail', { url: MAIL.POSTHORN_SMTP_URL, from: MAIL.POSTHORN_MAIL_FROM }],
+    [
+      { POSTHORN_DIRECTORY_URL: 'postgres://a@b/c', POSTHORN_HOME: 'db1' },
+      'placement',
+      { directoryUrl: 'postgres://a@b/c', home: 'db1' },
+    ],
     [{ OTEL_SERVICE_NAME: 'shop' }, 'tracing', undefined],
     [{ [OTLP]: 'http://a:4318/' }, 'tracing', { url: 'http://a:4318/v1/traces', variables: {} }],
     [{ [OTLP]: 'https://a/otlp' }, 'tracing', { url: 'https://a/otlp/v1/traces', variables: {} }],

@@ -143,7 +143,8 @@ export function unauthorized(detail: string): Problem {
   return new Problem('unauthorized', detail, { headers: { 'www-authenticate': 'Bearer' } });
 }
 
-function readBearer({ headers }: FastifyRequest): string | undefined {
+/** Returns the text of the bearer token in the Authorization header, or undefined. */
+export function readBearer({ headers }: FastifyRequest): string | undefined {
   const { authorization } = headers;
   if (authorization === undefined) return undefined;
   return /^Bearer +(.+)$/i.exec(authorization)?.[1];

@@ -63,7 +63,7 @@ const Key = named('Key', {
 /** Keys. Only keys with the scope admin may create, list and revoke keys. */
 export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
   app,
-  { services: { db } },
+  { services: { db, placement } },
 ) => {
   app.post(
     '/v1/keys',
@@ -110,13 +110,18 @@ export const keyRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = a
     },
     async (request, reply) => {
       const { scopes, name = null, environment = 'live', expires_at = null } = request.body;
-      const key = await createKey(db, {
-        tenant: tenantOf(scopes, request.body.tenant),
-        name,
-        environment,
-        scopes: [...new Set(scopes)],
-        expiresAt: readExpiry(expires_at),
-      });
+      const tenant = tenantOf(scopes, request.body.tenant);
+      const key = await createKey(
+        db,
+        {
+          tenant,
+          name,
+          environment,
+          scopes: [...new Set(scopes)],
+          expiresAt: readExpiry(expires_at),
+        },
+        placement && tenant !== null ? (hash) => placement.placeKey(hash, tenant) : undefined,
+      );
       if (key === undefined) throw notFound('tenant', request.body.tenant ?? DEFAULT_TENANT);
       return reply.code(201).send(key);
     },

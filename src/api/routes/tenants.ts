@@ -82,11 +82,7 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
       },
     },
     async (request, reply) => {
-      const {
-        id = `tenant_${randomDigits(GENERATED_LENGTH)}`,
-        retention,
-        ...fields
-      } = request.body;
+      const { id = generateTenantId(), retention, ...fields } = request.body;
       const tenant = await createTenant(db, {
         id,
         ...fields,
@@ -222,6 +218,11 @@ export const tenantRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> 
     },
   );
 };
+
+/** Returns a random id for a tenant. */
+export function generateTenantId(): string {
+  return `tenant_${randomDigits(GENERATED_LENGTH)}`;
+}
 
 function present({ retention_ms, ...tenant }: TenantRow) {
   return { ...tenant, retention: retention_ms === null ? null : formatDuration(retention_ms) };

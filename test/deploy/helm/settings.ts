@@ -23,6 +23,7 @@ const DECIDED = [
 /** A value of each setting that may be in `settings`, as people write it, and as YAML reads it. */
 const SETTINGS_GIVEN: Values = {
   HOST: '::',
+  POSTHORN_HOME: 'db1',
   POSTHORN_RETRY_SCHEDULE: 'exponential(base=10s,factor=2,max=1h,attempts=8)',
   POSTHORN_DELIVERY_TIMEOUT: '1.5m',
   POSTHORN_CIRCUIT: false,
@@ -54,6 +55,7 @@ const SETTINGS_GIVEN: Values = {
 const SECRETS: Record<string, string> = {
   DATABASE_URL: 'postgres://u:p@db/posthorn',
   POSTHORN_REPORTING_URL: 'postgres://u:p@replica/posthorn',
+  POSTHORN_DIRECTORY_URL: 'postgres://u:p@directory/posthorn',
   POSTHORN_ADMIN_KEY: 'sixteen-letters-',
   POSTHORN_ENCRYPTION_KEY: 'ab'.repeat(32),
   POSTHORN_EGRESS_PROXY: 'http://u:p@proxy:3128',
