@@ -1637,9 +1637,9 @@ create function posthorn.send_subscription_event(what text, id integer, reason t
 -- may be executed by: nobody but the owner
 
 -- Sends webhooks of a watch in the caller's transaction.
-create function posthorn.send_watched(watch integer, event_types text[], data jsonb[], ordering_keys text[], tenants text[], tenant text, skips boolean) returns void
-  language plpgsql
-  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+create function posthorn.send_watched(watch integer, event_types text[], data json[], ordering_keys text[], tenants text[], tenant text, skips boolean) returns void
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; default_table_access_method=heap; default_tablespace=; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/send_watched.sql
 -- may be executed by: nobody but the owner
 
@@ -1686,7 +1686,7 @@ create function posthorn.store_webhook(body bytea, content_type text, tenant tex
 -- may be executed by: nobody but the owner
 
 -- Stores webhooks of one type with their deliveries and jobs, and returns their ids in the order given. Null: nothing was stored, because a subscription has a filter, or its deliveries are held, or there are too many deliveries.
-create function posthorn.store_webhooks(event_type text, data jsonb[], tenant text, channels text[], ordering_keys text[], max_body_bytes bigint) returns uuid[]
+create function posthorn.store_webhooks(event_type text, data text[], tenant text, channels text[], ordering_keys text[], max_body_bytes bigint) returns uuid[]
   language plpgsql
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; enable_seqscan=off; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
   as …; -- schema/functions/store_webhooks.sql

@@ -29,10 +29,10 @@ declare
   rows refcursor;
   found_row tid;
   place tid;
-  item jsonb;
+  item json;
   key text;
   tenant text;
-  data jsonb[] := '{}';
+  data json[] := '{}';
   keys text[] := '{}';
   tenants text[] := '{}';
   portion integer := 0;
@@ -80,7 +80,7 @@ begin
   most := least(max_rows, run.per_second);
   expressions := posthorn.watch_expressions(run.options, run.key_columns, 'new');
   query := format($text$
-    select new.ctid, jsonb_build_object('new', %s, 'backfill', true), %s, %s
+    select new.ctid, json_build_object('new', %s, 'backfill', true), %s, %s
     from only %s as new
     left join (select * from only %s) as old on false
     where new.ctid > $1 and new.ctid < $2 and (

@@ -90,7 +90,7 @@ begin
 
   if alike and many between 2 and max_rows and idempotency_key is null and subscription_id is null and header_list is null
     and due is null and pg_column_size(data) <= 4 * max_bytes then
-    all_ids := posthorn.store_webhooks(first_type, data, tenant, channels, ordering_keys, max_body_bytes);
+    all_ids := posthorn.store_webhooks(first_type, data::text[], tenant, channels, ordering_keys, max_body_bytes);
     if all_ids is not null then
       return all_ids;
     end if;
