@@ -11,8 +11,3 @@ end
 $$;
 comment on function posthorn.refuse_closed_tenant is 'Trigger: refuses a webhook of a tenant that is closed in this database.';
 revoke execute on function posthorn.refuse_closed_tenant from public;
-
-/* posthorn.write_fence creates the trigger. It is named here because a migration drops triggers that the file of their
-function does not create:
-create or replace trigger refuse_closed_tenant
-*/

@@ -172,6 +172,40 @@ t.test(
   },
 );
 
+t.test('an upgrade that changes every function keeps the triggers made at run time', async (t) => {
+  const { databaseUrl, copy, client, migrate } = await start(t);
+  await client.query(`select posthorn.ensure_partitions(current_date - 3, current_date - 2, 1)`);
+  await client.query(`insert into posthorn.tenants (id) values ('acme')`);
+  await client.query(`select posthorn.close_tenant('acme')`);
+  await client.query(`select posthorn.note_quiet_history(
+    'deliveries_' || to_char(current_date - 3, 'YYYYMMDD'),
+    'delivery_attempts_' || to_char(current_date - 3, 'YYYYMMDD'), current_date - 3, current_date - 2)`);
+  await client.query(`create table public.orders (id integer primary key)`);
+  await client.query(`select posthorn.watch('public.orders')`);
+  const triggers = async () => {
+    const { rows } = await client.query<{ definition: string; function: string }>(
+      `select pg_get_triggerdef(t.oid) as definition, p.proname as function
+       from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+       where not t.tgisinternal order by t.tgrelid::regclass::text, t.tgname`,
+    );
+    return rows;
+  };
+  const before = await triggers();
+  for (const name of ['wake_history', 'refuse_closed_tenant'])
+    t.ok(
+      before.some((trigger) => trigger.function === name),
+      `${name} is in use`,
+    );
+  const names = readdirSync(join(copy, 'schema/functions'));
+  for (const name of names) {
+    const path = `functions/${name}`;
+    const text = readFileSync(join(copy, 'schema', path), 'utf8');
+    writeSchemaFile(copy, path, `${text}-- A later version.\n`);
+  }
+  t.equal((await migrate(databaseUrl)).changed.length, names.length);
+  t.strictSame(await triggers(), before);
+});
+
 t.test('a missing function is created again, with its permissions', async (t) => {
   const { databaseUrl, client, migrate } = await start(t);
   const before = await dumpSchema(client);
