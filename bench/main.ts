@@ -28,6 +28,7 @@ import { processes } from './scenarios/processes.ts';
 import { sending } from './scenarios/sending.ts';
 import { slowReceivers } from './scenarios/slow-receivers.ts';
 import { soak } from './scenarios/soak.ts';
+import { tracing } from './scenarios/tracing.ts';
 import { wholePath } from './scenarios/whole-path.ts';
 
 const SCENARIOS: readonly Scenario[] = [
@@ -47,6 +48,7 @@ const SCENARIOS: readonly Scenario[] = [
   retriesWaiting,
   longTransaction,
   longHistory,
+  tracing,
   idle,
   soak,
 ];

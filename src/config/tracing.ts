@@ -1,6 +1,14 @@
 import type { TracingSettings } from '../tracing/tracing.ts';
 
 const PROTOCOL = 'http/protobuf';
+const SAMPLERS = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+];
 
 /**
  * Returns how traces are exported; undefined: they are not.
@@ -28,5 +36,13 @@ export function tracingSettings(
   const fromFile = Object.entries(given).filter(
     ([name]) => name.startsWith('OTEL_') && (env[name] ?? '').trim() === '',
   );
-  return { url, variables: Object.fromEntries(fromFile) };
+  const sampler = given.OTEL_TRACES_SAMPLER ?? 'parentbased_always_on';
+  if (!SAMPLERS.includes(sampler))
+    problems.push(`OTEL_TRACES_SAMPLER: "${sampler}" is none of ${SAMPLERS.join(', ')}`);
+  const ratio = Number(given.OTEL_TRACES_SAMPLER_ARG ?? 1);
+  if (sampler.endsWith('traceidratio') && !(ratio >= 0 && ratio <= 1))
+    problems.push(
+      `OTEL_TRACES_SAMPLER_ARG: "${given.OTEL_TRACES_SAMPLER_ARG}" is no share of traces from 0 to 1, such as 0.1`,
+    );
+  return { url, sampler, ratio, variables: Object.fromEntries(fromFile) };
 }

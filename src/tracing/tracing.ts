@@ -7,6 +7,10 @@ import type { TraceContext } from './trace-context.ts';
 export interface TracingSettings {
   /** The URL to which traces are posted. */
   readonly url: string;
+  /** OTEL_TRACES_SAMPLER: what is recorded. */
+  readonly sampler: string;
+  /** OTEL_TRACES_SAMPLER_ARG: the share of traces that are recorded, if the sampler takes a share. */
+  readonly ratio: number;
   /** The variables of OpenTelemetry that are set in a .env file, by name. */
   readonly variables: Readonly<Record<string, string>>;
 }
@@ -73,7 +77,7 @@ export async function createTracing(settings: TracingSettings, log: Logger): Pro
   for (const [name, value] of Object.entries(settings.variables)) process.env[name] = value;
   try {
     const { createOpenTelemetry } = await import('./open-telemetry.ts');
-    return createOpenTelemetry(settings.url, log);
+    return createOpenTelemetry(settings, log);
   } catch (error) {
     if (errorCode(error) !== 'ERR_MODULE_NOT_FOUND') throw error;
     throw new OperatorError(

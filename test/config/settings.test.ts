@@ -62,6 +62,7 @@ const KEY = 'a-key-of-17-chars';
 
 const MAIL = { POSTHORN_SMTP_URL: 'smtps://u:p@mail.example', POSTHORN_MAIL_FROM: 'P <p@a.b>' };
 const OTLP = 'OTEL_EXPORTER_OTLP_ENDPOINT';
+const ALL_TRACES = { sampler: 'parentbased_always_on', ratio: 1, variables: {} };
 
 t.test('each setting is read', async (t) => {
   const cases: [env: Env, name: keyof Settings, value: unknown][] = [
@@ -119,8 +120,17 @@ t.test('each setting is read', async (t) => {
       { directoryUrl: 'postgres://a@b/c', home: 'db1' },
     ],
     [{ OTEL_SERVICE_NAME: 'shop' }, 'tracing', undefined],
-    [{ [OTLP]: 'http://a:4318/' }, 'tracing', { url: 'http://a:4318/v1/traces', variables: {} }],
-    [{ [OTLP]: 'https://a/otlp' }, 'tracing', { url: 'https://a/otlp/v1/traces', variables: {} }],
+    [{ [OTLP]: 'http://a:4318/' }, 'tracing', { ...ALL_TRACES, url: 'http://a:4318/v1/traces' }],
+    [{ [OTLP]: 'https://a/otlp' }, 'tracing', { ...ALL_TRACES, url: 'https://a/otlp/v1/traces' }],
+    [
+      {
+        [OTLP]: 'http://a:4318',
+        OTEL_TRACES_SAMPLER: 'traceidratio',
+        OTEL_TRACES_SAMPLER_ARG: '0.1',
+      },
+      'tracing',
+      { url: 'http://a:4318/v1/traces', sampler: 'traceidratio', ratio: 0.1, variables: {} },
+    ],
     [{ [OTLP]: 'http://a:4318', OTEL_SDK_DISABLED: 'true' }, 'tracing', undefined],
     [{ [OTLP]: 'http://a:4318', OTEL_TRACES_EXPORTER: 'none' }, 'tracing', undefined],
   ];
@@ -303,6 +313,24 @@ t.test('a wrong setting is refused with what would be right', async (t) => {
     t.equal(refusal(t, { [name]: text }), `Bad setting: ${name}: ${why}`, `${name}=${text}`);
   const withKey = { POSTHORN_ADMIN_KEY: KEY, POSTHORN_AUTH: 'maybe' };
   t.match(refusal(t, withKey), /^Bad setting: POSTHORN_AUTH: /, 'also one that would not matter');
+});
+
+t.test('a sampler of traces that does not exist is refused with those that do', async (t) => {
+  const traced = { [OTLP]: 'http://a:4318' };
+  t.equal(
+    refusal(t, { ...traced, OTEL_TRACES_SAMPLER: 'always' }),
+    'Bad setting: OTEL_TRACES_SAMPLER: "always" is none of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio',
+  );
+  for (const share of ['10%', '2', '-1'])
+    t.equal(
+      refusal(t, {
+        ...traced,
+        OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+        OTEL_TRACES_SAMPLER_ARG: share,
+      }),
+      `Bad setting: OTEL_TRACES_SAMPLER_ARG: "${share}" is no share of traces from 0 to 1, such as 0.1`,
+    );
+  load(t, { OTEL_TRACES_SAMPLER: 'always' });
 });
 
 t.test('failed deliveries cannot be kept for less than the other history', async (t) => {
