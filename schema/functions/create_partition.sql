@@ -24,6 +24,12 @@ begin
     execute format('alter table posthorn.%I attach partition posthorn.%I for values from (%L) to (%L)',
       parent, child, from_at, until_at);
   else
+    -- For a value that it does not know, Postgres expects the average of all values. Where one tenant has almost all
+    -- rows of a day, the average is the whole day, and the list of any tenant would be read by the index on time, past
+    -- the rows of the others. With this, each tenant and subscription seems to have few rows.
+    -- *Measured* beside a tenant with a million webhooks: the empty list of another tenant took 2.5 s, and takes 11 ms.
+    execute format('alter table posthorn.%I alter column %I set (n_distinct = -0.05)',
+      child, case parent when 'webhook_payloads' then 'tenant' else 'subscription_id' end);
     -- The primary keys of the other two tables come with ATTACH. Without an identity, erasing answers would fail
     -- while there is a publication for all tables.
     if parent = 'delivery_attempts' then

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
+import { DEFAULT_TENANT } from '../tenants/store.ts';
 import { selectOwed } from './owed.sql.ts';
 import { type Counted, readFromCounts } from './stats-from-counts.sql.ts';
 
@@ -40,7 +41,8 @@ const ALL: Scope = {
 };
 
 const OF_TENANT: Scope = {
-  accepted: (recent) => `${ALL.accepted(recent)} and tenant = $2`,
+  // The index by tenant leaves out the default tenant: without the second condition, a plan for any tenant cannot use it.
+  accepted: (recent) => `${ALL.accepted(recent)} and tenant = $2 and tenant <> '${DEFAULT_TENANT}'`,
   has: (subscription) =>
     `${subscription} in (select id from posthorn.subscriptions where tenant = $2)`,
 };
@@ -81,7 +83,9 @@ export async function readStats(
   );
   const { others, attempts, ...counted } = rows[0] as (typeof rows)[0];
   const scope = subscriptionId !== null ? OF_SUBSCRIPTION : others ? OF_TENANT : ALL;
-  if (attempts > MAX_ATTEMPTS)
+  // The webhooks of the default tenant among those of others have no index.
+  const isAmongOthers = scope === OF_TENANT && tenant === DEFAULT_TENANT;
+  if (attempts > MAX_ATTEMPTS || isAmongOthers)
     return await readFromCounts(pool, tenant, subscriptionId, windowMs, others, counted);
   return await read(pool, scope, [
     windowMs,
