@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { loadProfile } from '../config/profiles.ts';
 import { loadAdminKey, loadServiceUrl } from '../config/service-nearby.ts';
-import { errorMessage, OperatorError } from '../lib/errors.ts';
+import { errorCode, errorMessage, OperatorError } from '../lib/errors.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 
 /** The options of commands that call a running Posthorn. */
@@ -85,13 +85,19 @@ export async function request(target: Target, call: Call): Promise<Response> {
     if (signal?.aborted) throw error;
     const { cause } = error as { cause?: unknown };
     throw new TryAgainError(
-      `No Posthorn answers at ${url} (${errorMessage(cause ?? error)}). Start it with posthorn start, or give another URL with --url.`,
+      `No Posthorn answers at ${url} (${whyNoAnswer(cause ?? error)}). Start it with posthorn start, or give another URL with --url.`,
       EXIT.notReachable,
       AWAY_MS,
     );
   }
   if (!response.ok) throw await refusalOf(url, response);
   return response;
+}
+
+function whyNoAnswer(error: unknown): string {
+  if (errorCode(error) === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return 'it speaks no TLS; does its URL begin with http: instead of https:?';
+  return errorMessage(error).trim().replaceAll(/\s+/g, ' ');
 }
 
 async function refusalOf(url: string, response: Response): Promise<OperatorError> {
@@ -209,5 +215,27 @@ export function idArgument(name: string, found: string): (text: string) => numbe
   };
 }
 
+/**
+ * Reads an argument that is the id of a webhook, or with `orDelivery` that of a delivery.
+ *
+ * @throws OperatorError that says how an id looks.
+ */
+export function webhookArgument({ orDelivery }: { readonly orDelivery: boolean }) {
+  const pattern = orDelivery ? DELIVERY : WEBHOOK;
+  return (text: string): string => {
+    if (pattern.test(text)) return text;
+    const of = orDelivery
+      ? 'a webhook, or of a delivery (<webhook id>.<subscription>)'
+      : 'a webhook';
+    throw new OperatorError(
+      `The argument <webhook id> is "${text}"; give the id of ${of}, such as ${EXAMPLE}.`,
+      { exitCode: EXIT.usage },
+    );
+  };
+}
+
+const WEBHOOK = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const DELIVERY = new RegExp(`${WEBHOOK.source.slice(0, -1)}(\\.\\d{1,10})?$`, 'i');
+const EXAMPLE = '0198f2c4-8a3b-7c11-9d2e-5f60718293a4';
 /** The largest integer of Postgres. */
 const MAX_ID = 2_147_483_647;

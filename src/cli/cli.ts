@@ -11,8 +11,7 @@ export async function runCli(argv: string[]): Promise<void> {
     .description('Webhook delivery that needs nothing but Postgres.')
     .version(VERSION, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .helpCommand(false)
-    .showHelpAfterError('(posthorn --help shows what there is)')
+    .helpCommand('help [command]', 'print the help of a command')
     .addHelpText(
       'after',
       `
@@ -58,8 +57,22 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 not reach
   }
 }
 
-/** Makes commander throw instead of ending the process with 1, so that wrong usage has an exit code of its own. */
-function throwUsageErrors(command: Command): void {
-  command.exitOverride();
-  for (const subcommand of command.commands) throwUsageErrors(subcommand);
+/**
+ * Makes commander throw instead of ending the process with 1, so that wrong usage has an exit code of its own, and
+ * print its errors as all others: in one line.
+ */
+function throwUsageErrors(command: Command, path = command.name()): void {
+  command.exitOverride().configureOutput({
+    outputError: (text, write) => write(`posthorn: ${usageError(text)} See ${path} --help.\n`),
+  });
+  for (const subcommand of command.commands)
+    throwUsageErrors(subcommand, `${path} ${subcommand.name()}`);
+}
+
+/** Turns "error: unknown command 'gte'\n(Did you mean get?)" into a sentence. */
+function usageError(text: string): string {
+  const [problem = '', suggestion] = text.trim().split('\n');
+  const sentence = problem.replace(/^error: /, '').replace(/\.$/, '');
+  const meant = suggestion?.match(/^\(Did you mean (.*)\?\)$/)?.[1];
+  return meant === undefined ? `${sentence}.` : `${sentence}; did you mean ${meant}?`;
 }

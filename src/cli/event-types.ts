@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 import { call, callPages, callsService, type Target } from './call.ts';
 import { EXIT } from './exit-codes.ts';
 import { printAnswer, safe, table } from './output.ts';
+import { readInput } from './read-input.ts';
 
 interface EventType {
   readonly name: string;
@@ -83,14 +83,14 @@ async function importTypes(file: string, target: Target): Promise<void> {
  * @throws OperatorError if it cannot be read.
  */
 async function readDocument(file: string): Promise<Buffer> {
+  const bytes = await readInput(file);
+  const text = bytes.toString();
+  if (!/\.ya?ml$/i.test(file) && /^[\s\uFEFF]*\{/.test(text)) return bytes;
   try {
-    const bytes = await readFile(file === '-' ? '/dev/stdin' : file);
-    const text = bytes.toString();
-    if (!/\.ya?ml$/i.test(file) && /^[\s\uFEFF]*\{/.test(text)) return bytes;
     const { parse } = await import('yaml');
     return Buffer.from(JSON.stringify(parse(text)) ?? '');
   } catch (error) {
     const [firstLine] = errorMessage(error).split('\n');
-    throw new OperatorError(`${file} cannot be read: ${firstLine}`, { exitCode: EXIT.usage });
+    throw new OperatorError(`The file ${file} is no YAML: ${firstLine}`, { exitCode: EXIT.usage });
   }
 }

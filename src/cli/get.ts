@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { call, callPages, callsService, type Target } from './call.ts';
+import { call, callPages, callsService, type Target, webhookArgument } from './call.ts';
 import { coloured, dim, print, printAnswer, safe, time } from './output.ts';
 
 const PHASES = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const;
@@ -53,7 +53,7 @@ const MAX_BODY = 2_000;
 export function getCommand(): Command {
   const command = new Command('get')
     .description('show what happened to a webhook, and why')
-    .argument('<webhook id>', 'the id that the 202 had')
+    .argument('<webhook id>', 'the id that the 202 had', webhookArgument({ orDelivery: false }))
     .option('--body', 'print its body too')
     .addHelpText(
       'after',
@@ -131,6 +131,7 @@ export function retryCommand(): Command {
     .argument(
       '<webhook id>',
       'the id of the webhook, or of a delivery: <webhook id>.<subscription>',
+      webhookArgument({ orDelivery: true }),
     )
     .addHelpText(
       'after',

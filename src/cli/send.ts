@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 import { createSigningKey, hubSignature, judgeSharedSecret } from '../signing/sign.ts';
 import { type Call, callsService, callText, type Target } from './call.ts';
 import { EXIT } from './exit-codes.ts';
 import { print } from './output.ts';
+import { readInput } from './read-input.ts';
 
 interface SendOptions extends Target {
   readonly secret?: string;
@@ -72,13 +72,7 @@ function byType(eventType: string, body: Buffer): Call {
 }
 
 async function readPayload(payload: string): Promise<Buffer> {
-  try {
-    if (payload === '-') return await readFile('/dev/stdin');
-    if (payload.startsWith('@')) return await readFile(payload.slice(1));
-  } catch (error) {
-    throw new OperatorError(`The payload cannot be read: ${errorMessage(error)}`, {
-      exitCode: EXIT.usage,
-    });
-  }
+  if (payload === '-') return await readInput('-');
+  if (payload.startsWith('@')) return await readInput(payload.slice(1));
   return Buffer.from(payload);
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { parseDuration } from '../lib/duration.ts';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
-import { call, callsService, idArgument, type Target } from './call.ts';
+import { call, callsService, idArgument, type Target, webhookArgument } from './call.ts';
 import { EXIT } from './exit-codes.ts';
 import { coloured, print, printAnswer } from './output.ts';
 
@@ -65,6 +65,7 @@ export function cancelCommand(): Command {
     .argument(
       '[webhook id]',
       'only those of this webhook, or only this delivery: <webhook id>.<subscription>',
+      webhookArgument({ orDelivery: true }),
     )
     .option('--since <time>', SINCE)
     .option('--until <time>', 'the end of the period (default: now)')
