@@ -442,6 +442,9 @@ create index deliveries_unsuccessful on posthorn.deliveries (webhook_id, subscri
   where state in ('failed', 'cancelled');
 create index deliveries_unsuccessful_by_subscription on posthorn.deliveries (subscription_id, webhook_id)
   where state in ('failed', 'cancelled');
+-- For figures, which count those that failed in a window, however many failed before it.
+create index deliveries_failed on posthorn.deliveries (subscription_id, ended_at)
+  where state = 'failed';
 
 create sequence posthorn.delivery_attempts_id_seq;
 create table posthorn.delivery_attempts (

@@ -132,6 +132,7 @@ create table posthorn.deliveries (
   constraint deliveries_pkey PRIMARY KEY (webhook_id, subscription_id)
 ) partition by RANGE (webhook_id);
 CREATE INDEX deliveries_by_subscription ON ONLY posthorn.deliveries USING btree (subscription_id, webhook_id);
+CREATE INDEX deliveries_failed ON ONLY posthorn.deliveries USING btree (subscription_id, ended_at) WHERE (state = 'failed'::posthorn.delivery_state);
 CREATE INDEX deliveries_held ON ONLY posthorn.deliveries USING btree (subscription_id, webhook_id) WHERE (state = 'held'::posthorn.delivery_state);
 CREATE INDEX deliveries_owed ON ONLY posthorn.deliveries USING btree (next_attempt_at, state, subscription_id) WHERE (state = ANY (ARRAY['pending'::posthorn.delivery_state, 'held'::posthorn.delivery_state]));
 CREATE INDEX deliveries_unqueued ON ONLY posthorn.deliveries USING btree (next_attempt_at) WHERE ((state = 'pending'::posthorn.delivery_state) AND (NOT queued));
