@@ -197,6 +197,8 @@ testInBrowser('the settings in force are shown without secrets', {}, async (t, {
   t.match(text, /POSTHORN_RETENTION\s*7d\s*from the environment\s*default 30d/);
   t.match(text, /POSTHORN_ADMIN_KEY\s*set\s*from the environment, not shown/);
   t.match(text, /http:\/\/proxy\.internal:4750\s*from the environment, shown without its password/);
+  t.match(text, '(docs/placement.md)', 'links have no target here');
+  t.notMatch(text, '](');
   for (const secret of [ADMIN_KEY, 'hush-hush'])
     t.notOk((await page.content()).includes(secret), 'no secret');
   await checkLooks(t, page, 'settings');
