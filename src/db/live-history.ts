@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import { floorOf } from './uuidv7.ts';
 
 /**
  * The partitions of history in which something may be found, as ranges of ids. Postgres plans and locks every
@@ -20,6 +21,7 @@ export interface IdRange {
   readonly below: string | null;
 }
 
+const DAY_MS = 86_400_000;
 /** If there are more ranges than this, the oldest become one. */
 const MAX_RANGES = 12;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -61,6 +63,15 @@ export async function recallLiveHistory(pool: Queryable): Promise<LiveHistory> {
   return (await recallRanges(pool, RECALLED_MS)).live;
 }
 
+/**
+ * Returns the id below which all history is, or null: partitions are made far ahead, and the empty ones are left out. Most
+ * of the time it is that of the end of tomorrow.
+ */
+export async function readEndOfHistory(pool: Queryable): Promise<string | null> {
+  const { ranges } = await recallRanges(pool, RANGES_MS);
+  return ranges.at(-1)?.below ?? null;
+}
+
 type Queryable = Pick<pg.Pool | pg.ClientBase, 'query'>;
 
 /** A day that was dropped from the quiet ones for another reason than being woken, by retention, is late by this. */
@@ -87,10 +98,20 @@ async function recallRanges(pool: Queryable, maxAgeMs: number): Promise<Recalled
   return fresh;
 }
 
+/**
+ * The partitions behind tomorrow are left out, unless a wrong clock has dated a webhook there. *Measured* with figures of an
+ * hour: 6 to 13 ms of planning and 200 locks with them, 2 to 3 ms and 90 without.
+ */
 async function readRanges(pool: Queryable): Promise<IdRange[]> {
+  const today = Math.floor(Date.now() / DAY_MS);
+  const end = floorOf(new Date((today + 2) * DAY_MS));
   const { rows } = await (pool as pg.Pool).query<IdRange>({
-    name: 'live-history',
-    text: 'select from_id as from, below_id as below from posthorn.live_history(null)',
+    name: `live-history ${today}`,
+    text: `
+      select from_id as from,
+        case when below_id is not null or exists (select from posthorn.webhook_payloads where id >= '${end}'::uuid)
+          then below_id else '${end}'::uuid end as below
+      from posthorn.live_history(null)`,
   });
   return rows;
 }

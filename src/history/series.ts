@@ -1,5 +1,10 @@
 import type pg from 'pg';
-import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
+import {
+  historyIn,
+  type LiveHistory,
+  readEndOfHistory,
+  readLiveHistory,
+} from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
 import { DURATION_CLASSES } from './count.sql.ts';
 
@@ -98,7 +103,7 @@ export async function readSeries(
         : [
             MINUTES_OF_SUBSCRIPTION(
               await readLiveHistory(pool, since),
-              historyIn([{ from: floorOf(since), below: null }]),
+              historyIn([{ from: floorOf(since), below: await readEndOfHistory(pool) }]),
             ),
             [subscriptionId],
           ];

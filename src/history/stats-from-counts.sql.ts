@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { historyIn, readLiveHistory } from '../db/live-history.ts';
+import { historyIn, readEndOfHistory, readLiveHistory } from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
 import { DURATION_CLASSES } from './count.sql.ts';
 import { selectOwed } from './owed.sql.ts';
@@ -89,7 +89,7 @@ export async function readFromCounts(
   // The statement takes the time of the database, whose clock may be another.
   const since = new Date(Date.now() - windowMs - DAY_MS);
   const live = await readLiveHistory(pool, since);
-  const recent = historyIn([{ from: floorOf(since), below: null }]);
+  const recent = historyIn([{ from: floorOf(since), below: await readEndOfHistory(pool) }]);
   const bound = (name: string) => `(select ${name} from bounds)`;
   const idOf = (name: string) => `(select posthorn.uuidv7_floor(${name}) from bounds)`;
   /** SQL of both ends of the window, which are not counted. */

@@ -1,5 +1,10 @@
 import type pg from 'pg';
-import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
+import {
+  historyIn,
+  type LiveHistory,
+  readEndOfHistory,
+  readLiveHistory,
+} from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
 import { DEFAULT_TENANT } from '../tenants/store.ts';
 import { selectOwed } from './owed.sql.ts';
@@ -102,7 +107,7 @@ async function read(
   // The statement takes the time of the database, whose clock may be another.
   const since = new Date(Date.now() - windowMs - DAY_MS);
   const live = await readLiveHistory(pool, since);
-  const recent = historyIn([{ from: floorOf(since), below: null }]);
+  const recent = historyIn([{ from: floorOf(since), below: await readEndOfHistory(pool) }]);
   const { rows } = await pool.query<Stats>(
     `with bounds as materialized (
        select now() - $1::float8 * interval '1 millisecond' as since,

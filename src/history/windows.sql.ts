@@ -1,5 +1,11 @@
 import type pg from 'pg';
-import { historyIn, type IdRange, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
+import {
+  historyIn,
+  type IdRange,
+  type LiveHistory,
+  readEndOfHistory,
+  readLiveHistory,
+} from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
 import type { Found } from './scan.ts';
 
@@ -97,7 +103,7 @@ async function findWindow(
   const { from_at: fromAt, is_newest: isNewest } = rows[0] as (typeof rows)[0];
   const range: IdRange = {
     from: fromAt === null ? null : floorOf(fromAt),
-    below: isNewest || below === undefined ? null : floorOf(below),
+    below: isNewest || below === undefined ? await readEndOfHistory(pool) : floorOf(below),
   };
   const ids = historyIn([range]);
   let live: LiveHistory | undefined;

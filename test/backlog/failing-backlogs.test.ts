@@ -29,7 +29,7 @@ function createPoolOfHeld(): pg.Pool {
     text: string;
     values: unknown[];
   }) => {
-    if (name === 'live-history') return { rows: [{ from: null, below: null }] };
+    if (name?.startsWith('live-history')) return { rows: [{ from: null, below: null }] };
     if (name === 'other-live-days') return { rows: [] };
     if (name?.startsWith('read-held')) {
       const ids = listOf(values[0]).map(Number);
