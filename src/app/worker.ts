@@ -157,7 +157,7 @@ export function createWorker(options: WorkerOptions): Worker {
     session,
     health.watch('presence', "renewing this worker's lease"),
     log,
-    receiverLimits.inFlightBySubscription,
+    () => deliverer.attemptsUnderWay(),
   );
   const deliverer = createDeliverer({
     pool: deliveryPool,

@@ -47,8 +47,6 @@ export interface ReceiverLimits {
   setBacklogged(subscriptionId: number, backlogged: boolean): void;
   /** Starts a receiver that is back with one request, then two, then four, as it answers. */
   startSlowly(subscriptionId: number): void;
-  /** Returns the receivers with requests in flight. */
-  inFlightBySubscription(): [subscriptionId: number, inFlight: number][];
   /** Sets how many requests may be in flight to all receivers together. */
   resize(limit: number): void;
   /** Returns whether any delivery waited for the total limit, not its receiver's, since the last call. */
@@ -236,10 +234,6 @@ export function createReceiverLimits(
       restart(receiver.window);
       receiver.stalled = false;
     },
-    inFlightBySubscription: () =>
-      [...receivers.values()]
-        .filter((receiver) => receiver.inFlight > 0)
-        .map((receiver) => [receiver.id, receiver.inFlight]),
     resize(max) {
       total.resize(max);
       admitInTurn();

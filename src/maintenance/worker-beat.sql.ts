@@ -5,6 +5,8 @@ import { TIMEOUT_MS } from '../db/pool.ts';
 import { HAND_OVER_NAMES } from '../deliveries/handed-over.sql.ts';
 
 export const BEAT_EVERY_MS = 5_000;
+/** A notification on it makes every worker send a beat at once. */
+export const BEAT_CHANNEL = 'posthorn_beats';
 /** The third worker and further ones beat half as often: two find dead workers within five seconds, whichever of them dies. */
 export const SPARE_PACE = 2;
 /**
@@ -43,7 +45,7 @@ export interface BeatOptions {
   readonly poolIds: readonly string[];
   /** True: no worker may be taken for dead. */
   readonly renewOnly: boolean;
-  /** Open requests by subscription, as JSON; null: there are none. */
+  /** Attempts under way by subscription, as JSON; null: there are none. */
   readonly inFlight: string | null;
   /** True: a worker that was silent for `LEASE_SECONDS` is dead. */
   readonly silenceCounts: boolean;

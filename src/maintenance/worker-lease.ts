@@ -6,7 +6,13 @@ import type { Session } from '../db/session.ts';
 import { handOverNumbers, requeueHandedOver } from '../deliveries/handed-over.sql.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic } from '../lib/periodic.ts';
-import { BEAT_EVERY_MS, LEASE_SECONDS, SPARE_PACE, sendBeat } from './worker-beat.sql.ts';
+import {
+  BEAT_CHANNEL,
+  BEAT_EVERY_MS,
+  LEASE_SECONDS,
+  SPARE_PACE,
+  sendBeat,
+} from './worker-beat.sql.ts';
 
 /** Clocks need not run equally fast. */
 const LEASE_MARGIN_MS = 1_000;
@@ -15,8 +21,6 @@ const LEASE_MARGIN_MS = 1_000;
  * Postgres all sessions are gone, and every worker would look dead to the first one that reconnects.
  */
 const SETTLED_MS = 3_000;
-/** Receivers whose open requests a worker's row shows: those with the most. */
-const MAX_SHOWN = 1_000;
 const AWAY_MS = 4 * BEAT_EVERY_MS;
 /** After such a step, all workers have renewed their leases by the new clock within this time. */
 const STEP_SETTLED_MS = 4 * BEAT_EVERY_MS;
@@ -75,7 +79,7 @@ interface PendingRegistration {
  *
  * @param session must not be started yet.
  * @param loop told how the beats go.
- * @param inFlight returns the open requests by subscription, which each beat writes to the worker's row.
+ * @param inFlight returns the attempts under way by subscription, which each beat writes to the worker's row.
  */
 export function createPresence(
   pool: pg.Pool,
@@ -125,6 +129,8 @@ export function createPresence(
   session.onLost(() => {
     client = undefined;
   });
+  // Somebody waits to see that no attempt is under way. If it fails, the periodic beat tells why.
+  session.listen(BEAT_CHANNEL, () => void beat(true).catch(() => {}));
 
   /** Writes the pool's row, one pool after the other. Returns whether there was none. */
   function announce(connected: pg.Client, id: string): Promise<boolean> {
@@ -214,9 +220,7 @@ export function createPresence(
 
   function inFlightAsJson(): string | null {
     const open = inFlight();
-    if (open.length === 0) return null;
-    open.sort(([, a], [, b]) => b - a);
-    return JSON.stringify(Object.fromEntries(open.slice(0, MAX_SHOWN)));
+    return open.length === 0 ? null : JSON.stringify(Object.fromEntries(open));
   }
 
   const beating = createPeriodic({

@@ -83,6 +83,8 @@ export interface Deliverer {
   deliverHeld(delivery: OwedDelivery, signal: AbortSignal, mayBegin: MayBegin): Promise<Outcome>;
   /** Begins no more jobs: those that have not begun are handed back. */
   stopBeginning(): void;
+  /** Returns the number of attempts that have begun and are not recorded yet, by subscription. */
+  attemptsUnderWay(): [subscriptionId: number, attempts: number][];
 }
 
 /** From a job to recorded attempts. */
@@ -90,6 +92,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   const { pool, courier, limiter, patience, claim, loadLoop, holdLoop, onHeld } = options;
   const { memory, receiverLimits } = limiter;
   let stopping = false;
+  const underWay = new Map<number, number>();
 
   const loads = createGroupCommit<DeliveryKeys, OwedDelivery[]>({
     concurrency: LOAD_CONNECTIONS,
@@ -230,6 +233,8 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     release: (delivery: OwedDelivery) => void,
     origin: Origin,
   ): Promise<Outcome> {
+    const { subscriptionId } = delivery;
+    underWay.set(subscriptionId, (underWay.get(subscriptionId) ?? 0) + 1);
     let left = false;
     const leave = (status: AttemptStatus | null, durationMs: number) => {
       left = true;
@@ -240,6 +245,9 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       return await courier.attempt(delivery, signal, leave, origin);
     } finally {
       if (!left) leave(null, 0);
+      const others = (underWay.get(subscriptionId) ?? 1) - 1;
+      if (others === 0) underWay.delete(subscriptionId);
+      else underWay.set(subscriptionId, others);
     }
   }
 
@@ -261,6 +269,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       stopping = true;
       limiter.stop();
     },
+    attemptsUnderWay: () => [...underWay],
   };
 }
 
