@@ -141,6 +141,20 @@ create table posthorn.placed_subscriptions (
 );
 comment on table posthorn.placed_subscriptions is 'Subscriptions of tenants that have moved, for requests to /ingest.';
 
+-- What `posthorn tenants move` does next, so that it goes on when it is run again (src/placement/move.ts). The row goes
+-- when all is done.
+create table posthorn.moves (
+  tenant text primary key,
+  source text not null references posthorn.homes (name),
+  target text not null references posthorn.homes (name),
+  phase text not null check (phase in ('prepare', 'copy', 'pause', 'close', 'open', 'clean up', 'undo')),
+  started_at timestamptz not null default now(),
+  changed_at timestamptz not null default now(),
+  -- Why it broke off last.
+  error text
+);
+comment on table posthorn.moves is 'Tenants that are being moved from one home to another, and how far that has come.';
+
 -- Event types --------------------------------------------------------------------------------------
 
 create table posthorn.event_types (
@@ -361,7 +375,7 @@ create table posthorn.workers (
   started_at timestamptz not null default now(),
   -- When it last reported that it is alive, which it does every five seconds.
   seen_at timestamptz not null default clock_timestamp(),
-  -- Requests in flight by subscription, at the time `seen_at`.
+  -- Attempts that have begun and are not recorded yet, by subscription, at the time `seen_at`.
   in_flight jsonb
 );
 comment on table posthorn.workers is 'Worker processes that are alive.';

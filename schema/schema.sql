@@ -267,6 +267,21 @@ create table posthorn.migrations (
   constraint migrations_pkey PRIMARY KEY (version)
 );
 
+-- Tenants that are being moved from one home to another, and how far that has come.
+create table posthorn.moves (
+  tenant text not null,
+  source text not null,
+  target text not null,
+  phase text not null,
+  started_at timestamp with time zone not null default now(),
+  changed_at timestamp with time zone not null default now(),
+  error text,
+  constraint moves_phase_check CHECK ((phase = ANY (ARRAY['prepare'::text, 'copy'::text, 'pause'::text, 'close'::text, 'open'::text, 'clean up'::text, 'undo'::text]))),
+  constraint moves_pkey PRIMARY KEY (tenant),
+  constraint moves_source_fkey FOREIGN KEY (source) REFERENCES posthorn.homes(name),
+  constraint moves_target_fkey FOREIGN KEY (target) REFERENCES posthorn.homes(name)
+);
+
 -- Notices about subscriptions that were sent to people in the last 30 days.
 create table posthorn.notices (
   id bigint not null generated always as identity,

@@ -8,7 +8,7 @@ as $$
 declare
   own constant name[] := '{
     backfill_runs,backlogs,circuits,commit_marks,counting,counts_by_hour,counts_by_minute,deliveries,delivery_attempts,
-    event_types,expired_bodies,homes,idempotency_keys,keys,leases,limits,migrations,notices,overdue_bodies,placed_keys,
+    event_types,expired_bodies,homes,idempotency_keys,keys,leases,limits,migrations,moves,notices,overdue_bodies,placed_keys,
     placed_subscriptions,placements,quiet_history,rights,schema_files,sessions,subscription_event_types,subscriptions,tasks,
     tenants,watch_failures,webhook_payloads,woken_history,workers
   }';

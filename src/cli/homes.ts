@@ -35,7 +35,8 @@ Examples:
   return command;
 }
 
-function requirePlacement() {
+/** Reads the settings of a home. @throws OperatorError if there is no directory. */
+export function requirePlacement() {
   const settings = loadDatabaseSettings();
   if (settings.placement === undefined)
     throw new OperatorError(

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { call, callPages, callsService, type Target } from './call.ts';
 import { printAnswer, safe, table, time } from './output.ts';
+import { moveTenantCommand } from './tenants-move.ts';
 
 interface Tenant {
   readonly id: string;
@@ -18,7 +19,8 @@ export function tenantsCommand(): Command {
       `
 Examples:
   $ posthorn tenants create acme --name 'Acme Inc.'
-  $ posthorn tenants list`,
+  $ posthorn tenants list
+  $ POSTHORN_TARGET_URL=postgres://… posthorn tenants move acme --to db2`,
     );
   const list = new Command('list').description('list the tenants').action(listTenants);
   const get = new Command('get')
@@ -36,7 +38,7 @@ Examples:
     .argument('<id>', 'id of the tenant')
     .action(deleteTenant);
   for (const one of [list, get, create, remove]) command.addCommand(callsService(one, 'admin'));
-  return command;
+  return command.addCommand(moveTenantCommand());
 }
 
 const pathOf = (id: string) => `/v1/tenants/${encodeURIComponent(id)}`;

@@ -3,8 +3,13 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { OperatorError } from '../lib/errors.ts';
 
-/** Environment variables of commands that call a running Posthorn. The service itself does not read them. */
-export const CLIENT_VARIABLES = ['POSTHORN_URL', 'POSTHORN_KEY', 'POSTHORN_PROFILE'] as const;
+/** Environment variables of commands. The service itself does not read them. */
+export const CLIENT_VARIABLES = [
+  'POSTHORN_URL',
+  'POSTHORN_KEY',
+  'POSTHORN_PROFILE',
+  'POSTHORN_TARGET_URL',
+] as const;
 
 /** A Posthorn that commands can call. */
 export interface Profile {

@@ -98,7 +98,7 @@ export function loadSettings(
   const problems: string[] = [];
   const given = readGiven(env, workingDir);
 
-  // The last ones are of commands that call the service.
+  // The last ones are of commands.
   const known = [...Object.keys(SETTINGS), ...CLIENT_VARIABLES];
   for (const name of Object.keys(given)) {
     if (!name.startsWith('POSTHORN_') || known.includes(name) || name.startsWith('POSTHORN_TEST_'))

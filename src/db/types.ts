@@ -117,6 +117,8 @@ interface TenantsTable {
   created_at: Generated<Date>;
   updated_at: Generated<Date>;
   deleted_at: Date | null;
+  /** Since when it is closed here, because it lives at another home; null: it is open. */
+  closed_at: Date | null;
 }
 
 interface KeysTable {

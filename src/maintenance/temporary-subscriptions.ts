@@ -45,6 +45,8 @@ async function findUnpulled(pool: pg.Pool): Promise<{ id: number; tenant: string
       left join posthorn.backlogs b on b.subscription_id = s.id
       where s.expire_after_ms is not null and s.deleted_at is null
         and greatest(b.pulled_at, s.created_at) < now() - s.expire_after_ms * interval '1 millisecond'
+        -- While a tenant moves, the fence refuses the deletion, and nobody can pull.
+        and not exists (select from posthorn.tenants t where t.id = s.tenant and t.closed_at is not null)
         and not exists (select from posthorn.leases l where l.subscription_id = s.id and l.ends_at > now())
       limit ${MAX_DELETED}`,
   });

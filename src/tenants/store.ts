@@ -59,7 +59,7 @@ export async function createTenant(
     .executeTakeFirst();
 }
 
-/** Lists tenants that are not deleted, by id, after `after`, at most `limit`. */
+/** Lists tenants that live here and are not deleted, by id, after `after`, at most `limit`. */
 export async function listTenants(
   db: Database,
   { after, limit }: { after: string | undefined; limit: number },
@@ -68,6 +68,7 @@ export async function listTenants(
     .selectFrom('posthorn.tenants')
     .select(VISIBLE)
     .where('deleted_at', 'is', null)
+    .where('closed_at', 'is', null)
     .orderBy('id')
     .limit(limit);
   if (after !== undefined) query = query.where('id', '>', after);

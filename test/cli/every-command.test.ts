@@ -148,6 +148,15 @@ const CASES: Readonly<Record<string, Case>> = {
     notFound: [['tenants', 'delete', 'nobody']],
     refused: [['tenants', 'delete', 'default']],
   },
+  'tenants move': {
+    asks: 'the database',
+    elsewhere: 'test/placement/move.test.ts',
+    usage: [
+      ['tenants', 'move', 'acme'],
+      ['tenants', 'move', '--to', 'db2'],
+      ['tenants', 'move', 'acme', '--to', 'db2', '--now'],
+    ],
+  },
   'event-types list': {
     asks: 'the service',
     good: ['event-types', 'list'],

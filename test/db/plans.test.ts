@@ -68,6 +68,13 @@ const RARE_FILES: Readonly<Record<string, string>> = {
   'src/db/types.ts': 'has types alone',
   'src/doctor/checks.ts': 'is run by a person, and counts no more than 100,000 late deliveries',
   'src/history/owed.sql.ts': 'writes a part of two statements of figures, which are walked',
+  'src/placement/checks.ts': 'asks who owns a table, and reads no history',
+  'src/placement/copy-history.ts':
+    'compares and copies a tenant that moves, window by window of its index, by a person',
+  'src/placement/counts.ts': 'counts some minutes of a tenant once, when it moves',
+  'src/placement/drain.ts': 'asks who holds locks, and reads no history',
+  'src/placement/leave.ts': 'ends the unfinished deliveries of a tenant that has moved, once',
+  'src/placement/move.ts': 'reads the greatest id of a tenant once, when it moves',
   'src/placement/fence.ts': 'asks who holds locks, and reads no history',
   'src/sending/sent-request.ts': 'reads an attempt by its key, planned anew each time',
   'src/maintenance/erase-bodies.ts': 'erases bodies once an hour, by their ids',
