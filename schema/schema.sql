@@ -589,7 +589,7 @@ create view posthorn.attempt_report (
   webhook_timestamp integer
 ) as …; -- schema/views/attempt_report.sql
 
--- See posthorn.write_live_views.
+-- Attempts of days with attempts of the last day: (true)
 create view posthorn.attempts_of_day (
   webhook_id uuid,
   subscription_id integer,
@@ -600,7 +600,7 @@ create view posthorn.attempts_of_day (
   error text
 ) as …; -- schema/views/attempts_of_day.sql
 
--- See posthorn.write_live_views.
+-- Attempts of days with attempts of the last month: (true)
 create view posthorn.attempts_of_month (
   webhook_id uuid,
   subscription_id integer,
@@ -646,7 +646,7 @@ create view posthorn.delivery_report (
   deliver_at timestamp with time zone
 ) as …; -- schema/views/delivery_report.sql
 
--- See posthorn.write_live_views.
+-- Deliveries of days on which some may be unfinished: (true)
 create view posthorn.live_deliveries (
   webhook_id uuid,
   subscription_id integer,
@@ -655,7 +655,7 @@ create view posthorn.live_deliveries (
   next_attempt_at timestamp with time zone
 ) as …; -- schema/views/live_deliveries.sql
 
--- See posthorn.write_live_views.
+-- Deliveries of days on which some may be held: (true)
 create view posthorn.pullable_deliveries (
   webhook_id uuid,
   subscription_id integer,
@@ -664,7 +664,7 @@ create view posthorn.pullable_deliveries (
   next_attempt_at timestamp with time zone
 ) as …; -- schema/views/pullable_deliveries.sql
 
--- See posthorn.write_live_views.
+-- Webhooks of days on which some deliveries may be held: (true)
 create view posthorn.pullable_payloads (
   id uuid,
   event_type text,
