@@ -8,8 +8,10 @@ const UPDATE = '/subscriptions/updatesubscription';
 const DEEP = '['.repeat(100_000) + ']'.repeat(100_000);
 const cursor = (position: unknown) => Buffer.from(JSON.stringify(position)).toString('base64url');
 
+/** Of all tests that need no settings and no database of their own. */
+const posthorn = await startTestService(t);
+
 t.test('a URL is stored as the URL standard spells it, and shown as it is stored', async (t) => {
-  const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   const spellings: Record<string, string> = {
     'HTTP://a.b': 'http://a.b/',
@@ -42,7 +44,6 @@ t.test('a URL is stored as the URL standard spells it, and shown as it is stored
 });
 
 t.test('text that the database cannot store is refused with the field', async (t) => {
-  const posthorn = await startTestService(t);
   const url = 'https://example.com';
   await posthorn.request('POST', CREATE, { url });
   const urn = 'urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057';
@@ -105,7 +106,6 @@ t.test('text that the database cannot store is refused with the field', async (t
 
 t.test('a payload of any depth is delivered unchanged', async (t) => {
   const receiver = await startReceiver(t);
-  const posthorn = await startTestService(t);
   await posthorn.request('POST', '/v1/subscriptions', { url: receiver.url });
   const one = `{"event_type": "deep", "raw": true, "data": ${DEEP}}`;
   t.equal((await posthorn.request('POST', '/v1/webhooks', one)).status, 202);
@@ -117,8 +117,8 @@ t.test('a payload of any depth is delivered unchanged', async (t) => {
 });
 
 t.test('data that Postgres or a schema cannot read does not cause an error', async (t) => {
-  const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
+  const receiver = await startReceiver(t);
   const { json } = await posthorn.request('POST', '/v1/subscriptions', {
     url: receiver.url,
     filter: '$.total > 100',
@@ -150,8 +150,8 @@ t.test('data that Postgres or a schema cannot read does not cause an error', asy
 });
 
 t.test('any time of RFC 3339 bounds a list, also before 1970 and in the far future', async (t) => {
-  const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
+  const receiver = await startReceiver(t);
   await posthorn.ingest(await posthorn.subscribe(receiver.url));
   const count = async (query: string) => {
     const { status, json, text } = await posthorn.request('GET', `/v1/deliveries?${query}`);
@@ -173,7 +173,6 @@ t.test('any time of RFC 3339 bounds a list, also before 1970 and in the far futu
 });
 
 t.test('posthorn.uuidv7_floor clamps times that do not fit into 48 bits', async (t) => {
-  const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   const first = '00000000-0000-0000-0000-000000000000';
   const last = 'ffffffff-ffff-0000-0000-000000000000';
@@ -194,8 +193,8 @@ t.test('posthorn.uuidv7_floor clamps times that do not fit into 48 bits', async 
 });
 
 t.test('a number in a URL is decimal digits', async (t) => {
-  const receiver = await startReceiver(t);
   const posthorn = await startTestService(t);
+  const receiver = await startReceiver(t);
   t.equal(await posthorn.subscribe(receiver.url), 1);
   for (const one of ['0x1', '1e0', '+1', '%201', '1.0', '-1', '1_', '٣', '0b1', '9'.repeat(20)]) {
     for (const [method, path, field] of [
@@ -219,7 +218,6 @@ t.test('a number in a URL is decimal digits', async (t) => {
 });
 
 t.test('a JSON body is not coerced to other types', async (t) => {
-  const posthorn = await startTestService(t);
   const url = 'https://example.com';
   for (const name of ['__proto__', 'constructor']) {
     const { status, json } = await posthorn.request(
@@ -252,7 +250,6 @@ t.test('a JSON body is not coerced to other types', async (t) => {
 });
 
 t.test('the answer to a body with a thousand mistakes is short', async (t) => {
-  const posthorn = await startTestService(t);
   const names = Array.from({ length: 5000 }, (_, n) => [`${n}${'x'.repeat(150)}`, n]);
   const { status, json, text } = await posthorn.request('POST', CREATE, Object.fromEntries(names));
   t.equal(status, 400);
@@ -263,7 +260,6 @@ t.test('the answer to a body with a thousand mistakes is short', async (t) => {
 t.test(
   'a list with far too many members is refused without the validation of each member',
   async (t) => {
-    const posthorn = await startTestService(t);
     const wide = `[${'0,'.repeat(400_000)}0]`;
     const named = `{${Array.from({ length: 80_000 }, (_, n) => `"k${n}":1`).join()}}`;
     for (const [field, value, says] of [
@@ -283,7 +279,6 @@ t.test(
 );
 
 t.test('a content-type without a body is accepted where no body is needed', async (t) => {
-  const posthorn = await startTestService(t);
   const id = await posthorn.subscribe('https://example.com');
   const typed = { 'content-type': 'application/json' };
   const remove = () => posthorn.request('DELETE', `/v1/subscriptions/${id}`, undefined, typed);

@@ -15,10 +15,12 @@ interface Operation {
   requestBody?: unknown;
 }
 
+/** Of all tests that need no settings and no database of their own. */
+const posthorn = await startTestService(t);
+
 t.test(
   'the OpenAPI document names every route, and describes every error as problem+json',
   async (t) => {
-    const posthorn = await startTestService(t);
     const { json: document, status } = await posthorn.request('GET', '/api/docs/json');
     t.equal(status, 200);
     t.equal(document.openapi, '3.1.0');
@@ -143,14 +145,12 @@ t.test('the document tells which scope each operation needs', async (t) => {
 });
 
 t.test('the document says that a key is optional where none is required', async (t) => {
-  const posthorn = await startTestService(t);
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
   t.strictSame(document.paths['/v1/stats'].get.security, [{ bearerAuth: ['read'] }, {}]);
   t.strictSame(document.paths['/ping'].get.security, []);
 });
 
 t.test('the document describes answers by their statuses, and metrics as text', async (t) => {
-  const posthorn = await startTestService(t);
   const { json: document } = await posthorn.request('GET', '/api/docs/json');
   const { content } = document.paths['/metrics'].get.responses['200'];
   t.strictSame(Object.keys(content), ['text/plain']);
@@ -175,7 +175,6 @@ t.test('the document describes answers by their statuses, and metrics as text', 
 
 t.test('the examples of request bodies work when sent', async (t) => {
   const receiver = await startReceiver(t);
-  const posthorn = await startTestService(t);
   await posthorn.subscribe(receiver.url);
   const pulled = String(await subscribeAs(posthorn, { url: null }));
   const application = await connect(t, posthorn.databaseUrl);
@@ -334,7 +333,6 @@ t.test('answers match the schemas of the document', async (t) => {
 });
 
 t.test('Swagger UI is at /api/docs/', async (t) => {
-  const posthorn = await startTestService(t);
   const page = await posthorn.request('GET', '/api/docs/');
   t.equal(page.status, 200);
   t.match(page.headers.get('content-type'), /text\/html/);
