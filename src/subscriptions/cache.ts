@@ -19,9 +19,9 @@ import { judgeHeaderName, type SigningColumns } from './signing.ts';
 /** The parts of a subscription that intake and delivery need. */
 export interface CachedSubscription {
   readonly id: number;
-  /** The tenant that owns it, which never changes. */
   /** notice: it gets notices of Posthorn to people, and nothing else. */
   readonly format: Format;
+  /** The tenant that owns it, which never changes. */
   readonly tenant: string;
   /** Null: its receiver pulls. */
   readonly url: URL | null;
