@@ -1443,6 +1443,13 @@ create function posthorn.replay(subscription_id integer, since timestamp with ti
   as …; -- schema/functions/replay.sql
 -- may be executed by: nobody but the owner
 
+-- Sends the latest webhooks to a subscription at once, when the transaction commits: those that it had, and those that it would get now. Returns how many deliveries are due now and were not before.
+create function posthorn.replay_latest(subscription_id integer, last integer DEFAULT 10, event_types text[] DEFAULT NULL::text[]) returns integer
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/replay_latest.sql
+-- may be executed by: nobody but the owner
+
 -- Records that the receiver answered a probe, although it refused the webhook: closes the circuit. Returns whether the circuit was open.
 create function posthorn.report_answer(id integer) returns boolean
   language plpgsql

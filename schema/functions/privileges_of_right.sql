@@ -24,7 +24,7 @@ begin
       ('select, insert, update on posthorn.backfill_runs');
   elsif may = 'manage' then
     return query select 'execute on function posthorn.' || name
-      from unnest('{subscribe,generate_secret,pause,resume,retry,cancel,replay,status}'::text[]) as name;
+      from unnest('{subscribe,generate_secret,pause,resume,retry,cancel,replay,replay_latest,status}'::text[]) as name;
   elsif may = 'read' then
     return query select 'execute on function posthorn.' || name
       from unnest('{status,committed_before,readable_tenants}'::text[]) as name;

@@ -52,6 +52,7 @@ const FUNCTIONS: Readonly<Record<string, Users>> = {
   retry: ['manage'],
   cancel: ['manage'],
   replay: ['manage'],
+  replay_latest: ['manage'],
   // posthorn.watch and what it calls run with the rights of the table's owner.
   backfill: ['send'],
   cancel_backfill: ['send'],
@@ -228,6 +229,7 @@ function callsFor({ tenant, webhook, subscription }: OfTenant): Record<string, r
     retry: [`posthorn.retry('${webhook}')`, `posthorn.retry('${webhook}', ${subscription})`],
     cancel: [`posthorn.cancel('${webhook}')`, `posthorn.cancel('${webhook}', ${subscription})`],
     replay: [`posthorn.replay(${subscription}, '2026-01-01')`],
+    replay_latest: [`posthorn.replay_latest(${subscription})`],
     send_watched: [
       `posthorn.send_watched(1, '{a}', '{1}', null, null, '${tenant}', false)`,
       `posthorn.send_watched(1, '{a}', '{1}', null, '{${tenant}}', null, false)`,

@@ -96,6 +96,11 @@ function callsFor({ tenant, webhook, subscription }: OfTenant): Calls {
       ['select posthorn.replay($1, $2, states => $3)', [subscription, PERIOD[0], ['NULL']]],
       ['select posthorn.replay($1, $2, event_types => $3)', [subscription, PERIOD[0], ['a\\']]],
     ],
+    replay_latest: [
+      ['select posthorn.replay_latest($1, 7, $2)', [subscription, ['a.*']]],
+      ['select posthorn.replay_latest($1)', [subscription]],
+      ['select posthorn.replay_latest($1, event_types => $2)', [subscription, ['a\\']]],
+    ],
     subscribe: [
       subscribe(''),
       subscribe(

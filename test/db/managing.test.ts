@@ -199,6 +199,47 @@ t.test('a replay in SQL starts a task when its transaction commits', async (t) =
   );
 });
 
+t.test('a subscription gets the latest webhooks, also those that it did not have', async (t) => {
+  const { receiver, owner, client, value, send, ends } = await start(t);
+  const old = await value('select posthorn.subscribe($1)', [receiver.url]);
+  const webhooks = [await send(), await send(), await send()];
+  for (const webhook of webhooks) await ends(webhook, 'succeeded');
+  const id = await value(`select posthorn.subscribe($1, event_types => '{order.*}')`, [
+    receiver.url,
+  ]);
+  const statesOf = async (subscription: number) => {
+    const { rows } = await owner.query(
+      `select webhook_id, state, attempt_count from posthorn.deliveries
+       where subscription_id = $1 order by webhook_id`,
+      [subscription],
+    );
+    return rows.map(({ webhook_id, state, attempt_count }) => [webhook_id, state, attempt_count]);
+  };
+  await client.query('begin');
+  t.equal(await value('select posthorn.replay_latest($1, 2)', [id]), 2);
+  await client.query('rollback');
+  t.strictSame(await statesOf(id), []);
+  const none = `select posthorn.replay_latest($1, event_types => '{invoice.*}')`;
+  t.equal(await value(none, [id]), 0);
+  t.equal(await value('select posthorn.replay_latest($1, 2)', [id]), 2);
+  await until('both are delivered', async () =>
+    (await statesOf(id)).every(([, state]) => state === 'succeeded'),
+  );
+  t.strictSame(
+    await statesOf(id),
+    webhooks.slice(1).map((webhook) => [webhook, 'succeeded', 1]),
+  );
+  t.equal(await value('select posthorn.replay_latest($1)', [old]), 3, 'also what it had already');
+  await until('they are sent once more', async () =>
+    (await statesOf(old)).every(([, state, attempts]) => state === 'succeeded' && attempts === 2),
+  );
+  const filtered = await value(
+    `select posthorn.subscribe($1, event_types => '{order.*}', filter => '$.no_such_field == 1')`,
+    [receiver.url],
+  );
+  t.equal(await value('select posthorn.replay_latest($1)', [filtered]), 0, 'its filter holds');
+});
+
 /** Errors of the functions that manage, each with its SQLSTATE. */
 function refusals(ids: { webhook: string; subscription: number }) {
   const { webhook, subscription } = ids;
@@ -206,6 +247,7 @@ function refusals(ids: { webhook: string; subscription: number }) {
     ['23503', `select posthorn.pause(${subscription})`],
     ['23503', `select posthorn.resume(${subscription})`],
     ['23503', `select posthorn.replay(${subscription}, '2026-01-01')`],
+    ['23503', `select posthorn.replay_latest(${subscription})`],
     ['23503', `select posthorn.retry('${webhook}')`],
     ['23503', `select posthorn.retry('${webhook}', ${subscription})`],
     ['23503', `select posthorn.cancel('${webhook}')`],
@@ -268,6 +310,12 @@ t.test('what cannot be done in SQL is refused, with what would be right', async 
     await t.rejects(
       client.query(`select posthorn.replay(${subscription}, ${args})`),
       { code: '22023', hint: /replay/ },
+      args,
+    );
+  for (const args of ['0', '101', 'null', `1, '{}'`, `1, '{a b}'`])
+    await t.rejects(
+      client.query(`select posthorn.replay_latest(${subscription}, ${args})`),
+      { code: '22023', hint: /replay_latest/ },
       args,
     );
   await t.rejects(client.query('select posthorn.pause($1, $2)', [subscription, 'x'.repeat(1001)]), {

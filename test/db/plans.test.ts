@@ -92,6 +92,7 @@ const RARE_FUNCTIONS: Readonly<Record<string, string>> = {
   list_partitions: 'reads the catalogue',
   note_quiet_history: 'looks at one past day, once',
   droppable_days: 'runs once an hour, and looks for one row in each past day',
+  replay_latest: 'reads a day at a time by constants, planned anew each time, when a person asks',
   write_fence: 'writes a trigger when a tenant begins or ends to move, and reads no history',
   webhooks: 'is for people who look at history by SQL',
   attempt_report: 'is for people who look at history by SQL',
