@@ -34,7 +34,7 @@ Examples:
     .option('--retention <duration>', 'how long its bodies are kept, such as 7d')
     .action(createTenant);
   const remove = new Command('delete')
-    .description('delete a tenant that has no subscriptions')
+    .description('delete a tenant, with its subscriptions and keys')
     .argument('<id>', 'id of the tenant')
     .action(deleteTenant);
   for (const one of [list, get, create, remove]) command.addCommand(callsService(one, 'admin'));
