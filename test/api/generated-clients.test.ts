@@ -68,6 +68,9 @@ const GENERATORS: Generator[] = [
       await run(
         [
           'java',
+          // It runs for seconds: to optimize it takes longer than it saves.
+          '-XX:TieredStopAtLevel=1',
+          '-XX:+UseSerialGC',
           '-jar',
           jar,
           'generate',
