@@ -8,17 +8,18 @@ import { startTestService } from '../helpers/service.ts';
 import { until } from '../helpers/until.ts';
 
 const PATH = '/subscriptions/getsubscriptions';
-/** Of 9 MB of JSON, which no socket takes at once. */
-const LENGTH = 20_000;
+/** Subscriptions of 9 MB of JSON, which no socket takes at once. */
+const LARGE = { length: 2_000, bytesEach: 4_000 };
 
-async function startWithMany(t: Test, length = LENGTH) {
+async function startWithMany(t: Test, { length, bytesEach } = LARGE) {
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   const { rows } = await client.query<{ id: number }>(
-    `insert into posthorn.subscriptions (url, status)
-     select 'http://127.0.0.1:9/' || n, 'paused' from generate_series(1, $1) as n
+    `insert into posthorn.subscriptions (url, status, metadata)
+     select 'http://127.0.0.1:9/' || n, 'paused', jsonb_build_object('text', repeat('x', $2))
+     from generate_series(1, $1) as n
      returning id`,
-    [length],
+    [length, bytesEach],
   );
   await client.query('analyze posthorn.subscriptions');
   return { posthorn, client, ids: rows.map(({ id }) => id) };
@@ -29,7 +30,7 @@ async function read(answer: IncomingMessage): Promise<number[]> {
 }
 
 t.test('a list of 20,000 subscriptions is complete and in order', async (t) => {
-  const { posthorn, client, ids } = await startWithMany(t);
+  const { posthorn, client, ids } = await startWithMany(t, { length: 20_000, bytesEach: 1 });
   await client.query('update posthorn.subscriptions set deleted_at = now() where id % 1000 = 0');
   const { status, headers, json } = await posthorn.request('GET', PATH);
   t.equal(status, 200);
@@ -89,7 +90,7 @@ t.test('a statement that fails in the middle cuts the answer off', async (t) => 
 });
 
 t.test('HEAD gets the headers without a length', async (t) => {
-  const { posthorn } = await startWithMany(t, 1000);
+  const { posthorn } = await startWithMany(t, { length: 1000, bytesEach: 1 });
   const request = requestTo(new URL(PATH, posthorn.url), { method: 'HEAD' }).end();
   const [answer] = (await once(request, 'response')) as [IncomingMessage];
   t.equal(answer.statusCode, 200);
