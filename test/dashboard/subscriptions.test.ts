@@ -226,6 +226,23 @@ testInBrowser(
 );
 
 testInBrowser(
+  'a new subscription gets the latest webhooks that were sent before',
+  {},
+  async (t, { page }) => {
+    await create('earlier', { event_types: ['latest.test'] });
+    for (let n = 0; n < 3; n++) await send('latest.test');
+    const id = await create('later', { event_types: ['latest.test'] });
+    await openScreen(page, posthorn, `subscriptions/${id}`);
+    await link(page, 'Send the latest').click();
+    t.equal(await page.getByLabel('How many, at most').inputValue(), '10');
+    await page.getByLabel('How many, at most').fill('2');
+    await button(page, 'Send them').click();
+    await page.getByText('2 deliveries are due now.').waitFor();
+    await until('they have come', () => receivedAt('later').length === 2);
+  },
+);
+
+testInBrowser(
   'a disabled subscription is enabled, and its backlog sent or cancelled',
   {},
   async (t, { page }) => {
@@ -375,6 +392,7 @@ testInBrowser(
       [`subscriptions/${id}?do=enable`, 'What becomes of the deliveries'],
       [`subscriptions/${id}?do=rotate`, 'goes on signing'],
       [`subscriptions/${id}?do=test`, 'Data (JSON)'],
+      [`subscriptions/${id}?do=replay-latest`, 'How many, at most'],
       [`subscriptions/${id}?do=delete`, 'To confirm'],
     ] as const) {
       await openScreen(page, posthorn, path);

@@ -41,6 +41,9 @@ export function Actions({ subscription: { id, url, status }, reload }: ActionsPr
           Send a test
         </a>
       )}
+      <a class="button" href={open('replay-latest')}>
+        Send the latest
+      </a>
       {shows('tasks') && (
         <a class="button" href={to('tasks/new', { kind: 'replay', subscription_id: id })}>
           Replay

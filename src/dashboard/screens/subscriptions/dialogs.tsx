@@ -14,6 +14,7 @@ import { useUrl } from '../../data/use-url.ts';
 import { countOf } from '../../lib/format.ts';
 import { receiverOf } from '../../lib/receiver.ts';
 import { to } from '../../lib/urls.ts';
+import { ReplayLatest } from './replay-latest.tsx';
 import { Rotate } from './rotate.tsx';
 import { TestSend } from './test-send.tsx';
 
@@ -39,6 +40,8 @@ export function Dialogs(props: DialogsProps) {
       return <Rotate {...given} />;
     case 'test':
       return <TestSend {...given} />;
+    case 'replay-latest':
+      return <ReplayLatest {...given} />;
     case 'delete':
       return <Delete {...given} />;
     default:
