@@ -90,7 +90,10 @@ async function readDocument(file: string): Promise<Buffer> {
     const { parse } = await import('yaml');
     return Buffer.from(JSON.stringify(parse(text)) ?? '');
   } catch (error) {
-    const [firstLine] = errorMessage(error).split('\n');
-    throw new OperatorError(`The file ${file} is no YAML: ${firstLine}`, { exitCode: EXIT.usage });
+    // Below it, the library draws the place.
+    const [problem = ''] = errorMessage(error).split('\n');
+    throw new OperatorError(`The file ${file} is no YAML: ${problem.replace(/:$/, '.')}`, {
+      exitCode: EXIT.usage,
+    });
   }
 }

@@ -51,5 +51,5 @@ export const MIGRATION_LOCK = 7_823_114_600_517;
  */
 export const INSTANCE_LOCK = 7_823_114_600_518;
 
-// The SQL function claim_idempotency_keys takes locks of one key too: a hash of the idempotency key, with
-// LOCK_SPACE as the seed. A hash of 64 bits does not meet the keys above by chance.
+// The SQL function claim_idempotency_keys and placement/moves.sql.ts take locks of one key too: a hash of the idempotency
+// key, and of the tenant that is moved, with LOCK_SPACE as the seed. A hash of 64 bits does not meet the keys above by chance.

@@ -277,9 +277,17 @@ async function hasCurrentQueue(client: pg.Client): Promise<boolean> {
   return found.rows.length > 0;
 }
 
+/** The start of a process on a busy machine: modules that are loaded meanwhile delay the answer of Postgres. */
+const CHECK_CONNECT_TIMEOUT_MS = 30_000;
+
 /** @throws when the database has a newer schema of graphile-worker that this version cannot use. */
 async function checkQueue(databaseUrl: string): Promise<void> {
-  const pool = createPool({ connectionString: databaseUrl, purpose: 'migrate', max: 2 });
+  const pool = createPool({
+    connectionString: databaseUrl,
+    purpose: 'migrate',
+    max: 2,
+    connectTimeoutMs: CHECK_CONNECT_TIMEOUT_MS,
+  });
   try {
     await runMigrations({ pgPool: pool, preset: { worker: { logger: silentQueueLogger } } });
   } finally {

@@ -17,6 +17,8 @@ export interface PoolOptions {
    * answer even then, the connection is closed.
    */
   readonly timeoutMs?: number;
+  /** The longest time until a connection is open; left out: 5 s. */
+  readonly connectTimeoutMs?: number;
   /** Which of several servers is used if the URL does not say; left out: the primary. */
   readonly target?: Target;
   /** Postgres settings of every connection of the pool, such as `POOL_PLANS` (planner.ts). */
@@ -75,6 +77,7 @@ export function createPool(options: PoolOptions): pg.Pool {
   const settings = { statement_timeout, ...options.settings };
   const pool = new pg.Pool({
     ...connectionConfig(connectionString, purpose, options.target),
+    ...(options.connectTimeoutMs && { connectionTimeoutMillis: options.connectTimeoutMs }),
     Client: sharesSessions ? clientInTransactions(settings) : HostClient,
     max,
     query_timeout: timeoutMs,

@@ -143,7 +143,9 @@ for (const [what, { jobs, send }] of Object.entries(ways)) {
       const rounds = steady.received.length;
       await send(started, 'steady', 1);
       await steady.waitFor(rounds + 1);
-      t.equal(received(), WAITING + HANGING + inFlight + 1, 'it sent nothing a second time');
+      // One request may have been about to be written when the process was frozen: it has the lease then.
+      const again = received() - (WAITING + HANGING + inFlight + 1);
+      t.ok(again === 0 || again === 1, 'it sent nothing a second time', { again });
       await until(
         'the last one is delivered',
         async () =>

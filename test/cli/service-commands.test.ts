@@ -185,7 +185,7 @@ webhooks:
   writeFileSync(yaml, 'openapi: [3.1.0\nwebhooks: {');
   t.match(await posthornCli('event-types', 'import', yaml), {
     code: 2,
-    stderr: /^posthorn: .*openapi\.yaml cannot be read: .+\n$/,
+    stderr: /^posthorn: The file .*openapi\.yaml is no YAML: .+ at line 2, column 1\.\n$/,
   });
   writeFileSync(yaml, 'a text');
   t.match(await posthornCli('event-types', 'import', yaml), { code: 4, stderr: /answered 400: / });

@@ -316,6 +316,7 @@ t.test('no statement elsewhere changes deliveries', async (t) => {
     'schema/functions/accept_general.sql',
     'schema/functions/cancel_deliveries.sql',
     'schema/functions/reopen.sql',
+    'schema/functions/replay_latest.sql',
     'schema/functions/store_webhook.sql',
     'schema/functions/store_webhooks.sql',
   ]);
