@@ -57,7 +57,7 @@ const ROOT = join(import.meta.dirname, '..');
 
 const HELP = `npm run bench -- [options]
 
-  --quick            shows in two minutes that all scenarios work; the figures mean little
+  --quick            shows in under ten minutes that all scenarios work; the figures mean little
   --only NAMES       runs only these scenarios, separated by commas:
                      ${SCENARIOS.map(({ name }) => name)
                        .join(', ')
