@@ -129,8 +129,15 @@ export function createPresence(
   session.onLost(() => {
     client = undefined;
   });
+  // One at a time, because any role may notify, as often as it likes.
+  let isAsked = false;
   // Somebody waits to see that no attempt is under way. If it fails, the periodic beat tells why.
-  session.listen(BEAT_CHANNEL, () => void beat(true).catch(() => {}));
+  session.listen(BEAT_CHANNEL, async () => {
+    if (isAsked) return;
+    isAsked = true;
+    await beat(true).catch(() => {});
+    isAsked = false;
+  });
 
   /** Writes the pool's row, one pool after the other. Returns whether there was none. */
   function announce(connected: pg.Client, id: string): Promise<boolean> {

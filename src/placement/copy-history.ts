@@ -7,7 +7,7 @@ export interface Sides {
   readonly target: pg.Pool;
 }
 
-/** What a round has done. */
+/** How many webhooks a round of copying has compared and copied. */
 export interface Copied {
   /** Webhooks whose rows differed, and were copied with their deliveries and attempts. */
   readonly webhooks: number;
@@ -17,7 +17,7 @@ export interface Copied {
 
 /** Webhooks that are compared at once. */
 const WINDOW = 2_000;
-/** What is copied in one transaction, if it is more than one webhook. */
+/** One transaction copies at most so many bytes and rows, or a single webhook. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 const BATCH_ROWS = 5_000;
 

@@ -50,7 +50,7 @@ async function countedUntil(client: pg.ClientBase, lock = ''): Promise<Date> {
 
 const CLASSES = `{${DURATION_CLASSES.join(',')}}`;
 
-/** What happened from $2 on and before $3, as history/count.sql.ts counts it. */
+/** Counts the attempts and webhooks from the time $2 until before $3, in the same way as history/count.sql.ts. */
 const HAPPENED = `
   attempts as materialized (
     select a.subscription_id, date_trunc('minute', a.at, 'UTC') as minute, a.status::text as metric,

@@ -2,7 +2,7 @@
 import type pg from 'pg';
 import { LOCK_SPACE } from '../db/advisory-locks.ts';
 
-/** What a move does, in this order. `undo` takes back the first four; after `open` there is no way back. */
+/** The phases of a move, in their order. `undo` takes back the first four. After the switch to `open`, a move can only be finished. */
 export type Phase = 'prepare' | 'copy' | 'pause' | 'close' | 'open' | 'clean up' | 'undo';
 
 /** A move that is not finished. */

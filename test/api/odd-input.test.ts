@@ -8,7 +8,7 @@ const UPDATE = '/subscriptions/updatesubscription';
 const DEEP = '['.repeat(100_000) + ']'.repeat(100_000);
 const cursor = (position: unknown) => Buffer.from(JSON.stringify(position)).toString('base64url');
 
-/** Of all tests that need no settings and no database of their own. */
+/** One service, shared by all tests that need no settings and no database of their own. */
 const posthorn = await startTestService(t);
 
 t.test('a URL is stored as the URL standard spells it, and shown as it is stored', async (t) => {

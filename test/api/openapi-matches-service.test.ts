@@ -15,7 +15,7 @@ interface Operation {
   requestBody?: unknown;
 }
 
-/** Of all tests that need no settings and no database of their own. */
+/** One service, shared by all tests that need no settings and no database of their own. */
 const posthorn = await startTestService(t);
 
 t.test(

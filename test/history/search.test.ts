@@ -9,7 +9,7 @@ import { startTestService } from '../helpers/service.ts';
 
 const STATES = ['pending', 'held', 'succeeded', 'failed', 'cancelled'] as const;
 const WEBHOOKS = 2_500;
-/** Of a search that finds much, small pages would be more of the same. */
+/** A search that finds many webhooks is read in larger pages: more small ones would prove nothing new. */
 const MAX_PAGES = 30;
 
 /** The condition of each filter, as one would write it without thinking of its cost. */
