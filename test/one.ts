@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import pg from 'pg';
 import { migrate } from '../src/db/migrate.ts';
+import { buildBundles } from './helpers/bundles.ts';
 import { buildDashboard } from './helpers/dashboard.ts';
 import { RUN_VARIABLE, type TestRun } from './helpers/run.ts';
 import { endThrowaway, startThrowaway } from './helpers/throwaway.ts';
@@ -14,6 +15,8 @@ import { withDatabase } from './helpers/urls.ts';
 const ROOT = join(import.meta.dirname, '..');
 /** As .taprc has it. */
 const FILE_SECONDS = '1200';
+/** As .taprc has it too. */
+const USE_BUNDLES = join(import.meta.dirname, 'helpers', 'use-bundles.ts');
 const KEPT = join(ROOT, '.tap', 'one.json');
 
 /** The run that is kept, if its server still answers. */
@@ -88,8 +91,9 @@ if (first === '--stop') {
 }
 await prepare();
 await buildDashboard();
+await buildBundles();
 for (const file of [first, ...others]) {
-  const { status } = spawnSync(process.execPath, [file], {
+  const { status } = spawnSync(process.execPath, ['--import', USE_BUNDLES, file], {
     stdio: 'inherit',
     env: { ...process.env, [RUN_VARIABLE]: KEPT, TAP_TIMEOUT: FILE_SECONDS },
   });

@@ -1,6 +1,8 @@
-// Runs once before the test files: a server for the run, a migrated database to copy, and the pages of the dashboard.
+// Runs once before the test files: a server for the run, a migrated database to copy, the pages of the dashboard, and
+// packages in few files.
 import pg from 'pg';
 import { migrate } from '../../src/db/migrate.ts';
+import { buildBundles } from './bundles.ts';
 import { buildDashboard } from './dashboard.ts';
 import { writeRun } from './run.ts';
 import { startThrowaway } from './throwaway.ts';
@@ -18,6 +20,7 @@ await client.query(`create database ${template}`);
 await client.end();
 await migrate(withDatabase(adminUrl, template));
 await buildDashboard();
+await buildBundles();
 writeRun({ adminUrl, template, dataDir });
 // The server goes on; after.ts stops it.
 process.exit();
