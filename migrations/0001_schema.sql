@@ -375,8 +375,10 @@ create table posthorn.workers (
   started_at timestamptz not null default now(),
   -- When it last reported that it is alive, which it does every five seconds.
   seen_at timestamptz not null default clock_timestamp(),
-  -- Attempts that have begun and are not recorded yet, by subscription, at the time `seen_at`.
-  in_flight jsonb
+  -- Attempts of the process that have begun and are not recorded yet, by subscription. All rows of a process have the same.
+  in_flight jsonb,
+  -- The latest questions (src/placement/drain.ts) that it had heard, and acted on, before it counted in_flight.
+  answered text[] not null default '{}'
 );
 comment on table posthorn.workers is 'Worker processes that are alive.';
 

@@ -495,6 +495,7 @@ create table posthorn.tasks (
 );
 CREATE INDEX tasks_of_tenant ON posthorn.tasks USING btree (tenant, id);
 CREATE INDEX tasks_unfinished ON posthorn.tasks USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
+CREATE TRIGGER require_open BEFORE INSERT ON posthorn.tasks FOR EACH ROW EXECUTE FUNCTION posthorn.require_open_tenant();
 
 -- The owners of subscriptions, webhooks, deliveries and keys. Where no tenant is named, it is `default`.
 create table posthorn.tenants (
@@ -517,6 +518,7 @@ create table posthorn.tenants (
 );
 CREATE TRIGGER notify_changed AFTER INSERT OR DELETE OR UPDATE ON posthorn.tenants FOR EACH ROW EXECUTE FUNCTION posthorn.notify_tenant_changed();
 CREATE TRIGGER notify_event_type_rules_changed AFTER INSERT OR UPDATE OF strict_event_types, validate_event_types ON posthorn.tenants FOR EACH ROW EXECUTE FUNCTION posthorn.notify_event_type_rules_changed();
+CREATE TRIGGER require_open BEFORE UPDATE OF name, metadata, retention_ms, strict_event_types, validate_event_types, portal, deleted_at ON posthorn.tenants FOR EACH ROW WHEN ((old.closed_at IS NOT NULL)) EXECUTE FUNCTION posthorn.refuse_closed_change();
 
 -- Webhooks that watches with on_error => 'skip' could not send. The workers merge old rows of a watch into one.
 create table posthorn.watch_failures (
@@ -563,6 +565,7 @@ create table posthorn.workers (
   started_at timestamp with time zone not null default now(),
   seen_at timestamp with time zone not null default clock_timestamp(),
   in_flight jsonb,
+  answered text[] not null default '{}'::text[],
   constraint workers_pkey PRIMARY KEY (id),
   constraint workers_pool_id_key UNIQUE (pool_id)
 );
@@ -1415,6 +1418,13 @@ create function posthorn.refuse_body(what text, bytes bigint, max_body_bytes big
   as …; -- schema/functions/refuse_body.sql
 -- may be executed by: nobody but the owner
 
+-- Trigger: refuses changes to a tenant that is closed in this database.
+create function posthorn.refuse_closed_change() returns trigger
+  language plpgsql security definer
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/refuse_closed_change.sql
+-- may be executed by: nobody but the owner
+
 -- Trigger: refuses a webhook of a tenant that is closed in this database.
 create function posthorn.refuse_closed_tenant() returns trigger
   language plpgsql security definer
@@ -1485,7 +1495,14 @@ create function posthorn.require_open(tenant text, is_closed boolean) returns vo
   as …; -- schema/functions/require_open.sql
 -- may be executed by: nobody but the owner
 
--- Trigger: refuses changes to a subscription, a key or an event type whose tenant is closed in this database.
+-- Raises PH002 if the tenant of one of these subscriptions is closed. Otherwise none is closed before the transaction ends. Returns true.
+create function posthorn.require_open_subscriptions(ids integer[]) returns boolean
+  language plpgsql
+  set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off
+  as …; -- schema/functions/require_open_subscriptions.sql
+-- may be executed by: nobody but the owner
+
+-- Trigger: refuses changes to a subscription, a key or an event type, and new bulk operations, whose tenant is closed in this database.
 create function posthorn.require_open_tenant() returns trigger
   language plpgsql security definer
   set DateStyle=ISO, MDY; TimeZone=UTC; array_nulls=on; search_path=pg_catalog, pg_temp; standard_conforming_strings=on; transform_null_equals=off

@@ -22,6 +22,7 @@ begin
   if coalesce(cardinality(webhooks), 0) = 0 then
     return 0;
   end if;
+  perform posthorn.require_open_subscriptions(subscriptions);
   -- Text, because there is no min(uuid) before Postgres 18.
   select min(id::text collate "C"), max(id::text collate "C") from unnest(webhooks) as w (id) into first_id, last_id;
   with cancelled as (

@@ -6,7 +6,8 @@
 -- snapshot too. It does not exist before the first tenant is closed, so it costs nothing until then. After that it
 -- costs a comparison for each webhook.
 --
--- The row of the tenant is locked first, as by those who create something of it and then send.
+-- The row of the tenant is locked first, as by those who change something of it (require_open_tenant,
+-- require_open_subscriptions), and then perhaps send.
 create or replace function posthorn.close_tenant(tenant text) returns void
   language plpgsql
   set standard_conforming_strings = on set transform_null_equals = off set array_nulls = on

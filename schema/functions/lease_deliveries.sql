@@ -149,6 +149,7 @@ begin
   ) as u
   where u.place = 1 or coalesce(u.bytes_so_far, 0) <= max_bytes
   into webhooks, attempts, tokens, event_types;
+  perform posthorn.require_open_subscriptions(array[subscription]);
   leased_until := moment + lease_ms * interval '1 millisecond';
   insert into posthorn.leases (subscription_id, webhook_id, attempt_number, token, leased_at, ends_at)
   select subscription, w.webhook_id, w.attempt + 1, w.token, moment, leased_until

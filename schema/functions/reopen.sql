@@ -29,6 +29,7 @@ begin
   if many = 0 then
     return 0;
   end if;
+  perform posthorn.require_open_subscriptions(subscriptions);
   -- A statement of its own, so that the next one sees what was committed before it was granted.
   perform pg_advisory_xact_lock_shared(1347637332, -2);
   -- A snapshot from before that cannot see it. The lock on the rows fails with 40001 if they were erased since.

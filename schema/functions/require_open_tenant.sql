@@ -15,7 +15,7 @@ begin
 end
 $$;
 comment on function posthorn.require_open_tenant is
-  'Trigger: refuses changes to a subscription, a key or an event type whose tenant is closed in this database.';
+  'Trigger: refuses changes to a subscription, a key or an event type, and new bulk operations, whose tenant is closed in this database.';
 revoke execute on function posthorn.require_open_tenant from public;
 
 create or replace trigger require_open before insert or update of tenant, url, format, description, metadata, deleted_at,
@@ -25,5 +25,7 @@ create or replace trigger require_open before insert or update of tenant, url, f
   on posthorn.subscriptions for each row execute function posthorn.require_open_tenant();
 create or replace trigger require_open before insert or update of tenant, scopes, expires_at, revoked_at
   on posthorn.keys for each row execute function posthorn.require_open_tenant();
+create or replace trigger require_open before insert on posthorn.tasks
+  for each row execute function posthorn.require_open_tenant();
 create or replace trigger require_open before insert or update or delete
   on posthorn.event_types for each row execute function posthorn.require_open_tenant();

@@ -15,6 +15,7 @@ as $$
 declare
   status posthorn.subscription_status;
 begin
+  perform posthorn.require_open_subscriptions(array[set_paused.id]);
   if paused then
     update posthorn.subscriptions s
     set status = 'paused', status_reason = reason,

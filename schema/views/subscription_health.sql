@@ -30,9 +30,13 @@ select
     limit 1
   ) as oldest_held_at,
   (
-    select coalesce(sum((w.in_flight ->> s.id::text)::integer), 0)::integer
-    from posthorn.workers w
-    where w.in_flight ? s.id::text
+    select coalesce(sum(p.attempts), 0)::integer
+    from (
+      select max((w.in_flight ->> s.id::text)::integer) as attempts
+      from posthorn.workers w
+      where w.in_flight ? s.id::text
+      group by w.host, w.pid
+    ) as p
   ) + case when s.url is null
     then (select count(*)::integer from posthorn.leases l where l.subscription_id = s.id) else 0
   end as in_flight,

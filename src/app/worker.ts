@@ -157,7 +157,10 @@ export function createWorker(options: WorkerOptions): Worker {
     session,
     health.watch('presence', "renewing this worker's lease"),
     log,
-    () => deliverer.attemptsUnderWay(),
+    {
+      underWay: () => deliverer.attemptsUnderWay(),
+      forget: (tenant) => subscriptions.dropTenant(tenant),
+    },
   );
   const deliverer = createDeliverer({
     pool: deliveryPool,

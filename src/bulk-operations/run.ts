@@ -5,7 +5,8 @@ import { BATCH_PLANS, planWith } from '../db/planner.ts';
 import { inTransaction, type Queryable } from '../db/transaction.ts';
 import { cancelDeliveries } from '../deliveries/cancel.sql.ts';
 import { reopen } from '../deliveries/reopen.sql.ts';
-import { errorMessage } from '../lib/errors.ts';
+import { TENANT_CLOSED } from '../intake/errors.ts';
+import { errorCode, errorMessage } from '../lib/errors.ts';
 import { createSlots } from '../lib/slots.ts';
 import { BATCH_CHANGES, chooseEnded, chooseOwed, type TaskRow } from './batch.sql.ts';
 import { enqueueTask, type TaskKind } from './store.ts';
@@ -59,8 +60,9 @@ export function createTaskRunner({ pool, wakeIn, log }: TaskRunnerOptions): Task
       try {
         batch = await inTransaction(pool, (client) => runBatch(client, id));
       } catch (error) {
-        // An outage of the database passes; any other error would come again with each batch.
-        if (isUnavailable(error)) throw error;
+        // An outage of the database passes, and so does the close of a tenant that cannot move while it has a task. Any
+        // other error would come again with each batch.
+        if (isUnavailable(error) || errorCode(error) === TENANT_CLOSED) throw error;
         log.error({ err: error, task: id }, 'a task failed');
         await failTask(pool, id, errorMessage(error));
         return;

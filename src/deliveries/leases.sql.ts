@@ -115,6 +115,8 @@ export interface LeaseKeys {
 /**
  * Ends leases of a subscription. Whoever ends a lease has to record its attempt in the same transaction, unless it is
  * given back.
+ *
+ * @throws an error with the SQLSTATE PH002 if the tenant moves: its leases are ended in its new database.
  */
 export async function endLeases(
   client: Pick<pg.ClientBase, 'query'>,
@@ -132,7 +134,7 @@ export async function endLeases(
         from posthorn.leases l
         join unnest($2::uuid[], $3::integer[]) as k (webhook_id, token)
           on k.webhook_id = l.webhook_id and k.token = l.token
-        where l.subscription_id = $1
+        where l.subscription_id = $1 and (select posthorn.require_open_subscriptions(array[$1::integer]))
         order by l.webhook_id
         for update of l
       ), ended as (

@@ -5,7 +5,11 @@ import { TIMEOUT_MS } from '../db/pool.ts';
 import { HAND_OVER_NAMES } from '../deliveries/handed-over.sql.ts';
 
 export const BEAT_EVERY_MS = 5_000;
-/** A notification on it makes every worker send a beat at once. */
+/**
+ * A notification on it makes every worker send a beat at once. Its payload is a question: an id, a space and a tenant. A
+ * worker forgets what it has cached of the tenant's subscriptions, then counts its attempts under way, and writes both the
+ * id and the count to its rows. So no attempt that began by an older state of a subscription is missing there.
+ */
 export const BEAT_CHANNEL = 'posthorn_beats';
 /** The third worker and further ones beat half as often: two find dead workers within five seconds, whichever of them dies. */
 export const SPARE_PACE = 2;
@@ -41,12 +45,14 @@ const IS_QUEUE = `pool_id not like '${HAND_OVER_NAMES}' and pool_id not like '${
 
 /** The options of `sendBeat`. */
 export interface BeatOptions {
-  /** The pools of this process. The row of the first one shows the open requests. */
+  /** The pools of this process. */
   readonly poolIds: readonly string[];
   /** True: no worker may be taken for dead. */
   readonly renewOnly: boolean;
   /** Attempts under way by subscription, as JSON; null: there are none. */
   readonly inFlight: string | null;
+  /** The ids of the latest questions that were heard before these attempts were counted. */
+  readonly answered: readonly string[];
   /** True: a worker that was silent for `LEASE_SECONDS` is dead. */
   readonly silenceCounts: boolean;
   /** The time since the beat before, by the clock of this process. */
@@ -72,7 +78,7 @@ export interface Beat {
 /** Renews the leases of this process, and frees the jobs of dead workers. */
 export async function sendBeat(
   pool: pg.Pool,
-  { poolIds, renewOnly, inFlight, silenceCounts, sinceMs }: BeatOptions,
+  { poolIds, renewOnly, inFlight, answered, silenceCounts, sinceMs }: BeatOptions,
 ): Promise<Beat> {
   const { rows } = await pool.query<Beat>({
     name: 'beat',
@@ -83,7 +89,7 @@ export async function sendBeat(
           where pool_id = ($1::text[])[1]
         ), mine as (
           update posthorn.workers
-          set seen_at = clock_timestamp(), in_flight = case when pool_id = ($1::text[])[1] then $3::jsonb end
+          set seen_at = clock_timestamp(), in_flight = $3::jsonb, answered = $6
           where pool_id = any($1)
           returning pool_id
         ), dead as (
@@ -109,7 +115,7 @@ export async function sendBeat(
               and id < (select min(id) from posthorn.workers where ${IS_QUEUE} and pool_id = any($1))
           ) as older,
           (select count(*) from freed) as freed`,
-    values: [poolIds, renewOnly, inFlight, silenceCounts, sinceMs],
+    values: [poolIds, renewOnly, inFlight, silenceCounts, sinceMs, answered],
   });
   return rows[0] as Beat;
 }

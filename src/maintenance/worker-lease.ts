@@ -24,6 +24,8 @@ const SETTLED_MS = 3_000;
 const AWAY_MS = 4 * BEAT_EVERY_MS;
 /** After such a step, all workers have renewed their leases by the new clock within this time. */
 const STEP_SETTLED_MS = 4 * BEAT_EVERY_MS;
+/** More may be asked at the same time. Then some ask again until their turn comes. */
+const MAX_ANSWERED = 16;
 
 export interface Presence {
   /**
@@ -65,6 +67,14 @@ export interface Presence {
   onFreed(listener: () => void): void;
 }
 
+/** The attempts of this process, as far as others may ask about them. */
+export interface Attempts {
+  /** Returns the attempts under way by subscription, which each beat writes to the worker's rows. */
+  underWay(): [subscriptionId: number, attempts: number][];
+  /** From now on, an attempt begins only by what the database says of the tenant's subscriptions now or later. */
+  forget(tenant: string): void;
+}
+
 interface PendingRegistration {
   readonly poolId: string;
   readonly resolve: () => void;
@@ -79,14 +89,14 @@ interface PendingRegistration {
  *
  * @param session must not be started yet.
  * @param loop told how the beats go.
- * @param inFlight returns the attempts under way by subscription, which each beat writes to the worker's row.
+ * @param attempts what others may ask of the attempts of this process.
  */
 export function createPresence(
   pool: pg.Pool,
   session: Session,
   loop: Loop,
   log: Logger,
-  inFlight: () => [subscriptionId: number, requests: number][] = () => [],
+  attempts: Attempts = { underWay: () => [], forget: () => {} },
 ): Presence {
   const known = new Set<string>();
   const leftBehind = new Set<string>();
@@ -131,9 +141,15 @@ export function createPresence(
   });
   // One at a time, because any role may notify, as often as it likes.
   let isAsked = false;
-  // Somebody waits to see that no attempt is under way. If it fails, the periodic beat tells why.
-  session.listen(BEAT_CHANNEL, async () => {
+  let answered: readonly string[] = [];
+  // Somebody waits to see that no attempt is under way, and asks again until then. If it fails, the periodic beat tells why.
+  session.listen(BEAT_CHANNEL, async (question) => {
     if (isAsked) return;
+    const [id, tenant] = question.split(' ');
+    if (id !== undefined && tenant !== undefined && !answered.includes(id)) {
+      attempts.forget(tenant);
+      answered = [...answered, id].slice(-MAX_ANSWERED);
+    }
     isAsked = true;
     await beat(true).catch(() => {});
     isAsked = false;
@@ -188,6 +204,7 @@ export function createPresence(
       poolIds,
       renewOnly,
       inFlight: inFlightAsJson(),
+      answered,
       silenceCounts,
       sinceMs,
     });
@@ -226,7 +243,7 @@ export function createPresence(
   }
 
   function inFlightAsJson(): string | null {
-    const open = inFlight();
+    const open = attempts.underWay();
     return open.length === 0 ? null : JSON.stringify(Object.fromEntries(open));
   }
 

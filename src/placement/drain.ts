@@ -1,20 +1,19 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { OperatorError } from '../lib/errors.ts';
 import { BEAT_CHANNEL, LEASE_SECONDS } from '../maintenance/worker-beat.sql.ts';
 import { MOVING_REASON } from './copy-rows.ts';
 import { asMover } from './mover.ts';
 
-/** A worker learns of a pause within a moment. What its row says of attempts counts from this time on. */
-const LEARNED_SECONDS = 2;
-const LOOK_EVERY_MS = 250;
+/** Workers answer within milliseconds, and receivers may take minutes. Each look costs a statement of each worker. */
+const FIRST_LOOK_MS = 25;
+const LOOK_EVERY_MS = 500;
 
 /**
- * Pauses the active subscriptions of a tenant, and waits until no worker has an attempt under way for them whose result
- * is not recorded. Workers that gave no sign of life for so long that they count as dead are not waited for: they send
- * nothing any more.
- *
- * If it was done before, and no subscription has been resumed since, it waits for nothing.
+ * Pauses the active subscriptions of a tenant, and waits until no worker has an attempt under way for the tenant whose
+ * result is not recorded, and none can begin: each worker has said that it has heard of this pause, and what was under way
+ * after that. Workers that gave no sign of life for so long that they count as dead are not waited for: they send nothing
+ * any more.
  *
  * @param signal ends the waiting; the subscriptions stay paused.
  */
@@ -26,10 +25,12 @@ export async function drain(source: pg.Pool, tenant: string, signal: AbortSignal
       [tenant, MOVING_REASON],
     ),
   );
-  while (await isBusy(source, tenant)) {
+  const question = randomUUID();
+  for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LOOK_EVERY_MS)) {
     signal.throwIfAborted();
-    await source.query(`notify ${BEAT_CHANNEL}`);
-    await sleep(LOOK_EVERY_MS);
+    await source.query('select pg_notify($1, $2)', [BEAT_CHANNEL, `${question} ${tenant}`]);
+    await sleep(waitMs);
+    if (!(await isBusy(source, tenant, question))) return;
   }
 }
 
@@ -54,57 +55,16 @@ export async function resumeMoved(pool: pg.Pool, tenant: string): Promise<void> 
   });
 }
 
-async function isBusy(source: pg.Pool, tenant: string): Promise<boolean> {
+async function isBusy(source: pg.Pool, tenant: string, question: string): Promise<boolean> {
   const { rows } = await source.query<{ busy: boolean }>(
-    `with paused as materialized (
-       select id, status_changed_at as at from posthorn.subscriptions
-       where tenant = $1 and deleted_at is null and status = 'paused' and status_reason = $2
-     ), last as materialized (
-       select max(at) as at from paused
-     )
-     select exists (
-       select from posthorn.workers w, last
+    `select exists (
+       select from posthorn.workers w
        where w.seen_at > clock_timestamp() - interval '${LEASE_SECONDS} seconds'
-         and (w.seen_at < last.at + interval '${LEARNED_SECONDS} seconds'
-           or exists (select from jsonb_object_keys(w.in_flight) as f (id) where f.id::integer in (select id from paused)))
+         and ($2 <> all (w.answered) or exists (
+           select from jsonb_object_keys(w.in_flight) as f (id)
+           join posthorn.subscriptions s on s.id = f.id::integer and s.tenant = $1))
      ) as busy`,
-    [tenant, MOVING_REASON],
+    [tenant, question],
   );
   return (rows[0] as { busy: boolean }).busy;
-}
-
-/** Transactions that have changed deliveries, and are open. */
-const OPEN_CHANGES = `
-  select l.virtualtransaction as id, l.pid
-  from pg_catalog.pg_locks l
-  where l.locktype = 'relation' and l.granted and l.mode = 'RowExclusiveLock'
-    and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
-    and (l.relation = 'posthorn.deliveries'::regclass
-      or l.relation in (select inhrelid from pg_catalog.pg_inherits where inhparent = 'posthorn.deliveries'::regclass))`;
-
-/**
- * Waits until the transactions have ended that have changed deliveries by now: the fence is on webhooks, and one of them
- * may be a retry or a cancellation that was begun before requests had to wait.
- *
- * @throws OperatorError when one of them is still open after `timeoutMs`.
- */
-export async function awaitOpenChanges(
-  source: pg.Pool,
-  { timeoutMs }: { readonly timeoutMs: number },
-): Promise<void> {
-  const { rows } = await source.query<{ id: string }>(OPEN_CHANGES);
-  const ids = rows.map(({ id }) => id);
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const { rows: left } = await source.query<{ pid: number }>(
-      `select distinct pid from (${OPEN_CHANGES}) as o where id = any($1)`,
-      [ids],
-    );
-    if (left.length === 0) return;
-    if (performance.now() > deadline)
-      throw new OperatorError(
-        `Transactions that have changed deliveries are still open (pid ${left.map(({ pid }) => pid).join(', ')}). End them, and run the command again.`,
-      );
-    await sleep(LOOK_EVERY_MS / 5);
-  }
 }

@@ -15,8 +15,8 @@ interface FenceOptions {
 }
 
 /**
- * Closes a tenant in a database: once this resolves, no transaction can commit a webhook, a subscription, a key or
- * an event type of it there, whenever that transaction began. What was open before has ended.
+ * Closes a tenant in a database: once this resolves, no transaction can commit a change to it there (a webhook, a
+ * setting, a retry, a lease…), whenever that transaction began. What was open before has ended. Workers go on.
  *
  * @throws OperatorError when other transactions have kept it from its locks for `timeoutMs`; it names them. The tenant is
  *   open then.
@@ -61,7 +61,7 @@ async function inShortTries(
       if (![LOCK_NOT_AVAILABLE, DEADLOCK].includes(errorCode(error) ?? '')) throw error;
       if (performance.now() >= deadline)
         throw new OperatorError(
-          `The tenant ${tenant} cannot be closed or opened, because other transactions have sent webhooks and are still open: ${await openSenders(client)}. End them, and try again.`,
+          `The tenant ${tenant} cannot be closed or opened, because other transactions have sent webhooks or changed something and are still open: ${await openSenders(client)}. End them, and try again.`,
         );
     } finally {
       client.release();
@@ -77,7 +77,7 @@ async function openSenders(client: pg.ClientBase): Promise<string> {
      from pg_stat_activity a
      where a.datname = current_database() and a.pid <> pg_backend_pid() and exists (
        select from pg_locks l
-       where l.pid = a.pid and l.granted and l.mode = 'RowExclusiveLock'
+       where l.pid = a.pid and l.granted and l.mode in ('RowShareLock', 'RowExclusiveLock')
          and l.relation in ('posthorn.webhook_payloads'::regclass, 'posthorn.tenants'::regclass))
      order by a.xact_start
      limit 3`,

@@ -8,7 +8,7 @@ import { type Copied, copyHistory, timeOf } from './copy-history.ts';
 import { copyRest, copySettings } from './copy-rows.ts';
 import { copyCounts } from './counts.ts';
 import { readHomes, readPlacement, setMoving, switchHome } from './directory.sql.ts';
-import { awaitOpenChanges, drain, resumeMoved } from './drain.ts';
+import { drain, resumeMoved } from './drain.ts';
 import { closeTenant, openTenant } from './fence.ts';
 import { leave } from './leave.ts';
 import { createClosed } from './mover.ts';
@@ -233,7 +233,6 @@ async function copyAll(options: MoveOptions, move: moves.Move): Promise<void> {
   await closeTenant(sides.source, tenant, FENCE);
   // Somebody may have resumed or created a subscription since.
   await drain(sides.source, tenant, signal);
-  await awaitOpenChanges(sides.source, FENCE);
   await requireMovable(sides, tenant, encryptionKeys);
   // Webhooks of subscriptions that were created since need these at the target.
   await copyRest(sides, tenant);

@@ -62,6 +62,8 @@ export interface SubscriptionCache {
    * this too, so that its next request sees the change.
    */
   drop(id: number): void;
+  /** Does the same with all subscriptions of a tenant. */
+  dropTenant(tenant: string): void;
   /** As `get`, but without a promise, for the hot path: undefined if the subscription is not cached. */
   peek(id: number): CachedSubscription | null | undefined;
 }
@@ -151,6 +153,11 @@ export function createSubscriptionCache(
   return {
     peek,
     drop,
+    dropTenant(tenant) {
+      // Also what is being loaded, whose tenant is not known yet.
+      changes += 1;
+      for (const [id, { value }] of entries) if (value?.tenant === tenant) entries.delete(id);
+    },
     async get(id) {
       const known = peek(id);
       return known === undefined ? await loader.add(id) : known;

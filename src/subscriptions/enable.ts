@@ -38,7 +38,7 @@ export async function enableSubscription(
         update posthorn.subscriptions
         set status = $2, status_reason = $3, status_changed_at = now(), updated_at = now(),
             skip_until = ${skip ? 'posthorn.uuidv7()' : 'null'}
-        where id = $1 and tenant = $4 and deleted_at is null
+        where id = $1 and tenant = $4 and deleted_at is null and posthorn.require_open_subscriptions(array[id])
         returning id
       ), forgotten as (
         -- For a subscription that was active already; otherwise a trigger does it too.

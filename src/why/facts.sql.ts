@@ -202,8 +202,9 @@ export async function readFacts(
        a.attempt_number, a.at as attempt_at, a.status as attempt_status, a.response_code, a.error_code, a.error,
        a.duration_ms,
        b.owner as backlog_owner, s.url is null as is_pulled, b.pulled_at, l.leased_at, l.ends_at,
-       (select coalesce(sum((w.in_flight ->> s.id::text)::integer), 0)::integer
-         from posthorn.workers w where w.in_flight ? s.id::text) as in_flight,
+       (select coalesce(sum(p.attempts), 0)::integer from (
+         select max((w.in_flight ->> s.id::text)::integer) as attempts
+         from posthorn.workers w where w.in_flight ? s.id::text group by w.host, w.pid) as p) as in_flight,
        (select coalesce(array_agg(w.pool_id), '{}') from posthorn.workers w where ${ALIVE}) as alive
      from posthorn.deliveries d
      join posthorn.subscriptions s on s.id = d.subscription_id

@@ -71,7 +71,7 @@ const FUNCTIONS: Readonly<Record<string, Users>> = {
 };
 /** Functions that only the owner may call. A new function is added here, or above. */
 const OWNERS = `
-  close_tenant open_tenant write_fence refuse_closed_tenant require_open require_open_tenant notify_placement_changed
+  close_tenant open_tenant write_fence refuse_closed_tenant refuse_closed_change require_open require_open_subscriptions require_open_tenant notify_placement_changed
   note_quiet_history wake_history live_history write_live_views held_of_woken_days
   accept accept_general add_deliver_jobs allow_manager allow_reporter allow_right allow_sender allowed_tenants begin_task
   cancel_deliveries check_deliver_at check_filter check_headers check_json check_plain_condition check_sending claim_idempotency_keys count_json_elements create_partition deliver_job
