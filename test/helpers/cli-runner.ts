@@ -15,6 +15,7 @@ export interface CommandToRun {
   readonly env: Readonly<Record<string, string>>;
 }
 
+const USE_BUNDLES = join(import.meta.dirname, 'use-bundles.ts');
 const CHILD = join(import.meta.dirname, 'cli-runner-child.ts');
 
 /**
@@ -30,6 +31,8 @@ export function startCliRunner(
     ([name]) => !/^(POSTHORN_|TAP|NODE_OPTIONS|DATABASE_URL)/.test(name),
   );
   const child = fork(CHILD, {
+    // By its whole path: the options of this process say it from another folder.
+    execArgv: ['--import', USE_BUNDLES],
     cwd: import.meta.dirname,
     env: Object.fromEntries(inherited),
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
