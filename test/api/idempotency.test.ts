@@ -256,8 +256,8 @@ t.test('a key is free again after 24 hours, and its day is dropped', async (t) =
   const posthorn = await startTestService(t);
   const client = await connect(t, posthorn.databaseUrl);
   await client.query(
-    `select posthorn.create_partition('idempotency_keys', day - interval '4 days', day - interval '1 day')
-     from (select date_trunc('day', now() at time zone 'UTC') at time zone 'UTC' as day) as today`,
+    `select posthorn.create_partition('idempotency_keys', min(from_at) - interval '3 days', min(from_at))
+     from posthorn.list_partitions() where parent = 'idempotency_keys'`,
   );
   const key = randomUUID();
   const first = (await send(posthorn, key)).json.webhook_id;

@@ -52,19 +52,25 @@ t.test('a partition that somebody dropped is made again, whichever table lost it
 t.test('whatever a table lost, making the coming week fills exactly that', async (t) => {
   const databaseUrl = await createTestDatabase(t);
   const client = await connect(t, databaseUrl);
-  const covered = async () =>
+  const covered =
+    'select parent, range_agg(tstzrange(from_at, until_at)) as time from posthorn.list_partitions() group by parent';
+  await client.query(`create temporary table at_first as ${covered}`);
+  // Of yesterday there are only keys, and nobody makes a day that has ended meanwhile.
+  const different = async () =>
     (
       await client.query(
-        `select parent, range_agg(tstzrange(from_at, until_at))::text as time
-         from posthorn.list_partitions() group by parent order by parent`,
+        `select parent, a.time as at_first, c.time as now
+         from at_first a full join (${covered}) c using (parent)
+         where (c.time <@ a.time and a.time * tstzmultirange(tstzrange(
+           (date_trunc('day', now() at time zone 'UTC') - (parent = 'idempotency_keys')::integer * interval '1 day')
+           at time zone 'UTC', null)) <@ c.time) is not true`,
       )
     ).rows;
-  const before = await covered();
   const { rows } = await client.query('select name from posthorn.list_partitions()');
   for (const { name } of rows) {
     await client.query(`drop table posthorn.${name}`);
     await makePartitions(client, 1);
-    t.strictSame(await covered(), before, `after ${name} was dropped`);
+    t.strictSame(await different(), [], `after ${name} was dropped`);
   }
   const [{ name } = { name: '' }] = rows;
   await client.query(
@@ -73,7 +79,7 @@ t.test('whatever a table lost, making the coming week fills exactly that', async
     }`,
   );
   await makePartitions(client, 1);
-  t.strictSame(await covered(), before, 'a table that an operator detached is left alone');
+  t.strictSame(await different(), [], 'a table that an operator detached is left alone');
 });
 
 t.test(

@@ -499,9 +499,10 @@ t.test(
       await sending.query(`select posthorn.send('order.created', '{}')`);
     };
     await send();
-    const days = () =>
-      count(`(select count(*) from posthorn.list_partitions() where parent <> 'idempotency_keys')`);
-    const before = await days();
+    const oldest = async () =>
+      (await client.query('select min(from_at) as day from posthorn.list_partitions()')).rows[0]
+        .day;
+    const before = await oldest();
 
     // Detaching waits for a transaction that has used the table, whichever of its days.
     await open.query('begin');
@@ -519,7 +520,7 @@ t.test(
     await t.resolves(send(), 'nothing waits for a lock');
     await open.query('commit');
     await kept;
-    t.equal(await days(), before - 3, 'the oldest day has gone');
+    t.ok((await oldest()) > before, 'the oldest day has gone');
     await t.resolves(send());
   },
 );
