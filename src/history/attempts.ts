@@ -17,7 +17,7 @@ import {
   SCAN_ROWS,
   uuidConstant,
 } from './scan.ts';
-import { type Reach, reachOf } from './tenant-scan.ts';
+import { firstRows, isSampled, type Reach, reachOf } from './tenant-scan.ts';
 import { readByWindows } from './windows.sql.ts';
 
 /** An attempt as in the API. */
@@ -107,11 +107,11 @@ export async function listAttempts(
   const by =
     webhookId !== undefined ? 'webhook' : subscriptionId !== undefined ? 'subscription' : 'tenant';
   const most = eventType === undefined ? SCAN_ROWS : SCAN_JOINED_ROWS;
-  const { reach, scan } =
+  const { reach, scan, own } =
     by === 'tenant'
       ? await reachOf(pool, tenant, limit, most)
-      : { reach: 'all' as const, scan: most };
-  const page = { filter, by, reach, scan } as const;
+      : { reach: 'all' as const, scan: most, own: 0 };
+  const page = { filter, by, reach, scan, own } as const;
   if (webhookId !== undefined)
     return await readIn(
       pool,
@@ -147,6 +147,8 @@ interface Page {
   readonly by: 'webhook' | 'subscription' | 'tenant';
   readonly reach: Reach;
   readonly scan: number;
+  /** The number of subscriptions that the rows are merged from. */
+  readonly own: number;
 }
 
 /** The attempts from a time on, and the webhooks that have them. */
@@ -158,7 +160,7 @@ interface Part {
 /** Reads a page, or what a part of history has of it. */
 async function readIn(
   pool: pg.Pool,
-  { filter, by, reach, scan }: Page,
+  { filter, by, reach, scan, own }: Page,
   { from, webhooks }: Part,
   named: (name: string) => string | undefined,
   limit: number,
@@ -181,29 +183,39 @@ async function readIn(
     `a.at < ${until}`,
     // No attempt is older than its webhook, so newer partitions are left out. The minute allows for a
     // different clock after a failover.
-    `a.webhook_id <= posthorn.uuidv7_floor(least(${last}, ${until}) + interval '1 minute')`,
+    `a.webhook_id <= (select posthorn.uuidv7_floor(least(${last}, ${until}) + interval '1 minute'))`,
   ];
   if (ofWebhook !== undefined) where.push(`a.webhook_id = ${ofWebhook}`);
   if (by === 'subscription') where.push(`a.subscription_id = ${p.add(subscriptionId, 'integer')}`);
-  const matching = (also: string) =>
-    `select ${COLUMNS} from posthorn.delivery_attempts a where ${where.join(' and ')} ${also}`;
-  const ordered = `order by ${ORDER}`;
+  const matching = (columns = COLUMNS, also = '') =>
+    `select ${columns} from posthorn.delivery_attempts a where ${where.join(' and ')} ${also}`;
   const rows =
     by === 'webhook'
       ? // A webhook has few attempts, and the `offset` keeps their order out of the search for them: on a calm
         // day, all attempts of the day in the order of time looked as cheap to Postgres.
-        `select * from (${matching('offset 0')}) as a ${ordered}`
+        `select * from (${matching(COLUMNS, 'offset 0')}) as a order by ${ORDER}`
       : reach === 'all'
-        ? matching(ordered)
-        : `select a.*
-         from posthorn.subscriptions t
-         cross join lateral (${matching(`and a.subscription_id = t.id ${ordered}`)} limit $1) as a
-         where t.tenant = ${p.add(tenant, 'text')}
-         ${ordered}`;
+        ? `${matching()} order by ${ORDER}`
+        : firstRows(p, {
+            tenant,
+            own,
+            scan,
+            matching,
+            subscription: 'a.subscription_id',
+            order: ORDER,
+            key: 'a.at',
+            least: `'-infinity'::timestamptz`,
+          });
 
   const { rows: found, next } = await readPage<Row>(pool, {
     name: named(
-      ['attempts', by, reach, only === 'true' ? '' : 'unsuccessful', webhooks.key].join(' '),
+      [
+        'attempts',
+        by,
+        isSampled(own) ? 'sampled' : reach,
+        only === 'true' ? '' : 'unsuccessful',
+        webhooks.key,
+      ].join(' '),
     ),
     rows,
     joins: `

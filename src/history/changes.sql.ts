@@ -299,7 +299,7 @@ async function readAttempts(
      from posthorn.delivery_attempts a
      where (a.at, a.id) > (${after}, ${p.add(id, 'bigint')})
        and (a.at, a.id) <= (${until}, ${p.add(to.attempt, 'bigint')})
-       and a.webhook_id <= posthorn.uuidv7_floor(${until} + interval '1 minute')
+       and a.webhook_id <= (select posthorn.uuidv7_floor(${until} + interval '1 minute'))
        and ${attempted.where('a.webhook_id')}`,
     'a.subscription_id',
     order,

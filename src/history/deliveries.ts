@@ -12,7 +12,7 @@ import {
   SCAN_ROWS,
   uuidConstant,
 } from './scan.ts';
-import { type Reach, reachOf } from './tenant-scan.ts';
+import { firstRows, isSampled, type Reach, reachOf } from './tenant-scan.ts';
 import { readByWindows } from './windows.sql.ts';
 
 /** A delivery as in the API. */
@@ -88,11 +88,11 @@ export async function listDeliveries(
         ? 'subscription'
         : 'tenant';
   const most = eventType === undefined ? SCAN_ROWS : SCAN_JOINED_ROWS;
-  const { reach, scan } =
+  const { reach, scan, own } =
     by === 'tenant'
       ? await reachOf(pool, tenant, limit, most)
-      : { reach: 'all' as const, scan: most };
-  const page = { filter, by, reach, scan } as const;
+      : { reach: 'all' as const, scan: most, own: 0 };
+  const page = { filter, by, reach, scan, own } as const;
   if (webhookId !== undefined)
     return await readIn(
       pool,
@@ -124,12 +124,14 @@ interface Page {
   readonly by: 'due' | 'webhook' | 'subscription' | 'tenant';
   readonly reach: Reach;
   readonly scan: number;
+  /** The number of subscriptions that the rows are merged from. */
+  readonly own: number;
 }
 
 /** Reads a page, or what a part of history has of it. */
 async function readIn(
   pool: pg.Pool,
-  { filter, by, reach, scan }: Page,
+  { filter, by, reach, scan, own }: Page,
   part: LiveHistory,
   named: (name: string) => string | undefined,
   limit: number,
@@ -160,24 +162,36 @@ async function readIn(
       ? `(d.next_attempt_at, d.webhook_id, d.subscription_id) > (${momentOf(places[0] as string)}, ${places[1]}, ${places[2]})`
       : // The first condition is implied by the second, but it lets Postgres leave out newer partitions.
         `d.webhook_id <= ${places[0]} and (d.webhook_id, d.subscription_id) < (${places[0]}, ${places[1]})`,
-    `d.webhook_id >= posthorn.uuidv7_floor(${p.add(filter.since ?? '-infinity', 'timestamptz')})`,
-    `d.webhook_id < posthorn.uuidv7_floor(${p.add(filter.until ?? 'infinity', 'timestamptz')})`,
+    `d.webhook_id >= (select posthorn.uuidv7_floor(${p.add(filter.since ?? '-infinity', 'timestamptz')}))`,
+    `d.webhook_id < (select posthorn.uuidv7_floor(${p.add(filter.until ?? 'infinity', 'timestamptz')}))`,
   ];
   if (ofWebhook !== undefined) where.push(`d.webhook_id = ${ofWebhook}`);
   if (by === 'subscription') where.push(`d.subscription_id = ${p.add(subscriptionId, 'integer')}`);
-  const selectRows = (also: string) =>
-    `select ${COLUMNS} from posthorn.deliveries d where ${where.join(' and ')}${also} order by ${order}`;
+  const matching = (columns = COLUMNS, also = '') =>
+    `select ${columns} from posthorn.deliveries d where ${where.join(' and ')} ${also}`;
   const rows =
     reach === 'all'
-      ? selectRows('')
-      : `select d.*
-         from posthorn.subscriptions t
-         cross join lateral (${selectRows(' and d.subscription_id = t.id')} limit $1) as d
-         where t.tenant = ${p.add(tenant, 'text')}
-         order by ${order}`;
+      ? `${matching()} order by ${order}`
+      : firstRows(p, {
+          tenant,
+          own,
+          scan,
+          matching,
+          subscription: 'd.subscription_id',
+          order,
+          key: 'd.webhook_id',
+          least: uuidConstant('00000000-0000-0000-0000-000000000000'),
+        });
 
   return await readPage<Delivery>(pool, {
-    name: named(['deliveries', by, reach, only === 'true' ? '' : 'unsuccessful'].join(' ')),
+    name: named(
+      [
+        'deliveries',
+        by,
+        isSampled(own) ? 'sampled' : reach,
+        only === 'true' ? '' : 'unsuccessful',
+      ].join(' '),
+    ),
     rows,
     joins: `
       join posthorn.subscriptions s on s.id = r.subscription_id

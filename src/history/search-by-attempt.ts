@@ -73,8 +73,8 @@ async function attemptsIn(
     `(a.at, a.id) < (${last}, ${p.add(id, 'bigint')})`,
     // No attempt is older than its webhook. The minute allows for a different clock after a failover.
     `a.at >= ${from} - interval '1 minute'`,
-    `a.webhook_id >= posthorn.uuidv7_floor(${from})`,
-    `a.webhook_id < posthorn.uuidv7_floor(least(${last} + interval '1 minute', ${p.add(until ?? 'infinity', 'timestamptz')}))`,
+    `a.webhook_id >= (select posthorn.uuidv7_floor(${from}))`,
+    `a.webhook_id < (select posthorn.uuidv7_floor(least(${last} + interval '1 minute', ${p.add(until ?? 'infinity', 'timestamptz')})))`,
   ];
   if (webhookId !== undefined) where.push(`a.webhook_id = ${uuidConstant(webhookId)}`);
   if (subscriptionId !== undefined)

@@ -74,7 +74,7 @@ async function deliveriesIn(
     ids.where('d.webhook_id'),
     // The first condition is implied by the second, but it lets Postgres leave out newer partitions.
     `d.webhook_id <= ${last} and (d.webhook_id, d.subscription_id) < (${last}, ${p.add(subscription, 'integer')})`,
-    `d.webhook_id >= posthorn.uuidv7_floor(${p.add(since ?? '-infinity', 'timestamptz')})`,
+    `d.webhook_id >= (select posthorn.uuidv7_floor(${p.add(since ?? '-infinity', 'timestamptz')}))`,
   ];
   if (webhookId !== undefined) where.push(`d.webhook_id = ${uuidConstant(webhookId)}`);
   if (subscriptionId !== undefined)

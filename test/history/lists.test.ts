@@ -37,12 +37,13 @@ t.test('whatever is asked for, the pages have it all, in order, once', async (t)
     settings: POOL_PLANS.lists,
   });
   t.teardown(() => pool.end());
-  await client.query(`insert into posthorn.tenants (id) values ('acme'), ('many')`);
-  // Three subscriptions of the default tenant, two of another, and one each of sixty that a third has.
+  await client.query(`insert into posthorn.tenants (id) values ('acme'), ('many'), ('several')`);
+  // Three subscriptions of the default tenant, two of another, one each of sixty that a third has, and twelve of a fourth, of
+  // which one has most deliveries.
   await client.query(
     `insert into posthorn.subscriptions (url, tenant)
-     select 'https://example.com', case when n <= 3 then 'default' when n <= 5 then 'acme' else 'many' end
-     from generate_series(1, 65) n`,
+     select 'https://example.com', case when n <= 3 then 'default' when n <= 5 then 'acme' when n <= 65 then 'many' else 'several' end
+     from generate_series(1, 77) n`,
   );
   await client.query(`select posthorn.ensure_partitions(current_date - 4, current_date)`);
   // Some share a moment, some a webhook; most of the history is not what is asked for.
@@ -51,7 +52,8 @@ t.test('whatever is asked for, the pages have it all, in order, once', async (t)
        select n, overlay(posthorn.uuidv7()::text placing
            left(posthorn.uuidv7_floor(now() - n / 10 * interval '1 minute' * 0.6)::text, 13) from 1 for 13)::uuid as id,
          now() - n / 10 * interval '1 minute' * 0.6 as at,
-         case when n % 7 = 0 then 4 + n % 2 when n % 11 = 0 then 6 + n % 60 else 1 + n % 3 end as subscription,
+         case when n % 7 = 0 then 4 + n % 2 when n % 11 = 0 then 6 + n % 60
+           when n % 13 = 1 then 66 when n % 9 = 1 then 66 + n % 12 else 1 + n % 3 end as subscription,
          (array['pending', 'held', 'failed', 'cancelled'])[1 + n % 4]::posthorn.delivery_state as rare,
          ($2::text[])[1 + (n / 10) % 3] as type
        from generate_series(1, $1::integer) n
@@ -79,7 +81,7 @@ t.test('whatever is asked for, the pages have it all, in order, once', async (t)
     );
   const someWebhook = (await client.query('select id from posthorn.webhook_payloads limit 5')).rows;
   const asked = fc.record({
-    tenant: fc.constantFrom('default', 'acme', 'many', 'nobody'),
+    tenant: fc.constantFrom('default', 'acme', 'many', 'several', 'nobody'),
     subscriptionId: fc.option(fc.integer({ min: 1, max: 8 }), { nil: undefined, freq: 2 }),
     webhookId: fc.option(fc.constantFrom(...someWebhook.map(({ id }) => id as string)), {
       nil: undefined,

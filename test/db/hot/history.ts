@@ -81,9 +81,13 @@ export function ofHistory({ pending }: Samples): Hot[] {
       ),
     ),
     list('deliveries', (pool, after) => listDeliveries(pool, { tenant }, 100, after)),
-    list('deliveries of a small tenant', (pool, after) =>
-      listDeliveries(pool, { tenant: 'tenant-7' }, 100, after),
-    ),
+    // It has some forty subscriptions, and a page is a few rows of each.
+    {
+      ...list('deliveries of a small tenant', (pool, after) =>
+        listDeliveries(pool, { tenant: 'tenant-7' }, 100, after),
+      ),
+      rows: 700,
+    },
     list('deliveries of a subscription', (pool, after) =>
       listDeliveries(pool, { tenant, subscriptionId: 1 }, 100, after),
     ),
@@ -105,9 +109,12 @@ export function ofHistory({ pending }: Samples): Hot[] {
       listDeliveries(pool, { tenant, state: 'pending' }, 100, after),
     ),
     list('attempts', (pool, after) => listAttempts(pool, { tenant }, 100, after)),
-    list('attempts of a small tenant', (pool, after) =>
-      listAttempts(pool, { tenant: 'tenant-7' }, 100, after),
-    ),
+    {
+      ...list('attempts of a small tenant', (pool, after) =>
+        listAttempts(pool, { tenant: 'tenant-7' }, 100, after),
+      ),
+      rows: 700,
+    },
     list('attempts of a subscription', (pool, after) =>
       listAttempts(pool, { tenant, subscriptionId: 101 }, 100, after),
     ),
