@@ -15,6 +15,12 @@ async function fill(client: pg.Client, days: readonly Date[], count: number): Pr
   await client.query(`
     insert into posthorn.tenants (id) values ('acme');
     insert into posthorn.subscriptions (url, tenant) values ('https://a.example/', 'default'), ('https://b.example/', 'acme')`);
+  // Of the day before, if the database was made before midnight (UTC).
+  const { rows: ended } = await client.query<{ name: string }>(
+    `select name from posthorn.list_partitions()
+     where parent <> 'idempotency_keys' and until_at <= date_trunc('day', now() at time zone 'UTC') at time zone 'UTC'`,
+  );
+  for (const { name } of ended) await client.query(`drop table posthorn.${name}`);
   for (const day of days) {
     await client.query('select posthorn.ensure_partitions($1::date, $1::date)', [name(day)]);
     await client.query(
