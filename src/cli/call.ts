@@ -11,11 +11,14 @@ export interface Target {
   readonly profile?: string | undefined;
   readonly tenant?: string | undefined;
   readonly json?: boolean | undefined;
+  /** The command that runs: errors name its options. */
+  readonly command?: Command | undefined;
 }
 
 /** Adds the options of `Target` to a command. */
 export function callsService(command: Command, scope: string): Command {
   return command
+    .hook('preAction', () => void command.setOptionValue('command', command))
     .option('--url <url>', 'URL of Posthorn (default: POSTHORN_URL, else that of HOST and PORT)')
     .option(
       '--key <key>',
@@ -90,7 +93,7 @@ export async function request(target: Target, call: Call): Promise<Response> {
       AWAY_MS,
     );
   }
-  if (!response.ok) throw await refusalOf(url, response);
+  if (!response.ok) throw await refusalOf(url, response, target.command);
   return response;
 }
 
@@ -100,9 +103,13 @@ function whyNoAnswer(error: unknown): string {
   return errorMessage(error).trim().replaceAll(/\s+/g, ' ');
 }
 
-async function refusalOf(url: string, response: Response): Promise<OperatorError> {
+async function refusalOf(
+  url: string,
+  response: Response,
+  command: Command | undefined,
+): Promise<OperatorError> {
   const { status, headers } = response;
-  const message = `${url} answered ${status}: ${detailOf(await response.text())}`;
+  const message = `${url} answered ${status}: ${detailOf(await response.text(), command)}`;
   const exitCode = exitCodeOf(status);
   if (!TRY_AGAIN.includes(status)) return new OperatorError(message, { exitCode });
   const seconds = Number(headers.get('retry-after') ?? Number.NaN);
@@ -184,20 +191,52 @@ function addressOf({ url, key, profile }: Target): { url: string; key: string | 
   return { url: address, key: key ?? given.key ?? loadAdminKey() };
 }
 
-/** Returns what a problem says, and each field that is wrong. */
-function detailOf(text: string): string {
+/** Returns what a problem says, and what is wrong with each option. */
+function detailOf(text: string, command: Command | undefined): string {
   try {
     const { detail, errors = [] } = JSON.parse(text) as {
       detail?: string;
       errors?: readonly { field: string; message: string }[];
     };
-    const fields = errors.map(({ field, message }) => `${field} ${message}`);
-    const [only] = fields;
-    if (detail === undefined) return text;
-    return only === undefined || detail.includes(only) ? detail : [detail, ...fields].join(' ');
+    const [only] = errors;
+    const options = errors.map(({ field, message }) =>
+      `${field} ${message}`.replaceAll(FIELD, (name) => optionOf(name, command)),
+    );
+    if (only === undefined) return detail ?? text;
+    if (detail === undefined || detail.includes(`${only.field} ${only.message}`))
+      return options.join('; ');
+    return [detail, ...options].join(' ');
   } catch {
     return text.slice(0, 200);
   }
+}
+
+/** A field in a problem. */
+const FIELD = /\b(?:body|query)(?:\.\w+)+/g;
+
+/** The options and arguments with other names than their fields in the API. */
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  event_types: ['--types', '--forward'],
+  event_type: ['--type', '<type|subscription>'],
+  data: ['<json>'],
+  subscription_id: ['--subscription'],
+  expires_at: ['--expires'],
+  url: ['--to', '<url>'],
+};
+
+/** Returns the option or argument of a command that a field such as `body.event_types.0` comes from, else the field. */
+function optionOf(field: string, command: Command | undefined): string {
+  const [, name = '', ...within] = field.split('.');
+  const given = new Set([
+    ...(command?.options ?? []).map(({ long }) => long),
+    ...(command?.registeredArguments ?? []).map((argument) => `<${argument.name()}>`),
+  ]);
+  const names = NAMES[name] ?? [`--${name.replaceAll('_', '-')}`, `<${name}>`];
+  const found = names.find((option) => given.has(option));
+  if (found !== undefined) return found;
+  return given.has('--set') && name !== ''
+    ? ['--set', [name, ...within].join('.')].join(' ')
+    : field;
 }
 
 /**

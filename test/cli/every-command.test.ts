@@ -323,6 +323,74 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
+const LONG = 'x'.repeat(5_000);
+/**
+ * For each command that asks the service, its options and arguments whose values the service may refuse, each in a line with
+ * a value that it refuses. (Ids and times are read by the command itself.)
+ */
+const REFUSED_VALUES: Readonly<Record<string, Readonly<Record<string, Line>>>> = {
+  'keys create': {
+    '--scopes': ['--scopes', 'nonsense'],
+    '--name': ['--scopes', 'read', '--name', LONG],
+    '--environment': ['--scopes', 'read', '--environment', 'moon'],
+  },
+  'subscriptions create': {
+    '<url>': ['ftp://example.com'],
+    '--types': ['{url}', '--types', 'a b'],
+    '--description': ['{url}', '--description', LONG],
+    '--set timeout': ['{url}', '--set', 'timeout=true'],
+    '--set rate_limit.limit': ['{url}', '--set', 'rate_limit={"limit":"x","per":"1s"}'],
+    '--set no_such': ['{url}', '--set', 'no_such=1'],
+  },
+  'subscriptions update': {
+    '--to': ['{subscription}', '--to', 'ftp://example.com'],
+    '--types': ['{subscription}', '--types', 'a b'],
+    '--description': ['{subscription}', '--description', LONG],
+    '--set timeout': ['{subscription}', '--set', 'timeout=true'],
+  },
+  'subscriptions pause': { '--reason': ['{subscription}', '--reason', LONG] },
+  'subscriptions rotate-secret': { '--overlap': ['{subscription}', '--overlap', 'soon'] },
+  'tenants create': {
+    '<id>': ['not an id'],
+    '--name': ['long-name', '--name', LONG],
+    '--retention': ['brief', '--retention', '1s'],
+  },
+  send: { '<type|subscription>': ['not a type', '{}'] },
+  replay: {
+    '--states': ['{subscription}', '--since', '1h', '--states', 'nonsense'],
+    '--types': ['{subscription}', '--since', '1h', '--types', 'a b'],
+    '--rate': ['{subscription}', '--since', '1h', '--rate', 'x'],
+    '--since': ['{subscription}', '--since', '1h', '--until', '2h'],
+  },
+  cancel: {
+    '--types': ['--since', '1h', '--types', 'a b'],
+  },
+  listen: { '--forward': ['--forward', 'a..b={url}'] },
+  tail: {
+    '--state': ['--state', 'nonsense'],
+    '--type': ['--type', 'a b'],
+  },
+};
+/** Options that the command itself reads, or that the service cannot refuse. */
+const READ_HERE = [
+  'cancel --since',
+  'cancel --subscription',
+  'cancel --until',
+  'get --body',
+  'keys create --expires',
+  'listen --replay',
+  'listen --subscription',
+  'replay --until',
+  'send --secret',
+  'stats --subscription',
+  'stats --window',
+  'tail --subscription',
+  'trigger --secret',
+  'trigger --set',
+  'trigger --subscription',
+  'trigger --to',
+];
+
 const posthorn = await startTestService(t, { POSTHORN_ADMIN_KEY: ADMIN });
 const receiver = await startReceiver(t);
 const run = startCliRunner(t);
@@ -424,6 +492,36 @@ t.test('what does not exist ends with 3, and what is refused with 4', async (t) 
     for (const line of refused) await fails(t, line, 4);
   }
 });
+
+t.test('what the service refuses is said of the option or argument that has it', async (t) => {
+  for (const [command, lines] of Object.entries(REFUSED_VALUES))
+    for (const [option, line] of Object.entries(lines)) {
+      const all = [...command.split(' '), ...line];
+      const { code, stderr } = await run(await filled(t, all), env);
+      t.equal(code, 4, stderr);
+      t.match(stderr, `: ${option} `, all.join(' ').slice(0, 80));
+      t.notMatch(stderr, /\b(body|query)\./, all.join(' ').slice(0, 80));
+    }
+});
+
+t.test('every option with a value is tried with one that is refused', async (t) => {
+  const { createCommands } = await import('../../src/cli/commands.ts');
+  const missing = createCommands()
+    .flatMap((command) => (command.commands.length > 0 ? [...command.commands] : [command]))
+    .flatMap((command) => {
+      const path = [command.parent?.name(), command.name()].filter(Boolean).join(' ');
+      if (CASES[path]?.asks !== 'the service') return [];
+      const tried = Object.keys(REFUSED_VALUES[path] ?? {});
+      return command.options
+        .filter(({ required, long }) => required && !COMMON.includes(long ?? ''))
+        .map(({ long }) => long ?? '')
+        .filter((long) => !tried.some((option) => option.split(' ')[0] === long))
+        .map((long) => `${path} ${long}`)
+        .filter((option) => !READ_HERE.includes(option));
+    });
+  t.strictSame(missing, []);
+});
+const COMMON = ['--url', '--key', '--profile', '--tenant'];
 
 t.test('a key that was revoked ends with 4, and no Posthorn with 5', async (t) => {
   const { id, key } = await post('/v1/keys', { scopes: ['admin'] });
