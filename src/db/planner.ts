@@ -139,6 +139,9 @@ export function isOneOf(column: string, list: number, least = list + 1): string 
  * SQL condition: a column of keys is one of those of a query, such as a CTE. It is for a join that finds rows
  * by their keys: the planner expects ten ids of an array, however many it expects of the query, and so looks
  * the rows up by index. Otherwise it would read the table in full to join it.
+ *
+ * The statement must join by hashes (`BATCH_PLANS.changing`, `POOL_PLANS.delivery`). A nested loop goes through the whole
+ * list for each row: *measured* for 5,000 keys, 2 to 6 s instead of 0.05 s.
  */
 export function isAmong(column: string, query: string): string {
   return `${column} = any(array(${query}))`;

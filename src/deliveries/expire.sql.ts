@@ -2,7 +2,8 @@ import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { plainArray } from '../db/arrays.ts';
 import { readLiveHistory } from '../db/live-history.ts';
-import { isAmong } from '../db/planner.ts';
+import { BATCH_PLANS, isAmong, planWith } from '../db/planner.ts';
+import { inTransaction } from '../db/transaction.ts';
 import { stateAllows } from './states.ts';
 
 /** Deliveries that expire in one transaction. */
@@ -69,7 +70,7 @@ export async function expireHeld(
   expiries: readonly Expiry[],
 ): Promise<{ expired: number; more: boolean }> {
   const live = await readLiveHistory(pool);
-  const { rowCount } = await pool.query({
+  const statement = {
     name: `expire-held ${live.key}`,
     text: `
       with mine as materialized (
@@ -98,6 +99,10 @@ export async function expireHeld(
       plainArray(expiries.map(({ subscriptionId }) => subscriptionId)),
       plainArray(expiries.map(({ afterMs }) => afterMs)),
     ],
+  };
+  const { rowCount } = await inTransaction(pool, async (client) => {
+    await planWith(client, BATCH_PLANS.changing);
+    return await client.query(statement);
   });
   const expired = rowCount ?? 0;
   return { expired, more: expired >= MAX_EXPIRED };

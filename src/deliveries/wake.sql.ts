@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { LOCKS } from '../db/advisory-locks.ts';
 import { recallLiveHistory } from '../db/live-history.ts';
-import { isAmong } from '../db/planner.ts';
+import { BATCH_PLANS, isAmong, planWith } from '../db/planner.ts';
+import { inTransaction } from '../db/transaction.ts';
 import { addJobsOf } from './jobs.sql.ts';
 import { NEAR_MS } from './record.sql.ts';
 import { stateAllows } from './states.ts';
@@ -43,7 +44,7 @@ export async function wakeDeliveries(
   timeoutMs: number,
 ): Promise<Woken> {
   const live = await recallLiveHistory(pool);
-  const { rows } = await pool.query<{ woken: number; lost: number; wake_in_ms: number[] | null }>({
+  const statement = {
     name: `wake ${live.key}`,
     text: `
       with mine as materialized (
@@ -101,6 +102,12 @@ export async function wakeDeliveries(
           as wake_in_ms,
         (select jobs from added) as jobs`,
     values: [NEAR_MS, lostAfterMs, MAX_WOKEN, timeoutMs],
+  };
+  const { rows } = await inTransaction(pool, async (client) => {
+    await planWith(client, BATCH_PLANS.changing);
+    return await client.query<{ woken: number; lost: number; wake_in_ms: number[] | null }>(
+      statement,
+    );
   });
   const [row] = rows;
   const woken = row?.woken ?? 0;

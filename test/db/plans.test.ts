@@ -29,6 +29,8 @@ const MANY_ROWS = 10_000;
 const ROWS_EACH = 4;
 const ROWS_BESIDE = 100;
 const BLOCKS_EACH = 60;
+/** Each search of a list of keys goes through all of it, so many searches of a long list take seconds. */
+const MOST_SEARCHES = 50;
 /** Days long past, on which nothing is unfinished, and the most partitions that a statement may plan and lock all the same. */
 const QUIET_DAYS = 80;
 const MOST_PARTITIONS = 24;
@@ -199,6 +201,10 @@ function problemsOf(
       const [, day] = /_(\d{8})$/.exec(scan.table) ?? [];
       if (days !== undefined && day !== undefined && !days.includes(day))
         problems.push(`${scan.table} is read, which has none of the ids (${scan.how}): ${subject}`);
+      if (scan.searches > MOST_SEARCHES)
+        problems.push(
+          `a list of keys is searched ${scan.searches} times (${scan.how} of ${scan.table}): ${subject}`,
+        );
       if (!large.has(scan.table) || whole.includes(scan.table)) continue;
       if (/Seq Scan/.test(scan.how)) problems.push(`${scan.table} is read in full: ${subject}`);
       read += scan.rows;

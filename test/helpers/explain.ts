@@ -12,6 +12,7 @@ interface Node {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
   readonly 'Index Name'?: string;
+  readonly 'Index Cond'?: string;
   readonly 'Actual Rows': number;
   readonly 'Actual Loops': number;
   readonly 'Rows Removed by Filter'?: number;
@@ -28,6 +29,8 @@ export interface Scan {
   readonly table: string;
   readonly how: string;
   readonly rows: number;
+  /** How often it went through a list of keys to find one of them; 0: it has no list, or looks up all keys of it. */
+  readonly searches: number;
 }
 
 /** A statement that ran, also within a function, with its plan. */
@@ -151,6 +154,9 @@ function askingFiles(): string[] {
   return [...found].map(([, file = '']) => relative(ROOT, decodeURIComponent(file)));
 }
 
+/** A condition on a key that is given, and is in a list too. */
+const ONE_OF_LIST = /\((\w+) = (?!ANY)[^()]+\) AND (?:.* AND )?\(\1 = ANY/;
+
 function read({
   'Query Text': text = '',
   Plan: plan,
@@ -180,6 +186,7 @@ function read({
               (node['Rows Removed by Index Recheck'] ?? 0)) *
               node['Actual Loops'],
           ),
+          searches: ONE_OF_LIST.test(node['Index Cond'] ?? '') ? node['Actual Loops'] : 0,
         });
     }
     for (const child of node.Plans ?? []) visit(child);
