@@ -121,7 +121,7 @@ export function createWorker(options: WorkerOptions): Worker {
     takeAccepted(delivery) {
       const { id, subscriptionId, dueAt } = delivery;
       const bytes = BODY.length;
-      if (memory.addAccepted(1, bytes) === 0) return false;
+      if (memory.addAccepted(1, bytes, false) === 0) return false;
       const tenant = store.subscriptions.get(subscriptionId)?.tenant ?? '';
       const owed = {
         ...{ webhookId: id, subscriptionId, tenant, dueAt, bytes, body: BODY },

@@ -2,11 +2,13 @@ import { mayTake, mostToTake } from '../lib/fair-share.ts';
 
 /** A delivery comes into memory because a job of the queue names it, or because it is read from a backlog. */
 export type DeliverySource = 'queue' | 'backlog';
+/** Deliveries of the queue that are among many from one sender have a share of the memory for themselves. */
+export type MemoryShare = DeliverySource | 'bulk';
 
 /**
- * Limits the deliveries in memory and the bytes of their bodies. The queue and the backlogs share both
- * (lib/fair-share.ts); each of the two may always have one job or one delivery, so that neither waits for the
- * other for ever. Bodies that are loaded one by one have a limit of their own (sending/large-bodies.ts).
+ * Limits the deliveries in memory and the bytes of their bodies. The queue, its bulk deliveries and the backlogs share
+ * both (lib/fair-share.ts); each of the three may always have one job or one delivery, so that none waits for the
+ * others for ever. However many bulk deliveries wait, there is room for a webhook of another sender. Bodies that are loaded one by one have a limit of their own (sending/large-bodies.ts).
  */
 export interface DeliveryMemory {
   /**
@@ -14,29 +16,29 @@ export interface DeliveryMemory {
    *
    * @param subscriptionIds one for each delivery.
    * @param bytes the most that their bodies can have.
-   * @param last whether all other waiting jobs go first.
+   * @param bulk whether it is one of many jobs of one sender: all other waiting jobs go first.
    * @returns undefined when they fit now.
    */
   admitJob(
     subscriptionIds: readonly number[],
     bytes: number,
-    last: boolean,
+    bulk: boolean,
   ): Promise<void> | undefined;
   /**
-   * Counts deliveries of webhooks that are being accepted, as far as they fit now and no job waits. They are
-   * released as deliveries of the queue.
+   * Counts deliveries of webhooks that are being accepted, as far as they fit now and no job that would go first waits.
+   * They are released as bulk deliveries, or as others of the queue.
    *
    * @param bytes of all their bodies.
    * @returns the number of deliveries that were counted; 0: none, and no bytes.
    */
-  addAccepted(most: number, bytes: number): number;
+  addAccepted(most: number, bytes: number, bulk: boolean): number;
   /**
-   * Whether the queue has at most half of the memory and no job waits. A backlog that is being sent does not count: it
-   * takes most of the memory for as long as it lasts.
+   * Whether the queue has at most half of the memory and no job waits. Bulk deliveries do not count, and a backlog that
+   * is being sent neither: they take most of the memory for as long as they last.
    */
   readonly isFree: boolean;
   /**
-   * Waits until the memory is free, and at most so long.
+   * Waits until the memory is free of bulk deliveries too, and at most so long.
    *
    * @returns undefined if it is so now.
    */
@@ -46,7 +48,7 @@ export interface DeliveryMemory {
   /** Counts held deliveries, until they are released. */
   addHeld(count: number, bytes: number): void;
   /** Deliveries are no longer in memory, or have fewer bytes than was counted. */
-  release(source: DeliverySource, count: number, bytes: number): void;
+  release(share: MemoryShare, count: number, bytes: number): void;
   /** Returns whether a job waits with a delivery to any other subscription. */
   othersWait(subscriptionId: number): boolean;
   /** Changes the number of deliveries. Those in memory stay. */
@@ -72,21 +74,29 @@ interface Use {
 export function createDeliveryMemory(maxCount: number, maxBytes: number): DeliveryMemory {
   let limit = maxCount;
   const all: Use = { count: 0, bytes: 0 };
-  const queue: Use = { count: 0, bytes: 0 };
-  const backlog: Use = { count: 0, bytes: 0 };
+  const uses: Readonly<Record<MemoryShare, Use>> = {
+    queue: { count: 0, bytes: 0 },
+    bulk: { count: 0, bytes: 0 },
+    backlog: { count: 0, bytes: 0 },
+  };
+  const { queue, bulk: bulkUse, backlog } = uses;
   const waiting: WaitingJob[] = [];
-  const waitingLast: WaitingJob[] = [];
+  const waitingBulk: WaitingJob[] = [];
   const whenFree = new Set<() => void>();
 
-  const fits = (count: number, bytes: number) =>
-    queue.count === 0 ||
-    (mayTake(count, queue.count, all.count, limit) &&
-      mayTake(bytes, queue.bytes, all.bytes, maxBytes));
+  const fits = (own: Use, count: number, bytes: number) =>
+    own.count === 0 ||
+    (mayTake(count, own.count, all.count, limit) && mayTake(bytes, own.bytes, all.bytes, maxBytes));
 
   const isFree = () =>
-    waiting.length + waitingLast.length === 0 &&
-    queue.count <= limit / 2 &&
-    queue.bytes <= maxBytes / 2;
+    waiting.length === 0 && queue.count <= limit / 2 && queue.bytes <= maxBytes / 2;
+  const isFreeOfBulk = () =>
+    waiting.length + waitingBulk.length === 0 &&
+    queue.count + bulkUse.count <= limit / 2 &&
+    queue.bytes + bulkUse.bytes <= maxBytes / 2;
+
+  /** No job that waits would go first. */
+  const isNext = (bulk: boolean) => waiting.length === 0 && (!bulk || waitingBulk.length === 0);
 
   function add(use: Use, count: number, bytes: number): void {
     use.count += count;
@@ -97,35 +107,36 @@ export function createDeliveryMemory(maxCount: number, maxBytes: number): Delive
 
   function admitWaiting(): void {
     for (;;) {
-      const jobs = waiting.length > 0 ? waiting : waitingLast;
+      const [jobs, use] = waiting.length > 0 ? [waiting, queue] : [waitingBulk, bulkUse];
       const [next] = jobs;
-      if (next === undefined || !fits(next.subscriptionIds.length, next.bytes)) return;
+      if (next === undefined || !fits(use, next.subscriptionIds.length, next.bytes)) return;
       jobs.shift();
-      add(queue, next.subscriptionIds.length, next.bytes);
+      add(use, next.subscriptionIds.length, next.bytes);
       next.admit();
     }
   }
 
   return {
-    admitJob(subscriptionIds, bytes, last) {
-      const isNext = waiting.length === 0 && (!last || waitingLast.length === 0);
-      if (isNext && fits(subscriptionIds.length, bytes)) {
-        add(queue, subscriptionIds.length, bytes);
+    admitJob(subscriptionIds, bytes, bulk) {
+      const use = bulk ? bulkUse : queue;
+      if (isNext(bulk) && fits(use, subscriptionIds.length, bytes)) {
+        add(use, subscriptionIds.length, bytes);
         return undefined;
       }
       return new Promise((admit) => {
-        (last ? waitingLast : waiting).push({ subscriptionIds, bytes, admit });
+        (bulk ? waitingBulk : waiting).push({ subscriptionIds, bytes, admit });
       });
     },
-    addAccepted(most, bytes) {
-      if (waiting.length + waitingLast.length > 0) return 0;
-      const count = Math.min(most, mostToTake(queue.count, all.count, limit));
-      if (count <= 0 || !mayTake(bytes, queue.bytes, all.bytes, maxBytes)) return 0;
-      add(queue, count, bytes);
+    addAccepted(most, bytes, bulk) {
+      if (!isNext(bulk)) return 0;
+      const use = bulk ? bulkUse : queue;
+      const count = Math.min(most, mostToTake(use.count, all.count, limit));
+      if (count <= 0 || !mayTake(bytes, use.bytes, all.bytes, maxBytes)) return 0;
+      add(use, count, bytes);
       return count;
     },
     whenFree(maxMs) {
-      if (isFree()) return undefined;
+      if (isFreeOfBulk()) return undefined;
       return new Promise((resolve) => {
         const end = () => {
           clearTimeout(timer);
@@ -144,15 +155,15 @@ export function createDeliveryMemory(maxCount: number, maxBytes: number): Delive
       return Math.max(backlog.count === 0 ? 1 : 0, room);
     },
     addHeld: (count, bytes) => add(backlog, count, bytes),
-    release(source, count, bytes) {
-      add(source === 'queue' ? queue : backlog, -count, -bytes);
+    release(share, count, bytes) {
+      add(uses[share], -count, -bytes);
       admitWaiting();
-      if (whenFree.size > 0 && isFree()) for (const tell of [...whenFree]) tell();
+      if (whenFree.size > 0 && isFreeOfBulk()) for (const tell of [...whenFree]) tell();
     },
     othersWait(subscriptionId) {
       const isForOthers = ({ subscriptionIds }: WaitingJob) =>
         subscriptionIds.some((id) => id !== subscriptionId);
-      return waiting.some(isForOthers) || waitingLast.some(isForOthers);
+      return waiting.some(isForOthers) || waitingBulk.some(isForOthers);
     },
     resize(max) {
       limit = max;
@@ -165,7 +176,7 @@ export function createDeliveryMemory(maxCount: number, maxBytes: number): Delive
       return all.count;
     },
     get waiting() {
-      return waiting.length + waitingLast.length;
+      return waiting.length + waitingBulk.length;
     },
   };
 }

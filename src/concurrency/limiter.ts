@@ -12,7 +12,7 @@ const IN_MEMORY = 1.5;
  * Decides what a worker may load and send. A delivery asks twice, whether a job of the queue names it or
  * the owner of a backlog has read it:
  *
- * 1. Before it is loaded: is there memory? (delivery-memory.ts) The queue and the backlogs share a number
+ * 1. Before it is loaded: is there memory? (delivery-memory.ts) The queue, its bulk deliveries and the backlogs share a number
  *    of deliveries and of bytes. A job of the queue waits for its turn. The owner of a backlog takes what
  *    is free, and comes again. A job knows its bytes. Held deliveries count as the largest bodies that
  *    are loaded with others until they are loaded, and then with the bytes that they have.

@@ -19,22 +19,22 @@ const MAX_JOB = 25;
  *
  * @param due SQL that gives webhook_id, subscription_id, attempt_count, next_attempt_at, bytes and
  *   `step`, which is the same for deliveries due together. A job is due with the last of its deliveries.
- * @param priority SQL of the priority of a job, which may use attempt_count; lower numbers go first.
+ * @param bulk SQL of whether a delivery is one of very many of its sender, so that the jobs of others go first.
  */
-export function addJobsOf(due: string, priority = '0'): string {
+export function addJobsOf(due: string, bulk = 'false'): string {
   return `
       jobs as (
         select
           posthorn.deliver_job(
             attempt_count + 1, sum(bytes), array_agg(webhook_id), array_agg(subscription_id)) as payload,
           max(next_attempt_at) as run_at,
-          ${priority} as priority
+          case when bulk then 1 else 0 end as priority
         from (
           select *,
-            row_number() over (partition by attempt_count, step order by next_attempt_at) / ${MAX_JOB} as job
-          from (${due}) as due
+            row_number() over (partition by attempt_count, bulk, step order by next_attempt_at) / ${MAX_JOB} as job
+          from (select *, ${bulk} as bulk from (${due}) as due) as due
         ) as numbered
-        group by attempt_count, step, job
+        group by attempt_count, bulk, step, job
       ), added as (
         select count(job.id) as jobs
         from (

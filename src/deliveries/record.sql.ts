@@ -34,6 +34,8 @@ export interface AttemptResult {
   readonly token?: number;
   /** The size of the body: the next attempt's job says how much memory it takes. */
   readonly bytes: number;
+  /** True: the delivery is one of very many of its sender, and so is its next attempt. The jobs of others go first. */
+  readonly bulk?: boolean;
 }
 
 /** A retry due within this time gets its job at once, a later one when it is near (wake.sql.ts). */
@@ -241,8 +243,8 @@ async function recordAny(
         select *
         from unnest(
           ${LOGGED}, $13::posthorn.attempt_status[], $14::posthorn.delivery_state[],
-          $15::bigint[], $16::integer[]
-        ) with ordinality as r (${LOGGED_NAMES}, status, state, retry_in_ms, bytes, nth)
+          $15::bigint[], $16::integer[], $17::boolean[]
+        ) with ordinality as r (${LOGGED_NAMES}, status, state, retry_in_ms, bytes, bulk, nth)
       ), moved as (
         update posthorn.deliveries d
         set attempt_count = r.attempt_number,
@@ -256,12 +258,16 @@ async function recordAny(
             queued = r.state <> 'held' and (r.retry_in_ms is null or r.retry_in_ms <= ${NEAR_MS})
         from r
         where ${itsDelivery(days)}
-        returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, d.queued, r.bytes
+        returning d.webhook_id, d.subscription_id, d.state, d.attempt_count, d.next_attempt_at, d.queued, r.bytes,
+          r.bulk as is_bulk
       ), logged as (${logMovedAs('r.status')}
-      ), ${addJobsOf(`
+      ), ${addJobsOf(
+        `
             select *, floor(extract(epoch from next_attempt_at) * ${1000 / JOB_STEP_MS}) as step
             from moved
-            where state = 'pending' and queued`)}
+            where state = 'pending' and queued`,
+        'is_bulk',
+      )}
       select
         (select count(*) from moved)::integer as moved,
         (select array_agg(ceil(extract(epoch from run_at - now()) * 1000)::integer) from jobs) as wake_in_ms,
@@ -273,6 +279,7 @@ async function recordAny(
       plainArray(results.map(({ state }) => state)),
       plainArray(results.map(({ retryInMs }) => retryInMs)),
       plainArray(results.map(({ bytes }) => bytes)),
+      plainArray(results.map(({ bulk = false }) => bulk)),
     ],
   });
   const [row] = rows;

@@ -9,7 +9,7 @@ import { stateAllows } from './states.ts';
 
 /** Deliveries that get their jobs in one transaction. */
 const MAX_WOKEN = 5_000;
-/** More first attempts than this, of webhooks scheduled for the same time, go behind all other deliveries. */
+/** If a tenant has more deliveries than this that are due soon, they go behind all others. */
 const BULK_FROM = 500;
 
 /** The result of one round. */
@@ -89,11 +89,12 @@ export async function wakeDeliveries(
       ), ${addJobsOf(
         `
             -- Due within a second of each other: they have waited for a minute at least.
-            select woken.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step
+            select woken.*, length(p.body) as bytes, date_trunc('second', next_attempt_at) as step,
+              count(*) over (partition by p.tenant) as of_tenant
             from woken
             join posthorn.webhook_payloads p on p.id = woken.webhook_id
               and ${isAmong('p.id', 'select webhook_id from woken')} and ${live.where('p.id')}`,
-        `case when attempt_count = 0 and (select count(*) from woken) > ${BULK_FROM} then 1 else 0 end`,
+        `of_tenant > ${BULK_FROM}`,
       )}
       select
         (select count(*) from woken)::integer as woken,

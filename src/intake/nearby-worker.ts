@@ -15,9 +15,10 @@ export interface HandOver {
   /**
    * Keeps room for the deliveries of webhooks that are about to be committed.
    *
+   * @param bulk whether they are among many of one sender, and others go first.
    * @returns null: they have to go through the queue.
    */
-  reserve(webhooks: readonly IncomingWebhook[]): Reservation | null;
+  reserve(webhooks: readonly IncomingWebhook[], bulk: boolean): Reservation | null;
   /**
    * Waits until most of the deliveries in memory have ended, and at most so long.
    *

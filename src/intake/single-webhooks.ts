@@ -125,7 +125,7 @@ async function acceptShared(
   if (free !== undefined) await free;
   // Scheduled webhooks have jobs.
   const atOnce = webhooks.filter(({ deliverAt }) => deliverAt === null);
-  const worker = handOver?.reserve(atOnce) ?? undefined;
+  const worker = handOver?.reserve(atOnce, bulk) ?? undefined;
   try {
     const { answers, handedOver } = await acceptWebhooks(pool, webhooks, {
       bulk,

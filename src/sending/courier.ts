@@ -76,7 +76,7 @@ export type IsOurs = () => boolean;
 
 /** From where a delivery comes, and what is asked just before its request. */
 export type Origin =
-  | { readonly from: 'queue'; readonly isOurs: IsOurs }
+  | { readonly from: 'queue'; readonly isOurs: IsOurs; readonly bulk: boolean }
   | { readonly from: 'backlog'; readonly mayBegin: MayBegin };
 
 export interface Courier {
@@ -235,6 +235,7 @@ export function createCourier(options: CourierOptions): Courier {
       state: staysHeld ? 'held' : stateAfter(verdict, retryInMs, subscription),
       retryInMs,
       bytes,
+      bulk: origin.from === 'queue' && origin.bulk,
     };
     const circuitUpdate = circuits.observe(subscription, {
       receiverHealth,

@@ -158,7 +158,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     const release = (lessCount: number, lessBytes: number) => {
       count -= lessCount;
       bytes -= lessBytes;
-      memory.release('queue', lessCount, lessBytes);
+      memory.release(bulk ? 'bulk' : 'queue', lessCount, lessBytes);
     };
     const releaseOne = (delivery: OwedDelivery) => release(1, loadedBytesOf(delivery));
     try {
@@ -171,7 +171,9 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       release(count - owed.length, bytes - owed.reduce((sum, one) => sum + loadedBytesOf(one), 0));
       const unfinished: OwedDelivery[] = [];
       const outcomes = await Promise.allSettled(
-        owed.map((delivery) => attemptOrHold(delivery, signal, isOurs, releaseOne, unfinished)),
+        owed.map((delivery) =>
+          attemptOrHold(delivery, signal, isOurs, bulk, releaseOne, unfinished),
+        ),
       );
       if (unfinished.length > 0) {
         const rest = {
@@ -200,6 +202,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     delivery: OwedDelivery,
     signal: AbortSignal,
     isOurs: IsOurs,
+    bulk: boolean,
     release: (delivery: OwedDelivery) => void,
     unfinished: OwedDelivery[],
   ): Promise<void> {
@@ -211,7 +214,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
       else await hold(delivery, isOurs);
       return;
     }
-    const origin: Origin = { from: 'queue', isOurs };
+    const origin: Origin = { from: 'queue', isOurs, bulk };
     const outcome = await attemptIn(place, delivery, signal, release, origin);
     if (outcome === 'taken') throw taken();
     if (outcome === 'hold') await hold(delivery, isOurs);
@@ -257,7 +260,7 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     async deliverHandedOver(delivery, signal, isOurs, release) {
       limiter.watch();
       // Deliveries without an attempt get jobs, as in handBack.
-      await attemptOrHold(delivery, signal, isOurs, release, []);
+      await attemptOrHold(delivery, signal, isOurs, false, release, []);
     },
     async deliverHeld(delivery, signal, mayBegin) {
       limiter.watch();

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import type { DeliveryMemory } from '../concurrency/delivery-memory.ts';
+import type { DeliveryMemory, MemoryShare } from '../concurrency/delivery-memory.ts';
 import { TIMEOUT_MS } from '../db/pool.ts';
 import type { Patience } from '../db/retry-while-unavailable.ts';
 import type { Announcement } from '../deliveries/announcement.ts';
@@ -127,6 +127,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
   function begin(
     { id, webhook, subscriptionId }: HandedOver,
     worker: number,
+    share: MemoryShare,
     isOurs: IsOurs,
   ): void {
     const bytes = webhook.body.length;
@@ -134,7 +135,7 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     const release = () => {
       if (released) return;
       released = true;
-      memory.release('queue', 1, bytes);
+      memory.release(share, 1, bytes);
     };
     const delivery = owedOf(id, webhook, subscriptionId);
     inMemory.add(delivery);
@@ -273,16 +274,16 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     closed(transaction) {
       closedFrom = transaction;
     },
-    reserve(webhooks) {
+    reserve(webhooks, bulk) {
       const worker = currentNumber();
       if (worker === undefined) return null;
       if (webhooks.some(({ body }) => body.length > MAX_BODY_BYTES)) return null;
       const byType = webhooks.filter(({ subscriptionId }) => subscriptionId === null).length;
       const bytes = webhooks.reduce((sum, { body }) => sum + body.length, 0);
-      const room = memory.addAccepted(webhooks.length + byType * (FAN_OUT - 1), bytes);
+      const room = memory.addAccepted(webhooks.length + byType * (FAN_OUT - 1), bytes, bulk);
       if (room === 0) return null;
       reserved += 1;
-      return reservation(worker, room, bytes, lease.claim());
+      return reservation(worker, bulk ? 'bulk' : 'queue', room, bytes, lease.claim());
     },
     whenFree: (maxMs) => (currentNumber() === undefined ? undefined : memory.whenFree(maxMs)),
     start() {
@@ -299,7 +300,13 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
     },
   };
 
-  function reservation(worker: number, room: number, bytes: number, isOurs: IsOurs): Reservation {
+  function reservation(
+    worker: number,
+    share: MemoryShare,
+    room: number,
+    bytes: number,
+    isOurs: IsOurs,
+  ): Reservation {
     const end = () => {
       reserved -= 1;
       search();
@@ -311,12 +318,12 @@ export function createHandOver(options: HandOverOptions): WorkerHandOver {
       begin(deliveries) {
         // A webhook's deliveries share its body, which counts for each of them from now on.
         const taken = deliveries.reduce((sum, { webhook }) => sum + webhook.body.length, 0);
-        memory.release('queue', room - deliveries.length, bytes - taken);
-        for (const delivery of deliveries) begin(delivery, worker, isOurs);
+        memory.release(share, room - deliveries.length, bytes - taken);
+        for (const delivery of deliveries) begin(delivery, worker, share, isOurs);
         end();
       },
       cancel(isKnown) {
-        memory.release('queue', room, bytes);
+        memory.release(share, room, bytes);
         if (!isKnown) uncertain.add(worker);
         end();
       },

@@ -3,6 +3,7 @@ import t from 'tap';
 import {
   createDeliveryMemory,
   type DeliveryMemory,
+  type MemoryShare,
 } from '../../src/concurrency/delivery-memory.ts';
 
 /** Asks for memory for a job, and notes its name once it has it. */
@@ -10,10 +11,10 @@ function ask(
   memory: DeliveryMemory,
   admitted: string[],
   name: string,
-  { count = 1, bytes = 0, last = false, subscription = 1 },
+  { count = 1, bytes = 0, bulk = false, subscription = 1 },
 ): void {
   const note = () => void admitted.push(name);
-  const waits = memory.admitJob(Array(count).fill(subscription), bytes, last);
+  const waits = memory.admitJob(Array(count).fill(subscription), bytes, bulk);
   if (waits === undefined) note();
   else void waits.then(note);
 }
@@ -41,14 +42,39 @@ t.test('a job that lets others go first waits until no other does', async (t) =>
   const memory = createDeliveryMemory(1, 100);
   const admitted: string[] = [];
   ask(memory, admitted, 'running', {});
-  ask(memory, admitted, 'bulk', { last: true });
+  ask(memory, admitted, 'running bulk', { bulk: true });
+  ask(memory, admitted, 'bulk', { bulk: true });
   ask(memory, admitted, 'second', {});
   ask(memory, admitted, 'third', {});
-  for (const name of ['second', 'third', 'bulk']) {
-    memory.release('queue', 1, 0);
+  for (const [name, ended] of [
+    ['second', 'queue'],
+    ['third', 'queue'],
+    ['bulk', 'bulk'],
+  ] as const) {
+    memory.release(ended, 1, 0);
     await Promise.resolve();
     t.equal(admitted.at(-1), name);
   }
+});
+
+t.test('however many bulk deliveries wait, another webhook has room at once', async (t) => {
+  const memory = createDeliveryMemory(100, 1_000_000);
+  const bulk: string[] = [];
+  for (let n = 0; n < 100; n++)
+    ask(memory, bulk, `bulk ${n}`, { count: 25, bytes: 50, bulk: true });
+  memory.addHeld(memory.roomForHeld(1), 10);
+  for (let round = 0; round < 20; round++) {
+    t.equal(memory.addAccepted(1, 10, false), 1, 'handed over');
+    const others: string[] = [];
+    ask(memory, others, 'job', { bytes: 10 });
+    t.strictSame(others, ['job']);
+    t.equal(memory.addAccepted(1, 10, true), 0, 'one of many waits for those before it');
+    // What bulk deliveries leave goes to other bulk deliveries.
+    memory.release('bulk', 25, 50);
+    memory.release('queue', 2, 20);
+    await Promise.resolve();
+  }
+  t.ok(bulk.length > 20, 'and they go on');
 });
 
 t.test('neither the queue nor the backlogs keep the other from memory', async (t) => {
@@ -87,14 +113,14 @@ t.test('a receiver is told of jobs that wait with deliveries to others', (t) => 
   ask(memory, admitted, 'its own', { subscription: 1 });
   t.notOk(memory.othersWait(1));
   t.ok(memory.othersWait(2));
-  ask(memory, admitted, 'bulk', { subscription: 2, last: true });
+  ask(memory, admitted, 'bulk', { subscription: 2, bulk: true });
   t.ok(memory.othersWait(1));
   t.end();
 });
 
 t.test('whatever comes and goes, its bounds hold, and none waits that would fit', async () => {
   const step = fc.oneof(
-    fc.record({ job: fc.integer({ min: 1, max: 25 }), bytes: fc.nat(500) }),
+    fc.record({ job: fc.integer({ min: 1, max: 25 }), bytes: fc.nat(500), bulk: fc.boolean() }),
     fc.record({ held: fc.integer({ min: 1, max: 30 }) }),
     fc.record({ release: fc.nat() }),
   );
@@ -102,12 +128,13 @@ t.test('whatever comes and goes, its bounds hold, and none waits that would fit'
     fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
       const [maxCount, maxBytes, heldBytes] = [100, 1000, 20];
       const memory = createDeliveryMemory(maxCount, maxBytes);
-      const inMemory: { source: 'queue' | 'backlog'; count: number; bytes: number }[] = [];
+      const inMemory: { source: MemoryShare; count: number; bytes: number }[] = [];
       const has = (source: string) => inMemory.filter((one) => one.source === source);
       for (const one of steps) {
         if ('job' in one) {
-          const job = { source: 'queue', count: one.job, bytes: one.bytes } as const;
-          const waits = memory.admitJob(Array(one.job).fill(1), one.bytes, false);
+          const source: MemoryShare = one.bulk ? 'bulk' : 'queue';
+          const job = { source, count: one.job, bytes: one.bytes };
+          const waits = memory.admitJob(Array(one.job).fill(1), one.bytes, one.bulk);
           if (waits === undefined) inMemory.push(job);
           else void waits.then(() => inMemory.push(job));
         } else if ('held' in one) {
@@ -121,8 +148,8 @@ t.test('whatever comes and goes, its bounds hold, and none waits that would fit'
         await Promise.resolve();
         const sum = (of: 'count' | 'bytes') => inMemory.reduce((all, { [of]: n }) => all + n, 0);
         if (memory.count !== sum('count')) return false;
-        if (sum('count') > maxCount + 25 || sum('bytes') > maxBytes + 500) return false;
-        if (memory.waiting > 0 && has('queue').length === 0) return false;
+        if (sum('count') > maxCount + 50 || sum('bytes') > maxBytes + 1_000) return false;
+        if (memory.waiting > 0 && has('queue').length + has('bulk').length === 0) return false;
         if (memory.roomForHeld(heldBytes) === 0 && has('backlog').length === 0) return false;
       }
       for (let one = inMemory.pop(); one !== undefined; one = inMemory.pop()) {
@@ -139,20 +166,20 @@ t.test(
   'deliveries that are being accepted get what is free, and nothing while a job waits',
   async (t) => {
     const memory = createDeliveryMemory(100, 1000);
-    t.equal(memory.addAccepted(10, 100), 10);
+    t.equal(memory.addAccepted(10, 100, false), 10);
     t.equal(
-      memory.addAccepted(1_000, 0),
+      memory.addAccepted(1_000, 0, false),
       70,
       'four fifths of all that is there, as far as they fit',
     );
-    t.equal(memory.addAccepted(1, 1_000), 0, 'their bytes do not fit');
+    t.equal(memory.addAccepted(1, 1_000, false), 0, 'their bytes do not fit');
     t.equal(memory.count, 80);
     memory.release('queue', 80, 100);
 
     const admitted: string[] = [];
     ask(memory, admitted, 'running', { count: 90 });
     ask(memory, admitted, 'waiting', { count: 90 });
-    t.equal(memory.addAccepted(1, 0), 0, 'a job waits');
+    t.equal(memory.addAccepted(1, 0, false), 0, 'a job waits');
     memory.release('queue', 90, 0);
     await Promise.resolve();
     t.strictSame(admitted, ['running', 'waiting']);

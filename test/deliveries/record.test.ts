@@ -71,3 +71,25 @@ for (const state of ['succeeded', 'pending'] as const)
     await Promise.all(both);
     t.strictSame(await numbers(slow.webhookId), [1]);
   });
+
+t.test('retries of one of very many deliveries go behind those of other senders', async (t) => {
+  const pool = createPool({
+    connectionString: await createTestDatabase(t),
+    purpose: 'test',
+    max: 1,
+    settings: POOL_PLANS.delivery,
+  });
+  t.teardown(() => pool.end());
+  const [one, ofMany] = [await owe(pool), await owe(pool)];
+  await recordAttempts(pool, [
+    resultOf(one, 'pending'),
+    { ...resultOf(ofMany, 'pending'), bulk: true },
+  ]);
+  const { rows } = await pool.query(
+    `select priority, payload->'webhooks' as webhooks from graphile_worker._private_jobs order by priority`,
+  );
+  t.strictSame(rows, [
+    { priority: 0, webhooks: [one] },
+    { priority: 1, webhooks: [ofMany] },
+  ]);
+});

@@ -103,13 +103,18 @@ t.test('a job that a worker is working on is not taken for lost', async (t) => {
   t.equal(receiver.received.length, 30);
 });
 
-t.test('many webhooks for the same time go behind all other deliveries', async (t) => {
+t.test("a tenant's many deliveries for the same time go behind those of others", async (t) => {
   const pool = new pg.Pool({ connectionString: await createTestDatabase(t), max: 1 });
   t.teardown(() => pool.end());
-  await pool.query(`insert into posthorn.subscriptions (url) values ('http://a.example/')`);
-  for (const [number, priority] of [
-    [500, 0],
-    [501, 1],
+  await pool.query(`insert into posthorn.tenants (id) values ('modest')`);
+  await pool.query(
+    `insert into posthorn.subscriptions (url, tenant)
+     values ('http://a.example/', 'default'), ('http://b.example/', 'modest')`,
+  );
+  for (const [number, attempts, priority] of [
+    [500, 0, 0],
+    [501, 0, 1],
+    [501, 1, 1],
   ] as const) {
     await pool.query('delete from graphile_worker._private_jobs');
     await pool.query(
@@ -118,12 +123,24 @@ t.test('many webhooks for the same time go behind all other deliveries', async (
       [number],
     );
     await pool.query(
-      `update posthorn.deliveries set next_attempt_at = now() + interval '30 seconds' where not queued`,
+      `select posthorn.send('a', '1'::jsonb, tenant => 'modest', deliver_at => now() + interval '1 hour')`,
     );
-    t.match(await wakeDeliveries(pool, 60_000, 15_000), { woken: number, lost: 0 });
+    await pool.query(
+      `update posthorn.deliveries set next_attempt_at = now() + interval '30 seconds', attempt_count = $1
+       where not queued`,
+      [attempts],
+    );
+    t.match(await wakeDeliveries(pool, 60_000, 15_000), { woken: number + 1, lost: 0 });
     const { rows } = await pool.query(
-      `select distinct priority, run_at > now() as later from graphile_worker.jobs where task_identifier = 'deliver'`,
+      `select priority, run_at > now() as later, sum(json_array_length(payload->'webhooks'))::integer as deliveries
+       from graphile_worker._private_jobs group by 1, 2 order by 1`,
     );
-    t.strictSame(rows, [{ priority, later: true }], `${number} webhooks`);
+    const many = { priority, later: true, deliveries: number };
+    const one = { priority: 0, later: true, deliveries: 1 };
+    t.strictSame(
+      rows,
+      priority === 0 ? [{ ...one, deliveries: number + 1 }] : [one, many],
+      `${number} deliveries after ${attempts} attempts`,
+    );
   }
 });
