@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { errorMessage, OperatorError } from '../lib/errors.ts';
 import type { SealingKey } from '../lib/sealing.ts';
-import { DEFAULT_TENANT } from '../tenants/store.ts';
+import { DEFAULT_TENANT } from '../tenants/default.ts';
 import { REFUSED, requireHome, requireMovable, type Side } from './checks.ts';
 import { type Copied, copyHistory, timeOf } from './copy-history.ts';
 import { copyRest, copySettings } from './copy-rows.ts';
@@ -20,7 +20,6 @@ const SHORT_ROUND_MS = 2_000;
 const MAX_ROUNDS = 20;
 /** An application's open transaction that has sent may keep a tenant from being closed for so long. */
 const FENCE = { timeoutMs: 30_000 };
-const A_MINUTE_MS = 60_000;
 
 /** The options of `moveTenant` and `undoMove`. */
 export interface MoveOptions {
@@ -72,7 +71,12 @@ export async function moveTenant(options: MoveOptions): Promise<MoveResult> {
     await requireHomes(options, move?.source ?? placement.home);
     if (move === null) {
       await requireMovable(sidesOf(options), tenant, options.encryptionKeys);
-      move = await moves.beginMove(directory, tenant, { source: placement.home, target: to });
+      const startedAt = await timeOf(source.pool);
+      move = await moves.beginMove(directory, tenant, {
+        source: placement.home,
+        target: to,
+        startedAt,
+      });
     }
     if (placement.home === move.source) {
       try {
@@ -201,7 +205,7 @@ async function copyAll(options: MoveOptions, move: moves.Move): Promise<void> {
   const sides = sidesOf(options);
   // In these phases all was copied before.
   const isCopied = move.phase === 'pause' || move.phase === 'close';
-  let since = isCopied ? new Date(move.startedAt.getTime() - 2 * A_MINUTE_MS) : undefined;
+  let since = isCopied ? move.startedAt : undefined;
   /** Copies what has changed since the round before. Returns the number of webhooks that differed. */
   const round = async () => {
     const beganAt = await timeOf(sides.source);

@@ -10,6 +10,7 @@ export interface Move {
   readonly source: string;
   readonly target: string;
   readonly phase: Phase;
+  /** By the clock of the source, which says what has changed since. */
   readonly startedAt: Date;
 }
 
@@ -26,11 +27,11 @@ export async function readMove(directory: pg.ClientBase, tenant: string): Promis
 export async function beginMove(
   directory: pg.ClientBase,
   tenant: string,
-  { source, target }: Pick<Move, 'source' | 'target'>,
+  { source, target, startedAt }: Pick<Move, 'source' | 'target' | 'startedAt'>,
 ): Promise<Move> {
   await directory.query(
-    `insert into posthorn.moves (tenant, source, target, phase) values ($1, $2, $3, 'prepare')`,
-    [tenant, source, target],
+    `insert into posthorn.moves (tenant, source, target, phase, started_at) values ($1, $2, $3, 'prepare', $4)`,
+    [tenant, source, target, startedAt],
   );
   return (await readMove(directory, tenant)) as Move;
 }

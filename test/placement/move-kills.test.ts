@@ -21,6 +21,10 @@ t.test('a move that is killed in each phase goes on when it is run again', async
   await ok(one.request('POST', '/v1/subscriptions', { ...types, url: other.url }, key));
   const senders = startSenders(t, [one, two], key);
   await until('some are sent', () => other.received.length > 20);
+  // As if the clock of the directory were an hour ahead of those of the homes.
+  await directory.query(
+    `alter table posthorn.moves alter started_at set default now() + interval '1 hour'`,
+  );
   for (const [phase, afterMs] of [
     ['prepare', 0],
     ['copy', 20],
@@ -33,6 +37,10 @@ t.test('a move that is killed in each phase goes on when it is run again', async
     const { code, stderr } = await killedMove(phase, afterMs);
     t.equal(code, 'SIGKILL', `${phase}: ${stderr}`);
   }
+  const { rows } = await directory.query(
+    'select from posthorn.moves where started_at < clock_timestamp()',
+  );
+  t.equal(rows.length, 1, 'the clock of the source says what has changed since the move began');
   const undo = await move(['--undo']);
   t.match(undo, { code: 4, stderr: /acme lives at two already.*cannot be undone/ });
   const done = await move(['--json']);
