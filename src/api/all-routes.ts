@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { createDatabase } from '../db/types.ts';
 import { logRoutes } from './legacy/logs.ts';
 import { subscriptionRoutes } from './legacy/subscriptions.ts';
 import { registerDocs } from './plugins/docs.ts';
@@ -37,14 +38,15 @@ import { watchRoutes } from './routes/watches.ts';
 import { webhookSearchRoutes } from './routes/webhook-search.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 import { whyRoutes } from './routes/why.ts';
-import type { ApiServices } from './services.ts';
+import type { AppServices } from './services.ts';
 
 /** Registers all routes but those of routes/service.ts, the pages of the dashboard, and the documentation of the API. */
 export async function registerRoutes(
   app: FastifyInstance,
-  services: ApiServices,
+  shared: AppServices,
   identification: Identification,
 ): Promise<void> {
+  const services = { ...shared, db: createDatabase(shared.pool) };
   await registerDocs(app, services.settings);
   await registerPages(app, {
     portalLinks: services.portalLinks,

@@ -17,14 +17,14 @@ import { registerRequestMetrics } from './plugins/request-metrics.ts';
 import { registerTraces } from './plugins/traces.ts';
 import { registerTurns } from './plugins/turns.ts';
 import { serviceRoutes } from './routes/service.ts';
-import type { ApiServices } from './services.ts';
+import type { AppServices } from './services.ts';
 import { validatorCompiler } from './validation.ts';
 
 /** The limit of bodies that are no webhooks. Parsing a larger one would hold up the process. */
 const MAX_JSON_BYTES = 1024 * 1024;
 
 /** Assembles the API. It does not listen yet. */
-export async function createApp(services: ApiServices): Promise<FastifyInstance> {
+export async function createApp(services: AppServices): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: services.log,
     logController: new LogController({ disableRequestLogging: true }),

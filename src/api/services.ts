@@ -59,3 +59,6 @@ export interface ApiServices {
   /** Why this process is not ready for work, or null. */
   readonly notReady: () => Promise<string | null>;
 }
+
+/** What the routes of a process that is only a worker use too: it does not load kysely, which is large. */
+export type AppServices = Omit<ApiServices, 'db'>;

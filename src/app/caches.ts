@@ -2,7 +2,6 @@ import type pg from 'pg';
 import type { ApiServices } from '../api/services.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Session } from '../db/session.ts';
-import { createDatabase } from '../db/types.ts';
 import { createEventTypeCache } from '../event-types/cache.ts';
 import { createPublicCatalogue } from '../event-types/public-catalogue.ts';
 import { createKeyring } from '../keys/keyring.ts';
@@ -10,7 +9,7 @@ import type { LoopHealth } from '../lib/loop-health.ts';
 import { createSealer } from '../lib/sealing.ts';
 import { createSubscriptionCache } from '../subscriptions/cache.ts';
 import { createTenantCache } from '../tenants/cache.ts';
-import { DEFAULT_TENANT } from '../tenants/store.ts';
+import { DEFAULT_TENANT } from '../tenants/default.ts';
 
 /** A failure is forgotten after this time: without requests nothing is loaded, so nothing can succeed. */
 export const LOADING_FORGOTTEN_MS = 30_000;
@@ -18,7 +17,7 @@ export const LOADING_FORGOTTEN_MS = 30_000;
 /** What a process keeps in memory of the database, and is told of when it changes. */
 type Caches = Pick<
   ApiServices,
-  'db' | 'sealer' | 'subscriptions' | 'keyring' | 'tenants' | 'eventTypes' | 'publicCatalogue'
+  'sealer' | 'subscriptions' | 'keyring' | 'tenants' | 'eventTypes' | 'publicCatalogue'
 >;
 
 /** @param session over which changes are told. */
@@ -30,17 +29,15 @@ export function createCaches(
 ): Caches {
   const loading = (cached: string) =>
     health.watch(`load_${cached.replaceAll(' ', '_')}`, `loading ${cached}`, LOADING_FORGOTTEN_MS);
-  const db = createDatabase(pool);
   const sealer = createSealer(encryptionKeys);
   return {
-    db,
     sealer,
     subscriptions: createSubscriptionCache(pool, session, sealer, loading('subscriptions')),
     keyring: createKeyring(pool, session, health),
     tenants: createTenantCache(pool, session, loading('tenants')),
     eventTypes: createEventTypeCache(pool, session, loading('event types')),
     publicCatalogue: createPublicCatalogue({
-      db,
+      pool,
       session,
       loop: loading('public catalogue'),
       tenant: DEFAULT_TENANT,

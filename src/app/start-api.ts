@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { createApp } from '../api/app.ts';
 import { closeAfterAnswers } from '../api/http-server.ts';
-import type { ApiServices } from '../api/services.ts';
+import type { AppServices } from '../api/services.ts';
 import { createSchemaJudge } from '../event-types/schema-judge.ts';
 import { createIntake } from '../intake/intake.ts';
 import type { NearbyWorker } from '../intake/nearby-worker.ts';
@@ -20,7 +20,7 @@ const MAX_TESTS = 20;
 /** The options of `startApi`: what the API shares with the rest of the process. */
 export interface StartApiOptions
   extends Omit<
-    ApiServices,
+    AppServices,
     'intake' | 'sessions' | 'portalLinks' | 'schemas' | 'testSender' | 'serves' | 'placement'
   > {
   readonly databaseUrl: string;

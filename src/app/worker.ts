@@ -69,7 +69,7 @@ interface WorkerOptions {
 
 export interface Worker extends NearbyWorker {
   start(): Promise<void>;
-  /** Resolves when it has sent its first webhook, or found none, and two seconds after the start at the latest. */
+  /** Resolves when it has sent its first webhooks, or found none, and ten seconds after the start at the latest. */
   readonly begun: Promise<void>;
   /** Lets deliveries in flight finish, within the grace period, and hands back the rest. */
   stop(): Promise<void>;

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import type pg from 'pg';
 import { createNotifiedCache } from '../db/notified-cache.ts';
 import type { Session } from '../db/session.ts';
-import type { Database } from '../db/types.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { describeCatalogue } from './catalogue.ts';
-import { readCatalogue } from './store.ts';
 
 /** A document in the forms in which it is sent. All requests share these buffers. */
 export interface SentDocument {
@@ -22,7 +21,7 @@ export interface PublicCatalogue {
 }
 
 interface PublicCatalogueOptions {
-  readonly db: Database;
+  readonly pool: pg.Pool;
   /** Listens for changes; the catalogue must be created before the session is started. */
   readonly session: Session;
   /** Told whether loading succeeds or fails. */
@@ -39,7 +38,7 @@ const compress = promisify(gzip);
  * for it, so requests cost the database nothing, and at most one of them at a time makes the document.
  */
 export function createPublicCatalogue(options: PublicCatalogueOptions): PublicCatalogue {
-  const { db, session, loop, tenant, patterns } = options;
+  const { pool, session, loop, tenant, patterns } = options;
   const cache = createNotifiedCache({
     session,
     loop,
@@ -49,7 +48,12 @@ export function createPublicCatalogue(options: PublicCatalogueOptions): PublicCa
   });
 
   async function makeDocument(): Promise<SentDocument> {
-    const types = await readCatalogue(db, tenant, patterns);
+    // A worker never gets here, and kysely would be a third of the modules that it loads.
+    const [{ createDatabase }, { readCatalogue }] = await Promise.all([
+      import('../db/types.ts'),
+      import('./store.ts'),
+    ]);
+    const types = await readCatalogue(createDatabase(pool), tenant, patterns);
     const plain = Buffer.from(JSON.stringify(describeCatalogue(types)));
     const hash = createHash('sha256').update(plain).digest('base64url');
     return { plain, gzipped: await compress(plain), etag: `W/"${hash}"` };

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { historyIn, type LiveHistory, readLiveHistory } from '../db/live-history.ts';
 import type { DeliveryState } from '../db/types.ts';
 import { floorOf, msOfId } from '../db/uuidv7.ts';
-import { DEFAULT_TENANT } from '../tenants/store.ts';
+import { DEFAULT_TENANT } from '../tenants/default.ts';
 import type { Attempt } from './attempts.ts';
 import type { Delivery } from './deliveries.ts';
 import { type Position, positionBefore } from './position.ts';

@@ -6,7 +6,7 @@ import {
   readLiveHistory,
 } from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
-import { DEFAULT_TENANT } from '../tenants/store.ts';
+import { DEFAULT_TENANT } from '../tenants/default.ts';
 import { selectOwed } from './owed.sql.ts';
 import { type Counted, readFromCounts } from './stats-from-counts.sql.ts';
 

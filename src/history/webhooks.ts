@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { historyIn } from '../db/live-history.ts';
 import type { DeliveryState } from '../db/types.ts';
 import { floorOf, msOfId } from '../db/uuidv7.ts';
-import { DEFAULT_TENANT } from '../tenants/store.ts';
+import { DEFAULT_TENANT } from '../tenants/default.ts';
 import {
   createParameters,
   type Found,

@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto';
+import { hash, randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 export const ENVIRONMENTS = ['live', 'test'] as const;
@@ -55,4 +55,9 @@ function checksum(text: string): string {
     rest = Math.floor(rest / DIGITS.length);
   }
   return digits;
+}
+
+/** Returns the hash that is stored for a key and looked up for each request. */
+export function hashKey(key: string): Buffer {
+  return hash('sha256', key, 'buffer');
 }

@@ -1,7 +1,6 @@
-import { hash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Database } from '../db/types.ts';
-import { type Environment, generateKey, keyHint } from './format.ts';
+import { type Environment, generateKey, hashKey, keyHint } from './format.ts';
 import type { Scope } from './scopes.ts';
 
 /** A key as in the API, without its secret text. */
@@ -41,11 +40,6 @@ const VISIBLE = [
   'last_used_at',
   'revoked_at',
 ] as const;
-
-/** Returns the hash that is stored for a key and looked up for each request. */
-export function hashKey(key: string): Buffer {
-  return hash('sha256', key, 'buffer');
-}
 
 /**
  * Creates a key.

@@ -1,10 +1,8 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { cancelDeleted } from '../bulk-operations/delete.ts';
-import { createDatabase } from '../db/types.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
-import { deleteSubscription } from '../subscriptions/store.ts';
 
 const EVERY_MS = 60_000;
 /** Subscriptions that are deleted in a run. Those of a busy service come with the next. */
@@ -21,10 +19,16 @@ interface TemporaryKeeperOptions {
  * killed, such as `posthorn listen`, leaves no subscription behind. One with a lease stays: its receiver may be at work.
  */
 export function createTemporaryKeeper({ pool, loop, log }: TemporaryKeeperOptions): Periodic {
-  const db = createDatabase(pool);
-
   async function run(goesOn: () => boolean): Promise<void> {
-    for (const { id, tenant } of await findUnpulled(pool)) {
+    const unpulled = await findUnpulled(pool);
+    if (unpulled.length === 0) return;
+    // Seldom needed, and a third of the modules that a worker would load.
+    const [{ createDatabase }, { deleteSubscription }] = await Promise.all([
+      import('../db/types.ts'),
+      import('../subscriptions/store.ts'),
+    ]);
+    const db = createDatabase(pool);
+    for (const { id, tenant } of unpulled) {
       if (!goesOn()) return;
       const task = await deleteSubscription(db, tenant, id);
       if (task === undefined) continue;

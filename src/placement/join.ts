@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { inTransaction } from '../db/transaction.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { SealingKey } from '../lib/sealing.ts';
-import { DEFAULT_TENANT } from '../tenants/store.ts';
+import { DEFAULT_TENANT } from '../tenants/default.ts';
 import { type Home, readHomes } from './directory.sql.ts';
 import { closeTenant } from './fence.ts';
 

@@ -81,7 +81,7 @@ export interface QueueRunnerOptions {
 
 export interface QueueRunner {
   start(): Promise<void>;
-  /** Resolves when it has done its first job, or found none, and two seconds after the start at the latest. */
+  /** As `done` of first-job.ts. */
   readonly begun: Promise<void>;
   /** Stops taking jobs, hands back the prefetched ones and waits for those that run. */
   stop(): Promise<void>;

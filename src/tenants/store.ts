@@ -3,9 +3,6 @@ import type { Database } from '../db/types.ts';
 import type { PortalSettings } from '../sessions/portal.ts';
 import { deleteSubscriptionsOf } from '../subscriptions/store.ts';
 
-/** The tenant of everything for which no other is named. */
-export const DEFAULT_TENANT = 'default';
-
 /** A tenant as in the API. */
 export interface Tenant {
   readonly id: string;

@@ -1,7 +1,7 @@
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import { Type } from 'typebox';
 import type { Scope } from '../../keys/scopes.ts';
-import { DEFAULT_TENANT } from '../../tenants/store.ts';
+import { DEFAULT_TENANT } from '../../tenants/default.ts';
 import { problems } from '../schemas/common.ts';
 
 /** The access that a route needs: a key with that scope; `own`: the route checks itself; `open`: no key. */

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Access } from '../../keys/keyring.ts';
 import type { Scope } from '../../keys/scopes.ts';
 import type { TenantCache } from '../../tenants/cache.ts';
-import { DEFAULT_TENANT } from '../../tenants/store.ts';
+import { DEFAULT_TENANT } from '../../tenants/default.ts';
 import { invalidField, notFound, Problem } from '../problems.ts';
 import { isStorable } from '../storable.ts';
 import { MAX_TENANT_LENGTH, namesTenant } from './access.ts';

@@ -1,10 +1,9 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Settings } from '../../config/settings.ts';
-import { isKey, looksLikeKey } from '../../keys/format.ts';
+import { hashKey, isKey, looksLikeKey } from '../../keys/format.ts';
 import type { Access, Keyring, KnownKey } from '../../keys/keyring.ts';
 import { allowedBy } from '../../keys/scopes.ts';
-import { hashKey } from '../../keys/store.ts';
 import type { BrowserSession, Sessions } from '../../sessions/sessions.ts';
 import { Problem } from '../problems.ts';
 import { requireOwnPage } from './own-page.ts';

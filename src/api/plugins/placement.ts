@@ -2,14 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCodes, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { TENANT_CLOSED } from '../../intake/errors.ts';
-import { isKey } from '../../keys/format.ts';
+import { hashKey, isKey } from '../../keys/format.ts';
 import type { Keyring } from '../../keys/keyring.ts';
-import { hashKey } from '../../keys/store.ts';
 import { errorCode } from '../../lib/errors.ts';
 import { createForwarder, type ForwardFailure, HOP_HEADER } from '../../placement/forward.ts';
 import type { Placement } from '../../placement/placement.ts';
 import type { SubscriptionCache } from '../../subscriptions/cache.ts';
-import { DEFAULT_TENANT } from '../../tenants/store.ts';
+import { DEFAULT_TENANT } from '../../tenants/default.ts';
 import { outcomeUnknown, Problem, tenantMoves, unavailable } from '../problems.ts';
 import { generateTenantId } from '../routes/tenants.ts';
 import type { ApiServices } from '../services.ts';

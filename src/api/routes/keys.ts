@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { ENVIRONMENTS } from '../../keys/format.ts';
 import { SCOPES, type Scope } from '../../keys/scopes.ts';
 import { createKey, listKeys, revokeKey } from '../../keys/store.ts';
-import { DEFAULT_TENANT } from '../../tenants/store.ts';
+import { DEFAULT_TENANT } from '../../tenants/default.ts';
 import { CURSOR_ID } from '../cursor.ts';
 import { addListRoute, readPageBy } from '../list-route.ts';
 import { MAX_TENANT_LENGTH } from '../plugins/access.ts';

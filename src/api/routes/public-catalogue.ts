@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { DEFAULT_TENANT } from '../../tenants/store.ts';
+import { DEFAULT_TENANT } from '../../tenants/default.ts';
 import { Problem } from '../problems.ts';
 import { described, problems } from '../schemas/common.ts';
 import type { ApiServices } from '../services.ts';

@@ -3,12 +3,12 @@ import { Type } from 'typebox';
 import { VERSION } from '../../version.ts';
 import { Problem } from '../problems.ts';
 import { described, problems } from '../schemas/common.ts';
-import type { ApiServices } from '../services.ts';
+import type { AppServices } from '../services.ts';
 
 const Ok = Type.Object({ status: Type.Literal('ok') });
 
 /** The routes by which people, load balancers and Prometheus watch the service. */
-export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: ApiServices }> = async (
+export const serviceRoutes: FastifyPluginAsyncTypebox<{ services: AppServices }> = async (
   app,
   { services },
 ) => {

@@ -3,9 +3,9 @@ import { Type } from 'typebox';
 import { cancelDeleted } from '../../bulk-operations/delete.ts';
 import { randomDigits } from '../../keys/format.ts';
 import { formatDuration, parseDuration } from '../../lib/duration.ts';
+import { DEFAULT_TENANT } from '../../tenants/default.ts';
 import {
   createTenant,
-  DEFAULT_TENANT,
   deleteTenant,
   getTenant,
   listTenants,
