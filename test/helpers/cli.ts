@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { until } from './until.ts';
@@ -23,7 +24,10 @@ export async function startCli(
   env: Record<string, string> = {},
   cwd: string = import.meta.dirname,
 ): Promise<Cli> {
-  return startProgram(t, [process.execPath, MAIN, ...args], env, cwd);
+  // main.ts turns the same cache on for all that it imports; without the variable, Node loads its TypeScript compiler
+  // for main.ts itself: 0.1 s of CPU of each process.
+  const cached = { NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'), ...env };
+  return startProgram(t, [process.execPath, MAIN, ...args], cached, cwd);
 }
 
 /** Runs `posthorn …`, as the whole command says, without the settings of this run, and ends it with the test. */
