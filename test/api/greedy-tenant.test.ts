@@ -126,6 +126,39 @@ t.test('a tenant that reads as much as it can leaves connections for others', as
   t.match(await Promise.all(slow.slice(0, 3)), Array(3).fill({ status: 503 }), 'and they end');
 });
 
+t.test('requests whose clients are gone take no connection from others', async (t) => {
+  const { posthorn, client, greedy, modest } = await startWithTwo(t);
+  await send(greedy, { total: 1 });
+  await client.query(`
+    create or replace function posthorn.webhook_data(body bytea, event_type text) returns jsonb
+      language sql volatile as 'select pg_sleep(60); select null::jsonb'`);
+  const sleeping = async () =>
+    (
+      await client.query(
+        `select count(*)::integer as n from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`,
+      )
+    ).rows[0].n;
+  const body = '{"filter":"$.total > 1"}';
+  const sockets = Array.from({ length: 40 }, () => {
+    const socket = connectTo(Number(new URL(posthorn.url).port), '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(
+      `POST /v1/filters/test?tenant=greedy HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    return socket;
+  });
+  await until('some of them run', async () => (await sleeping()) > 0);
+  for (const socket of sockets) socket.destroy();
+  // Their turns end with their statements, which are cancelled after some seconds.
+  await until('none of them runs any more', async () => {
+    t.equal((await modest('GET', '/v1/deliveries')).status, 200);
+    t.equal((await modest('POST', '/v1/filters/test', { filter: '$.total > 1' })).status, 200);
+    const running = await sleeping();
+    if (running > 4) t.fail(`${running} run at once`);
+    return running === 0;
+  });
+});
+
 t.test('a tenant that changes as much as it can leaves connections for others', async (t) => {
   const { posthorn, greedy, modest } = await startWithTwo(t);
   const url = 'http://127.0.0.1:9/';

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { mayTake } from '../../lib/fair-share.ts';
 import { createTurns } from '../../lib/turns.ts';
 import { Problem } from '../problems.ts';
@@ -72,7 +72,7 @@ export function registerTurns(app: FastifyInstance): void {
     route.preHandler = [takeFirstTurn, ...[route.preHandler ?? []].flat()];
   });
 
-  async function takeFirstTurn(request: FastifyRequest): Promise<void> {
+  async function takeFirstTurn(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     if (turns.waiting(request.tenant) >= MAX_WAITING)
       throw new Problem(
         'too-many-requests',
@@ -80,6 +80,8 @@ export function registerTurns(app: FastifyInstance): void {
         { headers: { 'retry-after': '1' } },
       );
     await takeTurn(request);
+    // Nobody reads the answer. Without a turn, hundreds of such requests would take all connections at once.
+    return request.raw.socket.destroyed ? reply.hijack() : undefined;
   }
 
   async function takeTurn(request: FastifyRequest): Promise<void> {
