@@ -43,8 +43,8 @@ create or replace function posthorn.accept(
   out deliveries integer[],
   -- Null if all webhooks were accepted; an element is null if its webhook was accepted. Otherwise: replayed
   -- (accepted earlier with the same key), in_flight (another request with the key is running), reused (the
-  -- key was used for another request), filters_cost (its filters would take too long), or apart (it takes
-  -- too long for a statement that tenants share; accept it in a statement for its tenant only).
+  -- key was used for another request), filters_cost (its filters would take too long), fan_out (too many
+  -- subscriptions match), or apart (it takes too long for a statement that tenants share; accept it in a statement for its tenant only).
   out outcomes text[],
   -- The deliveries that were handed over to the worker: the place of each one's webhook, counted from 1, and its
   -- subscription. Null: none.

@@ -187,6 +187,11 @@ const REFUSALS: Record<Refusal, () => Problem> = {
       'This Idempotency-Key was used for another request (another path or body) in the last 24 hours. Send a new request with a new key.',
     ),
   closed: tenantMoves,
+  fan_out: () =>
+    new Problem(
+      'conflict',
+      'More than 100,000 subscriptions match this webhook, counted before their filters. Nothing was accepted. Give the subscriptions different channels or event types, and send one webhook for each of these (docs/sending.md).',
+    ),
   filters_cost: () =>
     new Problem(
       'too-large',

@@ -50,7 +50,7 @@ export interface AcceptedWebhook {
  * was used for another request (`reused`), its subscriptions' filters would take too long, or its tenant is closed in
  * this database, because it moves or has moved to another one.
  */
-export type Refusal = 'in_flight' | 'reused' | 'filters_cost' | 'closed';
+export type Refusal = 'in_flight' | 'reused' | 'filters_cost' | 'fan_out' | 'closed';
 
 /**
  * Nothing was accepted: the tenant's filters and fan-out take too long for a statement that tenants share.

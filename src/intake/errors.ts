@@ -26,7 +26,7 @@ export class IntakeRefusedError extends Error {
   }
 }
 
-/** The error of posthorn.accept when a webhook of a batch is refused for the cost of its filters. */
+/** The error of posthorn.accept when a webhook of a batch is refused for the cost of its filters, or for its fan-out. */
 const PROGRAM_LIMIT_EXCEEDED = '54000';
 /** The error for whatever is refused because its tenant is closed in this database (schema/functions/close_tenant.sql). */
 export const TENANT_CLOSED = 'PH002';
@@ -52,7 +52,10 @@ export async function explained<T>(work: Promise<T>): Promise<T> {
         cause: error,
       });
     }
-    if (errorCode(error) === PROGRAM_LIMIT_EXCEEDED) throw new IntakeRefusedError('filters_cost');
+    if (errorCode(error) === PROGRAM_LIMIT_EXCEEDED)
+      throw new IntakeRefusedError(
+        (error as DatabaseError).constraint === 'fan_out' ? 'fan_out' : 'filters_cost',
+      );
     if (errorCode(error) === TENANT_CLOSED) throw new IntakeRefusedError('closed');
     throw new IntakeUnavailableError(
       error instanceof TooManyWaitingError

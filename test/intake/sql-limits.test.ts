@@ -24,6 +24,52 @@ async function count(client: pg.Client, table: string): Promise<number> {
 const ENVELOPE = '{"type":"order.paid","timestamp":"2026-11-28T10:00:00.000Z","data":""}'.length;
 
 t.test(
+  'a webhook that too many subscriptions match is refused at once, and says why',
+  async (t) => {
+    const posthorn = await startTestService(t);
+    const client = await connect(t, posthorn.databaseUrl);
+    // 100,000 subscriptions would take a minute to create.
+    const MOST = 600;
+    const { rows } = await client.query(
+      `select pg_get_functiondef(oid) as text from pg_proc
+     where proname = 'accept_general' and pronamespace = 'posthorn'::regnamespace`,
+    );
+    await client.query(rows[0].text.replace('100000', `${MOST}`));
+    const subscribe = (number: number) =>
+      client.query(
+        `insert into posthorn.subscriptions (url, status, event_types)
+       select null, 'active', '{order.*}' from generate_series(1, $1)`,
+        [number],
+      );
+    const webhook = { event_type: 'order.created', data: {} };
+    const send = () => client.query(`select posthorn.send('order.created', '{}')`);
+    await subscribe(MOST);
+    t.equal((await posthorn.request('POST', '/v1/webhooks', webhook)).status, 202);
+    await send();
+    const accepted = await count(client, 'webhook_payloads');
+    await subscribe(1);
+    const said =
+      /^More than 100,000 subscriptions match this webhook.* Nothing was accepted\. Give/;
+    for (const [path, body] of [
+      ['/v1/webhooks', webhook],
+      ['/v1/webhooks/batch', { webhooks: [webhook, { ...webhook, event_type: 'user.gone' }] }],
+    ] as const) {
+      const { status, json } = await posthorn.request('POST', path, body);
+      t.equal(status, 409, path);
+      t.match(json, { detail: said });
+    }
+    await t.rejects(send(), {
+      code: '54000',
+      message: /more than 600 subscriptions match/,
+      hint: /channels or event types/,
+    });
+    t.equal(await count(client, 'webhook_payloads'), accepted, 'nothing was accepted');
+    await posthorn.request('POST', '/v1/webhooks', { ...webhook, event_type: 'user.gone' });
+    t.equal(await count(client, 'webhook_payloads'), accepted + 1, 'other types are sent');
+  },
+);
+
+t.test(
   'a body of one MiB is sent from SQL, and one byte more is refused with a hint',
   async (t) => {
     const client = await start(t);
