@@ -581,17 +581,25 @@ comment on table posthorn.idempotency_keys is
 
 -- What happened in each minute and hour. Workers add a minute when no transaction that could still change it is open
 -- (src/history/count.sql.ts), so the numbers are exact, and they stay when the history that they count is dropped.
+-- All numbers of a tenant or a subscription in a minute or an hour are in one row. With many subscriptions, few have
+-- more than one delivery in an hour: rows for single numbers cost 84 instead of 45 µs of CPU a webhook (*measured*).
 
 -- Of each tenant, for two days.
 create table posthorn.counts_by_minute (
   tenant text not null,
   minute timestamptz not null,
-  -- Webhooks that were accepted, or attempts by their status.
-  metric text not null check (metric in ('accepted', 'success', 'failed', 'timeout', 'blocked')),
-  -- The class of the durations of these attempts: see DURATION_CLASSES in src/history/count.sql.ts. 0: accepted.
-  duration_class smallint not null,
-  number bigint not null,
-  primary key (tenant, minute, metric, duration_class)
+  -- Webhooks.
+  accepted bigint not null,
+  -- Attempts by their status.
+  success bigint not null,
+  failed bigint not null,
+  timeout bigint not null,
+  blocked bigint not null,
+  -- The classes of the durations of these attempts, each at most once, and the number of attempts in each: see
+  -- DURATION_CLASSES in src/history/count-rows.sql.ts.
+  duration_classes smallint[] not null,
+  duration_numbers bigint[] not null,
+  primary key (tenant, minute)
 );
 comment on table posthorn.counts_by_minute is
   'The webhooks and attempts of each tenant in each minute of the last two days.';
@@ -604,11 +612,15 @@ create table posthorn.counts_by_hour (
   -- 0: all subscriptions of the tenant.
   subscription_id integer not null,
   hour timestamptz not null,
-  -- Of a subscription, `accepted` counts the deliveries that were created for it.
-  metric text not null check (metric in ('accepted', 'success', 'failed', 'timeout', 'blocked')),
-  duration_class smallint not null,
-  number bigint not null,
-  primary key (tenant, subscription_id, hour, metric, duration_class)
+  -- As in counts_by_minute, but of a subscription, `accepted` counts the deliveries that were created for it.
+  accepted bigint not null,
+  success bigint not null,
+  failed bigint not null,
+  timeout bigint not null,
+  blocked bigint not null,
+  duration_classes smallint[] not null,
+  duration_numbers bigint[] not null,
+  primary key (tenant, subscription_id, hour)
 ) with (fillfactor = 70);
 comment on table posthorn.counts_by_hour is
   'The webhooks and attempts of each tenant (subscription_id 0) in each hour of the last 400 days, and of each subscription in each hour of the last 35 days.';

@@ -96,11 +96,14 @@ create table posthorn.counts_by_hour (
   tenant text not null,
   subscription_id integer not null,
   hour timestamp with time zone not null,
-  metric text not null,
-  duration_class smallint not null,
-  number bigint not null,
-  constraint counts_by_hour_metric_check CHECK ((metric = ANY (ARRAY['accepted'::text, 'success'::text, 'failed'::text, 'timeout'::text, 'blocked'::text]))),
-  constraint counts_by_hour_pkey PRIMARY KEY (tenant, subscription_id, hour, metric, duration_class)
+  accepted bigint not null,
+  success bigint not null,
+  failed bigint not null,
+  timeout bigint not null,
+  blocked bigint not null,
+  duration_classes smallint[] not null,
+  duration_numbers bigint[] not null,
+  constraint counts_by_hour_pkey PRIMARY KEY (tenant, subscription_id, hour)
 );
 CREATE INDEX counts_by_hour_time ON posthorn.counts_by_hour USING brin (hour);
 
@@ -108,11 +111,14 @@ CREATE INDEX counts_by_hour_time ON posthorn.counts_by_hour USING brin (hour);
 create table posthorn.counts_by_minute (
   tenant text not null,
   minute timestamp with time zone not null,
-  metric text not null,
-  duration_class smallint not null,
-  number bigint not null,
-  constraint counts_by_minute_metric_check CHECK ((metric = ANY (ARRAY['accepted'::text, 'success'::text, 'failed'::text, 'timeout'::text, 'blocked'::text]))),
-  constraint counts_by_minute_pkey PRIMARY KEY (tenant, minute, metric, duration_class)
+  accepted bigint not null,
+  success bigint not null,
+  failed bigint not null,
+  timeout bigint not null,
+  blocked bigint not null,
+  duration_classes smallint[] not null,
+  duration_numbers bigint[] not null,
+  constraint counts_by_minute_pkey PRIMARY KEY (tenant, minute)
 );
 CREATE INDEX counts_by_minute_time ON posthorn.counts_by_minute USING brin (minute);
 
@@ -803,9 +809,13 @@ create view posthorn.tenant_counts (
   tenant text,
   subscription_id integer,
   hour timestamp with time zone,
-  metric text,
-  duration_class smallint,
-  number bigint
+  accepted bigint,
+  success bigint,
+  failed bigint,
+  timeout bigint,
+  blocked bigint,
+  duration_classes smallint[],
+  duration_numbers bigint[]
 ) as …; -- schema/views/tenant_counts.sql
 
 -- The rows of delivery_report whose tenants the reader may read.

@@ -200,10 +200,11 @@ export async function fillHistory(
   }
 }
 
-/** The classes of durations that counts of each kind have. */
-const COUNTED = `
-  (select metric, class from (values ('accepted', 0, 0), ('success', 4, 20), ('failed', 8, 20)) as m (metric, least, greatest),
-    generate_series(least, greatest) as class) as counted`;
+const COUNTS = 'accepted, success, failed, timeout, blocked, duration_classes, duration_numbers';
+
+/** SQL of the values of these columns, with as many attempts in each of 17 classes of durations. */
+const countsWith = (number: string) => `
+  16 * ${number}, 16 * ${number}, ${number}, 0, 0, array(select generate_series(4, 20)), array_fill((${number})::bigint, array[17])`;
 
 /**
  * Adds the counts of a busy service, as it keeps them: of each hour of the last `days` for each subscription and for all
@@ -216,17 +217,16 @@ export async function fillCounts(
 ): Promise<void> {
   await run(databaseUrl, [
     [
-      `insert into posthorn.counts_by_hour (tenant, subscription_id, hour, metric, duration_class, number)
-       select 'default', id, date_trunc('hour', now(), 'UTC') - h * interval '1 hour', metric, class,
-         case when id = 0 then 10000 else 10000 / $3 end
-       from unnest(array[0] || $1::integer[]) as id, generate_series(1, $2 * 24) as h, ${COUNTED}
+      `insert into posthorn.counts_by_hour (tenant, subscription_id, hour, ${COUNTS})
+       select 'default', id, date_trunc('hour', now(), 'UTC') - h * interval '1 hour', ${countsWith('case when id = 0 then 10000 else 10000 / $3 end')}
+       from unnest(array[0] || $1::integer[]) as id, generate_series(1, $2 * 24) as h
        on conflict do nothing`,
       [subscriptionIds, days, subscriptionIds.length],
     ],
     [
-      `insert into posthorn.counts_by_minute (tenant, minute, metric, duration_class, number)
-       select 'default', date_trunc('minute', now(), 'UTC') - m * interval '1 minute', metric, class, 170
-       from generate_series(1, 2880) as m, ${COUNTED}
+      `insert into posthorn.counts_by_minute (tenant, minute, ${COUNTS})
+       select 'default', date_trunc('minute', now(), 'UTC') - m * interval '1 minute', ${countsWith('170')}
+       from generate_series(1, 2880) as m
        on conflict do nothing`,
     ],
     ['vacuum analyze posthorn.counts_by_hour, posthorn.counts_by_minute'],

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { readLiveHistory } from '../db/live-history.ts';
+import { ATTEMPTS } from './count-rows.sql.ts';
 
 /** The most subscriptions that are summarized at once. */
 export const MAX_SUMMARIES = 100;
@@ -86,12 +87,10 @@ export async function summarizeHealth(
   const { rows: hours } = await pool.query<HourRow>({
     name: 'attempts-by-hour',
     text: `
-      select given.id, h.hour, sum(h.number)::integer as attempts,
-        coalesce(sum(h.number) filter (where h.metric <> 'success'), 0)::integer as failed
+      select given.id, h.hour, ${ATTEMPTS}::integer as attempts, (${ATTEMPTS} - success)::integer as failed
       from unnest($1::integer[]) as given (id)
       join posthorn.counts_by_hour h
-        on h.tenant = $2 and h.subscription_id = given.id and h.hour >= $3 and h.metric <> 'accepted'
-      group by 1, 2`,
+        on h.tenant = $2 and h.subscription_id = given.id and h.hour >= $3`,
     values: [list, tenant, new Date(firstHour)],
   });
   const counts = new Map(hours.map((row) => [`${row.id} ${row.hour.getTime()}`, row]));

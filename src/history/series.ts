@@ -6,7 +6,7 @@ import {
   readLiveHistory,
 } from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
-import { DURATION_CLASSES } from './count.sql.ts';
+import { ATTEMPTS, DURATION_CLASSES } from './count-rows.sql.ts';
 
 /** The windows of a series, each with the length of its periods. */
 export const SERIES_WINDOWS = {
@@ -46,9 +46,11 @@ export interface Series {
 
 interface CountRow {
   readonly at: Date;
-  readonly metric: string;
-  readonly duration_class: number;
-  readonly number: number;
+  readonly accepted: number;
+  readonly attempts: number;
+  readonly succeeded: number;
+  /** The attempts of each class of durations. */
+  readonly classes: Readonly<Record<string, number>>;
 }
 
 const HOUR_MS = 3_600_000;
@@ -56,26 +58,30 @@ const HOUR_MS = 3_600_000;
 /** Counts of a subscription in its last hour, which no table has by the minute. It ends where all counts end. */
 const MINUTES_OF_SUBSCRIPTION = (live: LiveHistory, recent: LiveHistory) => `
   with own as materialized (select id from posthorn.subscriptions where id = $4 and tenant = $2)
-  select date_trunc('minute', a.at, 'UTC') as time, a.status::text as metric,
-    width_bucket(a.duration_ms, '{${DURATION_CLASSES.join(',')}}'::integer[]) as duration_class, count(*) as number
+  select date_trunc('minute', a.at, 'UTC') as time, 0 as accepted, count(*) as attempts,
+    count(*) filter (where a.status = 'success') as succeeded,
+    array[width_bucket(a.duration_ms, '{${DURATION_CLASSES.join(',')}}'::integer[])::smallint] as duration_classes,
+    array[count(*)] as duration_numbers
   from posthorn.delivery_attempts a
   where a.subscription_id = (select id from own) and a.at >= $3 and a.at < (select counted_until from posthorn.counting)
     and ${live.where('a.webhook_id')}
-  group by 1, 2, 3
+  group by 1, 5
   union all
-  select date_trunc('minute', posthorn.uuidv7_time(d.webhook_id), 'UTC'), 'accepted', 0, count(*)
+  select date_trunc('minute', posthorn.uuidv7_time(d.webhook_id), 'UTC'), count(*), 0, 0, '{}', '{}'
   from posthorn.deliveries d
   where d.subscription_id = (select id from own) and d.webhook_id >= posthorn.uuidv7_floor($3)
     and d.webhook_id < (select posthorn.uuidv7_floor(counted_until) from posthorn.counting)
     and ${recent.where('d.webhook_id')}
   group by 1`;
 
+const COUNTS = `accepted, ${ATTEMPTS} as attempts, success as succeeded, duration_classes, duration_numbers`;
+
 const MINUTES_OF_TENANT = `
-  select minute as time, metric, duration_class, number
+  select minute as time, ${COUNTS}
   from posthorn.counts_by_minute where tenant = $2 and minute >= $3`;
 
 const HOURS = `
-  select hour as time, metric, duration_class, number
+  select hour as time, ${COUNTS}
   from posthorn.counts_by_hour where tenant = $2 and subscription_id = $4 and hour >= $3`;
 
 /**
@@ -112,10 +118,24 @@ export async function readSeries(
     'select counted_until from posthorn.counting',
   );
   const { rows } = await pool.query<CountRow>(
-    `select date_bin($1::integer * interval '1 millisecond', time, timestamptz '2000-01-01Z') as at,
-       metric, duration_class, sum(number)::bigint as number
-     from (${source}) as c
-     group by 1, 2, 3`,
+    `with counts as materialized (
+       select date_bin($1::integer * interval '1 millisecond', time, timestamptz '2000-01-01Z') as at, c.*
+       from (${source}) as c
+     ), durations as materialized (
+       select at, jsonb_object_agg(duration_class, number) as classes
+       from (
+         select at, duration_class, sum(number) as number
+         from counts cross join lateral unnest(duration_classes, duration_numbers) as d (duration_class, number)
+         group by 1, 2
+       ) as sums
+       group by 1
+     ), totals as materialized (
+       select at, sum(accepted)::bigint as accepted, sum(attempts)::bigint as attempts, sum(succeeded)::bigint as succeeded
+       from counts
+       group by 1
+     )
+     select t.*, coalesce(d.classes, '{}') as classes
+     from totals t left join durations d using (at)`,
     [...values, ...ofWhat],
   );
   const byPeriod = Map.groupBy(rows, ({ at }) => at.getTime());
@@ -137,17 +157,18 @@ function periodsOf(window: SeriesWindow, subscriptionId: number | null) {
 }
 
 function sumOf(counts: readonly CountRow[]): Omit<SeriesPoint, 'at'> {
-  const sum = (rows: readonly CountRow[]) => rows.reduce((total, row) => total + row.number, 0);
-  const attempts = counts.filter(({ metric }) => metric !== 'accepted');
-  const succeeded = sum(attempts.filter(({ metric }) => metric === 'success'));
-  const classes: number[] = Array(DURATION_CLASSES.length + 1).fill(0);
-  for (const { duration_class, number } of attempts)
-    classes[duration_class] = (classes[duration_class] ?? 0) + number;
+  const sum = (numberOf: (row: CountRow) => number) =>
+    counts.reduce((total, row) => total + numberOf(row), 0);
+  const attempts = sum((row) => row.attempts);
+  const succeeded = sum((row) => row.succeeded);
+  const classes = Array.from({ length: DURATION_CLASSES.length + 1 }, (_, n) =>
+    sum((row) => row.classes[n] ?? 0),
+  );
   return {
-    accepted: sum(counts) - sum(attempts),
-    attempts: sum(attempts),
+    accepted: sum((row) => row.accepted),
+    attempts,
     succeeded,
-    failed: sum(attempts) - succeeded,
+    failed: attempts - succeeded,
     p50: percentile(classes, 0.5),
     p95: percentile(classes, 0.95),
     p99: percentile(classes, 0.99),

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { historyIn, readEndOfHistory, readLiveHistory } from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
-import { DURATION_CLASSES } from './count.sql.ts';
+import { ATTEMPTS, DURATION_CLASSES } from './count-rows.sql.ts';
 import { selectOwed } from './owed.sql.ts';
 import { percentile } from './series.ts';
 import type { Stats } from './stats.ts';
@@ -109,25 +109,27 @@ export async function readFromCounts(
          cross join lateral (${counted}) as u
        ) as spans
      ), counts as materialized (
-       select metric, duration_class, number from posthorn.counts_by_hour
+       select accepted, ${ATTEMPTS} as attempts, success as succeeded, duration_classes, duration_numbers
+       from posthorn.counts_by_hour
        where tenant = $2 and subscription_id = ${subscription} and hour >= ${bound('hours_from')} and hour < ${bound('minutes_from')}
        union all
-       select metric, duration_class, number from posthorn.counts_by_minute
+       select accepted, ${ATTEMPTS}, success, duration_classes, duration_numbers
+       from posthorn.counts_by_minute
        where tenant = $2 and minute >= ${bound('minutes_from')} and minute < ${bound('counted')}
        union all
-       select status::text, width_bucket(duration_ms, '{${DURATION_CLASSES.join(',')}}'::integer[]), count(*)
+       select 0, count(*), count(*) filter (where status = 'success'),
+         array[width_bucket(duration_ms, '{${DURATION_CLASSES.join(',')}}'::integer[])::smallint], array[count(*)]
        from (${ends(
          (within) => `
          select a.status, a.duration_ms from posthorn.delivery_attempts a
          where ${within('a.at', bound)} and ${live.where('a.webhook_id')} and ${has('a.subscription_id')}`,
        )}) as a
-       group by 1, 2
+       group by 4
        union all
-       ${ends((within) => `select 'accepted', 0, count(*) from ${accepted} and ${within(acceptedId, idOf)} and ${recent.where(acceptedId)}`)}
+       ${ends((within) => `select count(*), 0, 0, '{}', '{}' from ${accepted} and ${within(acceptedId, idOf)} and ${recent.where(acceptedId)}`)}
      ), totals as materialized (
-       select coalesce(sum(number) filter (where metric = 'accepted'), 0)::integer as accepted,
-         coalesce(sum(number) filter (where metric <> 'accepted'), 0)::integer as attempts,
-         coalesce(sum(number) filter (where metric = 'success'), 0)::integer as succeeded
+       select coalesce(sum(accepted), 0)::integer as accepted, coalesce(sum(attempts), 0)::integer as attempts,
+         coalesce(sum(succeeded), 0)::integer as succeeded
        from counts
      ), owed as (${selectOwed(live, has)})
      select totals.accepted, totals.succeeded,
@@ -140,7 +142,9 @@ export async function readFromCounts(
        owed.oldest_due_at,
        owed.held,
        (select coalesce(jsonb_object_agg(duration_class, number), '{}') from (
-         select duration_class, sum(number) as number from counts where metric <> 'accepted' group by 1) as c) as classes
+         select duration_class, sum(number) as number
+         from counts cross join lateral unnest(duration_classes, duration_numbers) as d (duration_class, number)
+         group by 1) as c) as classes
      from totals, owed`,
     [windowMs, tenant, from, until, ...(subscriptionId === null ? [] : [subscriptionId])],
   );

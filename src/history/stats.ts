@@ -7,6 +7,7 @@ import {
 } from '../db/live-history.ts';
 import { floorOf } from '../db/uuidv7.ts';
 import { DEFAULT_TENANT } from '../tenants/default.ts';
+import { ATTEMPTS } from './count-rows.sql.ts';
 import { selectOwed } from './owed.sql.ts';
 import { type Counted, readFromCounts } from './stats-from-counts.sql.ts';
 
@@ -80,9 +81,8 @@ export async function readStats(
   const { rows } = await pool.query<Counted & { others: boolean; attempts: number }>(
     `select exists (select from posthorn.tenants where id <> $1) as others,
        counted_from::text as from, counted_until::text as until,
-       (select coalesce(sum(number), 0)::float8 from posthorn.counts_by_hour
-         where tenant = $1 and subscription_id = $2 and metric <> 'accepted'
-           and hour >= now() - $3::float8 * interval '1 millisecond') as attempts
+       (select coalesce(sum(${ATTEMPTS}), 0)::float8 from posthorn.counts_by_hour
+         where tenant = $1 and subscription_id = $2 and hour >= now() - $3::float8 * interval '1 millisecond') as attempts
      from posthorn.counting`,
     [tenant, subscriptionId ?? 0, windowMs],
   );

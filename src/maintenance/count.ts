@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { isTimeout } from '../db/availability.ts';
-import { countMinutes } from '../history/count.sql.ts';
+import { countMinute } from '../history/count.sql.ts';
 import type { Loop } from '../lib/loop-health.ts';
 import { createPeriodic, type Periodic } from '../lib/periodic.ts';
 import { withPatientPool } from './patient-pool.ts';
@@ -26,10 +26,10 @@ export interface CounterOptions {
 export function createCounter({ pool, databaseUrl, ending, loop }: CounterOptions): Periodic {
   async function count(): Promise<boolean> {
     try {
-      return await countMinutes(pool);
+      return await countMinute(pool);
     } catch (error) {
       if (!isTimeout(error)) throw error;
-      await withPatientPool(databaseUrl, 'counting', ending, countMinutes);
+      await withPatientPool(databaseUrl, 'counting', ending, countMinute);
       return true;
     }
   }

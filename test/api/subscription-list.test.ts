@@ -103,12 +103,13 @@ t.test('include=health tells what is held, what fails, and the attempts of 24 ho
 
   const hour = (await client.query(`select date_trunc('hour', now(), 'UTC') as hour`)).rows[0].hour;
   await client.query(
-    `insert into posthorn.counts_by_hour (tenant, subscription_id, hour, metric, duration_class, number) values
-      ('default', $1, $2, 'accepted', 0, 50), ('default', $1, $2, 'success', 3, 20),
-      ('default', $1, $2, 'failed', 3, 4), ('default', $1, $2, 'timeout', 5, 1),
-      ('default', $1, $2::timestamptz - interval '23 hours', 'success', 3, 7),
-      ('default', $1, $2::timestamptz - interval '24 hours', 'success', 3, 9),
-      ('acme', $1, $2, 'success', 3, 1000)`,
+    `insert into posthorn.counts_by_hour
+       (tenant, subscription_id, hour, accepted, success, failed, timeout, blocked, duration_classes, duration_numbers)
+     values
+       ('default', $1, $2, 50, 20, 4, 1, 0, '{3,5}', '{24,1}'),
+       ('default', $1, $2::timestamptz - interval '23 hours', 0, 7, 0, 0, 0, '{3}', '{7}'),
+       ('default', $1, $2::timestamptz - interval '24 hours', 0, 9, 0, 0, 0, '{3}', '{9}'),
+       ('acme', $1, $2, 0, 1000, 0, 0, 0, '{3}', '{1000}')`,
     [counted, hour],
   );
   const { hours } = (await read())[3].health;

@@ -85,10 +85,9 @@ const WATCHES = `
 
 /** A day of counts of each subscription, as if they had been counted: the third fails since three hours. */
 const COUNTS = `
-  insert into posthorn.counts_by_hour (tenant, subscription_id, hour, metric, duration_class, number)
-  select 'default', s, date_trunc('hour', now(), 'UTC') - h * interval '1 hour', metric, 8,
-    greatest(0, round((900 + 500 * sin((h + 5 * s) / 4.0) + 90 * sin(h * 1.7)) / s
-      * case when (metric = 'failed') = (s = 3 and h < 3) then 1 else 0.02 end))
+  insert into posthorn.counts_by_hour (tenant, subscription_id, hour, accepted, success, failed, timeout, blocked, duration_classes, duration_numbers)
+  select 'default', s, date_trunc('hour', now(), 'UTC') - h * interval '1 hour', n,
+    case when fails then 0.02 * n else n end, case when fails then n else 0.02 * n end, 0, 0, '{8}', array[1.02 * n]::bigint[]
   from generate_series(0, 23) as h, generate_series(1, 3) as s,
-    (values ('success'), ('failed')) as counts (metric)
-  on conflict (tenant, subscription_id, hour, metric, duration_class) do update set number = excluded.number`;
+    lateral (values ((900 + 500 * sin((h + 5 * s) / 4.0) + 90 * sin(h * 1.7)) / s, s = 3 and h < 3)) as numbers (n, fails)
+  on conflict (tenant, subscription_id, hour) do update set success = excluded.success, failed = excluded.failed`;

@@ -106,11 +106,10 @@ export async function startSample(databaseUrl: string): Promise<Sample> {
 
 /** An hour of counts, as if it had been counted. */
 const COUNTS = `
-  insert into posthorn.counts_by_minute (tenant, minute, metric, duration_class, number)
-  select 'default', date_trunc('minute', now()) - m * interval '1 minute', metric, duration_class,
-    greatest(0, round((420 + 160 * sin(m / 9.0) + 40 * sin(m * 1.7)) * share
-      * case when metric = 'failed' and m between 18 and 24 then 9 else 1 end))
+  insert into posthorn.counts_by_minute (tenant, minute, accepted, success, failed, timeout, blocked, duration_classes, duration_numbers)
+  select 'default', date_trunc('minute', now()) - m * interval '1 minute', n, 0.98 * n, failed, 0, 0, '{6,8,11,12}',
+    array[0.55 * n, 0.38 * n, 0.05 * n, failed]::bigint[]
   from generate_series(1, 60) as m,
-    (values ('accepted', 0, 1.0), ('success', 6, 0.55), ('success', 8, 0.38), ('success', 11, 0.05),
-      ('failed', 12, 0.015)) as counts (metric, duration_class, share)
+    lateral (values (420 + 160 * sin(m / 9.0) + 40 * sin(m * 1.7))) as numbers (n),
+    lateral (values (0.015 * n * case when m between 18 and 24 then 9 else 1 end)) as failures (failed)
   on conflict do nothing`;

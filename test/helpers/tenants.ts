@@ -48,8 +48,8 @@ export async function addTenants<const Name extends string>(
       [webhook],
     );
     await client.query(
-      `insert into posthorn.counts_by_hour (tenant, subscription_id, hour, metric, duration_class, number)
-       values ($1, 0, date_trunc('hour', now()), 'failed', 2, 1)`,
+      `insert into posthorn.counts_by_hour (tenant, subscription_id, hour, accepted, success, failed, timeout, blocked, duration_classes, duration_numbers)
+       values ($1, 0, date_trunc('hour', now()), 0, 0, 1, 0, 0, '{2}', '{1}')`,
       [tenant],
     );
     added[tenant] = { tenant, subscription, webhook };

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import t from 'tap';
-import { countMinutes } from '../../src/history/count.sql.ts';
+import { countMinute } from '../../src/history/count.sql.ts';
 import { readStats } from '../../src/history/stats.ts';
 import { readFromCounts } from '../../src/history/stats-from-counts.sql.ts';
 import { connect, createTestDatabase } from '../helpers/database.ts';
@@ -84,7 +84,7 @@ t.test('figures from counts are those of history, wherever a window begins', asy
       counted_until = date_trunc('minute', now() - interval '70 hours') + interval '7 minutes'`);
   await until('all but the last minutes are counted', async () => {
     await client.query('select posthorn.mark_commits()');
-    while (await countMinutes(pool));
+    while (await countMinute(pool));
     const { rows } = await client.query<{ is_late: boolean }>(
       `select counted_until < now() - interval '8 minutes' as is_late from posthorn.counting`,
     );

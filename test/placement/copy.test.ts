@@ -2,11 +2,14 @@
 import type pg from 'pg';
 import t, { type Test } from 'tap';
 import { createPool } from '../../src/db/pool.ts';
+import { countMinute } from '../../src/history/count.sql.ts';
 import { copyHistory, timeOf } from '../../src/placement/copy-history.ts';
 import { copyRest, copySettings } from '../../src/placement/copy-rows.ts';
 import { copyCounts } from '../../src/placement/counts.ts';
 import { closeTenant } from '../../src/placement/fence.ts';
+import { BY_HOUR, BY_MINUTE, COUNTED_BY_HOUR, COUNTED_BY_MINUTE } from '../helpers/counts.ts';
 import { createTestDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/until.ts';
 
 const WITHIN = { timeoutMs: 60_000 };
 
@@ -147,32 +150,36 @@ t.test('a held delivery is that which was pending before, so it is not copied ag
 });
 
 t.test('counts are exact, whichever database has counted further', async (t) => {
-  for (const hours of [-3, 0, 3]) {
-    const sides = await start(t);
-    await copySettings(sides, 'acme');
-    await copyHistory(sides, 'acme');
-    // The source has counted up to a day ago, and the target so many hours more or fewer.
-    const until = (side: pg.Pool, h: number) =>
-      side.query(
-        `update posthorn.counting set counted_until = date_trunc('hour', now()) - interval '24 hours' + $1 * interval '1 hour' + interval '7 minutes'`,
-        [h],
-      );
-    await until(sides.source, 0);
-    await until(sides.target, hours);
-    const counted = (table: string, unit: string) => `
-      insert into posthorn.${table} select tenant${table === 'counts_by_hour' ? ', 0' : ''}, date_trunc('${unit}', accepted_at), 'accepted', 0, count(*)
-      from posthorn.webhook_payloads, posthorn.counting c
-      where tenant = 'acme' and accepted_at < c.counted_until group by 1, ${table === 'counts_by_hour' ? '3' : '2'}`;
-    await sides.source.query(counted('counts_by_minute', 'minute'));
-    await sides.source.query(counted('counts_by_hour', 'hour'));
+  const sides = await start(t);
+  await sides.source.query(`
+    update posthorn.delivery_attempts set at = posthorn.uuidv7_time(webhook_id) + interval '3 minutes',
+      duration_ms = random() * 20, status = (array['success', 'failed'])[1 + floor(random() * 2)::integer]::posthorn.attempt_status;
+    update posthorn.counting set counted_until = date_trunc('minute', now()) - interval '70 hours'`);
+  await copySettings(sides, 'acme');
+  await copyHistory(sides, 'acme');
+  await until('the source has counted half of the oldest hours', async () => {
+    await sides.source.query('select posthorn.mark_commits()');
+    await countMinute(sides.source);
+    const { rows } = await sides.source.query(
+      `select from posthorn.counting where counted_until > now() - interval '60 hours 20 minutes'`,
+    );
+    return rows.length === 1;
+  });
+  const { rows } = await sides.source.query('select counted_until from posthorn.counting');
+  for (const minutes of [-20, -7, 0, 7, 1500]) {
+    await sides.target.query(
+      `update posthorn.counting set counted_until = $1::timestamptz + $2 * interval '1 minute'`,
+      [rows[0].counted_until, minutes],
+    );
     await copyCounts(sides, 'acme');
-    const { rows } = await sides.target.query<{ minutes: number; hours: number; is: number }>(`
-      select (select sum(number) from posthorn.counts_by_minute where metric = 'accepted')::integer as minutes,
-        (select sum(number) from posthorn.counts_by_hour where metric = 'accepted' and subscription_id = 0)::integer as hours,
-        (select count(*) from posthorn.webhook_payloads, posthorn.counting c where accepted_at < c.counted_until)::integer as is`);
-    const [row] = rows as [(typeof rows)[number]];
-    t.equal(row.minutes, row.is, `${hours} hours: minutes`);
-    t.equal(row.hours, row.is, `${hours} hours: hours`);
+    const found = await sides.target.query(COUNTED_BY_HOUR);
+    t.ok(found.rows.length > 0, `${found.rows.length} counts of hours`);
+    t.strictSame(found.rows, (await sides.target.query(BY_HOUR)).rows, `${minutes}: hours`);
+    t.strictSame(
+      (await sides.target.query(COUNTED_BY_MINUTE)).rows,
+      (await sides.target.query(BY_MINUTE)).rows,
+      `${minutes}: minutes`,
+    );
   }
 });
 

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { listAttempts } from '../../../src/history/attempts.ts';
 import { readChanges, readWatermark } from '../../../src/history/changes.sql.ts';
-import { countMinutes } from '../../../src/history/count.sql.ts';
+import { countMinute } from '../../../src/history/count.sql.ts';
 import { listDeliveries } from '../../../src/history/deliveries.ts';
 import { countDeliveryStates } from '../../../src/history/delivery-states.sql.ts';
 import { summarizeHealth } from '../../../src/history/health-summaries.sql.ts';
@@ -210,7 +210,7 @@ export function ofHistory({ pending }: Samples): Hot[] {
       }),
     ),
     {
-      what: 'count two minutes',
+      what: 'count a minute',
       pool: 'general',
       // Webhooks, deliveries and attempts of two minutes, three hours ago.
       rows: 1_500,
@@ -221,7 +221,7 @@ export function ofHistory({ pending }: Samples): Hot[] {
            )
            update posthorn.counting set counted_until = date_trunc('minute', now() - interval '3 hours')`,
         );
-        found('minutes', Number(await countMinutes(pool)), 1);
+        found('minutes', Number(await countMinute(pool)), 1);
       },
     },
     ...(Object.keys(SERIES_WINDOWS) as (keyof typeof SERIES_WINDOWS)[]).flatMap((window) =>
