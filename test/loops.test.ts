@@ -139,7 +139,7 @@ const GROUPS: Record<string, readonly Fault[]> = {
     {
       loops: ['run_task'],
       ...renamesColumn('tasks', 'state'),
-      poke: (stage) => job(stage, 'run_task', { task: none }),
+      poke: (stage) => job(stage, 'run_task', { task: none, tenant: 'default' }),
     },
     {
       loops: ['make_partitions', 'keep_partitions'],

@@ -7,7 +7,8 @@ create or replace function posthorn.enqueue_task(id uuid) returns void
 as $$
 begin
   perform graphile_worker.add_job(
-      'run_task', json_build_object('task', t.id), run_at => t.due_at, max_attempts => 32767, job_key => 'task ' || t.id)
+      'run_task', json_build_object('task', t.id, 'tenant', t.tenant), run_at => t.due_at, max_attempts => 32767,
+      job_key => 'task ' || t.id)
     from posthorn.tasks t where t.id = enqueue_task.id;
 end
 $$;

@@ -7,11 +7,11 @@ import { cancelDeliveries } from '../deliveries/cancel.sql.ts';
 import { reopen } from '../deliveries/reopen.sql.ts';
 import { TENANT_CLOSED } from '../intake/errors.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
-import { createSlots } from '../lib/slots.ts';
+import { createTurns } from '../lib/turns.ts';
 import { BATCH_CHANGES, chooseEnded, chooseOwed, type TaskRow } from './batch.sql.ts';
 import { enqueueTask, type TaskKind } from './store.ts';
 
-/** Tasks that are worked on at once, each with a connection. */
+/** Tasks that are worked on at once, each with a connection. A tenant always leaves one to the others. */
 export const TASK_CONNECTIONS = 2;
 /** After this time a task gives its place among the running jobs to others, and goes on with a new job. */
 const TURN_MS = 1_000;
@@ -21,6 +21,7 @@ const CATCH_UP_SECONDS = 1;
 /** The payload of a `run_task` job. */
 export interface TaskJob {
   readonly task: string;
+  readonly tenant: string;
 }
 
 export interface TaskRunner {
@@ -41,14 +42,14 @@ export interface TaskRunnerOptions {
 /** Works on tasks, one batch per transaction, so that changes and progress are committed together. */
 export function createTaskRunner({ pool, wakeIn, log }: TaskRunnerOptions): TaskRunner {
   let stopping = false;
-  const slots = createSlots(TASK_CONNECTIONS);
+  const turns = createTurns({ max: TASK_CONNECTIONS });
 
   async function run(job: TaskJob): Promise<void> {
-    await slots.acquire();
+    const end = await turns.take(job.tenant);
     try {
       await runTurn(job);
     } finally {
-      slots.release();
+      end();
     }
   }
 

@@ -121,7 +121,7 @@ export async function wakeTasks(pool: pg.Pool, overdueMs: number): Promise<numbe
     name: 'wake-tasks',
     text: `
       select count(graphile_worker.add_job(
-        'run_task', json_build_object('task', id), max_attempts => 32767, job_key => 'task ' || id))::integer as woken
+        'run_task', json_build_object('task', id, 'tenant', tenant), max_attempts => 32767, job_key => 'task ' || id))::integer as woken
       from posthorn.tasks
       where state in ('waiting', 'running') and due_at < now() - $1 * interval '1 millisecond'`,
     values: [overdueMs],

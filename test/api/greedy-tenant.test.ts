@@ -227,6 +227,29 @@ t.test('a tenant can have at most twenty unfinished tasks', async (t) => {
   await locker.query('rollback');
 });
 
+t.test("a tenant's tasks leave a turn to those of another", async (t) => {
+  const { posthorn, greedy, modest } = await startWithTwo(t);
+  for (const as of [greedy, modest]) {
+    await as('POST', '/v1/subscriptions', { url: 'http://127.0.0.1:9/' });
+    await send(as, 1);
+  }
+  const list = async (as: As) => (await as('GET', '/v1/tasks')).json.data as { state: string }[];
+  const cancel = (as: As) => as('POST', '/v1/deliveries/cancel', { event_types: ['*'] });
+  const locker = await connect(t, posthorn.databaseUrl);
+  await locker.query('begin');
+  await locker.query(
+    `select from posthorn.deliveries d join posthorn.subscriptions s on s.id = d.subscription_id
+     where s.tenant = 'greedy' for update of d`,
+  );
+  // Each waits for the lock, until it is given up.
+  for (let n = 0; n < 20; n++) t.equal((await cancel(greedy)).status, 202);
+  t.equal((await cancel(modest)).status, 202);
+  await until('its task is done', async () => (await list(modest))[0]?.state === 'succeeded');
+  const ended = (await list(greedy)).filter(({ state }) => state === 'failed').length;
+  t.ok(ended < 15, `before ${20 - ended} that were there earlier`);
+  await locker.query('rollback');
+});
+
 t.test('a page of large subscriptions ends early, and the next ones have the rest', async (t) => {
   const { client, posthorn } = await startWithTwo(t);
   await client.query(

@@ -258,7 +258,7 @@ t.test('unfinished deliveries are cancelled by subscription, state, type and tim
   const cancel = async (filter: object) => {
     const { status, json } = await posthorn.request('POST', '/v1/deliveries/cancel', filter);
     t.equal(status, 202);
-    await runner.run({ task: json.id });
+    await runner.run({ task: json.id, tenant: 'default' });
     return (await ended(posthorn, json.links.self)).changed;
   };
   t.equal(await cancel({ subscription_id: one, event_types: ['user.*'] }), 0);
