@@ -1,6 +1,6 @@
-// What `npm test` makes of a file that fails, with files that need no Postgres.
+// Which files `npm test` runs, and what it makes of one that fails, with files that need no Postgres.
 import { spawnSync } from 'node:child_process';
-import { readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
@@ -19,14 +19,18 @@ else {
   ${BAD}
 }`;
 
-function runAll(t: Test, files: Record<string, string>) {
+function runAll(
+  t: Test,
+  files: Record<string, string | Record<string, string>>,
+  args: readonly string[] = [],
+) {
   const folder = t.testdir({
     '.taprc': `${PLUGINS}disable-coverage: true\nallow-empty-coverage: true\nreporter: tap\ninclude:\n  - '*.js'\n`,
     'package.json': '{"type":"module"}',
     ...files,
   });
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  const { status, stdout } = spawnSync(process.execPath, [join(ROOT, 'test/all.ts')], {
+  const { status, stdout } = spawnSync(process.execPath, [join(ROOT, 'test/all.ts'), ...args], {
     cwd: folder,
     encoding: 'utf8',
     env: { PATH: process.env.PATH },
@@ -61,5 +65,31 @@ t.test('a run without a failure says nothing more', (t) => {
   const { status, stdout } = runAll(t, { 'good.js': GOOD });
   t.equal(status, 0, 'exit code');
   t.notMatch(stdout, 'Failed');
+  t.end();
+});
+
+t.test('slow files run only by --slow or by name, and a run says that it left them out', (t) => {
+  const files = { 'quick.js': GOOD, 'slow.js': BAD, test: { 'slow.txt': 'slow.js\n' } };
+  const quick = runAll(t, files);
+  t.equal(quick.status, 0, 'exit code');
+  t.match(quick.stdout, '1 slow files did not run: npm run test:slow runs them.');
+
+  const slow = runAll(t, files, ['--slow']);
+  t.equal(slow.status, 1, 'exit code');
+  t.notMatch(slow.stdout, 'quick.js');
+
+  const named = runAll(t, files, ['slow.js']);
+  t.equal(named.status, 1, 'exit code');
+  t.notMatch(named.stdout, 'quick.js');
+  t.end();
+});
+
+t.test('each file that is listed as slow exists', (t) => {
+  const names = readFileSync(join(ROOT, 'test/slow.txt'), 'utf8').trimEnd().split('\n');
+  t.strictSame(
+    names.filter((name) => !existsSync(join(ROOT, name))),
+    [],
+  );
+  t.strictSame(names, [...new Set(names)].sort());
   t.end();
 });
