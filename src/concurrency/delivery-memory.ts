@@ -8,7 +8,8 @@ export type MemoryShare = DeliverySource | 'bulk';
 /**
  * Limits the deliveries in memory and the bytes of their bodies. The queue, its bulk deliveries and the backlogs share
  * both (lib/fair-share.ts); each of the three may always have one job or one delivery, so that none waits for the
- * others for ever. However many bulk deliveries wait, there is room for a webhook of another sender. Bodies that are loaded one by one have a limit of their own (sending/large-bodies.ts).
+ * others for ever. However many bulk deliveries wait, there is room for a webhook of another sender. Bodies that are
+ * loaded one by one have a limit of their own (sending/large-bodies.ts).
  */
 export interface DeliveryMemory {
   /**
