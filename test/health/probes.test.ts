@@ -69,7 +69,9 @@ t.test('an open circuit sends one probe at a time, at growing intervals', async 
   const probed = new Set(
     receiver.received.slice(before).map(({ headers }) => headers['webhook-id']),
   );
-  t.ok(waiting.every((one) => probed.has(one.webhook_id) || one.attempts_made === 0));
+  // On a slow machine one of those before was held and a probe, when the circuit was already open.
+  const late = waiting.filter((one) => held.includes(one.webhook_id));
+  t.ok(late.every((one) => probed.has(one.webhook_id) || one.attempts_made === 0));
   const health = await healthOf(posthorn, id);
   t.match(health, { held: waiting.length, held_more: false, status: 'active' });
   t.match(health.circuit, { state: /^(half_)?open$/, opened_at: String, next_probe_at: String });
