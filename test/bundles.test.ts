@@ -6,7 +6,7 @@ import { bundles } from './helpers/bundles.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** What each package exports, in a process of its own, with the options given. */
+/** Returns the names that each package exports, asked in a new process with these options of Node. */
 async function exportsOf(...options: string[]): Promise<Record<string, string[]>> {
   const names = JSON.stringify([...bundles().keys()]);
   const program = `const found = {};

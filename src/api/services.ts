@@ -60,5 +60,5 @@ export interface ApiServices {
   readonly notReady: () => Promise<string | null>;
 }
 
-/** What the routes of a process that is only a worker use too: it does not load kysely, which is large. */
+/** The same without `db`, for a process that is only a worker. Its routes do not need kysely, which is large to load. */
 export type AppServices = Omit<ApiServices, 'db'>;

@@ -8,9 +8,10 @@ export const DURATION_CLASSES = [
 ] as const;
 
 const STATUSES = ['success', 'failed', 'timeout', 'blocked'] as const;
+const NUMBERS = ['accepted', ...STATUSES] as const;
 
 /** The columns of counts_by_minute and counts_by_hour after their keys. */
-export const COUNTS = `accepted, ${STATUSES.join(', ')}, duration_classes, duration_numbers`;
+export const COUNTS = `${NUMBERS.join(', ')}, duration_classes, duration_numbers`;
 
 /** SQL: the attempts of a row of counts. */
 export const ATTEMPTS = `(${STATUSES.join(' + ')})`;
@@ -19,7 +20,7 @@ export const ATTEMPTS = `(${STATUSES.join(' + ')})`;
  * SQL: the columns after the key of a row that counts one class of durations, or what was accepted (no class). Rows of
  * counts are made from such rows.
  */
-export const COUNTS_OF_CLASS = `duration_class, accepted, ${STATUSES.join(', ')}`;
+export const COUNTS_OF_CLASS = `duration_class, ${NUMBERS.join(', ')}`;
 
 /** SQL: these columns, for a group of webhooks or deliveries. */
 export const COUNTS_OF_ACCEPTED = `null::smallint as duration_class, count(*)::integer as accepted, ${STATUSES.map((status) => `0 as ${status}`).join(', ')}`;
@@ -29,7 +30,7 @@ export const COUNTS_OF_ATTEMPTS = `0 as accepted, ${STATUSES.map((status) => `co
 
 /** SQL: these columns without the first one, for a group of such rows, added up; with `-`, to take them away. */
 export const sums = (sign: '' | '-' = ''): string =>
-  ['accepted', ...STATUSES].map((name) => `${sign}sum(${name})::integer as ${name}`).join(', ');
+  NUMBERS.map((name) => `${sign}sum(${name})::integer as ${name}`).join(', ');
 
 /**
  * SQL of a query that makes one row of counts for each key: the key, and then the columns `COUNTS`.
@@ -46,9 +47,7 @@ export const rowOfClasses = (key: string, from: string): string => `
 
 /** SQL that adds the row of counts `excluded` to the row `known`, for `on conflict do update set`. */
 export const ADD_TO_KNOWN = `
-  accepted = known.accepted + excluded.accepted, success = known.success + excluded.success,
-  failed = known.failed + excluded.failed, timeout = known.timeout + excluded.timeout,
-  blocked = known.blocked + excluded.blocked,
+  ${NUMBERS.map((name) => `${name} = known.${name} + excluded.${name}`).join(', ')},
   (duration_classes, duration_numbers) = (
     select coalesce(array_agg(duration_class), '{}'), coalesce(array_agg(number), '{}')
     from (

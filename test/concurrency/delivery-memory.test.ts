@@ -69,7 +69,7 @@ t.test('however many bulk deliveries wait, another webhook has room at once', as
     ask(memory, others, 'job', { bytes: 10 });
     t.strictSame(others, ['job']);
     t.equal(memory.addAccepted(1, 10, true), 0, 'one of many waits for those before it');
-    // What bulk deliveries leave goes to other bulk deliveries.
+    // When bulk deliveries leave the memory, other bulk deliveries get their room.
     memory.release('bulk', 25, 50);
     memory.release('queue', 2, 20);
     await Promise.resolve();

@@ -55,7 +55,7 @@ t.test('whatever a table lost, making the coming week fills exactly that', async
   const covered =
     'select parent, range_agg(tstzrange(from_at, until_at)) as time from posthorn.list_partitions() group by parent';
   await client.query(`create temporary table at_first as ${covered}`);
-  // Of yesterday there are only keys, and nobody makes a day that has ended meanwhile.
+  // Yesterday has only the table of keys. Midnight may have passed since, and nobody makes partitions of a day that has ended.
   const different = async () =>
     (
       await client.query(

@@ -1,4 +1,4 @@
-// What history says that the counts must have, and what they have.
+// The numbers that the tables of counts have, and those that they should have, counted from the history.
 import { DURATION_CLASSES } from '../../src/history/count-rows.sql.ts';
 
 /** SQL: the class of the duration of an attempt. */

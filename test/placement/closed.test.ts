@@ -1,5 +1,5 @@
-// What is left of a tenant in a database that it leaves: no request and no SQL function changes it any more, whatever
-// the process that carries it out has heard of the move. A change there would be lost.
+// When a tenant is closed in a database, because it moves to another one, no request and no SQL function changes it there
+// any more, also in a process that has not heard of the move. Such a change would be lost.
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { closeTenant, openTenant } from '../../src/placement/fence.ts';
@@ -93,7 +93,7 @@ async function rowsOf(client: pg.Client, tenant: string): Promise<string> {
   return JSON.stringify(rows[0], null, 1);
 }
 
-/** What a request needs that is not in the documentation's example. */
+/** Values that a request needs, and that the example in the documentation does not have. */
 const REQUESTS: Record<string, (things: Things) => { ids?: object; body?: unknown }> = {
   'POST /v1/keys': ({ tenant_id }) => ({ body: { tenant: tenant_id, scopes: ['send'] } }),
   'POST /v1/event-types': () => ({ body: { name: 'order.cancelled' } }),
@@ -136,7 +136,7 @@ const OTHERS: readonly string[] = [
   'POST /v1/backfills/{backfill_id}/cancel',
 ];
 
-/** Of one tenant, and not of the tenant default, which never moves. */
+/** The operations that change something of one tenant. The tenant default is left out, because it never moves. */
 const mayChange = ({ method, path }: Operation) =>
   (method !== 'GET' || path.endsWith('/pull')) &&
   (path.startsWith('/v1/') || path.startsWith('/ingest/{')) &&
